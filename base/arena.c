@@ -1,0 +1,113 @@
+// Chunked bump allocator. Chunks double in size; a request larger than a chunk gets its own.
+#include "base/arena.h"
+
+#include "base/diag.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIRST_CHUNK = 1 << 14, LARGEST_CHUNK = 1 << 22 };
+
+typedef struct Chunk {
+    struct Chunk *next;
+    size_t size, used;
+    _Alignas(64) unsigned char data[];
+} Chunk;
+
+struct Arena {
+    Chunk *chunks;
+    size_t next_size, used;
+};
+
+Arena *arena_new(void)
+{
+    Arena *arena = calloc(1, sizeof *arena);
+    if (!arena) bug("out of memory");
+    arena->next_size = FIRST_CHUNK;
+    return arena;
+}
+
+void arena_free(Arena *arena)
+{
+    if (!arena) return;
+    for (Chunk *c = arena->chunks, *next; c; c = next) {
+        next = c->next;
+        free(c);
+    }
+    free(arena);
+}
+
+static Chunk *add_chunk(Arena *arena, size_t need)
+{
+    size_t size = arena->next_size;
+    if (arena->next_size < LARGEST_CHUNK) arena->next_size *= 2;
+    if (size < need + 64) size = need + 64;
+    size_t bytes = (sizeof(Chunk) + size + 63) / 64 * 64;
+    Chunk *c = aligned_alloc(64, bytes);
+    if (!c) bug("out of memory: %zu bytes", bytes);
+    c->size = bytes - sizeof(Chunk);
+    c->used = 0;
+    c->next = arena->chunks;
+    arena->chunks = c;
+    return c;
+}
+
+void *arena_alloc(Arena *arena, size_t size)
+{
+    size_t align = size >= 64 ? 64 : 16;
+    Chunk *c = arena->chunks;
+    size_t at = c ? (c->used + align - 1) / align * align : 0;
+    if (!c || at > c->size || c->size - at < size) {
+        c = add_chunk(arena, size);
+        at = 0;
+    }
+    c->used = at + size;
+    arena->used += size;
+    return memset(c->data + at, 0, size);
+}
+
+void *arena_copy(Arena *arena, const void *from, size_t size)
+{
+    void *to = arena_alloc(arena, size);
+    if (size) memcpy(to, from, size);
+    return to;
+}
+
+size_t arena_used(const Arena *arena)
+{
+    return arena->used;
+}
+
+char *str_slice(Arena *arena, const char *s, size_t n)
+{
+    char *to = arena_alloc(arena, n + 1);
+    if (n) memcpy(to, s, n);
+    return to;
+}
+
+char *str_copy(Arena *arena, const char *s)
+{
+    return str_slice(arena, s, strlen(s));
+}
+
+char *str_vprintf(Arena *arena, const char *fmt, va_list ap)
+{
+    va_list again;
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, again);
+    va_end(again);
+    if (n < 0) bug("bad format '%s'", fmt);
+    char *to = arena_alloc(arena, (size_t)n + 1);
+    vsnprintf(to, (size_t)n + 1, fmt, ap);
+    return to;
+}
+
+char *str_printf(Arena *arena, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    char *to = str_vprintf(arena, fmt, ap);
+    va_end(ap);
+    return to;
+}

@@ -1,0 +1,206 @@
+// Diagnostics: sources are registered once, messages hold byte ranges, printing finds lines and columns.
+#include "base/diag.h"
+
+#include "base/vec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Source {
+    const char *path, *text;
+    size_t size;
+} Source;
+
+typedef struct Message {
+    DiagKind kind;
+    Loc loc;
+    const char *text;
+    uint32_t group; // the error or warning it belongs to
+} Message;
+
+struct Diag {
+    Arena *arena;
+    VEC(Source) sources;
+    VEC(Message) messages;
+    uint32_t errors, group;
+    bool drop; // the last error was a repetition: drop its notes too
+};
+
+Diag *diag_new(Arena *arena)
+{
+    Diag *diag = arena_make(arena, Diag);
+    diag->arena = arena;
+    vec_push(arena, &diag->sources, (Source){0});
+    return diag;
+}
+
+uint32_t diag_source(Diag *diag, const char *path, const char *text, size_t size)
+{
+    vec_push(diag->arena, &diag->sources, (Source){str_copy(diag->arena, path), text, size});
+    return diag->sources.n - 1;
+}
+
+const char *diag_source_path(const Diag *diag, uint32_t source)
+{
+    return source && source < diag->sources.n ? diag->sources.at[source].path : NULL;
+}
+
+const char *diag_source_text(const Diag *diag, uint32_t source, size_t *size)
+{
+    if (!source || source >= diag->sources.n) return NULL;
+    if (size) *size = diag->sources.at[source].size;
+    return diag->sources.at[source].text;
+}
+
+static bool same_loc(Loc a, Loc b)
+{
+    return a.source == b.source && a.begin == b.begin && a.end == b.end;
+}
+
+static void report(Diag *diag, DiagKind kind, Loc loc, const char *fmt, va_list ap)
+{
+    char *text = str_vprintf(diag->arena, fmt, ap);
+    if (kind <= DIAG_WARNING) {
+        diag->drop = false;
+        for (uint32_t i = 0; i < diag->messages.n; i++) {
+            const Message *m = &diag->messages.at[i];
+            if (m->kind == kind && same_loc(m->loc, loc) && strcmp(m->text, text) == 0)
+                diag->drop = true;
+        }
+        if (!diag->drop) diag->group++;
+        if (!diag->drop && kind == DIAG_ERROR) diag->errors++;
+    }
+    if (!diag->drop)
+        vec_push(diag->arena, &diag->messages, (Message){kind, loc, text, diag->group});
+}
+
+#define REPORT(kind, loc)                \
+    va_list ap;                          \
+    va_start(ap, fmt);                   \
+    report(diag, (kind), (loc), fmt, ap); \
+    va_end(ap)
+
+void diag_error(Diag *diag, Loc loc, const char *fmt, ...)
+{
+    REPORT(DIAG_ERROR, loc);
+}
+
+void diag_warning(Diag *diag, Loc loc, const char *fmt, ...)
+{
+    REPORT(DIAG_WARNING, loc);
+}
+
+void diag_note(Diag *diag, Loc loc, const char *fmt, ...)
+{
+    REPORT(DIAG_NOTE, loc);
+}
+
+void diag_help(Diag *diag, const char *fmt, ...)
+{
+    REPORT(DIAG_HELP, (Loc){0});
+}
+
+uint32_t diag_errors(const Diag *diag)
+{
+    return diag->errors;
+}
+
+static bool starts_character(char c)
+{
+    return ((unsigned char)c & 0xc0) != 0x80;
+}
+
+void diag_position(const Diag *diag, Loc loc, uint32_t *line, uint32_t *column)
+{
+    const Source *s = &diag->sources.at[loc.source < diag->sources.n ? loc.source : 0];
+    *line = *column = 1;
+    for (size_t i = 0; i < loc.begin && i < s->size; i++) {
+        if (s->text[i] == '\n') {
+            ++*line;
+            *column = 1;
+        } else if (starts_character(s->text[i])) {
+            ++*column;
+        }
+    }
+}
+
+const char *diag_where(const Diag *diag, Loc loc)
+{
+    uint32_t line, column;
+    if (!diag_source_path(diag, loc.source)) return "?";
+    diag_position(diag, loc, &line, &column);
+    return str_printf(diag->arena, "%s:%u:%u", diag_source_path(diag, loc.source), line, column);
+}
+
+// The source line of a place and carets under it; a place over several lines is marked on its first.
+static void print_caret(const Diag *diag, Loc loc, FILE *out)
+{
+    const Source *s = &diag->sources.at[loc.source];
+    size_t at = loc.begin < s->size ? loc.begin : s->size, begin = at, end = at;
+    while (begin > 0 && s->text[begin - 1] != '\n') begin--;
+    while (end < s->size && s->text[end] != '\n') end++;
+    uint32_t line, column;
+    diag_position(diag, loc, &line, &column);
+    fprintf(out, "%5u | %.*s\n      | ", line, (int)(end - begin), s->text + begin);
+    for (size_t i = begin; i < at; i++)
+        if (starts_character(s->text[i])) fputc(s->text[i] == '\t' ? '\t' : ' ', out);
+    fputc('^', out);
+    for (size_t i = at + 1; i < loc.end && i < end; i++)
+        if (starts_character(s->text[i])) fputc('~', out);
+    fputc('\n', out);
+}
+
+static const char *const kind_names[] = {"error", "warning", "note", "help"};
+
+static void print_message(const Diag *diag, const Message *m, FILE *out)
+{
+    if (diag_source_path(diag, m->loc.source)) {
+        fprintf(out, "%s: %s: %s\n", diag_where(diag, m->loc), kind_names[m->kind], m->text);
+        print_caret(diag, m->loc, out);
+    } else {
+        fprintf(out, "%s%s: %s\n", m->kind <= DIAG_WARNING ? "" : "  ", kind_names[m->kind], m->text);
+    }
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const Message *const *x = a, *const *y = b;
+    if ((*x)->loc.source != (*y)->loc.source) return (*x)->loc.source < (*y)->loc.source ? -1 : 1;
+    if ((*x)->loc.begin != (*y)->loc.begin) return (*x)->loc.begin < (*y)->loc.begin ? -1 : 1;
+    return (*x)->group < (*y)->group ? -1 : 1;
+}
+
+void diag_print(const Diag *diag, FILE *out)
+{
+    VEC(const Message *) heads = {0};
+    for (uint32_t i = 0; i < diag->messages.n; i++)
+        if (diag->messages.at[i].kind <= DIAG_WARNING)
+            vec_push(diag->arena, &heads, &diag->messages.at[i]);
+    if (heads.n) qsort(heads.at, heads.n, sizeof *heads.at, by_place);
+    for (uint32_t i = 0; i < heads.n; i++)
+        for (uint32_t j = 0; j < diag->messages.n; j++)
+            if (diag->messages.at[j].group == heads.at[i]->group)
+                print_message(diag, &diag->messages.at[j], out);
+}
+
+bool error_set(Error *err, const char *fmt, ...)
+{
+    if (err->set) return false;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(err->text, sizeof err->text, fmt, ap);
+    va_end(ap);
+    err->set = true;
+    return false;
+}
+
+_Noreturn void bug_at(const char *file, int line, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fprintf(stderr, "cztc: bug at %s:%d: ", file, line);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+    exit(70);
+}

@@ -1,0 +1,58 @@
+// The three kinds of failure. The user's: collected in a Diag with place, caret and help. Ours: bug().
+// The machine's: an Error value with text, returned to the caller.
+#ifndef CZT_BASE_DIAG_H
+#define CZT_BASE_DIAG_H
+
+#include "base/arena.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+// A place in a source text: bytes [begin, end) of source number `source`; 0 means nowhere.
+typedef struct Loc {
+    uint32_t source, begin, end;
+} Loc;
+
+typedef enum { DIAG_ERROR, DIAG_WARNING, DIAG_NOTE, DIAG_HELP } DiagKind;
+
+typedef struct Diag Diag;
+
+// Make a collector whose messages live in the arena.
+Diag *diag_new(Arena *arena);
+// Register a text under the name shown in messages; the text must outlive the Diag. Returns its number.
+uint32_t diag_source(Diag *diag, const char *path, const char *text, size_t size);
+// Name and text of a source; NULL for 0.
+const char *diag_source_path(const Diag *diag, uint32_t source);
+const char *diag_source_text(const Diag *diag, uint32_t source, size_t *size);
+
+// Report. A note or a help belongs to the error or warning before it; loc {0} prints no source line.
+// Equal errors at the same place are kept once (their notes too).
+void diag_error(Diag *diag, Loc loc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void diag_warning(Diag *diag, Loc loc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void diag_note(Diag *diag, Loc loc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void diag_help(Diag *diag, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// Errors so far.
+uint32_t diag_errors(const Diag *diag);
+
+// Line and column (from 1; columns count characters, not bytes) of a place.
+void diag_position(const Diag *diag, Loc loc, uint32_t *line, uint32_t *column);
+// "file:line:col", in the arena of the Diag.
+const char *diag_where(const Diag *diag, Loc loc);
+// Print everything, sorted by place, in the form `file:line:col: error: text`, source line, caret.
+void diag_print(const Diag *diag, FILE *out);
+
+// A failure of the machine: a file, a system call, a library. text is NULL while there is none.
+typedef struct Error {
+    char text[1024];
+    bool set;
+} Error;
+
+// Fill in the error (the first one stays) and return false, so that `return error_set(...)` reads well.
+bool error_set(Error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+// A defect of cztc itself: print where and what, exit code 70.
+#define bug(...) bug_at(__FILE__, __LINE__, __VA_ARGS__)
+_Noreturn void bug_at(const char *file, int line, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

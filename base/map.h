@@ -1,0 +1,38 @@
+// Hash map from strings to pointers, in insertion order; and the hash functions of the project.
+#ifndef CZT_BASE_MAP_H
+#define CZT_BASE_MAP_H
+
+#include "base/arena.h"
+
+#include <stdbool.h>
+
+typedef struct MapEntry {
+    const char *key;
+    void *value;
+    uint64_t hash;
+} MapEntry;
+
+// Zero-initialise. Entries lie in insertion order in at[0..n-1]; a value may be overwritten in place.
+typedef struct Map {
+    MapEntry *at;
+    uint32_t n, cap;
+    uint32_t *slots; // index + 1 into at; power of two long
+    uint32_t nslots;
+} Map;
+
+// The value under key, or NULL.
+void *map_get(const Map *map, const char *key);
+// The entry under key, or NULL.
+MapEntry *map_find(const Map *map, const char *key);
+// Set key to value; copies the key into the arena when it is new. Returns true when it was new.
+bool map_set(Arena *arena, Map *map, const char *key, void *value);
+
+// FNV-1a style 64-bit hash with a final mix; chain by passing the previous result as seed (0 first).
+uint64_t hash_bytes(uint64_t seed, const void *data, size_t size);
+uint64_t hash_str(uint64_t seed, const char *s);
+uint64_t hash_u64(uint64_t seed, uint64_t x);
+
+// Edit distance for "did you mean"; at most limit + 1 is returned.
+uint32_t str_distance(const char *a, const char *b, uint32_t limit);
+
+#endif
