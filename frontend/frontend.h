@@ -1,0 +1,43 @@
+// The frontend: a graph file and its imports to a Program.
+#ifndef CZT_FRONTEND_FRONTEND_H
+#define CZT_FRONTEND_FRONTEND_H
+
+#include "frontend/tree.h"
+#include "ir/program.h"
+
+typedef struct FrontendOptions {
+    const char *lib_dir;    // a folder used instead of the embedded library; NULL for the embedded one
+    const char *const *set; // "name=value" overrides, globs allowed: "experts.*.enabled=false"
+    uint32_t nset;
+    bool use_check;         // also apply the --set values of the graph's check: block
+    const char *const *taps; // extra expressions to add as outputs of entry "step" (run --print)
+    uint32_t ntaps;
+} FrontendOptions;
+
+// One encoder's share, for `cztc check`.
+typedef struct PartInfo {
+    const char *name; // "visual", "experts.seg"
+    int64_t parameters;
+} PartInfo;
+
+typedef struct CheckInfo {
+    const char *fixture; // path of the safetensors case, or NULL
+    bool has_loss;
+    double loss; // expected loss of the first step
+    const char *const *set;
+    uint32_t nset;
+} CheckInfo;
+
+typedef struct Frontend {
+    Program *program;
+    VEC(PartInfo) parts;
+    CheckInfo check;
+    bool has_check;
+} Frontend;
+
+// Elaborate a graph file. Errors go to diag, as many as can be found; NULL when there was one.
+Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const FrontendOptions *options);
+// Describe the library, or one module or function of it (doc, inputs, parameters, taps, defaults), on out.
+bool frontend_lib(Arena *arena, const char *lib_dir, const char *name, FILE *out, Error *err);
+
+#endif

@@ -1,0 +1,41 @@
+// YAML text to a tree with exact places. The reader knows YAML 1.2's core schema only as far as "a scalar is
+// a text, quoted or plain"; what a scalar means is decided by the kind of its key.
+#ifndef CZT_FRONTEND_TREE_H
+#define CZT_FRONTEND_TREE_H
+
+#include "base/diag.h"
+#include "base/vec.h"
+
+typedef enum { TREE_NULL, TREE_SCALAR, TREE_LIST, TREE_MAP } TreeKind;
+
+typedef struct Tree Tree;
+
+typedef struct TreeEntry {
+    Tree *key; // a scalar
+    Tree *value;
+} TreeEntry;
+
+struct Tree {
+    TreeKind kind;
+    Loc loc;
+    const char *text;      // scalar: its value, NUL-terminated UTF-8
+    const uint32_t *place; // scalar: source byte of text[i], strlen(text) + 1 of them
+    bool quoted;           // scalar: single or double quoted (so never a number, bool or null)
+    VEC(Tree *) items;     // list
+    VEC(TreeEntry) entries; // map, in file order, no duplicate keys
+};
+
+// Read a registered source. Errors (syntax, duplicate keys, alias bombs, nesting past 100, more than one
+// document, tags) go to diag, with the accidents of flow style recognised: the message points into the
+// expression and the help prints the line quoted as it should be. NULL when nothing could be read.
+Tree *tree_read(Arena *arena, Diag *diag, uint32_t source);
+// Read a file and register it; a missing or unreadable file is reported at `from`.
+Tree *tree_read_file(Arena *arena, Diag *diag, const char *path, Loc from);
+// The value under a key of a map; NULL when absent or t is not a map.
+Tree *tree_get(const Tree *t, const char *key);
+// The same, with the key's tree.
+TreeEntry *tree_entry(const Tree *t, const char *key);
+// The place of bytes [begin, end) of a scalar's text in its source.
+Loc tree_place(const Tree *t, size_t begin, size_t end);
+
+#endif

@@ -1,0 +1,95 @@
+// A program: entries over one state. What the frontend produces, passes transform and codegen compiles.
+#ifndef CZT_IR_PROGRAM_H
+#define CZT_IR_PROGRAM_H
+
+#include "base/map.h"
+#include "ir/graph.h"
+
+typedef enum { STATE_PARAM, STATE_OPT, STATE_EMA, STATE_STAT, STATE_METRIC, STATE_DERIVED } StateKind;
+
+// Text of a kind: "param", "opt", ...
+const char *state_kind_name(StateKind kind);
+
+typedef struct StateVar {
+    const char *name; // the path, as in checkpoints: "visual.blocks.0.ln_1.weight"; "$opt.m.visual..."
+    StateKind kind;
+    const Type *type;
+    bool trainable;
+    Loc loc;
+} StateVar;
+
+typedef struct NamedNode {
+    const char *name;
+    NodeId node;
+} NamedNode;
+
+// Inputs are the graph's INPUT nodes. "$step" and "$seed" (i64, rank 0) are filled in by the executor.
+typedef struct Entry {
+    const char *name; // "init", "derive", "step", "eval", "metrics", "encode_image" ...
+    Graph *graph;
+    VEC(NamedNode) outputs; // what the host reads: losses, metrics, embeddings
+    VEC(NamedNode) updates; // state name -> its value after the entry; the others stay
+} Entry;
+
+typedef struct Program {
+    Arena *arena;
+    Diag *diag;
+    const char *name;
+    int64_t batch, steps, seed;
+    VEC(StateVar) states;
+    Map state_index; // name -> (void *)(index + 1)
+    VEC(Entry *) entries;
+    // What the runtime needs and the compiler does not look into, as JSON text: the data pipeline's
+    // specification, train and eval settings. NULL when absent.
+    const char *data_json, *train_json, *eval_json;
+} Program;
+
+Program *program_new(Arena *arena, Diag *diag, const char *name, int64_t batch);
+// Declare a state variable; a second one of that name is a bug. The pointer is good until the next one.
+StateVar *program_state(Program *p, const char *name, StateKind kind, const Type *type, Loc loc);
+const StateVar *program_find_state(const Program *p, const char *name);
+// Add an entry with an empty graph (batch as the program's). Entries keep their address.
+Entry *program_entry(Program *p, const char *name);
+Entry *program_find_entry(Program *p, const char *name);
+// Live nodes of an entry: keep[id] for everything outputs and updates need. Array of nodes.n in the arena.
+bool *entry_live(const Entry *e, Arena *arena);
+// Rebuild an entry's graph with only live nodes, in the same order (dead-code elimination).
+// e->graph stays the same pointer; node ids change (outputs and updates are renumbered).
+void entry_compact(Entry *e);
+
+// ---- text ---------------------------------------------------------------------------------------
+
+// Print in the text form of docs/ir.md. What is printed parses back to an equal program.
+void program_print(const Program *p, FILE *out);
+void entry_print(const Entry *e, FILE *out);
+// Parse text registered as `source` in diag; NULL when errors were reported.
+Program *program_parse(Arena *arena, Diag *diag, uint32_t source);
+
+// ---- checks -------------------------------------------------------------------------------------
+
+// Check every numbered invariant of docs/ir.md; the first violation comes back in err
+// ("invariant 7: node %12 ...").
+bool program_verify(const Program *p, Error *err);
+// Invariant 20, which holds from pass autodiff on: no live node is a GRAD.
+bool program_check_no_grad(const Program *p, Error *err);
+// The rule of batch axes, for graphs before autodiff: any op outside batch_gather and cross reductions
+// that mixes a batch axis is reported to diag at its origin. False when there is one.
+bool entry_check_batch(const Entry *e, Diag *diag);
+
+// ---- reference interpreter (eval.c) ---------------------------------------------------------------
+
+// A dense row-major tensor. In f64 mode floats are stored as double, in bits mode as their dtype.
+typedef struct Tensor {
+    const Type *type;
+    void *data;
+} Tensor;
+
+typedef enum { EVAL_F64, EVAL_BITS } EvalMode;
+
+// Run an entry. inputs and state: name -> Tensor * (Map); outputs and updates are put into `out`
+// under their names ("out:NAME", "state:NAME"). EVAL_BITS rounds as docs/ir.md defines and equals
+// the compiled CPU code bit for bit. Missing inputs give an error by name.
+bool entry_eval(const Entry *e, EvalMode mode, const Map *inputs, const Map *state, Arena *arena,
+                Map *out, Error *err);
+
+#endif
