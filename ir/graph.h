@@ -102,17 +102,25 @@ typedef struct Graph {
 Graph *graph_new(Arena *arena, Diag *diag, int64_t batch);
 // Add a node, or find the equal one (its origins grow). Checks arity, attributes and shapes; a violation
 // is reported at g->here naming both shapes, and 0 is returned. An operand 0 gives 0 silently.
-// Folds: constants of rank 0, x * 1, x + 0, casts to the same type, views that change nothing,
-// reshape of reshape, transpose of transpose, proj bounds.
+// Simplifies what docs/ir.md lists under "Nodes" (constants, identities, views), so that the result may
+// be an operand or another op.
 NodeId graph_add(Graph *g, OpCode op, uint32_t nargs, const NodeId *args, uint32_t nattrs,
                  const Attr *attrs);
 // The same with a copy number (for recomputation).
 NodeId graph_add_copy(Graph *g, OpCode op, uint32_t copy, uint32_t nargs, const NodeId *args,
                       uint32_t nattrs, const Attr *attrs);
+// Add a node like n, which may be of another graph, with other operands; its origins come along.
+NodeId graph_add_like(Graph *g, const Node *n, const NodeId *args);
+// Note one more place a node comes from; loc {0} is ignored.
+void graph_add_origin(Graph *g, NodeId id, Loc loc);
 static inline const Node *graph_node(const Graph *g, NodeId id) { return &g->nodes.at[id]; }
 static inline const Type *graph_type(const Graph *g, NodeId id) { return g->nodes.at[id].type; }
-// The attribute of a node; the op's row must allow it (else bug). Missing optional ones read as 0.
-const Attr *node_attr(const Node *n, AttrKey key); // NULL when absent
+// Key of a node: op, copy, operands, attributes.
+bool node_equal(const Node *a, const Node *b);
+uint64_t node_hash(const Node *n);
+// The attribute of a node; the op's row must allow it (else bug). Nodes hold all attributes of their row,
+// defaults included, but for the dtype of a dot that gives its operands' element type.
+const Attr *node_attr(const Node *n, AttrKey key); // NULL when absent (the others then give 0)
 int64_t node_int(const Node *n, AttrKey key);
 double node_float(const Node *n, AttrKey key);
 const char *node_str(const Node *n, AttrKey key);

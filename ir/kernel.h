@@ -18,6 +18,7 @@
 #define CZT_IR_KERNEL_H
 
 #include "ir/graph.h"
+#include "base/map.h"
 #include "ir/index.h"
 
 typedef enum { ROLE_OUTER, ROLE_RED, ROLE_INNER } AxisRole;
@@ -140,13 +141,13 @@ typedef struct Kernel {
 } Kernel;
 
 // Where a buffer of a launch lies.
-typedef enum { SPACE_STATE, SPACE_SCRATCH, SPACE_INPUT, SPACE_OUTPUT, SPACE_CONST } Space;
+typedef enum { BLOCK_STATE, BLOCK_SCRATCH, BLOCK_INPUT, BLOCK_OUTPUT, BLOCK_CONST } Block;
 
 typedef struct PlanBuffer {
-    Space space;
+    Block block;
     DType dtype;
     int64_t count;  // elements
-    int64_t offset; // bytes in the space, filled in by memplan
+    int64_t offset; // bytes in the block, filled in by memplan
     const char *name; // state, input or output name; else NULL
     uint32_t first, last; // launches that touch it first and last
 } PlanBuffer;
@@ -173,6 +174,7 @@ typedef struct PlanEntry {
 typedef struct Plan {
     Arena *arena;
     VEC(Kernel *) kernels; // distinct by text
+    Map kernel_index;      // text -> number + 1
     VEC(PlanEntry) entries;
     VEC(PlanBuffer) state; // one for each Program state, same order
     int64_t state_bytes;

@@ -70,7 +70,7 @@ Program *program_parse(Arena *arena, Diag *diag, uint32_t source);
 // Check every numbered invariant of docs/ir.md; the first violation comes back in err
 // ("invariant 7: node %12 ...").
 bool program_verify(const Program *p, Error *err);
-// Invariant 20, which holds from pass autodiff on: no live node is a GRAD.
+// Invariant 17, which holds from pass autodiff on: no live node is a GRAD.
 bool program_check_no_grad(const Program *p, Error *err);
 // The rule of batch axes, for graphs before autodiff: any op outside batch_gather and cross reductions
 // that mixes a batch axis is reported to diag at its origin. False when there is one.

@@ -1,0 +1,188 @@
+// Canonical text of kernels, and their verifier.
+#include "ir/kernel.h"
+
+#include <inttypes.h>
+
+typedef struct Text {
+    Arena *arena;
+    VEC(char) out;
+} Text;
+
+static void put(Text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void put(Text *t, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    const char *s = str_vprintf(t->arena, fmt, ap);
+    va_end(ap);
+    for (; *s; s++) vec_push(t->arena, &t->out, *s);
+}
+
+static const char *const role_names[] = {"outer", "red", "inner"};
+static const char *const kind_names[] = {"loop", "pack", "gemm", "attention", "attention_grad", "scatter"};
+static const char *const instr_names[] = {"const", "load", "index", "test", "random", "op", "reduce", "acc"};
+static const char *const order_names[] = {"row", "column", "chain"};
+
+static void put_guards(Text *t, const KernelBody *b, const KernelGuard *guards, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        put(t, " if %" PRId64 " <= %s < %" PRId64, guards[i].lo,
+            index_text(&b->index, t->arena, guards[i].index), guards[i].hi);
+}
+
+static void put_instr(Text *t, const KernelBody *b, uint32_t i)
+{
+    const KernelInstr *in = &b->code.at[i];
+    put(t, "  v%u = %s", i, instr_names[in->kind]);
+    switch (in->kind) {
+    case KI_CONST: put(t, " %a", in->value); break;
+    case KI_LOAD: put(t, " b%u[%s]", in->buffer, index_text(&b->index, t->arena, in->index)); break;
+    case KI_INDEX: put(t, " %s", index_text(&b->index, t->arena, in->index)); break;
+    case KI_RANDOM:
+        put(t, " v%u v%u %s %s stream %" PRId64, in->args[0], in->args[1],
+            index_text(&b->index, t->arena, in->index), index_text(&b->index, t->arena, in->index2), in->stream);
+        break;
+    case KI_OP:
+        put(t, " %s", op_info(in->op)->name);
+        for (int a = 0; a < op_info(in->op)->arity; a++) put(t, " v%u", in->args[a]);
+        break;
+    case KI_REDUCE: put(t, " %s v%u %s", op_info(in->op)->name, in->args[0], order_names[in->order]); break;
+    case KI_TEST:
+    case KI_ACC: break;
+    }
+    put_guards(t, b, in->guards, in->nguards);
+    put(t, " : %s\n", dtype_name(in->dtype));
+}
+
+static void put_body(Text *t, const char *name, const KernelBody *b)
+{
+    put(t, " %s", name);
+    for (uint32_t i = 0; i < b->axes.n; i++)
+        put(t, " a%u %s %" PRId64, i, role_names[b->axes.at[i].role], b->axes.at[i].size);
+    put(t, "\n");
+    for (uint32_t i = 0; i < b->code.n; i++) put_instr(t, b, i);
+    for (uint32_t i = 0; i < b->stores.n; i++) {
+        const KernelStore *s = &b->stores.at[i];
+        if (s->kind == STORE_COLUMN)
+            put(t, "  column %s b%u = v%u", op_info(s->op)->name, s->buffer, s->value);
+        else
+            put(t, "  b%u[%s] = v%u", s->buffer, index_text(&b->index, t->arena, s->index), s->value);
+        put_guards(t, b, s->guards, s->nguards);
+        put(t, "\n");
+    }
+}
+
+static void put_view(Text *t, const Kernel *k, const char *name, const StridedView *v)
+{
+    put(t, " %s b%u[%s + %" PRId64 " row + %" PRId64 " col]\n", name, v->buffer,
+        index_text(&k->body.index, t->arena, v->base), v->row, v->col);
+}
+
+static void put_attention(Text *t, const Kernel *k)
+{
+    put(t, " queries %" PRId64 " keys %" PRId64 " dim %" PRId64 " vdim %" PRId64 " scale %a%s\n",
+        k->attention.queries, k->attention.keys, k->attention.dim, k->attention.vdim,
+        (double)k->attention.scale, k->attention.causal ? " causal" : "");
+    put_view(t, k, "q", &k->attention.q);
+    put_view(t, k, "k", &k->attention.k);
+    put_view(t, k, "v", &k->attention.v);
+    put_view(t, k, "out", &k->attention.out);
+    put_view(t, k, "lse", &k->attention.lse);
+    if (k->kind != KERNEL_ATTENTION_GRAD) return;
+    put_view(t, k, "dout", &k->attention.dout);
+    put_view(t, k, "dq", &k->attention.dq);
+    put_view(t, k, "dk", &k->attention.dk);
+    put_view(t, k, "dv", &k->attention.dv);
+}
+
+const char *kernel_text(Arena *arena, const Kernel *k)
+{
+    Text t = {.arena = arena};
+    put(&t, "kernel %s tasks %" PRId64 " grain %" PRId64 "\n", kind_names[k->kind], k->tasks, k->grain);
+    for (uint32_t i = 0; i < k->buffers.n; i++)
+        put(&t, " b%u %s %" PRId64 "%s\n", i, dtype_name(k->buffers.at[i].dtype), k->buffers.at[i].count,
+            k->buffers.at[i].written ? " written" : "");
+    if (k->kind == KERNEL_GEMM || k->kind == KERNEL_PACK)
+        put(&t, " batch %" PRId64 " m %" PRId64 " n %" PRId64 " k %" PRId64 " packed b%u\n", k->gemm.batch,
+            k->gemm.m, k->gemm.n, k->gemm.k, k->gemm.packed);
+    if (k->kind == KERNEL_GEMM) put_body(&t, "a", &k->gemm.a);
+    if (k->kind == KERNEL_SCATTER)
+        put(&t, " batch %" PRId64 " rows %" PRId64 " count %" PRId64 " width %" PRId64 " index b%u update b%u out b%u\n",
+            k->scatter.batch, k->scatter.rows, k->scatter.count, k->scatter.width, k->scatter.index,
+            k->scatter.update, k->scatter.out);
+    if (k->kind == KERNEL_ATTENTION || k->kind == KERNEL_ATTENTION_GRAD) put_attention(&t, k);
+    put_body(&t, "body", &k->body);
+    vec_push(arena, &t.out, 0);
+    return t.out.at;
+}
+
+static bool verify_index(const KernelBody *b, IndexId e, const char *what, Error *err)
+{
+    const IndexNode *n = index_node(&b->index, e);
+    if (n->op == IX_AXIS && n->a >= b->axes.n) return error_set(err, "%s: axis a%u does not exist", what, n->a);
+    if (n->op == IX_VALUE && n->a >= b->code.n) return error_set(err, "%s: v%u does not exist", what, n->a);
+    if (n->op == IX_ADD && !verify_index(b, n->b, what, err)) return false;
+    return n->op < IX_ADD || n->op > IX_MOD || verify_index(b, n->a, what, err);
+}
+
+// An index must stay inside its buffer unless guards cut it.
+static bool verify_access(const Kernel *k, const KernelBody *b, uint32_t buffer, IndexId index,
+                          uint32_t nguards, const char *what, Error *err)
+{
+    if (buffer >= k->buffers.n) return error_set(err, "%s: buffer b%u does not exist", what, buffer);
+    if (!verify_index(b, index, what, err)) return false;
+    const IndexNode *n = index_node(&b->index, index);
+    if (!nguards && (n->lo < 0 || n->hi >= k->buffers.at[buffer].count))
+        return error_set(err, "%s: index in [%" PRId64 ", %" PRId64 "] outside b%u of %" PRId64 " elements",
+                         what, n->lo, n->hi, buffer, k->buffers.at[buffer].count);
+    return true;
+}
+
+static uint32_t operand_count(const KernelInstr *in)
+{
+    if (in->kind == KI_OP) return (uint32_t)op_info(in->op)->arity;
+    return in->kind == KI_REDUCE ? 1 : in->kind == KI_RANDOM ? 2 : 0;
+}
+
+static bool verify_body(const Kernel *k, const KernelBody *b, Error *err)
+{
+    char what[32];
+    for (uint32_t i = 0; i < b->code.n; i++) {
+        const KernelInstr *in = &b->code.at[i];
+        snprintf(what, sizeof what, "v%u", i);
+        for (uint32_t a = 0; a < operand_count(in); a++)
+            if (in->args[a] >= i) return error_set(err, "%s: operand v%u comes later", what, in->args[a]);
+        if (in->kind == KI_LOAD) {
+            if (!verify_access(k, b, in->buffer, in->index, in->nguards, what, err)) return false;
+            if (k->buffers.at[in->buffer].dtype != in->dtype)
+                return error_set(err, "%s: loads %s as %s", what, dtype_name(k->buffers.at[in->buffer].dtype),
+                                 dtype_name(in->dtype));
+        }
+        for (uint32_t g = 0; g < in->nguards; g++)
+            if (!verify_index(b, in->guards[g].index, what, err)) return false;
+    }
+    for (uint32_t i = 0; i < b->stores.n; i++) {
+        const KernelStore *s = &b->stores.at[i];
+        snprintf(what, sizeof what, "store %u", i);
+        if (s->value >= b->code.n) return error_set(err, "%s: v%u does not exist", what, s->value);
+        if (!verify_access(k, b, s->buffer, s->index, s->nguards, what, err)) return false;
+        if (!k->buffers.at[s->buffer].written) return error_set(err, "%s: b%u is not written", what, s->buffer);
+        if (k->buffers.at[s->buffer].dtype != b->code.at[s->value].dtype)
+            return error_set(err, "%s: dtype of v%u", what, s->value);
+    }
+    return true;
+}
+
+bool kernel_verify(const Kernel *k, Error *err)
+{
+    uint32_t reds = 0, inners = 0;
+    for (uint32_t i = 0; i < k->body.axes.n; i++) {
+        if (k->body.axes.at[i].size < 1) return error_set(err, "axis a%u is empty", i);
+        reds += k->body.axes.at[i].role == ROLE_RED;
+        inners += k->body.axes.at[i].role == ROLE_INNER;
+    }
+    if (reds > 1 || inners > 1) return error_set(err, "more than one reduced or vector axis");
+    if (k->tasks < 1) return error_set(err, "no tasks");
+    return verify_body(k, &k->body, err) && (k->kind != KERNEL_GEMM || verify_body(k, &k->gemm.a, err));
+}

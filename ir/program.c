@@ -1,0 +1,82 @@
+// Programs: state variables, entries, and what of an entry's graph is alive.
+#include "ir/program.h"
+
+static const char *const kinds[] = {"param", "opt", "ema", "stat", "metric", "derived"};
+
+const char *state_kind_name(StateKind kind)
+{
+    return kinds[kind];
+}
+
+Program *program_new(Arena *arena, Diag *diag, const char *name, int64_t batch)
+{
+    Program *p = arena_make(arena, Program);
+    p->arena = arena;
+    p->diag = diag;
+    p->name = str_copy(arena, name);
+    p->batch = batch;
+    return p;
+}
+
+StateVar *program_state(Program *p, const char *name, StateKind kind, const Type *type, Loc loc)
+{
+    if (map_get(&p->state_index, name)) bug("state '%s' is declared twice", name);
+    vec_push(p->arena, &p->states,
+             (StateVar){.name = str_copy(p->arena, name), .kind = kind, .type = type, .loc = loc});
+    map_set(p->arena, &p->state_index, name, (void *)(uintptr_t)p->states.n);
+    return &p->states.at[p->states.n - 1];
+}
+
+const StateVar *program_find_state(const Program *p, const char *name)
+{
+    uintptr_t index = (uintptr_t)map_get(&p->state_index, name);
+    return index ? &p->states.at[index - 1] : NULL;
+}
+
+Entry *program_entry(Program *p, const char *name)
+{
+    Entry *e = arena_make(p->arena, Entry);
+    e->name = str_copy(p->arena, name);
+    e->graph = graph_new(p->arena, p->diag, p->batch);
+    vec_push(p->arena, &p->entries, e);
+    return e;
+}
+
+Entry *program_find_entry(Program *p, const char *name)
+{
+    for (uint32_t i = 0; i < p->entries.n; i++)
+        if (strcmp(p->entries.at[i]->name, name) == 0) return p->entries.at[i];
+    return NULL;
+}
+
+bool *entry_live(const Entry *e, Arena *arena)
+{
+    const Graph *g = e->graph;
+    bool *keep = arena_array(arena, bool, g->nodes.n);
+    for (uint32_t i = 0; i < e->outputs.n; i++) keep[e->outputs.at[i].node] = true;
+    for (uint32_t i = 0; i < e->updates.n; i++) keep[e->updates.at[i].node] = true;
+    keep[0] = false;
+    for (NodeId id = g->nodes.n; --id > 0;) {
+        const Node *n = graph_node(g, id);
+        for (uint32_t i = 0; keep[id] && i < n->nargs; i++) keep[n->args[i]] = true;
+    }
+    return keep;
+}
+
+void entry_compact(Entry *e)
+{
+    Graph *g = e->graph, *to = graph_new(g->arena, g->diag, g->batch);
+    const bool *keep = entry_live(e, g->arena);
+    NodeId *map = arena_array(g->arena, NodeId, g->nodes.n);
+    for (NodeId id = 1; id < g->nodes.n; id++) {
+        const Node *n = graph_node(g, id);
+        if (!keep[id]) continue;
+        NodeId *args = arena_array(g->arena, NodeId, n->nargs + 1);
+        for (uint32_t i = 0; i < n->nargs; i++) args[i] = map[n->args[i]];
+        map[id] = graph_add_like(to, n, args);
+    }
+    for (uint32_t i = 0; i < e->outputs.n; i++) e->outputs.at[i].node = map[e->outputs.at[i].node];
+    for (uint32_t i = 0; i < e->updates.n; i++) e->updates.at[i].node = map[e->updates.at[i].node];
+    to->here = g->here;
+    *g = *to;
+}

@@ -1,0 +1,204 @@
+// Shape rules of the views. A view along a batch axis that does not keep whole samples in their
+// order gives a plain axis; entry_check_batch reports it where the source may not do so.
+#include "ir/shape.h"
+
+static const Type *result(ShapeCall *c, uint32_t rank, const Axis *axes)
+{
+    return type_new(c->arena, c->args[0]->dtype, rank, axes);
+}
+
+// A copy of the operand's axes to change.
+static Axis *copy_axes(ShapeCall *c)
+{
+    const Type *x = c->args[0];
+    Axis *axes = arena_array(c->arena, Axis, x->rank + 1);
+    if (x->rank) memcpy(axes, x->axes, x->rank * sizeof *axes);
+    return axes;
+}
+
+// A copy of the SHAPE attribute, its sizes checked; per of its axes may be open (0).
+static Axis *open_shape(ShapeCall *c, uint32_t *rank)
+{
+    const Attr *shape = shape_attr(c, ATTR_SHAPE);
+    *rank = shape->axes.n;
+    Axis *axes = arena_array(c->arena, Axis, *rank + 1);
+    if (*rank) memcpy(axes, shape->axes.at, *rank * sizeof *axes);
+    return shape_check_axes(c, *rank, axes) ? axes : NULL;
+}
+
+// The result axis that continues the operand's batch axis before which `before` elements lie: it
+// starts after as many, holds whole samples and is not taken. Only axes of size 1 leave a choice:
+// then the one given as batch, else the first. -1 when there is none.
+static int64_t batch_target(ShapeCall *c, uint32_t rank, const Axis *given, const Axis *axes,
+                            int64_t before)
+{
+    int64_t target = -1, count = 1;
+    for (uint32_t i = 0; i < rank && count <= before; count *= axes[i++].size) {
+        if (count != before || axes[i].size % c->batch || axes[i].per) continue;
+        if (target < 0 || (given[i].per && !given[target].per)) target = i;
+    }
+    return target;
+}
+
+// A batch axis survives when the elements of one sample stay together at the same place.
+const Type *shape_reshape(ShapeCall *c)
+{
+    const Type *x = c->args[0];
+    uint32_t rank;
+    Axis *axes = open_shape(c, &rank);
+    if (!axes) return NULL;
+    const Axis *given = shape_attr(c, ATTR_SHAPE)->axes.at;
+    int64_t count = 1;
+    for (uint32_t i = 0; i < rank; i++) count *= axes[i].size;
+    const char *from = shape_text(c, x), *to = shape_axes_text(c, rank, axes);
+    if (count != type_count(x))
+        return shape_fail(c, "%s has %lld elements, %s has %lld", from, (long long)type_count(x),
+                          to, (long long)count);
+    for (uint32_t i = 0; i < rank; i++) axes[i].per = 0;
+    int64_t before = 1;
+    for (uint32_t i = 0; i < x->rank; before *= x->axes[i++].size) {
+        if (!x->axes[i].per) continue;
+        int64_t target = batch_target(c, rank, given, axes, before);
+        if (target < 0) return shape_fail(c, "%s to %s mixes the batch axis %u", from, to, i);
+        axes[target].per = axes[target].size / c->batch;
+    }
+    for (uint32_t i = 0; i < rank; i++)
+        if (given[i].per && given[i].per != axes[i].per)
+            return shape_fail(c, "axis %u of %s does not come from a batch axis of %s", i, to,
+                              from);
+    *shape_attr(c, ATTR_SHAPE) = attr_axes(ATTR_SHAPE, axes, rank);
+    return result(c, rank, axes);
+}
+
+const Type *shape_transpose(ShapeCall *c)
+{
+    const Type *x = c->args[0];
+    if (!shape_check_length(c, ATTR_PERM, x)) return NULL;
+    uint32_t n;
+    const int64_t *perm = shape_ints(c, ATTR_PERM, &n);
+    Axis *axes = arena_array(c->arena, Axis, n + 1);
+    bool *seen = arena_array(c->arena, bool, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!shape_check_axis(c, perm[i], x)) return NULL;
+        if (seen[perm[i]]) return shape_fail(c, "perm has axis %lld twice", (long long)perm[i]);
+        seen[perm[i]] = true;
+        axes[i] = x->axes[perm[i]];
+    }
+    return result(c, n, axes);
+}
+
+const Type *shape_broadcast(ShapeCall *c)
+{
+    const Type *x = c->args[0];
+    uint32_t rank, n;
+    Axis *axes = open_shape(c, &rank);
+    if (!axes || !shape_check_length(c, ATTR_AXES, x) || !shape_check_rising(c, ATTR_AXES, rank))
+        return NULL;
+    const int64_t *map = shape_ints(c, ATTR_AXES, &n);
+    const char *from = shape_text(c, x), *to = shape_axes_text(c, rank, axes);
+    for (uint32_t i = 0; i < n; i++) {
+        Axis *to_axis = &axes[map[i]];
+        Axis a = x->axes[i];
+        if (a.size == 1 && !a.per) continue; // repeated, or of size 1 as before
+        if (a.size != to_axis->size)
+            return shape_fail(c, "axis %u of %s cannot become axis %lld of %s", i, from,
+                              (long long)map[i], to);
+        if (to_axis->per && to_axis->per != a.per)
+            return shape_fail(c, "mixes a batch axis: axis %u of %s becomes axis %lld of %s", i,
+                              from, (long long)map[i], to);
+        to_axis->per = a.per;
+    }
+    *shape_attr(c, ATTR_SHAPE) = attr_axes(ATTR_SHAPE, axes, rank);
+    return result(c, rank, axes);
+}
+
+const Type *shape_slice(ShapeCall *c)
+{
+    const Type *x = c->args[0];
+    uint32_t n;
+    if (!shape_check_length(c, ATTR_LO, x) || !shape_check_length(c, ATTR_HI, x) ||
+        !shape_check_length(c, ATTR_STRIDE, x))
+        return NULL;
+    const int64_t *lo = shape_ints(c, ATTR_LO, &n), *hi = shape_ints(c, ATTR_HI, &n);
+    const int64_t *stride = shape_ints(c, ATTR_STRIDE, &n);
+    Axis *axes = copy_axes(c);
+    for (uint32_t i = 0; i < n; i++) {
+        if (lo[i] < 0 || hi[i] <= lo[i] || hi[i] > axes[i].size)
+            return shape_fail(c, "%lld:%lld is not a part of axis %u of %s", (long long)lo[i],
+                              (long long)hi[i], i, shape_text(c, x));
+        if (stride[i] < 1)
+            return shape_fail(c, "stride %lld of axis %u is below 1", (long long)stride[i], i);
+        int64_t size = (hi[i] - lo[i] - 1) / stride[i] + 1;
+        if (size != axes[i].size) axes[i].per = 0;
+        axes[i].size = size;
+    }
+    return result(c, n, axes);
+}
+
+const Type *shape_pad(ShapeCall *c)
+{
+    const Type *x = c->args[0];
+    uint32_t n;
+    if (c->args[1]->rank)
+        return shape_fail(c, "its fill has rank 0, not %s", shape_text(c, c->args[1]));
+    if (!shape_check_dtype(c, 0, 1) || !shape_check_length(c, ATTR_LO, x) ||
+        !shape_check_length(c, ATTR_HI, x))
+        return NULL;
+    const int64_t *lo = shape_ints(c, ATTR_LO, &n), *hi = shape_ints(c, ATTR_HI, &n);
+    Axis *axes = copy_axes(c);
+    for (uint32_t i = 0; i < n; i++) {
+        if (lo[i] < 0 || hi[i] < 0 || lo[i] > SHAPE_LIMIT || hi[i] > SHAPE_LIMIT)
+            return shape_fail(c, "cannot pad axis %u of %s by %lld and %lld", i, shape_text(c, x),
+                              (long long)lo[i], (long long)hi[i]);
+        if (lo[i] + hi[i] == 0) continue;
+        axes[i].size += lo[i] + hi[i];
+        axes[i].per = 0;
+    }
+    return result(c, n, axes);
+}
+
+const Type *shape_concat(ShapeCall *c)
+{
+    const Type *x = c->args[0];
+    int64_t axis = shape_int(c, ATTR_AXIS);
+    if (!shape_check_axis(c, axis, x)) return NULL;
+    Axis *axes = copy_axes(c);
+    for (uint32_t k = 1; k < c->nargs; k++) {
+        const Type *y = c->args[k];
+        if (!shape_check_dtype(c, 0, k)) return NULL;
+        if (y->rank != x->rank)
+            return shape_fail(c, "shapes %s and %s differ in rank", shape_text(c, x),
+                              shape_text(c, y));
+        for (uint32_t i = 0; i < x->rank; i++)
+            if (i != axis && !shape_check_pair(c, 0, i, k, i)) return NULL;
+        if (__builtin_add_overflow(axes[axis].size, y->axes[axis].size, &axes[axis].size))
+            return shape_fail(c, "the result is too large");
+        axes[axis].per = 0;
+    }
+    return result(c, x->rank, axes);
+}
+
+const Type *shape_batch_gather(ShapeCall *c)
+{
+    const Type *x = c->args[0];
+    int64_t axis = shape_int(c, ATTR_AXIS);
+    if (!shape_check_axis(c, axis, x)) return NULL;
+    if (!x->axes[axis].per)
+        return shape_fail(c, "axis %lld of %s is no batch axis", (long long)axis, shape_text(c, x));
+    Axis *axes = copy_axes(c);
+    axes[axis].per = 0;
+    return result(c, x->rank, axes);
+}
+
+const Type *shape_batch_split(ShapeCall *c)
+{
+    const Type *x = c->args[0];
+    int64_t axis = shape_int(c, ATTR_AXIS);
+    if (!shape_check_axis(c, axis, x)) return NULL;
+    if (x->axes[axis].per || !c->batch || x->axes[axis].size % c->batch)
+        return shape_fail(c, "axis %lld of %s is no plain axis over a batch of %lld",
+                          (long long)axis, shape_text(c, x), (long long)c->batch);
+    Axis *axes = copy_axes(c);
+    axes[axis].per = axes[axis].size / c->batch;
+    return result(c, x->rank, axes);
+}

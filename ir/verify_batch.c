@@ -1,0 +1,111 @@
+// The rule of batch axes (docs/ir.md): before autodiff, only batch_gather and reductions that say
+// so (cross) may mix samples. Shape rules let these ops through, because gradients need them.
+#include "ir/program.h"
+
+typedef struct BatchCheck {
+    const Graph *g;
+    Diag *diag;
+    Arena *scratch;
+    NodeId id;
+    bool ok;
+} BatchCheck;
+
+static void report(BatchCheck *c, const Type *type, uint32_t axis, const char *help)
+{
+    const Node *n = graph_node(c->g, c->id);
+    Loc loc = n->origins.n ? n->origins.at[0] : (Loc){0};
+    const char *where = loc.source ? "" : str_printf(c->scratch, "node %%%u, ", c->id);
+    diag_error(c->diag, loc, "%s%s: mixes samples: axis %u of %s is a batch axis", where,
+               op_info(n->op)->name, axis, type_text(c->scratch, type));
+    diag_help(c->diag, "%s", help);
+    c->ok = false;
+}
+
+static const char sum_help[] = "batch_sum and batch_mean add over the whole batch";
+static const char gather_help[] = "batch_gather makes the whole batch a plain axis";
+
+// Axes of operand `arg` listed by the attribute.
+static void check_list(BatchCheck *c, const Node *n, uint32_t arg, AttrKey key, const char *help)
+{
+    uint32_t count;
+    const Type *x = graph_type(c->g, n->args[arg]);
+    const int64_t *axes = node_ints(n, key, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (x->axes[axes[i]].per) report(c, x, (uint32_t)axes[i], help);
+}
+
+static void check_one(BatchCheck *c, const Node *n, uint32_t arg, int64_t axis, const char *help)
+{
+    const Type *x = graph_type(c->g, n->args[arg]);
+    if (x->axes[axis].per) report(c, x, (uint32_t)axis, help);
+}
+
+// Batch axes of the operand that the result no longer has at the same place.
+static void check_kept(BatchCheck *c, const Node *n)
+{
+    const Type *x = graph_type(c->g, n->args[0]);
+    for (uint32_t i = 0; i < x->rank; i++)
+        if (x->axes[i].per && !n->type->axes[i].per) report(c, x, i, gather_help);
+}
+
+static void check_indexed(BatchCheck *c, const Node *n)
+{
+    int64_t shared = node_int(n, ATTR_BATCH);
+    if (n->op == OP_GATHER) {
+        check_one(c, n, 0, shared, gather_help);
+        return;
+    }
+    for (int64_t i = shared; i < graph_type(c->g, n->args[0])->rank; i++)
+        check_one(c, n, 0, i, gather_help);
+}
+
+static uint32_t batch_axes(const Type *type)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < type->rank; i++) count += type->axes[i].per > 0;
+    return count;
+}
+
+// Two batch axes in one tensor pair samples with samples; reported where they first meet.
+static void check_pairs(BatchCheck *c, const Node *n)
+{
+    uint32_t last = n->type->rank;
+    if (batch_axes(n->type) < 2) return;
+    for (uint32_t i = 0; i < n->nargs; i++)
+        if (batch_axes(graph_type(c->g, n->args[i])) > 1) return;
+    while (!n->type->axes[last - 1].per) last--;
+    report(c, n->type, last - 1, "use batch_gather on one side of what pairs samples with samples");
+}
+
+static void check_node(BatchCheck *c, const Node *n)
+{
+    switch (n->op) {
+    case OP_SUM:
+    case OP_REDUCE_MAX:
+    case OP_REDUCE_MIN:
+        if (!node_int(n, ATTR_CROSS)) check_list(c, n, 0, ATTR_AXES, sum_help);
+        break;
+    case OP_LOGSUMEXP: check_list(c, n, 0, ATTR_AXES, gather_help); break;
+    case OP_REVERSE: check_list(c, n, 0, ATTR_AXES, gather_help); break;
+    case OP_ARGMAX: check_one(c, n, 0, node_int(n, ATTR_AXIS), gather_help); break;
+    case OP_DOT: check_list(c, n, 0, ATTR_LCONTRACT, sum_help); break;
+    case OP_CONCAT:
+        for (uint32_t i = 0; i < n->nargs; i++)
+            check_one(c, n, i, node_int(n, ATTR_AXIS), gather_help);
+        break;
+    case OP_SLICE:
+    case OP_PAD: check_kept(c, n); break;
+    case OP_GATHER:
+    case OP_SCATTER_ADD: check_indexed(c, n); break;
+    default: break;
+    }
+    check_pairs(c, n);
+}
+
+bool entry_check_batch(const Entry *e, Diag *diag)
+{
+    BatchCheck c = {.g = e->graph, .diag = diag, .scratch = arena_new(), .ok = true};
+    for (c.id = 1; c.id < c.g->nodes.n; c.id++) check_node(&c, graph_node(c.g, c.id));
+    arena_free(c.scratch);
+    return c.ok;
+}
