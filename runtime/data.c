@@ -1,0 +1,420 @@
+// The loader. Workers take tickets: ticket t is the t-th candidate of the endless sequence (epoch 0
+// in its order, epoch 1 in its, ...), and its result goes into ring entry t modulo the ring's size.
+// data_next takes results in the order of the tickets, skips the bad ones, and copies the good ones
+// into the batch; so batches depend on the seed only, never on the number of workers or their
+// speed. The ring bounds how far workers run ahead.
+//
+// One mutex guards tickets, entry states and the order of the epoch. A block of the ring belongs to
+// its worker from ticket to result, and to data_next from there to release; nobody else touches it.
+#include "runtime/data.h"
+
+#include "runtime/philox.h"
+#include "runtime/sample.h"
+
+#include "base/map.h"
+#include "base/vec.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef enum { ENTRY_EMPTY, ENTRY_GOOD, ENTRY_BAD } EntryState;
+
+typedef struct RingEntry {
+    EntryState state;
+    uint64_t epoch;
+    int64_t index, sample; // place in the epoch's order; the sample that stands there
+    uint8_t *block;
+    const char *member;
+    Error err;
+} RingEntry;
+
+struct Data {
+    Arena *arena;
+    const DataSpec *spec;
+    SampleLayout layout;
+    SampleSource from;
+    Shards *source, **series;
+    Tokenizer *tokenizer;
+    DataReport *report;
+    void *user;
+    int64_t samples;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work, done; // tickets to take; results to collect, or no worker busy
+    bool locks, stop, paused;
+    pthread_t *threads;
+    int nthreads, busy;
+    RingEntry *ring;
+    uint8_t *blocks;
+    uint64_t size, head, tail; // of the ring; tickets given, results taken
+    uint32_t *order;           // of epoch ordered; NULL when sequential
+    DataPosition cursor;       // of the next ticket
+
+    // Of the thread that calls data_next.
+    DataPosition position;
+    uint64_t batches; // in the current epoch
+    bool ended;       // sequential: the end was told
+    const char **keys;
+    int64_t nkeys;
+    DataCounts counts;
+    Error failed;
+};
+
+// The order of an epoch: Fisher-Yates over all samples, keyed by (seed, epoch).
+static void make_order(Data *d)
+{
+    if (!d->order) return;
+    Philox random = philox_begin(hash_str(hash_u64(0, d->spec->seed), "data.order"),
+                                 (uint32_t)d->cursor.epoch, d->cursor.epoch >> 32);
+    for (int64_t i = 0; i < d->samples; i++) d->order[i] = (uint32_t)i;
+    for (int64_t i = d->samples - 1; i > 0; i--) {
+        uint64_t k = philox_below(&random, (uint64_t)i + 1);
+        uint32_t swap = d->order[i];
+        d->order[i] = d->order[k];
+        d->order[k] = swap;
+    }
+}
+
+// ---- Workers ----
+
+static bool can_take(const Data *d)
+{
+    return !d->paused && d->head - d->tail < d->size &&
+           (d->order || d->cursor.index < (uint64_t)d->samples);
+}
+
+// Take the next ticket; under the lock.
+static RingEntry *take_ticket(Data *d)
+{
+    RingEntry *e = &d->ring[d->head++ % d->size];
+    if (d->cursor.index == (uint64_t)d->samples) {
+        d->cursor = (DataPosition){d->cursor.epoch + 1, 0};
+        make_order(d);
+    }
+    e->epoch = d->cursor.epoch;
+    e->index = (int64_t)d->cursor.index++;
+    e->sample = d->order ? d->order[e->index] : e->index;
+    e->err = (Error){0};
+    return e;
+}
+
+static void *worker(void *arg)
+{
+    Data *d = arg;
+    Decoder decoder = {0};
+    pthread_mutex_lock(&d->lock);
+    for (;;) {
+        while (!d->stop && !can_take(d)) pthread_cond_wait(&d->work, &d->lock);
+        if (d->stop) break;
+        RingEntry *e = take_ticket(d);
+        d->busy++;
+        pthread_mutex_unlock(&d->lock);
+        bool ok =
+            sample_load(&d->from, e->epoch, e->sample, &decoder, e->block, &e->member, &e->err);
+        pthread_mutex_lock(&d->lock);
+        e->state = ok ? ENTRY_GOOD : ENTRY_BAD;
+        d->busy--;
+        if (e == &d->ring[d->tail % d->size] || d->paused) pthread_cond_signal(&d->done);
+    }
+    pthread_mutex_unlock(&d->lock);
+    decoder_free(&decoder);
+    return NULL;
+}
+
+// Start the workers with all signals blocked: these belong to the thread that waits for them.
+static bool start_workers(Data *d, int threads, Error *err)
+{
+    if (threads <= 0) threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    if (threads <= 0) threads = 1;
+    d->threads = arena_array(d->arena, pthread_t, threads);
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    while (d->nthreads < threads && pthread_create(&d->threads[d->nthreads], NULL, worker, d) == 0)
+        d->nthreads++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return d->nthreads > 0 || error_set(err, "cannot start a thread for the data pipeline");
+}
+
+// ---- Opening ----
+
+static bool wants_tokenizer(const DataSpec *spec, Error *err)
+{
+    bool wanted = false;
+    for (uint32_t i = 0; i < spec->nfields; i++) {
+        const FieldSpec *f = &spec->fields[i];
+        if (f->role != ROLE_TOKENS) continue;
+        if (strcmp(f->tokenizer, "clip") != 0)
+            error_set(err, "data.fields[%u].tokenizer: '%s' is not known (known: clip)", i,
+                      f->tokenizer);
+        wanted = true;
+    }
+    return wanted;
+}
+
+static bool open_tokenizer(Data *d, const DataOptions *options, Error *err)
+{
+    if (!wants_tokenizer(d->spec, err)) return true;
+    if (err->set) return false;
+    if (options->merges)
+        d->tokenizer =
+            tokenizer_open_bytes(options->merges, options->merges_size, "clip merges", err);
+    else if (options->tokenizer)
+        d->tokenizer = tokenizer_open(options->tokenizer, err);
+    else
+        error_set(err, "a field has tokens, but the tokenizer's merges are not given");
+    d->from.tokenizer = d->tokenizer;
+    return d->tokenizer != NULL;
+}
+
+static bool open_shards(Data *d, const DataOptions *options, int threads, Error *err)
+{
+    const DataSpec *spec = d->spec;
+    ShardsOptions how = {options->base_dir, options->allow_pipe, false,
+                         threads,           options->report,     options->user};
+    d->source = shards_open(&spec->source, &how, err);
+    if (!d->source) return false;
+    d->series = arena_array(d->arena, Shards *, spec->nseries + 1);
+    how.by_key = true;
+    d->counts.damaged = shards_damaged(d->source);
+    for (uint32_t i = 0; i < spec->nseries; i++) {
+        d->series[i] = shards_open(&spec->series[i].shards, &how, err);
+        if (!d->series[i]) return false;
+        d->counts.damaged += shards_damaged(d->series[i]);
+    }
+    d->from.source = d->source;
+    d->from.series = (const Shards **)d->series;
+    d->samples = d->counts.samples = shards_count(d->source);
+    if (!d->samples) return error_set(err, "%s: no samples in the source", spec->source.at[0]);
+    if (spec->shuffle && d->samples < spec->batch)
+        return error_set(err, "%lld samples are fewer than a batch of %lld", (long long)d->samples,
+                         (long long)spec->batch);
+    return true;
+}
+
+static bool make_ring(Data *d, int64_t ahead, Error *err)
+{
+    d->size = (uint64_t)(d->spec->batch * (ahead > 0 ? ahead : 2));
+    d->ring = arena_array(d->arena, RingEntry, d->size);
+    d->keys = arena_array(d->arena, const char *, d->spec->batch);
+    size_t block = (d->layout.bytes + 63) / 64 * 64;
+    if (!block) return error_set(err, "data: neither views nor fields are asked for");
+    if (d->size < SIZE_MAX / block) d->blocks = aligned_alloc(64, d->size * block);
+    if (!d->blocks)
+        return error_set(err, "out of memory for %llu samples of %zu bytes decoded ahead",
+                         (unsigned long long)d->size, block);
+    for (uint64_t i = 0; i < d->size; i++) d->ring[i].block = d->blocks + i * block;
+    if (!d->spec->shuffle) return true;
+    d->order = malloc((size_t)d->samples * sizeof *d->order);
+    return d->order ||
+           error_set(err, "out of memory for the order of %lld samples", (long long)d->samples);
+}
+
+Data *data_open(const DataSpec *spec, const DataOptions *options, Error *err)
+{
+    Arena *arena = arena_new();
+    Data *d = arena_make(arena, Data);
+    d->arena = arena, d->spec = spec;
+    d->report = options->report, d->user = options->user;
+    d->layout = sample_layout(arena, spec);
+    d->from.spec = spec, d->from.layout = &d->layout;
+    bool ok = open_tokenizer(d, options, err) && open_shards(d, options, options->threads, err) &&
+              make_ring(d, options->ahead, err);
+    if (ok) {
+        make_order(d);
+        pthread_mutex_init(&d->lock, NULL);
+        pthread_cond_init(&d->work, NULL);
+        pthread_cond_init(&d->done, NULL);
+        d->locks = true;
+        ok = start_workers(d, options->threads, err);
+    }
+    if (ok) return d;
+    data_close(d);
+    return NULL;
+}
+
+void data_close(Data *d)
+{
+    if (!d) return;
+    if (d->locks) {
+        pthread_mutex_lock(&d->lock);
+        d->stop = true;
+        pthread_cond_broadcast(&d->work);
+        pthread_mutex_unlock(&d->lock);
+        while (d->nthreads) pthread_join(d->threads[--d->nthreads], NULL);
+        pthread_mutex_destroy(&d->lock);
+        pthread_cond_destroy(&d->work);
+        pthread_cond_destroy(&d->done);
+    }
+    for (uint32_t i = 0; d->series && i < d->spec->nseries; i++) shards_close(d->series[i]);
+    shards_close(d->source);
+    tokenizer_close(d->tokenizer);
+    free(d->order);
+    free(d->blocks);
+    arena_free(d->arena);
+}
+
+// ---- Batches ----
+
+const DataSlot *data_slots(const Data *d, uint32_t *n)
+{
+    *n = d->layout.n;
+    return d->layout.slots;
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+// Wait for the result of the oldest ticket.
+static RingEntry *collect(Data *d)
+{
+    RingEntry *e = &d->ring[d->tail % d->size];
+    pthread_mutex_lock(&d->lock);
+    if (e->state == ENTRY_EMPTY) {
+        double begin = now();
+        while (e->state == ENTRY_EMPTY) pthread_cond_wait(&d->done, &d->lock);
+        d->counts.wait_seconds += now() - begin;
+    }
+    pthread_mutex_unlock(&d->lock);
+    return e;
+}
+
+static void release(Data *d, RingEntry *e)
+{
+    pthread_mutex_lock(&d->lock);
+    e->state = ENTRY_EMPTY;
+    d->tail++;
+    pthread_cond_signal(&d->work);
+    pthread_mutex_unlock(&d->lock);
+}
+
+static void copy_row(const Data *d, const RingEntry *e, void *const *slots, int64_t row)
+{
+    for (uint32_t i = 0; i < d->layout.n; i++) {
+        const Place *p = &d->layout.places[i];
+        if (slots[i])
+            memcpy((uint8_t *)slots[i] + (size_t)row * p->bytes, e->block + p->offset, p->bytes);
+    }
+}
+
+// Count and report a bad sample. Too many are an error: judged against all that was tried so far,
+// but not before 256 samples (or the whole source, if that is smaller) are in sight.
+static bool count_bad(Data *d, const RingEntry *e)
+{
+    Sample sample = shards_sample(d->source, e->sample);
+    d->counts.bad++;
+    if (d->report)
+        d->report(d->user, &(DataProblem){sample.shard, sample.key, e->member ? e->member : "",
+                                          e->err.text});
+    int64_t tried = d->counts.used + d->counts.bad, least = d->samples < 256 ? d->samples : 256;
+    if (tried < least) tried = least;
+    if ((double)d->counts.bad <= d->spec->max_bad * (double)tried) return true;
+    return error_set(&d->failed,
+                     "%lld of %lld samples are corrupt or incomplete (max_bad is %g); the last: "
+                     "%s, sample %s, member %s: %s",
+                     (long long)d->counts.bad, (long long)tried, d->spec->max_bad, sample.shard,
+                     sample.key, e->member ? e->member : "-", e->err.text);
+}
+
+// A new epoch begins with e: what was collected of the old one is dropped.
+static bool begin_epoch(Data *d, int64_t *filled)
+{
+    if (!d->batches && d->position.index)
+        return error_set(
+            &d->failed, "a whole epoch of %lld samples gave no batch of %lld: too many are corrupt",
+            (long long)d->samples, (long long)d->spec->batch);
+    d->counts.used -= *filled;
+    *filled = 0;
+    d->batches = 0;
+    return true;
+}
+
+// Rows [from, batch) of all slots to zero.
+static void pad(const Data *d, void *const *slots, int64_t from)
+{
+    for (uint32_t i = 0; i < d->layout.n; i++) {
+        size_t row = d->layout.places[i].bytes;
+        if (slots[i])
+            memset((uint8_t *)slots[i] + (size_t)from * row, 0,
+                   (size_t)(d->spec->batch - from) * row);
+    }
+}
+
+// Fill rows until the batch is full or the sequential epoch ends.
+static bool fill(Data *d, void *const *slots, int64_t *filled)
+{
+    while (*filled < d->spec->batch) {
+        if (!d->order && d->position.index == (uint64_t)d->samples) return true;
+        RingEntry *e = collect(d);
+        bool ok = e->index > 0 || begin_epoch(d, filled);
+        if (ok && e->state == ENTRY_GOOD) {
+            copy_row(d, e, slots, *filled);
+            d->keys[(*filled)++] = shards_sample(d->source, e->sample).key;
+            d->counts.used++;
+        } else if (ok) {
+            ok = count_bad(d, e);
+        }
+        d->position = (DataPosition){e->epoch, (uint64_t)e->index + 1};
+        release(d, e);
+        if (!ok) return false;
+    }
+    return true;
+}
+
+bool data_next(Data *d, void *const *slots, int64_t *count, Error *err)
+{
+    int64_t filled = 0;
+    d->nkeys = 0;
+    if (d->ended) data_seek(d, (DataPosition){d->position.epoch + 1, 0});
+    if (d->failed.set || !fill(d, slots, &filled)) return error_set(err, "%s", d->failed.text);
+    d->batches++;
+    d->ended = filled == 0;
+    pad(d, slots, filled);
+    d->nkeys = filled;
+    if (count) *count = filled;
+    return true;
+}
+
+DataPosition data_position(const Data *d)
+{
+    return d->position;
+}
+
+void data_seek(Data *d, DataPosition position)
+{
+    pthread_mutex_lock(&d->lock);
+    d->paused = true;
+    while (d->busy) pthread_cond_wait(&d->done, &d->lock);
+    for (uint64_t i = 0; i < d->size; i++) d->ring[i].state = ENTRY_EMPTY;
+    d->head = d->tail = 0;
+    if (position.index > (uint64_t)d->samples) position.index = (uint64_t)d->samples;
+    d->cursor = d->position = position;
+    make_order(d);
+    d->paused = false;
+    pthread_cond_broadcast(&d->work);
+    pthread_mutex_unlock(&d->lock);
+    d->batches = position.index > 0;
+    d->ended = false;
+}
+
+double data_wait_seconds(const Data *d)
+{
+    return d->counts.wait_seconds;
+}
+
+DataCounts data_counts(const Data *d)
+{
+    return d->counts;
+}
+
+const char *data_key(const Data *d, int64_t i)
+{
+    return i >= 0 && i < d->nkeys ? d->keys[i] : NULL;
+}

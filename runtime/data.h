@@ -1,0 +1,68 @@
+// The data pipeline: shards -> decoded and transformed samples -> batches in the caller's memory.
+#ifndef CZT_RUNTIME_DATA_H
+#define CZT_RUNTIME_DATA_H
+
+#include "runtime/shards.h"
+#include "runtime/spec.h"
+
+typedef struct Data Data;
+
+// A tensor of a batch; shape[0] is the batch. In order: each view NAME u8 (B, [k,] H, W, 3); each
+// draw NAME f32 (B); each field NAME (tokens i32 (B, L); class_map i32 and map f32 (B, [k,] h, w);
+// normals f32 (B, [k,] 3, h, w); vector f32 (B, n); class i32 (B); array as stored), and NAME.valid
+// u8 ((B, [k,] h, w), or (B) where there are no pixels) and NAME.present u8 (B), which fields that
+// are tokens and required do not have. [k] is there when the view's count is above 1.
+typedef struct DataSlot {
+    const char *name, *dtype; // "u8", "i32", "f32", ...
+    const int64_t *shape;
+    uint32_t rank;
+    size_t bytes; // of the whole batch
+} DataSlot;
+
+typedef struct DataOptions {
+    const char *base_dir;  // of relative shard paths; NULL: the working directory
+    const char *tokenizer; // path of CLIP's merges, for fields that are tokens
+    const void *merges;    // or the file's bytes in memory
+    size_t merges_size;
+    int threads;   // workers; 0: one a core
+    int64_t ahead; // batches decoded ahead; 0: 2
+    bool allow_pipe;
+    DataReport *report; // every skipped sample, in order; from data_open and data_next
+    void *user;
+} DataOptions;
+
+typedef struct DataPosition {
+    uint64_t epoch, index; // the next candidate of the epoch's order
+} DataPosition;
+
+typedef struct DataCounts {
+    int64_t samples, used, bad; // in the source; handed out; skipped as corrupt or incomplete
+    int64_t damaged;            // shards
+    double wait_seconds;        // that data_next has waited for workers
+} DataCounts;
+
+// Index the shards and start the workers. The spec must outlive the Data. Err when a shard cannot
+// be opened, there are no samples, or fewer than a batch in shuffled order. NULL with err.
+Data *data_open(const DataSpec *spec, const DataOptions *options, Error *err);
+void data_close(Data *data);
+
+// The tensors of a batch, in the order of data_next's slots.
+const DataSlot *data_slots(const Data *data, uint32_t *n);
+
+// Fill slots[i] (bytes of slot i; NULL: not wanted) with the next batch; *count (may be NULL) is
+// the number of samples. In shuffled order count is always the batch, and the last partial batch of
+// an epoch is dropped. In sequential order the last batch is padded with zeros, and after it one
+// call returns count 0; the next begins again. Err when more than max_bad of the samples are
+// corrupt, or an epoch gives no batch; it stays so.
+bool data_next(Data *data, void *const *slots, int64_t *count, Error *err);
+
+// The position behind the last batch, and the return to one: the same batches follow, bit for bit.
+DataPosition data_position(const Data *data);
+void data_seek(Data *data, DataPosition position);
+
+double data_wait_seconds(const Data *data);
+DataCounts data_counts(const Data *data);
+// Key of sample i of the last batch; NULL beyond its count. Valid until data_close.
+const char *data_key(const Data *data, int64_t i);
+
+#endif

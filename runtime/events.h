@@ -1,0 +1,17 @@
+// TensorBoard event files: scalars by step.
+#ifndef CZT_RUNTIME_EVENTS_H
+#define CZT_RUNTIME_EVENTS_H
+
+#include "base/diag.h"
+
+typedef struct Events Events;
+
+// Begin a new event file in a folder (made when missing). What earlier files of the folder hold for
+// steps after `step` (finished updates) is declared void, so a resumed run draws one curve.
+Events *events_open(const char *folder, int64_t step, Error *err);
+// NULL is allowed.
+void events_close(Events *events);
+// Append one value.
+bool events_scalar(Events *events, int64_t step, const char *tag, float value, Error *err);
+
+#endif

@@ -1,0 +1,56 @@
+// The executor: one program's state and blocks on this machine, and its entries run on a thread
+// pool. Not for several threads at once.
+#ifndef CZT_RUNTIME_EXEC_H
+#define CZT_RUNTIME_EXEC_H
+
+#include "runtime/pool.h"
+#include "runtime/step.h"
+
+typedef struct Exec Exec;
+
+typedef struct ExecOptions {
+    uint32_t threads; // 0: one for each core
+    bool profile;     // time every launch
+    const CztKernel
+        *kernels; // step->nkernels functions to call instead of the mapped code, or NULL
+} ExecOptions;
+
+// Allocate the blocks (state zeroed) and start the threads. The step must outlive it. options may
+// be NULL. NULL and an error on failure.
+Exec *exec_new(const Step *step, const ExecOptions *options, Error *err);
+// NULL is allowed.
+void exec_free(Exec *exec);
+const Step *exec_step(const Exec *exec);
+Pool *exec_pool(Exec *exec);
+
+// Zero the state, then run "init" with the seed and "derive", where the program has them.
+bool exec_init(Exec *exec, int64_t seed, Error *err);
+// Run "derive" where there is one: after every change of state from outside.
+bool exec_derive(Exec *exec, Error *err);
+// Run an entry. step (finished updates) and seed go to the scalar inputs "$step" and "$seed".
+bool exec_run(Exec *exec, uint32_t entry, int64_t step, int64_t seed, Error *err);
+
+// Copy data into an input of the same shape; integers convert to another width when all values fit.
+bool exec_set_input(Exec *exec, uint32_t entry, const char *name, CztDtype dtype, uint32_t rank,
+                    const int64_t *shape, const void *data, Error *err);
+// The bytes of an input (to fill), an output (of the last run), a state tensor.
+void *exec_input(Exec *exec, uint32_t entry, uint32_t i);
+const void *exec_output(const Exec *exec, uint32_t entry, uint32_t i);
+void *exec_state(const Exec *exec, uint32_t i);
+// The block all state tensors lie in, at their offsets.
+void *exec_state_block(const Exec *exec);
+// An output with one element as a number; NaN when it has more or there is no such output.
+double exec_scalar(const Exec *exec, uint32_t entry, uint32_t i);
+// Copy a state tensor out or in by name; bytes must be its own.
+bool exec_get_state(const Exec *exec, const char *name, void *data, size_t bytes, Error *err);
+bool exec_set_state(Exec *exec, const char *name, const void *data, size_t bytes, Error *err);
+
+// Seconds and calls of a launch since the profile was last cleared; zeros when not profiling.
+typedef struct ExecTime {
+    double seconds;
+    int64_t calls;
+} ExecTime;
+ExecTime exec_time(const Exec *exec, uint32_t entry, uint32_t launch);
+void exec_clear_times(Exec *exec);
+
+#endif

@@ -1,0 +1,214 @@
+// The log. Every line is one write(2) to a file opened for appending, so a killed process leaves
+// whole lines and at most one torn last line, which the next log_open cuts.
+#include "runtime/log.h"
+
+#include "base/file.h"
+#include "base/vec.h"
+#include "runtime/events.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct Log {
+    Arena *arena;
+    const char *path;
+    int fd;         // -1: no file
+    Events *events; // NULL: none
+    FILE *progress;
+    bool terminal, drawn; // drawn: a progress line stands unended on the terminal
+    double shown;         // when progress was last shown; 0 never
+};
+
+// True when the line is a whole JSON object of a step that is kept.
+static bool keeps(const char *line, size_t size, int64_t step)
+{
+    json_error_t where;
+    json_t *value = json_loadb(line, size, 0, &where), *at = json_object_get(value, "step");
+    bool ok = json_is_object(value) && (!at || json_integer_value(at) <= step);
+    json_decref(value);
+    return ok;
+}
+
+// Write the kept lines to a new file in place of the old one.
+static bool rewrite(const char *path, const FileMap *map, int64_t step, Error *err)
+{
+    Arena *arena = arena_new();
+    FileWriter w;
+    bool ok = file_create(&w, arena, path, 0666, err);
+    const char *at = (const char *)map->data, *end = at + map->size, *next;
+    for (; ok && at < end && (next = memchr(at, '\n', (size_t)(end - at))); at = next + 1)
+        if (keeps(at, (size_t)(next - at), step))
+            ok = file_put(&w, at, (size_t)(next + 1 - at), err);
+    ok = ok && file_commit(&w, err);
+    if (w.temporary) file_cancel(&w);
+    arena_free(arena);
+    return ok;
+}
+
+static bool cut(const char *path, int64_t step, Error *err)
+{
+    FileMap map;
+    if (access(path, F_OK) && errno == ENOENT) return true;
+    if (!file_map(&map, path, err)) return false;
+    bool ok = rewrite(path, &map, step, err);
+    file_unmap(&map);
+    return ok;
+}
+
+Log *log_open(const char *path, FILE *progress, int64_t step, Error *err)
+{
+    Log *log = calloc(1, sizeof *log);
+    if (!log) {
+        error_set(err, "no memory for the log");
+        return NULL;
+    }
+    *log = (Log){.arena = arena_new(), .fd = -1, .progress = progress};
+    log->terminal = progress && isatty(fileno(progress));
+    if (!path) return log;
+    log->path = str_copy(log->arena, path);
+    if (cut(path, step, err)) {
+        log->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+        if (log->fd >= 0) return log;
+        error_set(err, "%s: %s", path, strerror(errno));
+    }
+    log_close(log);
+    return NULL;
+}
+
+bool log_events(Log *log, const char *folder, int64_t step, Error *err)
+{
+    log->events = events_open(folder, step, err);
+    return log->events != NULL;
+}
+
+// End a progress line that stands on the terminal.
+static void end_drawing(Log *log)
+{
+    if (log->drawn) fputc('\n', log->progress);
+    log->drawn = false;
+}
+
+void log_close(Log *log)
+{
+    if (!log) return;
+    end_drawing(log);
+    if (log->fd >= 0) close(log->fd);
+    events_close(log->events);
+    arena_free(log->arena);
+    free(log);
+}
+
+static bool put_line(Log *log, const char *line, Error *err)
+{
+    if (log->fd < 0) return true;
+    size_t size = strlen(line);
+    for (;;) {
+        ssize_t n = write(log->fd, line, size);
+        if (n == (ssize_t)size) return true;
+        if (n < 0 && errno == EINTR) continue;
+        return error_set(err, "%s: write: %s", log->path, n < 0 ? strerror(errno) : "disk full");
+    }
+}
+
+// As few digits as read back as the same number, in `text`.
+static void format_number(char *text, size_t size, LogValue v)
+{
+    if (!isfinite(v.value)) {
+        snprintf(text, size, "\"%s\"", isnan(v.value) ? "nan" : v.value > 0 ? "inf" : "-inf");
+        return;
+    }
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, size, "%.*g", digits, v.value);
+        double back = v.single ? (double)strtof(text, NULL) : strtod(text, NULL);
+        if (back == v.value) return;
+    }
+}
+
+// A JSON text literal, quotes included.
+static const char *quote(Arena *arena, const char *text)
+{
+    json_t *value = json_string(text);
+    if (!value) value = json_string("(not UTF-8)");
+    char *dump = json_dumps(value, JSON_ENCODE_ANY);
+    const char *out = str_copy(arena, dump ? dump : "\"\"");
+    free(dump);
+    json_decref(value);
+    return out;
+}
+
+bool log_values(Log *log, int64_t step, const LogValue *values, uint32_t n, Error *err)
+{
+    for (uint32_t i = 0; log->events && i < n; i++)
+        if (!events_scalar(log->events, step, values[i].name, (float)values[i].value, err))
+            return false;
+    if (log->fd < 0) return true;
+    Arena *arena = arena_new();
+    VEC(char) line = {0};
+    const char *part = str_printf(arena, "{\"step\": %lld", (long long)step);
+    for (uint32_t i = 0;; i++) {
+        for (const char *c = part; *c; c++) vec_push(arena, &line, *c);
+        if (i == n) break;
+        char number[32];
+        format_number(number, sizeof number, values[i]);
+        part = str_printf(arena, ", %s: %s", quote(arena, values[i].name), number);
+    }
+    for (const char *c = "}\n"; *c; c++) vec_push(arena, &line, *c);
+    vec_push(arena, &line, '\0');
+    bool ok = put_line(log, line.at, err);
+    arena_free(arena);
+    return ok;
+}
+
+bool log_text(Log *log, int64_t step, const char *key, const char *text, Error *err)
+{
+    Arena *arena = arena_new();
+    end_drawing(log);
+    if (log->progress) fprintf(log->progress, "step %lld: %s: %s\n", (long long)step, key, text);
+    bool ok = put_line(log,
+                       str_printf(arena, "{\"step\": %lld, %s: %s}\n", (long long)step,
+                                  quote(arena, key), quote(arena, text)),
+                       err);
+    arena_free(arena);
+    return ok;
+}
+
+bool log_sync(Log *log, Error *err)
+{
+    if (log->fd < 0 || !fsync(log->fd) || errno == EINVAL) return true; // EINVAL: a pipe
+    return error_set(err, "%s: fsync: %s", log->path, strerror(errno));
+}
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void log_progress(Log *log, const LogProgress *p)
+{
+    double now = seconds_now(), pause = log->terminal ? 0.2 : 10;
+    if (!log->progress || (!p->last && log->shown > 0 && now - log->shown < pause)) return;
+    log->shown = now;
+    FILE *out = log->progress;
+    if (log->terminal) fputs("\r\033[K", out);
+    fprintf(out, "step %lld", (long long)p->step);
+    if (p->steps) fprintf(out, "/%lld", (long long)p->steps);
+    fprintf(out, "  loss %.5g  %.4g pairs/s", p->loss, p->pairs_per_second);
+    if (!isnan(p->peak_share)) fprintf(out, "  %.0f %% of peak", 100 * p->peak_share);
+    fprintf(out, "  wait %.0f %%", 100 * p->wait);
+    if (!isnan(p->seconds_left)) {
+        long long s = (long long)p->seconds_left;
+        fprintf(out, "  ETA %lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
+    }
+    log->drawn = log->terminal;
+    if (!log->terminal) fputc('\n', out);
+    if (p->last) end_drawing(log);
+    fflush(out);
+}

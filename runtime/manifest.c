@@ -1,0 +1,291 @@
+// The manifest of a step file: JSON text -> tables. docs/step-format.md is the specification. Every
+// number is checked against what it counts or points into before anything uses it, and every
+// complaint names the place as a path ("entries[2].launches[0].segments[1]").
+#include "runtime/step.h"
+
+#include "base/vec.h"
+
+#include <string.h>
+
+// Larger blocks than this exist on no machine; sums of such numbers cannot overflow.
+static const int64_t LARGEST = INT64_C(1) << 47;
+
+typedef struct Reader {
+    Step *step;
+    Arena *arena;
+    Error *err;
+} Reader;
+
+static bool fail(Reader *r, const char *where, const char *key, const char *what)
+{
+    return error_set(r->err, "%s: manifest: %s%s%s %s", r->step->file, where, *where ? "." : "",
+                     key, what);
+}
+
+static bool get_int(Reader *r, json_t *object, const char *where, const char *key, int64_t low,
+                    int64_t high, int64_t *out)
+{
+    json_t *value = json_object_get(object, key);
+    *out = json_integer_value(value);
+    if (json_is_integer(value) && *out >= low && *out <= high) return true;
+    return fail(r, where, key,
+                str_printf(r->arena, "must be an integer from %lld to %lld", (long long)low,
+                           (long long)high));
+}
+
+static bool get_text(Reader *r, json_t *object, const char *where, const char *key,
+                     const char **out)
+{
+    *out = json_string_value(json_object_get(object, key));
+    return *out ? true : fail(r, where, key, "must be a text");
+}
+
+// An array, with its length; missing is an error.
+static bool get_array(Reader *r, json_t *object, const char *where, const char *key, json_t **out,
+                      uint32_t *n)
+{
+    *out = json_object_get(object, key);
+    if (!json_is_array(*out) || json_array_size(*out) > UINT32_MAX / 2)
+        return fail(r, where, key, "must be an array");
+    *n = (uint32_t)json_array_size(*out);
+    return true;
+}
+
+static bool read_shape(Reader *r, json_t *object, const char *where, CztTensor *t)
+{
+    json_t *array;
+    if (!get_array(r, object, where, "shape", &array, &t->rank)) return false;
+    int64_t *shape = arena_array(r->arena, int64_t, t->rank + 1), bytes = czt_dtype_size(t->dtype);
+    for (uint32_t i = 0; i < t->rank; i++) {
+        json_t *value = json_array_get(array, i);
+        shape[i] = json_integer_value(value);
+        if (!json_is_integer(value) || shape[i] < 0 || shape[i] > LARGEST ||
+            __builtin_mul_overflow(bytes, shape[i], &bytes) || bytes > LARGEST)
+            return fail(r, where, "shape", "must hold sizes whose product is a size");
+    }
+    t->shape = shape;
+    if (bytes != t->bytes) return fail(r, where, "bytes", "is not what shape and dtype take");
+    return true;
+}
+
+// A tensor of a block of block_bytes.
+static bool read_tensor(Reader *r, json_t *object, const char *where, int64_t block_bytes,
+                        CztTensor *t)
+{
+    const char *dtype;
+    if (!get_text(r, object, where, "name", &t->name) ||
+        !get_text(r, object, where, "dtype", &dtype))
+        return false;
+    if (!dtype_parse(dtype, &t->dtype)) return fail(r, where, "dtype", "is none of this version's");
+    if (!get_int(r, object, where, "offset", 0, block_bytes, &t->offset) ||
+        !get_int(r, object, where, "bytes", 0, block_bytes - t->offset, &t->bytes))
+        return false;
+    if (t->offset % czt_dtype_size(t->dtype)) return fail(r, where, "offset", "is not aligned");
+    return read_shape(r, object, where, t);
+}
+
+static bool read_kind(Reader *r, json_t *object, const char *where, CztKind *kind)
+{
+    const char *name;
+    if (!get_text(r, object, where, "kind", &name)) return false;
+    for (*kind = 0; *kind < CZT_KIND_COUNT; ++*kind)
+        if (strcmp(kind_name(*kind), name) == 0) return true;
+    return fail(r, where, "kind", "is none of this version's");
+}
+
+static bool read_tensors(Reader *r, json_t *object, const char *parent, const char *key,
+                         int64_t block_bytes, bool kinds, const CztTensor **out, uint32_t *n)
+{
+    json_t *array;
+    Map names = {0};
+    if (!get_array(r, object, parent, key, &array, n)) return false;
+    CztTensor *tensors = arena_array(r->arena, CztTensor, *n + 1);
+    for (uint32_t i = 0; i < *n; i++) {
+        const char *where = str_printf(r->arena, "%s%s%s[%u]", parent, *parent ? "." : "", key, i);
+        json_t *row = json_array_get(array, i);
+        if (!read_tensor(r, row, where, block_bytes, &tensors[i])) return false;
+        if (kinds && !read_kind(r, row, where, &tensors[i].kind)) return false;
+        if (!map_set(r->arena, &names, tensors[i].name, &tensors[i]))
+            return fail(r, where, "name", "stands there twice");
+    }
+    *out = tensors;
+    return true;
+}
+
+// "lines" may be missing: a kernel of the compiler's own (a copy) has none.
+static bool read_lines(Reader *r, json_t *row, const char *where, StepKernel *k)
+{
+    json_t *array = json_object_get(row, "lines");
+    if (!array) return true;
+    if (!get_array(r, row, where, "lines", &array, &k->nlines)) return false;
+    const char **lines = arena_array(r->arena, const char *, k->nlines + 1);
+    for (uint32_t i = 0; i < k->nlines; i++) {
+        lines[i] = json_string_value(json_array_get(array, i));
+        if (!lines[i]) return fail(r, where, "lines", "must hold texts");
+    }
+    k->lines = lines;
+    return true;
+}
+
+static bool read_kernels(Reader *r)
+{
+    json_t *array;
+    uint32_t n;
+    if (!get_array(r, r->step->manifest, "", "kernels", &array, &n)) return false;
+    StepKernel *kernels = arena_array(r->arena, StepKernel, n + 1);
+    // An offset at the end would run off the section; a file without code has no kernels but those
+    // its loader brings (tests), so then any offset of 0 will do.
+    int64_t last = r->step->code_size ? (int64_t)r->step->code_size - 1 : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const char *where = str_printf(r->arena, "kernels[%u]", i);
+        json_t *row = json_array_get(array, i);
+        StepKernel *k = &kernels[i];
+        if (!get_text(r, row, where, "name", &k->name) ||
+            !get_text(r, row, where, "kind", &k->kind) ||
+            !get_int(r, row, where, "offset", 0, last, &k->offset) ||
+            !get_int(r, row, where, "flops", 0, INT64_MAX, &k->flops) ||
+            !get_int(r, row, where, "bytes", 0, INT64_MAX, &k->bytes) ||
+            !read_lines(r, row, where, k))
+            return false;
+    }
+    r->step->kernels = kernels;
+    r->step->nkernels = n;
+    return true;
+}
+
+static int64_t space_bytes(const Step *step, const StepEntry *entry, StepSpace space)
+{
+    switch (space) {
+    case SPACE_STATE:
+        return step->state_bytes;
+    case SPACE_SCRATCH:
+        return entry->scratch_bytes;
+    case SPACE_INPUT:
+        return entry->input_bytes;
+    case SPACE_OUTPUT:
+        return entry->output_bytes;
+    case SPACE_CONST:
+        return step->const_bytes;
+    case SPACES:
+        break;
+    }
+    return -1;
+}
+
+static bool read_buffer(Reader *r, json_t *pair, const char *where, const StepEntry *entry,
+                        StepBuffer *out)
+{
+    static const char names[SPACES][8] = {"state", "scratch", "input", "output", "const"};
+    const char *name = json_string_value(json_array_get(pair, 0));
+    json_t *offset = json_array_get(pair, 1);
+    if (!name || !json_is_integer(offset) || json_array_size(pair) != 2)
+        return fail(r, where, "buffers", "must hold pairs [block, offset]");
+    for (out->space = 0; out->space < SPACES; out->space++)
+        if (strcmp(names[out->space], name) == 0) break;
+    out->offset = json_integer_value(offset);
+    int64_t bytes = space_bytes(r->step, entry, out->space);
+    if (bytes < 0) return fail(r, where, "buffers", "names a block that is none");
+    if (out->offset < 0 || out->offset > bytes)
+        return fail(r, where, "buffers",
+                    str_printf(r->arena, "leave the block '%s': %lld of %lld bytes", name,
+                               (long long)out->offset, (long long)bytes));
+    return true;
+}
+
+static bool read_segment(Reader *r, json_t *row, const char *where, const StepEntry *entry,
+                         StepSegment *s)
+{
+    json_t *array;
+    int64_t kernel;
+    if (!get_int(r, row, where, "kernel", 0, (int64_t)r->step->nkernels - 1, &kernel) ||
+        !get_int(r, row, where, "tasks", 0, LARGEST, &s->tasks) ||
+        !get_array(r, row, where, "buffers", &array, &s->nbuffers))
+        return false;
+    s->kernel = (uint32_t)kernel;
+    StepBuffer *buffers = arena_array(r->arena, StepBuffer, s->nbuffers + 1);
+    for (uint32_t i = 0; i < s->nbuffers; i++)
+        if (!read_buffer(r, json_array_get(array, i), where, entry, &buffers[i])) return false;
+    s->buffers = buffers;
+    return true;
+}
+
+static bool read_launch(Reader *r, json_t *row, const char *where, const StepEntry *entry,
+                        StepLaunch *launch)
+{
+    json_t *array;
+    if (!get_array(r, row, where, "segments", &array, &launch->n)) return false;
+    StepSegment *segments = arena_array(r->arena, StepSegment, launch->n + 1);
+    for (uint32_t i = 0; i < launch->n; i++) {
+        const char *at = str_printf(r->arena, "%s.segments[%u]", where, i);
+        if (!read_segment(r, json_array_get(array, i), at, entry, &segments[i])) return false;
+        if (__builtin_add_overflow(launch->tasks, segments[i].tasks, &launch->tasks))
+            return fail(r, at, "tasks", "are too many together");
+    }
+    launch->segments = segments;
+    return true;
+}
+
+static bool read_entry(Reader *r, json_t *row, const char *where, StepEntry *e)
+{
+    json_t *array;
+    if (!get_text(r, row, where, "name", &e->name) ||
+        !get_int(r, row, where, "input_bytes", 0, LARGEST, &e->input_bytes) ||
+        !get_int(r, row, where, "output_bytes", 0, LARGEST, &e->output_bytes) ||
+        !get_int(r, row, where, "scratch_bytes", 0, LARGEST, &e->scratch_bytes) ||
+        !read_tensors(r, row, where, "inputs", e->input_bytes, false, &e->inputs, &e->ninputs) ||
+        !read_tensors(r, row, where, "outputs", e->output_bytes, false, &e->outputs,
+                      &e->noutputs) ||
+        !get_array(r, row, where, "launches", &array, &e->nlaunches))
+        return false;
+    StepLaunch *launches = arena_array(r->arena, StepLaunch, e->nlaunches + 1);
+    for (uint32_t i = 0; i < e->nlaunches; i++) {
+        const char *at = str_printf(r->arena, "%s.launches[%u]", where, i);
+        if (!read_launch(r, json_array_get(array, i), at, e, &launches[i])) return false;
+    }
+    e->launches = launches;
+    return true;
+}
+
+static bool read_entries(Reader *r)
+{
+    json_t *array;
+    uint32_t n;
+    if (!get_array(r, r->step->manifest, "", "entries", &array, &n)) return false;
+    StepEntry *entries = arena_array(r->arena, StepEntry, n + 1);
+    r->step->entries = entries;
+    for (uint32_t i = 0; i < n; i++) {
+        const char *where = str_printf(r->arena, "entries[%u]", i);
+        if (!read_entry(r, json_array_get(array, i), where, &entries[i])) return false;
+        if (step_entry(r->step, entries[i].name) >= 0)
+            return fail(r, where, "name", "stands there twice");
+        r->step->nentries = i + 1;
+    }
+    return true;
+}
+
+bool manifest_read(Step *step, const char *text, size_t size, Error *err)
+{
+    Reader r = {.step = step, .arena = step->arena, .err = err};
+    json_error_t where;
+    int64_t version, const_bytes;
+    step->manifest = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
+    json_t *m = step->manifest;
+    if (!m)
+        return error_set(err, "%s: manifest: byte %d: %s", step->file, where.position, where.text);
+    if (!get_int(&r, m, "", "cztc", 1, INT32_MAX, &version)) return false;
+    if (version != 1)
+        return error_set(err, "%s: manifest version %lld, this cztc reads 1: use a newer cztc",
+                         step->file, (long long)version);
+    if (!get_int(&r, m, "", "const_bytes", 0, LARGEST, &const_bytes)) return false;
+    if (const_bytes != step->const_bytes)
+        return fail(&r, "", "const_bytes", "is not the size of section 'const'");
+    return get_text(&r, m, "", "name", &step->name) &&
+           get_text(&r, m, "", "source_hash", &step->source_hash) &&
+           get_int(&r, m, "", "batch", 0, LARGEST, &step->batch) &&
+           get_int(&r, m, "", "seed", INT64_MIN, INT64_MAX, &step->seed) &&
+           get_int(&r, m, "", "steps", 0, INT64_MAX, &step->steps) &&
+           get_int(&r, m, "", "state_bytes", 0, LARGEST, &step->state_bytes) &&
+           get_int(&r, m, "", "worker_bytes", 0, LARGEST, &step->worker_bytes) &&
+           read_tensors(&r, m, "", "state", step->state_bytes, true, &step->state, &step->nstate) &&
+           read_kernels(&r) && read_entries(&r);
+}

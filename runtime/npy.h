@@ -1,0 +1,28 @@
+// Arrays in NumPy's .npy format, viewed in place.
+#ifndef CZT_RUNTIME_NPY_H
+#define CZT_RUNTIME_NPY_H
+
+#include "base/diag.h"
+
+enum { NPY_MAX_RANK = 64 }; // NumPy's own limit
+
+typedef struct Npy {
+    const uint8_t *at; // elements in C order, little-endian, not aligned
+    char kind;         // 'f' float, 'i' and 'u' integers, 'b' bool
+    int bytes;         // of one element
+    int rank;
+    int64_t shape[NPY_MAX_RANK];
+    int64_t elements;
+} Npy;
+
+// Read the header of `size` bytes of a file. Big-endian, Fortran-ordered and structured arrays are
+// refused.
+bool npy_view(const void *data, size_t size, Npy *npy, Error *err);
+// The dtype's name ("f32", "u8", "bool", ...), NULL when cztc has none.
+const char *npy_dtype(const Npy *npy);
+// Element i as a number; an i64 beyond 2^53 is rounded.
+double npy_number(const Npy *npy, int64_t i);
+// All elements as f32.
+void npy_to_f32(const Npy *npy, float *to);
+
+#endif

@@ -1,0 +1,428 @@
+// Reading of the data section. Every key is taken from a table of what its object may hold;
+// messages name the place ("data.fields[1].size"). Nothing is opened here.
+#include "runtime/spec.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *const role_names[] = {"tokens", "class_map", "map",  "normals",
+                                         "vector", "class",     "array"};
+
+bool role_has_pixels(Role role)
+{
+    return role == ROLE_CLASS_MAP || role == ROLE_MAP || role == ROLE_NORMALS;
+}
+
+size_t dtype_bytes(const char *dtype)
+{
+    static const struct {
+        const char *name;
+        size_t bytes;
+    } rows[] = {{"f32", 4}, {"f16", 2}, {"i32", 4}, {"i64", 8}, {"i8", 1},
+                {"u8", 1},  {"u16", 2}, {"u32", 4}, {"bool", 1}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strcmp(rows[i].name, dtype) == 0) return rows[i].bytes;
+    return 0;
+}
+
+// Where reading stands: an object and its place in the whole, for messages.
+typedef struct Reader {
+    Arena *arena;
+    Error *err;
+    const json_t *object;
+    const char *place;
+} Reader;
+
+static bool fail(const Reader *r, const char *key, const char *what)
+{
+    return error_set(r->err, "%s.%s: %s", r->place, key, what);
+}
+
+// Refuse keys that are not in the blank-separated list.
+static bool known_keys(const Reader *r, const char *list)
+{
+    if (!json_is_object(r->object)) return error_set(r->err, "%s: an object is wanted", r->place);
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)r->object, key, value)
+    {
+        size_t n = strlen(key);
+        const char *at = list;
+        while ((at = strstr(at, key)) != NULL) {
+            if ((at == list || at[-1] == ' ') && (at[n] == ' ' || !at[n])) break;
+            at += n ? n : 1;
+        }
+        if (!n || !at)
+            return error_set(r->err, "%s: unknown key '%s' (known: %s)", r->place, key, list);
+    }
+    return true;
+}
+
+static const json_t *get(const Reader *r, const char *key)
+{
+    const json_t *value = json_object_get(r->object, key);
+    return json_is_null(value) ? NULL : value;
+}
+
+static bool get_number(const Reader *r, const char *key, double low, double high, double *to)
+{
+    const json_t *value = get(r, key);
+    if (!value) return true;
+    double x = json_is_number(value) ? json_number_value(value) : NAN;
+    if (!(x >= low && x <= high))
+        return error_set(r->err, "%s.%s: a number from %g to %g is wanted", r->place, key, low,
+                         high);
+    *to = x;
+    return true;
+}
+
+static bool get_integer(const Reader *r, const char *key, int64_t low, int64_t high, int64_t *to)
+{
+    const json_t *value = get(r, key);
+    if (!value) return true;
+    if (!json_is_integer(value) || json_integer_value(value) < low ||
+        json_integer_value(value) > high)
+        return error_set(r->err, "%s.%s: a whole number from %lld to %lld is wanted", r->place, key,
+                         (long long)low, (long long)high);
+    *to = json_integer_value(value);
+    return true;
+}
+
+static bool get_bool(const Reader *r, const char *key, bool *to)
+{
+    const json_t *value = get(r, key);
+    if (!value) return true;
+    if (!json_is_boolean(value)) return fail(r, key, "true or false is wanted");
+    *to = json_is_true(value);
+    return true;
+}
+
+static bool get_string(const Reader *r, const char *key, const char **to)
+{
+    const json_t *value = get(r, key);
+    if (!value) return true;
+    if (!json_is_string(value) || !json_string_length(value))
+        return fail(r, key, "a name is wanted");
+    *to = str_copy(r->arena, json_string_value(value));
+    return true;
+}
+
+// One string or a list of them.
+static bool get_names(const Reader *r, const char *key, Names *to)
+{
+    const json_t *value = get(r, key);
+    if (!value) return true;
+    size_t n = json_is_array(value) ? json_array_size(value) : 1;
+    *to = (Names){arena_array(r->arena, const char *, n ? n : 1), (uint32_t)n};
+    for (size_t i = 0; i < n; i++) {
+        const json_t *item = json_is_array(value) ? json_array_get(value, i) : value;
+        if (!json_is_string(item) || !json_string_length(item))
+            return fail(r, key, "a list of names is wanted");
+        to->at[i] = str_copy(r->arena, json_string_value(item));
+    }
+    return n > 0 || fail(r, key, "an empty list");
+}
+
+// Exactly n numbers in [low, high].
+static bool get_numbers(const Reader *r, const char *key, int n, double low, double high,
+                        double *to)
+{
+    const json_t *value = get(r, key);
+    if (!value) return true;
+    bool ok = json_is_array(value) && json_array_size(value) == (size_t)n;
+    for (int i = 0; ok && i < n; i++) {
+        const json_t *item = json_array_get(value, (size_t)i);
+        double x = json_is_number(item) ? json_number_value(item) : NAN;
+        ok = x >= low && x <= high;
+        if (ok) to[i] = x;
+    }
+    return ok || error_set(r->err, "%s.%s: %d numbers from %g to %g are wanted", r->place, key, n,
+                           low, high);
+}
+
+enum { LARGEST_SIDE = 1 << 15 };
+
+static bool get_size(const Reader *r, int64_t *height, int64_t *width)
+{
+    double size[2] = {(double)*height, (double)*width};
+    if (!get_numbers(r, "size", 2, 1, LARGEST_SIDE, size)) return false;
+    if (size[0] != floor(size[0]) || size[1] != floor(size[1]))
+        return fail(r, "size", "whole numbers are wanted");
+    *height = (int64_t)size[0], *width = (int64_t)size[1];
+    return *height > 0 || fail(r, "size", "is missing");
+}
+
+static Names name_list(Arena *arena, uint32_t n, const char *const *names)
+{
+    Names list = {arena_array(arena, const char *, n), n};
+    memcpy(list.at, names, n * sizeof *names);
+    return list;
+}
+
+static bool read_crop(const Reader *r, CropRule *rule)
+{
+    *rule = (CropRule){CROP_CENTRE, {0.08, 1}, {0.75, 4.0 / 3}, 0};
+    if (!get_number(r, "flip", 0, 1, &rule->flip)) return false;
+    const json_t *crop = get(r, "crop");
+    if (!crop) return true;
+    if (json_is_string(crop)) {
+        bool stretch = strcmp(json_string_value(crop), "stretch") == 0;
+        if (stretch) rule->kind = CROP_STRETCH;
+        return stretch || strcmp(json_string_value(crop), "centre") == 0 ||
+               fail(r, "crop", "'centre', 'stretch' or {scale, ratio} is wanted");
+    }
+    Reader in = {r->arena, r->err, crop, str_printf(r->arena, "%s.crop", r->place)};
+    rule->kind = CROP_RANDOM;
+    if (!known_keys(&in, "scale ratio") || !get_numbers(&in, "scale", 2, 1e-6, 1, rule->scale) ||
+        !get_numbers(&in, "ratio", 2, 1e-3, 1e3, rule->ratio))
+        return false;
+    return (rule->scale[0] <= rule->scale[1] && rule->ratio[0] <= rule->ratio[1]) ||
+           fail(r, "crop", "the first number of a range is the smaller one");
+}
+
+static bool read_view(const Reader *r, ViewSpec *view)
+{
+    static const char *const members[] = {"jpg", "jpeg", "png", "webp"};
+    *view = (ViewSpec){.count = 1, .member = name_list(r->arena, 4, members)};
+    if (!known_keys(r, "name member size count flip crop") || !get_string(r, "name", &view->name) ||
+        !get_names(r, "member", &view->member) || !get_size(r, &view->height, &view->width) ||
+        !get_integer(r, "count", 1, 1024, &view->count) || !read_crop(r, &view->crop))
+        return false;
+    return view->name || fail(r, "name", "is missing");
+}
+
+static bool read_remap(const Reader *r, FieldSpec *field)
+{
+    const json_t *remap = get(r, "remap");
+    if (!remap) return true;
+    if (!json_is_object(remap)) return fail(r, "remap", "an object {\"from\": to} is wanted");
+    field->remap = arena_array(r->arena, int32_t, 65536);
+    for (int32_t i = 0; i < 65536; i++) field->remap[i] = i;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)remap, key, value)
+    {
+        char *end;
+        long from = strtol(key, &end, 10);
+        json_int_t to = json_is_integer(value) ? json_integer_value(value) : -1;
+        if (end == key || *end || from < 0 || from > 65535 || to < 0 || to > INT32_MAX)
+            return fail(r, "remap", "classes are whole numbers from 0 to 65535");
+        field->remap[from] = (int32_t)to;
+    }
+    return true;
+}
+
+static bool read_shape(const Reader *r, FieldSpec *field)
+{
+    const json_t *shape = get(r, "shape");
+    if (!json_is_array(shape)) return fail(r, "shape", "a list of sizes is wanted");
+    field->rank = (uint32_t)json_array_size(shape);
+    field->shape = arena_array(r->arena, int64_t, field->rank + 1);
+    int64_t elements = 1;
+    for (uint32_t i = 0; i < field->rank; i++) {
+        const json_t *item = json_array_get(shape, i);
+        int64_t n = json_is_integer(item) ? json_integer_value(item) : 0;
+        if (n < 1 || n > (INT64_C(1) << 32) / elements)
+            return fail(r, "shape", "sizes from 1 to 2^32 in all are wanted");
+        elements *= field->shape[i] = n;
+    }
+    if (!get_string(r, "dtype", &field->dtype)) return false;
+    if (!field->dtype || !dtype_bytes(field->dtype))
+        return fail(r, "dtype", "f32, f16, i32, i64, i8, u8, u16, u32 or bool is wanted");
+    return true;
+}
+
+// Pixel labels: the view they follow, and their size.
+static bool read_follow(const Reader *r, const DataSpec *spec, FieldSpec *field)
+{
+    const json_t *follow = json_object_get(r->object, "follow");
+    field->follow = spec->nviews && !json_is_null(follow) ? 0 : -1;
+    if (json_is_string(follow)) {
+        uint32_t i = 0;
+        while (i < spec->nviews && strcmp(spec->views[i].name, json_string_value(follow)) != 0) i++;
+        if (i == spec->nviews) return fail(r, "follow", "no view has that name");
+        field->follow = (int32_t)i;
+    } else if (follow && !json_is_null(follow)) {
+        return fail(r, "follow", "the name of a view is wanted");
+    }
+    if (field->follow >= 0) {
+        field->height = spec->views[field->follow].height;
+        field->width = spec->views[field->follow].width;
+    }
+    return get_size(r, &field->height, &field->width);
+}
+
+static bool get_ignore(const Reader *r, const char *key, FieldSpec *field)
+{
+    field->has_ignore = get(r, key) != NULL;
+    return get_number(r, key, -1e30, 1e30, &field->ignore);
+}
+
+#define COMMON_KEYS "name role member series required "
+
+static bool read_by_role(const Reader *r, const DataSpec *spec, FieldSpec *field)
+{
+    double n = 0;
+    switch (field->role) {
+    case ROLE_TOKENS:
+        field->tokenizer = "clip";
+        return known_keys(r, COMMON_KEYS "length tokenizer") &&
+               get_string(r, "tokenizer", &field->tokenizer) &&
+               get_integer(r, "length", 1, 1 << 20, &field->length) &&
+               (field->length || fail(r, "length", "is missing"));
+    case ROLE_CLASS_MAP:
+        return known_keys(r, COMMON_KEYS "follow size ignore remap classes") &&
+               get_ignore(r, "ignore", field) && read_remap(r, field) &&
+               get_integer(r, "classes", 1, INT32_MAX, &field->classes) &&
+               read_follow(r, spec, field);
+    case ROLE_MAP:
+        return known_keys(r, COMMON_KEYS "follow size invalid scale offset") &&
+               get_ignore(r, "invalid", field) &&
+               get_number(r, "scale", -1e30, 1e30, &field->scale) &&
+               get_number(r, "offset", -1e30, 1e30, &field->offset) && read_follow(r, spec, field);
+    case ROLE_NORMALS:
+        return known_keys(r, COMMON_KEYS "follow size invalid") &&
+               get_ignore(r, "invalid", field) && read_follow(r, spec, field);
+    case ROLE_VECTOR:
+        if (!known_keys(r, COMMON_KEYS "size") || !get_numbers(r, "size", 1, 1, 1 << 24, &n))
+            return false;
+        field->length = (int64_t)n;
+        return (field->length > 0 && (double)field->length == n) ||
+               fail(r, "size", "[n] is wanted");
+    case ROLE_CLASS:
+        return known_keys(r, COMMON_KEYS "ignore classes") && get_ignore(r, "ignore", field) &&
+               get_integer(r, "classes", 1, INT32_MAX, &field->classes);
+    case ROLE_ARRAY:
+        return known_keys(r, COMMON_KEYS "dtype shape") && read_shape(r, field);
+    }
+    return false;
+}
+
+// The members a role looks for when none are named.
+static Names default_members(Arena *arena, const FieldSpec *field)
+{
+    if (field->role == ROLE_TOKENS) return name_list(arena, 1, (const char *const[]){"txt"});
+    if (field->role == ROLE_CLASS) return name_list(arena, 1, (const char *const[]){"cls"});
+    const char *both[2] = {
+        str_printf(arena, "%s.npy", field->name),
+        str_printf(arena, "%s.%s", field->name, field->role == ROLE_VECTOR ? "json" : "png")};
+    return name_list(arena, field->role == ROLE_ARRAY ? 1 : 2, both);
+}
+
+static bool read_role(const Reader *r, FieldSpec *field)
+{
+    const char *role = NULL;
+    if (!get_string(r, "role", &role)) return false;
+    for (size_t i = 0; role && i < sizeof role_names / sizeof *role_names; i++)
+        if (strcmp(role, role_names[i]) == 0) {
+            field->role = (Role)i;
+            return true;
+        }
+    if (role && (strcmp(role, "boxes") == 0 || strcmp(role, "points") == 0))
+        return fail(r, "role",
+                    "boxes and points are not supported by this loader; store them as an array");
+    return fail(r, "role", "tokens, class_map, map, normals, vector, class or array is wanted");
+}
+
+static bool read_field(const Reader *r, const DataSpec *spec, FieldSpec *field)
+{
+    *field = (FieldSpec){.series = -1, .follow = -1, .scale = 1};
+    if (!json_is_object(r->object)) return error_set(r->err, "%s: an object is wanted", r->place);
+    if (!get_string(r, "name", &field->name)) return false;
+    if (!field->name) return fail(r, "name", "is missing");
+    if (!read_role(r, field)) return false;
+    field->member = default_members(r->arena, field);
+    field->required = field->role == ROLE_TOKENS;
+    const char *series = NULL;
+    if (!get_names(r, "member", &field->member) || !get_bool(r, "required", &field->required) ||
+        !get_string(r, "series", &series))
+        return false;
+    for (uint32_t i = 0; series && i < spec->nseries; i++)
+        if (strcmp(spec->series[i].name, series) == 0) field->series = (int32_t)i;
+    if (series && field->series < 0) return fail(r, "series", "no series has that name");
+    return read_by_role(r, spec, field);
+}
+
+static bool read_series(const Reader *r, DataSpec *spec)
+{
+    const json_t *series = get(r, "series");
+    if (!series) return true;
+    Reader in = {r->arena, r->err, series, "data.series"};
+    if (!json_is_object(series)) return fail(r, "series", "an object {name: shards} is wanted");
+    spec->series = arena_array(r->arena, SeriesSpec, json_object_size(series) + 1);
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)series, key, value)
+    {
+        SeriesSpec *one = &spec->series[spec->nseries++];
+        one->name = str_copy(r->arena, key);
+        if (!get_names(&in, key, &one->shards)) return false;
+        if (!one->shards.n) return fail(&in, key, "shards are wanted");
+    }
+    return true;
+}
+
+// The items of a list, each with its place. n is counted up as they are read.
+static bool read_views(const Reader *r, DataSpec *spec)
+{
+    const json_t *list = get(r, "views");
+    if (list && !json_is_array(list)) return fail(r, "views", "a list is wanted");
+    spec->views = arena_array(r->arena, ViewSpec, json_array_size(list) + 1);
+    for (; spec->nviews < json_array_size(list); spec->nviews++) {
+        Reader in = {r->arena, r->err, json_array_get(list, spec->nviews),
+                     str_printf(r->arena, "data.views[%u]", spec->nviews)};
+        if (!read_view(&in, &spec->views[spec->nviews])) return false;
+    }
+    return true;
+}
+
+static bool read_fields(const Reader *r, DataSpec *spec)
+{
+    const json_t *list = get(r, "fields");
+    if (list && !json_is_array(list)) return fail(r, "fields", "a list is wanted");
+    spec->fields = arena_array(r->arena, FieldSpec, json_array_size(list) + 1);
+    for (; spec->nfields < json_array_size(list); spec->nfields++) {
+        Reader in = {r->arena, r->err, json_array_get(list, spec->nfields),
+                     str_printf(r->arena, "data.fields[%u]", spec->nfields)};
+        if (!read_field(&in, spec, &spec->fields[spec->nfields])) return false;
+    }
+    return true;
+}
+
+DataSpec *spec_parse(Arena *arena, const json_t *json, Error *err)
+{
+    DataSpec *spec = arena_make(arena, DataSpec);
+    *spec = (DataSpec){.shuffle = true, .max_bad = 0.1};
+    Reader r = {arena, err, json, "data"};
+    int64_t seed = 0;
+    if (!known_keys(&r, "source series seed batch shuffle augment max_bad draws views fields") ||
+        !get_names(&r, "source", &spec->source) || !get_names(&r, "draws", &spec->draws) ||
+        !get_integer(&r, "seed", INT64_MIN, INT64_MAX, &seed) ||
+        !get_integer(&r, "batch", 1, 1 << 24, &spec->batch) ||
+        !get_bool(&r, "shuffle", &spec->shuffle))
+        return NULL;
+    spec->seed = (uint64_t)seed;
+    spec->augment = spec->shuffle;
+    if (!get_bool(&r, "augment", &spec->augment) ||
+        !get_number(&r, "max_bad", 0, 1, &spec->max_bad) || !read_series(&r, spec) ||
+        !read_views(&r, spec) || !read_fields(&r, spec))
+        return NULL;
+    if (!spec->source.n || !spec->batch) {
+        fail(&r, spec->batch ? "source" : "batch", "is missing");
+        return NULL;
+    }
+    return spec;
+}
+
+DataSpec *spec_parse_text(Arena *arena, const char *text, size_t size, Error *err)
+{
+    json_error_t why;
+    json_t *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
+    if (!json) {
+        error_set(err, "data: line %d, column %d: %s", why.line, why.column, why.text);
+        return NULL;
+    }
+    DataSpec *spec = spec_parse(arena, json, err);
+    json_decref(json);
+    return spec;
+}

@@ -1,0 +1,104 @@
+// The data section of a step file's manifest: where samples come from and what is made of them.
+//
+// clang-format off
+// A JSON object (* = required):
+//   source*   ["dir/train-{0000..0003}.tar", ...]: relative to the base folder; {a..b}, {x,y}
+//   series    {"seg": ["labels/seg-{0000..0003}.tar"]}: label shards, joined to the source by key
+//   seed      0
+//   batch*    samples a batch
+//   shuffle   true; false: in the order of the shards, last batch padded instead of dropped
+//   augment   the same as shuffle; false: centre crops, no flips
+//   max_bad   0.1: share of corrupt samples that is too many
+//   draws     ["name"]: one number in [0, 1) a sample and epoch
+//   views     [{name*, member ["jpg","jpeg","png","webp"], size* [H,W], count 1, flip 0,
+//               crop "centre" | "stretch" | {"scale": [0.08,1], "ratio": [0.75,1.3333]}}]
+//   fields    [{name*, role*, member, series null, required (tokens: true, others: false), ...}]
+//     role tokens     member ["txt"], length*, tokenizer "clip"
+//     role class_map  member ["NAME.npy","NAME.png"], follow, size, ignore, classes,
+//                     remap {"0": 255}
+//     role map        member as above, follow, size, invalid, scale 1, offset 0
+//                     (value = stored * scale + offset; invalid is a stored value)
+//     role normals    member as above, follow, size, invalid (all three stored values are that)
+//     role vector     member ["NAME.npy","NAME.json"], size* [n]
+//     role class      member ["cls"], ignore, classes
+//     role array      member ["NAME.npy"], dtype*, shape*
+// member: the first that a sample has is used; lower case. follow: the view whose geometry a pixel
+// label takes (default: the first view; null: the whole picture). size: default that view's.
+// classes: larger ones are errors of the sample. Unknown keys are errors.
+// clang-format on
+#ifndef CZT_RUNTIME_SPEC_H
+#define CZT_RUNTIME_SPEC_H
+
+#include "base/diag.h"
+#include "runtime/transform.h"
+
+#include <jansson.h>
+
+typedef enum {
+    ROLE_TOKENS,
+    ROLE_CLASS_MAP,
+    ROLE_MAP,
+    ROLE_NORMALS,
+    ROLE_VECTOR,
+    ROLE_CLASS,
+    ROLE_ARRAY
+} Role;
+
+typedef struct Names {
+    const char **at;
+    uint32_t n;
+} Names;
+
+typedef struct SeriesSpec {
+    const char *name;
+    Names shards;
+} SeriesSpec;
+
+typedef struct ViewSpec {
+    const char *name;
+    Names member; // the first that a sample has is used
+    int64_t height, width, count;
+    CropRule crop;
+} ViewSpec;
+
+typedef struct FieldSpec {
+    const char *name;
+    Role role;
+    Names member;
+    int32_t series, follow; // index, -1 for none
+    bool required;
+    int64_t height, width; // pixel roles
+    int64_t length;        // tokens, vector
+    const char *tokenizer; // tokens
+    bool has_ignore;       // ignore: class maps and classes; invalid: maps and normals
+    double ignore;
+    int64_t classes;      // 0: any
+    int32_t *remap;       // 65,536 entries, NULL when nothing is renamed
+    double scale, offset; // maps
+    const char *dtype;    // arrays
+    int64_t *shape;
+    uint32_t rank;
+} FieldSpec;
+
+typedef struct DataSpec {
+    Names source, draws;
+    SeriesSpec *series;
+    ViewSpec *views;
+    FieldSpec *fields;
+    uint32_t nseries, nviews, nfields;
+    uint64_t seed;
+    int64_t batch;
+    bool shuffle, augment;
+    double max_bad;
+} DataSpec;
+
+// Read a specification; everything lives in the arena. NULL with err, which names the key.
+DataSpec *spec_parse(Arena *arena, const json_t *json, Error *err);
+// The same from text.
+DataSpec *spec_parse_text(Arena *arena, const char *text, size_t size, Error *err);
+// Whether a role has pixels.
+bool role_has_pixels(Role role);
+// Bytes of one element of a dtype name ("f32", "u8", ...); 0 for an unknown one.
+size_t dtype_bytes(const char *dtype);
+
+#endif

@@ -1,0 +1,145 @@
+// Loading a step file: container, manifest, target, then one private mapping that holds the code
+// (read and execute) and the constants (read), so that files and memory buffers take the same way.
+#include "runtime/step.h"
+
+#include "base/container.h"
+#include "base/file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+const char *czt_dtype_name(CztDtype dtype)
+{
+    static const char names[][8] = {
+#define ROW(suffix, name, bytes) name,
+        CZT_DTYPES(ROW)
+#undef ROW
+    };
+    return dtype < CZT_DTYPE_COUNT ? names[dtype] : "?";
+}
+
+int64_t czt_dtype_size(CztDtype dtype)
+{
+    static const uint8_t sizes[] = {
+#define ROW(suffix, name, bytes) bytes,
+        CZT_DTYPES(ROW)
+#undef ROW
+    };
+    return dtype < CZT_DTYPE_COUNT ? sizes[dtype] : 0;
+}
+
+bool dtype_parse(const char *name, CztDtype *dtype)
+{
+    for (*dtype = 0; *dtype < CZT_DTYPE_COUNT; ++*dtype)
+        if (strcmp(czt_dtype_name(*dtype), name) == 0) return true;
+    return false;
+}
+
+const char *kind_name(CztKind kind)
+{
+    static const char names[][8] = {
+#define ROW(suffix, name) name,
+        CZT_KINDS(ROW)
+#undef ROW
+    };
+    return kind < CZT_KIND_COUNT ? names[kind] : "?";
+}
+
+const char *tensor_text(Arena *arena, CztDtype dtype, uint32_t rank, const int64_t *shape)
+{
+    const char *text = str_printf(arena, "%s [", czt_dtype_name(dtype));
+    for (uint32_t i = 0; i < rank; i++)
+        text = str_printf(arena, "%s%s%lld", text, i ? ", " : "", (long long)shape[i]);
+    return str_printf(arena, "%s]", text);
+}
+
+int32_t tensor_find(const CztTensor *tensors, uint32_t n, const char *name)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (strcmp(tensors[i].name, name) == 0) return (int32_t)i;
+    return -1;
+}
+
+int32_t step_entry(const Step *step, const char *name)
+{
+    for (uint32_t i = 0; i < step->nentries; i++)
+        if (strcmp(step->entries[i].name, name) == 0) return (int32_t)i;
+    return -1;
+}
+
+// Copy both sections into one mapping: code from its start, constants from the next page.
+static bool map_sections(Step *step, const Section *code, const Section *constants, Error *err)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t split = (code->size + page - 1) / page * page;
+    step->mapping_size = split + constants->size;
+    step->code_size = code->size;
+    if (!step->mapping_size) step->mapping_size = page; // so that every address is one
+    void *at =
+        mmap(NULL, step->mapping_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) {
+        return error_set(err, "%s: mmap of %zu bytes for code and constants: %s", step->file,
+                         step->mapping_size, strerror(errno));
+    }
+    step->mapping = at;
+    step->code = at;
+    step->constants = (uint8_t *)at + split;
+    if (code->size) memcpy(at, code->data, code->size);
+    if (constants->size) memcpy((uint8_t *)at + split, constants->data, constants->size);
+    if ((split && mprotect(at, split, PROT_READ | PROT_EXEC)) ||
+        (constants->size && mprotect((uint8_t *)at + split, constants->size, PROT_READ)))
+        return error_set(err, "%s: mprotect of code: %s", step->file, strerror(errno));
+    return true;
+}
+
+static bool load(Step *step, const void *data, size_t size, Error *err)
+{
+    Section *sections;
+    uint32_t n;
+    if (!container_read(step->arena, step->file, data, size, &sections, &n, err)) return false;
+    const Section none = {0}, *code = container_find(sections, n, "code");
+    const Section *manifest = container_find(sections, n, "manifest");
+    const Section *constants = container_find(sections, n, "const");
+    if (!manifest) return error_set(err, "%s: no section 'manifest'", step->file);
+    if (!code) code = &none;
+    if (!constants) constants = &none;
+    step->code_size = code->size;
+    step->const_bytes = (int64_t)constants->size;
+    return manifest_read(step, manifest->data, manifest->size, err) && target_check(step, err) &&
+           map_sections(step, code, constants, err);
+}
+
+Step *step_load_memory(const char *name, const void *data, size_t size, Error *err)
+{
+    Step *step = calloc(1, sizeof *step);
+    if (!step) {
+        error_set(err, "%s: no memory", name);
+        return NULL;
+    }
+    step->arena = arena_new();
+    step->file = str_copy(step->arena, name);
+    if (load(step, data, size, err)) return step;
+    step_free(step);
+    return NULL;
+}
+
+Step *step_load(const char *path, Error *err)
+{
+    FileMap map;
+    if (!file_map(&map, path, err)) return NULL;
+    Step *step = step_load_memory(path, map.data, map.size, err);
+    file_unmap(&map);
+    return step;
+}
+
+void step_free(Step *step)
+{
+    if (!step) return;
+    if (step->mapping) munmap(step->mapping, step->mapping_size);
+    json_decref(step->manifest);
+    arena_free(step->arena);
+    free(step);
+}

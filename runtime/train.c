@@ -1,0 +1,275 @@
+// The training loop. An update depends on the state, the step number, the seed and the batch, and
+// nothing else; a checkpoint holds all four. So a run killed anywhere goes on from its newest
+// checkpoint with the same bits, after the log lines of the lost updates are cut.
+#include "runtime/train.h"
+
+#include "runtime/checkpoint.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct Train {
+    Exec *exec;
+    const TrainFeed *feed;
+    const TrainOptions *options;
+    TrainResult *result;
+    Arena *arena;
+    Log *log;
+    int signals;          // a signalfd
+    int64_t step, steps;  // finished updates; where to stop, INT64_MAX without an end
+    int64_t seed, saved;  // saved: the step of the newest checkpoint, -1 none
+    double began, window; // when the loop and the current rate window began
+    double window_waited; // result->waited at the window's begin
+    int64_t window_step;
+    double rate, wait_share; // of the last whole window
+    LogValue *values;        // room for a line of the entry with most outputs
+} Train;
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static sigset_t stop_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    return set;
+}
+
+void train_hold_signals(void)
+{
+    sigset_t set = stop_signals();
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static bool signalled(const Train *t)
+{
+    struct signalfd_siginfo info;
+    return read(t->signals, &info, sizeof info) == (ssize_t)sizeof info;
+}
+
+// A warning about checkpoints goes to the log once it is open, and to the person before.
+static void warn(void *ctx, const char *text)
+{
+    Train *t = ctx;
+    Error ignored = {0};
+    if (t->log)
+        log_text(t->log, t->step, "warning", text, &ignored);
+    else if (t->options->progress)
+        fprintf(t->options->progress, "warning: %s\n", text);
+}
+
+static void prune(Train *t)
+{
+    checkpoint_prune(t->options->checkpoints, t->saved, t->options->keep,
+                     (CheckpointWarn){warn, t});
+}
+
+static bool resume(Train *t, const Checkpoint *c, Error *err)
+{
+    if (t->options->fresh)
+        return error_set(err, "%s: a checkpoint is there; resume it, or name another folder",
+                         c->path);
+    if (strcmp(c->source_hash, exec_step(t->exec)->source_hash))
+        warn(t, "the checkpoint was written by another version of the program");
+    if (!checkpoint_load(t->exec, c, err) || !t->feed->seek(t->feed->ctx, c->position, err))
+        return false;
+    t->step = t->saved = c->step;
+    t->seed = c->seed;
+    return true;
+}
+
+// Bring state, step, seed and data to where the run goes on, or begins.
+static bool start(Train *t, Error *err)
+{
+    const TrainOptions *o = t->options;
+    Checkpoint latest = {0};
+    if (o->checkpoints &&
+        !checkpoint_latest(t->arena, o->checkpoints, &latest, (CheckpointWarn){warn, t}, err))
+        return false;
+    t->seed = o->seed;
+    t->saved = -1;
+    if (latest.path
+            ? !resume(t, &latest, err)
+            : !(o->start ? o->start(o->ctx, t->exec, err) : exec_init(t->exec, t->seed, err)))
+        return false;
+    t->log = log_open(o->log_path, o->progress, t->step, err);
+    // A killed run may have got between a checkpoint and the removal of older ones.
+    if (t->log && t->saved >= 0) prune(t);
+    t->result->first = t->step;
+    t->began = t->window = seconds_now();
+    t->window_step = t->step;
+    t->rate = t->wait_share = NAN;
+    return t->log && (!o->events || log_events(t->log, o->events, t->step, err));
+}
+
+static bool save(Train *t, Error *err)
+{
+    const TrainOptions *o = t->options;
+    if (!o->checkpoints || t->saved == t->step) return true;
+    char *position = t->feed->position(t->feed->ctx);
+    if (!position) return error_set(err, "no memory for the data's position");
+    // Lines first: a checkpoint must not be newer than the log beside it.
+    bool ok = log_sync(t->log, err) &&
+              checkpoint_save(t->exec, o->checkpoints, t->step, t->seed, position, err);
+    free(position);
+    if (!ok) return false;
+    t->saved = t->step;
+    prune(t);
+    return true;
+}
+
+// One batch and one update.
+static bool update(Train *t, uint32_t entry, Error *err)
+{
+    const StepEntry *e = &exec_step(t->exec)->entries[entry];
+    Arena *arena = arena_new();
+    void **slots = arena_array(arena, void *, e->ninputs + 1);
+    for (uint32_t i = 0; i < e->ninputs; i++)
+        if (strcmp(e->inputs[i].name, "$step") && strcmp(e->inputs[i].name, "$seed"))
+            slots[i] = exec_input(t->exec, entry, i);
+    double begin = seconds_now();
+    bool ok = t->feed->next(t->feed->ctx, entry, slots, err);
+    t->result->waited += seconds_now() - begin;
+    arena_free(arena);
+    return ok && exec_run(t->exec, entry, t->step, t->seed, err);
+}
+
+// Rates are measured over windows of at least a second, or the first update.
+static void measure(Train *t)
+{
+    double now = seconds_now(), passed = now - t->window;
+    if (!isnan(t->rate) && passed < 1) return;
+    if (passed <= 0) passed = 1e-9;
+    t->rate = (double)(t->step - t->window_step) / passed;
+    t->wait_share = (t->result->waited - t->window_waited) / passed;
+    t->window = now;
+    t->window_step = t->step;
+    t->window_waited = t->result->waited;
+}
+
+// The scalars of the update as log values; returns how many. *loss is the output of that name.
+static uint32_t collect(Train *t, uint32_t entry, double *loss)
+{
+    const StepEntry *e = &exec_step(t->exec)->entries[entry];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < e->noutputs; i++) {
+        if (e->outputs[i].rank) continue;
+        bool single = czt_dtype_size(e->outputs[i].dtype) <= 4;
+        t->values[n] = (LogValue){e->outputs[i].name, exec_scalar(t->exec, entry, i), single};
+        if (strcmp(e->outputs[i].name, "loss") == 0) *loss = t->values[n].value;
+        n++;
+    }
+    t->values[n++] =
+        (LogValue){"pairs/s", (float)(t->rate * (double)exec_step(t->exec)->batch), true};
+    t->values[n++] = (LogValue){"wait", (float)t->wait_share, true};
+    return n;
+}
+
+static bool refuse_loss(const Train *t, double loss, Error *err)
+{
+    const char *what = isnan(loss) ? "not a number" : "infinite";
+    if (t->saved < 0)
+        return error_set(err, "the loss is %s after update %lld", what, (long long)t->step);
+    return error_set(err,
+                     "the loss is %s after update %lld; the newest checkpoint is of update %lld",
+                     what, (long long)t->step, (long long)t->saved);
+}
+
+static bool report(Train *t, uint32_t entry, Error *err)
+{
+    const TrainOptions *o = t->options;
+    int64_t every = o->log_every > 0 ? o->log_every : 1;
+    double loss = NAN;
+    measure(t);
+    uint32_t n = collect(t, entry, &loss);
+    const StepEntry *e = &exec_step(t->exec)->entries[entry];
+    bool has_loss = tensor_find(e->outputs, e->noutputs, "loss") >= 0;
+    bool last = t->step == t->steps, broken = has_loss && !isfinite(loss) && !o->allow_nonfinite;
+    t->result->loss = loss;
+    if ((last || broken || t->step % every == 0) && !log_values(t->log, t->step, t->values, n, err))
+        return false;
+    if (broken) return refuse_loss(t, loss, err);
+    bool endless = t->steps == INT64_MAX;
+    log_progress(t->log, &(LogProgress){
+                             .step = t->step,
+                             .steps = endless ? 0 : t->steps,
+                             .loss = loss,
+                             .pairs_per_second = t->rate * (double)exec_step(t->exec)->batch,
+                             .wait = t->wait_share,
+                             .peak_share = NAN,
+                             .seconds_left = endless ? NAN : (double)(t->steps - t->step) / t->rate,
+                             .last = last,
+                         });
+    return true;
+}
+
+static bool loop(Train *t, uint32_t fallback, Error *err)
+{
+    const TrainOptions *o = t->options;
+    while (t->step < t->steps) {
+        if (signalled(t)) {
+            t->result->stopped = true;
+            break;
+        }
+        uint32_t entry = o->entry_at ? o->entry_at(o->ctx, t->step) : fallback;
+        if (!update(t, entry, err)) return false;
+        t->step++;
+        if (!report(t, entry, err)) return false;
+        if (o->after && !o->after(o->ctx, t->exec, t->log, t->step, err)) return false;
+        if (o->checkpoint_every > 0 && t->step % o->checkpoint_every == 0 && !save(t, err))
+            return false;
+    }
+    return save(t, err);
+}
+
+static bool run(Train *t, Error *err)
+{
+    const Step *step = exec_step(t->exec);
+    int32_t entry = step_entry(step, "step");
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < step->nentries; i++)
+        if (step->entries[i].noutputs > most) most = step->entries[i].noutputs;
+    if (entry < 0 && !t->options->entry_at)
+        return error_set(err, "%s: it has no entry 'step' to train with", step->file);
+    t->values = arena_array(t->arena, LogValue, most + 2);
+    t->steps = t->options->steps ? t->options->steps : step->steps;
+    if (!t->steps) t->steps = INT64_MAX;
+    bool ok = start(t, err) && loop(t, (uint32_t)entry, err);
+    log_close(t->log);
+    t->result->step = t->step;
+    if (t->began > 0) t->result->seconds = seconds_now() - t->began;
+    return ok;
+}
+
+bool train_run(Exec *exec, const TrainFeed *feed, const TrainOptions *options, TrainResult *result,
+               Error *err)
+{
+    sigset_t set = stop_signals(), before;
+    pthread_sigmask(SIG_BLOCK, &set, &before);
+    *result = (TrainResult){.loss = NAN};
+    Train t = {.exec = exec,
+               .feed = feed,
+               .options = options,
+               .result = result,
+               .arena = arena_new(),
+               .signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
+    bool ok = t.signals >= 0 ? run(&t, err) : error_set(err, "signalfd: %s", strerror(errno));
+    // One that came during the last save would end the process as soon as it is unblocked.
+    while (t.signals >= 0 && signalled(&t)) result->stopped = true;
+    if (t.signals >= 0) close(t.signals);
+    arena_free(t.arena);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return ok;
+}

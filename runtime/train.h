@@ -1,0 +1,58 @@
+// The training loop: batches in, updates, log lines, checkpoints; stops cleanly, resumes bit for
+// bit.
+#ifndef CZT_RUNTIME_TRAIN_H
+#define CZT_RUNTIME_TRAIN_H
+
+#include "runtime/exec.h"
+#include "runtime/log.h"
+
+// Where batches come from.
+typedef struct TrainFeed {
+    void *ctx;
+    // Fill the next batch: slots[i] is where input i of `entry` lies; NULL for "$step" and "$seed".
+    bool (*next)(void *ctx, uint32_t entry, void *const *slots, Error *err);
+    // The place after the batches given out so far, as a JSON text, malloced. NULL: no memory.
+    char *(*position)(void *ctx);
+    // Go on from such a place.
+    bool (*seek)(void *ctx, const char *position, Error *err);
+} TrainFeed;
+
+typedef struct TrainOptions {
+    const char *checkpoints;  // folder; NULL: none are written
+    const char *log_path;     // JSON lines; NULL: none
+    const char *events;       // folder of TensorBoard event files; NULL: none
+    FILE *progress;           // for a person; NULL: none
+    int64_t steps;            // finished updates to reach; 0: the program's own, or no end
+    int64_t seed;             // of a new run; a resumed one keeps its own
+    int64_t checkpoint_every; // updates; 0: at the end only
+    int64_t log_every;        // updates; 0 is 1
+    uint32_t keep;            // newest checkpoints to keep; 0: all
+    bool fresh;               // do not resume; refused when the folder has a checkpoint
+    bool allow_nonfinite;     // go on when the output "loss" is infinite or NaN
+    // Called with ctx where not NULL. Set the state of a new run (default: exec_init with the
+    // seed).
+    bool (*start)(void *ctx, Exec *exec, Error *err);
+    // The entry for the update after `step` finished ones (default: "step").
+    uint32_t (*entry_at)(void *ctx, int64_t step);
+    // After each update, before a checkpoint of it: evaluation, more log lines. step: finished
+    // updates.
+    bool (*after)(void *ctx, Exec *exec, Log *log, int64_t step, Error *err);
+    void *ctx;
+} TrainOptions;
+
+typedef struct TrainResult {
+    int64_t first, step;    // finished updates at the start (0 if not resumed) and at the end
+    bool stopped;           // by SIGTERM or SIGINT
+    double loss;            // of the last update; NaN where there is none
+    double seconds, waited; // in all, and for data
+} TrainResult;
+
+// Block SIGTERM and SIGINT in this thread and those it starts, so that train_run can take them.
+// Call it before any thread is started.
+void train_hold_signals(void);
+// Train until the steps are done, or SIGTERM or SIGINT comes: then a checkpoint is written, and it
+// returns true with result->stopped. Resumes from the newest whole checkpoint, if there is one.
+bool train_run(Exec *exec, const TrainFeed *feed, const TrainOptions *options, TrainResult *result,
+               Error *err);
+
+#endif

@@ -1,0 +1,118 @@
+// Numbers of any dtype. Half precision is widened by bits: exact, as every f16 and bf16 is an f32.
+#include "runtime/values.h"
+
+#include <math.h>
+#include <string.h>
+
+static float float_of_bits(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, 4);
+    return x;
+}
+
+// IEEE binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits.
+static float float_of_f16(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023;
+    if (exponent == 31) return float_of_bits(sign | 0x7f800000u | fraction << 13);
+    if (exponent) return float_of_bits(sign | (exponent + 112) << 23 | fraction << 13);
+    float tiny = (float)fraction * 0x1p-24f;
+    return sign ? -tiny : tiny;
+}
+
+// Calls READ(C type, expression of x) for the dtype, x being element i; nothing for 8-bit floats.
+#define READ_ROWS(READ)                                                                            \
+    READ(CZT_F32, float, x)                                                                        \
+    READ(CZT_F64, double, x)                                                                       \
+    READ(CZT_BF16, uint16_t, float_of_bits((uint32_t)x << 16))                                     \
+    READ(CZT_F16, uint16_t, float_of_f16(x))                                                       \
+    READ(CZT_I8, int8_t, x)                                                                        \
+    READ(CZT_U8, uint8_t, x)                                                                       \
+    READ(CZT_I16, int16_t, x)                                                                      \
+    READ(CZT_U16, uint16_t, x)                                                                     \
+    READ(CZT_I32, int32_t, x)                                                                      \
+    READ(CZT_U32, uint32_t, x)                                                                     \
+    READ(CZT_I64, int64_t, x)                                                                      \
+    READ(CZT_U64, uint64_t, x)                                                                     \
+    READ(CZT_BOOL, uint8_t, x != 0)
+
+double value_get(CztDtype dtype, const void *data, int64_t i)
+{
+    const uint8_t *bytes = (const uint8_t *)data + i * czt_dtype_size(dtype);
+    switch (dtype) {
+#define READ(name, type, value)                                                                    \
+    case name: {                                                                                   \
+        type x;                                                                                    \
+        memcpy(&x, bytes, sizeof x);                                                               \
+        return (double)(value);                                                                    \
+    }
+        READ_ROWS(READ)
+#undef READ
+    default:
+        return NAN;
+    }
+}
+
+bool value_is_float(CztDtype dtype)
+{
+    return dtype <= CZT_F16;
+}
+
+bool dtype_is_integer(CztDtype dtype)
+{
+    return dtype >= CZT_I8 && dtype < CZT_DTYPE_COUNT;
+}
+
+static bool is_signed(CztDtype dtype)
+{
+    return dtype == CZT_I8 || dtype == CZT_I16 || dtype == CZT_I32 || dtype == CZT_I64;
+}
+
+// An integer's value as 64 bits, and whether it is below 0.
+static uint64_t integer_get(CztDtype dtype, const void *data, int64_t i, bool *negative)
+{
+    int64_t size = czt_dtype_size(dtype);
+    uint64_t bits = 0;
+    memcpy(&bits, (const uint8_t *)data + i * size, (size_t)size);
+    if (dtype == CZT_BOOL) bits = bits != 0;
+    *negative = is_signed(dtype) && bits >> (8 * size - 1);
+    if (*negative && size < 8) bits |= ~UINT64_C(0) << 8 * size;
+    return bits;
+}
+
+static bool fits(CztDtype dtype, uint64_t bits, bool negative)
+{
+    int width = (int)(8 * czt_dtype_size(dtype));
+    if (dtype == CZT_BOOL) return bits <= 1;
+    if (!is_signed(dtype)) return !negative && (width == 64 || bits >> width == 0);
+    return (negative ? ~bits : bits) >> (width - 1) == 0;
+}
+
+bool values_to_integer(CztDtype to, void *out, CztDtype from, const void *data, int64_t n,
+                       const char *what, Error *err)
+{
+    size_t size = (size_t)czt_dtype_size(to);
+    for (int64_t i = 0; i < n; i++) {
+        bool negative;
+        uint64_t bits = integer_get(from, data, i, &negative);
+        if (!fits(to, bits, negative)) {
+            if (negative)
+                return error_set(err, "%s: element %lld is %lld, which %s cannot hold", what,
+                                 (long long)i, (long long)bits, czt_dtype_name(to));
+            return error_set(err, "%s: element %lld is %llu, which %s cannot hold", what,
+                             (long long)i, (unsigned long long)bits, czt_dtype_name(to));
+        }
+        memcpy((uint8_t *)out + (size_t)i * size, &bits, size);
+    }
+    return true;
+}
+
+void values_to_f32(float *out, CztDtype from, const void *data, int64_t n)
+{
+    if (from == CZT_F32) {
+        if (n) memcpy(out, data, (size_t)n * 4);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) out[i] = (float)value_get(from, data, i);
+}

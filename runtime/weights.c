@@ -1,0 +1,121 @@
+// State <-> safetensors. Loading goes in two rounds: compare all names, shapes and dtypes, then
+// copy.
+#include "runtime/weights.h"
+
+#include "runtime/values.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHOWN = 8 };
+
+typedef struct Complaints {
+    Arena *arena;
+    const char *text;
+    uint32_t n;
+} Complaints;
+
+static void complain(Complaints *c, const char *text)
+{
+    if (c->n++ < SHOWN) c->text = str_printf(c->arena, "%s; %s", c->text, text);
+}
+
+static bool same_shape(const CztTensor *a, const CztTensor *b)
+{
+    return a->rank == b->rank &&
+           (!a->rank || memcmp(a->shape, b->shape, a->rank * sizeof *a->shape) == 0);
+}
+
+static bool takes(CztDtype to, CztDtype from)
+{
+    return to == from || (to == CZT_F32 && value_is_float(from));
+}
+
+static const char *text_of(Arena *arena, const CztTensor *t)
+{
+    return tensor_text(arena, t->dtype, t->rank, t->shape);
+}
+
+// Compare the file with the wanted tensors.
+static void compare(Complaints *c, const Step *step, const SafeTensors *file, uint32_t kinds,
+                    uint32_t flags)
+{
+    Map wanted = {0};
+    for (uint32_t i = 0; i < step->nstate; i++) {
+        const CztTensor *t = &step->state[i], *f = safetensors_find(file, t->name);
+        if (!(kinds & KIND_BIT(t->kind))) continue;
+        map_set(c->arena, &wanted, t->name, (void *)(uintptr_t)t);
+        if (!f && !(flags & WEIGHTS_ALLOW_MISSING))
+            complain(c, str_printf(c->arena, "'%s' %s is missing", t->name, text_of(c->arena, t)));
+        if (f && (!same_shape(t, f) || !takes(t->dtype, f->dtype)))
+            complain(c, str_printf(c->arena, "'%s' is %s, the program wants %s", t->name,
+                                   text_of(c->arena, f), text_of(c->arena, t)));
+    }
+    for (uint32_t i = 0; i < file->n && !(flags & WEIGHTS_ALLOW_EXTRA); i++)
+        if (!map_find(&wanted, file->tensors[i].name))
+            complain(c,
+                     str_printf(c->arena, "'%s' is unknown to the program", file->tensors[i].name));
+}
+
+static void copy_in(Exec *exec, const SafeTensors *file, uint32_t kinds)
+{
+    const Step *step = exec_step(exec);
+    for (uint32_t i = 0; i < step->nstate; i++) {
+        const CztTensor *t = &step->state[i], *f = safetensors_find(file, t->name);
+        if (!f || !(kinds & KIND_BIT(t->kind))) continue;
+        const uint8_t *from = file->data + f->offset;
+        if (t->dtype == f->dtype && t->bytes) memcpy(exec_state(exec, i), from, (size_t)t->bytes);
+        if (t->dtype != f->dtype) values_to_f32(exec_state(exec, i), f->dtype, from, t->bytes / 4);
+    }
+}
+
+bool weights_load(Exec *exec, const SafeTensors *file, uint32_t kinds, uint32_t flags, Error *err)
+{
+    Complaints c = {.arena = arena_new(), .text = ""};
+    compare(&c, exec_step(exec), file, kinds, flags);
+    if (!c.n)
+        copy_in(exec, file, kinds);
+    else if (c.n <= SHOWN)
+        error_set(err, "%s: %u tensors do not fit: %s", file->file, c.n, c.text + 2);
+    else
+        error_set(err, "%s: %u tensors do not fit: %s; and %u more", file->file, c.n, c.text + 2,
+                  c.n - SHOWN);
+    arena_free(c.arena);
+    return !c.n;
+}
+
+// Larger elements first, so that every tensor is aligned in the file; else the program's order.
+static int by_size(const void *a, const void *b)
+{
+    const CztTensor *x = a, *y = b;
+    int64_t p = czt_dtype_size(x->dtype), q = czt_dtype_size(y->dtype);
+    if (p != q) return p > q ? -1 : 1;
+    return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+bool weights_save(const Exec *exec, const char *path, uint32_t kinds, const json_t *metadata,
+                  uint64_t *sum, Error *err)
+{
+    const Step *step = exec_step(exec);
+    Arena *arena = arena_new();
+    CztTensor *tensors = arena_array(arena, CztTensor, step->nstate + 1);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < step->nstate; i++) {
+        if (!(kinds & KIND_BIT(step->state[i].kind))) continue;
+        tensors[n++] = step->state[i];
+    }
+    qsort(tensors, n, sizeof *tensors, by_size);
+    SafeWriter w;
+    bool ok = safetensors_begin(&w, path, tensors, n, metadata, err);
+    if (ok) {
+        const uint8_t *state = exec_state_block(exec);
+        for (uint32_t i = 0; ok && i < n; i++)
+            ok = safetensors_put(&w, state + tensors[i].offset, tensors[i].bytes, err);
+        if (ok)
+            ok = safetensors_end(&w, sum, err);
+        else
+            safetensors_cancel(&w);
+    }
+    arena_free(arena);
+    return ok;
+}

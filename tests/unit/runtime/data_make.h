@@ -1,0 +1,94 @@
+// Small shards, pictures and arrays for the tests of the data pipeline.
+#ifndef CZT_TESTS_DATA_MAKE_H
+#define CZT_TESTS_DATA_MAKE_H
+
+#include "runtime/tarwrite.h"
+
+#include <criterion/criterion.h>
+#include <spng.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CLIP_MERGES CZT_SOURCE_DIR "/graphs/data/clip/bpe_simple_vocab_16e6.txt.gz"
+#define FIXTURES CZT_SOURCE_DIR "/tests/data/runtime/images"
+
+typedef struct Bytes {
+    unsigned char *at;
+    size_t n;
+} Bytes;
+
+// A new folder under TMPDIR; the caller need not remove it.
+static inline const char *make_folder(char *to, size_t size)
+{
+    const char *base = getenv("TMPDIR");
+    snprintf(to, size, "%s/czt-test-XXXXXX", base ? base : "/tmp");
+    cr_assert(mkdtemp(to));
+    return to;
+}
+
+static inline void remove_folder(const char *folder)
+{
+    char command[600];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    cr_assert_eq(system(command), 0);
+}
+
+static inline Bytes slurp(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    cr_assert(file, "%s", path);
+    fseek(file, 0, SEEK_END);
+    Bytes b = {.n = (size_t)ftell(file)};
+    rewind(file);
+    b.at = malloc(b.n + 1);
+    cr_assert_eq(fread(b.at, 1, b.n, file), b.n);
+    b.at[b.n] = 0;
+    fclose(file);
+    return b;
+}
+
+static inline void spit(const char *path, const void *data, size_t n)
+{
+    FILE *file = fopen(path, "wb");
+    cr_assert(file, "%s", path);
+    cr_assert_eq(fwrite(data, 1, n, file), n);
+    fclose(file);
+}
+
+// A PNG of 8-bit samples (height, width, channels 1 or 3).
+static inline Bytes make_png(const unsigned char *pixels, int height, int width, int channels)
+{
+    spng_ctx *png = spng_ctx_new(SPNG_CTX_ENCODER);
+    struct spng_ihdr h = {.width = (uint32_t)width,
+                          .height = (uint32_t)height,
+                          .bit_depth = 8,
+                          .color_type = channels == 3 ? 2 : 0};
+    spng_set_option(png, SPNG_ENCODE_TO_BUFFER, 1);
+    spng_set_ihdr(png, &h);
+    int code = spng_encode_image(png, pixels, (size_t)height * (size_t)width * (size_t)channels,
+                                 SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE);
+    cr_assert_eq(code, 0, "%s", spng_strerror(code));
+    Bytes b;
+    b.at = spng_get_png_buffer(png, &b.n, &code);
+    spng_ctx_free(png);
+    return b;
+}
+
+// An .npy file of a descr ("<f4"), a shape as Python writes it ("(3, 4)") and its bytes.
+static inline Bytes make_npy(const char *descr, const char *shape, const void *data, size_t size)
+{
+    char header[128];
+    int n = snprintf(header, sizeof header,
+                     "{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, shape);
+    memset(header + n, ' ', sizeof header - (size_t)n);
+    header[117] = '\n';
+    Bytes b = {malloc(128 + size), 128 + size};
+    memcpy(b.at, "\x93NUMPY\x01\x00\x76\x00", 10);
+    memcpy(b.at + 10, header, 118);
+    if (size) memcpy(b.at + 128, data, size);
+    return b;
+}
+
+#endif

@@ -1,0 +1,175 @@
+// The log: lines, numbers that read back, cutting on resume.
+#include "runtime/log.h"
+#include "tiny_step.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *slurp(Arena *arena, const char *path)
+{
+    FILE *f = fopen(path, "r");
+    cr_assert_not_null(f, "%s", path);
+    char *text = arena_alloc(arena, 65536);
+    size_t n = fread(text, 1, 65535, f);
+    cr_assert_lt(n, 65535);
+    fclose(f);
+    return text;
+}
+
+static Log *open_log(const char *path, int64_t step)
+{
+    Error err = {0};
+    Log *log = log_open(path, NULL, step, &err);
+    cr_assert_not_null(log, "%s", err.text);
+    return log;
+}
+
+Test(log, writes_lines_that_read_back)
+{
+    Arena *arena = arena_new();
+    Error err = {0};
+    const char *folder = tiny_folder(arena), *path = str_printf(arena, "%s/log.jsonl", folder);
+    Log *log = open_log(path, 0);
+    const LogValue values[] = {{"loss", 0.1f, true},
+                               {"experts.seg \"x\"", 1.0 / 3, false},
+                               {"a", NAN, true},
+                               {"b", -INFINITY, true}};
+    cr_assert(log_values(log, 12, values, 4, &err));
+    cr_assert(log_text(log, 13, "warning", "two\nlines", &err));
+    cr_assert(log_values(log, 14, NULL, 0, &err));
+    cr_assert(log_sync(log, &err));
+    log_close(log);
+    cr_assert_str_eq(slurp(arena, path),
+                     "{\"step\": 12, \"loss\": 0.1, \"experts.seg \\\"x\\\"\": 0.3333333333333333,"
+                     " \"a\": \"nan\", \"b\": \"-inf\"}\n"
+                     "{\"step\": 13, \"warning\": \"two\\nlines\"}\n{\"step\": 14}\n");
+    // Any f32 reads back as itself.
+    log = open_log(path, 0);
+    uint64_t random = 1;
+    float all[200];
+    for (int i = 0; i < 200; i++) {
+        random = hash_u64(random, (uint64_t)i);
+        uint32_t bits = (uint32_t)random;
+        memcpy(&all[i], &bits, 4);
+        if (!isfinite(all[i])) all[i] = 1;
+        cr_assert(log_values(log, 0, &(LogValue){"x", all[i], true}, 1, &err));
+    }
+    log_close(log);
+    char *at = slurp(arena, path);
+    for (int i = 0; i < 200; i++, at++) {
+        at = strstr(at, "\"x\": ") + 5;
+        cr_assert_eq(strtof(at, NULL), all[i]);
+    }
+    tiny_remove(folder);
+    arena_free(arena);
+}
+
+Test(log, cuts_later_steps_and_a_torn_line)
+{
+    Arena *arena = arena_new();
+    const char *folder = tiny_folder(arena), *path = str_printf(arena, "%s/log.jsonl", folder);
+    static const char kept[] =
+        "{\"note\": \"no step\"}\n{\"step\": 1, \"loss\": 2}\n{\"step\": 2}\n";
+    FILE *f = fopen(path, "w");
+    fprintf(f, "%s{\"step\": 3}\n{\"step\": 2, \"eval\": 1}\n{\"step\": 2, \"lo", kept);
+    fclose(f);
+    log_close(open_log(path, 2));
+    cr_assert_str_eq(slurp(arena, path), str_printf(arena, "%s{\"step\": 2, \"eval\": 1}\n", kept));
+    Log *log = open_log(path, 1);
+    Error err = {0};
+    cr_assert(log_values(log, 2, NULL, 0, &err));
+    log_close(log);
+    cr_assert_str_eq(slurp(arena, path),
+                     "{\"note\": \"no step\"}\n{\"step\": 1, \"loss\": 2}\n{\"step\": 2}\n");
+    cr_assert_null(log_open("/nowhere/log", NULL, 0, &err));
+    cr_assert(strstr(err.text, "/nowhere/log"), "%s", err.text);
+    tiny_remove(folder);
+    arena_free(arena);
+}
+
+Test(log, shows_progress)
+{
+    Arena *arena = arena_new();
+    Error err = {0};
+    char *text = NULL;
+    size_t size;
+    const char *folder = tiny_folder(arena), *path = str_printf(arena, "%s/progress", folder);
+    FILE *out = fopen(path, "w");
+    Log *log = log_open(NULL, out, 0, &err);
+    LogProgress p = {.step = 1,
+                     .steps = 90,
+                     .loss = 2.5,
+                     .pairs_per_second = 51.5,
+                     .wait = 0.254,
+                     .peak_share = NAN,
+                     .seconds_left = 3725};
+    log_progress(log, &p);
+    p.step = 2; // too soon after the first
+    log_progress(log, &p);
+    p.step = 90, p.last = true, p.peak_share = 0.5, p.seconds_left = 0;
+    log_progress(log, &p);
+    log_close(log);
+    fclose(out);
+    text = slurp(arena, path);
+    size = strlen(text);
+    cr_assert_str_eq(text,
+                     "step 1/90  loss 2.5  51.5 pairs/s  wait 25 %  ETA 1:02:05\n"
+                     "step 90/90  loss 2.5  51.5 pairs/s  50 % of peak  wait 25 %  ETA 0:00:00\n");
+    cr_assert_gt(size, 0);
+    tiny_remove(folder);
+    arena_free(arena);
+}
+
+// CRC-32C bit by bit, masked as TFRecord says; its well-known check value is tested below.
+static uint32_t masked(const uint8_t *data, size_t size)
+{
+    uint32_t crc = 0xffffffff;
+    for (size_t i = 0; i < 8 * size; i++) {
+        uint32_t bit = (crc ^ (uint32_t)data[i / 8] >> i % 8) & 1;
+        crc = crc >> 1 ^ (bit ? 0x82f63b78u : 0);
+    }
+    crc = ~crc;
+    return (crc >> 15 | crc << 17) + 0xa282ead8u;
+}
+
+Test(log, writes_tensorboard_events)
+{
+    Arena *arena = arena_new();
+    Error err = {0};
+    const uint32_t check = (0xe3069283u >> 15 | 0xe3069283u << 17) + 0xa282ead8u;
+    cr_assert_eq(masked((const uint8_t *)"123456789", 9), check);
+    const char *folder = tiny_folder(arena), *events = str_printf(arena, "%s/tb", folder);
+    Log *log = log_open(NULL, NULL, 0, &err);
+    cr_assert(log_events(log, events, 299, &err), "%s", err.text);
+    cr_assert(log_values(log, 300, &(LogValue){"loss", 0.5, true}, 1, &err));
+    log_close(log);
+    FILE *f = popen(str_printf(arena, "cat %s/events.out.tfevents.*", events), "r");
+    uint8_t bytes[512];
+    size_t size = fread(bytes, 1, sizeof bytes, f), at = 0;
+    pclose(f);
+    // After the wall time (9 bytes): step, then the field of each of the three events.
+    static const char want[3][32] = {"\x10\0\x1a\x0d"
+                                     "brain.Event:2",
+                                     "\x10\xac\x02\x3a\x02\x08\x01",
+                                     "\x10\xac\x02\x2a\x0d\x0a\x0b\x0a\x04loss\x15\0\0\0\x3f"};
+    static const size_t sizes[3] = {17, 7, 18};
+    for (int i = 0; i < 3; i++) {
+        uint64_t length;
+        uint32_t crc;
+        memcpy(&length, bytes + at, 8);
+        cr_assert_eq(length, 9 + sizes[i]);
+        memcpy(&crc, bytes + at + 8, 4);
+        cr_assert_eq(crc, masked(bytes + at, 8));
+        cr_assert_eq(bytes[at + 12], 9, "field 1, fixed64");
+        cr_assert_eq(memcmp(bytes + at + 21, want[i], sizes[i]), 0, "event %d", i);
+        memcpy(&crc, bytes + at + 12 + length, 4);
+        cr_assert_eq(crc, masked(bytes + at + 12, length));
+        at += 16 + length;
+    }
+    cr_assert_eq(at, size);
+    tiny_remove(folder);
+    arena_free(arena);
+}
