@@ -1,0 +1,22 @@
+// The register tile of all matrix products: c[r, j] (+)= chain over k of a[r, k] * b[k, j] for a few rows r and
+// micro_nr columns j, one fma a step in rising k. Contractions and attention are loops around it.
+#ifndef CZT_CODEGEN_MICRO_H
+#define CZT_CODEGEN_MICRO_H
+
+#include "codegen/emit.h"
+
+// Rows and columns of a full tile for a register width: 12 x 32 with 16 lanes and 32 registers, 6 x 16 with 8 and 16.
+uint32_t micro_mr(uint32_t lanes);
+uint32_t micro_nr(uint32_t lanes);
+
+typedef struct Micro {
+    uint32_t rows;     // 1 .. micro_mr
+    int64_t ars, aks;  // a[r, k] lies at a + r * ars + k * aks
+    int64_t crs;       // c[r, j] lies at c + r * crs + j
+} Micro;               // b[k, j] lies at b + k * micro_nr + j, 64-byte-aligned
+
+// Call the tile function of this shape (made once a module): `depth` steps (i64); from zero, or from what c holds
+// where `add` (i1) is true.
+void micro_call(Emit *e, Micro shape, LLVMValueRef a, LLVMValueRef b, LLVMValueRef depth, LLVMValueRef c, LLVMValueRef add);
+
+#endif

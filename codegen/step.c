@@ -1,0 +1,147 @@
+// The manifest and sections of a step file (docs/step-format.md).
+#include "codegen/cpu.h"
+
+#include <jansson.h>
+
+static json_t *shape_json(const Type *type)
+{
+    json_t *a = json_array();
+    for (uint32_t i = 0; i < type->rank; i++) json_array_append_new(a, json_integer(type->axes[i].size));
+    return a;
+}
+
+static json_t *tensor_json(const char *name, const Type *type, int64_t offset)
+{
+    return json_pack("{s:s, s:s, s:o, s:I, s:I}", "name", name, "dtype", dtype_name(type->dtype), "shape",
+                     shape_json(type), "offset", (json_int_t)offset, "bytes", (json_int_t)type_bytes(type));
+}
+
+static json_t *state_json(const Program *p, const Plan *plan)
+{
+    json_t *a = json_array();
+    for (uint32_t i = 0; i < p->states.n; i++) {
+        const StateVar *s = &p->states.at[i];
+        json_t *t = tensor_json(s->name, s->type, plan->state.at[i].offset);
+        json_object_set_new(t, "kind", json_string(state_kind_name(s->kind)));
+        json_array_append_new(a, t);
+    }
+    return a;
+}
+
+static const char *const kind_names[] = {"loop", "pack", "gemm", "attention", "attention_grad", "scatter"};
+
+static json_t *kernels_json(const Plan *plan, const Blob *blob)
+{
+    json_t *a = json_array();
+    for (uint32_t i = 0; i < plan->kernels.n; i++) {
+        const Kernel *k = plan->kernels.at[i];
+        json_array_append_new(a, json_pack("{s:s, s:I, s:s, s:I, s:I}", "name", k->name, "offset",
+                                           (json_int_t)blob->offset[i], "kind", kind_names[k->kind], "flops",
+                                           (json_int_t)k->flops, "bytes", (json_int_t)k->bytes));
+    }
+    return a;
+}
+
+static const char *const block_names[] = {"state", "scratch", "input", "output", "const"};
+
+static json_t *launches_json(const PlanEntry *e, const Plan *plan)
+{
+    json_t *launches = json_array();
+    for (uint32_t l = 0; l < e->launches.n; l++) {
+        json_t *segments = json_array();
+        for (uint32_t s = 0; s < e->launches.at[l].segments.n; s++) {
+            const Segment *seg = &e->launches.at[l].segments.at[s];
+            json_t *buffers = json_array();
+            for (uint32_t i = 0; i < seg->buffers.n; i++) {
+                const PlanBuffer *b = &e->buffers.at[seg->buffers.at[i]];
+                json_array_append_new(buffers, json_pack("[s, I]", block_names[b->block], (json_int_t)b->offset));
+            }
+            json_array_append_new(segments, json_pack("{s:I, s:I, s:o}", "kernel", (json_int_t)seg->kernel, "tasks",
+                                                      (json_int_t)plan->kernels.at[seg->kernel]->tasks, "buffers", buffers));
+        }
+        json_array_append_new(launches, json_pack("{s:o}", "segments", segments));
+    }
+    return launches;
+}
+
+// The types of an entry's inputs and outputs stand in its graph.
+static const Type *input_type(const Entry *e, const char *name)
+{
+    for (NodeId id = 1; id < e->graph->nodes.n; id++) {
+        const Node *n = graph_node(e->graph, id);
+        if (n->op == OP_INPUT && strcmp(node_str(n, ATTR_NAME), name) == 0) return n->type;
+    }
+    bug("input %s", name);
+}
+
+static json_t *entry_json(const Entry *e, const PlanEntry *pe, const Plan *plan)
+{
+    json_t *inputs = json_array(), *outputs = json_array();
+    for (uint32_t i = 0; i < pe->inputs.n; i++) {
+        const PlanBuffer *b = &pe->buffers.at[pe->inputs.at[i]];
+        json_array_append_new(inputs, tensor_json(b->name, input_type(e, b->name), b->offset));
+    }
+    for (uint32_t i = 0; i < pe->outputs.n; i++) {
+        const PlanBuffer *b = &pe->buffers.at[pe->outputs.at[i]];
+        const Type *type = graph_type(e->graph, e->outputs.at[i].node);
+        json_array_append_new(outputs, tensor_json(b->name, type, b->offset));
+    }
+    return json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "name", e->name, "input_bytes", (json_int_t)pe->input_bytes,
+                     "output_bytes", (json_int_t)pe->output_bytes, "scratch_bytes", (json_int_t)pe->scratch_bytes,
+                     "inputs", inputs, "outputs", outputs, "launches", launches_json(pe, plan));
+}
+
+static json_t *features_json(const Cpu *cpu)
+{
+    json_t *a = json_array();
+    for (const char *f = cpu->features; *f;) {
+        size_t n = strcspn(f, ",");
+        json_array_append_new(a, json_stringn(f, n));
+        f += n + (f[n] == ',');
+    }
+    return a;
+}
+
+static void add_text(json_t *m, const char *key, const char *text)
+{
+    json_error_t error;
+    json_t *value = text ? json_loads(text, JSON_DECODE_ANY, &error) : NULL;
+    if (text && !value) bug("%s: %s", key, error.text);
+    if (value) json_object_set_new(m, key, value);
+}
+
+const char *step_manifest(Arena *arena, const Program *p, const Plan *plan, const Blob *blob, const Cpu *cpu)
+{
+    json_t *entries = json_array();
+    for (uint32_t i = 0; i < plan->entries.n; i++)
+        json_array_append_new(entries, entry_json(p->entries.at[i], &plan->entries.at[i], plan));
+    json_t *target = json_pack("{s:s, s:s, s:o}", "arch", "x86-64", "cpu", cpu->name, "features", features_json(cpu));
+    uint64_t hash = hash_bytes(hash_str(0, p->name), blob->bytes, blob->size);
+    if (p->train_json) hash = hash_str(hash, p->train_json);
+    if (p->data_json) hash = hash_str(hash, p->data_json);
+    json_t *m = json_pack("{s:i, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "cztc", 1, "name", p->name,
+                          "source_hash", str_printf(arena, "%016llx", (unsigned long long)hash), "target", target,
+                          "batch", (json_int_t)p->batch, "seed", (json_int_t)p->seed, "steps", (json_int_t)p->steps,
+                          "state_bytes", (json_int_t)plan->state_bytes, "const_bytes", (json_int_t)0, "worker_bytes",
+                          (json_int_t)blob->worker_bytes, "state", state_json(p, plan), "kernels",
+                          kernels_json(plan, blob), "entries", entries);
+    if (!m) bug("manifest");
+    add_text(m, "data", p->data_json);
+    add_text(m, "train", p->train_json);
+    add_text(m, "eval", p->eval_json);
+    char *text = json_dumps(m, JSON_COMPACT);
+    const char *copy = str_copy(arena, text);
+    free(text); // jansson's own allocation
+    json_decref(m);
+    return copy;
+}
+
+uint32_t step_sections(Arena *arena, const Program *p, const Plan *plan, const Blob *blob, const Cpu *cpu, Section **sections)
+{
+    const char *manifest = step_manifest(arena, p, plan, blob, cpu);
+    *sections = arena_array(arena, Section, 3);
+    (*sections)[0] = (Section){"manifest", manifest, strlen(manifest)};
+    (*sections)[1] = (Section){"code", blob->bytes, blob->size};
+    (*sections)[2] = (Section){"const", "", 0};
+    return 3;
+}

@@ -1,0 +1,198 @@
+// Reductions in the form that kernels take: composed ones become their parts, and every sum, maximum or minimum runs over
+// one run of axes, either the last ones (row stage) or others (column stage). Long rows with few results are cut
+// into the segments of their definition, so that they can be shared out. The bits stay those of docs/ir.md.
+// Needs FACT_GRADLESS. Keeps it. Afterwards no logsumexp and argmax are left.
+#include "passes/pass.h"
+#include "passes/rewrite.h"
+
+enum {
+    SEGMENT = 4096,     // of the row stage (docs/ir.md)
+    LONG_ROW = 16384,   // a row up to this stays whole
+    MANY_RESULTS = 64   // with so many results there is work for all threads anyway
+};
+
+static NodeId keep_axes(Graph *g, NodeId x, OpCode op, const int64_t *axes, uint32_t n)
+{
+    return graph_reduce(g, op, x, axes, n, true, true);
+}
+
+static NodeId spread(Graph *g, NodeId x, const Type *to)
+{
+    return graph_broadcast_to(g, x, to->rank, to->axes);
+}
+
+static NodeId reduce(Rewrite *r, OpCode op, NodeId x, const int64_t *axes, uint32_t n);
+
+static NodeId reshaped(Rewrite *r, NodeId x, const Type *like)
+{
+    return graph_reshape(r->to, x, like->rank, like->axes);
+}
+
+static NodeId expand_logsumexp(Rewrite *r, NodeId x, const Node *n)
+{
+    Graph *g = r->to;
+    const Type *type = graph_type(g, x);
+    uint32_t count;
+    const int64_t *axes = node_ints(n, ATTR_AXES, &count);
+    NodeId m = reduce(r, OP_REDUCE_MAX, x, axes, count);
+    m = graph_select(g, graph_unary(g, OP_IS_FINITE, m), m, graph_const(g, type->dtype, 0));
+    Axis *kept = arena_copy(r->scratch, type->axes, (type->rank + 1) * sizeof *kept);
+    for (uint32_t i = 0; i < count; i++) kept[axes[i]] = (Axis){1, 0};
+    NodeId wide = spread(g, graph_reshape(g, m, type->rank, kept), type);
+    NodeId e = graph_unary(g, OP_EXP, graph_binary(g, OP_SUB, x, wide));
+    NodeId s = reduce(r, OP_SUM, e, axes, count);
+    return graph_binary(g, OP_ADD, m, graph_unary(g, OP_LOG, s));
+}
+
+static NodeId expand_argmax(Rewrite *r, NodeId x, const Node *n)
+{
+    Graph *g = r->to;
+    const Type *type = graph_type(g, x);
+    int64_t axis = node_int(n, ATTR_AXIS), size = type->axes[axis].size;
+    NodeId m = reduce(r, OP_REDUCE_MAX, x, &axis, 1);
+    Axis *kept = arena_copy(r->scratch, type->axes, (type->rank + 1) * sizeof *kept);
+    kept[axis] = (Axis){1, 0};
+    NodeId wide = spread(g, graph_reshape(g, m, type->rank, kept), type);
+    NodeId at = graph_iota(g, DT_I32, type->rank, type->axes, axis);
+    NodeId which = graph_select(g, graph_binary(g, OP_EQ, x, wide), at, graph_const(g, DT_I32, (double)size));
+    NodeId first = reduce(r, OP_REDUCE_MIN, which, &axis, 1);
+    return graph_binary(g, OP_MIN, first, graph_const(g, DT_I32, (double)(size - 1)));
+}
+
+static double identity(OpCode op)
+{
+    return op == OP_SUM ? 0 : op == OP_REDUCE_MAX ? -__builtin_inf() : __builtin_inf();
+}
+
+// The reduced axes hold the whole logical batch from here on.
+static NodeId plain_axes(Rewrite *r, NodeId x, const int64_t *axes, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (graph_type(r->to, x)->axes[axes[i]].per) {
+            Attr axis = attr_int(ATTR_AXIS, axes[i]);
+            x = graph_add(r->to, OP_BATCH_GATHER, 1, &x, 1, &axis);
+        }
+    return x;
+}
+
+// Rows of n elements, `outer` of them, in segments.
+static NodeId reduce_segments(Rewrite *r, OpCode op, NodeId x, int64_t outer, int64_t n)
+{
+    Graph *g = r->to;
+    int64_t segments = (n + SEGMENT - 1) / SEGMENT, axis = 2;
+    Axis flat[2] = {{outer, 0}, {n, 0}}, cut[3] = {{outer, 0}, {segments, 0}, {SEGMENT, 0}};
+    x = graph_reshape(g, x, 2, flat);
+    int64_t lo[2] = {0, 0}, hi[2] = {0, segments * SEGMENT - n};
+    if (hi[1]) x = graph_pad(g, x, graph_const(g, graph_type(g, x)->dtype, identity(op)), lo, hi);
+    x = graph_reduce(g, op, graph_reshape(g, x, 3, cut), &axis, 1, false, true);
+    axis = 1;
+    return reduce(r, op, x, &axis, 1);
+}
+
+// The axes split into the trailing run and the others; axes of size 1 belong to neither.
+static void split_axes(const Type *type, const int64_t *axes, uint32_t n, int64_t *row,
+                       uint32_t *nrow, int64_t *column, uint32_t *ncolumn)
+{
+    uint32_t next = n;
+    bool trailing = true;
+    *nrow = *ncolumn = 0;
+    for (uint32_t i = type->rank; i-- > 0;) {
+        bool reduced = next > 0 && axes[next - 1] == (int64_t)i;
+        if (reduced) next--;
+        if (type->axes[i].size == 1) continue;
+        if (!reduced)
+            trailing = false;
+        else if (trailing)
+            row[(*nrow)++] = i;
+        else
+            column[(*ncolumn)++] = i;
+    }
+    for (uint32_t i = 0; i < *nrow / 2; i++) {
+        int64_t t = row[i];
+        row[i] = row[*nrow - 1 - i];
+        row[*nrow - 1 - i] = t;
+    }
+    for (uint32_t i = 0; i < *ncolumn / 2; i++) {
+        int64_t t = column[i];
+        column[i] = column[*ncolumn - 1 - i];
+        column[*ncolumn - 1 - i] = t;
+    }
+}
+
+static NodeId reduce_columns(Rewrite *r, OpCode op, NodeId x, const int64_t *axes, uint32_t n)
+{
+    Graph *g = r->to;
+    const Type *type = graph_type(g, x);
+    int64_t between = 1;
+    for (int64_t i = axes[0]; i <= axes[n - 1]; i++) between *= type->axes[i].size;
+    for (uint32_t i = 0; i < n; i++) between /= type->axes[axes[i]].size;
+    if (between == 1) return keep_axes(g, x, op, axes, n);
+    int64_t *perm = arena_array(r->scratch, int64_t, type->rank + 1), *first = arena_array(r->scratch, int64_t, n);
+    uint32_t at = 0, next = 0;
+    Axis *kept = arena_copy(r->scratch, type->axes, type->rank * sizeof *kept);
+    for (uint32_t i = 0; i < n; i++) {
+        perm[at++] = axes[i];
+        first[i] = i;
+        kept[axes[i]] = (Axis){1, 0};
+    }
+    for (uint32_t i = 0; i < type->rank; i++) {
+        if (next < n && axes[next] == (int64_t)i)
+            next++;
+        else
+            perm[at++] = i;
+    }
+    NodeId y = graph_reduce(g, op, graph_transpose(g, x, perm), first, n, false, true);
+    return graph_reshape(g, y, type->rank, kept);
+}
+
+// Reduce with the axes removed.
+static NodeId reduce(Rewrite *r, OpCode op, NodeId x, const int64_t *axes, uint32_t n)
+{
+    Graph *g = r->to;
+    const Type *type = graph_type(g, x);
+    int64_t *row = arena_array(r->scratch, int64_t, type->rank + 1), *column = arena_array(r->scratch, int64_t, type->rank + 1);
+    uint32_t nrow, ncolumn;
+    split_axes(type, axes, n, row, &nrow, column, &ncolumn);
+    Axis *result = arena_array(r->scratch, Axis, type->rank + 1);
+    uint32_t rank = 0, next = 0;
+    for (uint32_t i = 0; i < type->rank; i++) {
+        if (next < n && axes[next] == (int64_t)i)
+            next++;
+        else
+            result[rank++] = type->axes[i];
+    }
+    if (nrow) {
+        int64_t length = 1, outer = type_count(type);
+        for (uint32_t i = 0; i < nrow; i++) length *= type->axes[row[i]].size;
+        outer /= length;
+        if (length > LONG_ROW && outer < MANY_RESULTS) {
+            Axis *kept = arena_copy(r->scratch, type->axes, (type->rank + 1) * sizeof *kept);
+            for (uint32_t i = 0; i < nrow; i++) kept[row[i]] = (Axis){1, 0};
+            x = plain_axes(r, x, row, nrow);
+            x = graph_reshape(g, reduce_segments(r, op, x, outer, length), type->rank, kept);
+        } else {
+            x = keep_axes(g, x, op, row, nrow);
+        }
+    }
+    if (ncolumn) x = reduce_columns(r, op, x, column, ncolumn);
+    return graph_reshape(g, x, rank, result);
+}
+
+static NodeId expand(Rewrite *r, NodeId id)
+{
+    const Node *n = graph_node(r->from, id);
+    if (op_info(n->op)->class != CLASS_REDUCE) return 0;
+    NodeId x = r->map[n->args[0]];
+    uint32_t count;
+    if (n->op == OP_LOGSUMEXP) return reshaped(r, expand_logsumexp(r, x, n), n->type);
+    if (n->op == OP_ARGMAX) return reshaped(r, expand_argmax(r, x, n), n->type);
+    const int64_t *axes = node_ints(n, ATTR_AXES, &count);
+    return reshaped(r, reduce(r, n->op, x, axes, count), n->type);
+}
+
+bool pass_expand(Program *p, PassContext *ctx)
+{
+    for (uint32_t i = 0; i < p->entries.n; i++)
+        if (!rewrite_entry(p->entries.at[i], ctx->scratch, expand, NULL)) return false;
+    return true;
+}

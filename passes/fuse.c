@@ -1,0 +1,494 @@
+// Fusion: nodes -> groups, one kernel each.
+//
+// Nodes are taken in order. A pointwise node or a reduction joins the group of one of its operands when every operand
+// inside that group is seen at the very point where it is computed (checked on index expressions, so any chain of
+// reshapes and broadcasts is understood), the group's split into outer, reduced and inner points allows it, and no
+// cycle between groups arises. Groups that meet in a node are merged under the same conditions. Last, a pointwise group
+// over the result of a contraction becomes its epilogue. No op or function is known by name: layer norm, softmax or a
+// loss are one group because their reductions share a split.
+#include "passes/fuse.h"
+
+enum { MOST_MEMBERS = 256 };
+
+static Group *group_at(const Grouping *gr, uint32_t k)
+{
+    return &gr->groups.at[k];
+}
+
+static uint32_t add_group(Grouping *gr, GroupKind kind, int64_t total)
+{
+    Group gp = {.kind = kind, .total = total, .outer = total, .red = 1, .inner = 1};
+    gp.needs = arena_array(gr->arena, uint64_t, gr->words);
+    vec_push(gr->arena, &gr->groups, gp);
+    return gr->groups.n - 1;
+}
+
+// ---- dependences -------------------------------------------------------------------------------
+
+typedef struct Needs {
+    const Grouping *gr;
+    uint64_t *set;
+} Needs;
+
+static void need_source(void *ctx, NodeId source, uint32_t operand, bool exact)
+{
+    (void)operand, (void)exact;
+    Needs *needs = ctx;
+    uint32_t k = needs->gr->group_of[source];
+    if (!k) return;
+    set_add(needs->set, k - 1);
+    for (uint32_t w = 0; w < needs->gr->words; w++)
+        needs->set[w] |= group_at(needs->gr, k - 1)->needs[w];
+}
+
+// The groups that a node needs, closed.
+static uint64_t *node_needs(const Grouping *gr, NodeId id)
+{
+    Needs needs = {gr, arena_array(gr->arena, uint64_t, gr->words)};
+    visit_sources(gr, id, need_source, &needs);
+    return needs.set;
+}
+
+static bool covers(const Grouping *gr, const uint64_t *big, const uint64_t *small, uint32_t but)
+{
+    for (uint32_t w = 0; w < gr->words; w++) {
+        uint64_t rest = small[w] & ~big[w];
+        if (but / 64 == w) rest &= ~(UINT64_C(1) << (but % 64));
+        if (rest) return false;
+    }
+    return true;
+}
+
+// Group k now also needs `set`; so does every group that needs k.
+static void extend_needs(Grouping *gr, uint32_t k, const uint64_t *set)
+{
+    for (uint32_t i = 0; i < gr->groups.n; i++) {
+        Group *gp = group_at(gr, i);
+        if (gp->gone || (i != k && !set_has(gp->needs, k))) continue;
+        for (uint32_t w = 0; w < gr->words; w++) gp->needs[w] |= set[w];
+        gp->needs[i / 64] &= ~(UINT64_C(1) << (i % 64));
+    }
+}
+
+// ---- does a node fit at the points of a group? ---------------------------------------------------
+
+typedef struct Fit {
+    const Grouping *gr;
+    IndexPool pool;
+    const Group *shape; // with the split to be tried
+    uint32_t inside, also; // groups that count as inside
+    IndexId a, r, c;
+    NodeId node;
+    Level level;
+    bool ok;
+} Fit;
+
+void reduce_coordinates(IndexPool *pool, const Node *n, const Type *of, const IndexId *at,
+                        IndexId red, IndexId *to)
+{
+    uint32_t count, kept = 0;
+    const int64_t *axes = node_ints(n, ATTR_AXES, &count);
+    int64_t *sizes = arena_array(pool->arena, int64_t, count + 1);
+    IndexId *parts = arena_array(pool->arena, IndexId, count + 1);
+    for (uint32_t i = 0; i < count; i++) sizes[i] = of->axes[axes[i]].size;
+    index_split(pool, red, count, sizes, parts);
+    for (uint32_t i = 0, next = 0; i < of->rank; i++) {
+        bool reduced = next < count && axes[next] == (int64_t)i;
+        to[i] = reduced ? parts[next++] : at[kept++];
+    }
+}
+
+// Coordinates of the operands of a member at the point (a, r, c).
+static const IndexId *operand_coordinates(Fit *fit)
+{
+    const Node *n = graph_node(fit->gr->graph, fit->node);
+    Arena *arena = fit->pool.arena;
+    IndexId linear = level_linear(&fit->pool, fit->shape, fit->level, fit->a, fit->r, fit->c);
+    IndexId *at = arena_array(arena, IndexId, n->type->rank + 1);
+    index_split(&fit->pool, linear, n->type->rank, type_sizes(arena, n->type), at);
+    if (op_info(n->op)->class != CLASS_REDUCE) return at;
+    const Type *of = graph_type(fit->gr->graph, n->args[0]);
+    IndexId *to = arena_array(arena, IndexId, of->rank + 1);
+    IndexId red = fit->level == LEVEL_COLUMN ? fit->a : fit->r;
+    reduce_coordinates(&fit->pool, n, of, at, red, to);
+    return to;
+}
+
+static bool inside(const Fit *fit, NodeId id)
+{
+    uint32_t k = fit->gr->group_of[id];
+    return k && (k - 1 == fit->inside || k - 1 == fit->also);
+}
+
+// Nothing that the operand shows may lie inside: it is seen at other points.
+static void fit_elsewhere(Fit *fit, NodeId operand)
+{
+    const Node *n = graph_node(fit->gr->graph, operand);
+    if (!op_is_view(n->op)) {
+        if (inside(fit, operand)) fit->ok = false;
+        return;
+    }
+    for (uint32_t i = 0; i < n->nargs; i++) fit_elsewhere(fit, n->args[i]);
+}
+
+static void fit_operand(Fit *fit, NodeId operand, const IndexId *at)
+{
+    const Graph *g = fit->gr->graph;
+    NodeId source = view_source(&fit->pool, g, operand, &at);
+    const Node *n = graph_node(g, source);
+    if (op_is_view(n->op)) fit_elsewhere(fit, source);
+    if (op_is_view(n->op) || !inside(fit, source)) return;
+    Level level = fit->gr->level[source];
+    IndexId expected = level_linear(&fit->pool, fit->shape, level, fit->a, fit->r, fit->c);
+    IndexId seen = index_linear(&fit->pool, n->type->rank, at, type_sizes(fit->pool.arena, n->type));
+    bool reduces = op_info(graph_node(g, fit->node)->op)->class == CLASS_REDUCE;
+    if (level == LEVEL_COLUMN || seen != expected || (reduces && level != LEVEL_FULL)) fit->ok = false;
+    if (fit->level == LEVEL_OUTER && !reduces && level != LEVEL_OUTER) fit->ok = false;
+}
+
+// Are the operands of node that lie in group `inside` (or `also`) seen where they are computed?
+static bool fits(const Grouping *gr, const Group *shape, uint32_t inside, uint32_t also,
+                 NodeId node, Level level)
+{
+    Arena *scratch = arena_new();
+    Fit fit = {.gr = gr, .shape = shape, .inside = inside, .also = also, .node = node, .level = level, .ok = true};
+    index_init(&fit.pool, scratch);
+    fit.a = index_axis(&fit.pool, 0, shape->outer);
+    fit.r = index_axis(&fit.pool, 1, shape->red);
+    fit.c = index_axis(&fit.pool, 2, shape->inner);
+    const Node *n = graph_node(gr->graph, node);
+    const IndexId *at = operand_coordinates(&fit);
+    for (uint32_t i = 0; i < n->nargs && fit.ok; i++)
+        if (n->op == OP_RANDOM || n->op == OP_GATHER) // operands of other shapes
+            fit_elsewhere(&fit, n->args[i]);
+        else
+            fit_operand(&fit, n->args[i], at);
+    arena_free(scratch);
+    return fit.ok;
+}
+
+// ---- splits ------------------------------------------------------------------------------------
+
+// A reduction's operand as before * reduced * after points.
+static bool reduction_extent(const Graph *g, const Node *n, int64_t *before, int64_t *red, int64_t *after)
+{
+    const Type *of = graph_type(g, n->args[0]);
+    uint32_t count, next = 0;
+    const int64_t *axes = node_ints(n, ATTR_AXES, &count);
+    *before = *red = *after = 1;
+    bool past = false;
+    for (uint32_t i = 0; i < of->rank; i++) {
+        int64_t size = of->axes[i].size;
+        if (next < count && axes[next] == (int64_t)i) {
+            if (past && size > 1 && *after > 1) return false; // not one run of axes
+            *red *= size;
+            next++;
+            past = true;
+        } else if (past) {
+            *after *= size;
+        } else {
+            *before *= size;
+        }
+    }
+    return true;
+}
+
+static bool set_split(Group *gp, Split split, int64_t outer, int64_t red, int64_t inner)
+{
+    bool same = gp->outer == outer && gp->red == red && gp->inner == inner;
+    if (gp->split == SPLIT_NONE || (gp->split == split && same)) {
+    } else if (gp->split == SPLIT_COLUMN && split == SPLIT_ROW && gp->outer == outer && gp->inner == red) {
+    } else {
+        return false;
+    }
+    gp->split = split;
+    gp->outer = outer;
+    gp->red = red;
+    gp->inner = inner;
+    return true;
+}
+
+enum { COLUMN_ROWS = 512 }; // sums over fewer leading points are not worth a second stage
+
+// Give gp the split that reduction n asks for; false when it has another. gp is a copy to try on.
+static bool split_for(const Graph *g, const Node *n, Group *gp, Level *level)
+{
+    int64_t before, red, after;
+    *level = LEVEL_OUTER;
+    if (!reduction_extent(g, n, &before, &red, &after)) bug("reduction over scattered axes");
+    if (before * red * after != gp->total) return false;
+    if (after == 1) return set_split(gp, SPLIT_ROW, before, red, 1);
+    bool column = before == 1 && red >= COLUMN_ROWS;
+    if (!column) return set_split(gp, SPLIT_MIDDLE, before, red, after);
+    *level = LEVEL_COLUMN;
+    gp->columns = true;
+    if (gp->split == SPLIT_ROW) return gp->outer == red && gp->red == after;
+    return set_split(gp, SPLIT_COLUMN, red, 1, after);
+}
+
+// Unify the splits of two groups over the same total, into `to`.
+static bool unify(Group *to, const Group *from)
+{
+    to->columns |= from->columns;
+    if (from->split == SPLIT_NONE) return true;
+    if (to->split == SPLIT_ROW && from->split == SPLIT_COLUMN)
+        return to->outer == from->outer && to->red == from->inner;
+    return set_split(to, from->split, from->outer, from->red, from->inner);
+}
+
+// ---- joining -----------------------------------------------------------------------------------
+
+static void put(Grouping *gr, uint32_t k, NodeId id, Level level)
+{
+    vec_push(gr->arena, &group_at(gr, k)->members, id);
+    gr->group_of[id] = k + 1;
+    gr->level[id] = (uint8_t)level;
+}
+
+static bool join(Grouping *gr, uint32_t k, NodeId id, const uint64_t *needs)
+{
+    Group tried = *group_at(gr, k);
+    const Node *n = graph_node(gr->graph, id);
+    Level level = LEVEL_FULL;
+    if (tried.kind != GROUP_LOOP || tried.gone || tried.members.n >= MOST_MEMBERS) return false;
+    if (op_info(n->op)->class == CLASS_REDUCE) {
+        if (!split_for(gr->graph, n, &tried, &level)) return false;
+    } else if (type_count(n->type) != tried.total) {
+        bool outer = (tried.split == SPLIT_ROW || tried.split == SPLIT_MIDDLE) &&
+                     type_count(n->type) == tried.outer * tried.inner;
+        if (!outer || !covers(gr, tried.needs, needs, k)) return false;
+        level = LEVEL_OUTER;
+    }
+    for (uint32_t i = 0; i < gr->groups.n; i++) // no operand may wait for k elsewhere
+        if (i != k && set_has(needs, i) && set_has(group_at(gr, i)->needs, k)) return false;
+    if (!fits(gr, &tried, k, k, id, level)) return false;
+    *group_at(gr, k) = tried;
+    put(gr, k, id, level);
+    extend_needs(gr, k, needs);
+    return true;
+}
+
+// Is there a way from one group to the other that leads through a third?
+static bool detour(const Grouping *gr, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = 0; i < gr->groups.n; i++)
+        if (i != from && i != to && set_has(group_at(gr, to)->needs, i) &&
+            set_has(group_at(gr, i)->needs, from))
+            return true;
+    return false;
+}
+
+static void absorb(Grouping *gr, uint32_t k, uint32_t other)
+{
+    Group *from = group_at(gr, other);
+    VEC(NodeId) all = {0};
+    const Group *to = group_at(gr, k);
+    for (uint32_t i = 0, j = 0; i < to->members.n || j < from->members.n;) {
+        bool first = j == from->members.n ||
+                     (i < to->members.n && to->members.at[i] < from->members.at[j]);
+        vec_push(gr->arena, &all, first ? to->members.at[i++] : from->members.at[j++]);
+    }
+    for (uint32_t j = 0; j < from->members.n; j++) gr->group_of[from->members.at[j]] = k + 1;
+    memcpy(&group_at(gr, k)->members, &all, sizeof all);
+    from->gone = true;
+    for (uint32_t i = 0; i < gr->groups.n; i++)
+        if (set_has(group_at(gr, i)->needs, other)) {
+            group_at(gr, i)->needs[other / 64] &= ~(UINT64_C(1) << (other % 64));
+            if (i != k) set_add(group_at(gr, i)->needs, k);
+        }
+    extend_needs(gr, k, from->needs);
+    for (uint32_t i = 0; i < gr->groups.n; i++) // what needed `other` now needs all that k needs
+        if (i != k && set_has(group_at(gr, i)->needs, k))
+            for (uint32_t w = 0; w < gr->words; w++)
+                group_at(gr, i)->needs[w] |= group_at(gr, k)->needs[w];
+}
+
+static bool merge(Grouping *gr, uint32_t k, uint32_t other)
+{
+    const Group *x = group_at(gr, k), *y = group_at(gr, other);
+    if (y->kind != GROUP_LOOP || y->gone || x->total != y->total) return false;
+    if (x->members.n + y->members.n > MOST_MEMBERS) return false;
+    Group tried = *x;
+    if (!unify(&tried, y) || detour(gr, k, other) || detour(gr, other, k)) return false;
+    for (uint32_t i = 0; i < x->members.n; i++)
+        if (!fits(gr, &tried, k, other, x->members.at[i], gr->level[x->members.at[i]])) return false;
+    for (uint32_t i = 0; i < y->members.n; i++)
+        if (!fits(gr, &tried, k, other, y->members.at[i], gr->level[y->members.at[i]])) return false;
+    *group_at(gr, k) = tried;
+    absorb(gr, k, other);
+    return true;
+}
+
+typedef struct Candidates {
+    const Grouping *gr;
+    VEC(uint32_t) at; // falling, each once
+} Candidates;
+
+static void candidate(void *ctx, NodeId source, uint32_t operand, bool exact)
+{
+    (void)operand;
+    Candidates *c = ctx;
+    uint32_t k = c->gr->group_of[source], i = 0;
+    if (!k || !exact) return;
+    while (i < c->at.n && c->at.at[i] > k - 1) i++;
+    if (i < c->at.n && c->at.at[i] == k - 1) return;
+    vec_push(c->gr->arena, &c->at, 0);
+    memmove(&c->at.at[i + 1], &c->at.at[i], (c->at.n - 1 - i) * sizeof(uint32_t));
+    c->at.at[i] = k - 1;
+}
+
+static void place_loop_node(Grouping *gr, NodeId id, uint32_t mask)
+{
+    const Node *n = graph_node(gr->graph, id);
+    bool reduces = op_info(n->op)->class == CLASS_REDUCE;
+    const uint64_t *needs = node_needs(gr, id);
+    Candidates c = {.gr = gr};
+    visit_sources(gr, id, candidate, &c);
+    uint32_t found = UINT32_MAX;
+    for (uint32_t i = 0; i < c.at.n && found == UINT32_MAX; i++) {
+        bool with_reduction = reduces || group_at(gr, c.at.at[i])->split != SPLIT_NONE;
+        if ((mask & (with_reduction ? FUSE_REDUCE : FUSE_POINTWISE)) &&
+            join(gr, c.at.at[i], id, needs))
+            found = c.at.at[i];
+    }
+    if (found == UINT32_MAX) {
+        const Type *domain = reduces ? graph_type(gr->graph, n->args[0]) : n->type;
+        found = add_group(gr, GROUP_LOOP, type_count(domain));
+        Level level = LEVEL_FULL;
+        if (reduces && !split_for(gr->graph, n, group_at(gr, found), &level)) bug("fresh group");
+        put(gr, found, id, level);
+        memcpy(group_at(gr, found)->needs, needs, gr->words * sizeof *needs);
+    } else if (gr->level[id] == LEVEL_FULL && (mask & FUSE_POINTWISE)) {
+        for (uint32_t i = 0; i < c.at.n; i++)
+            if (c.at.at[i] != found) merge(gr, found, c.at.at[i]);
+    }
+}
+
+static void place_engine(Grouping *gr, NodeId id, GroupKind kind)
+{
+    const Type *type = graph_type(gr->graph, id);
+    uint32_t k = add_group(gr, kind, type->nparts ? 0 : type_count(type));
+    memcpy(group_at(gr, k)->needs, node_needs(gr, id), gr->words * sizeof(uint64_t));
+    put(gr, k, id, LEVEL_FULL);
+}
+
+static void place(Grouping *gr, NodeId id, uint32_t mask)
+{
+    const Node *n = graph_node(gr->graph, id);
+    switch (op_info(n->op)->class) {
+    case CLASS_LEAF:
+    case CLASS_VIEW: return;
+    case CLASS_CONTRACT: place_engine(gr, id, GROUP_DOT); return;
+    case CLASS_SCATTER: place_engine(gr, id, GROUP_SCATTER); return;
+    case CLASS_ATTENTION:
+        place_engine(gr, id, n->op == OP_ATTENTION ? GROUP_ATTENTION : GROUP_ATTENTION_GRAD);
+        return;
+    case CLASS_TUPLE: put(gr, gr->group_of[n->args[0]] - 1, id, LEVEL_FULL); return;
+    case CLASS_GRADIENT: bug("grad reached fuse");
+    default:
+        if (n->op != OP_STOP_GRADIENT) place_loop_node(gr, id, mask);
+    }
+}
+
+// A pointwise group over a contraction's result becomes its epilogue; the last such contraction is taken.
+static void take_epilogue(Grouping *gr, uint32_t k)
+{
+    Candidates c = {.gr = gr};
+    Group *gp = group_at(gr, k);
+    for (uint32_t i = 0; i < gp->members.n; i++)
+        visit_sources(gr, gp->members.at[i], candidate, &c);
+    for (uint32_t i = 0; i < c.at.n; i++) {
+        uint32_t d = c.at.at[i];
+        const Group *dot = group_at(gr, d);
+        if (d == k || dot->kind != GROUP_DOT || dot->members.n > 1 || dot->total != gp->total) continue;
+        bool ok = !detour(gr, d, k);
+        for (uint32_t m = 0; m < gp->members.n && ok; m++)
+            ok = fits(gr, gp, k, d, gp->members.at[m], LEVEL_FULL);
+        if (!ok) continue;
+        absorb(gr, d, k);
+        return;
+    }
+}
+
+// What outputs and updates name must be a member: views and leaves get a group that copies them.
+static void place_root(Grouping *gr, NodeId id)
+{
+    if (gr->group_of[id]) return;
+    uint32_t k = add_group(gr, GROUP_LOOP, type_count(graph_type(gr->graph, id)));
+    memcpy(group_at(gr, k)->needs, node_needs(gr, id), gr->words * sizeof(uint64_t));
+    put(gr, k, id, LEVEL_FULL);
+}
+
+// Can operand id be read as matrices with fixed strides over its outer axes (dense: in row-major order)?
+static bool reads_in_place(const Grouping *gr, NodeId id, bool dense)
+{
+    Arena *scratch = arena_new();
+    IndexPool pool;
+    index_init(&pool, scratch);
+    const Type *type = graph_type(gr->graph, id);
+    IndexId *own = arena_array(scratch, IndexId, type->rank + 1), index = 0, rest;
+    for (uint32_t i = 0; i < type->rank; i++) own[i] = index_axis(&pool, i, type->axes[i].size);
+    const IndexId *at = own;
+    NodeId source = view_source(&pool, gr->graph, id, &at);
+    const Node *n = graph_node(gr->graph, source);
+    bool ok = !op_is_view(n->op) && n->op != OP_CONST && n->op != OP_IOTA;
+    const int64_t *stride = node_strides(scratch, gr, source);
+    for (uint32_t i = 0; ok && i < n->type->rank; i++)
+        index = index_add(&pool, index, index_mul(&pool, at[i], stride[i]));
+    if (ok && dense)
+        ok = index == index_linear(&pool, type->rank, own, type_sizes(scratch, type));
+    int64_t row, col;
+    if (ok && !dense)
+        ok = index_affine(&pool, index, type->rank - 1, &col, &rest) &&
+             index_affine(&pool, rest, type->rank - 2, &row, &rest);
+    arena_free(scratch);
+    return ok;
+}
+
+// Operands of attention and scatter that no stride can reach get a group that copies them.
+static void place_operands(Grouping *gr, NodeId id)
+{
+    const Node *n = graph_node(gr->graph, id);
+    OpClass class = op_info(n->op)->class;
+    if (class != CLASS_ATTENTION && class != CLASS_SCATTER) return;
+    for (uint32_t i = 0; i < n->nargs; i++) {
+        NodeId x = n->args[i];
+        if (gr->group_of[x] || reads_in_place(gr, x, class == CLASS_SCATTER)) continue;
+        place_root(gr, x);
+        uint32_t copy = gr->group_of[x] - 1;
+        uint64_t *set = arena_array(gr->arena, uint64_t, gr->words);
+        memcpy(set, group_at(gr, copy)->needs, gr->words * sizeof *set);
+        set_add(set, copy);
+        extend_needs(gr, gr->group_of[id] - 1, set);
+    }
+}
+
+static uint32_t most_groups(const Entry *entry)
+{
+    return entry->graph->nodes.n + 1;
+}
+
+Grouping *groups_form(Arena *arena, const Entry *entry, uint32_t mask)
+{
+    Grouping *gr = arena_make(arena, Grouping);
+    const Graph *g = entry->graph;
+    *gr = (Grouping){.arena = arena, .graph = g, .entry = entry, .live = entry_live(entry, arena)};
+    gr->words = (most_groups(entry) + 63) / 64;
+    gr->group_of = arena_array(arena, uint32_t, g->nodes.n);
+    gr->level = arena_array(arena, uint8_t, g->nodes.n);
+    gr->root = arena_array(arena, bool, g->nodes.n);
+    for (uint32_t i = 0; i < entry->outputs.n; i++) gr->root[entry->outputs.at[i].node] = true;
+    for (uint32_t i = 0; i < entry->updates.n; i++) gr->root[entry->updates.at[i].node] = true;
+    for (NodeId id = 1; id < g->nodes.n; id++)
+        if (gr->live[id]) place(gr, id, mask);
+    if (mask & FUSE_EPILOGUE)
+        for (uint32_t k = 0; k < gr->groups.n; k++)
+            if (!group_at(gr, k)->gone && group_at(gr, k)->kind == GROUP_LOOP &&
+                group_at(gr, k)->split == SPLIT_NONE)
+                take_epilogue(gr, k);
+    for (NodeId id = 1; id < g->nodes.n; id++)
+        if (gr->live[id]) place_operands(gr, id);
+    for (uint32_t i = 0; i < entry->outputs.n; i++) place_root(gr, entry->outputs.at[i].node);
+    for (uint32_t i = 0; i < entry->updates.n; i++) place_root(gr, entry->updates.at[i].node);
+    return gr;
+}

@@ -1,0 +1,120 @@
+// Gradient rules of dot, attention, gather, scatter_add and projections.
+#include "passes/grad.h"
+
+// One operand of a dot: its batch, contracting and free axes; where its free axes lie in the result.
+typedef struct DotSide {
+    NodeId node;
+    const Type *type;
+    const int64_t *batch, *contract;
+    int64_t *free;
+    uint32_t nfree;
+    uint32_t at;
+} DotSide;
+
+static bool has(const int64_t *list, uint32_t n, int64_t x)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (list[i] == x) return true;
+    return false;
+}
+
+static DotSide dot_side(const GradSite *s, uint32_t i, uint32_t *nb, uint32_t *nc)
+{
+    DotSide d = {.node = grad_arg(s, i)};
+    d.type = graph_type(s->g, d.node);
+    d.batch = node_ints(s->n, i ? ATTR_RBATCH : ATTR_LBATCH, nb);
+    d.contract = node_ints(s->n, i ? ATTR_RCONTRACT : ATTR_LCONTRACT, nc);
+    d.free = arena_array(s->g->arena, int64_t, d.type->rank);
+    for (uint32_t a = 0; a < d.type->rank; a++)
+        if (!has(d.batch, *nb, a) && !has(d.contract, *nc, a)) d.free[d.nfree++] = a;
+    return d;
+}
+
+// Operand axis of `me` at each axis of the gradient's dot: batch, then the two groups in the order asked.
+// False when that is not the order of `me` itself; perm then puts it right.
+static bool dot_order(const DotSide *me, const DotSide *other, uint32_t nb, uint32_t nc,
+                      bool contract_first, int64_t *perm)
+{
+    uint32_t at = 0;
+    bool straight = true;
+    for (uint32_t i = 0; i < nb; i++, at++) perm[me->batch[i]] = at;
+    for (int group = 0; group < 2; group++) {
+        if ((group == 0) != contract_first) {
+            for (uint32_t i = 0; i < me->nfree; i++, at++) perm[me->free[i]] = at;
+            continue;
+        }
+        for (uint32_t a = 0; a < other->type->rank; a++)
+            for (uint32_t i = 0; i < nc; i++)
+                if (other->contract[i] == a) perm[me->contract[i]] = at++;
+    }
+    for (uint32_t i = 0; i < me->type->rank; i++) straight = straight && perm[i] == i;
+    return straight;
+}
+
+// d(me) = dot of g with the other operand over the other's free axes. Of g . other and other . g the one
+// whose result has the axes in me's order is taken; where neither has, a transpose follows.
+static NodeId dot_towards(const GradSite *s, const DotSide *me, const DotSide *other, uint32_t nb,
+                          uint32_t nc)
+{
+    Graph *g = s->g;
+    int64_t *perm = arena_array(g->arena, int64_t, me->type->rank);
+    int64_t *gb = arena_array(g->arena, int64_t, nb);
+    int64_t *gc = arena_array(g->arena, int64_t, other->nfree);
+    for (uint32_t i = 0; i < nb; i++) gb[i] = i;
+    for (uint32_t i = 0; i < other->nfree; i++) gc[i] = other->at + i;
+    bool swap = !dot_order(me, other, nb, nc, false, perm) &&
+                dot_order(me, other, nb, nc, true, perm);
+    bool straight = dot_order(me, other, nb, nc, swap, perm);
+    NodeId dy = graph_cast(g, s->dy, other->type->dtype);
+    NodeId v = swap ? graph_dot(g, other->node, dy, nb, other->batch, gb, other->nfree, other->free, gc)
+                    : graph_dot(g, dy, other->node, nb, gb, other->batch, other->nfree, gc, other->free);
+    if (!straight) v = graph_transpose(g, v, perm);
+    return graph_cast(g, v, me->type->dtype);
+}
+
+// y = x . w: da = g . w over w's free axes, dw = g . x over x's
+void grad_dot(const GradSite *s)
+{
+    uint32_t nb, nc;
+    DotSide left = dot_side(s, 0, &nb, &nc), right = dot_side(s, 1, &nb, &nc);
+    left.at = nb;
+    right.at = nb + left.nfree;
+    if (grad_wants(s, 0)) grad_add(s, 0, dot_towards(s, &left, &right, nb, nc));
+    if (grad_wants(s, 1)) grad_add(s, 1, dot_towards(s, &right, &left, nb, nc));
+}
+
+// (out, lse) = attention(q, k, v): attention_grad on the saved out and lse
+void grad_attention(const GradSite *s)
+{
+    if (s->dpart[1]) {
+        grad_error(s, "the log-sum-exp of attention cannot be differentiated");
+        return;
+    }
+    Graph *g = s->g;
+    NodeId args[] = {grad_arg(s, 0),         grad_arg(s, 1),         grad_arg(s, 2),
+                     graph_proj(g, s->y, 0), graph_proj(g, s->y, 1), s->dpart[0]};
+    NodeId d = graph_add(g, OP_ATTENTION_GRAD, 6, args, s->n->nattrs, s->n->attrs);
+    for (uint32_t i = 0; i < 3; i++)
+        if (grad_wants(s, i)) grad_add(s, i, graph_proj(g, d, i));
+}
+
+// y = x[i]: g added up where it was taken
+void grad_gather(const GradSite *s)
+{
+    Graph *g = s->g;
+    int64_t batch = node_int(s->n, ATTR_BATCH);
+    int64_t size = graph_type(g, grad_arg(s, 0))->axes[batch].size;
+    Attr attrs[] = {attr_int(ATTR_BATCH, batch), attr_int(ATTR_SIZE, size)};
+    grad_add(s, 0, graph_add(g, OP_SCATTER_ADD, 2, (NodeId[]){grad_arg(s, 1), s->dy}, 2, attrs));
+}
+
+// y = zeros plus u at i: g[i] to u
+void grad_scatter_add(const GradSite *s)
+{
+    Attr batch = attr_int(ATTR_BATCH, node_int(s->n, ATTR_BATCH));
+    NodeId args[] = {s->dy, grad_arg(s, 0)};
+    grad_add(s, 1, graph_add(s->g, OP_GATHER, 2, args, 1, &batch));
+}
+
+// y = one part of a tuple: g to that part
+void grad_proj(const GradSite *s) { grad_add_part(s, 0, node_int(s->n, ATTR_INDEX), s->dy); }

@@ -1,0 +1,115 @@
+// Lowering an entry: groups in order become kernels and launches over buffers; then results are bound to their places,
+// independent launches joined and memory planned.
+#include "passes/lower.h"
+
+#include "base/map.h"
+
+uint32_t lower_buffer(Lower *lo, Block block, DType dtype, int64_t count, const char *name)
+{
+    PlanBuffer b = {.block = block, .dtype = dtype, .count = count, .name = name};
+    vec_push(lo->arena, &lo->entry->buffers, b);
+    return lo->entry->buffers.n - 1;
+}
+
+uint32_t lower_node_buffer(Lower *lo, NodeId id)
+{
+    if (lo->buffer_of[id]) return lo->buffer_of[id] - 1;
+    const Node *n = graph_node(lo->gr->graph, id);
+    Block block = n->op == OP_INPUT ? BLOCK_INPUT : n->op == OP_STATE ? BLOCK_STATE : BLOCK_SCRATCH;
+    if (lo->gr->group_of[id] && lo->gr->stored[id] && block != BLOCK_SCRATCH) bug("leaf with a group");
+    if (n->op != OP_INPUT && n->op != OP_STATE && !(lo->gr->group_of[id] && lo->gr->stored[id]))
+        bug("%s %%%u has no buffer", op_info(n->op)->name, id);
+    const char *name = block == BLOCK_SCRATCH ? NULL : node_str(n, ATTR_NAME);
+    uint32_t buffer = lower_buffer(lo, block, n->type->dtype, type_count(n->type), name);
+    if (block == BLOCK_INPUT) vec_push(lo->arena, &lo->entry->inputs, buffer);
+    lo->buffer_of[id] = buffer + 1;
+    return buffer;
+}
+
+const int64_t *lower_strides(Lower *lo, NodeId id)
+{
+    return node_strides(lo->arena, lo->gr, id);
+}
+
+Kernel *lower_kernel(Lower *lo, KernelKind kind, const char *stem, NodeId node)
+{
+    Kernel *k = arena_make(lo->arena, Kernel);
+    k->kind = kind;
+    k->name = str_printf(lo->arena, "%s_%s_%u", lo->entry->name, stem, node);
+    index_init(&k->body.index, lo->arena);
+    index_init(&k->gemm.a.index, lo->arena);
+    return k;
+}
+
+static uint32_t intern(Lower *lo, Kernel *k)
+{
+    const char *text = kernel_text(lo->arena, k);
+    void *known = map_get(&lo->plan->kernel_index, text);
+    if (known) return (uint32_t)((uintptr_t)known - 1);
+    vec_push(lo->arena, &lo->plan->kernels, k);
+    map_set(lo->arena, &lo->plan->kernel_index, text, (void *)(uintptr_t)lo->plan->kernels.n);
+    return lo->plan->kernels.n - 1;
+}
+
+static int64_t traffic(const Kernel *k)
+{
+    int64_t bytes = 0;
+    for (uint32_t i = 0; i < k->buffers.n; i++)
+        bytes += k->buffers.at[i].count * dtype_size(k->buffers.at[i].dtype);
+    return bytes;
+}
+
+void lower_launch(Lower *lo, Kernel *k, const Segment *segment)
+{
+    k->bytes = traffic(k);
+    Segment s = *segment;
+    s.kernel = intern(lo, k);
+    Launch launch = {0};
+    vec_push(lo->arena, &launch.segments, s);
+    vec_push(lo->arena, &lo->entry->launches, launch);
+}
+
+static void lower_entry(Lower *lo, const Entry *e, uint32_t mask)
+{
+    Grouping *gr = groups_form(lo->arena, e, mask);
+    groups_store(gr, mask);
+    lo->gr = gr;
+    lo->buffer_of = arena_array(lo->arena, uint32_t, gr->graph->nodes.n);
+    lo->entry->name = e->name;
+    for (NodeId id = 1; id < gr->graph->nodes.n; id++) // inputs in the order of the graph
+        if (gr->live[id] && graph_node(gr->graph, id)->op == OP_INPUT) lower_node_buffer(lo, id);
+    uint32_t *order, n = schedule_groups(gr, lo->arena, &order);
+    for (uint32_t i = 0; i < n; i++) {
+        if (gr->groups.at[order[i]].kind == GROUP_LOOP)
+            lower_loop(lo, order[i]);
+        else
+            lower_engine(lo, order[i]);
+    }
+    schedule_results(lo);
+    schedule_merge(lo);
+    memplan(lo);
+}
+
+static void plan_state(Plan *plan, const Program *p)
+{
+    for (uint32_t i = 0; i < p->states.n; i++) {
+        const StateVar *s = &p->states.at[i];
+        PlanBuffer b = {.block = BLOCK_STATE, .dtype = s->type->dtype, .count = type_count(s->type),
+                        .offset = plan->state_bytes, .name = s->name};
+        vec_push(plan->arena, &plan->state, b);
+        plan->state_bytes += (type_bytes(s->type) + 63) / 64 * 64;
+    }
+}
+
+Plan *plan_build(Arena *arena, const Program *p, const Target *target, uint32_t mask)
+{
+    Plan *plan = arena_make(arena, Plan);
+    plan->arena = arena;
+    plan_state(plan, p);
+    for (uint32_t i = 0; i < p->entries.n; i++) {
+        vec_push(arena, &plan->entries, (PlanEntry){0});
+        Lower lo = {.arena = arena, .plan = plan, .entry = &plan->entries.at[i], .program = p, .target = target};
+        lower_entry(&lo, p->entries.at[i], mask);
+    }
+    return plan;
+}

@@ -1,0 +1,76 @@
+// From a program to kernels, launches and buffers (ir/kernel.h). The compiler's last target-independent step.
+#ifndef CZT_PASSES_LOWER_H
+#define CZT_PASSES_LOWER_H
+
+#include "ir/target.h"
+#include "passes/groups.h"
+
+// Fuse, lower, schedule and plan memory for every entry. Needs: no GRAD nodes, expanded reductions. `mask` are FUSE_* switches.
+Plan *plan_build(Arena *arena, const Program *p, const Target *target, uint32_t mask);
+
+// ---- inside the pass: lower*.c, schedule.c, memplan.c ----------------------------------------------
+
+typedef struct Lower {
+    Arena *arena;
+    Plan *plan;
+    PlanEntry *entry;
+    const Program *program;
+    const Target *target;
+    const Grouping *gr;
+    uint32_t *buffer_of; // node -> plan buffer + 1
+} Lower;
+
+// One kernel being built.
+typedef struct Emitted {
+    NodeId node;
+    IndexId linear;
+    const void *guards;
+    uint32_t instr;
+} Emitted;
+
+typedef struct GuardList {
+    KernelGuard guard;
+    const struct GuardList *next;
+} GuardList;
+
+typedef struct Build {
+    Lower *lo;
+    Kernel *kernel;
+    KernelBody *body;
+    Segment *segment;
+    const Group *group; // whose members are computed here; NULL in operands of contractions
+    uint32_t group_id;  // + 1
+    IndexId a, r, c;    // the point
+    const GuardList *guards;
+    VEC(Emitted) emitted;
+    uint32_t acc; // KI_ACC + 1 in a contraction's epilogue
+} Build;
+
+uint32_t lower_buffer(Lower *lo, Block block, DType dtype, int64_t count, const char *name);
+// The plan buffer of a stored node, an input or a state.
+uint32_t lower_node_buffer(Lower *lo, NodeId id);
+// node_strides of this entry's graph.
+const int64_t *lower_strides(Lower *lo, NodeId id);
+// The kernel's slot for a plan buffer.
+uint32_t build_slot(Build *b, uint32_t buffer, bool written);
+void build_axis(Build *b, int64_t size, AxisRole role);
+// Emit a node's value at coordinates; gives the instruction.
+uint32_t build_value(Build *b, NodeId id, const IndexId *at);
+// Emit a plain store of a stored node whose value at the group's point is `value`.
+void build_store(Build *b, NodeId id, uint32_t value);
+// Intern the kernel and append a launch with the one segment.
+void lower_launch(Lower *lo, Kernel *k, const Segment *segment);
+Kernel *lower_kernel(Lower *lo, KernelKind kind, const char *stem, NodeId node);
+
+void lower_loop(Lower *lo, uint32_t group);
+void lower_engine(Lower *lo, uint32_t group);
+// The order in which groups run (a topological order); returns its length.
+uint32_t schedule_groups(const Grouping *gr, Arena *arena, uint32_t **order);
+// Let updates and outputs live in their own space where no one reads the old value later; copies for the others.
+void schedule_results(Lower *lo);
+// Put independent neighbours into one launch.
+void schedule_merge(Lower *lo);
+// Offsets for all buffers of the entry.
+void memplan(Lower *lo);
+
+#endif

@@ -1,0 +1,257 @@
+// Contractions, attention and scatter to kernels with their operands, panels and epilogues.
+#include "passes/lower.h"
+
+// Coordinates of one operand of a dot: batch axes from `batch`, free axes from `free`, contracting axes from `k`.
+static const IndexId *dot_coordinates(Build *b, const Node *n, uint32_t operand, IndexId batch,
+                                      IndexId free, IndexId k)
+{
+    IndexPool *pool = &b->body->index;
+    Arena *arena = b->lo->arena;
+    const Type *of = graph_type(b->lo->gr->graph, n->args[operand]);
+    uint32_t nb, nc, nf = 0;
+    const int64_t *ab = node_ints(n, operand ? ATTR_RBATCH : ATTR_LBATCH, &nb);
+    const int64_t *ac = node_ints(n, operand ? ATTR_RCONTRACT : ATTR_LCONTRACT, &nc);
+    int64_t *axes = arena_array(arena, int64_t, of->rank + 1); // batch, contract, free
+    bool *used = arena_array(arena, bool, of->rank + 1);
+    for (uint32_t i = 0; i < nb; i++) used[axes[i] = ab[i]] = true;
+    for (uint32_t i = 0; i < nc; i++) used[axes[nb + i] = ac[i]] = true;
+    for (uint32_t i = 0; i < of->rank; i++)
+        if (!used[i]) axes[nb + nc + nf++] = i;
+    int64_t *sizes = arena_array(arena, int64_t, of->rank + 1);
+    for (uint32_t i = 0; i < of->rank; i++) sizes[i] = of->axes[axes[i]].size;
+    IndexId *parts = arena_array(arena, IndexId, of->rank + 1);
+    index_split(pool, batch, nb, sizes, parts);
+    index_split(pool, k, nc, sizes + nb, parts + nb);
+    index_split(pool, free, nf, sizes + nb + nc, parts + nb + nc);
+    IndexId *at = arena_array(arena, IndexId, of->rank + 1);
+    for (uint32_t i = 0; i < of->rank; i++) at[axes[i]] = parts[i];
+    return at;
+}
+
+static int64_t axes_product(const Type *t, const int64_t *axes, uint32_t n)
+{
+    int64_t product = 1;
+    for (uint32_t i = 0; i < n; i++) product *= t->axes[axes[i]].size;
+    return product;
+}
+
+// Body of an operand over (batch, free, k).
+static void operand_body(Build *b, const Node *n, uint32_t operand, int64_t batch, int64_t free,
+                         int64_t k)
+{
+    index_init(&b->body->index, b->lo->arena);
+    build_axis(b, batch, ROLE_OUTER);
+    build_axis(b, free, ROLE_OUTER);
+    build_axis(b, k, ROLE_INNER);
+    IndexPool *pool = &b->body->index;
+    const IndexId *at = dot_coordinates(b, n, operand, index_axis(pool, 0, batch),
+                                        index_axis(pool, 1, free), index_axis(pool, 2, k));
+    uint32_t value = build_value(b, n->args[operand], at);
+    if (value + 1 != b->body->code.n) // the element is the last instruction
+        vec_push(b->lo->arena, &b->body->code, b->body->code.at[value]);
+}
+
+// Launch the kernel that packs the right operand; its buffer comes back.
+static uint32_t pack(Lower *lo, NodeId id, int64_t batch, int64_t cols, int64_t depth)
+{
+    const Node *n = graph_node(lo->gr->graph, id);
+    Kernel *k = lower_kernel(lo, KERNEL_PACK, "pack", id);
+    Segment segment = {0};
+    Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
+    operand_body(&b, n, 1, batch, cols, depth);
+    int64_t count = lo->target->packed_count(lo->target, batch, cols, depth);
+    uint32_t packed = lower_buffer(lo, BLOCK_SCRATCH, n->type->dtype, count, NULL);
+    k->gemm.packed = build_slot(&b, packed, true);
+    k->gemm.batch = batch;
+    k->gemm.n = cols;
+    k->gemm.k = depth;
+    k->tasks = lo->target->tasks(lo->target, k);
+    lower_launch(lo, k, &segment);
+    return packed;
+}
+
+static void lower_dot(Lower *lo, uint32_t group)
+{
+    const Grouping *gr = lo->gr;
+    const Group *gp = &gr->groups.at[group];
+    NodeId id = gp->members.at[0];
+    for (uint32_t i = 0; i < gp->members.n; i++)
+        if (graph_node(gr->graph, gp->members.at[i])->op == OP_DOT) id = gp->members.at[i];
+    const Node *n = graph_node(gr->graph, id);
+    const Type *x = graph_type(gr->graph, n->args[0]), *y = graph_type(gr->graph, n->args[1]);
+    uint32_t nb, nc;
+    const int64_t *lb = node_ints(n, ATTR_LBATCH, &nb), *lc = node_ints(n, ATTR_LCONTRACT, &nc);
+    int64_t batch = axes_product(x, lb, nb), depth = axes_product(x, lc, nc);
+    int64_t rows = type_count(x) / batch / depth, cols = type_count(y) / batch / depth;
+    uint32_t packed = pack(lo, id, batch, cols, depth);
+    Kernel *k = lower_kernel(lo, KERNEL_GEMM, "gemm", id);
+    Segment segment = {0};
+    Build a = {.lo = lo, .kernel = k, .body = &k->gemm.a, .segment = &segment};
+    k->gemm.packed = build_slot(&a, packed, false);
+    operand_body(&a, n, 0, batch, rows, depth);
+    Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment, .group = gp, .group_id = group + 1};
+    build_axis(&b, batch, ROLE_OUTER);
+    build_axis(&b, rows, ROLE_OUTER);
+    build_axis(&b, cols, ROLE_INNER);
+    IndexPool *pool = &k->body.index;
+    IndexId at[3] = {index_axis(pool, 0, batch), index_axis(pool, 1, rows), index_axis(pool, 2, cols)};
+    int64_t sizes[3] = {batch, rows, cols};
+    b.a = index_linear(pool, 3, at, sizes);
+    vec_push(lo->arena, &k->body.code, (KernelInstr){.kind = KI_ACC, .dtype = n->type->dtype, .axes = 7});
+    b.acc = 1;
+    for (uint32_t i = 0; i < gp->members.n; i++)
+        if (gr->stored[gp->members.at[i]])
+            build_store(&b, gp->members.at[i], build_value(&b, gp->members.at[i], NULL));
+    k->gemm.batch = batch;
+    k->gemm.m = rows;
+    k->gemm.n = cols;
+    k->gemm.k = depth;
+    k->flops = 2 * batch * rows * cols * depth;
+    k->tasks = lo->target->tasks(lo->target, k);
+    lower_launch(lo, k, &segment);
+}
+
+// A matrix operand over outer axes 0..rank-3 of the kernel, with row and column as axes rank-2 and rank-1.
+static StridedView strided(Build *b, NodeId id, bool written)
+{
+    IndexPool *pool = &b->body->index;
+    const Graph *g = b->lo->gr->graph;
+    const Type *type = graph_type(g, id);
+    IndexId *own = arena_array(b->lo->arena, IndexId, type->rank + 1);
+    for (uint32_t i = 0; i < type->rank; i++) own[i] = index_axis(pool, i, type->axes[i].size);
+    const IndexId *at = own;
+    bool placed = b->lo->gr->group_of[id] && b->lo->gr->stored[id];
+    if (!placed) id = view_source(pool, g, id, &at);
+    const int64_t *stride = lower_strides(b->lo, id);
+    IndexId index = 0;
+    for (uint32_t i = 0; i < graph_type(g, id)->rank; i++)
+        index = index_add(pool, index, index_mul(pool, at[i], stride[i]));
+    StridedView v = {.buffer = build_slot(b, lower_node_buffer(b->lo, id), written)};
+    bool ok = index_affine(pool, index, type->rank - 1, &v.col, &v.base) &&
+              index_affine(pool, v.base, type->rank - 2, &v.row, &v.base);
+    if (!ok) bug("attention operand %%%u is not strided", id);
+    return v;
+}
+
+static StridedView strided_vector(Build *b, NodeId id, bool written)
+{
+    IndexPool *pool = &b->body->index;
+    const Type *type = graph_type(b->lo->gr->graph, id);
+    const int64_t *stride = lower_strides(b->lo, id);
+    IndexId index = 0;
+    for (uint32_t i = 0; i + 1 < type->rank; i++)
+        index = index_add(pool, index, index_mul(pool, index_axis(pool, i, type->axes[i].size), stride[i]));
+    uint32_t slot = build_slot(b, lower_node_buffer(b->lo, id), written);
+    return (StridedView){slot, index, stride[type->rank - 1], 0};
+}
+
+// The stored projections of a tuple; where one is not used it gets a buffer all the same.
+static NodeId projection(const Grouping *gr, const Group *gp, int64_t index)
+{
+    for (uint32_t i = 0; i < gp->members.n; i++) {
+        const Node *n = graph_node(gr->graph, gp->members.at[i]);
+        if (n->op == OP_PROJ && node_int(n, ATTR_INDEX) == index) return gp->members.at[i];
+    }
+    return 0;
+}
+
+static StridedView result(Build *b, const Group *gp, const Type *type, int64_t index)
+{
+    NodeId id = projection(b->lo->gr, gp, index);
+    const Type *part = type->parts[index];
+    if (id) return part->rank == b->body->axes.n + 2 ? strided(b, id, true) : strided_vector(b, id, true);
+    uint32_t buffer = lower_buffer(b->lo, BLOCK_SCRATCH, part->dtype, type_count(part), NULL);
+    IndexPool *pool = &b->body->index;
+    StridedView v = {.buffer = build_slot(b, buffer, true), .row = 1, .col = 1};
+    int64_t size = part->axes[b->body->axes.n].size;
+    if (part->rank == b->body->axes.n + 2) v.row = part->axes[part->rank - 1].size;
+    size *= part->rank == b->body->axes.n + 2 ? v.row : 1;
+    for (uint32_t i = b->body->axes.n; i-- > 0; size *= part->axes[i].size)
+        v.base = index_add(pool, v.base, index_mul(pool, index_axis(pool, i, part->axes[i].size), size));
+    return v;
+}
+
+static void lower_attention(Lower *lo, uint32_t group)
+{
+    const Group *gp = &lo->gr->groups.at[group];
+    const Graph *g = lo->gr->graph;
+    NodeId id = gp->members.at[0];
+    const Node *n = graph_node(g, id);
+    bool grad = n->op == OP_ATTENTION_GRAD;
+    Kernel *k = lower_kernel(lo, grad ? KERNEL_ATTENTION_GRAD : KERNEL_ATTENTION, grad ? "attention_grad" : "attention", id);
+    Segment segment = {0};
+    Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
+    const Type *q = graph_type(g, n->args[0]), *v = graph_type(g, n->args[2]);
+    for (uint32_t i = 0; i + 2 < q->rank; i++) build_axis(&b, q->axes[i].size, ROLE_OUTER);
+    k->attention.queries = q->axes[q->rank - 2].size;
+    k->attention.dim = q->axes[q->rank - 1].size;
+    k->attention.keys = v->axes[v->rank - 2].size;
+    k->attention.vdim = v->axes[v->rank - 1].size;
+    k->attention.scale = (float)node_float(n, ATTR_SCALE);
+    k->attention.causal = strcmp(node_str(n, ATTR_MASK), "causal") == 0;
+    k->attention.q = strided(&b, n->args[0], false);
+    k->attention.k = strided(&b, n->args[1], false);
+    k->attention.v = strided(&b, n->args[2], false);
+    if (grad) {
+        k->attention.out = strided(&b, n->args[3], false);
+        k->attention.lse = strided_vector(&b, n->args[4], false);
+        k->attention.dout = strided(&b, n->args[5], false);
+        k->attention.dq = result(&b, gp, n->type, 0);
+        k->attention.dk = result(&b, gp, n->type, 1);
+        k->attention.dv = result(&b, gp, n->type, 2);
+    } else {
+        k->attention.out = result(&b, gp, n->type, 0);
+        k->attention.lse = result(&b, gp, n->type, 1);
+    }
+    int64_t outer = type_count(q) / k->attention.queries / k->attention.dim;
+    int64_t pairs = outer * k->attention.queries * k->attention.keys;
+    int64_t products = grad ? 3 * k->attention.dim + 2 * k->attention.vdim : k->attention.dim + k->attention.vdim;
+    k->flops = 2 * pairs * products;
+    k->tasks = lo->target->tasks(lo->target, k);
+    lower_launch(lo, k, &segment);
+}
+
+// The buffer of an operand that lies densely in row-major order.
+static uint32_t dense(Build *b, NodeId id)
+{
+    const Grouping *gr = b->lo->gr;
+    const Type *type = graph_type(gr->graph, id);
+    bool placed = gr->group_of[id] && gr->stored[id];
+    IndexId *own = arena_array(b->lo->arena, IndexId, type->rank + 1);
+    for (uint32_t i = 0; i < type->rank; i++) own[i] = index_axis(&b->body->index, i, type->axes[i].size);
+    const IndexId *at = own;
+    if (!placed) id = view_source(&b->body->index, gr->graph, id, &at);
+    return build_slot(b, lower_node_buffer(b->lo, id), false);
+}
+
+static void lower_scatter(Lower *lo, uint32_t group)
+{
+    const Graph *g = lo->gr->graph;
+    NodeId id = lo->gr->groups.at[group].members.at[0];
+    const Node *n = graph_node(g, id);
+    Kernel *k = lower_kernel(lo, KERNEL_SCATTER, "scatter", id);
+    Segment segment = {0};
+    Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
+    const Type *by = graph_type(g, n->args[0]), *of = graph_type(g, n->args[1]);
+    k->scatter.batch = 1;
+    for (int64_t i = 0; i < node_int(n, ATTR_BATCH); i++) k->scatter.batch *= by->axes[i].size;
+    k->scatter.count = type_count(by) / k->scatter.batch;
+    k->scatter.width = type_count(of) / type_count(by);
+    k->scatter.rows = node_int(n, ATTR_SIZE);
+    k->scatter.index = dense(&b, n->args[0]);
+    k->scatter.update = dense(&b, n->args[1]);
+    k->scatter.out = build_slot(&b, lower_node_buffer(lo, id), true);
+    k->tasks = lo->target->tasks(lo->target, k);
+    lower_launch(lo, k, &segment);
+}
+
+void lower_engine(Lower *lo, uint32_t group)
+{
+    switch (lo->gr->groups.at[group].kind) {
+    case GROUP_DOT: lower_dot(lo, group); return;
+    case GROUP_ATTENTION:
+    case GROUP_ATTENTION_GRAD: lower_attention(lo, group); return;
+    case GROUP_SCATTER: lower_scatter(lo, group); return;
+    case GROUP_LOOP: bug("loop group");
+    }
+}

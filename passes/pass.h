@@ -1,0 +1,57 @@
+// The graph passes and their runner. A pass is a row of passes.def; order.def says what must precede what.
+#ifndef CZT_PASSES_PASS_H
+#define CZT_PASSES_PASS_H
+
+#include "ir/program.h"
+
+// Facts about a program that passes rely on and establish.
+enum {
+    FACT_GRADLESS = 1, // no grad node is left
+    FACT_COMPACT = 2,  // every node is live
+    FACT_SIMPLE = 4,   // no rule of simplify applies
+    FACT_ALL = 7
+};
+
+typedef struct PassOptions {
+    const char *list;       // comma list of names; NULL: every row up to level, in the order of passes.def
+    int level;              // 0: what compiling needs; 1: what makes it fast; 2: what saves memory
+    const char *skip;       // comma list of names left out
+    const char *stop_after; // name of the last pass to run
+    const char *dump_after; // comma list of names: the program is printed to `out` after each
+    const char *dump_dir;   // folder for NN-NAME.ir after every pass (00-input.ir before the first)
+    bool time;              // print each pass's seconds, nodes before and after, to `out`
+    FILE *out;              // NULL: stderr
+} PassOptions;
+
+typedef struct PassContext {
+    Arena *scratch; // dies after the pass
+    const PassOptions *options;
+} PassContext;
+
+// Transform every entry; false after errors were reported to the program's Diag.
+typedef bool PassFn(Program *p, PassContext *ctx);
+
+typedef struct PassInfo {
+    const char *name;
+    PassFn *run;
+    int level;
+    uint32_t needs, keeps, gives; // FACT_*: must hold before; still hold after; hold after anyway
+    const char *doc;
+} PassInfo;
+
+// Row i of passes.def, NULL past the end.
+const PassInfo *pass_at(uint32_t i);
+// The row of that name, or NULL.
+const PassInfo *pass_find(const char *name);
+// Check order.def against passes.def: names known, default order allowed. False is a defect of the tables.
+bool passes_check_tables(Error *err);
+// Run passes, verifying the program before the first and after each. False with err set: an unknown name,
+// a forbidden order, a fact missing, an invalid input, a file; false with err unset: the Diag has errors.
+// A program that a pass leaves invalid is a bug().
+bool passes_run(Program *p, const PassOptions *options, Error *err);
+
+#define PASS(name, function, level, needs, keeps, gives, doc) PassFn function;
+#include "passes/passes.def"
+#undef PASS
+
+#endif
