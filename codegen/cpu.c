@@ -180,7 +180,7 @@ static void optimise(Job *job)
     if (LLVMVerifyModule(job->module, LLVMReturnStatusAction, &message)) bug("LLVM module: %s", message);
     LLVMDisposeMessage(message);
     LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
-    LLVMErrorRef failed = LLVMRunPasses(job->module, "function(early-cse,instcombine,simplifycfg,loop-mssa(licm),early-cse)", job->machine, options);
+    LLVMErrorRef failed = LLVMRunPasses(job->module, "function(early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse)", job->machine, options);
     LLVMDisposePassBuilderOptions(options);
     if (failed) bug("LLVM passes: %s", LLVMGetErrorMessage(failed));
 }

@@ -74,7 +74,8 @@ void emit_loop_end(Emit *e, EmitLoop *loop);
 
 // Set the body to evaluate: clears axes, memo, mask.
 void emit_use_body(Emit *e, const KernelBody *body, uint32_t vector_axis);
-// Forget values that depend on any of these axes (their axis values change now).
+// Forget values that depend on any of these axes (their axis values change now); UINT64_MAX: all values, for code
+// that those made before do not dominate.
 void emit_forget(Emit *e, uint64_t axes);
 // The value of an instruction at the current point: scalar when it is free of the vector axis.
 LLVMValueRef emit_value(Emit *e, uint32_t instr);

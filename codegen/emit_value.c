@@ -17,7 +17,7 @@ void emit_use_body(Emit *e, const KernelBody *body, uint32_t vector_axis)
 void emit_forget(Emit *e, uint64_t axes)
 {
     for (uint32_t i = 0; i < e->body->code.n; i++)
-        if (e->body->code.at[i].axes & axes) e->memo[i] = NULL;
+        if (axes == UINT64_MAX || e->body->code.at[i].axes & axes) e->memo[i] = NULL;
 }
 
 static bool varies(const Emit *e, uint64_t axes)
@@ -346,7 +346,9 @@ void emit_body_store(Emit *e, const KernelStore *s)
     if (s->nguards) bug("guarded stores");
     Access a = access_at(e, s->index);
     if (a.kind == ACCESS_SCALAR) {
-        if (emit_is_vector(x)) bug("a row stored to one place");
+        bool single = e->vector_axis < 64 && e->body->axes.at[e->vector_axis].size == 1;
+        if (emit_is_vector(x) && !single) bug("a row stored to one place");
+        if (emit_is_vector(x)) x = LLVMBuildExtractElement(e->builder, x, emit_i64(e, 0), "");
         emit_store(e, x, emit_at(e, type, base, a.index), align);
         return;
     }

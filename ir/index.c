@@ -223,11 +223,47 @@ static IndexId divided(IndexPool *pool, const Sum *sum, int64_t factor)
     return from_sum(pool, &small);
 }
 
+// Write a sum as g * large + small with g > 1 a divisor of c, 0 <= small < g and large not constant: then
+// sum / c = large / (c / g), and sum % c = g * (large % (c / g)) + small.
+static bool split_small(IndexPool *pool, const Sum *sum, int64_t c, int64_t *g, IndexId *large, IndexId *small)
+{
+    for (uint32_t i = 0; i < sum->terms.n; i++) {
+        int64_t least = sum->terms.at[i].coefficient;
+        if (least < 0) least = -least;
+        Sum big = {0}, rest = {.constant = sum->constant};
+        *g = c;
+        for (uint32_t k = 0; k < sum->terms.n; k++) {
+            int64_t size = sum->terms.at[k].coefficient;
+            if (size >= least || -size >= least) *g = gcd(size, *g);
+        }
+        if (*g == 1) continue;
+        for (uint32_t k = 0; k < sum->terms.n; k++) {
+            Term t = sum->terms.at[k];
+            if (t.coefficient >= least || -t.coefficient >= least)
+                add_term(pool, &big, t.atom, t.coefficient / *g);
+            else
+                add_term(pool, &rest, t.atom, t.coefficient);
+        }
+        *small = from_sum(pool, &rest);
+        const IndexNode *n = &pool->nodes.at[*small];
+        if (n->lo < 0 || n->hi >= *g || !rest.terms.n) continue;
+        *large = from_sum(pool, &big);
+        return true;
+    }
+    return false;
+}
+
 IndexId index_div(IndexPool *pool, IndexId a, int64_t c)
 {
     if (c == 1) return a;
     Sum multiple = {0}, rest = {0};
     divide_terms(pool, a, c, &multiple, &rest);
+    int64_t g;
+    IndexId large, small;
+    if (split_small(pool, &rest, c, &g, &large, &small)) {
+        add_scaled(pool, &multiple, index_div(pool, large, c / g), 1);
+        return from_sum(pool, &multiple);
+    }
     int64_t factor = common_factor(&rest, c); // floor((g x + k) / (g c)) = floor((x + floor(k / g)) / c)
     IndexId r = divided(pool, &rest, factor);
     c /= factor;
@@ -238,9 +274,8 @@ IndexId index_div(IndexPool *pool, IndexId a, int64_t c)
         add_scaled(pool, &multiple, r, 1);
     } else {
         if (n.op == IX_DIV) { // (x / p) / c = x / (p c)
-            r = n.a;
-            c *= n.c;
-            n = pool->nodes.at[r];
+            add_scaled(pool, &multiple, index_div(pool, n.a, c * n.c), 1);
+            return from_sum(pool, &multiple);
         }
         IndexId d = intern(pool, (IndexNode){.op = IX_DIV, .a = r, .c = c, .lo = floor_div(n.lo, c),
                                              .hi = floor_div(n.hi, c)});
@@ -254,6 +289,13 @@ IndexId index_mod(IndexPool *pool, IndexId a, int64_t c)
     if (c == 1) return index_const(pool, 0);
     Sum multiple = {0}, rest = {0}, result = {0};
     divide_terms(pool, a, c, &multiple, &rest);
+    int64_t g;
+    IndexId large, small;
+    if (split_small(pool, &rest, c, &g, &large, &small)) {
+        add_scaled(pool, &result, small, 1);
+        add_scaled(pool, &result, index_mod(pool, large, c / g), g);
+        return from_sum(pool, &result);
+    }
     int64_t factor = common_factor(&rest, c); // (g x + k) mod (g c) = g ((x + floor(k / g)) mod c) + k mod g
     result.constant = floor_mod(rest.constant, factor);
     IndexId r = divided(pool, &rest, factor);
@@ -361,7 +403,7 @@ const char *index_text(const IndexPool *pool, Arena *arena, IndexId e)
     case IX_VALUE:
         return str_printf(arena, "v%u{%lld,%lld}", n.a, (long long)n.lo, (long long)n.hi);
     case IX_ADD: return str_printf(arena, "%s + %s", a, index_text(pool, arena, n.b));
-    case IX_MUL: return str_printf(arena, "%lld*%s", c, a);
+    case IX_MUL: return str_printf(arena, pool->nodes.at[n.a].op == IX_AXIS ? "%lld*%s" : "%lld*(%s)", c, a);
     case IX_DIV: return str_printf(arena, sum ? "(%s)/%lld" : "%s/%lld", a, c);
     case IX_MOD: return str_printf(arena, sum ? "(%s)%%%lld" : "%s%%%lld", a, c);
     }

@@ -1,10 +1,11 @@
 // Reverse-mode differentiation: replaces every node grad(loss, x). Runs before all other passes.
 //
-// The entry is rebuilt in rising id. At the first grad node of a loss one backward sweep runs over the
-// nodes built so far, from the loss down, for all x of that loss at once; grad nodes of grad nodes come
-// later in the rebuild and see the first gradient as plain nodes. Only nodes that lie between the loss
-// and a requested x take part. A node's contributions are added in rising id of the consumers, so the
-// sum does not depend on anything else. x that the loss does not reach has gradient zero.
+// The entry is rebuilt in rising id. At the first grad node of a loss one backward sweep runs over
+// the nodes built so far, from the loss down, for all x of that loss at once; grad nodes of grad
+// nodes come later in the rebuild and see the first gradient as plain nodes. Only nodes that lie
+// between the loss and a requested x take part. A node's contributions are added in rising id of
+// the consumers, so the sum does not depend on anything else. x that the loss does not reach has
+// gradient zero.
 //
 // Needs nothing. Keeps nothing. Afterwards no grad node is left and every node is live.
 #include "passes/grad.h"
@@ -42,7 +43,10 @@ GradRule *grad_rule(OpCode op)
     return rules[op];
 }
 
-bool grad_wants(const GradSite *s, uint32_t i) { return s->sweep->wanted[grad_arg(s, i)]; }
+bool grad_wants(const GradSite *s, uint32_t i)
+{
+    return s->sweep->wanted[grad_arg(s, i)];
+}
 
 // Views along a batch axis may make it plain (a concatenation, a window); their adjoint goes back.
 static NodeId split_plain_axes(Graph *g, NodeId value, const Type *want)
@@ -74,13 +78,17 @@ void grad_add_part(const GradSite *s, uint32_t i, int64_t part, NodeId value)
     s->sweep->pending[to] = c;
 }
 
-void grad_add(const GradSite *s, uint32_t i, NodeId value) { grad_add_part(s, i, 0, value); }
+void grad_add(const GradSite *s, uint32_t i, NodeId value)
+{
+    grad_add_part(s, i, 0, value);
+}
 
 void grad_error(const GradSite *s, const char *what)
 {
     Loc loc = s->n->origins.n ? s->n->origins.at[0] : (Loc){0};
     diag_error(s->g->diag, loc, "%s", what);
-    diag_help(s->g->diag, "put stop_gradient(..) around it where its gradient is not meant to be used");
+    diag_help(s->g->diag,
+              "put stop_gradient(..) around it where its gradient is not meant to be used");
     s->sweep->failed = true;
 }
 

@@ -28,7 +28,10 @@ void grad_add_part(const GradSite *s, uint32_t i, int64_t part, NodeId value);
 // Report that this node cannot be differentiated, at its origin.
 void grad_error(const GradSite *s, const char *what);
 
-static inline NodeId grad_arg(const GradSite *s, uint32_t i) { return s->n->args[i]; }
+static inline NodeId grad_arg(const GradSite *s, uint32_t i)
+{
+    return s->n->args[i];
+}
 // A rank-0 constant of the result's dtype.
 static inline NodeId grad_num(const GradSite *s, double v)
 {

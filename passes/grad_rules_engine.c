@@ -1,7 +1,8 @@
 // Gradient rules of dot, attention, gather, scatter_add and projections.
 #include "passes/grad.h"
 
-// One operand of a dot: its batch, contracting and free axes; where its free axes lie in the result.
+// One operand of a dot: its batch, contracting and free axes; where its free axes lie in the
+// result.
 typedef struct DotSide {
     NodeId node;
     const Type *type;
@@ -30,8 +31,8 @@ static DotSide dot_side(const GradSite *s, uint32_t i, uint32_t *nb, uint32_t *n
     return d;
 }
 
-// Operand axis of `me` at each axis of the gradient's dot: batch, then the two groups in the order asked.
-// False when that is not the order of `me` itself; perm then puts it right.
+// Operand axis of `me` at each axis of the gradient's dot: batch, then the two groups in the order
+// asked. False when that is not the order of `me` itself; perm then puts it right.
 static bool dot_order(const DotSide *me, const DotSide *other, uint32_t nb, uint32_t nc,
                       bool contract_first, int64_t *perm)
 {
@@ -51,8 +52,8 @@ static bool dot_order(const DotSide *me, const DotSide *other, uint32_t nb, uint
     return straight;
 }
 
-// d(me) = dot of g with the other operand over the other's free axes. Of g . other and other . g the one
-// whose result has the axes in me's order is taken; where neither has, a transpose follows.
+// d(me) = dot of g with the other operand over the other's free axes. Of g . other and other . g
+// the one whose result has the axes in me's order is taken; where neither has, a transpose follows.
 static NodeId dot_towards(const GradSite *s, const DotSide *me, const DotSide *other, uint32_t nb,
                           uint32_t nc)
 {
@@ -62,12 +63,13 @@ static NodeId dot_towards(const GradSite *s, const DotSide *me, const DotSide *o
     int64_t *gc = arena_array(g->arena, int64_t, other->nfree);
     for (uint32_t i = 0; i < nb; i++) gb[i] = i;
     for (uint32_t i = 0; i < other->nfree; i++) gc[i] = other->at + i;
-    bool swap = !dot_order(me, other, nb, nc, false, perm) &&
-                dot_order(me, other, nb, nc, true, perm);
+    bool swap =
+        !dot_order(me, other, nb, nc, false, perm) && dot_order(me, other, nb, nc, true, perm);
     bool straight = dot_order(me, other, nb, nc, swap, perm);
     NodeId dy = graph_cast(g, s->dy, other->type->dtype);
-    NodeId v = swap ? graph_dot(g, other->node, dy, nb, other->batch, gb, other->nfree, other->free, gc)
-                    : graph_dot(g, dy, other->node, nb, gb, other->batch, other->nfree, gc, other->free);
+    NodeId v =
+        swap ? graph_dot(g, other->node, dy, nb, other->batch, gb, other->nfree, other->free, gc)
+             : graph_dot(g, dy, other->node, nb, gb, other->batch, other->nfree, gc, other->free);
     if (!straight) v = graph_transpose(g, v, perm);
     return graph_cast(g, v, me->type->dtype);
 }
@@ -117,4 +119,7 @@ void grad_scatter_add(const GradSite *s)
 }
 
 // y = one part of a tuple: g to that part
-void grad_proj(const GradSite *s) { grad_add_part(s, 0, node_int(s->n, ATTR_INDEX), s->dy); }
+void grad_proj(const GradSite *s)
+{
+    grad_add_part(s, 0, node_int(s->n, ATTR_INDEX), s->dy);
+}

@@ -1,12 +1,25 @@
-// Gradient rules of elementwise ops. y is the result, g its gradient; the equation stands over each.
+// Gradient rules of elementwise ops. y is the result, g its gradient; the equation stands over
+// each.
 #include "passes/grad.h"
 
-static NodeId mul(const GradSite *s, NodeId a, NodeId b) { return graph_binary(s->g, OP_MUL, a, b); }
-static NodeId divide(const GradSite *s, NodeId a, NodeId b) { return graph_binary(s->g, OP_DIV, a, b); }
-static NodeId neg(const GradSite *s, NodeId a) { return graph_unary(s->g, OP_NEG, a); }
+static NodeId mul(const GradSite *s, NodeId a, NodeId b)
+{
+    return graph_binary(s->g, OP_MUL, a, b);
+}
+static NodeId divide(const GradSite *s, NodeId a, NodeId b)
+{
+    return graph_binary(s->g, OP_DIV, a, b);
+}
+static NodeId neg(const GradSite *s, NodeId a)
+{
+    return graph_unary(s->g, OP_NEG, a);
+}
 
 // y = -x: -g
-void grad_neg(const GradSite *s) { grad_add(s, 0, neg(s, s->dy)); }
+void grad_neg(const GradSite *s)
+{
+    grad_add(s, 0, neg(s, s->dy));
+}
 
 // y = |x|: g sign(x)
 void grad_abs(const GradSite *s)
@@ -21,10 +34,16 @@ void grad_sqrt(const GradSite *s)
 }
 
 // y = exp(x): g y
-void grad_exp(const GradSite *s) { grad_add(s, 0, mul(s, s->dy, s->y)); }
+void grad_exp(const GradSite *s)
+{
+    grad_add(s, 0, mul(s, s->dy, s->y));
+}
 
 // y = log(x): g / x
-void grad_log(const GradSite *s) { grad_add(s, 0, divide(s, s->dy, grad_arg(s, 0))); }
+void grad_log(const GradSite *s)
+{
+    grad_add(s, 0, divide(s, s->dy, grad_arg(s, 0)));
+}
 
 // y = sin(x): g cos(x)
 void grad_sin(const GradSite *s)
@@ -131,7 +150,10 @@ void grad_min(const GradSite *s)
 }
 
 // y = c ? a : b: the side looked at takes g
-void grad_select(const GradSite *s) { grad_choice(s, grad_arg(s, 0), 1, 2); }
+void grad_select(const GradSite *s)
+{
+    grad_choice(s, grad_arg(s, 0), 1, 2);
+}
 
 // y = a b + c: g b, g a, g
 void grad_fma(const GradSite *s)

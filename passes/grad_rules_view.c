@@ -1,5 +1,5 @@
-// Gradient rules of views and reductions: the adjoint of an arrangement is the arrangement turned round,
-// of a repetition a sum, of a sum a repetition.
+// Gradient rules of views and reductions: the adjoint of an arrangement is the arrangement turned
+// round, of a repetition a sum, of a sum a repetition.
 #include "passes/grad.h"
 
 static const Type *operand_type(const GradSite *s, uint32_t i)
@@ -7,7 +7,10 @@ static const Type *operand_type(const GradSite *s, uint32_t i)
     return graph_type(s->g, grad_arg(s, i));
 }
 
-static int64_t *ints(const GradSite *s, uint32_t n) { return arena_array(s->g->arena, int64_t, n); }
+static int64_t *ints(const GradSite *s, uint32_t n)
+{
+    return arena_array(s->g->arena, int64_t, n);
+}
 
 // y = reshape(x): g in x's shape
 void grad_reshape(const GradSite *s)
@@ -26,8 +29,8 @@ void grad_transpose(const GradSite *s)
     grad_add(s, 0, graph_transpose(s->g, s->dy, back));
 }
 
-// y = x repeated: the sum of g over what repeats. Axes of x that are 1 and repeat are summed too, and
-// put back by a reshape.
+// y = x repeated: the sum of g over what repeats. Axes of x that are 1 and repeat are summed too,
+// and put back by a reshape.
 void grad_broadcast(const GradSite *s)
 {
     const Type *x = operand_type(s, 0), *y = s->n->type;
@@ -46,8 +49,8 @@ void grad_broadcast(const GradSite *s)
     grad_add(s, 0, graph_reshape(s->g, v, x->rank, x->axes));
 }
 
-// g along one axis spread to every stride-th element, zeros between: split off an axis of 1, pad it to
-// the stride, merge. The last stride - 1 zeros beyond `room` elements are cut off.
+// g along one axis spread to every stride-th element, zeros between: split off an axis of 1, pad it
+// to the stride, merge. The last stride - 1 zeros beyond `room` elements are cut off.
 static NodeId spread(const GradSite *s, NodeId v, uint32_t axis, int64_t stride, int64_t room)
 {
     Graph *g = s->g;
@@ -136,10 +139,19 @@ static void grad_by_op(const GradSite *s, OpCode op)
 }
 
 // y = reverse(x): reverse(g)
-void grad_reverse(const GradSite *s) { grad_by_op(s, OP_REVERSE); }
+void grad_reverse(const GradSite *s)
+{
+    grad_by_op(s, OP_REVERSE);
+}
 // The two are each other's adjoint.
-void grad_batch_gather(const GradSite *s) { grad_by_op(s, OP_BATCH_SPLIT); }
-void grad_batch_split(const GradSite *s) { grad_by_op(s, OP_BATCH_GATHER); }
+void grad_batch_gather(const GradSite *s)
+{
+    grad_by_op(s, OP_BATCH_SPLIT);
+}
+void grad_batch_split(const GradSite *s)
+{
+    grad_by_op(s, OP_BATCH_GATHER);
+}
 
 NodeId grad_expand(const GradSite *s, NodeId v)
 {
@@ -158,7 +170,10 @@ NodeId grad_expand(const GradSite *s, NodeId v)
 }
 
 // y = sum(x): g repeated
-void grad_sum(const GradSite *s) { grad_add(s, 0, grad_expand(s, s->dy)); }
+void grad_sum(const GradSite *s)
+{
+    grad_add(s, 0, grad_expand(s, s->dy));
+}
 
 // y = max(x) or min(x): g / c to each of the c elements equal to y
 void grad_reduce_extreme(const GradSite *s)
@@ -172,7 +187,8 @@ void grad_reduce_extreme(const GradSite *s)
     grad_add(s, 0, graph_select(g, hit, share, grad_num(s, 0)));
 }
 
-// y = logsumexp(x): g exp(x - y). A row of -inf alone has y = -inf; 0 in its place gives gradient 0.
+// y = logsumexp(x): g exp(x - y). A row of -inf alone has y = -inf; 0 in its place gives gradient
+// 0.
 void grad_logsumexp(const GradSite *s)
 {
     Graph *g = s->g;

@@ -1,8 +1,8 @@
-// One contraction for siblings: dots that share an operand, where the other operands are adjacent windows
-// of one tensor along a free axis, become one dot over the joined window; each result is a window of
-// its result. No bytes are copied, and each element keeps its chain of products, so bits stay the same.
-// (Siblings over different weights would need a packed copy made each step; packing is a matter of the
-// graph's parameters, which library encoders declare packed.)
+// One contraction for siblings: dots that share an operand, where the other operands are adjacent
+// windows of one tensor along a free axis, become one dot over the joined window; each result is a
+// window of its result. No bytes are copied, and each element keeps its chain of products, so bits
+// stay the same. (Siblings over different weights would need a packed copy made each step; packing
+// is a matter of the graph's parameters, which library encoders declare packed.)
 //
 // Not in the default list: a fuser that gives each dot its own epilogue may lose by it.
 // Needs FACT_GRADLESS. Keeps it; simplify may have more to do. Afterwards every node is live.
@@ -12,9 +12,9 @@
 // A dot one of whose operands is a window along one free axis, stride 1.
 typedef struct Sibling {
     NodeId shared, base;
-    uint32_t side;      // which operand is the window
+    uint32_t side;        // which operand is the window
     int64_t axis, lo, hi; // of the window in base
-    int64_t result;     // the result's axis
+    int64_t result;       // the result's axis
 } Sibling;
 
 static bool listed(const Node *n, AttrKey key, int64_t axis)

@@ -1,4 +1,5 @@
-// The graph passes and their runner. A pass is a row of passes.def; order.def says what must precede what.
+// The graph passes and their runner. A pass is a row of passes.def; order.def says what must
+// precede what.
 #ifndef CZT_PASSES_PASS_H
 #define CZT_PASSES_PASS_H
 
@@ -13,7 +14,7 @@ enum {
 };
 
 typedef struct PassOptions {
-    const char *list;       // comma list of names; NULL: every row up to level, in the order of passes.def
+    const char *list;       // comma list of names; NULL: every row up to level, as in passes.def
     int level;              // 0: what compiling needs; 1: what makes it fast; 2: what saves memory
     const char *skip;       // comma list of names left out
     const char *stop_after; // name of the last pass to run
@@ -43,11 +44,11 @@ typedef struct PassInfo {
 const PassInfo *pass_at(uint32_t i);
 // The row of that name, or NULL.
 const PassInfo *pass_find(const char *name);
-// Check order.def against passes.def: names known, default order allowed. False is a defect of the tables.
+// Check order.def against passes.def: names known, default order allowed.
 bool passes_check_tables(Error *err);
-// Run passes, verifying the program before the first and after each. False with err set: an unknown name,
-// a forbidden order, a fact missing, an invalid input, a file; false with err unset: the Diag has errors.
-// A program that a pass leaves invalid is a bug().
+// Run passes, verifying the program before the first and after each. False with err set: an unknown
+// name, a forbidden order, a fact missing, an invalid input, a file; false with err unset: the Diag
+// has errors. A program that a pass leaves invalid is a bug().
 bool passes_run(Program *p, const PassOptions *options, Error *err);
 
 #define PASS(name, function, level, needs, keeps, gives, doc) PassFn function;

@@ -1,5 +1,6 @@
-// The rebuild of an entry's graph: one loop over live nodes in rising id, so operands are mapped before
-// their users. Everything added while an old node is being replaced takes that node's origins.
+// The rebuild of an entry's graph: one loop over live nodes in rising id, so operands are mapped
+// before their users. Everything added while an old node is being replaced takes that node's
+// origins.
 #include "passes/rewrite.h"
 
 void rewrite_origins(Graph *g, NodeId to, const Node *from)

@@ -1,12 +1,12 @@
-// The pass runner: chooses rows of passes.def, checks their order and needs, runs them, verifies after
-// each, dumps and times. Scratch memory lives for one pass.
+// The pass runner: chooses rows of passes.def, checks their order and needs, runs them, verifies
+// after each, dumps and times. Scratch memory lives for one pass.
 #include "passes/pass.h"
 
 #include <errno.h>
 #include <time.h>
 
 static const PassInfo passes[] = {
-#define PASS(name, function, level, needs, keeps, gives, doc) \
+#define PASS(name, function, level, needs, keeps, gives, doc)                                      \
     {name, function, level, needs, keeps, gives, doc},
 #include "passes/passes.def"
 #undef PASS
@@ -40,7 +40,7 @@ const PassInfo *pass_find(const char *name)
     return NULL;
 }
 
-// ---- lists ----------------------------------------------------------------------------------------
+// ---- lists --------------------------------------------------------------------------------------
 
 // The next name of a comma list in the arena, NULL at its end; *list moves on.
 static char *next_name(Arena *arena, const char **list)
@@ -132,14 +132,17 @@ bool passes_check_tables(Error *err)
     return good;
 }
 
-// ---- facts ----------------------------------------------------------------------------------------
+// ---- facts --------------------------------------------------------------------------------------
 
 static const char *fact_name(uint32_t fact)
 {
     switch (fact) {
-    case FACT_GRADLESS: return "no grad node is left (autodiff)";
-    case FACT_COMPACT: return "every node is live (dce)";
-    default: return "no rule of simplify applies (simplify)";
+    case FACT_GRADLESS:
+        return "no grad node is left (autodiff)";
+    case FACT_COMPACT:
+        return "every node is live (dce)";
+    default:
+        return "no rule of simplify applies (simplify)";
     }
 }
 
@@ -161,7 +164,7 @@ static bool check_needs(const PassInfo *pass, uint32_t facts, Error *err)
     return true;
 }
 
-// ---- running --------------------------------------------------------------------------------------
+// ---- running ------------------------------------------------------------------------------------
 
 static uint32_t count_nodes(const Program *p)
 {
@@ -176,7 +179,8 @@ static bool dump_file(Arena *arena, const Program *p, const PassOptions *o, uint
     if (!o->dump_dir) return true;
     const char *path = str_printf(arena, "%s/%02u-%s.ir", o->dump_dir, number, name);
     FILE *f = fopen(path, "w");
-    if (!f) return error_set(err, "%s: cannot write: %s; make the folder first", path, strerror(errno));
+    if (!f)
+        return error_set(err, "%s: cannot write: %s; make the folder first", path, strerror(errno));
     program_print(p, f);
     bool good = !ferror(f);
     if (fclose(f) || !good) return error_set(err, "%s: cannot write: %s", path, strerror(errno));

@@ -1,12 +1,13 @@
-// What crosses from forward to backward: cheap values are computed again in the backward part instead
-// of being kept.
+// What crosses from forward to backward: cheap values are computed again in the backward part
+// instead of being kept.
 //
-// The forward part of an entry is what its output "loss" needs; the rest is the backward part (gradients
-// and updates). Forward nodes are taken in rising id. A node is *at hand* in the backward part when it is
-// a leaf, when it is cheap (elementwise without an expansion, or a view) and all its operands are at hand,
-// or when it is kept anyway because the backward part uses it. A cheap node that the backward part uses
-// and whose operands are all at hand is copied for it (copy = 1); so nothing new is ever kept, and since
-// a copy is the same op on the same values, results keep their bits.
+// The forward part of an entry is what its output "loss" needs; the rest is the backward part
+// (gradients and updates). Forward nodes are taken in rising id. A node is *at hand* in the
+// backward part when it is a leaf, when it is cheap (elementwise without an expansion, or a view)
+// and all its operands are at hand, or when it is kept anyway because the backward part uses it. A
+// cheap node that the backward part uses and whose operands are all at hand is copied for it (copy
+// = 1); so nothing new is ever kept, and since a copy is the same op on the same values, results
+// keep their bits.
 //
 // Needs FACT_GRADLESS and FACT_COMPACT. Keeps FACT_GRADLESS. Afterwards every node is live.
 #include "passes/pass.h"
@@ -62,8 +63,8 @@ static AtHand *plan(const Graph *g, const bool *forward, Arena *scratch)
     return hand;
 }
 
-// The node that stands for forward node `id` in the backward part. Operands come first: all copies that
-// it needs are made in rising id.
+// The node that stands for forward node `id` in the backward part. Operands come first: all copies
+// that it needs are made in rising id.
 static NodeId copy_of(Rewrite *r, NodeId id)
 {
     Save *s = r->user;

@@ -1,18 +1,21 @@
 // Algebraic simplification by the rules of simplify_rules.def.
 //
-// The entry is rebuilt until no rule applies. In a rebuild each node is added on its new operands, then
-// the rules of its op are tried on it until none applies; nodes that a rule makes underneath are seen by
-// the next rebuild. Two last rebuilds apply the rules marked LATE and then drop what became unused.
+// The entry is rebuilt until no rule applies. In a rebuild each node is added on its new operands,
+// then the rules of its op are tried on it until none applies; nodes that a rule makes underneath
+// are seen by the next rebuild. Two last rebuilds apply the rules marked LATE and then drop what
+// became unused.
 //
-// Needs nothing (stop_gradient stays while a grad node is left). Keeps FACT_GRADLESS. Afterwards no rule
-// applies and every node is live.
+// Needs nothing (stop_gradient stays while a grad node is left). Keeps FACT_GRADLESS. Afterwards no
+// rule applies and every node is live.
 #include "passes/simplify.h"
 #include "passes/pass.h"
 
-enum { ROUNDS = 64 }; // a graph that does not come to rest by then has rules that undo each other
+// A graph, or a node in one rebuild, that is not at rest by then has rules that undo each other.
+enum { ROUNDS = 64, STEPS = 256 };
 
 static const SimplifyRow rows[] = {
-#define RULE(op, phase, bits, function, equation) {OP_##op, PHASE_##phase, bits, function, equation},
+#define RULE(op, phase, bits, function, equation)                                                  \
+    {OP_##op, PHASE_##phase, bits, function, equation},
 #include "passes/simplify_rules.def"
 #undef RULE
 };
@@ -33,8 +36,8 @@ NodeId number(Simplify *s, const Node *n, double value)
     return graph_const(s->g, n->type->dtype, value);
 }
 
-// The first rule that applies to node id; 0 when none does. A rule may not change the type: where a view
-// made a batch axis plain, its rewrite is left out. Recomputed copies stay as they are.
+// The first rule that applies to node id; 0 when none does. A rule may not change the type: where a
+// view made a batch axis plain, its rewrite is left out. Recomputed copies stay as they are.
 static NodeId apply(Simplify *s, NodeId id)
 {
     Node n = *graph_node(s->g, id); // adding nodes moves the table
@@ -53,7 +56,11 @@ static NodeId simplify_node(Rewrite *r, NodeId old)
     Simplify *s = r->user;
     s->g = r->to;
     NodeId id = rewrite_keep(r, old);
-    for (NodeId next; id && (next = apply(s, id)); id = next) s->fired++;
+    uint32_t steps = 0;
+    for (NodeId next; id && (next = apply(s, id)); id = next, s->fired++)
+        if (++steps > STEPS)
+            bug("simplify: %s does not come to rest", op_info(graph_node(s->g, id)->op)->name);
+    if (!id) return 0;
     while (s->uses.n <= id) vec_push(s->scratch, &s->uses, 0);
     s->uses.at[id] += s->old_uses[old];
     return id;

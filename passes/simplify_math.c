@@ -8,7 +8,8 @@ static NodeId binary(Simplify *s, OpCode op, NodeId x, NodeId y)
     return graph_binary(s->g, op, x, y);
 }
 
-// The operand (0 or 1) that is a constant, its value, and the other one; false when neither or both are.
+// The operand (0 or 1) that is a constant, its value, and the other one; false when neither or both
+// are.
 static bool split_const(const Simplify *s, const Node *n, double *c, NodeId *x)
 {
     double unused;
@@ -21,7 +22,8 @@ static bool split_const(const Simplify *s, const Node *n, double *c, NodeId *x)
     return graph_is_const(s->g, n->args[1], c);
 }
 
-// A value that element type dt of node n holds as a normal number, so that folding loses no bits to range.
+// A value that element type dt of node n holds as a normal number, so that folding loses no bits to
+// range.
 static bool is_normal(const Node *n, double v)
 {
     return n->type->dtype == DT_F64 ? isnormal(v) : n->type->dtype == DT_F32 && isnormal((float)v);
@@ -105,23 +107,25 @@ NodeId add_self(Simplify *s, NodeId id, const Node *n)
     return binary(s, OP_MUL, n->args[0], number(s, n, 2));
 }
 
-// A broadcast that is no constant.
+// A broadcast of no constant that repeats something: hoist takes arithmetic with constants below
+// it.
 static bool is_spread(const Simplify *s, NodeId id)
 {
     double unused;
     const Node *b = graph_node(s->g, id);
-    return b->op == OP_BROADCAST && !b->copy && !graph_is_const(s->g, id, &unused);
+    if (b->op != OP_BROADCAST || b->copy || graph_is_const(s->g, id, &unused)) return false;
+    return type_count(b->type) > type_count(graph_type(s->g, b->args[0]));
 }
 
 NodeId mul_const_inward(Simplify *s, NodeId id, const Node *n)
 {
     (void)id;
-    double c;
+    double c, unused;
     NodeId inner;
     if (!split_const(s, n, &c, &inner) || !is_normal(n, c)) return 0;
     const Node m = *graph_node(s->g, inner);
     for (uint32_t i = 0; i < 2 && m.op == OP_MUL; i++) {
-        if (!is_spread(s, m.args[i])) continue;
+        if (!is_spread(s, m.args[i]) || graph_is_const(s->g, m.args[1 - i], &unused)) continue;
         return binary(s, OP_MUL, binary(s, OP_MUL, m.args[i], number(s, n, c)), m.args[1 - i]);
     }
     return 0;
@@ -241,24 +245,41 @@ NodeId select_nested(Simplify *s, NodeId id, const Node *n)
 static int digits(DType dt)
 {
     switch (dt) {
-    case DT_BOOL: return 1;
-    case DT_I8: return 7;
-    case DT_U8: return 8;
-    case DT_U16: return 16;
-    case DT_I32: return 31;
-    case DT_U32: return 32;
-    case DT_I64: return 63;
-    case DT_F8E5M2: return 3;
-    case DT_F8E4M3: return 4;
-    case DT_BF16: return 8;
-    case DT_F16: return 11;
-    case DT_F32: return 24;
-    case DT_F64: return 53;
-    default: return 0;
+    case DT_BOOL:
+        return 1;
+    case DT_I8:
+        return 7;
+    case DT_U8:
+        return 8;
+    case DT_U16:
+        return 16;
+    case DT_I32:
+        return 31;
+    case DT_U32:
+        return 32;
+    case DT_I64:
+        return 63;
+    case DT_F8E5M2:
+        return 3;
+    case DT_F8E4M3:
+        return 4;
+    case DT_BF16:
+        return 8;
+    case DT_F16:
+        return 11;
+    case DT_F32:
+        return 24;
+    case DT_F64:
+        return 53;
+    default:
+        return 0;
     }
 }
 
-static bool is_signed(DType dt) { return dt == DT_I8 || dt == DT_I32 || dt == DT_I64; }
+static bool is_signed(DType dt)
+{
+    return dt == DT_I8 || dt == DT_I32 || dt == DT_I64;
+}
 
 // Every value of `from` is a value of `to`.
 static bool holds(DType to, DType from)
@@ -293,7 +314,8 @@ static uint32_t own_product(const Simplify *s, const Node *n)
     DType dt = n->type->dtype;
     if (dt != DT_F32 && dt != DT_F64) return 2;
     for (uint32_t i = 0; i < 2; i++)
-        if (is_op(s, n, i, OP_MUL) && !operand(s, n, i)->copy && single_use(s, n->args[i])) return i;
+        if (is_op(s, n, i, OP_MUL) && !operand(s, n, i)->copy && single_use(s, n->args[i]))
+            return i;
     return 2;
 }
 

@@ -1,8 +1,9 @@
-// Rules of simplify that move work across views: less of it below a broadcast, none for a transpose.
+// Rules of simplify that move work across views: less of it below a broadcast, none for a
+// transpose.
 #include "passes/simplify.h"
 
-// Result axes of n's operands that are not repetitions, for operands that are all broadcasts; NULL when
-// one is not, or when nothing repeats in all of them.
+// Result axes of n's operands that are not repetitions, for operands that are all broadcasts; NULL
+// when one is not, or when nothing repeats in all of them.
 static bool *touched_axes(const Simplify *s, const Node *n)
 {
     uint32_t rank = n->type->rank, count;
@@ -88,7 +89,8 @@ static bool split_reduce(Simplify *s, const Node *n, RepeatedReduce *r)
     uint32_t nreduced, count, kept = 0;
     const int64_t *reduced = node_ints(n, ATTR_AXES, &nreduced);
     const int64_t *map = node_ints(b, ATTR_AXES, &count);
-    *r = (RepeatedReduce){.x = b->args[0], .axes = ints(s, count), .map = ints(s, count), .count = 1};
+    *r = (RepeatedReduce){
+        .x = b->args[0], .axes = ints(s, count), .map = ints(s, count), .count = 1};
     bool repeats = false;
     for (uint32_t i = 0, a = 0, m = 0, out = 0; i < b->type->rank; i++) {
         bool gone = a < nreduced && reduced[a] == i, mapped = m < count && map[m] == i;
@@ -123,7 +125,8 @@ NodeId sum_neg(Simplify *s, NodeId id, const Node *n)
     return graph_unary(s->g, OP_NEG, sum);
 }
 
-// Broadcast node b without the reduced axes of n, along all of which it repeats; 0 when it does not.
+// Broadcast node b without the reduced axes of n, along all of which it repeats; 0 when it does
+// not.
 static NodeId drop_repeats(Simplify *s, const Node *n, NodeId id)
 {
     const Node b = *graph_node(s->g, id);
@@ -186,7 +189,7 @@ NodeId reduce_ones(Simplify *s, NodeId id, const Node *n)
     return graph_reshape(s->g, n->args[0], n->type->rank, n->type->axes);
 }
 
-// ---- dot ------------------------------------------------------------------------------------------
+// ---- dot ----------------------------------------------------------------------------------------
 
 static bool listed(const int64_t *list, uint32_t n, int64_t x)
 {
@@ -214,10 +217,10 @@ static DotAxes dot_axes(const Node *n)
 // dot of the same element type as n.
 static NodeId dot_like(Simplify *s, const Node *n, NodeId x, NodeId y, const DotAxes *d)
 {
-    Attr attrs[5] = {attr_ints(ATTR_LBATCH, d->at[0], d->nb), attr_ints(ATTR_RBATCH, d->at[1], d->nb),
-                     attr_ints(ATTR_LCONTRACT, d->at[2], d->nc),
-                     attr_ints(ATTR_RCONTRACT, d->at[3], d->nc),
-                     attr_dtype(ATTR_DTYPE, n->type->dtype)};
+    Attr attrs[5] = {
+        attr_ints(ATTR_LBATCH, d->at[0], d->nb), attr_ints(ATTR_RBATCH, d->at[1], d->nb),
+        attr_ints(ATTR_LCONTRACT, d->at[2], d->nc), attr_ints(ATTR_RCONTRACT, d->at[3], d->nc),
+        attr_dtype(ATTR_DTYPE, n->type->dtype)};
     return graph_add(s->g, OP_DOT, 2, (NodeId[]){x, y}, 5, attrs);
 }
 

@@ -1,7 +1,7 @@
 // Rules of simplify on views; the equations stand in simplify_rules.def.
 #include "passes/simplify.h"
 
-// ---- broadcast, reshape, transpose, reverse -------------------------------------------------------
+// ---- broadcast, reshape, transpose, reverse -----------------------------------------------------
 
 // Plain axes of 1 leave the operand: x (.., 1, ..) repeated is x (.., ..) repeated.
 NodeId broadcast_squeeze(Simplify *s, NodeId id, const Node *n)
@@ -87,7 +87,7 @@ NodeId reverse_reverse(Simplify *s, NodeId id, const Node *n)
     return graph_add(s->g, OP_REVERSE, 1, operand(s, n, 0)->args, 1, &attr);
 }
 
-// ---- slice ----------------------------------------------------------------------------------------
+// ---- slice --------------------------------------------------------------------------------------
 
 typedef struct Window {
     const int64_t *lo, *hi, *stride;
@@ -189,7 +189,7 @@ NodeId slice_concat(Simplify *s, NodeId id, const Node *n)
     return 0;
 }
 
-// ---- pad, concat ----------------------------------------------------------------------------------
+// ---- pad, concat --------------------------------------------------------------------------------
 
 NodeId pad_pad(Simplify *s, NodeId id, const Node *n)
 {
@@ -219,7 +219,8 @@ NodeId concat_concat(Simplify *s, NodeId id, const Node *n)
     return parts.n > n->nargs ? graph_concat(s->g, parts.n, parts.at, axis) : 0;
 }
 
-// The window of x and y together, when y goes on along the axis where x ends and they agree elsewhere.
+// The window of x and y together, when y goes on along the axis where x ends and they agree
+// elsewhere.
 static NodeId join_slices(Simplify *s, NodeId first, NodeId second, int64_t axis)
 {
     const Node x = *graph_node(s->g, first), y = *graph_node(s->g, second);
@@ -251,7 +252,7 @@ NodeId concat_slices(Simplify *s, NodeId id, const Node *n)
     return count < n->nargs ? graph_concat(s->g, count, parts, axis) : 0;
 }
 
-// ---- sums of padded windows -------------------------------------------------------------------------
+// ---- sums of padded windows ---------------------------------------------------------------------
 
 // The axis along which node x is a window in zeros; -1 when it is no such pad.
 static int64_t zero_pad_axis(const Simplify *s, const Node *x)
@@ -299,8 +300,8 @@ static void collect_terms(Simplify *s, NodeId root, NodeId **terms, uint32_t *co
     *count = found.n;
 }
 
-// Gradients of slices that tile a tensor arrive as pads in any order: join the first pair that fits,
-// the driver comes back for the next.
+// Gradients of slices that tile a tensor arrive as pads in any order: join the first pair that
+// fits, the driver comes back for the next.
 NodeId add_pads(Simplify *s, NodeId id, const Node *n)
 {
     NodeId *terms, joined = 0;

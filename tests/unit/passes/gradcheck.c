@@ -12,7 +12,8 @@ double case_random(uint64_t *state)
     return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
 }
 
-static NodeId add_input(GradCase *c, DType dt, double lo, double hi, uint32_t rank, const Axis *axes)
+static NodeId add_input(GradCase *c, DType dt, double lo, double hi, uint32_t rank,
+                        const Axis *axes)
 {
     char *name = str_printf(c->arena, "x%u", c->inputs.n);
     NodeId node = graph_input(c->g, name, type_new(c->arena, dt, rank, axes));
@@ -55,8 +56,8 @@ static GradCase build_entry(Program *p, Entry *e, GradBuild *build, NodeId *loss
     NodeId weights = graph_input(c.g, "weights", t);
     int64_t *axes = arena_array(p->arena, int64_t, t->rank + 1);
     for (uint32_t i = 0; i < t->rank; i++) axes[i] = i;
-    *loss = graph_reduce(c.g, OP_SUM, graph_binary(c.g, OP_MUL, value, weights), axes, t->rank, false,
-                         true);
+    *loss = graph_reduce(c.g, OP_SUM, graph_binary(c.g, OP_MUL, value, weights), axes, t->rank,
+                         false, true);
     vec_push(p->arena, &c.inputs, (GradInput){"weights", weights, -1, 1});
     return c;
 }
@@ -131,7 +132,8 @@ void check_gradient(const char *name, GradBuild *build, const char *passes)
     vec_push(p->arena, &df->outputs, (NamedNode){"loss", loss});
     case_run(p, passes);
     Error err = {0};
-    cr_assert(entry_eval(df, EVAL_F64, &inputs, NULL, p->arena, &out, &err), "%s: %s", name, err.text);
+    cr_assert(entry_eval(df, EVAL_F64, &inputs, NULL, p->arena, &out, &err), "%s: %s", name,
+              err.text);
     for (uint32_t i = 0; i < c.inputs.n; i++) {
         const Tensor *dx = map_get(&out, str_printf(p->arena, "out:%s", c.inputs.at[i].name));
         if (dx) compare(name, f, &inputs, &c.inputs.at[i], dx);

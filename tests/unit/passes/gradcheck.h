@@ -1,5 +1,5 @@
-// Checks gradients against central differences: a case builds a tensor from inputs; the loss is its sum
-// under random weights; every element of every float input is moved, in f64.
+// Checks gradients against central differences: a case builds a tensor from inputs; the loss is its
+// sum under random weights; every element of every float input is moved, in f64.
 #ifndef CZT_TESTS_GRADCHECK_H
 #define CZT_TESTS_GRADCHECK_H
 
@@ -27,8 +27,16 @@ enum { CASE_BATCH = 3 };
 NodeId case_float(GradCase *c, double lo, double hi, uint32_t rank, const Axis *axes);
 // An i32 input with values in [lo, hi).
 NodeId case_int(GradCase *c, int64_t lo, int64_t hi, uint32_t rank, const Axis *axes);
-#define SHAPE(...) (uint32_t)(sizeof((Axis[]){__VA_ARGS__}) / sizeof(Axis)), (Axis[]){__VA_ARGS__}
-#define INTS(...) (int64_t[]){__VA_ARGS__}
+#define SHAPE(...)                                                                                 \
+    (uint32_t)(sizeof((Axis[]){__VA_ARGS__}) / sizeof(Axis)), (Axis[])                             \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+#define INTS(...)                                                                                  \
+    (int64_t[])                                                                                    \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
 
 // Compare all gradients after the given passes with differences; fails the Criterion test by name.
 void check_gradient(const char *name, GradBuild *build, const char *passes);

@@ -1,7 +1,7 @@
-// Pass tests as files: tests/passes/NAME.ir beside NAME.expected. The first line of the input names the
-// passes ("# passes: a,b"). CZT_BLESS=1 in the environment rewrites the answers; review the diff.
-// Outputs and updates are also evaluated before and after the last pass: they agree in f64, and to the
-// bit where the pass promises that, or the file says so ("# the same bits").
+// Pass tests as files: tests/passes/NAME.ir beside NAME.expected. The first line of the input names
+// the passes ("# passes: a,b"). CZT_BLESS=1 in the environment rewrites the answers; review the
+// diff. Outputs and updates are also evaluated before and after the last pass: they agree in f64,
+// and to the bit where the pass promises that, or the file says so ("# the same bits").
 #include "base/file.h"
 #include "gradcheck.h"
 
@@ -59,7 +59,7 @@ static char *printed(Arena *arena, const Program *p)
     return copy;
 }
 
-// ---- the same numbers before and after ------------------------------------------------------------
+// ---- the same numbers before and after ----------------------------------------------------------
 
 static void put_value(EvalMode mode, DType dt, void *data, int64_t i, double v)
 {
@@ -93,7 +93,8 @@ static Map evaluate(const Golden *t, EvalMode mode, const Entry *e, const Entry 
     Map inputs = {0}, state = {0}, out = {0};
     Error err = {0};
     draw_leaves(t->arena, mode, leaves, &inputs, &state);
-    cr_assert(entry_eval(e, mode, &inputs, &state, t->arena, &out, &err), "%s: %s", t->name, err.text);
+    cr_assert(entry_eval(e, mode, &inputs, &state, t->arena, &out, &err), "%s: %s", t->name,
+              err.text);
     return out;
 }
 
@@ -113,12 +114,13 @@ static void same_values(const Golden *t, EvalMode mode, const char *name, const 
     }
     for (int64_t i = 0; i < type_count(a->type); i++) {
         double x = value_at(a, i), y = value_at(b, i);
-        cr_assert(fabs(x - y) <= 1e-6 * fmax(1, fabs(x)), "%s: %s[%lld] was %g, is %g", t->name, name,
-                  (long long)i, x, y);
+        cr_assert(fabs(x - y) <= 1e-6 * fmax(1, fabs(x)), "%s: %s[%lld] was %g, is %g", t->name,
+                  name, (long long)i, x, y);
     }
 }
 
-// The program before the last pass and after it give the same: to the bit where the pass promises it.
+// The program before the last pass and after it give the same: to the bit where the pass promises
+// it.
 static void check_values(const Golden *t)
 {
     Program *before = parse(t->arena, t->name, t->text);
@@ -135,7 +137,7 @@ static void check_values(const Golden *t)
     }
 }
 
-// ---- the files ------------------------------------------------------------------------------------
+// ---- the files ----------------------------------------------------------------------------------
 
 static void check_file(Arena *arena, const char *file)
 {
@@ -151,8 +153,8 @@ static void check_file(Arena *arena, const char *file)
         return;
     }
     const char *want = read_text(arena, path);
-    cr_expect(want && !strcmp(want, have), "%s: wanted\n%s\ngot\n%s", file, want ? want : "(no file)",
-              have);
+    cr_expect(want && !strcmp(want, have), "%s: wanted\n%s\ngot\n%s", file,
+              want ? want : "(no file)", have);
 }
 
 Test(golden, files)

@@ -1,34 +1,74 @@
-// Every gradient rule against central differences, odd shapes and batch axes included; after autodiff
-// alone, and after all passes.
+// Every gradient rule against central differences, odd shapes and batch axes included; after
+// autodiff alone, and after all passes.
 #include "gradcheck.h"
 #include "passes/grad.h"
 
 #include <criterion/criterion.h>
 
-#define N(size) {size, 0}
-#define B {CASE_BATCH, 1}
-#define B2 {CASE_BATCH * 2, 2}
+#define N(size)                                                                                    \
+    {                                                                                              \
+        size, 0                                                                                    \
+    }
+#define B                                                                                          \
+    {                                                                                              \
+        CASE_BATCH, 1                                                                              \
+    }
+#define B2                                                                                         \
+    {                                                                                              \
+        CASE_BATCH * 2, 2                                                                          \
+    }
 
 static NodeId un(GradCase *c, OpCode op, double lo, double hi)
 {
     return graph_unary(c->g, op, case_float(c, lo, hi, SHAPE(B, N(5))));
 }
 
-static NodeId neg_case(GradCase *c) { return un(c, OP_NEG, -1, 1); }
-static NodeId abs_case(GradCase *c) { return un(c, OP_ABS, -1, 1); }
-static NodeId sqrt_case(GradCase *c) { return un(c, OP_SQRT, 0.5, 2); }
-static NodeId exp_case(GradCase *c) { return un(c, OP_EXP, -2, 2); }
-static NodeId log_case(GradCase *c) { return un(c, OP_LOG, 0.5, 2); }
-static NodeId sin_case(GradCase *c) { return un(c, OP_SIN, -3, 3); }
-static NodeId cos_case(GradCase *c) { return un(c, OP_COS, -3, 3); }
-static NodeId atan_case(GradCase *c) { return un(c, OP_ATAN, -3, 3); }
-static NodeId tanh_case(GradCase *c) { return un(c, OP_TANH, -2, 2); }
-static NodeId erf_case(GradCase *c) { return un(c, OP_ERF, -2, 2); }
+static NodeId neg_case(GradCase *c)
+{
+    return un(c, OP_NEG, -1, 1);
+}
+static NodeId abs_case(GradCase *c)
+{
+    return un(c, OP_ABS, -1, 1);
+}
+static NodeId sqrt_case(GradCase *c)
+{
+    return un(c, OP_SQRT, 0.5, 2);
+}
+static NodeId exp_case(GradCase *c)
+{
+    return un(c, OP_EXP, -2, 2);
+}
+static NodeId log_case(GradCase *c)
+{
+    return un(c, OP_LOG, 0.5, 2);
+}
+static NodeId sin_case(GradCase *c)
+{
+    return un(c, OP_SIN, -3, 3);
+}
+static NodeId cos_case(GradCase *c)
+{
+    return un(c, OP_COS, -3, 3);
+}
+static NodeId atan_case(GradCase *c)
+{
+    return un(c, OP_ATAN, -3, 3);
+}
+static NodeId tanh_case(GradCase *c)
+{
+    return un(c, OP_TANH, -2, 2);
+}
+static NodeId erf_case(GradCase *c)
+{
+    return un(c, OP_ERF, -2, 2);
+}
 
 static NodeId cast_case(GradCase *c)
 {
     NodeId x = case_float(c, -1, 1, SHAPE(B, N(4)));
-    NodeId half = graph_cast(c->g, graph_unary(c->g, OP_TANH, graph_cast(c->g, x, DT_BF16)), DT_F32);
+    NodeId half =
+        graph_cast(c->g, graph_unary(c->g, OP_TANH, graph_cast(c->g, x, DT_BF16)), DT_F32);
     NodeId whole = graph_cast(c->g, graph_cast(c->g, x, DT_I32), DT_F32); // no gradient this way
     return graph_binary(c->g, OP_ADD, half, whole);
 }
@@ -36,17 +76,39 @@ static NodeId cast_case(GradCase *c)
 // Operands of unequal rank: one is repeated along the batch axis.
 static NodeId bin(GradCase *c, OpCode op, double lo, double hi)
 {
-    NodeId x = case_float(c, lo, hi, SHAPE(B, N(2), N(5))), y = case_float(c, lo, hi, SHAPE(N(2), N(1)));
+    NodeId x = case_float(c, lo, hi, SHAPE(B, N(2), N(5))),
+           y = case_float(c, lo, hi, SHAPE(N(2), N(1)));
     return graph_binary(c->g, op, x, y);
 }
 
-static NodeId add_case(GradCase *c) { return bin(c, OP_ADD, -1, 1); }
-static NodeId sub_case(GradCase *c) { return bin(c, OP_SUB, -1, 1); }
-static NodeId mul_case(GradCase *c) { return bin(c, OP_MUL, -1, 1); }
-static NodeId div_case(GradCase *c) { return bin(c, OP_DIV, 0.5, 2); }
-static NodeId pow_case(GradCase *c) { return bin(c, OP_POW, 0.5, 2); }
-static NodeId max_case(GradCase *c) { return bin(c, OP_MAX, -1, 1); }
-static NodeId min_case(GradCase *c) { return bin(c, OP_MIN, -1, 1); }
+static NodeId add_case(GradCase *c)
+{
+    return bin(c, OP_ADD, -1, 1);
+}
+static NodeId sub_case(GradCase *c)
+{
+    return bin(c, OP_SUB, -1, 1);
+}
+static NodeId mul_case(GradCase *c)
+{
+    return bin(c, OP_MUL, -1, 1);
+}
+static NodeId div_case(GradCase *c)
+{
+    return bin(c, OP_DIV, 0.5, 2);
+}
+static NodeId pow_case(GradCase *c)
+{
+    return bin(c, OP_POW, 0.5, 2);
+}
+static NodeId max_case(GradCase *c)
+{
+    return bin(c, OP_MAX, -1, 1);
+}
+static NodeId min_case(GradCase *c)
+{
+    return bin(c, OP_MIN, -1, 1);
+}
 
 static NodeId pow_const_case(GradCase *c)
 {
@@ -142,17 +204,18 @@ static NodeId batch_case(GradCase *c)
     NodeId x = case_float(c, -1, 1, SHAPE(B, N(2)));
     Attr axis = attr_int(ATTR_AXIS, 0);
     NodeId whole = graph_add(c->g, OP_BATCH_GATHER, 1, &x, 1, &axis);
-    NodeId back = graph_add(c->g, OP_BATCH_SPLIT, 1, (NodeId[]){graph_unary(c->g, OP_EXP, whole)}, 1,
-                            &axis);
+    NodeId back =
+        graph_add(c->g, OP_BATCH_SPLIT, 1, (NodeId[]){graph_unary(c->g, OP_EXP, whole)}, 1, &axis);
     NodeId scores = graph_dot(c->g, x, whole, 0, NULL, NULL, 1, INTS(1), INTS(1)); // (B, batch)
-    return graph_binary(c->g, OP_ADD, graph_reduce(c->g, OP_LOGSUMEXP, scores, INTS(1), 1, true, false),
-                        back);
+    return graph_binary(c->g, OP_ADD,
+                        graph_reduce(c->g, OP_LOGSUMEXP, scores, INTS(1), 1, true, false), back);
 }
 
 static NodeId sum_case(GradCase *c)
 {
     NodeId x = case_float(c, -1, 1, SHAPE(B, N(4), N(5)));
-    NodeId rows = graph_reduce(c->g, OP_SUM, graph_binary(c->g, OP_MUL, x, x), INTS(0, 2), 2, true, true);
+    NodeId rows =
+        graph_reduce(c->g, OP_SUM, graph_binary(c->g, OP_MUL, x, x), INTS(0, 2), 2, true, true);
     return graph_binary(c->g, OP_MUL, x, rows);
 }
 
@@ -176,9 +239,11 @@ static NodeId logsumexp_case(GradCase *c)
 
 static NodeId linear_case(GradCase *c) // x W' + b
 {
-    NodeId x = case_float(c, -1, 1, SHAPE(B, N(5), N(3))), w = case_float(c, -1, 1, SHAPE(N(4), N(3)));
+    NodeId x = case_float(c, -1, 1, SHAPE(B, N(5), N(3))),
+           w = case_float(c, -1, 1, SHAPE(N(4), N(3)));
     NodeId y = graph_dot(c->g, x, w, 0, NULL, NULL, 1, INTS(2), INTS(1));
-    return graph_unary(c->g, OP_TANH, graph_binary(c->g, OP_ADD, y, case_float(c, -1, 1, SHAPE(N(4)))));
+    return graph_unary(c->g, OP_TANH,
+                       graph_binary(c->g, OP_ADD, y, case_float(c, -1, 1, SHAPE(N(4)))));
 }
 
 static NodeId dot_batch_case(GradCase *c) // batch axes of both in other places
@@ -217,8 +282,14 @@ static NodeId attend(GradCase *c, const char *mask, int64_t n, int64_t m)
     return graph_proj(c->g, graph_add(c->g, OP_ATTENTION, 3, (NodeId[]){q, k, v}, 2, attrs), 0);
 }
 
-static NodeId attention_case(GradCase *c) { return attend(c, "none", 3, 5); }
-static NodeId attention_causal_case(GradCase *c) { return attend(c, "causal", 4, 4); }
+static NodeId attention_case(GradCase *c)
+{
+    return attend(c, "none", 3, 5);
+}
+static NodeId attention_causal_case(GradCase *c)
+{
+    return attend(c, "causal", 4, 4);
+}
 
 static NodeId gather_case(GradCase *c) // rows of a table, some beyond its ends
 {
@@ -238,19 +309,22 @@ static NodeId scatter_add_case(GradCase *c)
 {
     NodeId i = case_int(c, -1, 5, SHAPE(B, N(6))), u = case_float(c, -1, 1, SHAPE(B, N(6), N(2)));
     Attr attrs[] = {attr_int(ATTR_BATCH, 1), attr_int(ATTR_SIZE, 4)};
-    return graph_unary(c->g, OP_EXP, graph_add(c->g, OP_SCATTER_ADD, 2, (NodeId[]){i, u}, 2, attrs));
+    return graph_unary(c->g, OP_EXP,
+                       graph_add(c->g, OP_SCATTER_ADD, 2, (NodeId[]){i, u}, 2, attrs));
 }
 
 // Layer norm as a library writes it, with a gain.
 static NodeId layer_norm_case(GradCase *c)
 {
     Graph *g = c->g;
-    NodeId x = case_float(c, -1, 1, SHAPE(B, N(2), N(6))), gain = case_float(c, 0.5, 1, SHAPE(N(6)));
+    NodeId x = case_float(c, -1, 1, SHAPE(B, N(2), N(6))),
+           gain = case_float(c, 0.5, 1, SHAPE(N(6)));
     NodeId n = graph_const(g, DT_F32, 6), eps = graph_const(g, DT_F32, 1e-3);
     NodeId mean = graph_binary(g, OP_DIV, graph_reduce(g, OP_SUM, x, INTS(2), 1, true, false), n);
     NodeId d = graph_binary(g, OP_SUB, x, mean);
     NodeId square = graph_binary(g, OP_MUL, d, d);
-    NodeId var = graph_binary(g, OP_DIV, graph_reduce(g, OP_SUM, square, INTS(2), 1, true, false), n);
+    NodeId var =
+        graph_binary(g, OP_DIV, graph_reduce(g, OP_SUM, square, INTS(2), 1, true, false), n);
     NodeId root = graph_unary(g, OP_SQRT, graph_binary(g, OP_ADD, var, eps));
     return graph_binary(g, OP_MUL, graph_binary(g, OP_DIV, d, root), gain);
 }
@@ -261,7 +335,8 @@ static NodeId second_order_case(GradCase *c)
     Graph *g = c->g;
     NodeId x = case_float(c, -1, 1, SHAPE(B, N(4))), w = case_float(c, -1, 1, SHAPE(N(4), N(4)));
     NodeId y = graph_unary(g, OP_TANH, graph_dot(g, x, w, 0, NULL, NULL, 1, INTS(1), INTS(1)));
-    NodeId loss = graph_reduce(g, OP_SUM, graph_binary(g, OP_MUL, y, y), INTS(0, 1), 2, false, true);
+    NodeId loss =
+        graph_reduce(g, OP_SUM, graph_binary(g, OP_MUL, y, y), INTS(0, 1), 2, false, true);
     NodeId dx = graph_add(g, OP_GRAD, 2, (NodeId[]){loss, x}, 0, NULL);
     return graph_binary(g, OP_MUL, dx, dx);
 }
@@ -359,5 +434,5 @@ Test(gradients, simplified)
 Test(gradients, all_passes)
 {
     for (uint32_t i = 0; i < ROWS; i++)
-        check_gradient(rows[i].name, rows[i].build, "autodiff,simplify,merge,dce,save");
+        check_gradient(rows[i].name, rows[i].build, "autodiff,simplify,merge,expand,dce,save");
 }
