@@ -56,7 +56,7 @@ static uint32_t instr_depth(const Loop *l, const KernelInstr *in)
 {
     uint32_t d = deeper(index_depth(l, in->index), index_depth(l, in->index2)), n = 0;
     if (in->kind == KI_OP) n = (uint32_t)op_info(in->op)->arity;
-    if (in->kind == KI_RANDOM) n = 2;
+    if (in->kind == KI_RANDOM) n = 3;
     if (in->kind == KI_REDUCE) n = 1;
     for (uint32_t i = 0; i < n; i++) d = deeper(d, l->depth[in->args[i]]);
     for (uint32_t i = 0; i < in->nguards; i++) d = deeper(d, index_depth(l, in->guards[i].index));
@@ -214,7 +214,7 @@ static uint32_t lanes_in(const Emit *e, uint32_t u, int64_t count)
 static void row_block(Loop *l, uint32_t axis, uint32_t sweep, LLVMValueRef start, int64_t count, LLVMValueRef *sums)
 {
     Emit *e = l->e;
-    uint32_t registers = LANES / e->lanes;
+    uint32_t registers = LANES / e->lanes; // of a sum; blocks without one may be shorter
     for (uint32_t u = 0; u < registers; u++) {
         uint32_t lanes = lanes_in(e, u, count);
         if (!lanes) break;
@@ -265,6 +265,17 @@ static uint32_t row_reductions(const Loop *l, uint32_t sweep, Reduction *out)
     return n;
 }
 
+// Elements of a block where no sum asks for 64: enough for latency, few where the body is long.
+static int64_t short_block(const Loop *l)
+{
+    bool heavy = l->body->code.n > 24;
+    for (uint32_t i = 0; i < l->body->code.n; i++) {
+        const KernelInstr *in = &l->body->code.at[i];
+        heavy |= in->kind == KI_RANDOM || (in->kind == KI_OP && op_info(in->op)->flags & OPF_EXPAND);
+    }
+    return (int64_t)l->e->lanes * (heavy ? 1 : 2);
+}
+
 // One segment [start, start + length) of the row; sums come out reduced to one value a reduction.
 static void row_segment(Loop *l, uint32_t axis, uint32_t sweep, LLVMValueRef start, int64_t length, const Reduction *r,
                         uint32_t n, LLVMValueRef *out)
@@ -276,11 +287,11 @@ static void row_segment(Loop *l, uint32_t axis, uint32_t sweep, LLVMValueRef sta
         const Reduction *of = &r[i / registers];
         sums[i] = emit_splat(e, emit_identity(e, of->op, of->dtype));
     }
-    int64_t whole = length / LANES * LANES;
+    int64_t block = n ? LANES : short_block(l), whole = length / block * block;
     if (whole) {
         LLVMValueRef end = LLVMBuildAdd(e->builder, start, emit_i64(e, whole), "");
-        EmitLoop loop = emit_loop_begin(e, start, end, LANES, sums, n * registers);
-        row_block(l, axis, sweep, loop.index, LANES, sums);
+        EmitLoop loop = emit_loop_begin(e, start, end, block, sums, n * registers);
+        row_block(l, axis, sweep, loop.index, block, sums);
         emit_loop_end(e, &loop);
     }
     if (length > whole)

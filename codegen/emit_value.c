@@ -264,8 +264,9 @@ static LLVMValueRef random_bits(Emit *e, const KernelInstr *in)
     LLVMValueRef element = emit_splat(e, index_value_at(e, in->index, vector));
     LLVMValueRef sample = emit_splat(e, index_value_at(e, in->index2, vector));
     LLVMValueRef quarter = LLVMBuildLShr(b, element, emit_splat(e, emit_i64(e, 2)), "");
-    LLVMValueRef k0 = LLVMBuildXor(b, low(e, seed), u32(e, (uint32_t)in->stream), "");
-    LLVMValueRef k1 = LLVMBuildXor(b, high(e, seed), u32(e, (uint32_t)((uint64_t)in->stream >> 32)), "");
+    LLVMValueRef stream = emit_splat(e, emit_value(e, in->args[2]));
+    LLVMValueRef k0 = LLVMBuildXor(b, low(e, seed), low(e, stream), "");
+    LLVMValueRef k1 = LLVMBuildXor(b, high(e, seed), high(e, stream), "");
     LLVMValueRef c[4] = {low(e, quarter), low(e, sample), low(e, step),
                          LLVMBuildXor(b, high(e, step), high(e, quarter), "")};
     for (int round = 0; round < 10; round++) {

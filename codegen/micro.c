@@ -13,20 +13,26 @@ uint32_t micro_nr(uint32_t lanes)
     return 2 * lanes;
 }
 
+uint32_t micro_columns(uint32_t lanes, int64_t n)
+{
+    return n <= lanes / 2 ? lanes / 2 : n <= lanes ? lanes : micro_nr(lanes);
+}
+
 typedef struct Tile {
-    Emit *e; // of the tile function: its own builder and function
+    Emit *e; // of the tile function: its own builder and function; its lanes are those of a register in use
     Micro shape;
+    uint32_t registers; // of a row: 1 or 2
     LLVMValueRef a, b, c;
     LLVMTypeRef vector;
 } Tile;
 
-// One step: two registers of b, every row of a against both.
+// One step: one or two registers of b, every row of a against them.
 static void step(const Tile *t, LLVMValueRef k, LLVMValueRef *acc)
 {
     Emit *e = t->e;
     LLVMValueRef b[2];
-    LLVMValueRef row = LLVMBuildMul(e->builder, k, emit_i64(e, micro_nr(e->lanes)), "");
-    for (uint32_t j = 0; j < 2; j++) {
+    LLVMValueRef row = LLVMBuildMul(e->builder, k, emit_i64(e, t->shape.columns), "");
+    for (uint32_t j = 0; j < t->registers; j++) {
         LLVMValueRef at = LLVMBuildAdd(e->builder, row, emit_i64(e, (int64_t)j * e->lanes), "");
         b[j] = emit_load(e, t->vector, emit_at(e, e->t.f32, t->b, at), e->lanes * 4);
     }
@@ -34,16 +40,16 @@ static void step(const Tile *t, LLVMValueRef k, LLVMValueRef *acc)
     for (uint32_t r = 0; r < t->shape.rows; r++) {
         LLVMValueRef at = LLVMBuildAdd(e->builder, column, emit_i64(e, (int64_t)r * t->shape.ars), "");
         LLVMValueRef x = emit_splat(e, emit_load(e, e->t.f32, emit_at(e, e->t.f32, t->a, at), 4));
-        for (uint32_t j = 0; j < 2; j++) {
-            LLVMValueRef args[3] = {x, b[j], acc[2 * r + j]};
-            acc[2 * r + j] = emit_intrinsic(e, "llvm.fma", t->vector, args, 3);
+        for (uint32_t j = 0; j < t->registers; j++) {
+            LLVMValueRef *sum = &acc[t->registers * r + j], args[3] = {x, b[j], *sum};
+            *sum = emit_intrinsic(e, "llvm.fma", t->vector, args, 3);
         }
     }
 }
 
 static LLVMValueRef c_at(const Tile *t, uint32_t i)
 {
-    int64_t offset = (int64_t)(i / 2) * t->shape.crs + (int64_t)(i % 2) * t->e->lanes;
+    int64_t offset = (int64_t)(i / t->registers) * t->shape.crs + (int64_t)(i % t->registers) * t->e->lanes;
     return emit_at(t->e, t->e->t.f32, t->c, emit_i64(t->e, offset));
 }
 
@@ -51,7 +57,7 @@ static LLVMValueRef c_at(const Tile *t, uint32_t i)
 static void first_values(const Tile *t, LLVMValueRef add, LLVMValueRef *acc)
 {
     Emit *e = t->e;
-    uint32_t n = 2 * t->shape.rows;
+    uint32_t n = t->registers * t->shape.rows;
     LLVMBasicBlockRef from = LLVMGetInsertBlock(e->builder);
     LLVMBasicBlockRef load = LLVMAppendBasicBlockInContext(e->context, e->function, "load");
     LLVMBasicBlockRef start = LLVMAppendBasicBlockInContext(e->context, e->function, "start");
@@ -71,7 +77,7 @@ static void first_values(const Tile *t, LLVMValueRef add, LLVMValueRef *acc)
 static void tile_body(const Tile *t, LLVMValueRef depth, LLVMValueRef add)
 {
     Emit *e = t->e;
-    uint32_t n = 2 * t->shape.rows;
+    uint32_t n = t->registers * t->shape.rows;
     LLVMValueRef acc[2 * 16];
     first_values(t, add, acc);
     LLVMValueRef whole = LLVMBuildAnd(e->builder, depth, emit_i64(e, -UNROLL), "");
@@ -103,7 +109,7 @@ static void copy_attributes(const Emit *e, LLVMValueRef to)
 
 static LLVMValueRef tile_function(Emit *caller, Micro shape)
 {
-    const char *name = str_printf(caller->arena, "tile_%u_%lld_%lld_%lld", shape.rows, (long long)shape.ars,
+    const char *name = str_printf(caller->arena, "tile_%u_%u_%lld_%lld_%lld", shape.rows, shape.columns, (long long)shape.ars,
                                   (long long)shape.aks, (long long)shape.crs);
     LLVMValueRef known = LLVMGetNamedFunction(caller->module, name);
     if (known) return known;
@@ -113,7 +119,9 @@ static LLVMValueRef tile_function(Emit *caller, Micro shape)
     copy_attributes(caller, e.function);
     e.builder = LLVMCreateBuilderInContext(e.context);
     LLVMPositionBuilderAtEnd(e.builder, LLVMAppendBasicBlockInContext(e.context, e.function, "entry"));
-    Tile t = {.e = &e, .shape = shape, .a = LLVMGetParam(e.function, 0), .b = LLVMGetParam(e.function, 1),
+    uint32_t registers = shape.columns > e.lanes ? 2 : 1;
+    e.lanes = shape.columns / registers;
+    Tile t = {.e = &e, .shape = shape, .registers = registers, .a = LLVMGetParam(e.function, 0), .b = LLVMGetParam(e.function, 1),
               .c = LLVMGetParam(e.function, 3), .vector = emit_vector_type(&e, e.t.f32)};
     tile_body(&t, LLVMGetParam(e.function, 2), LLVMGetParam(e.function, 4));
     LLVMDisposeBuilder(e.builder);

@@ -8,12 +8,15 @@
 // Rows and columns of a full tile for a register width: 12 x 32 with 16 lanes and 32 registers, 6 x 16 with 8 and 16.
 uint32_t micro_mr(uint32_t lanes);
 uint32_t micro_nr(uint32_t lanes);
+// Columns of a tile for products with n columns: micro_nr, or one register, or half of one where that holds them.
+uint32_t micro_columns(uint32_t lanes, int64_t n);
 
 typedef struct Micro {
-    uint32_t rows;     // 1 .. micro_mr
-    int64_t ars, aks;  // a[r, k] lies at a + r * ars + k * aks
-    int64_t crs;       // c[r, j] lies at c + r * crs + j
-} Micro;               // b[k, j] lies at b + k * micro_nr + j, 64-byte-aligned
+    uint32_t rows;    // 1 .. micro_mr
+    uint32_t columns; // a result of micro_columns
+    int64_t ars, aks; // a[r, k] lies at a + r * ars + k * aks
+    int64_t crs;      // c[r, j] lies at c + r * crs + j
+} Micro;              // b[k, j] lies at b + k * columns + j, its rows aligned to a register
 
 // Call the tile function of this shape (made once a module): `depth` steps (i64); from zero, or from what c holds
 // where `add` (i1) is true.

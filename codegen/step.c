@@ -122,7 +122,8 @@ const char *step_manifest(Arena *arena, const Program *p, const Plan *plan, cons
     json_t *m = json_pack("{s:i, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "cztc", 1, "name", p->name,
                           "source_hash", str_printf(arena, "%016llx", (unsigned long long)hash), "target", target,
                           "batch", (json_int_t)p->batch, "seed", (json_int_t)p->seed, "steps", (json_int_t)p->steps,
-                          "state_bytes", (json_int_t)plan->state_bytes, "const_bytes", (json_int_t)0, "worker_bytes",
+                          "state_bytes", (json_int_t)plan->state_bytes, "const_bytes",
+                          (json_int_t)(plan->constants.n * sizeof(int64_t)), "worker_bytes",
                           (json_int_t)blob->worker_bytes, "state", state_json(p, plan), "kernels",
                           kernels_json(plan, blob), "entries", entries);
     if (!m) bug("manifest");
@@ -142,6 +143,6 @@ uint32_t step_sections(Arena *arena, const Program *p, const Plan *plan, const B
     *sections = arena_array(arena, Section, 3);
     (*sections)[0] = (Section){"manifest", manifest, strlen(manifest)};
     (*sections)[1] = (Section){"code", blob->bytes, blob->size};
-    (*sections)[2] = (Section){"const", "", 0};
+    (*sections)[2] = (Section){"const", plan->constants.at, plan->constants.n * sizeof(int64_t)};
     return 3;
 }

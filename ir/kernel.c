@@ -40,8 +40,8 @@ static void put_instr(Text *t, const KernelBody *b, uint32_t i)
     case KI_LOAD: put(t, " b%u[%s]", in->buffer, index_text(&b->index, t->arena, in->index)); break;
     case KI_INDEX: put(t, " %s", index_text(&b->index, t->arena, in->index)); break;
     case KI_RANDOM:
-        put(t, " v%u v%u %s %s stream %" PRId64, in->args[0], in->args[1],
-            index_text(&b->index, t->arena, in->index), index_text(&b->index, t->arena, in->index2), in->stream);
+        put(t, " v%u v%u v%u %s %s", in->args[0], in->args[1], in->args[2],
+            index_text(&b->index, t->arena, in->index), index_text(&b->index, t->arena, in->index2));
         break;
     case KI_OP:
         put(t, " %s", op_info(in->op)->name);
@@ -142,7 +142,7 @@ static bool verify_access(const Kernel *k, const KernelBody *b, uint32_t buffer,
 static uint32_t operand_count(const KernelInstr *in)
 {
     if (in->kind == KI_OP) return (uint32_t)op_info(in->op)->arity;
-    return in->kind == KI_REDUCE ? 1 : in->kind == KI_RANDOM ? 2 : 0;
+    return in->kind == KI_REDUCE ? 1 : in->kind == KI_RANDOM ? 3 : 0;
 }
 
 static bool verify_body(const Kernel *k, const KernelBody *b, Error *err)

@@ -39,7 +39,7 @@ typedef enum {
     KI_LOAD,   // buffer, index, guards: 0 where a guard fails (memory is not touched)
     KI_INDEX,  // the index expression as a number of dtype
     KI_TEST,   // bool: do all guards hold
-    KI_RANDOM, // args: seed, step (i64); index: element; index2: sample; stream -> u32
+    KI_RANDOM, // args: seed, step, stream (i64); index: element; index2: sample -> u32
     KI_OP,     // elementwise op `op` on args
     KI_REDUCE, // op OP_SUM, OP_REDUCE_MAX or OP_REDUCE_MIN of args[0] over RED, in `order`
     KI_ACC     // contraction kernels: the finished dot product at (batch, m, n)
@@ -62,7 +62,6 @@ typedef struct KernelInstr {
     uint32_t nguards;
     ReduceOrder order;
     double value;
-    int64_t stream;
     uint64_t axes; // bit i: depends on axis i (through operands and indices)
 } KernelInstr;
 
@@ -178,6 +177,7 @@ typedef struct Plan {
     VEC(PlanEntry) entries;
     VEC(PlanBuffer) state; // one for each Program state, same order
     int64_t state_bytes;
+    VEC(int64_t) constants; // numbers that kernels load, so that equal code serves unequal ones: block const
 } Plan;
 
 // Canonical text of a kernel without its name: equal text = equal code.

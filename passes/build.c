@@ -37,8 +37,7 @@ static uint64_t index_axes(const KernelBody *body, IndexId e)
 static bool same_instr(const KernelInstr *x, const KernelInstr *y)
 {
     if (x->kind != y->kind || x->op != y->op || x->dtype != y->dtype || x->buffer != y->buffer ||
-        x->index != y->index || x->index2 != y->index2 || x->nguards != y->nguards ||
-        x->order != y->order || x->stream != y->stream)
+        x->index != y->index || x->index2 != y->index2 || x->nguards != y->nguards || x->order != y->order)
         return false;
     if (memcmp(&x->value, &y->value, sizeof x->value) || memcmp(x->args, y->args, sizeof x->args))
         return false;
@@ -153,6 +152,13 @@ static uint32_t concat_value(Build *b, const Node *n, const IndexId *at)
     return value;
 }
 
+// A number from the constant block, so that it is not part of the kernel's text.
+static uint32_t loaded_constant(Build *b, int64_t x)
+{
+    uint32_t slot = build_slot(b, lower_constant(b->lo, x), false);
+    return push(b, (KernelInstr){.kind = KI_LOAD, .dtype = DT_I64, .buffer = slot}, 0);
+}
+
 static uint32_t random_value(Build *b, const Node *n, const IndexId *at)
 {
     IndexPool *pool = &b->body->index;
@@ -164,12 +170,13 @@ static uint32_t random_value(Build *b, const Node *n, const IndexId *at)
         rest[i] = axis.per ? index_mod(pool, at[i], axis.per) : at[i];
         if (axis.per) sample = index_div(pool, at[i], axis.per);
     }
-    KernelInstr in = {.kind = KI_RANDOM, .dtype = DT_U32, .stream = node_int(n, ATTR_STREAM)};
+    KernelInstr in = {.kind = KI_RANDOM, .dtype = DT_U32};
     in.index = index_linear(pool, n->type->rank, rest, sizes);
     in.index2 = sample;
     in.args[0] = build_value(b, n->args[0], NULL);
     in.args[1] = build_value(b, n->args[1], NULL);
-    return push(b, in, 2);
+    in.args[2] = loaded_constant(b, node_int(n, ATTR_STREAM));
+    return push(b, in, 3);
 }
 
 static uint32_t gather_value(Build *b, const Node *n, const IndexId *at)
@@ -259,7 +266,9 @@ uint32_t build_value(Build *b, NodeId id, const IndexId *at)
         if (gr->level[id] == LEVEL_COLUMN) return reduce_value(b, graph_node(gr->graph, id), own, true);
         return remembered(b, id, own, linear);
     }
-    if (!mine && gr->group_of[id] && gr->stored[id]) return load(b, id, at);
+    OpCode op = graph_node(gr->graph, id)->op;
+    bool copied = op_is_view(op) || op_info(op)->class == CLASS_LEAF; // for a result: nobody waits for it
+    if (!mine && !copied && gr->group_of[id] && gr->stored[id]) return load(b, id, at);
     IndexId linear = type->rank ? index_linear(pool, type->rank, at, type_sizes(b->lo->arena, type)) : 0;
     return remembered(b, id, at, linear);
 }
@@ -275,6 +284,6 @@ void build_store(Build *b, NodeId id, uint32_t value)
     const int64_t *stride = lower_strides(b->lo, id);
     for (uint32_t i = 0; i < type->rank; i++) index = index_add(pool, index, index_mul(pool, at[i], stride[i]));
     KernelStore s = {.kind = STORE_PLAIN, .value = value, .index = index};
-    s.buffer = build_slot(b, lower_node_buffer(b->lo, id), true);
+    s.buffer = build_slot(b, lower_result_buffer(b->lo, id), true);
     vec_push(b->lo->arena, &b->body->stores, s);
 }

@@ -21,12 +21,24 @@ static NodeId spread(Graph *g, NodeId x, const Type *to)
     return graph_broadcast_to(g, x, to->rank, to->axes);
 }
 
+// Reshape to exactly these axes. A reshape infers which axis is the batch, and at batch 1 it may take another.
+static NodeId reshaped(Rewrite *r, NodeId x, uint32_t rank, const Axis *axes)
+{
+    Graph *g = r->to;
+    Axis *sizes = arena_array(r->scratch, Axis, rank + 1);
+    for (uint32_t i = 0; i < rank; i++) sizes[i].size = axes[i].size;
+    x = graph_reshape(g, x, rank, sizes);
+    for (uint32_t i = 0; i < rank; i++) {
+        int64_t per = graph_type(g, x)->axes[i].per;
+        if (!per == !axes[i].per) continue;
+        Attr axis = attr_int(ATTR_AXIS, i);
+        x = graph_add(g, per ? OP_BATCH_GATHER : OP_BATCH_SPLIT, 1, &x, 1, &axis);
+    }
+    return x;
+}
+
 static NodeId reduce(Rewrite *r, OpCode op, NodeId x, const int64_t *axes, uint32_t n);
 
-static NodeId reshaped(Rewrite *r, NodeId x, const Type *like)
-{
-    return graph_reshape(r->to, x, like->rank, like->axes);
-}
 
 static NodeId expand_logsumexp(Rewrite *r, NodeId x, const Node *n)
 {
@@ -38,7 +50,7 @@ static NodeId expand_logsumexp(Rewrite *r, NodeId x, const Node *n)
     m = graph_select(g, graph_unary(g, OP_IS_FINITE, m), m, graph_const(g, type->dtype, 0));
     Axis *kept = arena_copy(r->scratch, type->axes, (type->rank + 1) * sizeof *kept);
     for (uint32_t i = 0; i < count; i++) kept[axes[i]] = (Axis){1, 0};
-    NodeId wide = spread(g, graph_reshape(g, m, type->rank, kept), type);
+    NodeId wide = spread(g, reshaped(r, m, type->rank, kept), type);
     NodeId e = graph_unary(g, OP_EXP, graph_binary(g, OP_SUB, x, wide));
     NodeId s = reduce(r, OP_SUM, e, axes, count);
     return graph_binary(g, OP_ADD, m, graph_unary(g, OP_LOG, s));
@@ -52,7 +64,7 @@ static NodeId expand_argmax(Rewrite *r, NodeId x, const Node *n)
     NodeId m = reduce(r, OP_REDUCE_MAX, x, &axis, 1);
     Axis *kept = arena_copy(r->scratch, type->axes, (type->rank + 1) * sizeof *kept);
     kept[axis] = (Axis){1, 0};
-    NodeId wide = spread(g, graph_reshape(g, m, type->rank, kept), type);
+    NodeId wide = spread(g, reshaped(r, m, type->rank, kept), type);
     NodeId at = graph_iota(g, DT_I32, type->rank, type->axes, axis);
     NodeId which = graph_select(g, graph_binary(g, OP_EQ, x, wide), at, graph_const(g, DT_I32, (double)size));
     NodeId first = reduce(r, OP_REDUCE_MIN, which, &axis, 1);
@@ -81,10 +93,10 @@ static NodeId reduce_segments(Rewrite *r, OpCode op, NodeId x, int64_t outer, in
     Graph *g = r->to;
     int64_t segments = (n + SEGMENT - 1) / SEGMENT, axis = 2;
     Axis flat[2] = {{outer, 0}, {n, 0}}, cut[3] = {{outer, 0}, {segments, 0}, {SEGMENT, 0}};
-    x = graph_reshape(g, x, 2, flat);
+    x = reshaped(r, x, 2, flat);
     int64_t lo[2] = {0, 0}, hi[2] = {0, segments * SEGMENT - n};
     if (hi[1]) x = graph_pad(g, x, graph_const(g, graph_type(g, x)->dtype, identity(op)), lo, hi);
-    x = graph_reduce(g, op, graph_reshape(g, x, 3, cut), &axis, 1, false, true);
+    x = graph_reduce(g, op, reshaped(r, x, 3, cut), &axis, 1, false, true);
     axis = 1;
     return reduce(r, op, x, &axis, 1);
 }
@@ -142,7 +154,7 @@ static NodeId reduce_columns(Rewrite *r, OpCode op, NodeId x, const int64_t *axe
             perm[at++] = i;
     }
     NodeId y = graph_reduce(g, op, graph_transpose(g, x, perm), first, n, false, true);
-    return graph_reshape(g, y, type->rank, kept);
+    return reshaped(r, y, type->rank, kept);
 }
 
 // Reduce with the axes removed.
@@ -169,13 +181,14 @@ static NodeId reduce(Rewrite *r, OpCode op, NodeId x, const int64_t *axes, uint3
             Axis *kept = arena_copy(r->scratch, type->axes, (type->rank + 1) * sizeof *kept);
             for (uint32_t i = 0; i < nrow; i++) kept[row[i]] = (Axis){1, 0};
             x = plain_axes(r, x, row, nrow);
-            x = graph_reshape(g, reduce_segments(r, op, x, outer, length), type->rank, kept);
+            x = reshaped(r, reduce_segments(r, op, x, outer, length), type->rank, kept);
         } else {
             x = keep_axes(g, x, op, row, nrow);
         }
     }
     if (ncolumn) x = reduce_columns(r, op, x, column, ncolumn);
-    return graph_reshape(g, x, rank, result);
+    x = plain_axes(r, x, axes, n); // a batch axis of size 1 was passed over
+    return reshaped(r, x, rank, result);
 }
 
 static NodeId expand(Rewrite *r, NodeId id)
@@ -184,10 +197,10 @@ static NodeId expand(Rewrite *r, NodeId id)
     if (op_info(n->op)->class != CLASS_REDUCE) return 0;
     NodeId x = r->map[n->args[0]];
     uint32_t count;
-    if (n->op == OP_LOGSUMEXP) return reshaped(r, expand_logsumexp(r, x, n), n->type);
-    if (n->op == OP_ARGMAX) return reshaped(r, expand_argmax(r, x, n), n->type);
+    if (n->op == OP_LOGSUMEXP) return reshaped(r, expand_logsumexp(r, x, n), n->type->rank, n->type->axes);
+    if (n->op == OP_ARGMAX) return reshaped(r, expand_argmax(r, x, n), n->type->rank, n->type->axes);
     const int64_t *axes = node_ints(n, ATTR_AXES, &count);
-    return reshaped(r, reduce(r, n->op, x, axes, count), n->type);
+    return reshaped(r, reduce(r, n->op, x, axes, count), n->type->rank, n->type->axes);
 }
 
 bool pass_expand(Program *p, PassContext *ctx)

@@ -11,12 +11,19 @@ uint32_t lower_buffer(Lower *lo, Block block, DType dtype, int64_t count, const 
     return lo->entry->buffers.n - 1;
 }
 
+uint32_t lower_constant(Lower *lo, int64_t x)
+{
+    uint32_t b = lower_buffer(lo, BLOCK_CONST, DT_I64, 1, NULL);
+    lo->entry->buffers.at[b].offset = (int64_t)sizeof x * lo->plan->constants.n;
+    vec_push(lo->arena, &lo->plan->constants, x);
+    return b;
+}
+
 uint32_t lower_node_buffer(Lower *lo, NodeId id)
 {
     if (lo->buffer_of[id]) return lo->buffer_of[id] - 1;
     const Node *n = graph_node(lo->gr->graph, id);
     Block block = n->op == OP_INPUT ? BLOCK_INPUT : n->op == OP_STATE ? BLOCK_STATE : BLOCK_SCRATCH;
-    if (lo->gr->group_of[id] && lo->gr->stored[id] && block != BLOCK_SCRATCH) bug("leaf with a group");
     if (n->op != OP_INPUT && n->op != OP_STATE && !(lo->gr->group_of[id] && lo->gr->stored[id]))
         bug("%s %%%u has no buffer", op_info(n->op)->name, id);
     const char *name = block == BLOCK_SCRATCH ? NULL : node_str(n, ATTR_NAME);
@@ -24,6 +31,26 @@ uint32_t lower_node_buffer(Lower *lo, NodeId id)
     if (block == BLOCK_INPUT) vec_push(lo->arena, &lo->entry->inputs, buffer);
     lo->buffer_of[id] = buffer + 1;
     return buffer;
+}
+
+static bool is_copied(const Lower *lo, NodeId id)
+{
+    OpCode op = graph_node(lo->gr->graph, id)->op;
+    return op == OP_INPUT || op == OP_STATE;
+}
+
+uint32_t lower_result_buffer(Lower *lo, NodeId id)
+{
+    const Node *n = graph_node(lo->gr->graph, id);
+    if (!is_copied(lo, id)) return lower_node_buffer(lo, id);
+    if (!lo->copy_of[id])
+        lo->copy_of[id] = lower_buffer(lo, BLOCK_SCRATCH, n->type->dtype, type_count(n->type), NULL) + 1;
+    return lo->copy_of[id] - 1;
+}
+
+void lower_place_result(Lower *lo, NodeId id, uint32_t buffer)
+{
+    *(is_copied(lo, id) ? &lo->copy_of[id] : &lo->buffer_of[id]) = buffer + 1;
 }
 
 const int64_t *lower_strides(Lower *lo, NodeId id)
@@ -75,6 +102,7 @@ static void lower_entry(Lower *lo, const Entry *e, uint32_t mask)
     groups_store(gr, mask);
     lo->gr = gr;
     lo->buffer_of = arena_array(lo->arena, uint32_t, gr->graph->nodes.n);
+    lo->copy_of = arena_array(lo->arena, uint32_t, gr->graph->nodes.n);
     lo->entry->name = e->name;
     for (NodeId id = 1; id < gr->graph->nodes.n; id++) // inputs in the order of the graph
         if (gr->live[id] && graph_node(gr->graph, id)->op == OP_INPUT) lower_node_buffer(lo, id);

@@ -18,6 +18,7 @@ typedef struct Lower {
     const Target *target;
     const Grouping *gr;
     uint32_t *buffer_of; // node -> plan buffer + 1
+    uint32_t *copy_of;   // leaf that is a result -> buffer of its copy + 1
 } Lower;
 
 // One kernel being built.
@@ -47,8 +48,13 @@ typedef struct Build {
 } Build;
 
 uint32_t lower_buffer(Lower *lo, Block block, DType dtype, int64_t count, const char *name);
+// A buffer of the constant block that holds one i64.
+uint32_t lower_constant(Lower *lo, int64_t x);
 // The plan buffer of a stored node, an input or a state.
 uint32_t lower_node_buffer(Lower *lo, NodeId id);
+// Where the group of a node puts it: the same, but a copy of an input or a state.
+uint32_t lower_result_buffer(Lower *lo, NodeId id);
+void lower_place_result(Lower *lo, NodeId id, uint32_t buffer);
 // node_strides of this entry's graph.
 const int64_t *lower_strides(Lower *lo, NodeId id);
 // The kernel's slot for a plan buffer.

@@ -50,17 +50,41 @@ static bool segment_touches(const PlanEntry *e, const Plan *plan, uint32_t launc
     return touches;
 }
 
-// In a pointwise loop kernel every load of slot `from` must be at the index of the store to slot `to`.
-static bool same_points(const Kernel *k, uint32_t from, uint32_t to)
+// How many sweeps of a row must be over before each instruction has a value; `last` is the number of the last sweep.
+static const uint32_t *sweeps_before(Arena *arena, const KernelBody *body, uint32_t *last)
+{
+    uint32_t *depth = arena_array(arena, uint32_t, body->code.n + 1);
+    *last = 0;
+    for (uint32_t i = 0; i < body->code.n; i++) {
+        const KernelInstr *in = &body->code.at[i];
+        uint32_t n = in->kind == KI_OP ? (uint32_t)op_info(in->op)->arity : in->kind == KI_REDUCE ? 1 : in->kind == KI_RANDOM ? 2 : 0;
+        for (uint32_t a = 0; a < n; a++)
+            if (depth[in->args[a]] > depth[i]) depth[i] = depth[in->args[a]];
+        if (index_uses_value(&body->index, in->index)) return NULL; // not worth following
+        if (in->kind == KI_REDUCE) {
+            if (depth[i] > *last) *last = depth[i];
+            depth[i]++;
+        }
+    }
+    for (uint32_t i = 0; i < body->stores.n; i++)
+        if (depth[body->stores.at[i].value] > *last) *last = depth[body->stores.at[i].value];
+    return depth;
+}
+
+// In a loop kernel every load of slot `from` must be at the index of the store to slot `to`, which must be done in the last
+// sweep, so that no load comes after it.
+static bool same_points(Arena *arena, const Kernel *k, uint32_t from, uint32_t to)
 {
     if (k->kind != KERNEL_LOOP) return false;
+    uint32_t last;
+    const uint32_t *depth = sweeps_before(arena, &k->body, &last);
     for (uint32_t s = 0; s < k->body.stores.n; s++) {
         const KernelStore *store = &k->body.stores.at[s];
         if (store->buffer != to) continue;
-        if (store->kind != STORE_PLAIN) return false;
+        if (store->kind != STORE_PLAIN || !depth || depth[store->value] != last) return false;
         for (uint32_t i = 0; i < k->body.code.n; i++) {
             const KernelInstr *in = &k->body.code.at[i];
-            if (in->kind == KI_LOAD && in->buffer == from && in->index != store->index) return false;
+            if (in->kind == KI_LOAD && in->buffer == from && (in->index != store->index || in->nguards)) return false;
         }
     }
     return true;
@@ -93,7 +117,7 @@ static bool in_place(Lower *lo, uint32_t made, uint32_t state)
     const Kernel *k = lo->plan->kernels.at[seg->kernel];
     for (uint32_t i = 0; i < seg->buffers.n; i++)
         for (uint32_t j = 0; j < seg->buffers.n; j++)
-            if (seg->buffers.at[i] == state && seg->buffers.at[j] == made && !same_points(k, i, j))
+            if (seg->buffers.at[i] == state && seg->buffers.at[j] == made && !same_points(lo->arena, k, i, j))
                 return false;
     return true;
 }
@@ -142,12 +166,12 @@ void schedule_results(Lower *lo)
     for (uint32_t i = 0; i < e->updates.n; i++) {
         NodeId id = e->updates.at[i].node;
         const Type *type = graph_type(lo->gr->graph, id);
-        uint32_t made = lower_node_buffer(lo, id);
+        uint32_t made = lower_result_buffer(lo, id);
         bool known;
         uint32_t state = state_buffer(lo, e->updates.at[i].name, type->dtype, type_count(type), &known);
         if (!taken[id] && in_place(lo, made, state)) {
             rename_buffer(lo, made, state);
-            lo->buffer_of[id] = state + 1;
+            lower_place_result(lo, id, state);
         } else {
             vec_push(lo->arena, &copies.from, made);
             vec_push(lo->arena, &copies.to, state);
@@ -159,10 +183,10 @@ void schedule_results(Lower *lo)
         const Type *type = graph_type(lo->gr->graph, id);
         uint32_t out = lower_buffer(lo, BLOCK_OUTPUT, type->dtype, type_count(type), e->outputs.at[i].name);
         vec_push(lo->arena, &lo->entry->outputs, out);
-        uint32_t made = lower_node_buffer(lo, id);
+        uint32_t made = lower_result_buffer(lo, id);
         if (!taken[id]) {
             rename_buffer(lo, made, out);
-            lo->buffer_of[id] = out + 1;
+            lower_place_result(lo, id, out);
         } else {
             vec_push(lo->arena, &copies.from, made);
             vec_push(lo->arena, &copies.to, out);
