@@ -347,10 +347,13 @@ void emit_body_store(Emit *e, const KernelStore *s)
     if (s->nguards) bug("guarded stores");
     Access a = access_at(e, s->index);
     if (a.kind == ACCESS_SCALAR) {
-        bool single = e->vector_axis < 64 && e->body->axes.at[e->vector_axis].size == 1;
-        if (emit_is_vector(x) && !single) bug("a row stored to one place");
-        if (emit_is_vector(x)) x = LLVMBuildExtractElement(e->builder, x, emit_i64(e, 0), "");
-        emit_store(e, x, emit_at(e, type, base, a.index), align);
+        bool vector = emit_is_vector(x);
+        if (vector && (e->body->axes.at[e->vector_axis].size != 1 || !e->mask)) bug("a row stored to one place");
+        LLVMValueRef at = emit_at(e, type, base, a.index);
+        if (vector) // a vector axis of one point: the mask leaves its lane, or none
+            masked_store(e, x, at, e->mask, align);
+        else
+            emit_store(e, x, at, align);
         return;
     }
     x = emit_splat(e, x);
