@@ -17,7 +17,7 @@ typedef struct TreeEntry {
 
 struct Tree {
     TreeKind kind;
-    Loc loc;
+    Loc loc; // scalars and flow collections whole; block ones: the first key, or the first '-'
     const char *text;      // scalar: its value, NUL-terminated UTF-8
     const uint32_t *place; // scalar: source byte of text[i], strlen(text) + 1 of them
     bool quoted;           // scalar: single or double quoted (so never a number, bool or null)
@@ -25,9 +25,10 @@ struct Tree {
     VEC(TreeEntry) entries; // map, in file order, no duplicate keys
 };
 
-// Read a registered source. Errors (syntax, duplicate keys, alias bombs, nesting past 100, more than one
-// document, tags) go to diag, with the accidents of flow style recognised: the message points into the
-// expression and the help prints the line quoted as it should be. NULL when nothing could be read.
+// Read a registered source. Errors (syntax, duplicate keys, alias bombs, nesting past 100, more than
+// one document, tags) go to diag. Accidents, such as an expression with a comma in flow style, are
+// reported with the line quoted as it should be, and the tree holds what was meant, so that more
+// errors can be looked for. NULL, with an error reported, when that is not possible.
 Tree *tree_read(Arena *arena, Diag *diag, uint32_t source);
 // Read a file and register it; a missing or unreadable file is reported at `from`.
 Tree *tree_read_file(Arena *arena, Diag *diag, const char *path, Loc from);

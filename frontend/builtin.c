@@ -1,0 +1,364 @@
+// Built-in functions: the table, the binding of arguments to a signature, and the elementwise
+// functions.
+#include "frontend/builtin.h"
+
+#include <ctype.h>
+#include <math.h>
+
+static const Builtin table[] = {
+#define BUILTIN(name, run, op, signature, doc) {#name, signature, doc, builtin_##run, op},
+#include "frontend/builtin.def"
+#undef BUILTIN
+};
+
+const Builtin *builtin_table(uint32_t *n)
+{
+    *n = sizeof table / sizeof *table;
+    return table;
+}
+
+const Builtin *builtin_find(const char *name)
+{
+    for (uint32_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (strcmp(table[i].name, name) == 0) return &table[i];
+    return NULL;
+}
+
+// ---- signatures -------------------------------------------------------------------------------
+
+typedef struct Param {
+    const char *name;
+    bool optional, rest, any;
+} Param;
+
+typedef struct Binder {
+    Param params[8]; // no row of builtin.def has more
+    uint32_t n;
+    Value values[8];
+    Loc locs[8];
+    bool given[8];
+    ValueList *rest;
+    Args named;
+} Binder;
+
+static void signature_read(Elab *el, const char *text, Binder *b)
+{
+    for (const char *p = text; *p;) {
+        if (b->n == sizeof b->params / sizeof *b->params) bug("too many arguments: %s", text);
+        Param *q = &b->params[b->n];
+        while (*p == ' ' || *p == ',') p++;
+        if (*p == '*') q->rest = true, p++;
+        if (*p == '*') q->any = true, p++;
+        const char *end = p;
+        while (isalnum((unsigned char)*end) || *end == '_') end++;
+        q->name = str_slice(el->arena, p, (size_t)(end - p));
+        p = end;
+        int depth = 0;
+        for (; *p && (depth || *p != ','); p++) {
+            if (*p == '?' || *p == '=') q->optional = true;
+            depth += (*p == '[' || *p == '(') - (*p == ']' || *p == ')');
+        }
+        if (q->rest) q->optional = true;
+        b->n++;
+    }
+}
+
+static void usage(Elab *el, const Builtin *f)
+{
+    diag_help(el->diag, "%s(%s): %s", f->name, f->signature, f->doc);
+}
+
+static bool bind_named(Elab *el, const Builtin *f, const Arg *a, Binder *b)
+{
+    for (uint32_t k = 0; k < b->n; k++) {
+        if (b->params[k].rest || strcmp(b->params[k].name, a->name) != 0) continue;
+        if (b->given[k]) {
+            el_error(el, a->name_loc, "argument '%s' of %s is given twice", a->name, f->name);
+            return false;
+        }
+        b->values[k] = a->value;
+        b->locs[k] = a->loc;
+        return b->given[k] = true;
+    }
+    if (b->params[b->n - 1].any) {
+        vec_push(el->arena, &b->named, *a);
+        return true;
+    }
+    el_error(el, a->name_loc, "%s has no argument '%s'", f->name, a->name);
+    usage(el, f);
+    return false;
+}
+
+static bool bind_positional(Elab *el, const Builtin *f, const Arg *a, uint32_t position, Binder *b)
+{
+    for (uint32_t k = 0; k < b->n && k <= position; k++) {
+        if (b->params[k].rest && !b->params[k].any) {
+            vec_push(el->arena, &b->rest->v, a->value);
+            b->locs[k] = a->loc;
+            return true;
+        }
+        if (k == position && !b->params[k].any) {
+            b->values[k] = a->value;
+            b->locs[k] = a->loc;
+            return b->given[k] = true;
+        }
+    }
+    el_error(el, a->loc, "%s has no argument %u", f->name, position + 1);
+    usage(el, f);
+    return false;
+}
+
+Value builtin_call(Elab *el, const Builtin *f, const Args *args, Scope *scope, Loc loc)
+{
+    Binder b = {0};
+    b.rest = arena_make(el->arena, ValueList);
+    signature_read(el, f->signature, &b);
+    for (uint32_t i = 0; i < b.n; i++) {
+        b.values[i] = value_none();
+        b.locs[i] = loc;
+    }
+    uint32_t position = 0;
+    for (uint32_t i = 0; i < args->n; i++) {
+        const Arg *a = &args->at[i];
+        if (a->value.kind == V_ERROR) return a->value;
+        if (a->name ? !bind_named(el, f, a, &b) : !bind_positional(el, f, a, position++, &b))
+            return value_error();
+    }
+    for (uint32_t i = 0; i < b.n; i++) {
+        if (b.given[i] || b.params[i].optional) continue;
+        el_error(el, loc, "argument '%s' of %s is missing", b.params[i].name, f->name);
+        usage(el, f);
+        return value_error();
+    }
+    Call c = {f, el, scope, loc, b.n, b.values, b.locs, b.rest, &b.named};
+    if (el->graph) el->graph->here = loc;
+    return f->run(&c);
+}
+
+// ---- elementwise ------------------------------------------------------------------------------
+
+static bool fold_unary(int op, double x, double *y)
+{
+    switch (op) {
+    case OP_ABS:
+        *y = fabs(x);
+        return true;
+    case OP_SIGN:
+        *y = x > 0 ? 1 : x < 0 ? -1 : 0;
+        return true;
+    case OP_FLOOR:
+        *y = floor(x);
+        return true;
+    case OP_ROUND:
+        *y = nearbyint(x);
+        return true;
+    case OP_SQRT:
+        *y = sqrt(x);
+        return true;
+    case OP_EXP:
+        *y = exp(x);
+        return true;
+    case OP_LOG:
+        *y = log(x);
+        return true;
+    case OP_SIN:
+        *y = sin(x);
+        return true;
+    case OP_COS:
+        *y = cos(x);
+        return true;
+    case OP_ATAN:
+        *y = atan(x);
+        return true;
+    case OP_TANH:
+        *y = tanh(x);
+        return true;
+    case OP_ERF:
+        *y = erf(x);
+        return true;
+    case OP_STOP_GRADIENT:
+        *y = x;
+        return true;
+    default:
+        return false;
+    }
+}
+
+Value builtin_unary(const Call *c)
+{
+    Elab *el = c->el;
+    Value v = value_plain(el, c->args[0], c->locs[0]);
+    double x, y;
+    int op = c->builtin->op;
+    if (v.kind == V_NONE && op == OP_STOP_GRADIENT) return v;
+    if (value_number(v, &x) && fold_unary(op, x, &y)) {
+        if (!isfinite(y)) {
+            el_error(el, c->loc, "%s(%g) is not a number", c->builtin->name, x);
+            return value_error();
+        }
+        bool whole = op == OP_FLOOR || op == OP_ROUND || (v.kind == V_INT && floor(y) == y);
+        return whole && fabs(y) < 9e15 ? value_int((int64_t)y) : value_float(y);
+    }
+    uint32_t before = diag_errors(el->diag);
+    NodeId n = value_tensor(el, v, DT_NONE, c->locs[0]);
+    if (!n) return value_error();
+    if ((op_info((OpCode)op)->flags & OPF_FLOAT) &&
+        !dtype_is_float(graph_type(el->graph, n)->dtype))
+        n = node_cast(el, n, DT_F32);
+    if (op == OP_STOP_GRADIENT && !dtype_is_float(graph_type(el->graph, n)->dtype)) return v;
+    return el_node(el, graph_unary(el->graph, (OpCode)op, n), before);
+}
+
+// The types of two sides in one; a number takes the other's.
+static bool same_type(const Call *c, Value a, Value b, NodeId *x, NodeId *y)
+{
+    Elab *el = c->el;
+    bool ta = a.kind == V_TENSOR, tb = b.kind == V_TENSOR;
+    DType dt = DT_F32;
+    if (ta) dt = graph_type(el->graph, value_tensor(el, a, DT_NONE, c->loc))->dtype;
+    if (tb) {
+        DType other = graph_type(el->graph, value_tensor(el, b, DT_NONE, c->loc))->dtype;
+        dt = ta ? dtype_promote(dt, other) : other;
+    }
+    if (ta !=
+        tb) { // a fraction beside an integer tensor makes both floats; bool takes true and false
+        Value number = ta ? b : a;
+        if (!dtype_is_float(dt) && number.kind == V_FLOAT) dt = DT_F32;
+        if (dt == DT_BOOL && number.kind != V_BOOL) dt = DT_I32;
+    }
+    *x = value_tensor(el, a, dt, c->locs[0]);
+    *y = value_tensor(el, b, dt, c->loc);
+    return *x && *y;
+}
+
+Value builtin_select(const Call *c)
+{
+    Elab *el = c->el;
+    Value cond = value_plain(el, c->args[0], c->locs[0]);
+    if (cond.kind == V_BOOL) return c->args[cond.b ? 1 : 2];
+    uint32_t before = diag_errors(el->diag);
+    Value a = value_plain(el, c->args[1], c->locs[1]), b = value_plain(el, c->args[2], c->locs[2]);
+    NodeId k = value_tensor(el, cond, DT_BOOL, c->locs[0]), x, y;
+    if (!k || a.kind == V_ERROR || b.kind == V_ERROR || !same_type(c, a, b, &x, &y))
+        return value_error();
+    el->graph->here = c->loc;
+    return el_node(el, graph_select(el->graph, k, x, y), before);
+}
+
+Value builtin_cast(const Call *c)
+{
+    Elab *el = c->el;
+    if (c->args[1].kind != V_DTYPE) {
+        el_error(el, c->locs[1], "a type such as f32, i32 or bool is needed here, not %s",
+                 value_text(el, c->args[1]));
+        return value_error();
+    }
+    uint32_t before = diag_errors(el->diag);
+    NodeId x = value_tensor(el, c->args[0], DT_NONE, c->locs[0]);
+    el->graph->here = c->loc;
+    return el_node(el, x ? node_cast(el, x, c->args[1].dtype) : 0, before);
+}
+
+Value builtin_fma(const Call *c)
+{
+    Elab *el = c->el;
+    NodeId x[3];
+    uint32_t before = diag_errors(el->diag);
+    for (int i = 0; i < 3; i++) {
+        x[i] = value_tensor(el, c->args[i], DT_F32, c->locs[i]);
+        if (!x[i]) return value_error();
+    }
+    el->graph->here = c->loc;
+    return el_node(el, graph_add(el->graph, OP_FMA, 3, x, 0, NULL), before);
+}
+
+// max(a, b, ..), of numbers and tensors alike.
+static Value extreme_pair(const Call *c, Value a, Value b)
+{
+    Elab *el = c->el;
+    a = value_plain(el, a, c->loc);
+    b = value_plain(el, b, c->loc);
+    if (a.kind == V_ERROR || b.kind == V_ERROR) return value_error();
+    double x, y;
+    bool max = c->builtin->op == OP_MAX;
+    if (value_number(a, &x) && value_number(b, &y)) return (max ? x >= y : x <= y) ? a : b;
+    uint32_t before = diag_errors(el->diag);
+    NodeId p, q;
+    if (!same_type(c, a, b, &p, &q)) return value_error();
+    return el_node(el, graph_binary(el->graph, (OpCode)c->builtin->op, p, q), before);
+}
+
+Value builtin_extreme(const Call *c)
+{
+    Elab *el = c->el;
+    if (c->args[2].kind != V_NONE) {
+        static const uint32_t at[] = {0, 2, 3}; // x, axis, keep
+        Value args[3];
+        Loc locs[3];
+        for (int i = 0; i < 3; i++) {
+            args[i] = c->args[at[i]];
+            locs[i] = c->locs[at[i]];
+        }
+        Builtin f = *c->builtin;
+        f.op = f.op == OP_MAX ? OP_REDUCE_MAX : OP_REDUCE_MIN;
+        Call reduce = {&f, el, c->scope, c->loc, 3, args, locs, c->rest, c->named};
+        return builtin_reduce(&reduce);
+    }
+    const ValueList *items = c->rest;
+    Value v = c->args[0];
+    uint32_t i = 0;
+    if (!items->v.n) {
+        if (v.kind != V_LIST && v.kind != V_SPACE) {
+            el_error(el, c->loc, "%s of one tensor needs an axis", c->builtin->name);
+            diag_help(el->diag, "%s(x, axis=-1), or two arguments to compare", c->builtin->name);
+            return value_error();
+        }
+        if (!value_items(el, v, c->locs[0], &items)) return value_error();
+        if (!items->v.n) {
+            el_error(el, c->locs[0], "%s of an empty list", c->builtin->name);
+            return value_error();
+        }
+        v = items->v.at[i++];
+    }
+    for (; i < items->v.n; i++) v = extreme_pair(c, v, items->v.at[i]);
+    return v;
+}
+
+// ---- compile-time lists -----------------------------------------------------------------------
+
+Value builtin_range(const Call *c)
+{
+    Elab *el = c->el;
+    int64_t a, b, step = 1;
+    if (!value_to_int(el, c->args[0], c->locs[0], "the bound", &a)) return value_error();
+    if (c->args[1].kind == V_NONE) {
+        b = a;
+        a = 0;
+    } else if (!value_to_int(el, c->args[1], c->locs[1], "the bound", &b)) {
+        return value_error();
+    }
+    if (c->args[2].kind != V_NONE && !value_to_int(el, c->args[2], c->locs[2], "the step", &step))
+        return value_error();
+    if (step == 0 || (b - a) / step > 1000000) {
+        el_error(el, c->loc, "a range of step %lld is too long", (long long)step);
+        return value_error();
+    }
+    ValueList *l = arena_make(el->arena, ValueList);
+    for (int64_t i = a; step > 0 ? i < b : i > b; i += step)
+        vec_push(el->arena, &l->v, value_int(i));
+    return value_list(l);
+}
+
+Value builtin_len(const Call *c)
+{
+    const ValueList *items;
+    if (!value_items(c->el, c->args[0], c->locs[0], &items)) return value_error();
+    return value_int(items->v.n);
+}
+
+Value builtin_to_int(const Call *c)
+{
+    double x;
+    if (!value_to_float(c->el, c->args[0], c->locs[0], "x", &x)) return value_error();
+    return value_int((int64_t)x);
+}

@@ -1,0 +1,11 @@
+// The functions behind the rows of builtin.def.
+#ifndef CZT_FRONTEND_BUILTIN_H
+#define CZT_FRONTEND_BUILTIN_H
+
+#include "frontend/elab.h"
+
+#define BUILTIN(name, run, op, signature, doc) Value builtin_##run(const Call *c);
+#include "frontend/builtin.def"
+#undef BUILTIN
+
+#endif

@@ -1,0 +1,419 @@
+// data: views and fields as inputs of the step, and the loader's specification as JSON. Only what
+// some entry reads is decoded. The role of a field decides its shape and type; no code here knows
+// tasks.
+#include "base/file.h"
+#include "frontend/elab.h"
+#include "frontend/json.h"
+
+static const struct {
+    const char *name;
+    FieldRole role;
+    DType dtype;
+} roles[] = {
+    {"class_map", FIELD_CLASS_MAP, DT_I32}, {"map", FIELD_MAP, DT_F32},
+    {"normals", FIELD_NORMALS, DT_F32},     {"vector", FIELD_VECTOR, DT_F32},
+    {"tokens", FIELD_TOKENS, DT_I32},       {"class", FIELD_CLASS, DT_I32},
+    {"array", FIELD_ARRAY, DT_F32},
+};
+
+static const Tree *data_section(const Elab *el, const char *name)
+{
+    const Tree *data = tree_get(el->root, "data");
+    return data ? tree_get(data, name) : NULL;
+}
+
+// ---- fields -----------------------------------------------------------------------------------
+
+static bool role_of(Elab *el, Field *f)
+{
+    const Tree *as = tree_get(f->tree, "as");
+    const char *name = as && as->kind == TREE_SCALAR    ? as->text
+                       : tree_get(f->tree, "tokenizer") ? "tokens"
+                                                        : NULL;
+    if (!name) {
+        el_error(el, f->loc, "field '%s' needs 'as', its role", f->name);
+        diag_help(el->diag, "the roles are class_map, map, normals, vector, tokens, class, array");
+        return false;
+    }
+    for (uint32_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (strcmp(roles[i].name, name) == 0) {
+            f->role = roles[i].role;
+            return true;
+        }
+    bool later = strcmp(name, "boxes") == 0 || strcmp(name, "points") == 0;
+    el_error(el, as->loc, later ? "role '%s' is not supported yet" : "there is no role '%s'", name);
+    diag_help(el->diag, "the roles are class_map, map, normals, vector, tokens, class, array");
+    return false;
+}
+
+// The sizes a key gives, after the batch axis.
+static bool field_sizes(Elab *el, const Field *f, const char *key, uint32_t want, Axis **axes,
+                        uint32_t *rank)
+{
+    const Tree *t = tree_get(f->tree, key);
+    *rank = 0;
+    if (!t) {
+        el_error(el, f->loc, "field '%s' needs '%s'", f->name, key);
+        return false;
+    }
+    if (!value_to_axes(el, tree_eval(el, el->scope, t, NULL), t->loc, axes, rank)) return false;
+    if (want == UINT32_MAX || *rank == want) return true;
+    el_error(el, t->loc, "'%s' of field '%s' has %u numbers, not %u", key, f->name, want, *rank);
+    return false;
+}
+
+static const Tree *followed(const Elab *el, const Field *f)
+{
+    const Tree *follow = tree_get(f->tree, "follow"), *views = data_section(el, "views");
+    return follow && follow->kind == TREE_SCALAR && views ? tree_get(views, follow->text) : NULL;
+}
+
+// Values of a label a sample: as many as the view it follows has.
+static int64_t follow_count(Elab *el, const Field *f)
+{
+    const Tree *follow = tree_get(f->tree, "follow"), *view = followed(el, f);
+    if (follow && follow->kind == TREE_SCALAR && !view)
+        el_error(el, follow->loc, "there is no view '%s'", follow->text);
+    const Tree *t = view && view->kind == TREE_MAP ? tree_get(view, "count") : NULL;
+    int64_t count = 1;
+    if (t && !value_to_int(el, tree_eval(el, el->scope, t, NULL), t->loc, "count", &count))
+        return 1;
+    return count > 0 ? count : 1;
+}
+
+static const Type *field_type(Elab *el, const Field *f)
+{
+    static const struct {
+        const char *key;
+        uint32_t n;
+    } sizes[FIELD_ROLES] = {[FIELD_CLASS_MAP] = {"size", 2},      [FIELD_MAP] = {"size", 2},
+                            [FIELD_NORMALS] = {"size", 2},        [FIELD_VECTOR] = {"size", 1},
+                            [FIELD_TOKENS] = {"length", 1},       [FIELD_CLASS] = {NULL, 0},
+                            [FIELD_ARRAY] = {"shape", UINT32_MAX}};
+    Axis *given = NULL;
+    uint32_t n = 0, rank = 0;
+    DType dt = f->role == FIELD_ARRAY ? DT_F32 : DT_NONE;
+    for (uint32_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (roles[i].role == f->role) dt = roles[i].dtype;
+    const char *key = sizes[f->role].key;
+    if (key && !field_sizes(el, f, key, sizes[f->role].n, &given, &n)) return NULL;
+    const Tree *dtype = tree_get(f->tree, "dtype");
+    if (dtype && dtype->kind == TREE_SCALAR) {
+        DType d = dtype_find(dtype->text);
+        if (f->role == FIELD_ARRAY) dt = d;
+        if (d == DT_NONE || f->role != FIELD_ARRAY) {
+            el_error(el, dtype->loc,
+                     d == DT_NONE ? "'%s' is no element type"
+                                  : "only arrays have a dtype, not '%s'",
+                     dtype->text);
+            return NULL;
+        }
+    }
+    Axis *axes = arena_array(el->arena, Axis, n + 2);
+    int64_t copies = follow_count(el, f);
+    axes[rank++] = (Axis){el->batch * copies, copies};
+    if (f->role == FIELD_NORMALS) axes[rank++] = (Axis){3, 0};
+    for (uint32_t i = 0; i < n; i++) axes[rank++] = (Axis){given[i].size, 0};
+    return type_new(el->arena, dt, rank, axes);
+}
+
+static bool optional_field(Elab *el, const Field *f)
+{
+    const Tree *t = tree_get(f->tree, "optional");
+    bool yes = false;
+    if (t) value_to_bool(el, tree_eval(el, el->scope, t, NULL), t->loc, "optional", &yes);
+    return yes;
+}
+
+static void bind_field(Elab *el, Scope *s, const TreeEntry *e)
+{
+    Field *f = arena_make(el->arena, Field);
+    *f = (Field){.name = e->key->text, .tree = e->value, .loc = e->key->loc};
+    if (keys_check(el, e->value, MAPPING_FIELD, false) && role_of(el, f)) {
+        bool label = f->role == FIELD_CLASS_MAP || f->role == FIELD_MAP ||
+                     f->role == FIELD_NORMALS || f->role == FIELD_CLASS;
+        f->has_valid = label || tree_get(f->tree, "series") || optional_field(el, f);
+        f->type = field_type(el, f);
+    }
+    scope_value(el, s, f->name, f->loc, (Value){.kind = V_FIELD, .field = f});
+}
+
+static void mark(Elab *el, const char *name)
+{
+    if (el->marking) map_set(el->arena, &el->used, name, el);
+}
+
+// A label needs the view whose geometry it takes.
+static void mark_field(Elab *el, const Field *f)
+{
+    mark(el, f->name);
+    if (followed(el, f))
+        mark(el, str_printf(el->arena, "views.%s", tree_get(f->tree, "follow")->text));
+}
+
+Value field_value(Elab *el, Field *f)
+{
+    if (!f->type) return value_error();
+    mark_field(el, f);
+    return value_node(el, graph_input(el->graph, f->name, f->type));
+}
+
+Value field_member(Elab *el, Field *f, const char *name, Loc loc)
+{
+    bool valid = strcmp(name, "valid") == 0, present = strcmp(name, "present") == 0;
+    if (!valid && !present) return member_read(el, field_value(el, f), name, loc);
+    if (!f->type) return value_error();
+    mark_field(el, f);
+    bool pixels = f->role == FIELD_CLASS_MAP || f->role == FIELD_MAP || f->role == FIELD_NORMALS;
+    Axis axes[3] = {{el->batch, 1}};
+    uint32_t rank = 1, last = f->type->rank;
+    if (valid && pixels) { // one truth value a pixel
+        axes[0] = f->type->axes[0];
+        axes[1] = f->type->axes[last - 2];
+        axes[2] = f->type->axes[last - 1];
+        rank = 3;
+    }
+    const Type *t = type_new(el->arena, DT_BOOL, rank, axes);
+    return value_node(el, graph_input(el->graph, str_printf(el->arena, "%s.%s", f->name, name), t));
+}
+
+// ---- views ------------------------------------------------------------------------------------
+
+static bool view_sizes(Elab *el, const Tree *t, Axis **size, int64_t *count)
+{
+    const Tree *s = tree_get(t, "size"), *c = tree_get(t, "count");
+    uint32_t rank;
+    *count = 1;
+    if (!value_to_axes(el, tree_eval(el, el->scope, s, NULL), s->loc, size, &rank)) return false;
+    if (rank != 2) {
+        el_error(el, s->loc, "a view's size is [height, width]");
+        return false;
+    }
+    return !c || value_to_int(el, tree_eval(el, el->scope, c, NULL), c->loc, "count", count);
+}
+
+Value view_read(Elab *el, const char *name, Loc loc)
+{
+    const Tree *views = data_section(el, "views"), *t = views ? tree_get(views, name) : NULL;
+    if (!t) {
+        el_error(el, loc, "there is no view '%s'", name);
+        Map names = {0};
+        for (uint32_t i = 0; views && i < views->entries.n; i++)
+            map_set(el->arena, &names, views->entries.at[i].key->text, NULL);
+        const char *best = nearest_key(&names, name, NULL);
+        if (best) diag_help(el->diag, "did you mean '%s'?", best);
+        return value_error();
+    }
+    Axis *size;
+    int64_t count;
+    if (!keys_check(el, t, MAPPING_VIEW, false) || !view_sizes(el, t, &size, &count))
+        return value_error();
+    Axis axes[] = {{el->batch * count, count}, {size[0].size, 0}, {size[1].size, 0}, {3, 0}};
+    mark(el, str_printf(el->arena, "views.%s", name));
+    return value_node(el, graph_input(el->graph, name, type_new(el->arena, DT_U8, 4, axes)));
+}
+
+void data_bind(Elab *el, Scope *s)
+{
+    const Tree *fields = data_section(el, "fields"), *views = data_section(el, "views");
+    for (uint32_t i = 0; fields && i < fields->entries.n; i++)
+        bind_field(el, s, &fields->entries.at[i]);
+    for (uint32_t i = 0; views && i < views->entries.n; i++) {
+        const TreeEntry *e = &views->entries.at[i];
+        if (fields && tree_get(fields, e->key->text))
+            diag_error(el->diag, e->key->loc, "'%s' is a view and a field", e->key->text);
+        keys_check(el, e->value, MAPPING_VIEW, false);
+    }
+    scope_value(el, s, "views", (Loc){0}, (Value){.kind = V_SPACE, .space = SPACE_VIEWS});
+}
+
+// ---- the loader's specification ---------------------------------------------------------------
+
+static void put_strings(Json *j, const char *key, const Tree *t, const char *def)
+{
+    json_open(j, key, '[');
+    if (t && t->kind == TREE_SCALAR)
+        json_str(j, NULL, t->text);
+    else if (!t && def)
+        json_str(j, NULL, def);
+    for (uint32_t i = 0; t && i < t->items.n; i++)
+        if (t->items.at[i]->kind == TREE_SCALAR) json_str(j, NULL, t->items.at[i]->text);
+    json_close(j, ']');
+}
+
+static void put_number(Elab *el, Json *j, const Tree *map, const char *key)
+{
+    const Tree *t = tree_get(map, key);
+    double x;
+    if (t && value_to_float(el, tree_eval(el, el->scope, t, NULL), t->loc, key, &x))
+        json_float(j, key, x);
+}
+
+static void put_numbers(Elab *el, Json *j, const Tree *map, const char *key, double lo, double hi)
+{
+    const Tree *t = tree_get(map, key);
+    const ValueList *items;
+    json_open(j, key, '[');
+    if (!t) {
+        json_float(j, NULL, lo);
+        json_float(j, NULL, hi);
+    } else if (value_items(el, tree_eval(el, el->scope, t, NULL), t->loc, &items)) {
+        double x;
+        for (uint32_t i = 0; i < items->v.n; i++)
+            if (value_to_float(el, items->v.at[i], t->loc, key, &x)) json_float(j, NULL, x);
+    }
+    json_close(j, ']');
+}
+
+static void put_text(Json *j, const Tree *map, const char *key)
+{
+    const Tree *t = tree_get(map, key);
+    if (t && t->kind == TREE_SCALAR) json_str(j, key, t->text);
+}
+
+static void put_view(Elab *el, Json *j, const char *name, const Tree *t)
+{
+    Axis *size;
+    int64_t count;
+    if (!view_sizes(el, t, &size, &count)) return;
+    json_open(j, NULL, '{');
+    json_str(j, "name", name);
+    put_strings(j, "member", tree_get(t, "member"), "jpg");
+    json_open(j, "size", '[');
+    json_int(j, NULL, size[0].size);
+    json_int(j, NULL, size[1].size);
+    json_close(j, ']');
+    const Tree *crop = tree_get(t, "crop");
+    if (crop && crop->kind == TREE_SCALAR) {
+        json_str(j, "crop", crop->text);
+    } else if (crop && keys_check(el, crop, MAPPING_CROP, false)) {
+        json_open(j, "crop", '{');
+        put_numbers(el, j, crop, "scale", 1, 1);
+        put_numbers(el, j, crop, "ratio", 3.0 / 4, 4.0 / 3);
+        json_close(j, '}');
+    }
+    put_number(el, j, t, "flip");
+    json_int(j, "count", count);
+    json_close(j, '}');
+}
+
+static const char *role_name(FieldRole role)
+{
+    for (uint32_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (roles[i].role == role) return roles[i].name;
+    return "image";
+}
+
+// remap: {stored: used}, or a file that holds such a table as JSON.
+static void put_remap(Elab *el, Json *j, const Tree *t)
+{
+    if (!t) return;
+    if (t->kind == TREE_SCALAR) {
+        const char *dir = folder_of(el, diag_source_path(el->diag, t->loc.source));
+        const char *path =
+            *dir && *t->text != '/' ? str_printf(el->arena, "%s/%s", dir, t->text) : t->text;
+        FileMap map;
+        Error err = {0};
+        if (!file_map(&map, path, &err)) {
+            el_error(el, t->loc, "%s", err.text);
+            return;
+        }
+        json_raw(j, "remap", str_slice(el->arena, (const char *)map.data, map.size));
+        file_unmap(&map);
+        return;
+    }
+    json_open(j, "remap", '{');
+    for (uint32_t i = 0; i < t->entries.n; i++) {
+        const TreeEntry *e = &t->entries.at[i];
+        int64_t to;
+        if (value_to_int(el, tree_eval(el, el->scope, e->value, NULL), e->key->loc, "a class", &to))
+            json_int(j, e->key->text, to);
+    }
+    json_close(j, '}');
+}
+
+static void put_sizes(Json *j, const Field *f)
+{
+    uint32_t first = f->role == FIELD_NORMALS ? 2 : 1;
+    if (f->role == FIELD_TOKENS) {
+        json_int(j, "length", f->type->axes[1].size);
+        return;
+    }
+    if (f->role == FIELD_CLASS) return;
+    json_open(j, f->role == FIELD_ARRAY ? "shape" : "size", '[');
+    for (uint32_t i = first; i < f->type->rank; i++) json_int(j, NULL, f->type->axes[i].size);
+    json_close(j, ']');
+}
+
+static void put_field(Elab *el, Json *j, const Field *f)
+{
+    static const char *const texts[] = {"tokenizer", "follow", "series"};
+    static const char *const numbers[] = {"ignore", "invalid", "scale", "offset", "classes"};
+    json_open(j, NULL, '{');
+    json_str(j, "name", f->name);
+    json_str(j, "role", role_name(f->role));
+    if (tree_get(f->tree, "member")) put_strings(j, "member", tree_get(f->tree, "member"), NULL);
+    if (f->role == FIELD_ARRAY) json_str(j, "dtype", dtype_name(f->type->dtype));
+    put_sizes(j, f);
+    for (uint32_t i = 0; i < sizeof texts / sizeof *texts; i++) put_text(j, f->tree, texts[i]);
+    for (uint32_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        put_number(el, j, f->tree, numbers[i]);
+    put_remap(el, j, tree_get(f->tree, "remap"));
+    json_bool(j, "required", !f->has_valid);
+    json_close(j, '}');
+}
+
+static void put_items(Elab *el, Json *j)
+{
+    const Tree *views = data_section(el, "views"), *fields = data_section(el, "fields");
+    json_open(j, "views", '[');
+    for (uint32_t i = 0; views && i < views->entries.n; i++) {
+        const TreeEntry *e = &views->entries.at[i];
+        if (map_find(&el->used, str_printf(el->arena, "views.%s", e->key->text)))
+            put_view(el, j, e->key->text, e->value);
+    }
+    json_close(j, ']');
+    json_open(j, "fields", '[');
+    for (uint32_t i = 0; fields && i < fields->entries.n; i++) {
+        const char *name = fields->entries.at[i].key->text;
+        Value v = scope_read(el, el->scope, name, fields->entries.at[i].key->loc);
+        if (map_find(&el->used, name) && v.kind == V_FIELD && v.field->type)
+            put_field(el, j, v.field);
+    }
+    json_close(j, ']');
+}
+
+// The folder of the file that says where the data is: relative paths start there.
+static const char *said_in(Elab *el, const Tree *t)
+{
+    return t ? folder_of(el, diag_source_path(el->diag, t->loc.source)) : el->base_dir;
+}
+
+const char *data_json(Elab *el)
+{
+    const Tree *data = tree_get(el->root, "data");
+    if (!data) return NULL;
+    Json j = {.arena = el->arena};
+    const Tree *source = tree_get(data, "source"), *series = tree_get(data, "series");
+    const Tree *seed = tree_get(data, "seed"), *shuffle = tree_get(data, "shuffle");
+    json_open(&j, NULL, '{');
+    json_str(&j, "base_dir", said_in(el, source));
+    put_strings(&j, "source", source, NULL);
+    json_open(&j, "series", '{');
+    for (uint32_t i = 0; series && i < series->entries.n; i++)
+        put_strings(&j, series->entries.at[i].key->text, series->entries.at[i].value, NULL);
+    json_close(&j, '}');
+    if (seed)
+        put_number(el, &j, data, "seed");
+    else
+        json_int(&j, "seed", el->seed);
+    json_int(&j, "batch", el->batch);
+    put_number(el, &j, data, "max_bad");
+    bool yes = true;
+    if (shuffle)
+        value_to_bool(el, tree_eval(el, el->scope, shuffle, NULL), shuffle->loc, "shuffle", &yes);
+    json_bool(&j, "shuffle", yes);
+    put_items(el, &j);
+    json_close(&j, '}');
+    return json_text(&j);
+}

@@ -1,0 +1,266 @@
+// Declarations of inputs and settings: `[B, N, D]? i32`, `float = 0`, `name = cls`, or an
+// expression; and the solving of named dimensions.
+#include "frontend/elab.h"
+
+#include <ctype.h>
+
+static const struct {
+    const char *text;
+    Word word;
+} words[] = {
+    {"int", WORD_INT},       {"float", WORD_FLOAT},   {"bool", WORD_BOOL},   {"name", WORD_NAME},
+    {"list", WORD_LIST},     {"param", WORD_PARAM},   {"grad", WORD_GRAD},   {"count", WORD_COUNT},
+    {"tensor", WORD_TENSOR}, {"module", WORD_MODULE}, {"any", WORD_ANY},     {"image", WORD_ANY},
+    {"class_map", WORD_ANY}, {"map", WORD_ANY},       {"normals", WORD_ANY}, {"vector", WORD_ANY},
+    {"tokens", WORD_ANY},    {"class", WORD_ANY},
+};
+
+const Decl *decl_find(const Decls *decls, const char *name)
+{
+    for (uint32_t i = 0; i < decls->n; i++)
+        if (strcmp(decls->at[i].name, name) == 0) return &decls->at[i];
+    return NULL;
+}
+
+static bool add_dim(Elab *el, const Tree *t, size_t begin, size_t end, Decl *d)
+{
+    while (begin < end && t->text[begin] == ' ') begin++;
+    while (end > begin && t->text[end - 1] == ' ') end--;
+    if (end - begin == 3 && strncmp(t->text + begin, "...", 3) == 0 && !d->dims.n && !d->lead)
+        return d->lead = true;
+    Expr *e = expr_parse_part(el->arena, el->diag, t, begin, end);
+    if (!e) return false;
+    vec_push(el->arena, &d->dims, e);
+    return true;
+}
+
+// "[B, N, D]" with `?` and an element type after it.
+static bool shape_text(Elab *el, const Tree *t, Decl *d)
+{
+    const char *s = t->text;
+    size_t i = 1, begin = 1;
+    int depth = 0;
+    for (; s[i] && (depth || s[i] != ']'); i++) {
+        depth += (s[i] == '[' || s[i] == '(') - (s[i] == ']' || s[i] == ')');
+        if (s[i] != ',' || depth) continue;
+        if (!add_dim(el, t, begin, i, d)) return false;
+        begin = i + 1;
+    }
+    if (!s[i]) {
+        el_error(el, t->loc, "the shape has no closing bracket");
+        return false;
+    }
+    size_t first = begin;
+    while (s[first] == ' ') first++;
+    if (first < i && !add_dim(el, t, begin, i, d)) return false;
+    d->shape = str_slice(el->arena, s, i + 1);
+    const char *p = s + i + 1;
+    while (*p == ' ') p++;
+    if (*p == '?') d->optional = true, p++;
+    while (*p == ' ') p++;
+    if (!*p) return true;
+    d->dtype = dtype_find(p);
+    if (d->dtype != DT_NONE) return true;
+    el_error(el, tree_place(t, (size_t)(p - s), strlen(s)), "'%s' is no element type", p);
+    return false;
+}
+
+static bool shape_list(Elab *el, const Tree *t, Decl *d)
+{
+    const char *text = "[";
+    for (uint32_t i = 0; i < t->items.n; i++) {
+        const Tree *item = t->items.at[i];
+        if (!add_dim(el, item, 0, strlen(item->text), d)) return false;
+        text = str_printf(el->arena, "%s%s%s", text, i ? ", " : "", item->text);
+    }
+    d->shape = str_printf(el->arena, "%s]", text);
+    return true;
+}
+
+// A list that names dimensions is a shape; one of numbers is a default.
+static bool list_is_shape(const Tree *t)
+{
+    bool name = false;
+    for (uint32_t i = 0; i < t->items.n; i++) {
+        if (t->items.at[i]->kind != TREE_SCALAR) return false;
+        char c = t->items.at[i]->text[0];
+        name |= isalpha((unsigned char)c) || c == '.';
+    }
+    return name;
+}
+
+static Expr *word_default(Elab *el, const Tree *t, size_t begin)
+{
+    size_t end = strlen(t->text);
+    while (begin < end && t->text[begin] == ' ') begin++;
+    Expr *e = arena_make(el->arena, Expr);
+    e->kind = EXPR_STRING;
+    e->loc = e->at = tree_place(t, begin, end);
+    e->text = str_slice(el->arena, t->text + begin, end - begin);
+    return e;
+}
+
+// "float", "float = 0", "bool?". False when the text does not begin with a type.
+static bool type_text_parse(Elab *el, const Tree *t, Decl *d, bool *bad)
+{
+    const char *s = t->text;
+    size_t n = 0;
+    while (isalnum((unsigned char)s[n]) || s[n] == '_') n++;
+    size_t p = n;
+    while (s[p] == ' ') p++;
+    if (s[p] && s[p] != '=' && s[p] != '?') return false;
+    if (s[p] == '=' && s[p + 1] == '=') return false;
+    for (uint32_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strlen(words[i].text) != n || strncmp(words[i].text, s, n) != 0) continue;
+        d->word = words[i].word;
+        if (s[p] == '?') {
+            d->optional = true;
+            p++;
+            while (s[p] == ' ') p++;
+        }
+        if (s[p] != '=') return true;
+        if (d->word == WORD_NAME)
+            d->def = word_default(el, t, p + 1);
+        else
+            d->def = expr_parse_part(el->arena, el->diag, t, p + 1, strlen(s));
+        *bad = !d->def;
+        return true;
+    }
+    return false;
+}
+
+bool decl_parse(Elab *el, const TreeEntry *entry, Decl *d)
+{
+    const Tree *t = entry->value;
+    *d = (Decl){.name = entry->key->text, .loc = entry->key->loc, .dtype = DT_NONE};
+    if (t->kind == TREE_LIST && list_is_shape(t)) {
+        d->is_shape = true;
+        return shape_list(el, t, d);
+    }
+    if (t->kind == TREE_LIST || t->kind == TREE_MAP) {
+        d->def_tree = t;
+        return true;
+    }
+    if (t->kind == TREE_NULL) {
+        el_error(el, entry->key->loc, "'%s' has no declaration", d->name);
+        diag_help(el->diag,
+                  "write a shape such as \"[B, N, D]\", a type such as int, or a default");
+        return false;
+    }
+    if (t->text[0] == '[') {
+        d->is_shape = true;
+        return shape_text(el, t, d);
+    }
+    bool bad = false;
+    if (type_text_parse(el, t, d, &bad)) return !bad;
+    d->def = el_parse(el, t);
+    return d->def != NULL;
+}
+
+Value decl_check(Elab *el, const Decl *d, Value v, Loc loc)
+{
+    static const char *const needs[] = {
+        [WORD_INT] = "a whole number", [WORD_FLOAT] = "a number", [WORD_BOOL] = "true or false",
+        [WORD_NAME] = "a word",        [WORD_LIST] = "a list",    [WORD_MODULE] = "a module",
+        [WORD_TENSOR] = "a tensor"};
+    if (v.kind == V_ERROR || d->is_shape || (v.kind == V_NONE && d->optional)) return v;
+    bool ok = true;
+    double x;
+    switch (d->word) {
+    case WORD_INT:
+        if (v.kind == V_FLOAT && v.f == (double)(int64_t)v.f) v = value_int((int64_t)v.f);
+        ok = v.kind == V_INT;
+        break;
+    case WORD_FLOAT:
+        ok = value_number(v, &x) || v.kind == V_TENSOR || v.kind == V_APP || v.kind == V_TASK ||
+             v.kind == V_FIELD || v.kind == V_INSTANCE;
+        break;
+    case WORD_BOOL:
+        ok = v.kind == V_BOOL;
+        break;
+    case WORD_NAME:
+        ok = v.kind == V_STR;
+        break;
+    case WORD_LIST:
+        ok = v.kind == V_LIST || v.kind == V_SPACE;
+        break;
+    case WORD_MODULE:
+        ok = v.kind == V_MODULE || v.kind == V_FUNCTION || v.kind == V_BUILTIN ||
+             v.kind == V_INSTANCE;
+        break;
+    default:
+        break;
+    }
+    if (ok) return v;
+    el_error(el, loc, "'%s' is %s, not %s", d->name, needs[d->word], value_text(el, v));
+    diag_note(el->diag, d->loc, "it is declared here");
+    return value_error();
+}
+
+static const char *axis_text(Elab *el, Axis a)
+{
+    if (!a.per) return str_printf(el->arena, "%lld", (long long)a.size);
+    return str_printf(el->arena, "%lldb%s", (long long)a.size,
+                      a.per > 1 ? str_printf(el->arena, "%lld", (long long)a.per) : "");
+}
+
+static bool mismatch(Elab *el, const ModuleDef *def, const Decl *d, const Type *t, uint32_t axis,
+                     const Expr *dim, Value known, Loc loc)
+{
+    const char *size = axis_text(el, (Axis){known.i, known.per});
+    if (dim->kind != EXPR_NUMBER)
+        size = str_printf(el->arena, "%s = %s", expr_text(el->arena, dim), size);
+    el_error(el, loc, "input '%s' of %s is %s, which does not fit %s: axis %u is %s, not %s",
+             d->name, def->name, type_text(el->arena, t), d->shape, axis,
+             axis_text(el, t->axes[axis]), size);
+    diag_note(el->diag, d->loc, "the input is declared here");
+    return false;
+}
+
+static bool unify_dim(Elab *el, const ModuleDef *def, const Decl *d, const Type *t, uint32_t axis,
+                      const Expr *dim, Scope *s, Loc loc, bool named)
+{
+    Axis a = t->axes[axis];
+    Binding *b = dim->kind == EXPR_NAME ? map_get(&s->names, dim->text) : NULL;
+    bool is_setting = dim->kind == EXPR_NAME && b && b->decl;
+    if (named) { // first the plain names, which the other expressions may use
+        if (dim->kind != EXPR_NAME || is_setting) return true;
+        if (!b) {
+            scope_value(el, s, dim->text, loc, value_dim(a.size, a.per));
+            return true;
+        }
+    } else if (dim->kind == EXPR_NAME && !is_setting) {
+        return true;
+    }
+    Value v = b ? binding_force(el, b) : expr_eval(el, s, dim);
+    if (v.kind == V_ERROR) return false;
+    int64_t want;
+    if (!value_to_int(el, v, loc, "a dimension", &want)) return false;
+    bool same_batch = v.per == a.per || !b || is_setting;
+    if (want == a.size && same_batch) return true;
+    return mismatch(el, def, d, t, axis, dim, value_dim(want, v.per), loc);
+}
+
+bool decl_unify(Elab *el, const ModuleDef *def, const Decl *d, NodeId x, Scope *s, Loc loc,
+                bool named)
+{
+    const Type *t = graph_type(el->graph, x);
+    if (named) {
+        if (d->lead ? t->rank < d->dims.n : t->rank != d->dims.n) {
+            el_error(el, loc, "input '%s' of %s is %s, which does not fit %s: it has %u axes",
+                     d->name, def->name, type_text(el->arena, t), d->shape, t->rank);
+            diag_note(el->diag, d->loc, "the input is declared here");
+            return false;
+        }
+        if (d->dtype != DT_NONE && d->dtype != t->dtype) {
+            el_error(el, loc, "input '%s' of %s is %s, not %s", d->name, def->name,
+                     type_text(el->arena, t), dtype_name(d->dtype));
+            diag_note(el->diag, d->loc, "the input is declared here");
+            return false;
+        }
+    }
+    uint32_t lead = t->rank - d->dims.n;
+    for (uint32_t i = 0; i < d->dims.n; i++)
+        if (!unify_dim(el, def, d, t, lead + i, d->dims.at[i], s, loc, named)) return false;
+    return true;
+}

@@ -1,0 +1,392 @@
+// The elaborator's shared structures: the library, scopes of lazily evaluated names, modules and
+// their instances, the graph file's parts, and the build of one entry. A name is evaluated when it
+// is first read, once a build; so order does not count and cycles are found. Every entry is a build
+// of its own over the same library and the same program's state.
+#ifndef CZT_FRONTEND_ELAB_H
+#define CZT_FRONTEND_ELAB_H
+
+#include "frontend/frontend.h"
+#include "frontend/value.h"
+
+enum { DEPTH_LIMIT = 300 }; // of names, functions and modules that wait for each other
+
+// ---- scopes and frames ------------------------------------------------------------------------
+
+// Where evaluation stands: for paths of parameters, streams of random numbers and notes under
+// errors.
+struct Frame {
+    Frame *parent;    // who asked, for notes
+    Frame *owner;     // the frame whose path and counter count (a function's is its caller's)
+    const char *what; // "module block", "function gelu", "experts.seg"; NULL prints no note
+    const char *path; // prefix of parameters, "" at the top
+    Loc call;
+    uint64_t stream;    // hash that random streams start from
+    uint64_t site;      // hash of the chain of places that led here; tells owners of one path apart
+    uint32_t count;     // random numbers and calls so far
+    uint64_t anonymous; // site of the anonymous call that owns parameters under this path
+    Loc anonymous_loc;
+    Instance *instance; // the module applied here, or NULL
+    const char *part;   // of the graph's own entries: "visual", "experts.seg"
+};
+
+typedef enum { BIND_VALUE, BIND_EXPR, BIND_TREE, BIND_PARAM, BIND_BODY, BIND_FIELD } BindKind;
+
+struct Binding {
+    const char *name;
+    Loc loc;
+    BindKind kind;
+    bool forced, forcing;
+    const Expr *expr;
+    const Tree *tree;
+    Scope *scope; // where expr or tree is evaluated
+    Value value;
+    const struct Decl *decl; // the declaration it must satisfy, or NULL
+    Binding *pack;           // `q, k, v: list`: the binding of the list, and the place in it
+    uint32_t index, npack;
+};
+
+struct Scope {
+    Scope *parent;
+    Frame *frame;
+    Map names;             // name -> Binding *
+    const Binding *naming; // the binding being evaluated, names what `param(...)` makes
+};
+
+Scope *scope_new(Elab *el, Scope *parent, Frame *frame);
+Frame *frame_new(Elab *el, Frame *parent, const char *what, const char *path, Loc call);
+// Add a name; a second one is reported at both places.
+Binding *scope_add(Elab *el, Scope *s, const char *name, Loc loc, BindKind kind);
+void scope_value(Elab *el, Scope *s, const char *name, Loc loc, Value v);
+Binding *scope_find(const Scope *s, const char *name);
+// Evaluate (once) what a name stands for.
+Value binding_force(Elab *el, Binding *b);
+// The value of a name, or an error with "did you mean".
+Value scope_read(Elab *el, Scope *s, const char *name, Loc loc);
+// The same for what is called: a field or loss of that name does not hide a module or function.
+Value callee_read(Elab *el, Scope *s, const char *name, Loc loc);
+// The nearest key of a map to name, NULL when none is near.
+const char *nearest_key(const Map *m, const char *name, const char *best);
+
+// ---- errors -----------------------------------------------------------------------------------
+
+// Report at loc with a note for each module on the way.
+void el_error(Elab *el, Loc loc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+// The notes alone, after an error somebody else reported.
+void el_notes(Elab *el);
+// Wrap a node just made: notes when it is 0 and an error was reported since `before`.
+Value el_node(Elab *el, NodeId node, uint32_t before);
+
+// ---- declarations, modules, functions ---------------------------------------------------------
+
+typedef enum {
+    WORD_ANY,
+    WORD_INT,
+    WORD_FLOAT,
+    WORD_BOOL,
+    WORD_NAME,
+    WORD_LIST,
+    WORD_PARAM,
+    WORD_GRAD,
+    WORD_COUNT,
+    WORD_TENSOR,
+    WORD_MODULE
+} Word;
+
+typedef struct Decl {
+    const char *name;
+    Loc loc;
+    bool is_shape, lead, optional; // lead: "..." stands for any leading axes
+    VEC(Expr *) dims;
+    const char *shape; // its text
+    DType dtype;       // DT_NONE: any
+    Word word;
+    const Expr *def;      // default, or NULL
+    const Tree *def_tree; // default given as a list or mapping
+} Decl;
+
+typedef struct Item { // one row of params, body, out, state, update
+    const char *name; // the key's text; "q, k, v" for several
+    Loc loc;
+    const Tree *value;
+} Item;
+
+typedef VEC(Item) Items;
+typedef VEC(Decl) Decls;
+
+typedef enum { ROLE_MODULE, ROLE_OPTIMIZER, ROLE_METRIC } ModuleRole;
+
+struct ModuleDef {
+    const char *name, *doc, *file;
+    Loc loc;
+    ModuleRole role;
+    Decls in, let;
+    Items params, body, out, state, update;
+};
+
+struct FunctionDef {
+    const char *name, *doc, *file, *text;
+    Loc loc;
+    VEC(const char *) params;
+    VEC(const Expr *) defaults; // NULL: required
+    const Tree *body;
+};
+
+// Parse a declaration `name: value`. False when reported.
+bool decl_parse(Elab *el, const TreeEntry *entry, Decl *decl);
+const Decl *decl_find(const Decls *decls, const char *name);
+// Check a value against a declaration's word and convert (int to float).
+Value decl_check(Elab *el, const Decl *d, Value v, Loc loc);
+// Solve the named dimensions of an input: bind new names in scope, compare known ones. False if
+// reported.
+bool decl_unify(Elab *el, const ModuleDef *def, const Decl *d, NodeId x, Scope *s, Loc loc,
+                bool named);
+
+// ---- instances and applications ---------------------------------------------------------------
+
+struct Instance {
+    const ModuleDef *def;
+    const char *path;
+    Loc loc;
+    Frame *frame; // of the place that made it
+    uint64_t site;
+    bool anonymous;
+    Map args; // name -> Binding *: lets and default inputs
+    App *app; // with the default inputs, once somebody asked
+};
+
+struct App {
+    Instance *instance;
+    Scope *scope;
+    Map out;   // name -> Binding *, in order; the first is the main output
+    Map extra; // names added by a repeat's body
+};
+
+// Arguments of a call: values with their places.
+typedef struct Arg {
+    const char *name; // NULL: positional
+    Loc name_loc, loc;
+    Value value;
+} Arg;
+typedef VEC(Arg) Args;
+
+// Make an instance of a module from a mapping's keys (those in `skip` left out), evaluated in
+// scope.
+Instance *instance_from_tree(Elab *el, const ModuleDef *def, const char *path, const Tree *map,
+                             const char *const *skip, Scope *scope);
+// Make an instance from a call under params: positional arguments are lets in order.
+Instance *instance_construct(Elab *el, const ModuleDef *def, const char *path, const Args *args,
+                             Scope *scope, Loc loc);
+// Construct and apply: positional arguments are inputs, lets by name.
+App *module_call(Elab *el, const ModuleDef *def, const Args *args, Scope *scope, Loc loc);
+// Apply an instance to inputs (positional in order, or by name); the others keep their defaults.
+App *instance_apply(Elab *el, Instance *inst, const Args *args, Loc loc);
+// The application to the default inputs.
+App *instance_default(Elab *el, Instance *inst, Loc loc);
+// Bind inputs, lets, params, body and outputs of an application without evaluating the last three.
+App *app_open(Elab *el, Instance *inst, const Map *given, bool main, Loc loc);
+// Evaluate parameters, then the body in file order, then the outputs, so that every error is found.
+void app_force(Elab *el, App *app);
+// Bind the rows of `params:` in a scope; their paths start with the frame's path.
+void params_bind(Elab *el, const Items *params, Scope *scope);
+// A parameter tensor at the path; init is evaluated in scope (with `shape`), NULL for zeros.
+Value param_make(Elab *el, const char *path, const Type *type, const Tree *init_tree,
+                 const Expr *init, Scope *scope, bool trainable, Value max, Loc loc);
+Value param_eval(Elab *el, Binding *b);
+Value body_eval(Elab *el, Binding *b);
+void body_bind(Elab *el, const Items *body, Scope *scope);
+Value repeat_eval(Elab *el, const Tree *t, Scope *scope, const char *name);
+// A member of an application: output, then body name, then part.
+bool app_member(Elab *el, App *app, const char *name, Value *out);
+Value app_main(Elab *el, App *app, Loc loc);
+const char *path_join(Elab *el, const char *prefix, const char *name);
+// The module a mapping's `module:` key names. NULL when reported.
+const ModuleDef *tree_module(Elab *el, const Tree *map, Scope *scope);
+Items items_read(Elab *el, const Tree *map);
+
+// ---- evaluation -------------------------------------------------------------------------------
+
+const Expr *el_parse(Elab *el, const Tree *scalar); // parsed once
+Value expr_eval(Elab *el, Scope *s, const Expr *e);
+Value tree_eval(Elab *el, Scope *s, const Tree *t, const char *name);
+Value member_read(Elab *el, Value v, const char *name, Loc loc);
+Value function_call(Elab *el, const FunctionDef *f, const Args *args, Scope *scope, Loc loc);
+Value arith(Elab *el, ExprOp op, Value a, Value b, Loc loc);
+Value arith_unary(Elab *el, ExprOp op, Value a, Loc loc);
+Value value_index(Elab *el, Scope *s, const Expr *e, Value v);
+// x broadcast-compatible selects and casts for library C code.
+DType dtype_promote(DType a, DType b);
+NodeId node_cast(Elab *el, NodeId x, DType dt);
+
+// ---- built-in functions -----------------------------------------------------------------------
+
+typedef struct Call {
+    const Builtin *builtin;
+    Elab *el;
+    Scope *scope;
+    Loc loc;
+    uint32_t n;
+    const Value *args; // in the order of the signature; V_NONE where absent
+    const Loc *locs;
+    const ValueList *rest; // of a variadic last parameter
+    const Args *named;     // for built-ins that take any names (einsum sizes)
+} Call;
+
+struct Builtin {
+    const char *name, *signature, *doc;
+    Value (*run)(const Call *c);
+    int op; // OpCode for the table-driven ones
+};
+
+const Builtin *builtin_find(const char *name);
+const Builtin *builtin_table(uint32_t *n);
+Value builtin_call(Elab *el, const Builtin *b, const Args *args, Scope *scope, Loc loc);
+
+// ---- the elaborator ---------------------------------------------------------------------------
+
+typedef struct Init { // how a state variable begins
+    const char *name;
+    const Tree *tree;
+    const Expr *expr;
+    Scope *scope;
+    Loc loc;
+    double constant; // where both are NULL
+    const char *part;
+} Init;
+
+typedef struct ParamLimit {
+    double max;
+} ParamLimit;
+
+struct Elab {
+    Arena *arena;
+    Diag *diag;
+    const FrontendOptions *options;
+    const char *base_dir; // folder of the graph file, "" when it is the current one
+    Program *program;
+    Map files;   // library files read: path -> LibFile *
+    Map defs;    // name -> Binding * of functions, modules, constants
+    Map parsed;  // scalar -> Expr *
+    Map sites;   // state name -> Frame * of its owner
+    Map clashes; // pairs of parts reported to share a path
+    Map inits;   // state name -> Init *
+    Map limits;  // parameter -> ParamLimit *
+    Frontend *out;
+    const Tree *root; // the graph file after extends and --set
+
+    // The build of one entry.
+    Graph *graph;
+    uint32_t build, builds;
+    bool training, initialising;
+    Frame *frame;   // where evaluation stands now
+    Scope *globals; // functions, modules, reserved names
+    Scope *scope;   // the graph's names
+    Map tasks;      // "pair", "experts.seg" -> Task *, in file order
+    Map instances;  // encoders and heads -> Instance *
+    Map metrics;    // tasks with a metric, of the build of "eval": task -> Metric *
+    uint32_t depth; // nesting of evaluation, against endless recursion
+    int64_t batch, steps, seed;
+    bool marking; // this build decides what the loader decodes
+    Map used;     // views and fields that are read: name -> anything
+};
+
+// Begin a build: a fresh graph and fresh scopes over the graph file.
+void build_begin(Elab *el, bool training);
+
+// library.c
+bool library_import(Elab *el, const Tree *names, const char *dir);
+bool library_file(Elab *el, const char *name, const char *dir, Loc from);
+
+// The folder of the library; NULL when none is known.
+const char *lib_folder(const FrontendOptions *o);
+// The path of a library file ("encoders/vit"); NULL when there is none.
+const char *lib_path(Arena *arena, const FrontendOptions *o, const char *name);
+
+// set.c: overrides and extends
+Tree *graph_read(Elab *el, const char *path);
+// Apply "name=value"; false when reported.
+bool set_apply(Elab *el, Tree *root, const char *assignment);
+// Apply one row of check: set:.
+bool set_row(Elab *el, Tree *root, const TreeEntry *row);
+// True when text matches a pattern of letters, * and ?.
+bool glob_match(const char *pattern, const char *text);
+const char *folder_of(Elab *el, const char *path);
+// A scope of its own for one entry of the graph: its random numbers and anonymous calls are its
+// own.
+Scope *part_scope(Elab *el, const char *what, const char *path, const char *part, Loc loc);
+
+// data_spec.c
+typedef enum {
+    FIELD_IMAGE,
+    FIELD_CLASS_MAP,
+    FIELD_MAP,
+    FIELD_NORMALS,
+    FIELD_VECTOR,
+    FIELD_TOKENS,
+    FIELD_CLASS,
+    FIELD_ARRAY,
+    FIELD_ROLES
+} FieldRole;
+
+struct Field {
+    const char *name;
+    FieldRole role;
+    const Tree *tree;
+    Loc loc;
+    const Type *type; // NULL when its description is wrong
+    bool has_valid;   // a loss takes its validity unasked
+};
+
+void data_bind(Elab *el, Scope *s);
+Value field_value(Elab *el, Field *f);
+Value field_member(Elab *el, Field *f, const char *name, Loc loc);
+Value view_read(Elab *el, const char *name, Loc loc);
+const char *data_json(Elab *el);
+
+// losses.c
+struct Task {
+    const char *name, *path;
+    bool expert, on, done, doing;
+    const Tree *tree;
+    Loc loc;
+    Frame *frame;
+    Scope *scope; // output, target, valid, decoded
+    Value weight;
+    NodeId per_sample, loss, weighted; // (B,), scalar, scalar
+};
+
+void tasks_bind(Elab *el);
+// Build the loss of a task that is on. False when reported.
+bool task_build(Elab *el, Task *t);
+Value task_member(Elab *el, Task *t, const char *name, Loc loc);
+Value task_value(Elab *el, Task *t, Loc loc);
+// An instance for a task's loss or metric: output, target, valid, decoded reach it unasked.
+Instance *task_instance(Elab *el, Task *t, const Tree *map, const char *path,
+                        const char *const *skip);
+
+// keys.c
+typedef enum {
+#define MAPPING(e, text) MAPPING_##e,
+#define KEY(...)
+#include "frontend/keys.def"
+#undef KEY
+#undef MAPPING
+    MAPPING_COUNT
+} MappingId;
+
+// Check a mapping's keys against keys.def: unknown, missing, of the wrong kind, not supported yet.
+// `open`: unknown keys belong to somebody else. False when something was reported.
+bool keys_check(Elab *el, const Tree *t, MappingId id, bool open);
+bool keys_reserved(MappingId id, const char *key);
+// All keys of a mapping, NULL-terminated, in the arena.
+const char *const *keys_names(Elab *el, MappingId id);
+
+// train.c, metrics.c, entries.c
+void train_step(Elab *el, Entry *entry, NodeId loss);
+void metrics_update(Elab *el, Entry *entry);
+void metrics_result(Elab *el, Entry *entry);
+void metrics_reset(Elab *el, Entry *entry);
+const char *train_json(Elab *el);
+const char *eval_json(Elab *el);
+void entries_build(Elab *el);
+
+#endif

@@ -1,0 +1,210 @@
+// The entries of a program: step, eval, metrics, one an encoder, and init last, when every state is
+// known.
+#include "frontend/elab.h"
+
+static void output(Elab *el, Entry *e, const char *name, NodeId node)
+{
+    if (node) vec_push(el->arena, &e->outputs, (NamedNode){name, node});
+}
+
+static Entry *begin(Elab *el, const char *name, bool training, bool marking)
+{
+    el->marking = marking;
+    build_begin(el, training);
+    Entry *e = program_find_entry(el->program, name);
+    if (!e) e = program_entry(el->program, name);
+    e->graph = el->graph;
+    return e;
+}
+
+static void finish(Elab *el, Entry *e)
+{
+    if (diag_errors(el->diag)) return;
+    if (entry_check_batch(e, el->diag)) entry_compact(e);
+}
+
+// Build every task that is on, so that all their errors are found; unweighted losses become
+// outputs.
+static void task_outputs(Elab *el, Entry *e)
+{
+    for (uint32_t i = 0; i < el->tasks.n; i++) {
+        Task *t = el->tasks.at[i].value;
+        if (t->on && task_build(el, t)) output(el, e, t->path, t->loss);
+    }
+}
+
+static NodeId minimized(Elab *el)
+{
+    const Tree *train = tree_get(el->root, "train"), *t = tree_get(train, "minimize");
+    Value v;
+    Loc loc = t ? t->loc : train->loc;
+    if (t) {
+        v = tree_eval(el, el->scope, t, NULL);
+    } else {
+        v = value_int(0);
+        for (uint32_t i = 0; i < el->tasks.n; i++) {
+            Value task = {.kind = V_TASK, .task = el->tasks.at[i].value};
+            v = i ? arith(el, EOP_ADD, v, task, loc) : value_plain(el, task, loc);
+        }
+    }
+    v = value_plain(el, v, loc);
+    if (v.kind == V_ERROR) return 0;
+    double x;
+    if (value_number(v, &x)) {
+        el_error(el, loc, "nothing is minimised: the loss is constantly %g", x);
+        return 0;
+    }
+    NodeId n = value_tensor(el, v, DT_F32, loc);
+    if (!n || graph_type(el->graph, n)->rank == 0) return n;
+    el_error(el, loc, "the loss is %s, not one number",
+             type_text(el->arena, graph_type(el->graph, n)));
+    return 0;
+}
+
+static void add_taps(Elab *el, Entry *e)
+{
+    for (uint32_t i = 0; i < el->options->ntaps; i++) {
+        const char *text = el->options->taps[i];
+        const char *yaml = str_printf(el->arena, "'%s'\n", text);
+        Tree *t =
+            tree_read(el->arena, el->diag, diag_source(el->diag, "--print", yaml, strlen(yaml)));
+        if (!t) continue;
+        Value v = tree_eval(el, el->scope, t, NULL);
+        if (v.kind != V_ERROR) output(el, e, text, value_tensor(el, v, DT_NONE, t->loc));
+    }
+}
+
+static void build_step(Elab *el)
+{
+    Entry *e = begin(el, "step", true, true);
+    NodeId loss = minimized(el);
+    output(el, e, "loss", loss);
+    task_outputs(el, e);
+    add_taps(el, e);
+    // encoders nobody asked are looked at too, for their errors
+    for (uint32_t i = 0; i < el->instances.n; i++)
+        if (diag_errors(el->diag)) instance_default(el, el->instances.at[i].value, (Loc){0});
+    if (loss) train_step(el, e, loss);
+    finish(el, e);
+}
+
+static App *encoder_app(Elab *el, uint32_t i)
+{
+    Instance *inst = el->instances.at[i].value;
+    return instance_default(el, inst, inst->loc);
+}
+
+static void build_eval(Elab *el)
+{
+    Entry *e = begin(el, "eval", false, true);
+    output(el, e, "loss", minimized(el));
+    task_outputs(el, e);
+    for (uint32_t i = 0; i < el->instances.n; i++) {
+        App *app = encoder_app(el, i);
+        if (!app || !app->out.n) continue;
+        const char *name =
+            str_printf(el->arena, "%s.%s", el->instances.at[i].key, app->out.at[0].key);
+        output(
+            el, e, name,
+            value_tensor(el, app_main(el, app, app->instance->loc), DT_NONE, app->instance->loc));
+    }
+    metrics_update(el, e);
+    finish(el, e);
+    el->program->data_json = data_json(el);
+    el->program->eval_json = eval_json(el);
+    el->program->train_json = train_json(el);
+}
+
+static void build_metrics(Elab *el)
+{
+    if (!el->metrics.n) return;
+    Entry *e = begin(el, "metrics", false, false);
+    metrics_result(el, e);
+    finish(el, e);
+    e = begin(el, "metrics_reset", false, false);
+    metrics_reset(el, e);
+    finish(el, e);
+}
+
+static void build_encoders(Elab *el)
+{
+    const Tree *t = tree_get(el->root, "encoders");
+    for (uint32_t i = 0; t && i < t->entries.n && !diag_errors(el->diag); i++) {
+        const char *name = t->entries.at[i].key->text;
+        Entry *e = begin(el, str_printf(el->arena, "encode_%s", name), false, false);
+        Instance *inst = map_get(&el->instances, name);
+        App *app = inst ? instance_default(el, inst, inst->loc) : NULL;
+        if (app && app->out.n)
+            output(el, e, app->out.at[0].key,
+                   value_tensor(el, app_main(el, app, inst->loc), DT_NONE, inst->loc));
+        finish(el, e);
+    }
+}
+
+// ---- init -------------------------------------------------------------------------------------
+
+static Value initial(Elab *el, const Init *how, const StateVar *v)
+{
+    if (!how || (!how->tree && !how->expr)) return value_float(how ? how->constant : 0);
+    Frame *f =
+        frame_new(el, el->scope->frame, str_printf(el->arena, "the initialiser of %s", v->name),
+                  v->name, how->loc);
+    Scope *s = scope_new(el, how->scope, f);
+    ValueList *shape = arena_make(el->arena, ValueList);
+    for (uint32_t i = 0; i < v->type->rank; i++)
+        vec_push(el->arena, &shape->v, value_int(v->type->axes[i].size));
+    scope_value(el, s, "shape", how->loc, value_list(shape));
+    Frame *caller = el->frame;
+    el->frame = f;
+    Value out = how->tree ? tree_eval(el, s, how->tree, NULL) : expr_eval(el, s, how->expr);
+    el->frame = caller;
+    return out;
+}
+
+static void build_init(Elab *el)
+{
+    el->initialising = true;
+    Entry *e = begin(el, "init", false, false);
+    for (uint32_t i = 0; i < el->program->states.n; i++) {
+        StateVar v = el->program->states.at[i];
+        const Init *how = map_get(&el->inits, v.name);
+        Value x = initial(el, how, &v);
+        if (x.kind == V_ERROR) continue;
+        NodeId n = value_tensor(el, x, v.type->dtype, v.loc);
+        if (n) n = graph_broadcast_to(el->graph, n, v.type->rank, v.type->axes);
+        if (n) vec_push(el->arena, &e->updates, (NamedNode){v.name, n});
+    }
+    finish(el, e);
+    el->initialising = false;
+}
+
+// Parameters by the graph's own entries.
+static void count_parts(Elab *el)
+{
+    for (uint32_t i = 0; i < el->program->states.n; i++) {
+        const StateVar *v = &el->program->states.at[i];
+        const Init *how = map_get(&el->inits, v->name);
+        if (v->kind != STATE_PARAM || !how) continue;
+        const char *name = how->part ? how->part : "params";
+        uint32_t k = 0;
+        while (k < el->out->parts.n && strcmp(el->out->parts.at[k].name, name) != 0) k++;
+        if (k == el->out->parts.n) vec_push(el->arena, &el->out->parts, (PartInfo){name, 0});
+        el->out->parts.at[k].parameters += type_count(v->type);
+    }
+}
+
+void entries_build(Elab *el)
+{
+    program_entry(el->program, "init"); // the first in the list
+    build_step(el);
+    if (diag_errors(el->diag)) return;
+    build_eval(el);
+    if (diag_errors(el->diag)) return;
+    build_metrics(el);
+    build_encoders(el);
+    if (diag_errors(el->diag)) return;
+    build_init(el);
+    count_parts(el);
+    Error err = {0};
+    if (!diag_errors(el->diag) && !program_verify(el->program, &err)) bug("frontend: %s", err.text);
+}

@@ -1,0 +1,270 @@
+// A graph file to a program: read, override, import, then build every entry.
+#include "frontend/elab.h"
+
+#include <libgen.h>
+
+Scope *part_scope(Elab *el, const char *what, const char *path, const char *part, Loc loc)
+{
+    Frame *f = frame_new(el, el->scope->frame, what, path, loc);
+    f->part = part;
+    return scope_new(el, el->scope, f);
+}
+
+// ---- names every module sees ------------------------------------------------------------------
+
+static void bind_reserved(Elab *el, Scope *s)
+{
+    Loc none = {0};
+    scope_value(el, s, "batch", none, value_dim(el->batch, 1));
+    scope_value(el, s, "world", none, value_int(1));
+    scope_value(el, s, "training", none, value_bool(el->training));
+    scope_value(el, s, "steps", none, value_int(el->steps));
+    scope_value(el, s, "seed", none, value_int(el->seed));
+    scope_value(el, s, "none", none, value_none());
+    scope_value(el, s, "true", none, value_bool(true));
+    scope_value(el, s, "false", none, value_bool(false));
+    scope_value(el, s, "pi", none, value_float(3.14159265358979323846));
+    for (int dt = 0; dt < DT_COUNT; dt++)
+        scope_value(el, s, dtype_name((DType)dt), none,
+                    (Value){.kind = V_DTYPE, .dtype = (DType)dt});
+    Value step = value_int(0);
+    if (!el->initialising) {
+        NodeId x = graph_input(el->graph, "$step", type_new(el->arena, DT_I64, 0, NULL));
+        step = value_node(el, x);
+    }
+    scope_value(el, s, "step", none, step);
+    scope_value(el, s, "phase_step", none, step);
+}
+
+static void bind_definitions(Elab *el, Scope *s)
+{
+    for (uint32_t i = 0; i < el->defs.n; i++) {
+        const Binding *d = el->defs.at[i].value;
+        if (map_find(&s->names, d->name)) {
+            diag_error(el->diag, d->loc, "'%s' is a reserved name", d->name);
+            continue;
+        }
+        Binding *b = scope_add(el, s, d->name, d->loc, d->kind);
+        *b = *d;
+        if (d->kind == BIND_TREE) b->scope = s;
+    }
+}
+
+// ---- names of the graph -----------------------------------------------------------------------
+
+static void bind_lets(Elab *el, Scope *s)
+{
+    const Tree *t = tree_get(el->root, "let");
+    for (uint32_t i = 0; t && i < t->entries.n; i++) {
+        const TreeEntry *e = &t->entries.at[i];
+        if (strcmp(e->key->text, "batch") == 0 && el->batch) {
+            scope_value(el, s, "batch", e->key->loc, value_dim(el->batch, 1));
+            continue;
+        }
+        scope_add(el, s, e->key->text, e->key->loc, BIND_TREE)->tree = e->value;
+    }
+}
+
+static void bind_instances(Elab *el, Scope *s, const char *section)
+{
+    static const char *const skip[] = {"module", "path", "doc", NULL};
+    const Tree *t = tree_get(el->root, section);
+    for (uint32_t i = 0; t && i < t->entries.n; i++) {
+        const TreeEntry *e = &t->entries.at[i];
+        const char *name = e->key->text;
+        Binding *b = scope_add(el, s, name, e->key->loc, BIND_VALUE);
+        b->forced = true;
+        if (!keys_check(el, e->value, MAPPING_INSTANCE, true)) continue;
+        const Tree *given = tree_get(e->value, "path");
+        const char *path = given && given->kind == TREE_SCALAR ? given->text : given ? "" : name;
+        Scope *own = part_scope(el, NULL, path, name, e->key->loc);
+        const ModuleDef *def = tree_module(el, e->value, own);
+        Instance *inst = def ? instance_from_tree(el, def, path, e->value, skip, own) : NULL;
+        if (!inst) continue;
+        b->value = (Value){.kind = V_INSTANCE, .instance = inst};
+        if (strcmp(section, "encoders") == 0) map_set(el->arena, &el->instances, name, inst);
+    }
+}
+
+static void bind_values(Elab *el, Scope *s)
+{
+    const Tree *t = tree_get(el->root, "values");
+    for (uint32_t i = 0; t && i < t->entries.n; i++) {
+        const TreeEntry *e = &t->entries.at[i];
+        Binding *b = scope_add(el, s, e->key->text, e->key->loc, BIND_TREE);
+        const char *path = str_printf(el->arena, "values.%s", e->key->text);
+        b->tree = e->value;
+        b->scope = part_scope(el, NULL, path, path, e->key->loc);
+    }
+}
+
+void build_begin(Elab *el, bool training)
+{
+    el->build = ++el->builds;
+    el->training = training;
+    el->graph = graph_new(el->arena, el->diag, el->batch ? el->batch : 1);
+    Frame *root = frame_new(el, NULL, NULL, "", (Loc){0});
+    el->frame = root;
+    el->globals = scope_new(el, NULL, root);
+    el->scope = scope_new(el, el->globals, root);
+    memset(&el->tasks, 0, sizeof el->tasks);
+    memset(&el->instances, 0, sizeof el->instances);
+    bind_reserved(el, el->globals);
+    bind_definitions(el, el->globals);
+    bind_lets(el, el->scope);
+    if (!el->batch) return; // the first build only evaluates settings
+    root->part = "params";
+    Items params = items_read(el, tree_get(el->root, "params"));
+    params_bind(el, &params, el->scope);
+    data_bind(el, el->scope);
+    bind_instances(el, el->scope, "encoders");
+    bind_instances(el, el->scope, "heads");
+    bind_values(el, el->scope);
+    tasks_bind(el);
+}
+
+// ---- loading ----------------------------------------------------------------------------------
+
+static bool read_number(Elab *el, const Tree *map, const char *key, int64_t def, int64_t least,
+                        int64_t *out)
+{
+    const Tree *t = map ? tree_get(map, key) : NULL;
+    *out = def;
+    if (!t) return true;
+    if (!value_to_int(el, tree_eval(el, el->scope, t, NULL), t->loc, key, out)) return false;
+    if (*out >= least) return true;
+    el_error(el, t->loc, "%s is %lld; it is at least %lld", key, (long long)*out, (long long)least);
+    return false;
+}
+
+// Evaluate every constant, used or not, so that its errors are found.
+static void check_lets(Elab *el, const Tree *let)
+{
+    for (uint32_t i = 0; let && i < let->entries.n; i++) {
+        const Tree *key = let->entries.at[i].key;
+        if (binding_force(el, scope_find(el->scope, key->text)).kind == V_TENSOR)
+            el_error(el, key->loc, "'%s' is a constant; it cannot use values of the step",
+                     key->text);
+    }
+}
+
+static bool read_settings(Elab *el)
+{
+    const Tree *let = tree_get(el->root, "let"), *train = tree_get(el->root, "train");
+    build_begin(el, true);
+    check_lets(el, let);
+    int64_t batch, accumulate;
+    bool ok = read_number(el, let, "batch", 1, 1, &batch);
+    ok &= read_number(el, train, "steps", 0, 0, &el->steps);
+    ok &= read_number(el, train, "seed", 0, INT64_MIN, &el->seed);
+    ok &= read_number(el, train, "accumulate", 1, 1, &accumulate);
+    if (!let || !tree_get(let, "batch")) {
+        Loc head = let ? let->loc : el->root->loc;
+        head.end = head.begin + 1;
+        diag_error(el->diag, head, "let: needs 'batch', the number of samples of a step");
+        ok = false;
+    }
+    if (ok && accumulate != 1)
+        el_error(el, tree_get(train, "accumulate")->loc, "accumulation is not supported yet");
+    const Tree *precision = train ? tree_get(train, "precision") : NULL;
+    if (precision && precision->kind == TREE_SCALAR && strcmp(precision->text, "f32") != 0) {
+        el_error(el, precision->loc, "precision '%s' is not supported yet", precision->text);
+        diag_help(el->diag, "f32 is");
+    }
+    el->batch = ok ? batch : 0;
+    return ok;
+}
+
+static void read_check(Elab *el)
+{
+    const Tree *t = tree_get(el->root, "check");
+    if (!t || !keys_check(el, t, MAPPING_CHECK, false)) return;
+    const Tree *set = tree_get(t, "set"), *loss = tree_get(t, "loss"),
+               *fixture = tree_get(t, "fixture");
+    CheckInfo *c = &el->out->check;
+    VEC(const char *) rows = {0};
+    el->out->has_check = true;
+    for (uint32_t i = 0; set && i < set->entries.n; i++) {
+        const TreeEntry *e = &set->entries.at[i];
+        const char *value = e->value->kind == TREE_SCALAR ? e->value->text : "";
+        vec_push(el->arena, &rows, str_printf(el->arena, "%s=%s", e->key->text, value));
+    }
+    c->set = rows.at;
+    c->nset = rows.n;
+    if (fixture && fixture->kind == TREE_SCALAR)
+        c->fixture = *el->base_dir ? str_printf(el->arena, "%s/%s", el->base_dir, fixture->text)
+                                   : fixture->text;
+    if (loss)
+        c->has_loss =
+            value_to_float(el, tree_eval(el, el->scope, loss, NULL), loss->loc, "loss", &c->loss);
+}
+
+static bool apply_sets(Elab *el, Tree *root)
+{
+    const Tree *check = tree_get(root, "check"), *set = check ? tree_get(check, "set") : NULL;
+    bool ok = true;
+    if (el->options->use_check)
+        for (uint32_t i = 0; set && i < set->entries.n; i++)
+            ok &= set_row(el, root, &set->entries.at[i]);
+    for (uint32_t i = 0; i < el->options->nset; i++) ok &= set_apply(el, root, el->options->set[i]);
+    return ok;
+}
+
+static void check_sections(Elab *el)
+{
+    static const struct {
+        const char *name;
+        MappingId id;
+    } sections[] = {{"data", MAPPING_DATA},
+                    {"train", MAPPING_TRAIN},
+                    {"eval", MAPPING_EVAL},
+                    {"checkpoint", MAPPING_CHECKPOINT},
+                    {"log", MAPPING_LOG}};
+    for (uint32_t i = 0; i < sizeof sections / sizeof *sections; i++) {
+        const Tree *t = tree_get(el->root, sections[i].name);
+        if (t) keys_check(el, t, sections[i].id, false);
+    }
+    if (tree_get(el->root, "train")) return;
+    Loc head = el->root->loc;
+    head.end = head.begin + 1;
+    el_error(el, head, "a graph file needs 'train'");
+}
+
+static const char *graph_name(Elab *el, const char *path)
+{
+    const Tree *t = tree_get(el->root, "name");
+    if (t && t->kind == TREE_SCALAR) return t->text;
+    char *base = basename(str_copy(el->arena, path));
+    char *dot = strrchr(base, '.');
+    return dot ? str_slice(el->arena, base, (size_t)(dot - base)) : base;
+}
+
+Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const FrontendOptions *options)
+{
+    static const FrontendOptions none = {0};
+    Elab *el = arena_make(arena, Elab);
+    Loc start = {0};
+    uint32_t before = diag_errors(diag);
+    el->arena = arena;
+    el->diag = diag;
+    el->options = options ? options : &none;
+    el->base_dir = folder_of(el, path);
+    el->out = arena_make(arena, Frontend);
+    Tree *root = graph_read(el, path);
+    if (!root) return NULL;
+    apply_sets(el, root);
+    el->root = root;
+    keys_check(el, root, MAPPING_GRAPH, false);
+    check_sections(el);
+    library_file(el, "prelude", el->base_dir, start);
+    const Tree *imports = tree_get(root, "import");
+    if (imports) library_import(el, imports, el->base_dir);
+    if (!read_settings(el) || !tree_get(root, "train")) return NULL;
+    read_check(el);
+    el->program = program_new(arena, diag, graph_name(el, path), el->batch);
+    el->program->steps = el->steps;
+    el->program->seed = el->seed;
+    el->out->program = el->program;
+    entries_build(el);
+    return diag_errors(diag) > before ? NULL : el->out;
+}

@@ -1,0 +1,128 @@
+// Checks the keys of every mapping against the table keys.def.
+#include "frontend/elab.h"
+
+typedef enum { K_NAME, K_TEXT, K_NUMBER, K_EXPR, K_LIST, K_MAP, K_ANY, K_LATER } KeyKind;
+
+typedef struct KeyInfo {
+    MappingId mapping;
+    const char *name;
+    KeyKind kind;
+    bool required;
+    const char *def, *doc;
+} KeyInfo;
+
+static const KeyInfo keys[] = {
+#define MAPPING(e, text)
+#define KEY(mapping, key, kind, required, def, doc)                                                \
+    {MAPPING_##mapping, #key, K_##kind, required, def, doc},
+#include "frontend/keys.def"
+#undef KEY
+#undef MAPPING
+};
+
+static const char *const mappings[] = {
+#define MAPPING(e, text) text,
+#define KEY(...)
+#include "frontend/keys.def"
+#undef KEY
+#undef MAPPING
+};
+
+enum { KEYS = sizeof keys / sizeof *keys };
+
+static const KeyInfo *find(MappingId id, const char *name)
+{
+    for (int i = 0; i < KEYS; i++)
+        if (keys[i].mapping == id && strcmp(keys[i].name, name) == 0) return &keys[i];
+    return NULL;
+}
+
+bool keys_reserved(MappingId id, const char *key)
+{
+    return find(id, key) != NULL;
+}
+
+const char *const *keys_names(Elab *el, MappingId id)
+{
+    VEC(const char *) v = {0};
+    for (int i = 0; i < KEYS; i++)
+        if (keys[i].mapping == id) vec_push(el->arena, &v, keys[i].name);
+    vec_push(el->arena, &v, NULL);
+    return v.at;
+}
+
+static void unknown(Elab *el, const Tree *key, MappingId id)
+{
+    Map names = {0};
+    const char *list = "";
+    for (int i = 0; i < KEYS; i++) {
+        if (keys[i].mapping != id) continue;
+        map_set(el->arena, &names, keys[i].name, NULL);
+        if (keys[i].kind == K_LATER) continue;
+        list = str_printf(el->arena, "%s%s%s", list, *list ? ", " : "", keys[i].name);
+    }
+    el_error(el, key->loc, "%s has no key '%s'", mappings[id], key->text);
+    const char *best = nearest_key(&names, key->text, NULL);
+    if (best)
+        diag_help(el->diag, "did you mean '%s'?", best);
+    else
+        diag_help(el->diag, "its keys are: %s", list);
+}
+
+// True when the value's form suits the kind.
+static bool kind_suits(KeyKind kind, const Tree *v)
+{
+    switch (kind) {
+    case K_NAME:
+    case K_TEXT:
+    case K_NUMBER:
+        return v->kind == TREE_SCALAR;
+    case K_EXPR:
+        return v->kind == TREE_SCALAR || v->kind == TREE_LIST;
+    case K_LIST:
+        return v->kind == TREE_LIST;
+    case K_MAP:
+        return v->kind == TREE_MAP || v->kind == TREE_NULL;
+    default:
+        return true;
+    }
+}
+
+static bool check_entry(Elab *el, const TreeEntry *e, MappingId id, bool open)
+{
+    static const char *const kinds[] = {"a word",        "a text", "a number",
+                                        "an expression", "a list", "a mapping"};
+    const KeyInfo *k = find(id, e->key->text);
+    if (!k) {
+        if (!open) unknown(el, e->key, id);
+        return open;
+    }
+    if (k->kind == K_LATER) {
+        el_error(el, e->key->loc, "'%s' is not supported yet", k->name);
+        return false;
+    }
+    if (kind_suits(k->kind, e->value)) return true;
+    el_error(el, e->value->kind == TREE_NULL ? e->key->loc : e->value->loc, "'%s' of %s is %s",
+             k->name, mappings[id], kinds[k->kind]);
+    if (*k->doc) diag_help(el->diag, "%s: %s", k->name, k->doc);
+    return false;
+}
+
+bool keys_check(Elab *el, const Tree *t, MappingId id, bool open)
+{
+    if (t->kind != TREE_MAP) {
+        el_error(el, t->loc, "%s is a mapping", mappings[id]);
+        return false;
+    }
+    bool ok = true;
+    for (uint32_t i = 0; i < t->entries.n; i++) ok &= check_entry(el, &t->entries.at[i], id, open);
+    for (int i = 0; i < KEYS; i++) {
+        if (keys[i].mapping != id || !keys[i].required || tree_get(t, keys[i].name)) continue;
+        Loc head = t->loc;
+        head.end = head.begin + 1;
+        el_error(el, head, "%s needs '%s'", mappings[id], keys[i].name);
+        if (*keys[i].doc) diag_help(el->diag, "%s: %s", keys[i].name, keys[i].doc);
+        ok = false;
+    }
+    return ok;
+}

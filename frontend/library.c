@@ -1,0 +1,196 @@
+// Library files: functions, modules, optimisers, metrics and constants, all in one namespace. A
+// file is found beside the one that imports it, else in the library.
+#include "frontend/elab.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef CZT_LIB_DIR
+#define CZT_LIB_DIR NULL
+#endif
+
+typedef struct LibFile {
+    const char *path;
+    const Tree *tree;
+    bool done;
+} LibFile;
+
+static bool file_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+const char *lib_folder(const FrontendOptions *o)
+{
+    return o && o->lib_dir ? o->lib_dir : CZT_LIB_DIR;
+}
+
+const char *lib_path(Arena *arena, const FrontendOptions *o, const char *name)
+{
+    const char *dir = lib_folder(o);
+    if (!dir) return NULL;
+    const char *path = str_printf(arena, "%s/%s.yaml", dir, name);
+    return file_exists(path) ? path : NULL;
+}
+
+// ---- definitions ------------------------------------------------------------------------------
+
+static Binding *define(Elab *el, const TreeEntry *e, const char *name)
+{
+    Binding *old = map_get(&el->defs, name);
+    if (old) {
+        el_error(el, e->key->loc,
+                 "'%s' is defined twice; functions and modules share one namespace", name);
+        diag_note(el->diag, old->loc, "it is defined here too");
+        return NULL;
+    }
+    Binding *b = arena_make(el->arena, Binding);
+    *b = (Binding){.name = name, .loc = e->key->loc, .forced = true};
+    map_set(el->arena, &el->defs, name, b);
+    return b;
+}
+
+static void read_decls(Elab *el, const Tree *map, Decls *out)
+{
+    for (uint32_t i = 0; map && i < map->entries.n; i++) {
+        Decl d;
+        if (decl_parse(el, &map->entries.at[i], &d)) vec_push(el->arena, out, d);
+    }
+}
+
+static const char *scalar_text(const Tree *t)
+{
+    return t && t->kind == TREE_SCALAR ? t->text : NULL;
+}
+
+static void read_module(Elab *el, const TreeEntry *e, ModuleRole role, const char *file)
+{
+    static const MappingId ids[] = {MAPPING_MODULE, MAPPING_OPTIMIZER, MAPPING_METRIC};
+    const Tree *t = e->value;
+    if (t->kind != TREE_MAP) {
+        el_error(el, e->key->loc, "module '%s' is a mapping", e->key->text);
+        return;
+    }
+    keys_check(el, t, ids[role], false);
+    ModuleDef *m = arena_make(el->arena, ModuleDef);
+    *m = (ModuleDef){.name = e->key->text,
+                     .loc = e->key->loc,
+                     .role = role,
+                     .file = file,
+                     .doc = scalar_text(tree_get(t, "doc"))};
+    read_decls(el, tree_get(t, "in"), &m->in);
+    read_decls(el, tree_get(t, "let"), &m->let);
+    m->params = items_read(el, tree_get(t, "params"));
+    m->body = items_read(el, tree_get(t, "body"));
+    m->out = items_read(el, tree_get(t, "out"));
+    m->state = items_read(el, tree_get(t, "state"));
+    m->update = items_read(el, tree_get(t, "update"));
+    Binding *b = define(el, e, m->name);
+    if (b) b->value = (Value){.kind = V_MODULE, .module = m};
+}
+
+// "softmax(x, axis=-1)": the key is parsed as a call.
+static void read_function(Elab *el, const TreeEntry *e, const char *file)
+{
+    const Expr *head = el_parse(el, e->key);
+    if (!head) return;
+    if (head->kind != EXPR_CALL || head->args[0]->kind != EXPR_NAME) {
+        el_error(el, e->key->loc, "a function is written name(arguments): expression");
+        return;
+    }
+    FunctionDef *f = arena_make(el->arena, FunctionDef);
+    *f = (FunctionDef){.name = head->args[0]->text,
+                       .loc = e->key->loc,
+                       .file = file,
+                       .text = e->key->text,
+                       .body = e->value};
+    for (uint32_t i = 1; i < head->nargs; i++) {
+        const char *name = head->names ? head->names[i] : NULL;
+        if (!name && head->args[i]->kind != EXPR_NAME) {
+            el_error(el, head->args[i]->loc, "an argument is a name, or name=default");
+            return;
+        }
+        vec_push(el->arena, &f->params, name ? name : head->args[i]->text);
+        vec_push(el->arena, &f->defaults, name ? head->args[i] : NULL);
+    }
+    Binding *b = define(el, e, f->name);
+    if (b) b->value = (Value){.kind = V_FUNCTION, .function = f};
+}
+
+static void read_constants(Elab *el, const Tree *t)
+{
+    for (uint32_t i = 0; t && i < t->entries.n; i++) {
+        Binding *b = define(el, &t->entries.at[i], t->entries.at[i].key->text);
+        if (!b) continue;
+        b->kind = BIND_TREE; // evaluated in every build's own scope
+        b->tree = t->entries.at[i].value;
+        b->forced = false;
+    }
+}
+
+static void read_section(Elab *el, const Tree *root, const char *name, ModuleRole role,
+                         const char *file)
+{
+    const Tree *t = tree_get(root, name);
+    for (uint32_t i = 0; t && t->kind == TREE_MAP && i < t->entries.n; i++)
+        read_module(el, &t->entries.at[i], role, file);
+}
+
+static bool read_definitions(Elab *el, const Tree *root, const char *name, const char *dir)
+{
+    if (!keys_check(el, root, MAPPING_LIBRARY, false)) return false;
+    const Tree *imports = tree_get(root, "import"), *functions = tree_get(root, "functions");
+    bool ok = !imports || library_import(el, imports, dir);
+    read_constants(el, tree_get(root, "constants"));
+    for (uint32_t i = 0; functions && i < functions->entries.n; i++)
+        read_function(el, &functions->entries.at[i], name);
+    read_section(el, root, "modules", ROLE_MODULE, name);
+    read_section(el, root, "optimizers", ROLE_OPTIMIZER, name);
+    read_section(el, root, "metrics", ROLE_METRIC, name);
+    return ok;
+}
+
+// ---- files ------------------------------------------------------------------------------------
+
+const char *folder_of(Elab *el, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? str_slice(el->arena, path, (size_t)(slash - path)) : "";
+}
+
+bool library_file(Elab *el, const char *name, const char *dir, Loc from)
+{
+    const char *path = *dir ? str_printf(el->arena, "%s/%s.yaml", dir, name)
+                            : str_printf(el->arena, "%s.yaml", name);
+    if (!file_exists(path)) path = lib_path(el->arena, el->options, name);
+    if (!path) {
+        el_error(el, from, "there is no library file '%s'", name);
+        diag_help(el->diag, "it is looked for beside this file, then in the library");
+        return false;
+    }
+    LibFile *file = map_get(&el->files, path);
+    if (file && !file->done) {
+        el_error(el, from, "'%s' imports itself", name);
+        return false;
+    }
+    if (file) return true;
+    file = arena_make(el->arena, LibFile);
+    file->path = path;
+    map_set(el->arena, &el->files, path, file);
+    file->tree = tree_read_file(el->arena, el->diag, path, from);
+    bool ok = file->tree && read_definitions(el, file->tree, name, folder_of(el, path));
+    file->done = true;
+    return ok;
+}
+
+bool library_import(Elab *el, const Tree *names, const char *dir)
+{
+    bool ok = true;
+    if (names->kind == TREE_SCALAR) return library_file(el, names->text, dir, names->loc);
+    for (uint32_t i = 0; i < names->items.n; i++) {
+        const Tree *t = names->items.at[i];
+        if (t->kind == TREE_SCALAR) ok &= library_file(el, t->text, dir, t->loc);
+    }
+    return ok;
+}

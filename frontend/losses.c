@@ -1,0 +1,317 @@
+// experts: and losses:. A task that is off (enabled: false, or a weight constantly 0) leaves
+// nothing in the graph. A loss module gives num (B,) and perhaps den (B,); the loss is
+// batch_sum(select(valid, num, 0)) / batch_sum(select(valid, den, 0)), 0 where that is 0.
+#include "frontend/elab.h"
+
+// ---- binding ----------------------------------------------------------------------------------
+
+static bool constant(Elab *el, Task *t, const char *key, Value *v)
+{
+    const Tree *tree = tree_get(t->tree, key);
+    if (!tree) return false;
+    *v = value_plain(el, tree_eval(el, t->scope, tree, NULL), tree->loc);
+    return v->kind != V_ERROR;
+}
+
+// Decide whether a task is on, and its weight.
+static void task_switch(Elab *el, Task *t)
+{
+    Value v;
+    double x;
+    t->on = true;
+    t->weight = value_int(1);
+    if (constant(el, t, "enabled", &v)) {
+        bool yes;
+        if (value_to_bool(el, v, tree_get(t->tree, "enabled")->loc, "enabled", &yes)) t->on = yes;
+    }
+    if (!t->on || !tree_get(t->tree, "weight")) return;
+    if (!constant(el, t, "weight", &v)) {
+        t->weight = value_error();
+        return;
+    }
+    t->weight = v;
+    if (value_number(v, &x) && x == 0) t->on = false;
+}
+
+static void bind_tree(Elab *el, Scope *s, const char *name, const Tree *t)
+{
+    if (!t) return;
+    Binding *b = scope_add(el, s, name, t->loc, BIND_TREE);
+    b->tree = t;
+}
+
+static Task *task_new(Elab *el, const TreeEntry *e, bool expert)
+{
+    Task *t = arena_make(el->arena, Task);
+    t->name = e->key->text;
+    t->expert = expert;
+    t->tree = e->value;
+    t->loc = e->key->loc;
+    t->path = expert ? str_printf(el->arena, "experts.%s", t->name) : t->name;
+    const Tree *path = e->value->kind == TREE_MAP ? tree_get(e->value, "path") : NULL;
+    const char *prefix = path     ? (path->kind == TREE_SCALAR ? path->text : "")
+                         : expert ? t->path
+                                  : str_printf(el->arena, "losses.%s", t->name);
+    const char *label = expert ? t->path : str_printf(el->arena, "losses.%s", t->name);
+    t->scope = part_scope(el, label, prefix, label, t->loc);
+    t->frame = t->scope->frame;
+    map_set(el->arena, &el->tasks, t->path, t);
+    return t;
+}
+
+static void task_bind(Elab *el, const TreeEntry *e, bool expert)
+{
+    Task *t = task_new(el, e, expert);
+    bool ok = keys_check(el, e->value, expert ? MAPPING_EXPERT : MAPPING_LOSS, !expert);
+    if (!expert) scope_value(el, el->scope, t->name, t->loc, (Value){.kind = V_TASK, .task = t});
+    if (!ok || e->value->kind != TREE_MAP) {
+        t->done = true; // reported
+        t->on = true;
+        return;
+    }
+    if (expert) {
+        Items params = items_read(el, tree_get(t->tree, "params"));
+        params_bind(el, &params, t->scope);
+        bind_tree(el, t->scope, "output", tree_get(t->tree, "output"));
+        bind_tree(el, t->scope, "target", tree_get(t->tree, "target"));
+        bind_tree(el, t->scope, "decoded", tree_get(t->tree, "decode"));
+    }
+}
+
+void tasks_bind(Elab *el)
+{
+    const Tree *losses = tree_get(el->root, "losses"), *experts = tree_get(el->root, "experts");
+    for (uint32_t i = 0; losses && i < losses->entries.n; i++)
+        task_bind(el, &losses->entries.at[i], false);
+    for (uint32_t i = 0; experts && i < experts->entries.n; i++)
+        task_bind(el, &experts->entries.at[i], true);
+    scope_value(el, el->scope, "losses", (Loc){0}, (Value){.kind = V_SPACE, .space = SPACE_LOSSES});
+    scope_value(el, el->scope, "experts", (Loc){0},
+                (Value){.kind = V_SPACE, .space = SPACE_EXPERTS});
+    for (uint32_t i = 0; i < el->tasks.n; i++) {
+        Task *t = el->tasks.at[i].value;
+        if (!t->done) task_switch(el, t);
+    }
+}
+
+// ---- target, output, validity -----------------------------------------------------------------
+
+static Value stopped(Elab *el, Value v, Loc loc)
+{
+    if (v.kind == V_FIELD || v.kind == V_NONE || v.kind == V_ERROR) return v;
+    if (v.kind == V_LIST || v.kind == V_RECORD) return v;
+    v = value_plain(el, v, loc);
+    if (v.kind != V_TENSOR || !dtype_is_float(graph_type(el->graph, v.node)->dtype)) return v;
+    el->graph->here = loc;
+    return value_node(el, graph_unary(el->graph, OP_STOP_GRADIENT, v.node));
+}
+
+// Evaluate the target once, under stop_gradient, and settle `valid`.
+static bool task_inputs(Elab *el, Task *t)
+{
+    Binding *target = map_get(&t->scope->names, "target");
+    const Tree *valid = tree_get(t->tree, "valid");
+    Value v = value_none(), given = target ? binding_force(el, target) : value_none();
+    if (target) target->value = stopped(el, given, target->loc);
+    if (given.kind == V_ERROR) return false;
+    if (valid)
+        v = tree_eval(el, t->scope, valid, NULL);
+    else if (given.kind == V_FIELD && given.field->has_valid)
+        v = field_member(el, given.field, "valid", t->loc);
+    scope_value(el, t->scope, "valid", valid ? valid->loc : t->loc, v);
+    Binding *output = map_get(&t->scope->names, "output");
+    bool bad = output && binding_force(el, output).kind == V_ERROR;
+    if (output && output->value.kind == V_APP)
+        output->value = value_plain(el, output->value, output->loc);
+    return !bad && v.kind != V_ERROR;
+}
+
+// One truth value a sample: a sample with valid elements counts.
+static NodeId sample_valid(Elab *el, Task *t)
+{
+    Value v = value_plain(el, scope_read(el, t->scope, "valid", t->loc), t->loc);
+    if (v.kind == V_NONE || v.kind == V_ERROR || (v.kind == V_BOOL && v.b)) return 0;
+    NodeId x = value_tensor(el, v, DT_BOOL, t->loc);
+    if (!x) return 0;
+    Graph *g = el->graph;
+    const Type *type = graph_type(g, x);
+    if (type->rank <= 1) return x;
+    int64_t *axes = arena_array(el->arena, int64_t, type->rank);
+    for (uint32_t i = 1; i < type->rank; i++) axes[i - 1] = i;
+    NodeId count =
+        graph_reduce(g, OP_SUM, graph_cast(g, x, DT_F32), axes, type->rank - 1, false, false);
+    return graph_binary(g, OP_LT, graph_const(g, DT_F32, 0), count);
+}
+
+// ---- the loss module --------------------------------------------------------------------------
+
+// Names that reach a loss or metric unasked where its module has such an input.
+static void bind_reaching(Elab *el, Instance *inst, Scope *s)
+{
+    static const char *const names[] = {"output", "target", "valid", "decoded"};
+    for (int i = 0; i < 4; i++) {
+        const Decl *d = decl_find(&inst->def->in, names[i]);
+        Binding *from = map_get(&s->names, names[i]);
+        if (!d || !from || map_find(&inst->args, names[i])) continue;
+        Binding *b = arena_make(el->arena, Binding);
+        *b = (Binding){.name = d->name,
+                       .loc = from->loc,
+                       .kind = BIND_VALUE,
+                       .decl = d,
+                       .forced = true,
+                       .value = binding_force(el, from)};
+        map_set(el->arena, &inst->args, names[i], b);
+    }
+}
+
+Instance *task_instance(Elab *el, Task *t, const Tree *map, const char *path,
+                        const char *const *skip)
+{
+    const ModuleDef *def = tree_module(el, map, t->scope);
+    Instance *inst = def ? instance_from_tree(el, def, path, map, skip, t->scope) : NULL;
+    if (inst) bind_reaching(el, inst, t->scope);
+    return inst;
+}
+
+static Value loss_value(Elab *el, Task *t)
+{
+    static const char *const expert_skip[] = {"module", "path", "doc", NULL};
+    const Tree *tree =
+        t->expert || !tree_get(t->tree, "module") ? tree_get(t->tree, "loss") : t->tree;
+    if (!tree) {
+        el_error(el, t->loc, "loss '%s' needs 'module' or 'loss'", t->name);
+        return value_error();
+    }
+    if (tree->kind != TREE_MAP) return tree_eval(el, t->scope, tree, NULL);
+    const char *path = t->expert ? path_join(el, t->frame->path, "loss") : t->frame->path;
+    const char *const *skip = t->expert ? expert_skip : keys_names(el, MAPPING_LOSS);
+    Instance *inst = task_instance(el, t, tree, path, skip);
+    App *app = inst ? instance_default(el, inst, tree->loc) : NULL;
+    return app ? (Value){.kind = V_APP, .app = app} : value_error();
+}
+
+static bool per_sample(Elab *el, Task *t, NodeId x, const char *what)
+{
+    const Type *type = graph_type(el->graph, x);
+    if (type->rank == 1 && type->axes[0].per == 1) return true;
+    const Tree *loss = tree_get(t->tree, "loss");
+    el_error(el, loss ? loss->loc : t->loc, "%s of %s is %s; it has one value a sample, (B,)", what,
+             t->path, type_text(el->arena, type));
+    return false;
+}
+
+static NodeId masked(Elab *el, NodeId valid, NodeId x)
+{
+    Graph *g = el->graph;
+    return valid ? graph_select(g, valid, x, graph_const(g, DT_F32, 0)) : x;
+}
+
+static NodeId batch_total(Elab *el, NodeId x)
+{
+    return graph_reduce(el->graph, OP_SUM, x, (int64_t[]){0}, 1, false, true);
+}
+
+// The quotient of sums; a sum of ones needs no guard.
+static bool combine(Elab *el, Task *t, NodeId num, NodeId den)
+{
+    Graph *g = el->graph;
+    uint32_t before = diag_errors(el->diag);
+    NodeId valid = sample_valid(el, t), zero = graph_const(g, DT_F32, 0),
+           one = graph_const(g, DT_F32, 1);
+    bool counted = !den && !valid; // every sample counts as one
+    const Type *type = graph_type(g, num);
+    if (!den) den = graph_broadcast_to(g, one, 1, type->axes);
+    num = masked(el, valid, num);
+    den = masked(el, valid, den);
+    NodeId top = batch_total(el, num);
+    NodeId own = den; // .per_sample: each sample by its own denominator
+    if (counted) {
+        t->loss = graph_binary(g, OP_DIV, top, graph_const(g, DT_F32, (double)el->batch));
+        t->per_sample = num;
+    } else {
+        NodeId bottom = batch_total(el, den), empty = graph_binary(g, OP_EQ, bottom, zero);
+        t->loss = graph_select(g, empty, zero,
+                               graph_binary(g, OP_DIV, top, graph_select(g, empty, one, bottom)));
+        NodeId none = graph_binary(g, OP_EQ, own, zero);
+        t->per_sample = graph_select(g, none, zero,
+                                     graph_binary(g, OP_DIV, num, graph_select(g, none, one, own)));
+    }
+    if (!t->loss && diag_errors(el->diag) > before) el_notes(el);
+    return t->loss != 0;
+}
+
+static bool task_make(Elab *el, Task *t)
+{
+    if (!task_inputs(el, t)) return false;
+    Value v = loss_value(el, t), num = v, den = value_none();
+    if (v.kind == V_ERROR) return false;
+    if (v.kind == V_APP || v.kind == V_RECORD) {
+        num = member_read(el, v, "num", t->loc);
+        bool has_den = v.kind == V_APP ? map_find(&v.app->out, "den") != NULL
+                                       : map_find(v.record, "den") != NULL;
+        if (has_den) den = member_read(el, v, "den", t->loc);
+    }
+    NodeId n = value_tensor(el, num, DT_F32, t->loc), d = 0;
+    if (!n || !per_sample(el, t, n, "num")) return false;
+    if (den.kind != V_NONE) {
+        d = value_tensor(el, den, DT_F32, t->loc);
+        if (!d || !per_sample(el, t, d, "den")) return false;
+    }
+    el->graph->here = t->loc;
+    if (!combine(el, t, n, d)) return false;
+    Value weighted = arith(el, EOP_MUL, value_node(el, t->loss), t->weight, t->loc);
+    double x;
+    if (value_number(t->weight, &x) && x == 1)
+        t->weighted = t->loss;
+    else
+        t->weighted = value_tensor(el, weighted, DT_F32, t->loc);
+    return t->weighted != 0;
+}
+
+bool task_build(Elab *el, Task *t)
+{
+    if (t->doing) {
+        el_error(el, t->loc, "%s depends on itself", t->path);
+        t->done = true;
+        return false;
+    }
+    if (t->done) return t->weighted != 0;
+    Frame *caller = el->frame;
+    t->doing = true;
+    el->frame = t->frame;
+    bool ok = task_make(el, t);
+    el->frame = caller;
+    t->doing = false;
+    t->done = true;
+    if (!ok) t->weighted = 0;
+    return ok;
+}
+
+// ---- in expressions ---------------------------------------------------------------------------
+
+Value task_value(Elab *el, Task *t, Loc loc)
+{
+    (void)loc;
+    if (!t->on) return value_int(0);
+    return task_build(el, t) ? value_node(el, t->weighted) : value_error();
+}
+
+Value task_member(Elab *el, Task *t, const char *name, Loc loc)
+{
+    if (strcmp(name, "name") == 0) return value_str(t->name);
+    if (strcmp(name, "weight") == 0) return t->on ? t->weight : value_int(0);
+    bool loss = strcmp(name, "loss") == 0, each = strcmp(name, "per_sample") == 0;
+    if (!t->on && loss) return value_int(0);
+    if (!t->on) {
+        el_error(el, loc, "%s is off; it has no '%s'", t->path, name);
+        return value_error();
+    }
+    if (!task_build(el, t)) return value_error();
+    if (loss || each) return value_node(el, loss ? t->loss : t->per_sample);
+    Binding *b = map_get(&t->scope->names, name);
+    if (b) return binding_force(el, b);
+    el_error(el, loc, "%s has no member '%s'", t->path, name);
+    diag_help(el->diag,
+              "it has loss, per_sample, weight, output, target, valid, decoded and its params");
+    return value_error();
+}

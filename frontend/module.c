@@ -1,0 +1,382 @@
+// Modules at work. An instance is a module with a path and settings; applying it opens a scope with
+// inputs, solved dimensions, settings, parts and body names, all lazily evaluated, then evaluates
+// them in file order so that every error is found. Parameters belong to paths, not to applications:
+// the same instance applied again finds the same ones.
+#include "frontend/elab.h"
+
+const char *path_join(Elab *el, const char *prefix, const char *name)
+{
+    return *prefix ? str_printf(el->arena, "%s.%s", prefix, name) : name;
+}
+
+const ModuleDef *tree_module(Elab *el, const Tree *map, Scope *scope)
+{
+    const Tree *t = tree_get(map, "module");
+    if (!t || t->kind != TREE_SCALAR) {
+        el_error(el, map->loc, "a module's name is needed under 'module'");
+        return NULL;
+    }
+    const Expr *e = el_parse(el, t);
+    if (!e) return NULL;
+    Value v =
+        e->kind == EXPR_NAME ? callee_read(el, scope, e->text, e->loc) : expr_eval(el, scope, e);
+    if (v.kind == V_MODULE) return v.module;
+    if (v.kind != V_ERROR)
+        el_error(el, t->loc, "'%s' is %s, not a module", t->text, value_text(el, v));
+    return NULL;
+}
+
+Items items_read(Elab *el, const Tree *map)
+{
+    Items items = {0};
+    if (map && map->kind == TREE_MAP)
+        for (uint32_t i = 0; i < map->entries.n; i++) {
+            const TreeEntry *e = &map->entries.at[i];
+            vec_push(el->arena, &items, (Item){e->key->text, e->key->loc, e->value});
+        }
+    else if (map && map->kind != TREE_NULL)
+        vec_push(el->arena, &items, (Item){"out", map->loc, map});
+    return items;
+}
+
+// ---- instances --------------------------------------------------------------------------------
+
+static Instance *instance_new(Elab *el, const ModuleDef *def, const char *path, Scope *scope,
+                              Loc loc)
+{
+    Instance *inst = arena_make(el->arena, Instance);
+    inst->def = def;
+    inst->path = path;
+    inst->loc = loc;
+    inst->frame = scope->frame;
+    inst->site = hash_u64(hash_u64(scope->frame->site, loc.source), loc.begin);
+    return inst;
+}
+
+static const Decl *find_setting(const ModuleDef *def, const char *name)
+{
+    const Decl *d = decl_find(&def->let, name);
+    return d ? d : decl_find(&def->in, name);
+}
+
+static void unknown_argument(Elab *el, const ModuleDef *def, const char *name, Loc loc)
+{
+    Map names = {0};
+    const char *list = "";
+    const Decls *both[] = {&def->in, &def->let};
+    for (int k = 0; k < 2; k++)
+        for (uint32_t i = 0; i < both[k]->n; i++) {
+            map_set(el->arena, &names, both[k]->at[i].name, NULL);
+            list = str_printf(el->arena, "%s%s%s", list, *list ? ", " : "", both[k]->at[i].name);
+        }
+    el_error(el, loc, "%s has no input or setting '%s'", def->name, name);
+    const char *best = nearest_key(&names, name, NULL);
+    if (best)
+        diag_help(el->diag, "did you mean '%s'?", best);
+    else if (*list)
+        diag_help(el->diag, "it has: %s", list);
+    else
+        diag_help(el->diag, "it has none");
+}
+
+static bool in_list(const char *const *list, const char *name)
+{
+    for (; list && *list; list++)
+        if (strcmp(*list, name) == 0) return true;
+    return false;
+}
+
+static Binding *argument(Elab *el, Instance *inst, const char *name, Loc loc, BindKind kind,
+                         Scope *scope)
+{
+    const Decl *d = find_setting(inst->def, name);
+    if (!d) {
+        unknown_argument(el, inst->def, name, loc);
+        return NULL;
+    }
+    Binding *b = arena_make(el->arena, Binding);
+    *b = (Binding){.name = d->name, .loc = loc, .kind = kind, .scope = scope, .decl = d};
+    map_set(el->arena, &inst->args, name, b);
+    return b;
+}
+
+Instance *instance_from_tree(Elab *el, const ModuleDef *def, const char *path, const Tree *map,
+                             const char *const *skip, Scope *scope)
+{
+    Instance *inst = instance_new(el, def, path, scope, map->loc);
+    bool ok = true;
+    for (uint32_t i = 0; i < map->entries.n; i++) {
+        const TreeEntry *e = &map->entries.at[i];
+        if (in_list(skip, e->key->text)) continue;
+        Binding *b = argument(el, inst, e->key->text, e->key->loc, BIND_TREE, scope);
+        if (!b) {
+            ok = false;
+            continue;
+        }
+        b->tree = e->value;
+        b->loc = e->value->kind == TREE_NULL ? e->key->loc : e->value->loc;
+        if (b->decl->word != WORD_NAME || e->value->kind != TREE_SCALAR) continue;
+        b->kind = BIND_VALUE; // a word is never looked up
+        b->value = value_str(e->value->text);
+        b->forced = true;
+    }
+    return ok ? inst : NULL;
+}
+
+// Give a value to an input or setting; false when reported.
+static bool give(Elab *el, Instance *inst, const char *name, const Arg *a, Loc loc)
+{
+    if (map_find(&inst->args, name)) {
+        el_error(el, loc, "'%s' of %s is given twice", name, inst->def->name);
+        return false;
+    }
+    Binding *b = argument(el, inst, name, loc, BIND_VALUE, NULL);
+    if (!b) return false;
+    b->value = decl_check(el, b->decl, a->value, a->loc);
+    b->loc = a->loc;
+    b->forced = true;
+    return true;
+}
+
+// Positional arguments fill `first`, then `second`, in order; the rest come by name.
+static Instance *instance_from_args(Elab *el, const ModuleDef *def, const char *path,
+                                    const Args *args, const Decls *first, const Decls *second,
+                                    Scope *scope, Loc loc)
+{
+    Instance *inst = instance_new(el, def, path, scope, loc);
+    uint32_t position = 0;
+    for (uint32_t i = 0; i < args->n; i++) {
+        const Arg *a = &args->at[i];
+        if (!a->name && position >= first->n + second->n) {
+            el_error(el, a->loc, "%s takes %u values by position", def->name, first->n + second->n);
+            return NULL;
+        }
+        const char *name = a->name;
+        if (!name) {
+            name = position < first->n ? first->at[position].name
+                                       : second->at[position - first->n].name;
+            position++;
+        }
+        if (!give(el, inst, name, a, a->name ? a->name_loc : a->loc)) return NULL;
+    }
+    return inst;
+}
+
+Instance *instance_construct(Elab *el, const ModuleDef *def, const char *path, const Args *args,
+                             Scope *scope, Loc loc)
+{
+    static const Decls none = {0};
+    return instance_from_args(el, def, path, args, &def->let, &none, scope, loc);
+}
+
+// ---- opening an application -------------------------------------------------------------------
+
+static Frame *app_frame(Elab *el, Instance *inst, bool main, Loc loc)
+{
+    const char *what = str_printf(el->arena, "module %s", inst->def->name);
+    Frame *f = frame_new(el, el->frame, what, inst->path, loc);
+    f->site = inst->site;
+    f->instance = inst;
+    if (!main) {
+        Frame *caller = el->frame->owner;
+        f->stream = hash_u64(hash_str(caller->stream, inst->path), ++caller->count);
+    }
+    return f;
+}
+
+// A name of the scope that is another scope's binding.
+static void alias(Elab *el, Scope *s, const char *name, Binding *b)
+{
+    Binding *old = map_get(&s->names, name);
+    if (old) {
+        diag_error(el->diag, b->loc, "'%s' is defined twice", name);
+        diag_note(el->diag, old->loc, "it is defined here too");
+        return;
+    }
+    map_set(el->arena, &s->names, name, b);
+}
+
+static bool bind_decl(Elab *el, App *app, const Decl *d, const Map *given, Loc loc)
+{
+    Instance *inst = app->instance;
+    Binding *b = given ? map_get(given, d->name) : NULL;
+    if (!b) b = map_get(&inst->args, d->name);
+    if (b) {
+        alias(el, app->scope, d->name, b);
+        return true;
+    }
+    bool has_default = d->def || d->def_tree;
+    if (!has_default && !d->optional) {
+        el_error(el, loc, "%s needs '%s'", inst->def->name, d->name);
+        diag_note(el->diag, d->loc, "it is declared here");
+        return false;
+    }
+    b = scope_add(el, app->scope, d->name, d->loc, d->def ? BIND_EXPR : BIND_TREE);
+    b->decl = d;
+    b->expr = d->def;
+    b->tree = d->def_tree;
+    if (!has_default) {
+        b->kind = BIND_VALUE;
+        b->value = value_none();
+        b->forced = true;
+    }
+    return true;
+}
+
+// Force the tensor inputs and solve their dimensions: names first, then expressions of them.
+static bool solve_inputs(Elab *el, App *app)
+{
+    const ModuleDef *def = app->instance->def;
+    NodeId *nodes = arena_array(el->arena, NodeId, def->in.n + 1);
+    bool ok = true;
+    for (uint32_t i = 0; i < def->in.n; i++) {
+        const Decl *d = &def->in.at[i];
+        if (!d->is_shape) continue;
+        Binding *b = map_get(&app->scope->names, d->name);
+        Value v = binding_force(el, b);
+        if (v.kind == V_NONE && d->optional) continue;
+        if (v.kind == V_NONE) {
+            el_error(el, b->loc, "input '%s' of %s is none", d->name, def->name);
+            ok = false;
+            continue;
+        }
+        nodes[i] = value_tensor(el, v, DT_NONE, b->loc);
+        if (!nodes[i]) ok = false;
+    }
+    for (int named = 1; named >= 0; named--)
+        for (uint32_t i = 0; i < def->in.n; i++) {
+            if (!nodes[i]) continue;
+            const Binding *b = map_get(&app->scope->names, def->in.at[i].name);
+            if (decl_unify(el, def, &def->in.at[i], nodes[i], app->scope, b->loc, named)) continue;
+            nodes[i] = 0;
+            ok = false;
+        }
+    return ok;
+}
+
+static bool bind_arguments(Elab *el, App *app, const Map *given, Loc loc)
+{
+    const ModuleDef *def = app->instance->def;
+    bool ok = true;
+    for (uint32_t i = 0; i < def->let.n; i++) ok &= bind_decl(el, app, &def->let.at[i], NULL, loc);
+    for (uint32_t i = 0; i < def->in.n; i++) ok &= bind_decl(el, app, &def->in.at[i], given, loc);
+    return ok && solve_inputs(el, app);
+}
+
+App *app_open(Elab *el, Instance *inst, const Map *given, bool main, Loc loc)
+{
+    App *app = arena_make(el->arena, App);
+    Frame *caller = el->frame;
+    app->instance = inst;
+    app->scope = scope_new(el, el->globals, app_frame(el, inst, main, loc));
+    el->frame = app->scope->frame;
+    bool ok = el->depth < DEPTH_LIMIT && bind_arguments(el, app, given, loc);
+    if (el->depth >= DEPTH_LIMIT) el_error(el, loc, "%s nests too deep", inst->def->name);
+    if (ok) {
+        params_bind(el, &inst->def->params, app->scope);
+        body_bind(el, &inst->def->body, app->scope);
+        for (uint32_t i = 0; i < inst->def->out.n; i++) {
+            const Item *item = &inst->def->out.at[i];
+            Binding *b = arena_make(el->arena, Binding);
+            *b = (Binding){.name = item->name,
+                           .loc = item->loc,
+                           .kind = BIND_TREE,
+                           .tree = item->value,
+                           .scope = app->scope};
+            map_set(el->arena, &app->out, item->name, b);
+        }
+    }
+    el->frame = caller;
+    return ok ? app : NULL;
+}
+
+void app_force(Elab *el, App *app)
+{
+    const ModuleDef *def = app->instance->def;
+    const Items *parts[] = {&def->params, &def->body};
+    for (int k = 0; k < 2; k++)
+        for (uint32_t i = 0; i < parts[k]->n; i++)
+            binding_force(el, map_get(&app->scope->names, parts[k]->at[i].name));
+    for (uint32_t i = 0; i < app->out.n; i++) binding_force(el, app->out.at[i].value);
+}
+
+static App *apply(Elab *el, Instance *inst, const Map *given, bool main, Loc loc)
+{
+    el->depth++;
+    App *app = app_open(el, inst, given, main, loc);
+    if (app) app_force(el, app);
+    el->depth--;
+    return app;
+}
+
+App *module_call(Elab *el, const ModuleDef *def, const Args *args, Scope *scope, Loc loc)
+{
+    const char *path = scope->frame->owner->path;
+    Instance *inst = instance_from_args(el, def, path, args, &def->in, &def->let, scope, loc);
+    if (!inst) return NULL;
+    inst->anonymous = true;
+    return apply(el, inst, NULL, false, loc);
+}
+
+App *instance_apply(Elab *el, Instance *inst, const Args *args, Loc loc)
+{
+    Map given = {0};
+    uint32_t position = 0;
+    for (uint32_t i = 0; i < args->n; i++) {
+        const Arg *a = &args->at[i];
+        if (!a->name && position >= inst->def->in.n) {
+            el_error(el, a->loc, "%s takes %u inputs", inst->def->name, inst->def->in.n);
+            return NULL;
+        }
+        const char *name = a->name ? a->name : inst->def->in.at[position++].name;
+        const Decl *d = decl_find(&inst->def->in, name);
+        if (!d) {
+            unknown_argument(el, inst->def, name, a->name ? a->name_loc : a->loc);
+            if (decl_find(&inst->def->let, name))
+                diag_help(el->diag,
+                          "settings are given where the instance is made, not where it is called");
+            return NULL;
+        }
+        Binding *b = arena_make(el->arena, Binding);
+        *b = (Binding){.name = name,
+                       .loc = a->loc,
+                       .decl = d,
+                       .forced = true,
+                       .value = decl_check(el, d, a->value, a->loc)};
+        if (!map_set(el->arena, &given, name, b)) {
+            el_error(el, a->loc, "input '%s' of %s is given twice", name, inst->def->name);
+            return NULL;
+        }
+    }
+    return apply(el, inst, &given, false, loc);
+}
+
+App *instance_default(Elab *el, Instance *inst, Loc loc)
+{
+    if (inst->app) return inst->app->instance ? inst->app : NULL;
+    inst->app = arena_make(el->arena, App); // empty: a failed or unfinished application is silent
+    App *app = apply(el, inst, NULL, !inst->anonymous, inst->loc.source ? inst->loc : loc);
+    if (app) inst->app = app;
+    return app;
+}
+
+// ---- members ----------------------------------------------------------------------------------
+
+bool app_member(Elab *el, App *app, const char *name, Value *out)
+{
+    Binding *b = map_get(&app->out, name);
+    if (!b) b = map_get(&app->extra, name);
+    if (!b) b = map_get(&app->scope->names, name);
+    if (!b) return false;
+    *out = binding_force(el, b);
+    return true;
+}
+
+Value app_main(Elab *el, App *app, Loc loc)
+{
+    if (!app->out.n) {
+        el_error(el, loc, "%s has no output", app->instance->def->name);
+        return value_error();
+    }
+    return value_plain(el, binding_force(el, app->out.at[0].value), loc);
+}

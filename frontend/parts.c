@@ -1,0 +1,348 @@
+// The rows of params: and body:, parameters, and repetition.
+#include "frontend/elab.h"
+
+#include <ctype.h>
+
+// ---- body -------------------------------------------------------------------------------------
+
+// "q, k, v: list": one binding for the list, one for each name.
+static void bind_several(Elab *el, const Item *item, Scope *scope)
+{
+    Binding *pack = scope_add(el, scope, item->name, item->loc, BIND_BODY);
+    VEC(Binding *) parts = {0};
+    pack->tree = item->value;
+    for (const char *p = item->name; *p;) {
+        while (*p == ' ' || *p == ',') p++;
+        const char *end = p;
+        while (*end && *end != ',' && *end != ' ') end++;
+        if (end > p) {
+            char *name = str_slice(el->arena, p, (size_t)(end - p));
+            Binding *b = scope_add(el, scope, name, item->loc, BIND_BODY);
+            b->pack = pack;
+            b->index = parts.n;
+            vec_push(el->arena, &parts, b);
+        }
+        p = end;
+    }
+    for (uint32_t i = 0; i < parts.n; i++) parts.at[i]->npack = parts.n;
+}
+
+void body_bind(Elab *el, const Items *body, Scope *scope)
+{
+    for (uint32_t i = 0; i < body->n; i++) {
+        if (strchr(body->at[i].name, ',')) {
+            bind_several(el, &body->at[i], scope);
+            continue;
+        }
+        scope_add(el, scope, body->at[i].name, body->at[i].loc, BIND_BODY)->tree =
+            body->at[i].value;
+    }
+}
+
+Value body_eval(Elab *el, Binding *b)
+{
+    if (b->tree->kind == TREE_NULL) {
+        el_error(el, b->loc, "'%s' has no value", b->name);
+        return value_error();
+    }
+    return tree_eval(el, b->scope, b->tree, b->name);
+}
+
+// ---- parameters -------------------------------------------------------------------------------
+
+void params_bind(Elab *el, const Items *params, Scope *scope)
+{
+    for (uint32_t i = 0; i < params->n; i++) {
+        Binding *b = scope_add(el, scope, params->at[i].name, params->at[i].loc, BIND_PARAM);
+        b->tree = params->at[i].value;
+    }
+}
+
+// The graph's own entry that a frame belongs to.
+static const Frame *part_frame(const Frame *f)
+{
+    while (!f->part && f->instance) f = f->instance->frame->owner;
+    return f;
+}
+
+// Two parts that share a prefix clash in many parameters; the first is reported.
+static void clash(Elab *el, const char *path, const Frame *old, const Frame *owner, Loc loc)
+{
+    const Frame *a = part_frame(old), *b = part_frame(owner);
+    const char *pair = str_printf(el->arena, "%p %p", (const void *)a, (const void *)b);
+    if (!map_set(el->arena, &el->clashes, pair, el)) return;
+    el_error(el, loc, "two parts have a parameter at '%s'", path);
+    diag_note(el->diag, old->call, "the other one is in %s", old->what ? old->what : a->path);
+    if (a != old) diag_note(el->diag, a->call, "which belongs to this");
+    diag_help(el->diag, "name the parts, or give one of them another path:");
+}
+
+// Two owners of one path are an error, so are two anonymous calls with parameters in one place.
+static bool claim(Elab *el, const char *path, const Frame *owner, Loc loc)
+{
+    const Instance *inst = owner->instance;
+    if (inst && inst->anonymous) {
+        Frame *place = inst->frame->owner;
+        if (place->anonymous && place->anonymous != inst->site) {
+            el_error(el, inst->loc, "two calls here own parameters; they need names");
+            diag_note(el->diag, place->anonymous_loc, "the other call");
+            diag_help(el->diag, "make them parts under params:, each with a name");
+            return false;
+        }
+        place->anonymous = inst->site;
+        place->anonymous_loc = inst->loc;
+    }
+    const Frame *old = map_get(&el->sites, path);
+    if (!old) map_set(el->arena, &el->sites, path, (void *)owner);
+    if (!old || old->site == owner->site) return true;
+    clash(el, path, old, owner, loc);
+    return false;
+}
+
+Value param_make(Elab *el, const char *path, const Type *type, const Tree *init_tree,
+                 const Expr *init, Scope *scope, bool trainable, Value max, Loc loc)
+{
+    if (el->initialising) {
+        el_error(el, loc, "an initialiser cannot use a parameter");
+        return value_error();
+    }
+    if (!claim(el, path, scope->frame->owner, loc)) return value_error();
+    const StateVar *old = program_find_state(el->program, path);
+    if (old && !type_equal(old->type, type)) {
+        el_error(el, loc, "parameter '%s' is %s here and %s elsewhere", path,
+                 type_text(el->arena, type), type_text(el->arena, old->type));
+        return value_error();
+    }
+    if (!old) {
+        program_state(el->program, path, STATE_PARAM, type, loc)->trainable = trainable;
+        Init *how = arena_make(el->arena, Init);
+        *how = (Init){.name = path, .tree = init_tree, .expr = init, .scope = scope, .loc = loc};
+        how->part = part_frame(scope->frame->owner)->part;
+        map_set(el->arena, &el->inits, path, how);
+        ParamLimit *limit = arena_make(el->arena, ParamLimit);
+        if (max.kind != V_NONE) {
+            if (!value_to_float(el, max, loc, "max", &limit->max)) return value_error();
+            map_set(el->arena, &el->limits, path, limit);
+        }
+    }
+    el->graph->here = loc;
+    return value_node(el, graph_state(el->graph, path, type));
+}
+
+// {shape: .., init: .., max: .., trainable: ..}
+static Value param_tensor(Elab *el, Binding *b)
+{
+    const Tree *t = b->tree, *shape = tree_get(t, "shape"), *max = tree_get(t, "max");
+    const Tree *train = tree_get(t, "trainable");
+    Axis *axes = NULL;
+    uint32_t rank = 0;
+    bool trainable = true;
+    if (!keys_check(el, t, MAPPING_PARAM, false)) return value_error();
+    if (shape && !value_to_axes(el, tree_eval(el, b->scope, shape, NULL), shape->loc, &axes, &rank))
+        return value_error();
+    for (uint32_t i = 0; i < rank; i++) axes[i].per = 0;
+    if (train && !value_to_bool(el, tree_eval(el, b->scope, train, NULL), train->loc, "trainable",
+                                &trainable))
+        return value_error();
+    Value limit = max ? tree_eval(el, b->scope, max, NULL) : value_none();
+    const char *path = path_join(el, b->scope->frame->owner->path, b->name);
+    return param_make(el, path, type_new(el->arena, DT_F32, rank, axes), tree_get(t, "init"), NULL,
+                      b->scope, trainable, limit, b->loc);
+}
+
+// Under params: a call of a module constructs.
+static Value param_expr(Elab *el, Binding *b, const Expr *e)
+{
+    Scope *s = b->scope;
+    if (!e) return value_error();
+    if (e->kind == EXPR_COND) {
+        bool yes;
+        Value c = expr_eval(el, s, e->args[1]);
+        if (!value_to_bool(el, c, e->args[1]->loc, "the condition of if", &yes))
+            return value_error();
+        return param_expr(el, b, e->args[yes ? 0 : 2]);
+    }
+    if (e->kind != EXPR_CALL || e->args[0]->kind != EXPR_NAME) return expr_eval(el, s, e);
+    Value f = expr_eval(el, s, e->args[0]);
+    if (f.kind == V_ERROR) return f;
+    if (f.kind != V_MODULE) return expr_eval(el, s, e);
+    Args args = {0};
+    for (uint32_t i = 1; i < e->nargs; i++) {
+        const char *name = e->names ? e->names[i] : NULL;
+        Loc at = e->args[i]->loc;
+        Value v = expr_eval(el, s, e->args[i]);
+        if (v.kind == V_ERROR) return v;
+        vec_push(el->arena, &args, (Arg){name, name ? e->name_locs[i] : at, at, v});
+    }
+    const char *path = path_join(el, s->frame->owner->path, b->name);
+    Instance *inst = instance_construct(el, f.module, path, &args, s, e->loc);
+    return inst ? (Value){.kind = V_INSTANCE, .instance = inst} : value_error();
+}
+
+Value param_eval(Elab *el, Binding *b)
+{
+    static const char *const skip[] = {"module", "path", "doc", NULL};
+    const Tree *t = b->tree;
+    if (t->kind == TREE_SCALAR) return param_expr(el, b, el_parse(el, t));
+    if (t->kind != TREE_MAP) {
+        el_error(el, b->loc, "a parameter is {shape:, init:} or a call such as linear(D, D)");
+        return value_error();
+    }
+    if (!tree_get(t, "module")) return param_tensor(el, b);
+    const ModuleDef *def = tree_module(el, t, b->scope);
+    if (!def) return value_error();
+    const Tree *given = tree_get(t, "path");
+    const char *own = given && given->kind == TREE_SCALAR ? given->text : b->name;
+    const char *path = path_join(el, b->scope->frame->owner->path, own);
+    Instance *inst = instance_from_tree(el, def, path, t, skip, b->scope);
+    return inst ? (Value){.kind = V_INSTANCE, .instance = inst} : value_error();
+}
+
+// ---- repetition -------------------------------------------------------------------------------
+
+typedef struct Repeat {
+    const Tree *tree;
+    Scope *scope;
+    const char *name, *index;
+    const ModuleDef *def;
+    Items carry, body;
+    Value *carried;    // one a row of carry
+    const char **skip; // keys that are no arguments of the module
+} Repeat;
+
+static bool repeat_read(Elab *el, Repeat *r)
+{
+    const Tree *t = r->tree, *index = tree_get(t, "index");
+    bool module = tree_get(t, "module") != NULL;
+    if (!keys_check(el, t, MAPPING_REPEAT, module)) return false;
+    r->carry = items_read(el, tree_get(t, "carry"));
+    r->body = items_read(el, tree_get(t, "body"));
+    r->index = index ? index->text : NULL;
+    if (!module && !r->body.n) {
+        el_error(el, t->loc, "a repetition needs a module or a body");
+        return false;
+    }
+    if (module && !(r->def = tree_module(el, t, r->scope))) return false;
+    const char *const *keys = keys_names(el, MAPPING_REPEAT);
+    VEC(const char *) skip = {0};
+    for (; *keys; keys++) vec_push(el->arena, &skip, *keys);
+    vec_push(el->arena, &skip, NULL);
+    r->skip = skip.at;
+    r->carried = arena_array(el->arena, Value, r->carry.n + 1);
+    for (uint32_t i = 0; i < r->carry.n; i++) {
+        r->carried[i] = tree_eval(el, r->scope, r->carry.at[i].value, NULL);
+        if (r->carried[i].kind == V_ERROR) return false;
+    }
+    return true;
+}
+
+static void bind_carried(Elab *el, const Repeat *r, Scope *s)
+{
+    for (uint32_t k = 0; k < r->carry.n; k++)
+        scope_value(el, s, r->carry.at[k].name, r->carry.at[k].loc, r->carried[k]);
+}
+
+// The module of one turn; its body names become further taps of the application.
+static Value turn_module(Elab *el, const Repeat *r, Scope *s, Scope **inner)
+{
+    Instance *inst = instance_from_tree(el, r->def, s->frame->path, r->tree, r->skip, s);
+    if (!inst) return value_error();
+    inst->site = s->frame->site;
+    Args args = {0};
+    for (uint32_t k = 0; k < r->carry.n; k++) {
+        const Item *c = &r->carry.at[k];
+        vec_push(el->arena, &args, (Arg){c->name, c->loc, c->value->loc, r->carried[k]});
+    }
+    App *app = instance_apply(el, inst, &args, r->tree->loc);
+    if (!app) return value_error();
+    *inner = scope_new(el, s, s->frame);
+    for (uint32_t i = 0; i < app->out.n; i++)
+        map_set(el->arena, &(*inner)->names, app->out.at[i].key, app->out.at[i].value);
+    body_bind(el, &r->body, *inner);
+    for (uint32_t i = 0; i < r->body.n; i++) {
+        Binding *b = map_get(&(*inner)->names, r->body.at[i].name);
+        map_set(el->arena, &app->extra, r->body.at[i].name, b);
+        binding_force(el, b);
+    }
+    return (Value){.kind = V_APP, .app = app};
+}
+
+static Value turn_body(Elab *el, const Repeat *r, Scope *s, Scope **inner)
+{
+    Map *record = arena_make(el->arena, Map);
+    *inner = scope_new(el, s, s->frame);
+    body_bind(el, &r->body, *inner);
+    for (uint32_t i = 0; i < (*inner)->names.n; i++) {
+        Value *v = arena_make(el->arena, Value);
+        *v = binding_force(el, (*inner)->names.at[i].value);
+        if (v->kind == V_ERROR) return *v;
+        map_set(el->arena, record, (*inner)->names.at[i].key, v);
+    }
+    return (Value){.kind = V_RECORD, .record = record};
+}
+
+// What the carried values become.
+static bool turn_next(Elab *el, Repeat *r, Scope *inner, Value turn)
+{
+    Items next = items_read(el, tree_get(r->tree, "next"));
+    Value *fresh = arena_array(el->arena, Value, r->carry.n + 1);
+    for (uint32_t k = 0; k < r->carry.n; k++) {
+        const char *name = r->carry.at[k].name;
+        const Tree *rule = NULL;
+        for (uint32_t i = 0; i < next.n; i++)
+            if (strcmp(next.at[i].name, name) == 0) rule = next.at[i].value;
+        if (rule) {
+            fresh[k] = tree_eval(el, inner, rule, NULL);
+        } else if (r->carry.n == 1 && turn.kind == V_APP) {
+            fresh[k] = app_main(el, turn.app, r->tree->loc);
+        } else if (turn.kind == V_APP) {
+            fresh[k] = member_read(el, turn, name, r->carry.at[k].loc);
+        } else if (r->carry.n == 1) {
+            fresh[k] = *(Value *)turn.record->at[turn.record->n - 1].value;
+        } else {
+            el_error(el, r->carry.at[k].loc, "next: does not say what '%s' becomes", name);
+            return false;
+        }
+        if (fresh[k].kind == V_ERROR) return false;
+    }
+    memcpy(r->carried, fresh, r->carry.n * sizeof *fresh);
+    return true;
+}
+
+static bool turn(Elab *el, Repeat *r, int64_t i, ValueList *out)
+{
+    Frame *outer = r->scope->frame->owner;
+    const char *place = r->name ? path_join(el, outer->path, r->name) : outer->path;
+    Frame *f = frame_new(el, el->frame, NULL, str_printf(el->arena, "%s.%lld", place, (long long)i),
+                         r->tree->loc);
+    f->site = hash_u64(hash_u64(outer->site, (uint64_t)r->tree->loc.begin), (uint64_t)i + 1);
+    f->instance = outer->instance;
+    Scope *s = scope_new(el, r->scope, f), *inner = NULL;
+    Frame *caller = el->frame;
+    if (r->index) scope_value(el, s, r->index, r->tree->loc, value_int(i));
+    bind_carried(el, r, s);
+    el->frame = f;
+    Value v = r->def ? turn_module(el, r, s, &inner) : turn_body(el, r, s, &inner);
+    bool ok = v.kind != V_ERROR && turn_next(el, r, inner, v);
+    el->frame = caller;
+    vec_push(el->arena, &out->v, v);
+    return ok;
+}
+
+Value repeat_eval(Elab *el, const Tree *t, Scope *scope, const char *name)
+{
+    Repeat r = {.tree = t, .scope = scope, .name = name};
+    const Tree *count = tree_get(t, "repeat");
+    int64_t n;
+    if (!repeat_read(el, &r)) return value_error();
+    if (!value_to_int(el, tree_eval(el, scope, count, NULL), count->loc, "repeat", &n))
+        return value_error();
+    if (n < 0 || n > 100000) {
+        el_error(el, count->loc, "cannot repeat %lld times", (long long)n);
+        return value_error();
+    }
+    ValueList *out = arena_make(el->arena, ValueList);
+    for (int64_t i = 0; i < n; i++)
+        if (!turn(el, &r, i, out)) return value_error();
+    return value_list(out);
+}

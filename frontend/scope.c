@@ -1,0 +1,208 @@
+// Scopes, frames and lazily evaluated names. A binding is evaluated when it is first read; reading
+// it while it is being evaluated is a cycle. Frames remember who asked, so an error can name the
+// chain of modules.
+#include "frontend/elab.h"
+
+Scope *scope_new(Elab *el, Scope *parent, Frame *frame)
+{
+    Scope *s = arena_make(el->arena, Scope);
+    s->parent = parent;
+    s->frame = frame;
+    return s;
+}
+
+Frame *frame_new(Elab *el, Frame *parent, const char *what, const char *path, Loc call)
+{
+    Frame *f = arena_make(el->arena, Frame);
+    f->parent = parent;
+    f->owner = f;
+    f->what = what;
+    f->path = path;
+    f->call = call;
+    f->stream = hash_str(0, path);
+    f->site = hash_u64(hash_u64(parent ? parent->site : 0, call.source), call.begin);
+    return f;
+}
+
+Binding *scope_add(Elab *el, Scope *s, const char *name, Loc loc, BindKind kind)
+{
+    Binding *old = map_get(&s->names, name);
+    if (old) {
+        diag_error(el->diag, loc, "'%s' is defined twice", name);
+        diag_note(el->diag, old->loc, "it is defined here too");
+    }
+    Binding *b = arena_make(el->arena, Binding);
+    b->name = name;
+    b->loc = loc;
+    b->kind = kind;
+    b->scope = s;
+    if (!old) map_set(el->arena, &s->names, name, b);
+    return b;
+}
+
+void scope_value(Elab *el, Scope *s, const char *name, Loc loc, Value v)
+{
+    Binding *b = scope_add(el, s, name, loc, BIND_VALUE);
+    b->value = v;
+    b->forced = true;
+}
+
+Binding *scope_find(const Scope *s, const char *name)
+{
+    for (; s; s = s->parent) {
+        Binding *b = map_get(&s->names, name);
+        if (b) return b;
+    }
+    return NULL;
+}
+
+static Value unpack(Elab *el, Binding *b)
+{
+    Value v = binding_force(el, b->pack);
+    if (v.kind == V_ERROR) return v;
+    const ValueList *items;
+    if (!value_items(el, v, b->loc, &items)) return value_error();
+    if (items->v.n != b->npack) {
+        el_error(el, b->pack->loc, "%u names for a list of %u values", b->npack, items->v.n);
+        return value_error();
+    }
+    return items->v.at[b->index];
+}
+
+static Value evaluate(Elab *el, Binding *b)
+{
+    if (b->pack) return unpack(el, b);
+    switch (b->kind) {
+    case BIND_PARAM:
+        return param_eval(el, b);
+    case BIND_BODY:
+        return body_eval(el, b);
+    case BIND_EXPR:
+        return b->expr ? expr_eval(el, b->scope, b->expr) : value_error();
+    case BIND_TREE:
+        return tree_eval(el, b->scope, b->tree, NULL);
+    default:
+        return b->value;
+    }
+}
+
+Value binding_force(Elab *el, Binding *b)
+{
+    if (b->forced) return b->value;
+    if (b->forcing) {
+        el_error(el, b->loc, "'%s' depends on itself", b->name);
+        b->forced = true;
+        return b->value = value_error();
+    }
+    if (el->depth > DEPTH_LIMIT) {
+        el_error(el, b->loc, "'%s' nests too deep", b->name);
+        return value_error();
+    }
+    Frame *frame = el->frame;
+    const Binding *naming = b->scope ? b->scope->naming : NULL;
+    if (b->scope) {
+        el->frame = b->scope->frame;
+        b->scope->naming = b;
+    }
+    b->forcing = true;
+    el->depth++;
+    Value v = evaluate(el, b);
+    if (b->decl) v = decl_check(el, b->decl, v, b->loc);
+    el->depth--;
+    b->forcing = false;
+    el->frame = frame;
+    if (b->scope) b->scope->naming = naming;
+    if (!b->forced) b->value = v; // a cycle has set it to an error
+    b->forced = true;
+    return b->value;
+}
+
+const char *nearest_key(const Map *m, const char *name, const char *best)
+{
+    uint32_t limit = ((uint32_t)strlen(name) + 1) / 3;
+    uint32_t least = best ? str_distance(name, best, limit) : limit + 1;
+    for (uint32_t i = 0; i < m->n; i++) {
+        uint32_t d = str_distance(name, m->at[i].key, limit);
+        if (d < least && d <= limit) {
+            least = d;
+            best = m->at[i].key;
+        }
+    }
+    return best;
+}
+
+// True when a name of the graph is asked for in a place that does not see the graph.
+static bool hidden_name(const Elab *el, const Scope *s, const char *name)
+{
+    for (; s; s = s->parent)
+        if (s == el->scope) return false;
+    return el->scope && scope_find(el->scope, name);
+}
+
+static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
+{
+    el_error(el, loc, "there is no '%s' here", name);
+    if (hidden_name(el, s, name)) {
+        diag_help(el->diag,
+                  "modules and functions do not see the graph's names; give '%s' as an input",
+                  name);
+        return;
+    }
+    const char *best = NULL;
+    for (const Scope *at = s; at; at = at->parent) best = nearest_key(&at->names, name, best);
+    uint32_t n;
+    const Builtin *table = builtin_table(&n);
+    Map builtins = {0};
+    for (uint32_t i = 0; i < n; i++) map_set(el->arena, &builtins, table[i].name, NULL);
+    best = nearest_key(&builtins, name, best);
+    if (best) diag_help(el->diag, "did you mean '%s'?", best);
+}
+
+Value scope_read(Elab *el, Scope *s, const char *name, Loc loc)
+{
+    Binding *b = scope_find(s, name);
+    if (b) return binding_force(el, b);
+    const Builtin *f = builtin_find(name);
+    if (f) return (Value){.kind = V_BUILTIN, .builtin = f};
+    unknown_name(el, s, name, loc);
+    return value_error();
+}
+
+Value callee_read(Elab *el, Scope *s, const char *name, Loc loc)
+{
+    Binding *b = scope_find(s, name), *def = map_get(&el->defs, name);
+    bool data = b && b->forced && (b->value.kind == V_FIELD || b->value.kind == V_TASK);
+    if (data && def && def->kind == BIND_VALUE) return def->value;
+    return scope_read(el, s, name, loc);
+}
+
+// ---- errors -----------------------------------------------------------------------------------
+
+void el_notes(Elab *el)
+{
+    uint32_t shown = 0;
+    for (const Frame *f = el->frame; f; f = f->parent) {
+        if (!f->what) continue;
+        if (++shown > 12 && !f->part) continue; // a chain that long repeats itself
+        if (f->owner == f && *f->path && !f->part)
+            diag_note(el->diag, f->call, "in %s, at %s", f->what, f->path);
+        else
+            diag_note(el->diag, f->call, "in %s", f->what);
+    }
+}
+
+void el_error(Elab *el, Loc loc, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    const char *text = str_vprintf(el->arena, fmt, ap);
+    va_end(ap);
+    diag_error(el->diag, loc, "%s", text);
+    el_notes(el);
+}
+
+Value el_node(Elab *el, NodeId node, uint32_t before)
+{
+    if (!node && diag_errors(el->diag) > before) el_notes(el);
+    return value_node(el, node);
+}

@@ -1,0 +1,198 @@
+// The graph file as a tree: `extends:` merges a file over another, `--set a.b=c` replaces or adds
+// keys.
+#include "frontend/elab.h"
+
+bool glob_match(const char *p, const char *s)
+{
+    for (; *p; p++, s++) {
+        if (*p == '*') {
+            for (const char *t = s;; t++) {
+                if (glob_match(p + 1, t)) return true;
+                if (!*t) return false;
+            }
+        }
+        if (!*s || (*p != '?' && *p != *s)) return false;
+    }
+    return !*s;
+}
+
+// ---- extends ----------------------------------------------------------------------------------
+
+static void remove_key(Tree *map, const char *key)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < map->entries.n; i++)
+        if (strcmp(map->entries.at[i].key->text, key) != 0)
+            map->entries.at[n++] = map->entries.at[i];
+    map->entries.n = n;
+}
+
+static Tree *merge(Elab *el, const Tree *base, const Tree *over);
+
+static void merge_key(Elab *el, Tree *to, const TreeEntry *e)
+{
+    const char *name = e->key->text;
+    size_t n = strlen(name);
+    bool append = n > 1 && name[n - 1] == '+';
+    if (append) name = str_slice(el->arena, name, n - 1);
+    TreeEntry *old = tree_entry(to, name);
+    if (append && old && old->value->kind == TREE_LIST && e->value->kind == TREE_LIST) {
+        Tree *both = arena_make(el->arena, Tree);
+        *both = *e->value;
+        memset(&both->items, 0, sizeof both->items);
+        const Tree *parts[] = {old->value, e->value};
+        for (int k = 0; k < 2; k++)
+            for (uint32_t i = 0; i < parts[k]->items.n; i++)
+                vec_push(el->arena, &both->items, parts[k]->items.at[i]);
+        old->value = both;
+    } else if (append) {
+        el_error(el, e->key->loc, "'%s' appends to a list, and there is none", e->key->text);
+    } else if (e->value->kind == TREE_NULL) {
+        remove_key(to, name);
+    } else if (!old) {
+        vec_push(el->arena, &to->entries, *e);
+    } else if (old->value->kind == TREE_MAP && e->value->kind == TREE_MAP) {
+        old->value = merge(el, old->value, e->value);
+    } else {
+        old->key = e->key;
+        old->value = e->value;
+    }
+}
+
+static Tree *copy_map(Elab *el, const Tree *t)
+{
+    Tree *to = arena_make(el->arena, Tree);
+    *to = *t;
+    memset(&to->entries, 0, sizeof to->entries);
+    for (uint32_t i = 0; i < t->entries.n; i++) vec_push(el->arena, &to->entries, t->entries.at[i]);
+    return to;
+}
+
+static Tree *merge(Elab *el, const Tree *base, const Tree *over)
+{
+    Tree *to = copy_map(el, base);
+    to->loc = over->loc;
+    for (uint32_t i = 0; i < over->entries.n; i++) merge_key(el, to, &over->entries.at[i]);
+    return to;
+}
+
+static Tree *read_chain(Elab *el, const char *path, Loc from, Map *seen)
+{
+    if (!map_set(el->arena, seen, path, el)) {
+        el_error(el, from, "'%s' extends itself", path);
+        return NULL;
+    }
+    Tree *t = tree_read_file(el->arena, el->diag, path, from);
+    if (!t) return NULL;
+    if (t->kind != TREE_MAP) {
+        el_error(el, t->loc, "a graph file is a mapping");
+        return NULL;
+    }
+    const Tree *extends = tree_get(t, "extends");
+    if (!extends || extends->kind != TREE_SCALAR) return t;
+    const char *dir = folder_of(el, path);
+    const char *base_path = *dir && *extends->text != '/'
+                                ? str_printf(el->arena, "%s/%s", dir, extends->text)
+                                : extends->text;
+    Tree *base = read_chain(el, base_path, extends->loc, seen);
+    return base ? merge(el, base, t) : NULL;
+}
+
+Tree *graph_read(Elab *el, const char *path)
+{
+    Map seen = {0};
+    return read_chain(el, path, (Loc){0}, &seen);
+}
+
+// ---- --set ------------------------------------------------------------------------------------
+
+static bool has_glob(const char *s)
+{
+    return strpbrk(s, "*?") != NULL;
+}
+
+// Set the key parts[0].parts[1].. of a map; counts what was set.
+static void set_walk(Elab *el, Tree *map, char **parts, uint32_t n, const TreeEntry *row,
+                     bool may_add, uint32_t *count)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < map->entries.n; i++) {
+        TreeEntry *e = &map->entries.at[i];
+        if (!glob_match(parts[0], e->key->text)) continue;
+        found = true;
+        if (n == 1) {
+            e->value = row->value;
+            ++*count;
+        } else if (e->value->kind == TREE_MAP) {
+            e->value = copy_map(el, e->value);
+            set_walk(el, e->value, parts + 1, n - 1, row, true, count);
+        }
+    }
+    if (found || has_glob(parts[0]) || !may_add) return;
+    Tree *key = arena_make(el->arena, Tree);
+    *key = *row->key;
+    key->text = parts[0];
+    Tree *value = row->value;
+    if (n > 1) {
+        value = arena_make(el->arena, Tree);
+        *value = (Tree){.kind = TREE_MAP, .loc = row->key->loc};
+        set_walk(el, value, parts + 1, n - 1, row, true, count);
+    } else {
+        ++*count;
+    }
+    vec_push(el->arena, &map->entries, (TreeEntry){key, value});
+}
+
+static bool set_path(Elab *el, Tree *root, const char *name, const TreeEntry *row)
+{
+    VEC(char *) parts = {0};
+    for (const char *p = name;; p++) {
+        const char *end = p;
+        while (*end && *end != '.') end++;
+        vec_push(el->arena, &parts, str_slice(el->arena, p, (size_t)(end - p)));
+        p = end;
+        if (!*p) break;
+    }
+    uint32_t count = 0;
+    Tree *let = tree_get(root, "let");
+    bool top = parts.n > 1 && (keys_reserved(MAPPING_GRAPH, parts.at[0]) || has_glob(parts.at[0]));
+    if (top)
+        set_walk(el, root, parts.at, parts.n, row, true, &count);
+    else if (let && let->kind == TREE_MAP)
+        set_walk(el, let, parts.at, parts.n, row, false, &count);
+    if (count) return true;
+    diag_error(el->diag, row->key->loc, "'%s' sets nothing", name);
+    Map names = {0};
+    for (uint32_t i = 0; let && i < let->entries.n; i++)
+        map_set(el->arena, &names, let->entries.at[i].key->text, NULL);
+    const char *best = nearest_key(&names, name, NULL);
+    if (best)
+        diag_help(el->diag, "did you mean '%s'?", best);
+    else
+        diag_help(el->diag,
+                  "a name is one of let:, or a path such as train.steps or experts.*.enabled");
+    return false;
+}
+
+bool set_row(Elab *el, Tree *root, const TreeEntry *row)
+{
+    return set_path(el, root, row->key->text, row);
+}
+
+bool set_apply(Elab *el, Tree *root, const char *assignment)
+{
+    const char *equal = strchr(assignment, '=');
+    if (!equal || equal == assignment) {
+        diag_error(el->diag, (Loc){0}, "--set takes name=value, not '%s'", assignment);
+        return false;
+    }
+    const char *name = str_slice(el->arena, assignment, (size_t)(equal - assignment));
+    const char *text = str_printf(el->arena, "\"%s\": %s\n", name, equal + 1);
+    uint32_t source = diag_source(el->diag, "--set", text, strlen(text));
+    Tree *t = tree_read(el->arena, el->diag, source);
+    if (!t || t->kind != TREE_MAP || t->entries.n != 1) {
+        if (t) diag_error(el->diag, (Loc){0}, "--set takes name=value, not '%s'", assignment);
+        return false;
+    }
+    return set_path(el, root, name, &t->entries.at[0]);
+}

@@ -1,0 +1,358 @@
+// train: the update part of entry "step". Gradients are GRAD nodes of the loss; clip_grad is a
+// module over their list; the optimiser module runs once a parameter, its update: in file order: a
+// name read above its own new value, or in the same line, is old, below it is new.
+#include "frontend/elab.h"
+#include "frontend/json.h"
+
+typedef struct Trained {
+    const StateVar *var;
+    NodeId p, g;
+} Trained;
+typedef VEC(Trained) TrainedList;
+
+typedef struct Optimizer {
+    const ModuleDef *def;
+    const Tree *tree;
+    Instance *instance; // settings
+    NodeId count;       // updates of this state, this one included
+} Optimizer;
+
+// Nodes that the loss depends on through differentiable ops.
+static bool *reached(Elab *el, NodeId loss)
+{
+    const Graph *g = el->graph;
+    bool *on = arena_array(el->arena, bool, g->nodes.n);
+    on[loss] = true;
+    for (NodeId id = loss; id > 0; id--) {
+        if (!on[id]) continue;
+        const Node *n = graph_node(g, id);
+        if (op_info(n->op)->flags & OPF_FLAT) continue;
+        for (uint32_t i = 0; i < n->nargs; i++)
+            if (n->args[i]) on[n->args[i]] = true;
+    }
+    return on;
+}
+
+static TrainedList find_trained(Elab *el, NodeId loss)
+{
+    TrainedList list = {0};
+    const Program *p = el->program;
+    uint32_t known = el->graph->nodes.n;
+    bool *on = reached(el, loss);
+    for (uint32_t i = 0; i < p->states.n; i++) {
+        const StateVar *v = &p->states.at[i];
+        if (v->kind != STATE_PARAM || !v->trainable) continue;
+        NodeId x = graph_state(el->graph, v->name, v->type);
+        if (x < known && on[x]) vec_push(el->arena, &list, (Trained){v, x, 0});
+    }
+    for (uint32_t i = 0; i < list.n; i++) {
+        el->graph->here = list.at[i].var->loc;
+        list.at[i].g = graph_add(el->graph, OP_GRAD, 2, (NodeId[]){loss, list.at[i].p}, 0, NULL);
+    }
+    return list;
+}
+
+// clip_grad: {module: m, ..} over all gradients.
+static bool clip(Elab *el, TrainedList *list)
+{
+    static const char *const skip[] = {"module", NULL};
+    const Tree *t = tree_get(tree_get(el->root, "train"), "clip_grad");
+    if (!t) return true;
+    Scope *s = part_scope(el, NULL, "train.clip_grad", "train.clip_grad", t->loc);
+    const ModuleDef *def = tree_module(el, t, s);
+    Instance *inst = def ? instance_from_tree(el, def, "train.clip_grad", t, skip, s) : NULL;
+    if (!inst) return false;
+    ValueList *grads = arena_make(el->arena, ValueList);
+    for (uint32_t i = 0; i < list->n; i++)
+        vec_push(el->arena, &grads->v, value_node(el, list->at[i].g));
+    Args args = {0};
+    vec_push(el->arena, &args, (Arg){"grads", t->loc, t->loc, value_list(grads)});
+    App *app = instance_apply(el, inst, &args, t->loc);
+    const ValueList *out;
+    if (!app || !value_items(el, app_main(el, app, t->loc), t->loc, &out)) return false;
+    if (out->v.n != list->n) {
+        el_error(el, t->loc, "%s gives %u gradients for %u", def->name, out->v.n, list->n);
+        return false;
+    }
+    for (uint32_t i = 0; i < list->n; i++) {
+        NodeId g = value_tensor(el, out->v.at[i], DT_F32, t->loc);
+        if (!g) return false;
+        if (!type_equal(graph_type(el->graph, g), list->at[i].var->type)) {
+            el_error(el, t->loc, "%s changes the shape of gradient %u", def->name, i);
+            return false;
+        }
+        list->at[i].g = g;
+    }
+    return true;
+}
+
+// ---- groups -----------------------------------------------------------------------------------
+
+static bool row_matches(const Tree *row, const char *name)
+{
+    const Tree *m = tree_get(row, "match");
+    if (m->kind == TREE_SCALAR) return glob_match(m->text, name);
+    for (uint32_t i = 0; i < m->items.n; i++)
+        if (m->items.at[i]->kind == TREE_SCALAR && glob_match(m->items.at[i]->text, name))
+            return true;
+    return false;
+}
+
+static const Tree *groups(Elab *el)
+{
+    return tree_get(tree_get(el->root, "train"), "groups");
+}
+
+static bool check_groups(Elab *el, const ModuleDef *def, const TrainedList *list)
+{
+    const Tree *rows = groups(el);
+    bool ok = true;
+    for (uint32_t i = 0; rows && i < rows->items.n; i++) {
+        const Tree *row = rows->items.at[i];
+        if (!keys_check(el, row, MAPPING_GROUP, true)) {
+            ok = false;
+            continue;
+        }
+        for (uint32_t k = 0; k < row->entries.n; k++) {
+            const Tree *key = row->entries.at[k].key;
+            if (keys_reserved(MAPPING_GROUP, key->text) || decl_find(&def->in, key->text)) continue;
+            el_error(el, key->loc, "%s has no setting '%s'", def->name, key->text);
+            ok = false;
+        }
+        bool any = false;
+        for (uint32_t k = 0; k < list->n && !any; k++)
+            any = row_matches(row, list->at[k].var->name);
+        if (!any) diag_warning(el->diag, row->loc, "no trained parameter matches this row");
+    }
+    return ok;
+}
+
+// The value of a setting for one parameter: the last group row that has it, else the optimiser's,
+// else the default.
+static void bind_setting(Elab *el, const Optimizer *o, const Decl *d, const char *name, Scope *s)
+{
+    const Tree *rows = groups(el), *found = NULL, *scale = NULL;
+    for (uint32_t i = 0; rows && i < rows->items.n; i++) {
+        const Tree *row = rows->items.at[i];
+        if (!row_matches(row, name)) continue;
+        if (tree_get(row, d->name)) found = tree_get(row, d->name);
+        if (tree_get(row, "lr_scale")) scale = tree_get(row, "lr_scale");
+    }
+    Binding *given = map_get(&o->instance->args, d->name);
+    Value v;
+    Loc loc = d->loc;
+    if (found) {
+        v = tree_eval(el, el->scope, found, NULL);
+        loc = found->loc;
+    } else if (given) {
+        v = binding_force(el, given);
+        loc = given->loc;
+    } else if (d->def) {
+        v = expr_eval(el, s, d->def);
+    } else if (d->def_tree) {
+        v = tree_eval(el, s, d->def_tree, NULL);
+    } else {
+        el_error(el, o->tree->loc, "optimiser %s needs '%s'", o->def->name, d->name);
+        v = value_error();
+    }
+    v = decl_check(el, d, v, loc);
+    if (scale && strcmp(d->name, "lr") == 0)
+        v = arith(el, EOP_MUL, v, tree_eval(el, el->scope, scale, NULL), scale->loc);
+    scope_value(el, s, d->name, loc, v);
+}
+
+// ---- the optimiser ----------------------------------------------------------------------------
+
+static Value input_value(const Elab *el, const Optimizer *o, const Trained *t, Word word)
+{
+    if (word == WORD_PARAM) return value_node(el, t->p);
+    return value_node(el, word == WORD_GRAD ? t->g : o->count);
+}
+
+// A row of state: zeros, ones, a number, or {shape:, init:}; the type and initial value come back.
+static bool state_row(Elab *el, const Item *item, const Trained *t, Scope *s, const Type **type,
+                      double *init)
+{
+    const Tree *value = item->value;
+    *type = t->var->type;
+    *init = 0;
+    if (value->kind == TREE_MAP) {
+        const Tree *shape = tree_get(value, "shape");
+        Axis *axes = NULL;
+        uint32_t rank = 0;
+        if (!keys_check(el, value, MAPPING_ACCUMULATOR, false)) return false;
+        if (shape && !value_to_axes(el, tree_eval(el, s, shape, NULL), shape->loc, &axes, &rank))
+            return false;
+        *type = type_new(el->arena, DT_F32, rank, axes);
+        return true;
+    }
+    Value v = tree_eval(el, s, value, NULL);
+    if (v.kind == V_BUILTIN && strcmp(v.builtin->name, "zeros") == 0) return true;
+    if (v.kind == V_BUILTIN && strcmp(v.builtin->name, "ones") == 0) {
+        *init = 1;
+        return true;
+    }
+    return value_to_float(el, v, value->loc, item->name, init);
+}
+
+static bool bind_state(Elab *el, const Optimizer *o, const Trained *t, Scope *s)
+{
+    for (uint32_t i = 0; i < o->def->state.n; i++) {
+        const Item *item = &o->def->state.at[i];
+        const Type *type;
+        double init;
+        if (!state_row(el, item, t, s, &type, &init)) return false;
+        const char *name = str_printf(el->arena, "$opt.%s.%s", item->name, t->var->name);
+        if (!program_find_state(el->program, name)) {
+            program_state(el->program, name, STATE_OPT, type, item->loc);
+            Init *how = arena_make(el->arena, Init);
+            *how = (Init){.name = name, .loc = item->loc, .constant = init};
+            map_set(el->arena, &el->inits, name, how);
+        }
+        scope_value(el, s, item->name, item->loc,
+                    value_node(el, graph_state(el->graph, name, type)));
+    }
+    return true;
+}
+
+static NodeId limited(Elab *el, const char *name, NodeId x)
+{
+    const ParamLimit *l = map_get(&el->limits, name);
+    if (!l || !x) return x;
+    return graph_binary(el->graph, OP_MIN, x, graph_const(el->graph, DT_F32, l->max));
+}
+
+// One line of update: the new value replaces the old one for the lines below.
+static bool update_row(Elab *el, const Item *item, const Trained *t, Scope *s, Entry *entry,
+                       const char *param)
+{
+    Binding *b = map_get(&s->names, item->name);
+    bool is_param = strcmp(item->name, param) == 0;
+    const char *name =
+        is_param ? t->var->name : str_printf(el->arena, "$opt.%s.%s", item->name, t->var->name);
+    const StateVar *var = program_find_state(el->program, name);
+    Value v = tree_eval(el, s, item->value, NULL);
+    if (v.kind == V_ERROR) return false;
+    NodeId x = value_tensor(el, v, var ? var->type->dtype : DT_F32, item->value->loc);
+    if (!x) return false;
+    if (var) x = graph_broadcast_to(el->graph, x, var->type->rank, var->type->axes);
+    if (is_param) x = limited(el, name, x);
+    if (!x) return false;
+    if (b)
+        b->value = value_node(el, x);
+    else
+        scope_value(el, s, item->name, item->loc, value_node(el, x));
+    if (var) vec_push(el->arena, &entry->updates, (NamedNode){name, x});
+    return true;
+}
+
+static bool optimize(Elab *el, const Optimizer *o, const Trained *t, Entry *entry)
+{
+    Frame *f = frame_new(el, el->scope->frame, str_printf(el->arena, "optimizer %s", o->def->name),
+                         "", o->tree->loc);
+    f->stream = hash_str(0, str_printf(el->arena, "$opt.%s", t->var->name));
+    Scope *s = scope_new(el, el->globals, f);
+    Frame *caller = el->frame;
+    const char *param = "p";
+    bool ok = true;
+    el->frame = f;
+    for (uint32_t i = 0; i < o->def->in.n; i++) {
+        const Decl *d = &o->def->in.at[i];
+        if (d->word == WORD_PARAM) param = d->name;
+        if (d->word == WORD_PARAM || d->word == WORD_GRAD || d->word == WORD_COUNT)
+            scope_value(el, s, d->name, d->loc, input_value(el, o, t, d->word));
+        else
+            bind_setting(el, o, d, t->var->name, s);
+    }
+    ok = bind_state(el, o, t, s);
+    for (uint32_t i = 0; ok && i < o->def->update.n; i++)
+        ok = update_row(el, &o->def->update.at[i], t, s, entry, param);
+    el->frame = caller;
+    return ok;
+}
+
+static bool optimizer_open(Elab *el, Optimizer *o)
+{
+    static const char *const skip[] = {"module", NULL};
+    o->tree = tree_get(tree_get(el->root, "train"), "optimizer");
+    if (!o->tree || o->tree->kind != TREE_MAP) return false; // reported by the key table
+    Scope *s = part_scope(el, NULL, "train.optimizer", "train.optimizer", o->tree->loc);
+    o->def = tree_module(el, o->tree, s);
+    if (!o->def) return false;
+    if (o->def->role != ROLE_OPTIMIZER) {
+        el_error(el, o->tree->loc, "%s is no optimiser", o->def->name);
+        return false;
+    }
+    o->instance = instance_from_tree(el, o->def, "train.optimizer", o->tree, skip, s);
+    NodeId step =
+        value_tensor(el, scope_read(el, el->globals, "step", o->tree->loc), DT_I64, o->tree->loc);
+    o->count = graph_binary(el->graph, OP_ADD, step, graph_const(el->graph, DT_I64, 1));
+    return true;
+}
+
+void train_step(Elab *el, Entry *entry, NodeId loss)
+{
+    Optimizer o = {0};
+    TrainedList list = find_trained(el, loss);
+    if (el->options->grads)
+        for (uint32_t i = 0; i < list.n; i++) {
+            const char *name = str_printf(el->arena, "grad.%s", list.at[i].var->name);
+            vec_push(el->arena, &entry->outputs, (NamedNode){name, list.at[i].g});
+        }
+    if (!list.n) {
+        el_error(el, tree_get(el->root, "train")->loc,
+                 "the loss depends on no trainable parameter");
+        return;
+    }
+    bool ok = clip(el, &list);
+    if (!optimizer_open(el, &o) || !check_groups(el, o.def, &list) || !ok || !o.instance) return;
+    for (uint32_t i = 0; i < list.n; i++)
+        if (!optimize(el, &o, &list.at[i], entry)) return;
+}
+
+// ---- settings for the runtime -----------------------------------------------------------------
+
+static void put_every(Elab *el, Json *j, const char *section, const char *key, const char *name,
+                      int64_t def)
+{
+    const Tree *map = tree_get(el->root, section), *t = map ? tree_get(map, key) : NULL;
+    int64_t x = def;
+    if (t) value_to_int(el, tree_eval(el, el->scope, t, NULL), t->loc, key, &x);
+    json_int(j, name, x);
+}
+
+const char *train_json(Elab *el)
+{
+    Json j = {.arena = el->arena};
+    json_open(&j, NULL, '{');
+    json_int(&j, "steps", el->steps);
+    json_int(&j, "seed", el->seed);
+    put_every(el, &j, "checkpoint", "every", "checkpoint_every", 1000);
+    put_every(el, &j, "checkpoint", "keep", "checkpoint_keep", 2);
+    put_every(el, &j, "log", "every", "log_every", 10);
+    json_close(&j, '}');
+    return json_text(&j);
+}
+
+const char *eval_json(Elab *el)
+{
+    const Tree *t = tree_get(el->root, "eval"), *sets = t ? tree_get(t, "sets") : NULL;
+    if (!t) return NULL;
+    Json j = {.arena = el->arena};
+    json_open(&j, NULL, '{');
+    json_str(&j, "base_dir", folder_of(el, diag_source_path(el->diag, t->loc.source)));
+    put_every(el, &j, "eval", "every", "every", 0);
+    put_every(el, &j, "eval", "samples", "samples", 0);
+    json_open(&j, "sets", '{');
+    for (uint32_t i = 0; sets && i < sets->entries.n; i++)
+        if (sets->entries.at[i].value->kind == TREE_SCALAR)
+            json_str(&j, sets->entries.at[i].key->text, sets->entries.at[i].value->text);
+    json_close(&j, '}');
+    static const char *const files[] = {"classes", "prompts"};
+    for (int i = 0; i < 2; i++) {
+        const Tree *f = tree_get(t, files[i]);
+        if (f && f->kind == TREE_SCALAR) json_str(&j, files[i], f->text);
+    }
+    json_close(&j, '}');
+    return json_text(&j);
+}

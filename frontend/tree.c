@@ -1,0 +1,420 @@
+// The YAML reader. The bytes are checked, accidents are repaired (tree_accidents.c) until libyaml
+// reads the text, then its events become a tree whose scalars know the source byte of each of
+// theirs (tree_place.c).
+#include "frontend/tree_text.h"
+
+#include "base/map.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+
+enum { MAX_SIZE = 16 << 20, MAX_EXPANDED = 100000 };
+
+typedef struct Anchor {
+    Tree *tree;     // NULL while its node is being read
+    uint64_t nodes; // with what aliases in it stand for
+} Anchor;
+
+typedef struct Builder {
+    TreeText *t;
+    yaml_parser_t *parser;
+    Map anchors;       // name -> Anchor
+    uint64_t nodes;    // read so far, aliases counted with all that they stand for
+    uint64_t expanded; // the part that comes from aliases
+    uint32_t patch;    // patches are in order of place: the next one
+    bool stop;
+} Builder;
+
+// ---- places ------------------------------------------------------------------------------------
+
+Loc tree_text_loc(const TreeText *t, size_t begin, size_t end)
+{
+    return (Loc){t->source, (uint32_t)begin, (uint32_t)end};
+}
+
+void tree_text_map(TreeText *t)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < t->size; i++) n += ((unsigned char)t->fed[i] & 0xc0) != 0x80;
+    if (n == t->size && !t->byte_of) return;
+    if (!t->byte_of) t->byte_of = arena_array(t->arena, uint32_t, t->size + 1);
+    n = 0;
+    for (size_t i = 0; i < t->size; i++)
+        if (((unsigned char)t->fed[i] & 0xc0) != 0x80) t->byte_of[n++] = (uint32_t)i;
+    for (size_t i = n; i <= t->size; i++) t->byte_of[i] = (uint32_t)t->size;
+}
+
+size_t tree_text_byte(const TreeText *t, const yaml_mark_t *mark)
+{
+    if (mark->index >= t->size) return t->size;
+    return t->byte_of ? t->byte_of[mark->index] : mark->index;
+}
+
+// ---- nodes -------------------------------------------------------------------------------------
+
+static Tree *build_node(Builder *b, yaml_event_t *event, uint32_t depth);
+
+static bool next_event(Builder *b, yaml_event_t *event)
+{
+    if (b->stop) return false;
+    if (yaml_parser_parse(b->parser, event)) return true;
+    syntax_error(b->t, b->parser);
+    b->stop = true;
+    return false;
+}
+
+static Tree *new_tree(Builder *b, TreeKind kind, size_t begin, size_t end)
+{
+    Tree *tree = arena_make(b->t->arena, Tree);
+    tree->kind = kind;
+    tree->loc = tree_text_loc(b->t, begin, end);
+    b->nodes++;
+    return tree;
+}
+
+// Where a node begins that has an anchor: libyaml's mark is that of the anchor.
+static size_t after_anchor(const TreeText *t, size_t at, size_t end)
+{
+    if (at >= end || t->fed[at] != '&') return at;
+    for (at++; at < end && (isalnum((unsigned char)t->fed[at]) || strchr("_-", t->fed[at]));) at++;
+    for (bool comment = false; at < end;) {
+        size_t n = break_size(t->fed, end, at);
+        comment = (comment && !n) || t->fed[at] == '#';
+        if (!n && !comment && t->fed[at] != ' ' && t->fed[at] != '\t') break;
+        at += n ? n : 1;
+    }
+    return at;
+}
+
+static bool is_null_text(const char *s)
+{
+    static const char *const words[] = {"", "~", "null", "Null", "NULL"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(s, words[i]) == 0) return true;
+    return false;
+}
+
+// The first repaired value that begins in [begin, end); scalars come in order of place.
+static const Patch *patch_in(Builder *b, size_t begin, size_t end)
+{
+    const TreeText *t = b->t;
+    while (b->patch < t->patches.n && t->patches.at[b->patch].begin < begin) b->patch++;
+    const Patch *p = b->patch < t->patches.n ? &t->patches.at[b->patch] : NULL;
+    return p && p->begin < end ? p : NULL;
+}
+
+static Tree *build_scalar(Builder *b, const yaml_event_t *event)
+{
+    TreeText *t = b->t;
+    size_t end = tree_text_byte(t, &event->end_mark);
+    size_t begin = after_anchor(t, tree_text_byte(t, &event->start_mark), end);
+    Tree *tree = new_tree(b, TREE_SCALAR, begin, end);
+    yaml_scalar_style_t style = event->data.scalar.style;
+    tree->quoted =
+        style == YAML_SINGLE_QUOTED_SCALAR_STYLE || style == YAML_DOUBLE_QUOTED_SCALAR_STYLE;
+    if (patch_in(b, begin, end) && style == YAML_PLAIN_SCALAR_STYLE) {
+        scalar_patched(t, tree, begin, end);
+        return tree;
+    }
+    scalar_place(t, tree, event, begin, end);
+    if (strlen(tree->text) != event->data.scalar.length)
+        diag_error(t->diag, tree->loc, "a text cannot hold a NUL character");
+    if (style == YAML_PLAIN_SCALAR_STYLE && is_null_text(tree->text)) tree->kind = TREE_NULL;
+    if (style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE)
+        tree->loc.end = tree->loc.begin + 1;
+    return tree;
+}
+
+static Tree *build_alias(Builder *b, const yaml_event_t *event)
+{
+    const char *name = (const char *)event->data.alias.anchor;
+    Anchor *anchor = map_get(&b->anchors, name);
+    Loc loc = tree_text_loc(b->t, tree_text_byte(b->t, &event->start_mark),
+                            tree_text_byte(b->t, &event->end_mark));
+    if (!anchor || !anchor->tree) {
+        diag_error(b->t->diag, loc, "the alias '*%s' stands inside its own anchor", name);
+        b->stop = true;
+        return NULL;
+    }
+    b->nodes += anchor->nodes;
+    b->expanded += anchor->nodes;
+    if (b->expanded <= MAX_EXPANDED) return anchor->tree;
+    diag_error(b->t->diag, loc, "the aliases of this file stand for more than %d values",
+               MAX_EXPANDED);
+    b->stop = true;
+    return NULL;
+}
+
+static Tree *build_list(Builder *b, const yaml_event_t *start, uint32_t depth)
+{
+    size_t begin = tree_text_byte(b->t, &start->start_mark);
+    size_t end = tree_text_byte(b->t, &start->end_mark);
+    bool flow = start->data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE;
+    Tree *list = new_tree(b, TREE_LIST, after_anchor(b->t, begin, b->t->size), end), *item;
+    yaml_event_t event;
+    while (next_event(b, &event)) {
+        bool done = event.type == YAML_SEQUENCE_END_EVENT;
+        if (done && flow) list->loc.end = (uint32_t)tree_text_byte(b->t, &event.end_mark);
+        item = done ? NULL : build_node(b, &event, depth);
+        yaml_event_delete(&event);
+        if (!item) break;
+        vec_push(b->t->arena, &list->items, item);
+    }
+    if (!flow) list->loc.end = list->loc.begin + 1;
+    return b->stop ? NULL : list;
+}
+
+// A key is a text; a key given twice is reported and the first one stays.
+static bool check_key(Builder *b, Map *seen, Tree *key)
+{
+    Diag *diag = b->t->diag;
+    if (key->kind == TREE_LIST || key->kind == TREE_MAP) {
+        diag_error(diag, key->loc, "a key is a text, not a %s",
+                   key->kind == TREE_LIST ? "list" : "mapping");
+        return false;
+    }
+    if (!key->text[0] && !key->quoted) {
+        diag_error(diag, key->loc, "there is no key before ':'");
+        return false;
+    }
+    if (strcmp(key->text, "<<") == 0 && !key->quoted) {
+        diag_error(diag, key->loc, "merge keys are not part of the language");
+        diag_help(diag, "a file takes over another one with extends:");
+        return false;
+    }
+    Tree *first = map_get(seen, key->text);
+    if (first) {
+        diag_error(diag, key->loc, "the key '%s' is given twice", key->text);
+        diag_note(diag, first->loc, "the first one is here");
+        return false;
+    }
+    map_set(b->t->arena, seen, key->text, key);
+    return true;
+}
+
+// A key of kind NULL (`~: 1`) is the text it is written as; a shared node must not change.
+static Tree *as_key(Builder *b, Tree *key)
+{
+    if (key->kind != TREE_NULL) return key;
+    Tree *copy = arena_copy(b->t->arena, key, sizeof *key);
+    copy->kind = TREE_SCALAR;
+    return copy;
+}
+
+static Tree *build_map(Builder *b, const yaml_event_t *start, uint32_t depth)
+{
+    size_t begin = after_anchor(b->t, tree_text_byte(b->t, &start->start_mark), b->t->size);
+    bool flow = start->data.mapping_start.style == YAML_FLOW_MAPPING_STYLE;
+    Tree *map = new_tree(b, TREE_MAP, begin, begin + 1);
+    Map seen = {0};
+    yaml_event_t event;
+    while (next_event(b, &event)) {
+        bool done = event.type == YAML_MAPPING_END_EVENT;
+        if (done && flow) map->loc.end = (uint32_t)tree_text_byte(b->t, &event.end_mark);
+        Tree *key = done ? NULL : build_node(b, &event, depth);
+        yaml_event_delete(&event);
+        if (!key || !next_event(b, &event)) break;
+        if (!flow && !map->entries.n) map->loc = key->loc;
+        Tree *value = build_node(b, &event, depth);
+        yaml_event_delete(&event);
+        if (!value) break;
+        if (check_key(b, &seen, key))
+            vec_push(b->t->arena, &map->entries, (TreeEntry){as_key(b, key), value});
+    }
+    return b->stop ? NULL : map;
+}
+
+static Tree *build_kind(Builder *b, const yaml_event_t *event, uint32_t depth)
+{
+    switch (event->type) {
+    case YAML_SCALAR_EVENT:
+        return build_scalar(b, event);
+    case YAML_SEQUENCE_START_EVENT:
+        return build_list(b, event, depth + 1);
+    case YAML_MAPPING_START_EVENT:
+        return build_map(b, event, depth + 1);
+    case YAML_ALIAS_EVENT:
+        return build_alias(b, event);
+    default:
+        bug("event %d of libyaml where a node belongs", (int)event->type);
+    }
+}
+
+static const char *anchor_of(const yaml_event_t *event)
+{
+    const yaml_char_t *name = NULL;
+    if (event->type == YAML_SCALAR_EVENT) name = event->data.scalar.anchor;
+    if (event->type == YAML_SEQUENCE_START_EVENT) name = event->data.sequence_start.anchor;
+    if (event->type == YAML_MAPPING_START_EVENT) name = event->data.mapping_start.anchor;
+    return (const char *)name;
+}
+
+// The node that begins with this event; NULL after b->stop.
+static Tree *build_node(Builder *b, yaml_event_t *event, uint32_t depth)
+{
+    const char *name = anchor_of(event);
+    uint64_t before = b->nodes;
+    Anchor *anchor = NULL;
+    if (name) {
+        anchor = arena_make(b->t->arena, Anchor);
+        map_set(b->t->arena, &b->anchors, name, anchor);
+    }
+    Tree *tree = build_kind(b, event, depth);
+    if (anchor) *anchor = (Anchor){tree, b->nodes - before};
+    return tree;
+}
+
+// ---- the whole ---------------------------------------------------------------------------------
+
+static Tree *build_document(Builder *b)
+{
+    Tree *root = NULL;
+    yaml_event_t event;
+    for (bool done = false; !done && next_event(b, &event);) {
+        if (event.type == YAML_DOCUMENT_START_EVENT && root) {
+            size_t at = tree_text_byte(b->t, &event.start_mark);
+            diag_error(b->t->diag, tree_text_loc(b->t, at, at + 3), "a file has one document");
+            diag_help(b->t->diag, "write the second one to a file of its own");
+            done = true;
+        } else if (event.type == YAML_SCALAR_EVENT || event.type == YAML_SEQUENCE_START_EVENT ||
+                   event.type == YAML_MAPPING_START_EVENT || event.type == YAML_ALIAS_EVENT) {
+            root = build_node(b, &event, 0);
+        }
+        done |= event.type == YAML_STREAM_END_EVENT;
+        yaml_event_delete(&event);
+    }
+    return b->stop ? NULL : root;
+}
+
+static Tree *build(TreeText *t)
+{
+    yaml_parser_t parser;
+    if (!yaml_parser_initialize(&parser)) bug("libyaml has no memory");
+    yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)t->fed, t->size);
+    Builder b = {.t = t, .parser = &parser};
+    Tree *root = build_document(&b);
+    yaml_parser_delete(&parser);
+    if (b.stop || (root && root->kind != TREE_NULL)) return root;
+    diag_error(t->diag, tree_text_loc(t, 0, 0), "the file is empty");
+    return NULL;
+}
+
+// Bytes of the UTF-8 character at s (n are left), its code point in *code; 0 when it is none.
+static size_t utf8_size(const unsigned char *s, size_t n, uint32_t *code)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t size = s[0] < 0x80   ? 1
+                  : s[0] < 0xc2 ? 0
+                  : s[0] < 0xe0 ? 2
+                  : s[0] < 0xf0 ? 3
+                  : s[0] < 0xf5 ? 4
+                                : 0;
+    if (!size || size > n) return 0;
+    *code = size == 1 ? s[0] : s[0] & (0x7fu >> size);
+    for (size_t i = 1; i < size; i++) {
+        if ((s[i] & 0xc0) != 0x80) return 0;
+        *code = *code << 6 | (s[i] & 0x3f);
+    }
+    bool surrogate = *code >= 0xd800 && *code < 0xe000;
+    return *code < least[size] || surrogate || *code > 0x10ffff ? 0 : size;
+}
+
+static bool allowed(uint32_t c)
+{
+    if (c < 0x20) return c == '\t' || c == '\n' || c == '\r';
+    return !(c >= 0x7f && c < 0xa0 && c != 0x85) && c != 0xfffe && c != 0xffff;
+}
+
+static bool check_bytes(const TreeText *t)
+{
+    if (t->size > MAX_SIZE) {
+        diag_error(t->diag, tree_text_loc(t, 0, 0),
+                   "the file has %zu bytes; at most 16 MiB are read", t->size);
+        return false;
+    }
+    const unsigned char *s = (const unsigned char *)t->text;
+    for (size_t i = 0, n; i < t->size; i += n) {
+        uint32_t code = 0;
+        n = utf8_size(s + i, t->size - i, &code);
+        if (n && allowed(code)) continue;
+        if (n)
+            diag_error(t->diag, tree_text_loc(t, i, i + n),
+                       "a control character (U+%04X) in the text", code);
+        else
+            diag_error(t->diag, tree_text_loc(t, i, i + 1), "the byte 0x%02X is not UTF-8", s[i]);
+        return false;
+    }
+    return true;
+}
+
+static int by_begin(const void *a, const void *b)
+{
+    const Patch *x = a, *y = b;
+    return x->begin < y->begin ? -1 : x->begin > y->begin;
+}
+
+Tree *tree_read(Arena *arena, Diag *diag, uint32_t source)
+{
+    TreeText t = {.arena = arena, .diag = diag, .source = source};
+    t.text = diag_source_text(diag, source, &t.size);
+    if (!check_bytes(&t)) return NULL;
+    t.fed = str_slice(arena, t.text, t.size);
+    tree_text_map(&t);
+    if (!accidents_repair(&t)) return NULL;
+    if (t.patches.n) qsort(t.patches.at, t.patches.n, sizeof *t.patches.at, by_begin);
+    return build(&t);
+}
+
+static bool read_all(Arena *arena, FILE *f, char **text, size_t *size)
+{
+    size_t cap = 1 << 14, n = 0;
+    *text = arena_alloc(arena, cap);
+    for (size_t got; (got = fread(*text + n, 1, cap - n, f)) > 0;) {
+        n += got;
+        if (n > MAX_SIZE) break; // tree_read says so
+        if (n < cap) continue;
+        char *more = arena_alloc(arena, cap * 2);
+        memcpy(more, *text, n);
+        *text = more;
+        cap *= 2;
+    }
+    *size = n;
+    return !ferror(f);
+}
+
+Tree *tree_read_file(Arena *arena, Diag *diag, const char *path, Loc from)
+{
+    char *text;
+    size_t size;
+    FILE *f = fopen(path, "rb");
+    if (!f || !read_all(arena, f, &text, &size)) {
+        diag_error(diag, from, "cannot read '%s': %s", path, strerror(errno));
+        if (f) fclose(f);
+        return NULL;
+    }
+    fclose(f);
+    return tree_read(arena, diag, diag_source(diag, path, text, size));
+}
+
+Tree *tree_get(const Tree *t, const char *key)
+{
+    TreeEntry *e = tree_entry(t, key);
+    return e ? e->value : NULL;
+}
+
+TreeEntry *tree_entry(const Tree *t, const char *key)
+{
+    if (!t || t->kind != TREE_MAP) return NULL;
+    for (uint32_t i = 0; i < t->entries.n; i++)
+        if (strcmp(t->entries.at[i].key->text, key) == 0) return &t->entries.at[i];
+    return NULL;
+}
+
+Loc tree_place(const Tree *t, size_t begin, size_t end)
+{
+    Loc loc = {t->loc.source, t->place[begin], t->place[end]};
+    if (loc.end < loc.begin) loc.end = loc.begin;
+    return loc;
+}

@@ -1,0 +1,195 @@
+// libyaml's errors in the user's words, at the place where the mend goes. Those that come from an
+// expression written without quotes are repaired, so that reading goes on.
+#include "frontend/tree_text.h"
+
+#include <string.h>
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static bool says(const char *text, const char *part)
+{
+    return text && strstr(text, part) != NULL;
+}
+
+// ---- what can be repaired ----------------------------------------------------------------------
+
+static bool quote_value(TreeText *t, size_t begin, bool flow, size_t caret, const char *message)
+{
+    Span s = span_scan(t, begin, flow);
+    Patch p = {begin, s.end, caret, message};
+    if (s.open != SIZE_MAX || s.end <= begin || caret >= s.end) return false;
+    for (uint32_t i = 0; i < t->patches.n; i++) // it has been tried
+        if (t->patches.at[i].begin <= begin && begin < t->patches.at[i].end) return false;
+    accidents_add(t, &p, 1);
+    return true;
+}
+
+// Where the value begins that holds the byte `at`: after "key: " or "- " on its line; SIZE_MAX
+// where none does.
+static size_t value_begin(const TreeText *t, size_t at)
+{
+    size_t line = at, begin = SIZE_MAX;
+    while (line > 0 && t->fed[line - 1] != '\n') line--;
+    size_t i = line;
+    while (is_blank(t->fed[i])) i++;
+    while (t->fed[i] == '-' && i + 1 < at && is_blank(t->fed[i + 1])) {
+        for (i++; is_blank(t->fed[i]);) i++;
+        begin = i;
+    }
+    for (; i + 1 < at; i++) {
+        if (t->fed[i] == '"' || t->fed[i] == '\'')
+            i = span_quoted(t, i) - 1;
+        else if (t->fed[i] == ':' && is_blank(t->fed[i + 1])) {
+            for (i++; is_blank(t->fed[i]);) i++;
+            return i < at ? i : SIZE_MAX;
+        }
+    }
+    return begin < at ? begin : SIZE_MAX;
+}
+
+// `key: x[1: 3]`
+static bool colon_inside(TreeText *t, size_t at)
+{
+    size_t begin = value_begin(t, at);
+    if (begin == SIZE_MAX || strchr("\"'[{|>&*!", t->fed[begin])) return false;
+    return quote_value(t, begin, false, at, "': ' ends a key: quote the expression");
+}
+
+// `key: "a" + b`: libyaml's mark is behind the closing quote.
+static bool after_quote(TreeText *t, size_t at)
+{
+    size_t begin = value_begin(t, at);
+    if (begin == SIZE_MAX || (t->fed[begin] != '"' && t->fed[begin] != '\'')) return false;
+    size_t end = span_quoted(t, begin);
+    if (end >= t->size || end > at) return false;
+    Span s = span_scan(t, at, false);
+    Patch p = {begin, s.end, at, "the value goes on after its closing quote: quote the whole"};
+    if (s.open == SIZE_MAX) accidents_add(t, &p, 1);
+    return s.open == SIZE_MAX;
+}
+
+static bool first_character(TreeText *t, size_t at, bool flow)
+{
+    char c = at < t->size ? t->fed[at] : '\0';
+    if (!c || !strchr("@`%*&!|>?", c)) return false;
+    const char *is = c == '*'   ? "is an alias"
+                     : c == '&' ? "is an anchor"
+                     : c == '!' ? "is a tag"
+                                : NULL;
+    return quote_value(
+        t, at, flow, at,
+        is ? str_printf(t->arena, "a leading '%c' %s of YAML: quote the text", c, is)
+           : str_printf(t->arena, "a text cannot begin with '%c' in YAML: quote it", c));
+}
+
+void syntax_repair(TreeText *t, const yaml_parser_t *p)
+{
+    size_t at = tree_text_byte(t, &p->problem_mark), from = tree_text_byte(t, &p->context_mark);
+    bool flow = p->flow_level > 0, done = false;
+    if (says(p->problem, "mapping values are not allowed"))
+        done = colon_inside(t, at);
+    else if (says(p->problem, "cannot start any token"))
+        done = first_character(t, at, flow);
+    else if (says(p->context, "scanning an alias"))
+        done = first_character(t, from, flow);
+    else if (says(p->context, "scanning an anchor"))
+        done = first_character(t, from, flow);
+    else if (says(p->context, "scanning a tag"))
+        done = first_character(t, from, flow);
+    else if (says(p->context, "scanning a block scalar") && flow)
+        done = first_character(t, from, flow);
+    else if (says(p->problem, "did not find expected key"))
+        done = after_quote(t, at);
+    if (!done) syntax_error(t, p);
+}
+
+// ---- what cannot -------------------------------------------------------------------------------
+
+typedef struct Row {
+    const char *problem, *context; // parts of libyaml's texts; NULL fits all
+    const char *message;           // NULL: libyaml's
+    const char *note;              // at the context's mark; NULL for none
+    const char *help;
+    bool at_context; // the caret goes there
+} Row;
+
+static const Row rows[] = {
+    {"found unexpected end of stream", "quoted scalar", "the quote is not closed", NULL, NULL,
+     true},
+    {"found unexpected document indicator", "quoted scalar", "the quote is not closed", NULL, NULL,
+     true},
+    {"expected ',' or ']'", NULL, "expected ',' or ']'", "the list begins here", NULL, false},
+    {"expected ',' or '}'", NULL, "expected ',' or '}'", "the mapping begins here", NULL, false},
+    {"could not find expected ':'", NULL, "expected ': ' and a value after this key", NULL,
+     "a text over several lines is indented deeper than its key", true},
+    {"mapping values are not allowed", NULL, "a key cannot stand here", NULL,
+     "compare its indentation with the keys above it", false},
+    {"did not find expected key", NULL, "expected a key here", "the mapping begins here",
+     "the keys of a mapping stand in one column", false},
+    {"did not find expected '-' indicator", NULL, "expected '- ' here", "the list begins here",
+     "the items of a list stand in one column", false},
+    {"block sequence entries are not allowed", NULL, "a list cannot begin here", NULL,
+     "begin it on a line of its own", false},
+    {"found a tab character", NULL, "a tab cannot indent: use spaces", NULL, NULL, false},
+    {"found character that cannot start", NULL, "a text cannot begin with this character in YAML",
+     NULL, "quote the text", false},
+    {"unknown escape character", NULL, "unknown escape in a double-quoted text", NULL,
+     "single quotes take a backslash as it is", false},
+    {"did not find expected node content", NULL, "expected a value here", NULL, NULL, false},
+    {"comment or line break", NULL, "expected a line break here", NULL,
+     "quote a text that begins with '|' or '>'", false},
+    {"undefined tag handle", NULL, "tags are not part of the language", NULL,
+     "quote a text that begins with '!'", true},
+    {"did not find expected <document start>", NULL, "the file goes on after its value", NULL,
+     "quote the whole value, or check the indentation", false},
+    {NULL, "scanning an alias", "a leading '*' is an alias of YAML: quote the text", NULL, NULL,
+     true},
+    {NULL, "scanning an anchor", "a leading '&' is an anchor of YAML: quote the text", NULL, NULL,
+     true},
+    {NULL, "scanning a tag", "a leading '!' is a tag of YAML: quote the text", NULL, NULL, true},
+    {NULL, "scanning a directive", "a line cannot begin with '%'", NULL, "quote the text", true},
+};
+
+static const Row *row_of(const yaml_parser_t *p)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bool problem = !rows[i].problem || says(p->problem, rows[i].problem);
+        if (problem && (!rows[i].context || says(p->context, rows[i].context))) return &rows[i];
+    }
+    return NULL;
+}
+
+// One byte from `at`; at the end of the text the last line that has something on it.
+static Loc error_loc(const TreeText *t, size_t at)
+{
+    while (at > 0 && at >= t->size && strchr(" \t\r\n", t->fed[at - 1])) {
+        at--;
+        if (at > 0 && !strchr(" \t\r\n", t->fed[at - 1])) break;
+    }
+    return tree_text_loc(t, at, at + 1);
+}
+
+void syntax_error(TreeText *t, const yaml_parser_t *p)
+{
+    size_t at = tree_text_byte(t, &p->problem_mark), from = tree_text_byte(t, &p->context_mark);
+    if (p->error == YAML_MEMORY_ERROR) bug("libyaml has no memory");
+    if (p->error == YAML_READER_ERROR) at = p->problem_offset;
+    const Row *row = row_of(p);
+    if (at < t->size && t->fed[at] == '\t' && says(p->problem, "cannot start any token")) {
+        diag_error(t->diag, error_loc(t, at), "a tab cannot indent: use spaces");
+        return;
+    }
+    if (!row) {
+        diag_error(t->diag, error_loc(t, at), "YAML: %s%s%s",
+                   p->problem ? p->problem : "syntax error", p->context ? " " : "",
+                   p->context ? p->context : "");
+        return;
+    }
+    diag_error(t->diag, error_loc(t, row->at_context && p->context ? from : at), "%s",
+               row->message);
+    if (row->note && p->context) diag_note(t->diag, error_loc(t, from), "%s", row->note);
+    if (row->help) diag_help(t->diag, "%s", row->help);
+}

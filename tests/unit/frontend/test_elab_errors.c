@@ -1,0 +1,78 @@
+// tests/errors/*/*.yaml: graphs that are wrong, with what is printed beside them. CZT_BLESS=1
+// rewrites.
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "frontend/frontend.h"
+
+static const char *printed(Arena *a, const char *path)
+{
+    Diag *diag = diag_new(a);
+    FrontendOptions o = {.lib_dir = "graphs/lib"};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    Frontend *f = frontend_load(a, diag, path, &o);
+    diag_print(diag, out);
+    fclose(out);
+    cr_assert(!f, "%s is accepted", path);
+    const char *copy = str_copy(a, text);
+    free(text);
+    return copy;
+}
+
+static char *read_text(Arena *a, const char *path)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f) return str_copy(a, "");
+    fseek(f, 0, SEEK_END);
+    size_t n = (size_t)ftell(f);
+    rewind(f);
+    char *text = arena_alloc(a, n + 1);
+    n = fread(text, 1, n, f);
+    text[n] = 0;
+    fclose(f);
+    return text;
+}
+
+static void run_folder(const char *folder)
+{
+    cr_assert_eq(chdir(CZT_SOURCE_DIR), 0);
+    DIR *d = opendir(folder);
+    cr_assert(d, "%s", folder);
+    uint32_t cases = 0;
+    for (struct dirent *e; (e = readdir(d));) {
+        size_t n = strlen(e->d_name);
+        if (n < 5 || strcmp(e->d_name + n - 5, ".yaml") != 0 || strstr(e->d_name, "_lib.yaml"))
+            continue;
+        Arena *a = arena_new();
+        const char *path = str_printf(a, "%s/%s", folder, e->d_name);
+        const char *answer = str_printf(a, "%s/%.*s.expected", folder, (int)n - 5, e->d_name);
+        const char *got = printed(a, path);
+        if (getenv("CZT_BLESS")) {
+            FILE *f = fopen(answer, "wb");
+            fputs(got, f);
+            fclose(f);
+        }
+        cr_expect_str_eq(got, read_text(a, answer), "%s prints\n%s", path, got);
+        cases++;
+        arena_free(a);
+    }
+    closedir(d);
+    cr_assert_gt(cases, 5);
+}
+
+Test(elab_errors, names)
+{
+    run_folder("tests/errors/names");
+}
+Test(elab_errors, shapes)
+{
+    run_folder("tests/errors/shapes");
+}
+Test(elab_errors, structure)
+{
+    run_folder("tests/errors/structure");
+}
