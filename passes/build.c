@@ -84,7 +84,7 @@ static uint32_t load(Build *b, NodeId id, const IndexId *at)
     IndexPool *pool = &b->body->index;
     const Type *type = graph_type(b->lo->gr->graph, id);
     const int64_t *stride = lower_strides(b->lo, id);
-    IndexId index = 0;
+    IndexId index = index_const(pool, lower_offset(b->lo, id));
     for (uint32_t i = 0; i < type->rank; i++) index = index_add(pool, index, index_mul(pool, at[i], stride[i]));
     uint32_t slot = build_slot(b, lower_node_buffer(b->lo, id), false);
     KernelInstr in = {.kind = KI_LOAD, .dtype = type->dtype, .buffer = slot, .index = index};
@@ -269,6 +269,7 @@ uint32_t build_value(Build *b, NodeId id, const IndexId *at)
     OpCode op = graph_node(gr->graph, id)->op;
     bool copied = op_is_view(op) || op_info(op)->class == CLASS_LEAF; // for a result: nobody waits for it
     if (!mine && !copied && gr->group_of[id] && gr->stored[id]) return load(b, id, at);
+    if (gr->assembled[id]) return load(b, id, at);
     IndexId linear = type->rank ? index_linear(pool, type->rank, at, type_sizes(b->lo->arena, type)) : 0;
     return remembered(b, id, at, linear);
 }
@@ -278,7 +279,7 @@ void build_store(Build *b, NodeId id, uint32_t value)
     const Grouping *gr = b->lo->gr;
     IndexPool *pool = &b->body->index;
     const Type *type = graph_type(gr->graph, id);
-    IndexId linear = level_linear(pool, b->group, gr->level[id], b->a, b->r, b->c), index = 0;
+    IndexId linear = level_linear(pool, b->group, gr->level[id], b->a, b->r, b->c), index = index_const(pool, lower_offset(b->lo, id));
     IndexId *at = arena_array(b->lo->arena, IndexId, type->rank + 1);
     index_split(pool, linear, type->rank, type_sizes(b->lo->arena, type), at);
     const int64_t *stride = lower_strides(b->lo, id);

@@ -337,6 +337,44 @@ static void candidate(void *ctx, NodeId source, uint32_t operand, bool exact)
     c->at.at[i] = k - 1;
 }
 
+// A pointwise group of one point a row that reads what group k of rows makes, and waits for nothing else that k does not
+// wait for, becomes part of k: its values are of level OUTER there.
+static bool take_rows(Grouping *gr, uint32_t k, uint32_t other)
+{
+    const Group *x = group_at(gr, k), *y = group_at(gr, other);
+    bool rows = x->split == SPLIT_ROW || x->split == SPLIT_MIDDLE;
+    if (x->kind != GROUP_LOOP || x->gone || y->kind != GROUP_LOOP || y->gone || !rows || y->split != SPLIT_NONE) return false;
+    if (y->total != x->outer * x->inner || x->total == y->total) return false;
+    if (x->members.n + y->members.n > MOST_MEMBERS || !covers(gr, x->needs, y->needs, k)) return false;
+    if (detour(gr, k, other) || detour(gr, other, k)) return false;
+    bool ok = true;
+    for (uint32_t i = 0; i < y->members.n; i++) gr->level[y->members.at[i]] = LEVEL_OUTER;
+    for (uint32_t i = 0; i < y->members.n && ok; i++) ok = fits(gr, x, k, other, y->members.at[i], LEVEL_OUTER);
+    for (uint32_t i = 0; i < x->members.n && ok; i++)
+        ok = fits(gr, x, k, other, x->members.at[i], gr->level[x->members.at[i]]);
+    for (uint32_t i = 0; i < y->members.n && !ok; i++) gr->level[y->members.at[i]] = LEVEL_FULL;
+    if (ok) absorb(gr, k, other);
+    return ok;
+}
+
+// A value of one point a row, over rows of several groups: the groups of its operands become one, which it joins. So
+// the parts of a cosine or of a loss at a target, each a reduction of its own, share a kernel. Gives the group or UINT32_MAX.
+static uint32_t join_rows(Grouping *gr, NodeId id, const Candidates *c)
+{
+    int64_t count = type_count(graph_type(gr->graph, id));
+    for (uint32_t i = 0; i < c->at.n; i++) {
+        uint32_t k = c->at.at[i];
+        const Group *gp = group_at(gr, k);
+        bool rows = gp->split == SPLIT_ROW || gp->split == SPLIT_MIDDLE;
+        if (gp->gone || gp->kind != GROUP_LOOP || !rows || gp->outer * gp->inner != count || gp->total == count) continue;
+        bool merged = false;
+        for (uint32_t j = 0; j < c->at.n; j++)
+            if (j != i && !group_at(gr, c->at.at[j])->gone) merged |= merge(gr, k, c->at.at[j]);
+        if (merged && join(gr, k, id, node_needs(gr, id))) return k;
+    }
+    return UINT32_MAX;
+}
+
 static void place_loop_node(Grouping *gr, NodeId id, uint32_t mask)
 {
     const Node *n = graph_node(gr->graph, id);
@@ -351,7 +389,9 @@ static void place_loop_node(Grouping *gr, NodeId id, uint32_t mask)
             join(gr, c.at.at[i], id, needs))
             found = c.at.at[i];
     }
+    if (found == UINT32_MAX && !reduces && (mask & FUSE_REDUCE)) found = join_rows(gr, id, &c);
     if (found == UINT32_MAX) {
+        needs = node_needs(gr, id); // groups may have merged
         const Type *domain = reduces ? graph_type(gr->graph, n->args[0]) : n->type;
         found = add_group(gr, GROUP_LOOP, type_count(domain));
         Level level = LEVEL_FULL;
@@ -361,6 +401,8 @@ static void place_loop_node(Grouping *gr, NodeId id, uint32_t mask)
     } else if (gr->level[id] == LEVEL_FULL && (mask & FUSE_POINTWISE)) {
         for (uint32_t i = 0; i < c.at.n; i++)
             if (c.at.at[i] != found) merge(gr, found, c.at.at[i]);
+        for (uint32_t i = 0; i < c.at.n && (mask & FUSE_REDUCE); i++)
+            if (c.at.at[i] != found && take_rows(gr, c.at.at[i], found)) break;
     }
 }
 
@@ -431,12 +473,12 @@ static bool reads_in_place(const Grouping *gr, NodeId id, bool dense)
     const IndexId *at = own;
     NodeId source = view_source(&pool, gr->graph, id, &at);
     const Node *n = graph_node(gr->graph, source);
-    bool ok = !op_is_view(n->op) && n->op != OP_CONST && n->op != OP_IOTA;
+    bool ok = (!op_is_view(n->op) || gr->assembled[source]) && n->op != OP_CONST && n->op != OP_IOTA;
     const int64_t *stride = node_strides(scratch, gr, source);
     for (uint32_t i = 0; ok && i < n->type->rank; i++)
         index = index_add(&pool, index, index_mul(&pool, at[i], stride[i]));
     if (ok && dense)
-        ok = index == index_linear(&pool, type->rank, own, type_sizes(scratch, type));
+        ok = !gr->part[source] && index == index_linear(&pool, type->rank, own, type_sizes(scratch, type));
     int64_t row, col;
     if (ok && !dense)
         ok = index_affine(&pool, index, type->rank - 1, &col, &rest) &&
@@ -477,6 +519,8 @@ Grouping *groups_form(Arena *arena, const Entry *entry, uint32_t mask)
     gr->group_of = arena_array(arena, uint32_t, g->nodes.n);
     gr->level = arena_array(arena, uint8_t, g->nodes.n);
     gr->root = arena_array(arena, bool, g->nodes.n);
+    gr->part = arena_array(arena, const Part *, g->nodes.n);
+    gr->assembled = arena_array(arena, bool, g->nodes.n);
     for (uint32_t i = 0; i < entry->outputs.n; i++) gr->root[entry->outputs.at[i].node] = true;
     for (uint32_t i = 0; i < entry->updates.n; i++) gr->root[entry->updates.at[i].node] = true;
     for (NodeId id = 1; id < g->nodes.n; id++)
@@ -486,6 +530,7 @@ Grouping *groups_form(Arena *arena, const Entry *entry, uint32_t mask)
             if (!group_at(gr, k)->gone && group_at(gr, k)->kind == GROUP_LOOP &&
                 group_at(gr, k)->split == SPLIT_NONE)
                 take_epilogue(gr, k);
+    groups_assemble(gr);
     for (NodeId id = 1; id < g->nodes.n; id++)
         if (gr->live[id]) place_operands(gr, id);
     for (uint32_t i = 0; i < entry->outputs.n; i++) place_root(gr, entry->outputs.at[i].node);

@@ -32,6 +32,13 @@ typedef struct Group {
     uint64_t *needs;     // bit set of groups that must be finished before, transitively closed
 } Group;
 
+// A stored node as a part of another's buffer: element [i0, i1, ..] at offset + sum of stride[k] * ik.
+typedef struct Part {
+    NodeId whole;
+    int64_t offset;
+    const int64_t *stride;
+} Part;
+
 typedef struct Grouping {
     Arena *arena;
     const Graph *graph;
@@ -43,6 +50,8 @@ typedef struct Grouping {
     uint8_t *level;     // of members
     bool *root;         // named by outputs or updates
     bool *stored;       // nodes with a buffer of their own (members; and leaves always)
+    const Part **part;  // nodes that lie inside a concat's buffer (concat.c); else NULL
+    bool *assembled;    // concats whose parts all do
 } Grouping;
 
 // Switches of the fuser, for tests that compare kernels with and without a kind of fusion.
@@ -58,6 +67,9 @@ enum {
 Grouping *groups_form(Arena *arena, const Entry *entry, uint32_t mask);
 // Decide which members are stored (sets grouping->stored).
 void groups_store(Grouping *grouping, uint32_t mask);
+
+// Let the operands of concats be stored in place, so that the concat needs no copy. Sets part and assembled.
+void groups_assemble(Grouping *grouping);
 
 // True for ops that only rearrange elements and are absorbed into the indices of their users.
 bool op_is_view(OpCode op);

@@ -21,10 +21,11 @@ uint32_t lower_constant(Lower *lo, int64_t x)
 
 uint32_t lower_node_buffer(Lower *lo, NodeId id)
 {
+    if (lo->gr->part[id]) return lower_node_buffer(lo, lo->gr->part[id]->whole);
     if (lo->buffer_of[id]) return lo->buffer_of[id] - 1;
     const Node *n = graph_node(lo->gr->graph, id);
     Block block = n->op == OP_INPUT ? BLOCK_INPUT : n->op == OP_STATE ? BLOCK_STATE : BLOCK_SCRATCH;
-    if (n->op != OP_INPUT && n->op != OP_STATE && !(lo->gr->group_of[id] && lo->gr->stored[id]))
+    if (n->op != OP_INPUT && n->op != OP_STATE && !lo->gr->assembled[id] && !(lo->gr->group_of[id] && lo->gr->stored[id]))
         bug("%s %%%u has no buffer", op_info(n->op)->name, id);
     const char *name = block == BLOCK_SCRATCH ? NULL : node_str(n, ATTR_NAME);
     uint32_t buffer = lower_buffer(lo, block, n->type->dtype, type_count(n->type), name);
@@ -56,6 +57,11 @@ void lower_place_result(Lower *lo, NodeId id, uint32_t buffer)
 const int64_t *lower_strides(Lower *lo, NodeId id)
 {
     return node_strides(lo->arena, lo->gr, id);
+}
+
+int64_t lower_offset(const Lower *lo, NodeId id)
+{
+    return lo->gr->part[id] ? lo->gr->part[id]->offset : 0;
 }
 
 Kernel *lower_kernel(Lower *lo, KernelKind kind, const char *stem, NodeId node)

@@ -55,8 +55,9 @@ uint32_t lower_node_buffer(Lower *lo, NodeId id);
 // Where the group of a node puts it: the same, but a copy of an input or a state.
 uint32_t lower_result_buffer(Lower *lo, NodeId id);
 void lower_place_result(Lower *lo, NodeId id, uint32_t buffer);
-// node_strides of this entry's graph.
+// node_strides of this entry's graph, and the element where the node begins in its buffer.
 const int64_t *lower_strides(Lower *lo, NodeId id);
+int64_t lower_offset(const Lower *lo, NodeId id);
 // The kernel's slot for a plan buffer.
 uint32_t build_slot(Build *b, uint32_t buffer, bool written);
 void build_axis(Build *b, int64_t size, AxisRole role);

@@ -123,7 +123,7 @@ static StridedView strided(Build *b, NodeId id, bool written)
     bool placed = b->lo->gr->group_of[id] && b->lo->gr->stored[id];
     if (!placed) id = view_source(pool, g, id, &at);
     const int64_t *stride = lower_strides(b->lo, id);
-    IndexId index = 0;
+    IndexId index = index_const(pool, lower_offset(b->lo, id));
     for (uint32_t i = 0; i < graph_type(g, id)->rank; i++)
         index = index_add(pool, index, index_mul(pool, at[i], stride[i]));
     StridedView v = {.buffer = build_slot(b, lower_node_buffer(b->lo, id), written)};
@@ -138,7 +138,7 @@ static StridedView strided_vector(Build *b, NodeId id, bool written)
     IndexPool *pool = &b->body->index;
     const Type *type = graph_type(b->lo->gr->graph, id);
     const int64_t *stride = lower_strides(b->lo, id);
-    IndexId index = 0;
+    IndexId index = index_const(pool, lower_offset(b->lo, id));
     for (uint32_t i = 0; i + 1 < type->rank; i++)
         index = index_add(pool, index, index_mul(pool, index_axis(pool, i, type->axes[i].size), stride[i]));
     uint32_t slot = build_slot(b, lower_node_buffer(b->lo, id), written);

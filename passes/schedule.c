@@ -57,7 +57,7 @@ static const uint32_t *sweeps_before(Arena *arena, const KernelBody *body, uint3
     *last = 0;
     for (uint32_t i = 0; i < body->code.n; i++) {
         const KernelInstr *in = &body->code.at[i];
-        uint32_t n = in->kind == KI_OP ? (uint32_t)op_info(in->op)->arity : in->kind == KI_REDUCE ? 1 : in->kind == KI_RANDOM ? 2 : 0;
+        uint32_t n = in->kind == KI_OP ? (uint32_t)op_info(in->op)->arity : in->kind == KI_REDUCE ? 1 : in->kind == KI_RANDOM ? 3 : 0;
         for (uint32_t a = 0; a < n; a++)
             if (depth[in->args[a]] > depth[i]) depth[i] = depth[in->args[a]];
         if (index_uses_value(&body->index, in->index)) return NULL; // not worth following

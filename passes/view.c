@@ -81,6 +81,7 @@ NodeId view_source(IndexPool *pool, const Graph *g, NodeId id, const IndexId **a
 
 const int64_t *node_strides(Arena *arena, const Grouping *gr, NodeId id)
 {
+    if (gr->part[id]) return gr->part[id]->stride;
     const Graph *g = gr->graph;
     const Node *n = graph_node(g, id);
     const Type *type = n->type;
