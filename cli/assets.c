@@ -1,0 +1,99 @@
+// The library's files, unpacked into the user's cache. The folder is named after the files'
+// checksum, each file is written atomically, and what is there is compared before it is trusted:
+// several processes and several versions of cztc may share the cache.
+#include "cli/assets.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+const Asset *assets_find(const char *name)
+{
+    for (const Asset *a = assets; a->name; a++)
+        if (strcmp(a->name, name) == 0) return a;
+    bug("no asset %s", name);
+}
+
+static bool is_library(const Asset *a)
+{
+    return strncmp(a->name, "lib/", 4) == 0;
+}
+
+static size_t size_of(const Asset *a)
+{
+    return (size_t)(a->end - a->data);
+}
+
+static uint64_t library_checksum(void)
+{
+    Checksum sum = checksum_start();
+    for (const Asset *a = assets; a->name; a++) {
+        if (!is_library(a)) continue;
+        checksum_add(&sum, a->name, strlen(a->name) + 1);
+        checksum_add(&sum, a->data, size_of(a));
+    }
+    return checksum_end(&sum);
+}
+
+// Make the folders above a file.
+static bool make_folders(Arena *arena, const char *path, Error *err)
+{
+    char *at = str_copy(arena, path);
+    for (char *slash = strchr(at + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(at, 0777) != 0 && errno != EEXIST)
+            return error_set(err, "%s: %s (the library is kept there; --lib names another folder)",
+                             at, strerror(errno));
+        *slash = '/';
+    }
+    return true;
+}
+
+static bool same_file(const Asset *a, const char *path)
+{
+    FileMap map = {0};
+    Error none = {0};
+    struct stat st;
+    if (stat(path, &st) != 0 || (size_t)st.st_size != size_of(a) || !file_map(&map, path, &none))
+        return false;
+    bool same = map.size == size_of(a) && memcmp(map.data, a->data, map.size) == 0;
+    file_unmap(&map);
+    return same;
+}
+
+static bool unpack(Arena *arena, const Asset *a, const char *path, Error *err)
+{
+    FileWriter w;
+    if (same_file(a, path)) return true;
+    if (!make_folders(arena, path, err) || !file_create(&w, arena, path, 0666, err)) return false;
+    if (file_put(&w, a->data, size_of(a), err)) return file_commit(&w, err);
+    file_cancel(&w);
+    return false;
+}
+
+static const char *cache_folder(Arena *arena)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (cache && cache[0] == '/') return str_printf(arena, "%s/cztc", cache);
+    return home && home[0] == '/' ? str_printf(arena, "%s/.cache/cztc", home) : NULL;
+}
+
+const char *assets_library(Arena *arena, Error *err)
+{
+    const char *cache = cache_folder(arena);
+    if (!cache) {
+        error_set(err,
+                  "no place for the library: set XDG_CACHE_HOME or HOME, or give --lib FOLDER");
+        return NULL;
+    }
+    const char *folder =
+        str_printf(arena, "%s/lib-%016llx", cache, (unsigned long long)library_checksum());
+    for (const Asset *a = assets; a->name; a++)
+        if (is_library(a) &&
+            !unpack(arena, a, str_printf(arena, "%s/%s", folder, a->name + 4), err))
+            return NULL;
+    return folder;
+}

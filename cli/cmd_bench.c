@@ -1,0 +1,254 @@
+// cztc bench: how fast a step is. The graph's check case is run first, in a process of its own so
+// that its memory and time are not this run's; no time is printed for a step that computes
+// something else.
+#include "cli/load.h"
+#include "cli/peak.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+typedef struct Values {
+    const char *file, *lib;
+    Texts set;
+    int64_t steps, threads, warm;
+    bool json, profile, no_check;
+} Values;
+
+static const Option options[] = {
+    {"FILE", 0, OPTION_OPERAND, offsetof(Values, file), NULL,
+     "a graph file, IR text or a step file"},
+    {"steps", 'n', OPTION_COUNT, offsetof(Values, steps), "N", "timed steps (10)"},
+    {"warm", 0, OPTION_COUNT, offsetof(Values, warm), "N",
+     "steps after the first that are not timed (1)"},
+    {"threads", 0, OPTION_COUNT, offsetof(Values, threads), "N", "0: one a core"},
+    {"profile", 0, OPTION_FLAG, offsetof(Values, profile), NULL, "time by kernel"},
+    {"no-check", 0, OPTION_FLAG, offsetof(Values, no_check), NULL,
+     "do not run the graph's check case"},
+    {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
+     "change a value of the file; globs allowed"},
+    {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
+     "library files instead of the built-in ones"},
+    {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object"},
+};
+
+static const double check_tolerance = 1e-5; // relative, of the first loss
+
+static LoadOptions load_options(const Values *v)
+{
+    LoadOptions o = {.file = v->file, .threads = (uint32_t)v->threads, .profile = v->profile};
+    o.frontend = (FrontendOptions){.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
+    return o;
+}
+
+// ---- the check case
+// -----------------------------------------------------------------------------------
+
+enum { CHECK_NONE = 100, CHECK_GOOD = 101 }; // exit codes of the process that checks
+
+static int compare_loss(const Loaded *l, const LoadCheck *c)
+{
+    Error err = {0};
+    uint32_t entry;
+    if (!load_entry(l, "step", &entry, &err) || !exec_init(l->exec, l->step->seed, &err) ||
+        !load_weights(l, c->fixture, true, &err) ||
+        !load_inputs(l, entry, c->fixture, true, &err) ||
+        !exec_run(l->exec, entry, 0, l->step->seed, &err))
+        return fail(&err);
+    const StepEntry *e = &l->step->entries[entry];
+    int32_t i = tensor_find(e->outputs, e->noutputs, "loss");
+    double loss = i < 0 ? NAN : exec_scalar(l->exec, entry, (uint32_t)i);
+    if (fabs(loss - c->loss) <= check_tolerance * fabs(c->loss)) return CHECK_GOOD;
+    return fail_text("check: the loss of %s is %.9g, not %.9g: no time is printed for a wrong step",
+                     c->fixture, loss, c->loss);
+}
+
+static int check_case(Cli *cli, const Values *v)
+{
+    LoadOptions o = load_options(v);
+    LoadCheck check;
+    Loaded l;
+    o.frontend.use_check = true;
+    o.profile = false;
+    if (load_is_step(v->file)) return CHECK_NONE;
+    if (!load_check(&check, cli->arena, &o)) return EXIT_INPUT;
+    if (!check.fixture) return CHECK_NONE;
+    if (!load_program(&l, &o)) return EXIT_INPUT;
+    int code = compare_loss(&l, &check);
+    load_free(&l);
+    return code;
+}
+
+// "yes", "no" (there is no case), or NULL when it failed; *seconds is what it took.
+static const char *run_check(Cli *cli, const Values *v, double *seconds)
+{
+    double begin = seconds_now();
+    int status = 0;
+    *seconds = 0;
+    if (v->no_check) return "no";
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) _exit(check_case(cli, v));
+    if (child < 0 || waitpid(child, &status, 0) != child) {
+        fail_text("check: no process: %s", strerror(errno));
+        return NULL;
+    }
+    *seconds = seconds_now() - begin;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_GOOD) return "yes";
+    if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_NONE) return "no";
+    if (WIFSIGNALED(status)) fail_text("check: ended by signal %d", WTERMSIG(status));
+    return NULL;
+}
+
+// ---- timing
+// -------------------------------------------------------------------------------------------
+
+typedef struct Timing {
+    double first, median, fastest, peak, loss;
+} Timing;
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static bool time_steps(const Loaded *l, const Values *v, double start, Timing *t, Error *err)
+{
+    uint32_t entry;
+    int64_t n = v->steps ? v->steps : 10, warm = v->warm ? v->warm : 1;
+    if (!load_entry(l, "step", &entry, err) || !exec_init(l->exec, l->step->seed, err))
+        return false;
+    load_random_inputs(l, entry, 1);
+    double *seconds = calloc((size_t)n, sizeof *seconds);
+    bool ok = seconds || error_set(err, "no memory");
+    for (int64_t i = 0; ok && i <= n + warm; i++) {
+        double begin = seconds_now();
+        ok = exec_run(l->exec, entry, i, l->step->seed, err);
+        if (i == 0) t->first = seconds_now() - start;
+        if (i == warm) exec_clear_times(l->exec);
+        if (i > warm) seconds[i - warm - 1] = seconds_now() - begin;
+    }
+    if (ok) {
+        qsort(seconds, (size_t)n, sizeof *seconds, by_value);
+        t->fastest = seconds[0];
+        t->median = n % 2 ? seconds[n / 2] : (seconds[n / 2 - 1] + seconds[n / 2]) / 2;
+        t->peak = peak_f32(exec_pool(l->exec));
+        const StepEntry *e = &l->step->entries[entry];
+        int32_t i = tensor_find(e->outputs, e->noutputs, "loss");
+        t->loss = i < 0 ? NAN : exec_scalar(l->exec, entry, (uint32_t)i);
+    }
+    free(seconds);
+    return ok;
+}
+
+// ---- profile
+// --------------------------------------------------------------------------------------------
+
+typedef struct Row {
+    const StepKernel *kernel;
+    double seconds, flops, bytes; // of a step
+    uint32_t calls;
+} Row;
+
+static int by_seconds(const void *a, const void *b)
+{
+    double x = ((const Row *)a)->seconds, y = ((const Row *)b)->seconds;
+    return (x < y) - (x > y);
+}
+
+// A launch's time goes to its segments' kernels by their work.
+static double weight_of(const Step *step, const StepLaunch *launch, uint32_t s)
+{
+    double all = 0, own = 0;
+    for (uint32_t i = 0; i < launch->n; i++) {
+        const StepKernel *k = &step->kernels[launch->segments[i].kernel];
+        double w = (double)k->bytes + (double)k->flops / 8 + 1;
+        all += w;
+        if (i == s) own = w;
+    }
+    return own / all;
+}
+
+static void print_profile(Cli *cli, const Loaded *l)
+{
+    const Step *step = l->step;
+    uint32_t entry = (uint32_t)step_entry(step, "step");
+    Row *rows = arena_array(cli->arena, Row, step->nkernels + 1);
+    double all = 0;
+    for (uint32_t i = 0; i < step->nkernels; i++) rows[i].kernel = &step->kernels[i];
+    for (uint32_t i = 0; i < step->entries[entry].nlaunches; i++) {
+        const StepLaunch *launch = &step->entries[entry].launches[i];
+        ExecTime t = exec_time(l->exec, entry, i);
+        if (!t.calls) continue;
+        for (uint32_t s = 0; s < launch->n; s++) {
+            Row *r = &rows[launch->segments[s].kernel];
+            double seconds = t.seconds / (double)t.calls * weight_of(step, launch, s);
+            r->seconds += seconds;
+            r->flops += (double)r->kernel->flops;
+            r->bytes += (double)r->kernel->bytes;
+            r->calls++;
+            all += seconds;
+        }
+    }
+    qsort(rows, step->nkernels, sizeof *rows, by_seconds);
+    fprintf(stderr, "%9s %6s %6s %9s %8s  kernel\n", "ms/step", "share", "calls", "GFLOP/s",
+            "GB/s");
+    for (uint32_t i = 0; i < step->nkernels && rows[i].calls; i++)
+        fprintf(stderr, "%9.3f %5.1f%% %6u %9.1f %8.1f  %s\n", rows[i].seconds * 1e3,
+                100 * rows[i].seconds / all, rows[i].calls, rows[i].flops / rows[i].seconds * 1e-9,
+                rows[i].bytes / rows[i].seconds * 1e-9, rows[i].kernel->name);
+    fprintf(stderr, "%9.3f ms in kernels a step\n", all * 1e3);
+}
+
+static void print_result(const Loaded *l, const Timing *t, const char *checked, bool json)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    double rate = l->flops / t->median, pairs = (double)l->step->batch / t->median;
+    if (!json) {
+        printf("%s: %.2f ms a step (fastest %.2f), %.2f pairs/s, %.1f GFLOP/s = %.1f %% of peak "
+               "(%.1f)\n",
+               l->step->name, t->median * 1e3, t->fastest * 1e3, pairs, rate * 1e-9,
+               100 * rate / t->peak, t->peak * 1e-9);
+        printf("compiled in %.2f s, first step after %.2f s, peak memory %ld MiB, checked: %s\n",
+               l->compile_s, t->first, usage.ru_maxrss / 1024, checked);
+        return;
+    }
+    json_t *o = json_pack("{s:s, s:I, s:i, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:o, s:s}",
+                          "graph", l->step->name, "batch", (json_int_t)l->step->batch, "threads",
+                          (int)pool_threads(exec_pool(l->exec)), "step_s", t->median, "step_min_s",
+                          t->fastest, "pairs_per_s", pairs, "first_step_s", t->first, "compile_s",
+                          l->compile_s, "peak_mib", (json_int_t)(usage.ru_maxrss / 1024), "gflops",
+                          rate * 1e-9, "peak_gflops", t->peak * 1e-9, "share_of_peak",
+                          rate / t->peak, "loss", json_f32(t->loss), "checked", checked);
+    json_line(o, stdout);
+    json_decref(o);
+}
+
+static int run(Cli *cli, const void *values)
+{
+    const Values *v = values;
+    Loaded l;
+    Timing t = {0};
+    Error err = {0};
+    double spent;
+    const char *checked = run_check(cli, v, &spent);
+    if (!checked) return EXIT_INPUT;
+    LoadOptions o = load_options(v);
+    if (!load_program(&l, &o)) return EXIT_INPUT;
+    bool ok = time_steps(&l, v, cli->start + spent, &t, &err);
+    if (ok && v->profile) print_profile(cli, &l);
+    if (ok) print_result(&l, &t, checked, v->json);
+    load_free(&l);
+    return ok ? EXIT_OK : fail(&err);
+}
+
+const Command command_bench = {
+    "bench",        "time a step on synthetic inputs, beside the machine's peak",
+    options,        sizeof options / sizeof *options,
+    sizeof(Values), run,
+};

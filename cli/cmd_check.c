@@ -1,0 +1,100 @@
+// cztc check: is a graph file right, and what would its step be.
+#include "cli/pipeline.h"
+
+#include <jansson.h>
+
+typedef struct Values {
+    const char *file, *lib;
+    Texts set;
+    bool json;
+} Values;
+
+static const Option options[] = {
+    {"FILE", 0, OPTION_OPERAND, offsetof(Values, file), NULL,
+     "a graph file (.yaml) or IR text (.ir)"},
+    {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
+     "change a value of the file; globs allowed"},
+    {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
+     "library files instead of the built-in ones"},
+    {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object"},
+};
+
+static double entry_bytes(const Plan *plan, const PlanEntry *e)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < e->launches.n; i++)
+        for (uint32_t s = 0; s < e->launches.at[i].segments.n; s++)
+            sum += (double)plan->kernels.at[e->launches.at[i].segments.at[s].kernel]->bytes;
+    return sum;
+}
+
+static void print_inputs(const Pipeline *p, const Entry *e)
+{
+    for (NodeId id = 1; id < e->graph->nodes.n; id++) {
+        const Node *n = graph_node(e->graph, id);
+        if (n->op == OP_INPUT && node_str(n, ATTR_NAME)[0] != '$')
+            printf("  input   %-24s %s\n", node_str(n, ATTR_NAME), type_text(p->arena, n->type));
+    }
+}
+
+static void print_summary(Pipeline *p)
+{
+    const char *parameters = short_number(p->arena, (double)pipeline_parameters(p));
+    printf("%s: batch %lld, %s parameters\n", p->program->name, (long long)p->program->batch,
+           parameters);
+    for (uint32_t i = 0; p->frontend && i < p->frontend->parts.n; i++) {
+        const PartInfo *part = &p->frontend->parts.at[i];
+        printf("  part    %-24s %s\n", part->name,
+               short_number(p->arena, (double)part->parameters));
+    }
+    Entry *e = program_find_entry(p->program, "step");
+    const PlanEntry *plan = pipeline_entry(p, "step");
+    if (!e || !plan) return;
+    print_inputs(p, e);
+    for (uint32_t i = 0; i < e->outputs.n; i++)
+        printf("  output  %-24s %s\n", e->outputs.at[i].name,
+               type_text(p->arena, graph_type(e->graph, e->outputs.at[i].node)));
+    printf("  a step: %sFLOP, %sB of memory traffic, %sB of scratch memory\n",
+           short_number(p->arena, (double)p->flops),
+           short_number(p->arena, entry_bytes(p->plan, plan)),
+           short_number(p->arena, (double)plan->scratch_bytes));
+}
+
+static void print_json(Pipeline *p)
+{
+    const PlanEntry *plan = pipeline_entry(p, "step");
+    json_t *parts = json_object();
+    for (uint32_t i = 0; p->frontend && i < p->frontend->parts.n; i++)
+        json_object_set_new(parts, p->frontend->parts.at[i].name,
+                            json_integer(p->frontend->parts.at[i].parameters));
+    json_t *o = json_pack("{s:s, s:I, s:I, s:o, s:I, s:f, s:I}", "name", p->program->name, "batch",
+                          (json_int_t)p->program->batch, "parameters",
+                          (json_int_t)pipeline_parameters(p), "parts", parts, "flops",
+                          (json_int_t)p->flops, "bytes", plan ? entry_bytes(p->plan, plan) : 0.0,
+                          "scratch_bytes", (json_int_t)(plan ? plan->scratch_bytes : 0));
+    json_dumpf(o, stdout, 0);
+    putchar('\n');
+    json_decref(o);
+}
+
+static int run(Cli *cli, const void *values)
+{
+    const Values *v = values;
+    Pipeline p;
+    pipeline_begin(&p, cli->arena, 1);
+    FrontendOptions o = {.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
+    if (!pipeline_read(&p, v->file, &o) || !pipeline_passes(&p, &(PassOptions){.level = 1}) ||
+        !pipeline_plan(&p))
+        return EXIT_INPUT;
+    if (v->json)
+        print_json(&p);
+    else
+        print_summary(&p);
+    return EXIT_OK;
+}
+
+const Command command_check = {
+    "check",        "report every error of a graph file, or sum up its step",
+    options,        sizeof options / sizeof *options,
+    sizeof(Values), run,
+};

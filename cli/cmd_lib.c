@@ -1,0 +1,30 @@
+// cztc lib: what the library has.
+#include "cli/assets.h"
+#include "cli/cli.h"
+#include "frontend/frontend.h"
+
+typedef struct Values {
+    const char *name, *lib;
+} Values;
+
+static const Option options[] = {
+    {"NAME", 0, OPTION_MAYBE, offsetof(Values, name), NULL,
+     "a module, function, optimiser or metric"},
+    {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
+     "library files instead of the built-in ones"},
+};
+
+static int run(Cli *cli, const void *values)
+{
+    const Values *v = values;
+    Error err = {0};
+    const char *lib = v->lib ? v->lib : assets_library(cli->arena, &err);
+    if (!lib || !frontend_lib(cli->arena, lib, v->name, stdout, &err)) return fail(&err);
+    return EXIT_OK;
+}
+
+const Command command_lib = {
+    "lib",          "list the library, or describe one of its modules",
+    options,        sizeof options / sizeof *options,
+    sizeof(Values), run,
+};

@@ -1,0 +1,335 @@
+// One sweep over the samples. Whole batches go through entry "eval", which gives losses and
+// embeddings and updates the metrics; the last, partial batch only through the encoders, since its
+// padding must not count. Which encoder reads images and which text is told by their inputs: tokens
+// are integers of two axes.
+#include "cli/evaluate.h"
+
+#include "cli/assets.h"
+#include "cli/ranking.h"
+#include "runtime/tokenizer.h"
+
+#include <math.h>
+
+typedef struct Encoder {
+    const char *name; // "visual"
+    uint32_t entry;   // "encode_visual"; its first output is (batch, width)
+    int64_t width;
+    VEC(float) rows; // embeddings so far
+} Encoder;
+
+typedef struct Eval {
+    Arena *arena;
+    const Loaded *program;
+    const EvalOptions *options;
+    Feed feed;
+    uint32_t entry; // "eval"
+    bool has_image, has_text;
+    Encoder image, text;
+    VEC(int32_t) classes; // of each sample; -1: none
+    double *sums;         // of eval's outputs, over whole batches
+    Figures *out;
+    Error *err;
+} Eval;
+
+static void add(Eval *ev, const char *name, double value, double baseline)
+{
+    vec_push(ev->arena, &ev->out->at, (Figure){name, value, baseline});
+}
+
+// ---- encoders
+// -----------------------------------------------------------------------------------------
+
+static void find_encoders(Eval *ev)
+{
+    static const char prefix[] = "encode_";
+    const Step *step = ev->program->step;
+    for (uint32_t i = 0; i < step->nentries; i++) {
+        const StepEntry *e = &step->entries[i];
+        if (strncmp(e->name, prefix, sizeof prefix - 1) != 0 || e->noutputs == 0) continue;
+        const CztTensor *out = &e->outputs[0];
+        if (out->rank != 2 || out->shape[0] != step->batch || out->dtype != CZT_F32) continue;
+        bool tokens = false;
+        for (uint32_t k = 0; k < e->ninputs; k++)
+            tokens |= e->inputs[k].rank == 2 && e->inputs[k].dtype == CZT_I32;
+        bool *has = tokens ? &ev->has_text : &ev->has_image;
+        Encoder *enc = tokens ? &ev->text : &ev->image;
+        if (*has) continue;
+        *has = true;
+        *enc = (Encoder){.name = e->name + sizeof prefix - 1, .entry = i, .width = out->shape[1]};
+    }
+    // similarities need both sides in one space
+    if (ev->image.width != ev->text.width) ev->has_image = ev->has_text = false;
+}
+
+static void keep_rows(Eval *ev, Encoder *enc, const float *from, int64_t count)
+{
+    for (int64_t i = 0; i < count * enc->width; i++) vec_push(ev->arena, &enc->rows, from[i]);
+}
+
+// Embeddings of a whole batch are outputs of "eval" too: "visual.embedding".
+static bool keep_from_eval(Eval *ev, Encoder *enc)
+{
+    const StepEntry *e = &ev->program->step->entries[ev->entry];
+    const char *main = ev->program->step->entries[enc->entry].outputs[0].name;
+    int32_t i =
+        tensor_find(e->outputs, e->noutputs, str_printf(ev->arena, "%s.%s", enc->name, main));
+    if (i < 0 || e->outputs[i].rank != 2 || e->outputs[i].shape[1] != enc->width) return false;
+    keep_rows(ev, enc, exec_output(ev->program->exec, ev->entry, (uint32_t)i),
+              ev->program->step->batch);
+    return true;
+}
+
+// Inputs that both entries have are taken over.
+static void copy_inputs(const Loaded *l, uint32_t from, uint32_t to)
+{
+    const StepEntry *a = &l->step->entries[from], *b = &l->step->entries[to];
+    for (uint32_t i = 0; i < b->ninputs; i++) {
+        int32_t k = tensor_find(a->inputs, a->ninputs, b->inputs[i].name);
+        if (k >= 0 && a->inputs[k].bytes == b->inputs[i].bytes)
+            memcpy(exec_input(l->exec, to, i), exec_input(l->exec, from, (uint32_t)k),
+                   (size_t)b->inputs[i].bytes);
+    }
+}
+
+static bool encode(Eval *ev, Encoder *enc, int64_t count)
+{
+    const Loaded *l = ev->program;
+    copy_inputs(l, ev->entry, enc->entry);
+    if (!exec_run(l->exec, enc->entry, 0, l->step->seed, ev->err)) return false;
+    keep_rows(ev, enc, exec_output(l->exec, enc->entry, 0), count);
+    return true;
+}
+
+// ---- the sweep
+// ------------------------------------------------------------------------------------------
+
+static bool run_named(const Eval *ev, const char *name)
+{
+    int32_t e = step_entry(ev->program->step, name);
+    return e < 0 || exec_run(ev->program->exec, (uint32_t)e, 0, ev->program->step->seed, ev->err);
+}
+
+static bool whole_batch(Eval *ev)
+{
+    const Loaded *l = ev->program;
+    const StepEntry *e = &l->step->entries[ev->entry];
+    if (!exec_run(l->exec, ev->entry, 0, l->step->seed, ev->err)) return false;
+    for (uint32_t i = 0; i < e->noutputs; i++)
+        if (e->outputs[i].rank == 0) ev->sums[i] += exec_scalar(l->exec, ev->entry, i);
+    ev->out->batches++;
+    return (!ev->has_image || keep_from_eval(ev, &ev->image) ||
+            encode(ev, &ev->image, l->step->batch)) &&
+           (!ev->has_text || keep_from_eval(ev, &ev->text) ||
+            encode(ev, &ev->text, l->step->batch));
+}
+
+static bool sweep(Eval *ev)
+{
+    int64_t batch = ev->program->step->batch, count;
+    void **to = arena_array(ev->arena, void *, ev->feed.nslots + 1);
+    int32_t *labels = arena_array(ev->arena, int32_t, batch);
+    uint8_t *present = arena_array(ev->arena, uint8_t, batch);
+    feed_places(&ev->feed, ev->entry, to);
+    int32_t label = feed_slot(&ev->feed, "$class"), known = feed_slot(&ev->feed, "$class.present");
+    if (label >= 0) to[label] = labels;
+    if (known >= 0) to[known] = present;
+    for (;;) {
+        if (!data_next(ev->feed.data, to, &count, ev->err)) return false;
+        if (count == 0) return true;
+        ev->out->samples += count;
+        if (count == batch && !whole_batch(ev)) return false;
+        if (count < batch && ev->has_image &&
+            !(encode(ev, &ev->image, count) && encode(ev, &ev->text, count)))
+            return false;
+        for (int64_t i = 0; i < count && label >= 0; i++)
+            vec_push(ev->arena, &ev->classes, known < 0 || present[i] ? labels[i] : -1);
+        if (ev->options->samples && ev->out->samples >= ev->options->samples) return true;
+    }
+}
+
+// ---- figures
+// --------------------------------------------------------------------------------------------
+
+static bool losses_and_metrics(Eval *ev)
+{
+    const Loaded *l = ev->program;
+    const StepEntry *e = &l->step->entries[ev->entry];
+    if (!ev->out->batches) return true;
+    for (uint32_t i = 0; i < e->noutputs; i++)
+        if (e->outputs[i].rank == 0)
+            add(ev, str_printf(ev->arena, "loss.%s", e->outputs[i].name),
+                ev->sums[i] / (double)ev->out->batches, NAN);
+    int32_t m = step_entry(l->step, "metrics");
+    if (m < 0) return true;
+    if (!run_named(ev, "metrics")) return false;
+    e = &l->step->entries[m];
+    for (uint32_t i = 0; i < e->noutputs; i++)
+        if (e->outputs[i].rank == 0)
+            add(ev, str_copy(ev->arena, e->outputs[i].name), exec_scalar(l->exec, (uint32_t)m, i),
+                NAN);
+    return true;
+}
+
+static const int64_t top[] = {1, 5};
+enum { TOPS = sizeof top / sizeof *top };
+
+static void add_tops(Eval *ev, const char *name, const int64_t *within, int64_t n,
+                     int64_t candidates)
+{
+    for (int k = 0; k < TOPS; k++) {
+        double chance = (double)top[k] / (double)candidates;
+        add(ev, str_printf(ev->arena, "%s@%lld", name, (long long)top[k]),
+            (double)within[k] / (double)n, chance > 1 ? 1 : chance);
+    }
+}
+
+static void retrieval(Eval *ev)
+{
+    int64_t n = ev->out->samples, width = ev->image.width, within[TOPS];
+    const float *image = ev->image.rows.at, *text = ev->text.rows.at;
+    Pool *pool = exec_pool(ev->program->exec);
+    rank_within(pool, image, n, text, n, width, NULL, top, within, TOPS);
+    add_tops(ev, "retrieval.image_to_text", within, n, n);
+    rank_within(pool, text, n, image, n, width, NULL, top, within, TOPS);
+    add_tops(ev, "retrieval.text_to_image", within, n, n);
+}
+
+// ---- zero-shot
+// --------------------------------------------------------------------------------------------
+
+// The template with {} replaced.
+static const char *fill_in(Arena *arena, const char *template, const char *name)
+{
+    const char *hole = strstr(template, "{}");
+    if (!hole) return template;
+    return str_printf(arena, "%.*s%s%s", (int)(hole - template), template, name, hole + 2);
+}
+
+// Encode texts in batches; rows (n, width) into out.
+static bool encode_texts(Eval *ev, const Tokenizer *t, const char *const *texts, int64_t n,
+                         float *out)
+{
+    const Loaded *l = ev->program;
+    const StepEntry *e = &l->step->entries[ev->text.entry];
+    int64_t batch = l->step->batch, width = ev->text.width;
+    uint32_t input = 0;
+    while (e->inputs[input].rank != 2 || e->inputs[input].dtype != CZT_I32) input++;
+    int64_t length = e->inputs[input].shape[1];
+    for (int64_t at = 0; at < n; at += batch) {
+        int32_t *to = exec_input(l->exec, ev->text.entry, input);
+        memset(to, 0, (size_t)e->inputs[input].bytes);
+        int64_t count = n - at < batch ? n - at : batch;
+        for (int64_t i = 0; i < count; i++)
+            if (!tokenizer_encode(t, texts[at + i], strlen(texts[at + i]), to + i * length, length,
+                                  ev->err))
+                return false;
+        if (!exec_run(l->exec, ev->text.entry, 0, l->step->seed, ev->err)) return false;
+        memcpy(out + at * width, exec_output(l->exec, ev->text.entry, 0),
+               (size_t)(count * width) * sizeof *out);
+    }
+    return true;
+}
+
+// The embedding of a class is the mean of its prompts' unit embeddings (Radford et al. 2021).
+static bool class_rows(Eval *ev, const json_t *names, const json_t *templates, float *rows)
+{
+    const Asset *merges = assets_find("clip/bpe_simple_vocab_16e6.txt.gz");
+    Tokenizer *t = tokenizer_open_bytes(merges->data, (size_t)(merges->end - merges->data),
+                                        merges->name, ev->err);
+    int64_t n = (int64_t)json_array_size(names), m = (int64_t)json_array_size(templates),
+            width = ev->text.width;
+    const char **texts = arena_array(ev->arena, const char *, n *m);
+    for (int64_t i = 0; i < n * m; i++)
+        texts[i] = fill_in(ev->arena, json_string_value(json_array_get(templates, (size_t)(i % m))),
+                           json_string_value(json_array_get(names, (size_t)(i / m))));
+    float *all = arena_array(ev->arena, float, n *m *width);
+    bool ok = t && encode_texts(ev, t, texts, n * m, all);
+    tokenizer_close(t);
+    if (!ok) return false;
+    rows_normalize(all, n * m, width);
+    for (int64_t i = 0; i < n * m; i++)
+        for (int64_t d = 0; d < width; d++) rows[i / m * width + d] += all[i * width + d];
+    rows_normalize(rows, n, width);
+    return true;
+}
+
+static bool all_strings(const json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!json_is_string(json_array_get(list, i))) return false;
+    return json_array_size(list) > 0;
+}
+
+// Share of the samples with a class that belong to the most frequent one.
+static double majority(const Eval *ev, int64_t n, int64_t known)
+{
+    int64_t *count = arena_array(ev->arena, int64_t, n), most = 0;
+    for (uint32_t i = 0; i < ev->classes.n; i++) {
+        int32_t c = ev->classes.at[i];
+        if (c >= 0 && c < n && ++count[c] > most) most = count[c];
+    }
+    return (double)most / (double)known;
+}
+
+static bool classify(Eval *ev, const json_t *names, const json_t *templates)
+{
+    int64_t n = (int64_t)json_array_size(names), width = ev->text.width, known = 0, within[TOPS];
+    float *rows = arena_array(ev->arena, float, n *width);
+    if (!class_rows(ev, names, templates, rows)) return false;
+    for (uint32_t i = 0; i < ev->classes.n; i++) {
+        if (ev->classes.at[i] >= n)
+            return error_set(ev->err, "%s: a sample has class %d, there are %lld",
+                             ev->options->classes, ev->classes.at[i], (long long)n);
+        known += ev->classes.at[i] >= 0;
+    }
+    if (!known) return true;
+    rank_within(exec_pool(ev->program->exec), ev->image.rows.at, ev->out->samples, rows, n, width,
+                ev->classes.at, top, within, TOPS);
+    add_tops(ev, "zero_shot", within, known, n);
+    double most = majority(ev, n, known);
+    Figure *first = &ev->out->at.at[ev->out->at.n - TOPS];
+    if (most > first->baseline) first->baseline = most;
+    return true;
+}
+
+static bool zero_shot(Eval *ev)
+{
+    json_error_t where;
+    const char *file = ev->options->classes;
+    json_t *json = json_load_file(file, 0, &where);
+    const json_t *names = json_object_get(json, "classes"),
+                 *templates = json_object_get(json, "templates");
+    bool ok = all_strings(names) && all_strings(templates);
+    if (!json)
+        error_set(ev->err, "%s:%d: %s", file, where.line, where.text);
+    else if (!ok)
+        error_set(ev->err, "%s: {\"classes\": [names], \"templates\": [texts with {}]} is wanted",
+                  file);
+    ok = ok && classify(ev, names, templates);
+    json_decref(json);
+    return ok;
+}
+
+bool evaluate(Arena *arena, const Loaded *l, const EvalOptions *o, Figures *out, Error *err)
+{
+    Eval ev = {.arena = arena, .program = l, .options = o, .out = out, .err = err};
+    FeedOptions feed = {.source = o->source,
+                        .series = o->series,
+                        .in_order = true,
+                        .classes = o->classes != NULL,
+                        .workers = o->workers};
+    *out = (Figures){0};
+    if (!load_entry(l, "eval", &ev.entry, err) || !feed_open(&ev.feed, l, &feed, err)) return false;
+    ev.sums = arena_array(arena, double, l->step->entries[ev.entry].noutputs + 1);
+    find_encoders(&ev);
+    bool ok = feed_covers(&ev.feed, ev.entry, err) && run_named(&ev, "metrics_reset") &&
+              sweep(&ev) && losses_and_metrics(&ev);
+    if (ok && ev.has_image && ev.has_text && out->samples) {
+        rows_normalize(ev.image.rows.at, out->samples, ev.image.width);
+        rows_normalize(ev.text.rows.at, out->samples, ev.text.width);
+        retrieval(&ev);
+        ok = !o->classes || zero_shot(&ev);
+    }
+    feed_close(&ev.feed);
+    return ok;
+}

@@ -1,0 +1,171 @@
+// The manifest's "data" object becomes the data pipeline's specification; batches go straight into
+// the inputs of the entry that runs next.
+#include "cli/feed.h"
+
+#include "cli/assets.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+static void report_skipped(void *user, const DataProblem *p)
+{
+    Feed *f = user;
+    enum { SHOWN = 20 };
+    if (f->skipped++ < SHOWN)
+        fprintf(stderr, "warning: %s: sample '%s' %s: %s; skipped\n", p->shard, p->key, p->member,
+                p->reason);
+    else if (f->skipped == SHOWN + 1)
+        fprintf(stderr, "warning: further skipped samples are not named\n");
+}
+
+// The specification with this run's changes; *base is the folder of relative paths.
+static json_t *specification(const Step *step, const FeedOptions *o, const char **base,
+                             Arena *arena, Error *err)
+{
+    json_t *manifest = json_object_get(step->manifest, "data");
+    if (!manifest) {
+        error_set(err, "%s: the graph has no data", step->file);
+        return NULL;
+    }
+    json_t *spec = json_deep_copy(manifest);
+    const char *folder = json_string_value(json_object_get(spec, "base_dir"));
+    *base = folder ? str_copy(arena, folder) : "";
+    json_object_del(spec, "base_dir");
+    if (o->source) {
+        *base = "";
+        json_object_set_new(spec, "source", json_string(o->source));
+    }
+    if (o->series) {
+        const char *eq = strchr(o->series, '=');
+        json_t *series = json_object();
+        if (eq)
+            json_object_set_new(series, str_slice(arena, o->series, (size_t)(eq - o->series)),
+                                json_string(eq + 1));
+        json_object_set_new(spec, "series", series);
+    }
+    if (o->in_order) json_object_set_new(spec, "shuffle", json_false());
+    if (o->in_order) json_object_set_new(spec, "augment", json_false());
+    if (o->classes) {
+        json_t *fields = json_object_get(spec, "fields");
+        if (!fields) json_object_set_new(spec, "fields", fields = json_array());
+        json_array_append_new(fields, json_pack("{s:s, s:s, s:[s]}", "name", "$class", "role",
+                                                "class", "member", "cls"));
+    }
+    return spec;
+}
+
+bool feed_open(Feed *f, const Loaded *program, const FeedOptions *o, Error *err)
+{
+    *f = (Feed){.arena = arena_new(), .program = program};
+    const char *base = "";
+    json_t *json = specification(program->step, o, &base, f->arena, err);
+    DataSpec *spec = json ? spec_parse(f->arena, json, err) : NULL;
+    json_decref(json);
+    if (spec) {
+        const Asset *merges = assets_find("clip/bpe_simple_vocab_16e6.txt.gz");
+        DataOptions d = {.base_dir = *base ? base : NULL,
+                         .merges = merges->data,
+                         .merges_size = (size_t)(merges->end - merges->data),
+                         .threads = (int)o->workers,
+                         .report = report_skipped,
+                         .user = f};
+        f->data = data_open(spec, &d, err);
+    }
+    if (f->data) {
+        f->slots = data_slots(f->data, &f->nslots);
+        return true;
+    }
+    feed_close(f);
+    return false;
+}
+
+void feed_close(Feed *f)
+{
+    data_close(f->data);
+    arena_free(f->arena);
+    *f = (Feed){0};
+}
+
+int32_t feed_slot(const Feed *f, const char *name)
+{
+    for (uint32_t i = 0; i < f->nslots; i++)
+        if (strcmp(f->slots[i].name, name) == 0) return (int32_t)i;
+    return -1;
+}
+
+static bool fits(const DataSlot *slot, const CztTensor *t)
+{
+    const char *want = t->dtype == CZT_BOOL ? "u8" : czt_dtype_name(t->dtype);
+    return strcmp(slot->dtype, want) == 0 && slot->bytes == (size_t)t->bytes;
+}
+
+bool feed_covers(const Feed *f, uint32_t entry, Error *err)
+{
+    const StepEntry *e = &f->program->step->entries[entry];
+    for (uint32_t i = 0; i < e->ninputs; i++) {
+        const CztTensor *t = &e->inputs[i];
+        if (t->name[0] == '$') continue;
+        int32_t s = feed_slot(f, t->name);
+        if (s < 0)
+            return error_set(err, "input '%s' of entry '%s' is not in the data", t->name, e->name);
+        if (!fits(&f->slots[s], t))
+            return error_set(err,
+                             "input '%s' of entry '%s' is %s, the data gives %s with %zu bytes",
+                             t->name, e->name, tensor_text(f->arena, t->dtype, t->rank, t->shape),
+                             f->slots[s].dtype, f->slots[s].bytes);
+    }
+    return true;
+}
+
+void feed_places(const Feed *f, uint32_t entry, void **to)
+{
+    const StepEntry *e = &f->program->step->entries[entry];
+    for (uint32_t i = 0; i < f->nslots; i++) {
+        int32_t input = tensor_find(e->inputs, e->ninputs, f->slots[i].name);
+        to[i] = input < 0 ? NULL : exec_input(f->program->exec, entry, (uint32_t)input);
+    }
+}
+
+// ---- train_run
+// ----------------------------------------------------------------------------------------
+
+static bool next(void *ctx, uint32_t entry, void *const *slots, Error *err)
+{
+    Feed *f = ctx;
+    (void)slots; // the same places, by input
+    void **to = malloc(sizeof *to * (f->nslots + 1));
+    if (!to) return error_set(err, "no memory");
+    feed_places(f, entry, to);
+    bool ok = data_next(f->data, to, NULL, err);
+    free(to);
+    return ok;
+}
+
+static char *position(void *ctx)
+{
+    const Feed *f = ctx;
+    DataPosition at = data_position(f->data);
+    char *text = NULL;
+    if (asprintf(&text, "{\"epoch\": %" PRIu64 ", \"index\": %" PRIu64 "}", at.epoch, at.index) < 0)
+        return NULL;
+    return text;
+}
+
+static bool seek(void *ctx, const char *text, Error *err)
+{
+    Feed *f = ctx;
+    json_int_t epoch, index;
+    json_t *json = json_loads(text, 0, NULL);
+    bool ok = json && json_unpack(json, "{s:I, s:I}", "epoch", &epoch, "index", &index) == 0;
+    json_decref(json);
+    if (!ok)
+        return error_set(err, "the checkpoint's data position is no {\"epoch\":, \"index\":}: %s",
+                         text);
+    data_seek(f->data, (DataPosition){(uint64_t)epoch, (uint64_t)index});
+    return true;
+}
+
+TrainFeed feed_train(Feed *f)
+{
+    return (TrainFeed){f, next, position, seek};
+}

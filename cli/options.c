@@ -1,0 +1,139 @@
+// Options: one table a command gives its parser and its help text. Long options take --name value
+// and
+// --name=value, short ones -n value; "--" ends them.
+#include "cli/cli.h"
+
+#include "base/map.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static bool is_operand(const Option *o)
+{
+    return o->kind == OPTION_OPERAND || o->kind == OPTION_MAYBE;
+}
+
+static const Option *find_option(const Command *c, const char *name, size_t n)
+{
+    for (uint32_t i = 0; i < c->noptions; i++) {
+        const Option *o = &c->options[i];
+        if (!is_operand(o) && strlen(o->name) == n && strncmp(o->name, name, n) == 0) return o;
+    }
+    return NULL;
+}
+
+static const Option *find_letter(const Command *c, char letter)
+{
+    for (uint32_t i = 0; i < c->noptions; i++)
+        if (letter && c->options[i].letter == letter) return &c->options[i];
+    return NULL;
+}
+
+static const Option *next_operand(const Command *c, uint32_t skip)
+{
+    for (uint32_t i = 0; i < c->noptions; i++)
+        if (is_operand(&c->options[i]) && skip-- == 0) return &c->options[i];
+    return NULL;
+}
+
+static bool unknown_option(Arena *arena, const Command *c, const char *arg, Error *err)
+{
+    const char *name = str_slice(arena, arg, strcspn(arg, "=")), *near = NULL;
+    uint32_t best = 3;
+    for (uint32_t i = 0; i < c->noptions; i++) {
+        if (is_operand(&c->options[i])) continue;
+        uint32_t d = str_distance(name + strspn(name, "-"), c->options[i].name, best);
+        if (d < best) best = d, near = c->options[i].name;
+    }
+    if (near) return error_set(err, "unknown option %s; did you mean --%s?", name, near);
+    return error_set(err, "unknown option %s; see cztc %s --help", name, c->name);
+}
+
+static bool set_value(Arena *arena, const Option *o, const char *text, char *values, Error *err)
+{
+    void *to = values + o->at;
+    if (o->kind == OPTION_TEXTS) {
+        vec_push(arena, (Texts *)to, text);
+    } else if (o->kind == OPTION_COUNT) {
+        char *end;
+        errno = 0;
+        long long n = strtoll(text, &end, 10);
+        if (errno || end == text || *end || n < 0)
+            return error_set(err, "--%s: '%s' is no whole number from 0 up", o->name, text);
+        *(int64_t *)to = n;
+    } else {
+        *(const char **)to = text;
+    }
+    return true;
+}
+
+// The option at argv[*i]; *i moves to its value where that is an argument of its own.
+static bool parse_option(Arena *arena, const Command *c, int argc, char **argv, int *i,
+                         char *values, Error *err)
+{
+    const char *arg = argv[*i], *value = NULL;
+    const Option *o;
+    if (arg[1] == '-') {
+        size_t n = strcspn(arg + 2, "=");
+        o = find_option(c, arg + 2, n);
+        value = arg[2 + n] ? arg + 3 + n : NULL;
+    } else {
+        o = find_letter(c, arg[1]);
+        value = arg[2] ? arg + 2 : NULL;
+    }
+    if (!o) return unknown_option(arena, c, arg, err);
+    if (o->kind == OPTION_FLAG) {
+        *(bool *)(values + o->at) = true;
+        return !value || error_set(err, "--%s takes no value", o->name);
+    }
+    if (!value && ++*i < argc) value = argv[*i];
+    if (!value) return error_set(err, "--%s wants a value: %s", o->name, o->value);
+    return set_value(arena, o, value, values, err);
+}
+
+Parse options_parse(Arena *arena, const Command *c, int argc, char **argv, void *values, Error *err)
+{
+    uint32_t operands = 0;
+    bool only_operands = false;
+    for (int i = 0; i < argc; i++) {
+        const char *arg = argv[i];
+        if (!only_operands && arg[0] == '-' && arg[1]) {
+            if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) return PARSE_HELP;
+            only_operands = strcmp(arg, "--") == 0;
+            if (!only_operands && !parse_option(arena, c, argc, argv, &i, values, err))
+                return PARSE_WRONG;
+            continue;
+        }
+        const Option *o = next_operand(c, operands++);
+        if (!o) {
+            error_set(err, "'%s' is one too many; see cztc %s --help", arg, c->name);
+            return PARSE_WRONG;
+        }
+        set_value(arena, o, arg, values, err);
+    }
+    const Option *missing = next_operand(c, operands);
+    if (!missing || missing->kind == OPTION_MAYBE) return PARSE_RUN;
+    error_set(err, "%s is missing; see cztc %s --help", missing->name, c->name);
+    return PARSE_WRONG;
+}
+
+void options_help(const Command *c, FILE *out)
+{
+    fprintf(out, "usage: cztc %s", c->name);
+    for (uint32_t i = 0; i < c->noptions; i++)
+        if (is_operand(&c->options[i]))
+            fprintf(out, c->options[i].kind == OPTION_MAYBE ? " [%s]" : " %s", c->options[i].name);
+    fprintf(out, " [options]\n\n%s\n\n", c->doc);
+    for (uint32_t i = 0; i < c->noptions; i++) {
+        const Option *o = &c->options[i];
+        char left[64];
+        if (is_operand(o))
+            snprintf(left, sizeof left, "%s", o->name);
+        else
+            snprintf(left, sizeof left, "%c%c%s--%s%s%s", o->letter ? '-' : ' ',
+                     o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name,
+                     o->value ? " " : "", o->value ? o->value : "");
+        fprintf(out, "  %-28s %s\n", left, o->help);
+    }
+    fprintf(out, "  %-28s %s\n", "-h, --help", "this text");
+}

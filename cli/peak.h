@@ -1,0 +1,11 @@
+// The machine's peak, measured as the design defines it.
+#ifndef CZT_CLI_PEAK_H
+#define CZT_CLI_PEAK_H
+
+#include "runtime/pool.h"
+
+// f32 operations a second of all threads in a register-tile product whose operands stay in the
+// first cache: the median of 5 runs.
+double peak_f32(Pool *pool);
+
+#endif

@@ -1,0 +1,170 @@
+// The pipeline: frontend or IR parser, passes, planning, code. Errors of the user's file are
+// printed here, so that callers only need to know whether it went well.
+#include "cli/pipeline.h"
+
+#include "base/file.h"
+#include "cli/assets.h"
+#include "passes/lower.h"
+
+#include <unistd.h>
+
+void pipeline_begin(Pipeline *p, Arena *arena, uint32_t threads)
+{
+    *p = (Pipeline){
+        .arena = arena, .diag = diag_new(arena), .threads = threads, .since = seconds_now()};
+    if (!threads) p->threads = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+void pipeline_phase(Pipeline *p, const char *name)
+{
+    double now = seconds_now();
+    vec_push(p->arena, &p->phases, (Phase){name, now - p->since});
+    p->since = now;
+}
+
+// Warnings and errors so far; false where there is an error.
+static bool report(Pipeline *p, const Error *err)
+{
+    diag_print(p->diag, stderr);
+    if (err && err->set)
+        fail(err);
+    else if (!diag_errors(p->diag))
+        return true;
+    return false;
+}
+
+static Program *read_ir(Pipeline *p, const char *file, Error *err)
+{
+    FileMap map;
+    if (!file_map(&map, file, err)) return NULL;
+    const char *text = str_slice(p->arena, (const char *)map.data, map.size);
+    Program *program = program_parse(p->arena, p->diag, diag_source(p->diag, file, text, map.size));
+    file_unmap(&map);
+    return program;
+}
+
+static int64_t axis_product(const Type *t, uint32_t from, uint32_t to)
+{
+    int64_t n = 1;
+    for (uint32_t i = from; i < to; i++) n *= t->axes[i].size;
+    return n;
+}
+
+// Floating-point operations of a product or attention.
+static int64_t node_flops(const Graph *g, const Node *n)
+{
+    if (n->op == OP_DOT) {
+        const Type *left = graph_type(g, n->args[0]);
+        uint32_t count;
+        const int64_t *axes = node_ints(n, ATTR_LCONTRACT, &count);
+        int64_t k = 1;
+        for (uint32_t i = 0; i < count; i++) k *= left->axes[axes[i]].size;
+        return 2 * type_count(n->type) * k;
+    }
+    if (n->op == OP_ATTENTION) {
+        const Type *q = graph_type(g, n->args[0]), *v = graph_type(g, n->args[2]);
+        int64_t keys = v->axes[v->rank - 2].size,
+                width = q->axes[q->rank - 1].size + v->axes[v->rank - 1].size;
+        return 2 * axis_product(q, 0, q->rank - 1) * keys * width;
+    }
+    return 0;
+}
+
+// Before the passes a step holds its forward part and grad nodes; the backward part does twice the
+// work.
+static int64_t step_flops(Pipeline *p)
+{
+    Entry *e = program_find_entry(p->program, "step");
+    if (!e) return 0;
+    const bool *live = entry_live(e, p->arena);
+    int64_t sum = 0, grads = 0;
+    for (NodeId id = 1; id < e->graph->nodes.n; id++) {
+        if (!live[id]) continue;
+        sum += node_flops(e->graph, graph_node(e->graph, id));
+        grads += graph_node(e->graph, id)->op == OP_GRAD;
+    }
+    return grads ? 3 * sum : sum;
+}
+
+static uint32_t step_nodes(Pipeline *p)
+{
+    Entry *e = program_find_entry(p->program, "step");
+    return e ? e->graph->nodes.n - 1 : 0;
+}
+
+bool pipeline_read(Pipeline *p, const char *file, const FrontendOptions *options)
+{
+    Error err = {0};
+    size_t n = strlen(file);
+    if (n > 3 && strcmp(file + n - 3, ".ir") == 0) {
+        p->program = read_ir(p, file, &err);
+    } else {
+        FrontendOptions o = *options;
+        if (!o.lib_dir) o.lib_dir = assets_library(p->arena, &err);
+        p->frontend = err.set ? NULL : frontend_load(p->arena, p->diag, file, &o);
+        p->program = p->frontend ? p->frontend->program : NULL;
+    }
+    if (!report(p, &err)) return false;
+    if (!p->program) bug("%s: neither a program nor an error", file);
+    p->flops = step_flops(p);
+    p->before = step_nodes(p);
+    pipeline_phase(p, "read");
+    return true;
+}
+
+bool pipeline_passes(Pipeline *p, const PassOptions *options)
+{
+    Error err = {0};
+    bool good = passes_run(p->program, options, &err);
+    if (!report(p, &err)) return false;
+    if (!good) bug("passes failed without an error");
+    p->after = step_nodes(p);
+    pipeline_phase(p, "passes");
+    return true;
+}
+
+bool pipeline_plan(Pipeline *p)
+{
+    Error err = {0};
+    if (!cpu_host(p->arena, &p->cpu, &err)) return report(p, &err);
+    p->plan = plan_build(p->arena, p->program, &p->cpu.target, FUSE_ALL);
+    pipeline_phase(p, "plan");
+    return true;
+}
+
+bool pipeline_emit(Pipeline *p)
+{
+    Error err = {0};
+    if (!cpu_compile(p->arena, p->plan, &p->cpu, p->threads, &p->blob, &p->stats, &err))
+        return report(p, &err);
+    pipeline_phase(p, "code");
+    return true;
+}
+
+bool pipeline_all(Pipeline *p, const char *file, const FrontendOptions *options,
+                  const PassOptions *passes)
+{
+    return pipeline_read(p, file, options) && pipeline_passes(p, passes) && pipeline_plan(p) &&
+           pipeline_emit(p);
+}
+
+uint32_t pipeline_sections(Pipeline *p, Section **sections)
+{
+    return step_sections(p->arena, p->program, p->plan, &p->blob, &p->cpu, sections);
+}
+
+const PlanEntry *pipeline_entry(const Pipeline *p, const char *name)
+{
+    for (uint32_t i = 0; i < p->plan->entries.n; i++)
+        if (strcmp(p->plan->entries.at[i].name, name) == 0) return &p->plan->entries.at[i];
+    return NULL;
+}
+
+int64_t pipeline_parameters(const Pipeline *p)
+{
+    int64_t n = 0;
+    for (uint32_t i = 0; i < p->program->states.n; i++)
+        if (p->program->states.at[i].kind == STATE_PARAM)
+            n += type_count(p->program->states.at[i].type);
+    return n;
+}

@@ -1,0 +1,55 @@
+// From a file to machine code, in the order in which it happens; every command that compiles goes
+// this way.
+#ifndef CZT_CLI_PIPELINE_H
+#define CZT_CLI_PIPELINE_H
+
+#include "cli/cli.h"
+#include "codegen/cpu.h"
+#include "frontend/frontend.h"
+#include "passes/pass.h"
+
+typedef struct Phase {
+    const char *name;
+    double seconds;
+} Phase;
+
+typedef struct Pipeline {
+    Arena *arena;
+    Diag *diag;
+    uint32_t threads;   // that compile; 0: one a core
+    Frontend *frontend; // NULL for IR text
+    Program *program;
+    Cpu cpu;
+    Plan *plan;
+    Blob blob;
+    CompileStats stats;
+    int64_t flops;          // of a step: products and attention, forward, times three
+    uint32_t before, after; // nodes of entry "step" before and after the passes
+    VEC(Phase) phases;
+    double since; // of the phase that runs
+} Pipeline;
+
+// Begin: everything it makes lives in the arena.
+void pipeline_begin(Pipeline *p, Arena *arena, uint32_t threads);
+// Read a graph file, or IR text (its name ends in .ir). False after the errors were printed on
+// stderr.
+bool pipeline_read(Pipeline *p, const char *file, const FrontendOptions *options);
+// Run the graph passes; the same of failures.
+bool pipeline_passes(Pipeline *p, const PassOptions *options);
+// Fuse, lower, schedule, plan memory for this machine's processor.
+bool pipeline_plan(Pipeline *p);
+// Emit machine code.
+bool pipeline_emit(Pipeline *p);
+// All of them.
+bool pipeline_all(Pipeline *p, const char *file, const FrontendOptions *options,
+                  const PassOptions *passes);
+// Note the time of the phase that ends now.
+void pipeline_phase(Pipeline *p, const char *name);
+// The sections of the step file.
+uint32_t pipeline_sections(Pipeline *p, Section **sections);
+// Entry `name` of the plan, or NULL.
+const PlanEntry *pipeline_entry(const Pipeline *p, const char *name);
+// Parameters in all.
+int64_t pipeline_parameters(const Pipeline *p);
+
+#endif

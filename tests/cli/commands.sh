@@ -1,0 +1,102 @@
+# Usage, exit codes, and what each command prints.
+. "$(dirname "$0")/common.sh"
+
+exits 2 "$CZTC"
+exits 2 "$CZTC" chek
+says err "did you mean check?"
+exits 0 "$CZTC" --help
+says out "compile"
+for command in check compile run bench train eval lib pack opt; do
+    exits 0 "$CZTC" $command --help
+    says out "usage: cztc $command"
+done
+exits 2 "$CZTC" check --sett x
+says err "did you mean --set?"
+exits 2 "$CZTC" check
+says err "FILE is missing"
+exits 2 "$CZTC" check a.yaml b.yaml
+exits 2 "$CZTC" run a.yaml --steps many
+exits 2 "$CZTC" run a.yaml --steps
+exits 1 "$CZTC" check nothing.yaml
+says err "nothing.yaml"
+
+# the user's errors: all of them, with places
+sed -e 's/tokens: text, width/tokens: text, widht/' -e 's/loss: {module: l1}/loss: {module: l2}/' \
+    "$SOURCE/tests/cli/small.yaml" >wrong.yaml
+exits 1 "$CZTC" check wrong.yaml
+says err "wrong.yaml:2"
+says err "wrong.yaml:3"
+says err "widht"
+says err "l2"
+says err "^"
+
+exits 0 "$CZTC" check "$SOURCE/tests/cli/small.yaml"
+says out "batch 4"
+says out "visual"
+exits 0 "$CZTC" check "$SOURCE/tests/cli/small.yaml" --set batch=8 --json
+says out '"batch": 8'
+exits 0 "$CZTC" lib
+says out "vit"
+exits 0 "$CZTC" lib vit
+says out "patch"
+exits 1 "$CZTC" lib no_such_module
+
+# the library was unpacked, and is mended
+file=$(find cache -name prelude.yaml)
+echo "damaged: 1" >"$file"
+exits 0 "$CZTC" check "$SOURCE/tests/cli/small.yaml"
+cmp -s "$file" "$SOURCE/graphs/lib/prelude.yaml" || miss "the library in the cache was not mended"
+
+# IR text: what opt prints, opt reads; only the places in comments are others
+exits 0 "$CZTC" opt "$SOURCE/tests/cli/small.yaml"
+cp out once.ir
+exits 0 "$CZTC" opt --passes=dce once.ir
+sed 's/  #.*//' once.ir >plain.ir
+sed 's/  #.*//' out >again.ir
+same plain.ir again.ir
+exits 1 "$CZTC" opt --passes=no_such_pass once.ir
+
+# a graph and its step file are the same program; threads change no bit
+exits 0 "$CZTC" compile "$SOURCE/tests/cli/small.yaml" -o small.czt
+says out "kernels"
+exits 0 "$CZTC" run small.czt -n 3 --json --threads 1
+cp out one.json
+[ "$(wc -l <one.json)" -eq 3 ] || miss "three steps give three lines"
+exits 0 "$CZTC" run small.czt -n 3 --json --threads 2
+same out one.json
+exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" -n 3 --json --print visual.map --threads 3
+says out '"shape": [4, 32, 2, 2]'
+sed 's/, "print".*/}/' out >printed.json
+same printed.json one.json
+exits 1 "$CZTC" run small.czt --set batch=8
+other=$SOURCE/tests/data/micro/grads.safetensors
+exits 1 "$CZTC" run small.czt --inputs "$other"
+says err "is no input"
+exits 1 "$CZTC" run small.czt --weights "$other"
+says err "missing"
+head -c 5000 small.czt >cut.czt
+exits 1 "$CZTC" run cut.czt
+
+exits 0 "$CZTC" bench small.czt -n 3 --json
+says out '"checked": "no"'
+says out '"share_of_peak"'
+
+# bench prints no time for a step that computes something else
+micro=$SOURCE/tests/data/micro
+case_graph() {
+    cat <<EOF
+cztc: 1
+extends: $SOURCE/graphs/bench/micro.yaml
+let: {width: 96, text_width: 32, text_heads: 2}
+check: {set: {batch: 4}, fixture: $micro/case.safetensors, loss: $1}
+EOF
+}
+case_graph 7.442037947 >right.yaml
+case_graph 7.4425 >wrong.yaml
+exits 1 "$CZTC" bench wrong.yaml -n 1 --json
+says err "no time is printed"
+[ -s out ] && miss "bench printed a time"
+exits 0 "$CZTC" bench right.yaml -n 1 --json
+says out '"checked": "yes"'
+
+exit $((failed != 0))

@@ -1,0 +1,126 @@
+// The micro step against PyTorch in double precision, recorded in tests/data/micro by
+// tests/bench/torch_step.py: five losses, and every gradient of the first step.
+//
+//     test_micro CZTC SOURCE_DIR
+#include "runtime/safetensors.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { STEPS = 5 };
+static const double first_loss = 2e-6, later_loss = 1e-5, gradient = 1e-4; // relative
+// The loss does not depend on this parameter: what is left is rounding, held against all gradients
+// together.
+static const char free_parameter[] = "depth.bias";
+static const double free_gradient = 1e-6;
+
+typedef struct Test {
+    uint32_t failed;
+    double global; // norm of all recorded gradients
+} Test;
+
+static void expect(Test *t, bool good, const char *what, double error, double limit)
+{
+    if (good) return;
+    t->failed++;
+    printf("FAILED %s: off by %.3g, %.3g is allowed\n", what, error, limit);
+}
+
+// A loss of the program's JSON lines, and the recorded one.
+static void compare_losses(Test *t, FILE *lines, const json_t *recorded)
+{
+    char line[4096], what[64];
+    int n = 0;
+    for (; fgets(line, sizeof line, lines); n++) {
+        json_t *object = json_loads(line, 0, NULL), *loss = json_object_get(object, "loss");
+        double want = json_number_value(json_array_get(recorded, (size_t)n));
+        double limit = n ? later_loss : first_loss,
+               error = fabs(json_number_value(loss) - want) / want;
+        snprintf(what, sizeof what, "loss %d", n);
+        expect(t, json_is_number(loss) && error <= limit, what, error, limit);
+        if (n == 0) printf("first loss: off by %.2g\n", error);
+        json_decref(object);
+    }
+    expect(t, n == STEPS, "number of steps", n, STEPS);
+}
+
+static float element(const SafeTensors *st, const CztTensor *t, int64_t i)
+{
+    float x;
+    memcpy(&x, st->data + t->offset + i * (int64_t)sizeof x, sizeof x);
+    return x;
+}
+
+static double norm_of(const SafeTensors *st, const CztTensor *t)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < t->bytes / 4; i++) sum += pow(element(st, t, i), 2);
+    return sqrt(sum);
+}
+
+static void compare_gradient(Test *t, const SafeTensors *want, const CztTensor *w,
+                             const SafeTensors *got, double *worst)
+{
+    const CztTensor *g = safetensors_find(got, w->name);
+    if (!g || g->bytes != w->bytes || g->dtype != CZT_F32) {
+        expect(t, false, w->name, NAN, 0);
+        return;
+    }
+    double sum = 0, norm = norm_of(want, w), limit = gradient;
+    for (int64_t i = 0; i < w->bytes / 4; i++)
+        sum += pow((double)element(want, w, i) - element(got, g, i), 2);
+    if (strcmp(w->name, free_parameter) == 0) norm = t->global, limit = free_gradient;
+    double error = sqrt(sum) / norm;
+    expect(t, error <= limit, w->name, error, limit);
+    if (error > *worst) *worst = error;
+}
+
+static void compare_gradients(Test *t, const char *want_file, const char *got_file)
+{
+    SafeTensors want = {0}, got = {0};
+    Error err = {0};
+    double worst = 0, sum = 0;
+    if (!safetensors_open(&want, want_file, &err) || !safetensors_open(&got, got_file, &err)) {
+        printf("FAILED %s\n", err.text);
+        t->failed++;
+    } else {
+        for (uint32_t i = 0; i < want.n; i++) sum += pow(norm_of(&want, &want.tensors[i]), 2);
+        t->global = sqrt(sum);
+        for (uint32_t i = 0; i < want.n; i++)
+            compare_gradient(t, &want, &want.tensors[i], &got, &worst);
+        expect(t, got.n == want.n, "number of gradients", got.n, want.n);
+        printf("%u gradients: off by %.2g at most\n", want.n, worst);
+    }
+    safetensors_close(&want);
+    safetensors_close(&got);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3) return 2;
+    Test t = {0};
+    Arena *arena = arena_new();
+    const char *data = str_printf(arena, "%s/tests/data/micro", argv[2]);
+    char grads[] = "/tmp/cztc-micro-XXXXXX";
+    int fd = mkstemp(grads);
+    if (fd < 0) return 1;
+    close(fd);
+    const char *command =
+        str_printf(arena,
+                   "'%s' run '%s/graphs/bench/micro.yaml' --set width=96 --set text_width=32 "
+                   "--set text_heads=2 --weights '%s/case.safetensors' --inputs "
+                   "'%s/case.safetensors' --steps %d --json --grads %s",
+                   argv[1], argv[2], data, data, STEPS, grads);
+    json_t *recorded = json_load_file(str_printf(arena, "%s/losses.json", data), 0, NULL);
+    FILE *lines = popen(command, "r");
+    if (!lines || json_array_size(recorded) != STEPS) return 1;
+    compare_losses(&t, lines, recorded);
+    expect(&t, pclose(lines) == 0, "exit code", 1, 0);
+    compare_gradients(&t, str_printf(arena, "%s/grads.safetensors", data), grads);
+    unlink(grads);
+    json_decref(recorded);
+    arena_free(arena);
+    return t.failed != 0;
+}

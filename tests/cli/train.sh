@@ -1,0 +1,56 @@
+# Training from shards: a run cut off anywhere goes on bit for bit; SIGTERM leaves a checkpoint;
+# evaluation.
+. "$(dirname "$0")/common.sh"
+
+pictures train
+cp "$SOURCE/tests/cli/small.yaml" small.yaml
+# what a run may not repeat: rates and waiting
+plain() { sed 's/, "pairs\/s".*/}/' "$1"; }
+last() { cat "$1"/checkpoints/step-00000008/*.safetensors; }
+
+exits 0 "$CZTC" train small.yaml --out whole
+says out "finished at step 8"
+[ "$(grep -c '"loss"' whole/log.jsonl)" -eq 8 ] || miss "eight steps give eight lines of log"
+[ "$(grep -c '"eval.held.loss.loss"' whole/log.jsonl)" -eq 2 ] || miss "two evaluations are in the log"
+
+# five steps with a checkpoint after three, then the last one is lost, as a killed process leaves it
+exits 0 "$CZTC" train whole/step.czt --out parts --steps 5
+rm -r parts/checkpoints/step-00000005
+exits 1 "$CZTC" train whole/step.czt --out parts
+says err "checkpoint is there"
+exits 0 "$CZTC" train --resume parts --threads 1 --workers 3
+plain whole/log.jsonl >whole.log
+plain parts/log.jsonl >parts.log
+same whole.log parts.log
+last whole >whole.state
+last parts >parts.state
+same whole.state parts.state
+
+# killed while running
+"$CZTC" train whole/step.czt --out killed --steps 1000000 2>/dev/null >/dev/null &
+pid=$!
+for _ in $(seq 100); do [ -s killed/log.jsonl ] && break; sleep 0.1; done
+kill -TERM $pid
+wait $pid || miss "SIGTERM: exit code $?"
+[ -n "$(ls killed/checkpoints 2>/dev/null)" ] || miss "SIGTERM left no checkpoint"
+
+exits 2 "$CZTC" train small.yaml
+exits 1 "$CZTC" train whole/step.czt --out other --data nothing.tar
+
+# evaluation
+echo '{"classes": ["chart", "drawing", "photo"], "templates": ["a {}.", "{}"]}' >classes.json
+evaluate() { exits 0 "$CZTC" eval whole --classes classes.json --baselines --json "$@"; }
+evaluate
+says out '"samples": 12'
+for name in loss.loss experts.edge retrieval.image_to_text@1 retrieval.text_to_image@5 zero_shot@1; do
+    says out "\"$name"
+done
+cp out first.json
+evaluate --threads 1 --workers 1 --data train-00000.tar
+same out first.json
+exits 0 "$CZTC" eval whole --samples 4
+says out "4 samples"
+exits 1 "$CZTC" eval whole --data nothing.tar
+exits 1 "$CZTC" eval nowhere
+
+exit $((failed != 0))
