@@ -69,7 +69,7 @@ static bool part_of(const Grouping *gr, NodeId whole, int64_t before, NodeId sou
 static bool may_be_part(const Grouping *gr, NodeId id)
 {
     OpCode op = graph_node(gr->graph, id)->op;
-    return gr->group_of[id] && !gr->root[id] && !gr->part[id] && (op == OP_DOT || op == OP_PROJ);
+    return gr->group_of[id] && !gr->root[id] && !gr->dense[id] && !gr->part[id] && (op == OP_DOT || op == OP_PROJ);
 }
 
 static void assemble(Grouping *gr, NodeId whole)

@@ -66,14 +66,24 @@ static NodeId expand_argmax(Rewrite *r, NodeId x, const Node *n)
     kept[axis] = (Axis){1, 0};
     NodeId wide = spread(g, reshaped(r, m, type->rank, kept), type);
     NodeId at = graph_iota(g, DT_I32, type->rank, type->axes, axis);
-    NodeId which = graph_select(g, graph_binary(g, OP_EQ, x, wide), at, graph_const(g, DT_I32, (double)size));
+    NodeId hit = graph_binary(g, OP_EQ, x, wide); // a NaN counts as the maximum
+    if (dtype_is_float(type->dtype)) hit = graph_binary(g, OP_OR, hit, graph_binary(g, OP_NE, x, x));
+    NodeId which = graph_select(g, hit, at, graph_const(g, DT_I32, (double)size));
     NodeId first = reduce(r, OP_REDUCE_MIN, which, &axis, 1);
     return graph_binary(g, OP_MIN, first, graph_const(g, DT_I32, (double)(size - 1)));
 }
 
-static double identity(OpCode op)
+// What leaves a reduction as it is; false for integers that a constant cannot hold.
+static bool identity(OpCode op, DType dt, double *value)
 {
-    return op == OP_SUM ? 0 : op == OP_REDUCE_MAX ? -__builtin_inf() : __builtin_inf();
+    int64_t bits = dtype_size(dt) * 8;
+    bool is_signed = dt == DT_I8 || dt == DT_I32, max = op == OP_REDUCE_MAX;
+    *value = op == OP_SUM ? 0 : max ? -__builtin_inf() : __builtin_inf();
+    if (op == OP_SUM || dtype_is_float(dt)) return true;
+    if (bits > 32) return false;
+    double span = (double)(INT64_C(1) << (bits - is_signed));
+    *value = !max ? span - 1 : is_signed ? -span : 0;
+    return true;
 }
 
 // The reduced axes hold the whole logical batch from here on.
@@ -95,7 +105,9 @@ static NodeId reduce_segments(Rewrite *r, OpCode op, NodeId x, int64_t outer, in
     Axis flat[2] = {{outer, 0}, {n, 0}}, cut[3] = {{outer, 0}, {segments, 0}, {SEGMENT, 0}};
     x = reshaped(r, x, 2, flat);
     int64_t lo[2] = {0, 0}, hi[2] = {0, segments * SEGMENT - n};
-    if (hi[1]) x = graph_pad(g, x, graph_const(g, graph_type(g, x)->dtype, identity(op)), lo, hi);
+    double fill;
+    if (!identity(op, graph_type(g, x)->dtype, &fill)) bug("no identity");
+    if (hi[1]) x = graph_pad(g, x, graph_const(g, graph_type(g, x)->dtype, fill), lo, hi);
     x = graph_reduce(g, op, reshaped(r, x, 3, cut), &axis, 1, false, true);
     axis = 1;
     return reduce(r, op, x, &axis, 1);
@@ -177,7 +189,8 @@ static NodeId reduce(Rewrite *r, OpCode op, NodeId x, const int64_t *axes, uint3
         int64_t length = 1, outer = type_count(type);
         for (uint32_t i = 0; i < nrow; i++) length *= type->axes[row[i]].size;
         outer /= length;
-        if (length > LONG_ROW && outer < MANY_RESULTS) {
+        double fill;
+        if (length > LONG_ROW && outer < MANY_RESULTS && identity(op, type->dtype, &fill)) {
             Axis *kept = arena_copy(r->scratch, type->axes, (type->rank + 1) * sizeof *kept);
             for (uint32_t i = 0; i < nrow; i++) kept[row[i]] = (Axis){1, 0};
             x = plain_axes(r, x, row, nrow);

@@ -519,6 +519,9 @@ Grouping *groups_form(Arena *arena, const Entry *entry, uint32_t mask)
     gr->group_of = arena_array(arena, uint32_t, g->nodes.n);
     gr->level = arena_array(arena, uint8_t, g->nodes.n);
     gr->root = arena_array(arena, bool, g->nodes.n);
+    gr->dense = arena_array(arena, bool, g->nodes.n);
+    for (NodeId id = 1; id < g->nodes.n; id++)
+        for (uint32_t i = 0; graph_node(g, id)->op == OP_SCATTER_ADD && i < 2; i++) gr->dense[graph_node(g, id)->args[i]] = true;
     gr->part = arena_array(arena, const Part *, g->nodes.n);
     gr->assembled = arena_array(arena, bool, g->nodes.n);
     for (uint32_t i = 0; i < entry->outputs.n; i++) gr->root[entry->outputs.at[i].node] = true;

@@ -49,6 +49,7 @@ typedef struct Grouping {
     uint32_t *group_of; // node -> group + 1; 0 for leaves and views
     uint8_t *level;     // of members
     bool *root;         // named by outputs or updates
+    bool *dense;        // operands of scatters, which read row-major buffers
     bool *stored;       // nodes with a buffer of their own (members; and leaves always)
     const Part **part;  // nodes that lie inside a concat's buffer (concat.c); else NULL
     bool *assembled;    // concats whose parts all do
@@ -77,7 +78,7 @@ bool op_is_view(OpCode op);
 // coordinates (an array in the pool's arena). Stops at pads and concats.
 NodeId view_source(IndexPool *pool, const Graph *g, NodeId id, const IndexId **at);
 // Strides of a stored node's axes in its buffer, in elements. Row-major, but results of attention (B.., H, N, D) lie as
-// (B.., N, H, D), so that merging heads costs nothing, unless they are outputs or updates.
+// (B.., N, H, D), so that merging heads costs nothing, unless they are outputs, updates or operands of scatters.
 const int64_t *node_strides(Arena *arena, const Grouping *gr, NodeId id);
 // Sizes of a type's axes.
 const int64_t *type_sizes(Arena *arena, const Type *type);

@@ -87,7 +87,7 @@ const int64_t *node_strides(Arena *arena, const Grouping *gr, NodeId id)
     const Type *type = n->type;
     int64_t *stride = arena_array(arena, int64_t, type->rank + 1), size = 1;
     for (uint32_t i = type->rank; i-- > 0; size *= type->axes[i].size) stride[i] = size;
-    bool swapped = n->op == OP_PROJ && type->rank >= 4 && !gr->root[id] &&
+    bool swapped = n->op == OP_PROJ && type->rank >= 4 && !gr->root[id] && !gr->dense[id] &&
                    op_info(graph_node(g, n->args[0])->op)->class == CLASS_ATTENTION;
     if (swapped) {
         uint32_t heads = type->rank - 3, rows = type->rank - 2;

@@ -1,5 +1,6 @@
 #include "executors.h"
 
+#include "fence.h"
 #include "passes/pass.h"
 #include "runtime/cztc.h"
 
@@ -12,50 +13,74 @@ static uint64_t next(uint64_t *seed)
     return *seed >> 33;
 }
 
+// ---- inputs ----------------------------------------------------------------------------------------------
+
+static float special_number(uint64_t r)
+{
+    const float at[] = {NAN, INFINITY, -INFINITY, -0.0f, 0.0f, 1e30f, -3e38f, 1e-40f, 88.9f, -104.0f};
+    return at[r % (sizeof at / sizeof *at)];
+}
+
 // Values that show errors of place and order: floats in [-2, 2), small integers.
-static void draw(const Type *type, void *data, uint64_t *seed)
+static bool draw(const Type *type, void *data, uint64_t seed, bool special, Error *err)
 {
     int64_t n = type_count(type);
     for (int64_t i = 0; i < n; i++) {
-        uint64_t r = next(seed);
+        uint64_t r = next(&seed);
+        bool odd = special && next(&seed) % 16 == 0;
         switch (type->dtype) {
-        case DT_F32: ((float *)data)[i] = (float)(r % 4096) / 1024.0f - 2.0f; break;
-        case DT_I32: ((int32_t *)data)[i] = (int32_t)(r % 7) - 1; break;
-        case DT_I64: ((int64_t *)data)[i] = (int64_t)(r % 5); break;
+        case DT_F32: ((float *)data)[i] = odd ? special_number(r) : (float)(r % 4096) / 1024.0f - 2.0f; break;
+        case DT_I32: ((int32_t *)data)[i] = odd ? (r % 2 ? INT32_MAX : INT32_MIN) : (int32_t)(r % 7) - 1; break;
+        case DT_I64: ((int64_t *)data)[i] = odd ? (r % 2 ? INT64_MAX : INT64_MIN) : (int64_t)(r % 5); break;
+        case DT_U32: ((uint32_t *)data)[i] = (uint32_t)r; break;
+        case DT_I8:
         case DT_U8: ((uint8_t *)data)[i] = (uint8_t)r; break;
         case DT_BOOL: ((uint8_t *)data)[i] = r & 1; break;
-        default: cr_assert_fail("draw %s", dtype_name(type->dtype));
+        default: return error_set(err, "cannot draw %s", dtype_name(type->dtype));
         }
     }
+    return true;
 }
 
-static Tensor *tensor(Arena *arena, const Type *type)
+// Values depend on the name alone, so that they stay when other parts of a program go.
+static bool draw_into(Arena *arena, Map *map, const char *name, const Type *type, bool special, Error *err)
 {
     Tensor *t = arena_make(arena, Tensor);
     *t = (Tensor){type, arena_alloc(arena, (size_t)type_bytes(type) + 64)};
-    return t;
+    if (!draw(type, t->data, hash_str(11, name), special, err)) return false;
+    if (strcmp(name, "$step") == 0) *(int64_t *)t->data = 3;
+    if (strcmp(name, "$seed") == 0) *(int64_t *)t->data = 7;
+    map_set(arena, map, name, t);
+    return true;
 }
 
-static void leaves(Arena *arena, const Program *p, const Entry *e, Map *inputs, Map *state, uint64_t *seed)
+// ---- one entry: what it is given and what must come out ---------------------------------------------------
+
+typedef struct Case {
+    Arena *arena;
+    const char *name;
+    const Program *program;
+    const Entry *entry;
+    uint32_t which;
+    Map inputs, state, out;
+} Case;
+
+static bool prepare(Case *c, bool special, Error *err)
 {
-    for (uint32_t i = 0; i < p->states.n; i++) {
-        Tensor *t = tensor(arena, p->states.at[i].type);
-        draw(t->type, t->data, seed);
-        map_set(arena, state, p->states.at[i].name, t);
+    const Program *p = c->program;
+    for (uint32_t i = 0; i < p->states.n; i++)
+        if (!draw_into(c->arena, &c->state, p->states.at[i].name, p->states.at[i].type, special, err)) return false;
+    for (NodeId id = 1; id < c->entry->graph->nodes.n; id++) {
+        const Node *n = graph_node(c->entry->graph, id);
+        if (n->op != OP_INPUT || map_get(&c->inputs, node_str(n, ATTR_NAME))) continue;
+        if (!draw_into(c->arena, &c->inputs, node_str(n, ATTR_NAME), n->type, special, err)) return false;
     }
-    for (NodeId id = 1; id < e->graph->nodes.n; id++) {
-        const Node *n = graph_node(e->graph, id);
-        if (n->op != OP_INPUT || map_get(inputs, node_str(n, ATTR_NAME))) continue;
-        Tensor *t = tensor(arena, n->type);
-        draw(n->type, t->data, seed);
-        if (strcmp(node_str(n, ATTR_NAME), "$step") == 0) *(int64_t *)t->data = 3;
-        if (strcmp(node_str(n, ATTR_NAME), "$seed") == 0) *(int64_t *)t->data = 7;
-        map_set(arena, inputs, node_str(n, ATTR_NAME), t);
-    }
+    return entry_eval(c->entry, EVAL_BITS, &c->inputs, &c->state, c->arena, &c->out, err);
 }
 
-static void compare(const char *name, const char *what, const Tensor *want, const void *got)
+static bool compare(const Case *c, const char *how, const char *what, const void *got, Error *err)
 {
+    const Tensor *want = map_get(&c->out, what);
     int64_t n = type_count(want->type), size = dtype_size(want->type->dtype), wrong = 0, first = -1;
     for (int64_t i = 0; i < n; i++) {
         const char *x = (const char *)want->data + i * size, *y = (const char *)got + i * size;
@@ -65,123 +90,219 @@ static void compare(const char *name, const char *what, const Tensor *want, cons
         if (first < 0) first = i;
         wrong++;
     }
-    if (!wrong) return;
-    if (want->type->dtype == DT_F32)
-        cr_assert_fail("%s: %s: %lld of %lld elements differ, first %lld: %.9g and %.9g", name, what, (long long)wrong,
-                       (long long)n, (long long)first, (double)((const float *)want->data)[first],
-                       (double)((const float *)got)[first]);
-    cr_assert_fail("%s: %s: %lld of %lld elements differ, first %lld", name, what, (long long)wrong, (long long)n, (long long)first);
+    if (!wrong) return true;
+    double x = 0, y = 0;
+    if (want->type->dtype == DT_F32) x = ((const float *)want->data)[first], y = ((const float *)got)[first];
+    if (want->type->dtype == DT_I32) x = ((const int32_t *)want->data)[first], y = ((const int32_t *)got)[first];
+    return error_set(err, "%s: %s: %s: %lld of %lld elements differ, first %lld: %.9g and %.9g", c->name, how, what,
+                     (long long)wrong, (long long)n, (long long)first, x, y);
 }
 
-static CztProgram *load(Arena *arena, const char *name, const Program *p, uint32_t mask, uint32_t threads)
+// ---- the runtime ------------------------------------------------------------------------------------------
+
+static bool run_loaded(const Case *c, const char *how, CztProgram *program, Error *err)
+{
+    CztError czt = {0};
+    for (uint32_t i = 0; i < c->state.n; i++) {
+        const Tensor *t = c->state.at[i].value;
+        if (!czt_set_state(program, c->state.at[i].key, t->data, (size_t)type_bytes(t->type), &czt))
+            return error_set(err, "%s", czt.text);
+    }
+    uint32_t entry = (uint32_t)czt_entry_find(program, c->entry->name);
+    for (uint32_t i = 0; i < czt_input_count(program, entry); i++) {
+        const CztTensor *t = czt_input(program, entry, i);
+        const Tensor *from = map_get(&c->inputs, t->name);
+        memcpy(czt_input_data(program, entry, i), from->data, (size_t)t->bytes);
+    }
+    if (!czt_run(program, entry, 3, 7, &czt)) return error_set(err, "%s: %s", c->name, czt.text);
+    for (uint32_t i = 0; i < czt_output_count(program, entry); i++) {
+        const char *key = str_printf(c->arena, "out:%s", czt_output(program, entry, i)->name);
+        if (!compare(c, how, key, czt_output_data(program, entry, i), err)) return false;
+    }
+    for (uint32_t i = 0; i < c->entry->updates.n; i++) {
+        const char *key = str_printf(c->arena, "state:%s", c->entry->updates.at[i].name);
+        const Tensor *want = map_get(&c->out, key);
+        void *got = arena_alloc(c->arena, (size_t)type_bytes(want->type) + 1);
+        if (!czt_get_state(program, c->entry->updates.at[i].name, got, (size_t)type_bytes(want->type), &czt))
+            return error_set(err, "%s", czt.text);
+        if (!compare(c, how, key, got, err)) return false;
+    }
+    return true;
+}
+
+static bool run_threads(Case *cases, const uint8_t *bytes, size_t size, uint32_t threads, Error *err)
+{
+    CztError czt = {0};
+    const Program *p = cases->program;
+    CztProgram *program = czt_load_memory(cases->name, bytes, size, &(CztOptions){.threads = threads}, &czt);
+    if (!program) return error_set(err, "%s: %s", cases->name, czt.text);
+    const char *how = str_printf(cases->arena, "%u threads", threads);
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < p->entries.n; i++) ok = run_loaded(&cases[i], how, program, err);
+    czt_free(program);
+    return ok;
+}
+
+// ---- fences -----------------------------------------------------------------------------------------------
+
+static bool run_fenced(const Case *c, const Plan *plan, const Blob *blob, bool at_end, Error *err)
+{
+    const char *how = at_end ? "fence behind" : "fence before";
+    Fence *f = fence_new(plan, c->which, blob, at_end);
+    for (uint32_t i = 0; i < c->state.n; i++) {
+        const Tensor *t = c->state.at[i].value;
+        memcpy(fence_find(f, BLOCK_STATE, c->state.at[i].key), t->data, (size_t)type_bytes(t->type));
+    }
+    for (uint32_t i = 0; i < c->inputs.n; i++) {
+        const Tensor *t = c->inputs.at[i].value;
+        void *to = fence_find(f, BLOCK_INPUT, c->inputs.at[i].key);
+        if (to) memcpy(to, t->data, (size_t)type_bytes(t->type));
+    }
+    fence_run(f);
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < c->entry->outputs.n; i++) {
+        const char *name = c->entry->outputs.at[i].name;
+        ok = compare(c, how, str_printf(c->arena, "out:%s", name), fence_find(f, BLOCK_OUTPUT, name), err);
+    }
+    for (uint32_t i = 0; ok && i < c->entry->updates.n; i++) {
+        const char *name = c->entry->updates.at[i].name;
+        ok = compare(c, how, str_printf(c->arena, "state:%s", name), fence_find(f, BLOCK_STATE, name), err);
+    }
+    fence_free(f);
+    return ok;
+}
+
+// ---- a trial ----------------------------------------------------------------------------------------------
+
+static bool check_plan(Arena *arena, const char *name, const Plan *plan, Error *err)
+{
+    Error found = {0};
+    for (uint32_t i = 0; i < plan->kernels.n; i++) {
+        if (getenv("CZT_KERNELS")) fprintf(stderr, "%s\n", kernel_text(arena, plan->kernels.at[i]));
+        if (!kernel_verify(plan->kernels.at[i], &found))
+            return error_set(err, "%s: %s\n%s", name, found.text, kernel_text(arena, plan->kernels.at[i]));
+    }
+    for (uint32_t i = 0; i < plan->entries.n; i++)
+        if (!plan_check(plan, i, &found)) return error_set(err, "%s: plan: %s", name, found.text);
+    return true;
+}
+
+// The passes in two halves: what comes out of the first defines the results, which the second must keep to the bit.
+static bool run_passes(const char *name, Program *p, int level, bool first, Error *err)
+{
+    Error why = {0};
+    PassOptions options = {.level = level, .stop_after = "simplify"};
+    if (!first) options = (PassOptions){.list = level > 1 ? "expand,dce,save" : "expand,dce"};
+    if (passes_run(p, &options, &why)) return true;
+    if (!why.set) diag_print(p->diag, stderr);
+    return error_set(err, "%s: %s", name, why.set ? why.text : "the passes refuse it");
+}
+
+static bool run_compiled(Arena *arena, const char *name, const Program *p, Case *cases, const Trial *trial, Error *err)
 {
     Cpu cpu;
-    Error err = {0};
     Blob blob;
     CompileStats stats;
-    cr_assert(cpu_host(arena, &cpu, &err), "%s", err.text);
-    Plan *plan = plan_build(arena, p, &cpu.target, mask);
-    for (uint32_t i = 0; i < plan->kernels.n; i++)
-        cr_assert(kernel_verify(plan->kernels.at[i], &err), "%s: %s\n%s", name, err.text, kernel_text(arena, plan->kernels.at[i]));
-    if (getenv("CZT_KERNELS"))
-        for (uint32_t i = 0; i < plan->kernels.n; i++) fprintf(stderr, "%s\n", kernel_text(arena, plan->kernels.at[i]));
-    cr_assert(cpu_compile(arena, plan, &cpu, 1, &blob, &stats, &err), "%s: %s", name, err.text);
     Section *sections;
-    uint32_t n = step_sections(arena, p, plan, &blob, &cpu, &sections);
     size_t size;
-    uint8_t *bytes = container_build(arena, sections, n, &size);
-    CztError czt = {0};
-    CztProgram *program = czt_load_memory(name, bytes, size, &(CztOptions){.threads = threads}, &czt);
-    cr_assert(program, "%s: %s", name, czt.text);
-    return program;
+    if (!cpu_host(arena, &cpu, err)) return false;
+    Plan *plan = plan_build(arena, p, &cpu.target, trial->mask);
+    if (!check_plan(arena, name, plan, err) || !cpu_compile(arena, plan, &cpu, 1, &blob, &stats, err)) return false;
+    for (uint32_t i = 0; trial->fenced && i < p->entries.n; i++)
+        if (!run_fenced(&cases[i], plan, &blob, true, err) || !run_fenced(&cases[i], plan, &blob, false, err)) return false;
+    uint32_t n = step_sections(arena, p, plan, &blob, &cpu, &sections);
+    const uint8_t *bytes = container_build(arena, sections, n, &size);
+    for (const uint32_t *t = trial->threads; *t; t++)
+        if (!run_threads(cases, bytes, size, *t, err)) return false;
+    return true;
 }
 
-static void run_entry(Arena *arena, const char *name, const Program *p, CztProgram *program, uint32_t which)
+static TrialResult run_program(Arena *arena, const char *name, Program *p, const Trial *trial, Error *err)
 {
-    const Entry *e = p->entries.at[which];
-    Map inputs = {0}, state = {0}, out = {0};
-    uint64_t seed = 11 + which;
-    Error err = {0};
-    CztError czt = {0};
-    leaves(arena, p, e, &inputs, &state, &seed);
-    cr_assert(entry_eval(e, EVAL_BITS, &inputs, &state, arena, &out, &err), "%s: %s", name, err.text);
-    for (uint32_t i = 0; i < state.n; i++) {
-        const Tensor *t = state.at[i].value;
-        cr_assert(czt_set_state(program, state.at[i].key, t->data, (size_t)type_bytes(t->type), &czt), "%s", czt.text);
+    if (!run_passes(name, p, trial->level, true, err)) return TRIAL_INVALID;
+    Case *cases = arena_array(arena, Case, p->entries.n + 1);
+    for (uint32_t i = 0; i < p->entries.n; i++) {
+        cases[i] = (Case){.arena = arena, .name = name, .program = p, .entry = p->entries.at[i], .which = i};
+        if (!prepare(&cases[i], trial->special, err)) return TRIAL_DIFFERS;
     }
-    int32_t entry = czt_entry_find(program, e->name);
-    for (uint32_t i = 0; i < czt_input_count(program, (uint32_t)entry); i++) {
-        const CztTensor *t = czt_input(program, (uint32_t)entry, i);
-        const Tensor *from = map_get(&inputs, t->name);
-        memcpy(czt_input_data(program, (uint32_t)entry, i), from->data, (size_t)t->bytes);
-    }
-    cr_assert(czt_run(program, (uint32_t)entry, 3, 7, &czt), "%s: %s", name, czt.text);
-    for (uint32_t i = 0; i < czt_output_count(program, (uint32_t)entry); i++) {
-        const CztTensor *t = czt_output(program, (uint32_t)entry, i);
-        const char *key = str_printf(arena, "out:%s", t->name);
-        compare(name, key, map_get(&out, key), czt_output_data(program, (uint32_t)entry, i));
-    }
-    for (uint32_t i = 0; i < e->updates.n; i++) {
-        const char *key = str_printf(arena, "state:%s", e->updates.at[i].name);
-        const Tensor *want = map_get(&out, key);
-        void *got = arena_alloc(arena, (size_t)type_bytes(want->type));
-        cr_assert(czt_get_state(program, e->updates.at[i].name, got, (size_t)type_bytes(want->type), &czt), "%s", czt.text);
-        compare(name, key, want, got);
-    }
+    bool same = run_passes(name, p, trial->level, false, err) && run_compiled(arena, name, p, cases, trial, err);
+    return same ? TRIAL_SAME : TRIAL_DIFFERS;
 }
 
-static Program *prepared(Arena *arena, const char *name, const char *text)
+static Program *parsed(Arena *arena, const char *name, const char *text)
 {
     Diag *diag = diag_new(arena);
     Program *p = program_parse(arena, diag, diag_source(diag, name, text, strlen(text)));
     if (!p) diag_print(diag, stderr);
-    cr_assert(p, "%s does not parse", name);
     return p;
 }
 
-static void run_passes(const char *name, Program *p)
+TrialResult trial_run(Arena *arena, const char *name, const char *text, const Trial *trial, Error *err)
 {
-    Error err = {0};
-    bool ok = passes_run(p, &(PassOptions){.level = 1}, &err);
-    if (!ok) diag_print(p->diag, stderr);
-    cr_assert(ok, "%s: %s", name, err.text);
+    Program *p = parsed(arena, name, text);
+    if (!p) {
+        error_set(err, "%s does not parse", name);
+        return TRIAL_INVALID;
+    }
+    return run_program(arena, name, p, trial, err);
 }
 
 void same_program_on_both(const char *name, Program *p, uint32_t mask, uint32_t threads)
 {
     Arena *arena = arena_new();
-    run_passes(name, p);
-    CztProgram *program = load(arena, name, p, mask, threads);
-    for (uint32_t i = 0; i < p->entries.n; i++) run_entry(arena, name, p, program, i);
-    czt_free(program);
+    Error err = {0};
+    Trial trial = {.mask = mask, .threads = (uint32_t[]){threads, 0}, .level = 1, .fenced = true};
+    cr_assert(run_program(arena, name, p, &trial, &err) == TRIAL_SAME, "%s", err.text);
     arena_free(arena);
 }
 
 void same_on_both(const char *name, const char *text, uint32_t mask, uint32_t threads)
 {
     Arena *arena = arena_new();
-    same_program_on_both(name, prepared(arena, name, text), mask, threads);
+    Program *p = parsed(arena, name, text);
+    cr_assert(p, "%s does not parse", name);
+    same_program_on_both(name, p, mask, threads);
     arena_free(arena);
+}
+
+// ---- counting ---------------------------------------------------------------------------------------------
+
+// Does the kernel only make single numbers, or partials of one?
+static bool makes_scalars(const Plan *plan, const PlanEntry *e, const Segment *seg)
+{
+    const Kernel *k = plan->kernels.at[seg->kernel];
+    if (k->kind != KERNEL_LOOP) return false;
+    for (uint32_t i = 0; i < k->buffers.n; i++)
+        if (k->buffers.at[i].written && e->buffers.at[seg->buffers.at[i]].count != 1) return false;
+    return true;
+}
+
+KernelCount kernels_counted(const char *name, const char *text, const char *entry)
+{
+    Arena *arena = arena_new();
+    Program *p = parsed(arena, name, text);
+    Cpu cpu;
+    Error err = {0};
+    cr_assert(p, "%s does not parse", name);
+    cr_assert(run_passes(name, p, 1, true, &err) && run_passes(name, p, 1, false, &err), "%s", err.text);
+    cr_assert(cpu_host(arena, &cpu, &err), "%s", err.text);
+    const Plan *plan = plan_build(arena, p, &cpu.target, FUSE_ALL);
+    KernelCount count = {0};
+    for (uint32_t i = 0; i < plan->entries.n; i++) {
+        const PlanEntry *e = &plan->entries.at[i];
+        for (uint32_t l = 0; strcmp(e->name, entry) == 0 && l < e->launches.n; l++)
+            for (uint32_t s = 0; s < e->launches.at[l].segments.n; s++) {
+                const Segment *seg = &e->launches.at[l].segments.at[s];
+                const Kernel *k = plan->kernels.at[seg->kernel];
+                bool finish = strstr(k->name, "_finish_"), scalar = makes_scalars(plan, e, seg);
+                *(finish ? &count.finish : scalar ? &count.scalars : &count.kernels) += 1;
+            }
+    }
+    arena_free(arena);
+    return count;
 }
 
 uint32_t count_kernels(const char *name, const char *text, const char *entry)
 {
-    Arena *arena = arena_new();
-    Program *p = prepared(arena, name, text);
-    run_passes(name, p);
-    Cpu cpu;
-    Error err = {0};
-    cr_assert(cpu_host(arena, &cpu, &err));
-    const Plan *plan = plan_build(arena, p, &cpu.target, FUSE_ALL);
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < plan->entries.n; i++) {
-        if (strcmp(plan->entries.at[i].name, entry)) continue;
-        for (uint32_t l = 0; l < plan->entries.at[i].launches.n; l++)
-            for (uint32_t s = 0; s < plan->entries.at[i].launches.at[l].segments.n; s++) {
-                const Kernel *k = plan->kernels.at[plan->entries.at[i].launches.at[l].segments.at[s].kernel];
-                n += !strstr(k->name, "_finish_");
-            }
-    }
-    arena_free(arena);
-    return n;
+    return kernels_counted(name, text, entry).kernels;
 }

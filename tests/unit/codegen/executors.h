@@ -5,12 +5,33 @@
 #include "codegen/cpu.h"
 #include "passes/lower.h"
 
+// One way to compile and run a program.
+typedef struct Trial {
+    uint32_t mask;            // FUSE_*
+    const uint32_t *threads;  // the runtime runs it with each of these numbers of threads; ends with 0
+    int level;                // of the passes
+    bool special;             // inputs hold NaN, infinities, -0, subnormal and huge numbers too
+    bool fenced;              // also run it without the runtime and its memory plan: see fence.h
+} Trial;
+
 // Parse IR text (NAME is shown on failure), run the default passes, compile with the FUSE_* mask, and run every entry on
 // both executors with the same drawn inputs and state, with `threads` threads. Fails the Criterion test on a difference.
 void same_on_both(const char *name, const char *text, uint32_t mask, uint32_t threads);
 // The same for a program whose passes have not run yet.
 void same_program_on_both(const char *name, Program *p, uint32_t mask, uint32_t threads);
-// Kernels of the first entry after fusion: launches in the plan, finishing stages of column sums not counted.
+
+typedef enum { TRIAL_SAME, TRIAL_DIFFERS, TRIAL_INVALID } TrialResult;
+// The same without Criterion: INVALID when the text does not parse or the passes refuse it, DIFFERS with the place in err.
+TrialResult trial_run(Arena *arena, const char *name, const char *text, const Trial *trial, Error *err);
+
+// Kernels of an entry after fusion, by what they do.
+typedef struct KernelCount {
+    uint32_t kernels; // all but the following
+    uint32_t finish;  // second stages of column sums
+    uint32_t scalars; // stages of a sum down to one number: every buffer they write holds one
+} KernelCount;
+KernelCount kernels_counted(const char *name, const char *text, const char *entry);
+// Their number without second stages and scalar stages.
 uint32_t count_kernels(const char *name, const char *text, const char *entry);
 
 #endif
