@@ -140,7 +140,7 @@ static void clear_columns(Loop *l)
         LLVMTypeRef type = emit_type(e, dt);
         LLVMValueRef id = emit_identity(e, l->body->stores.at[l->columns.at[c]].op, dt), base = column_base(l, c);
         EmitLoop loop = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, padded(vector_length(l))), e->lanes, NULL, 0);
-        emit_store(e, emit_splat(e, id), emit_at(e, type, base, loop.index), 64);
+        emit_store(e, emit_splat(e, id), emit_at(e, type, base, loop.index), 4);
         emit_loop_end(e, &loop);
     }
 }

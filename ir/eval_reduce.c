@@ -159,6 +159,10 @@ static int64_t fold_all_int(Fold fold, DType dt, const int64_t *x, int64_t n)
 static void reduce(Eval *ev, Fold fold, const Rows *rows, Value *r)
 {
     int64_t size = rows->outer * rows->tail;
+    if (size == 1) { // axes of size 1 only: the operand, -0 too
+        value_fill(r, rows->data);
+        return;
+    }
     char *out = arena_alloc(ev->scratch, work_size(rows->work) * (size_t)rows->kept);
     for (int64_t k = 0; k < rows->kept; k++) {
         if (rows->work == WORK_F32)

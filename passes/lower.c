@@ -13,9 +13,11 @@ uint32_t lower_buffer(Lower *lo, Block block, DType dtype, int64_t count, const 
 
 uint32_t lower_constant(Lower *lo, int64_t x)
 {
+    uint32_t i = 0;
+    while (i < lo->plan->constants.n && lo->plan->constants.at[i] != x) i++;
+    if (i == lo->plan->constants.n) vec_push(lo->arena, &lo->plan->constants, x);
     uint32_t b = lower_buffer(lo, BLOCK_CONST, DT_I64, 1, NULL);
-    lo->entry->buffers.at[b].offset = (int64_t)sizeof x * lo->plan->constants.n;
-    vec_push(lo->arena, &lo->plan->constants, x);
+    lo->entry->buffers.at[b].offset = (int64_t)sizeof x * i;
     return b;
 }
 
