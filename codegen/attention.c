@@ -1,22 +1,28 @@
-// Attention on the register tile. A task packs the keys (transposed) and values of its head, then for each block of queries:
-// scores = Q K' into scratch; each row is scaled, masked, and made exp(s - max) with its sum in lane order;
-// out = P V / sum. The backward pass recomputes P from the log-sum-exp, block by block, and adds to dK and dV
-// in rising order of queries. No more than one block of scores exists in a worker.
+// Attention on the register tile. A task packs the keys (transposed) and values of its head, then
+// for each block of queries: scores = Q K' into scratch; each row is scaled, masked, and made exp(s
+// - max) with its sum in lane order; out = P V / sum. The backward pass recomputes P from the
+// log-sum-exp, block by block, and adds to dK and dV in rising order of queries. No more than one
+// block of scores exists in a worker.
 #include "codegen/emit.h"
 
 #include "base/diag.h"
 #include "codegen/micro.h"
 
-enum { ROW_LANES = 64, BLOCK_TILES = 4 }; // docs/ir.md, row stage; register tiles in a block of queries
+enum {
+    ROW_LANES = 64,   // docs/ir.md, row stage
+    BLOCK_TILES = 4,  // register tiles in a block of queries
+    SET_STRIDE = 1024 // rows so many floats apart fall on one set of the first cache
+};
 
 typedef struct Heads {
     Emit *e;
     const Kernel *k;
     int64_t mr, nr, queries, keys, dim, vdim;
-    int64_t keys_pad;           // whole 64s: the lanes of a row's sum
-    int64_t dim_pad, vdim_pad;  // whole panels
-    int64_t block;              // queries of a block
-    int64_t used;               // floats of scratch handed out
+    int64_t keys_pad;             // whole 64s: the lanes of a row's sum
+    int64_t dim_pad, vdim_pad;    // whole panels
+    int64_t block;                // queries of a block
+    int64_t row;                  // floats from row to row of scores
+    int64_t used;                 // floats of scratch handed out
     LLVMValueRef q0, rows, limit; // this block: first query, how many, keys that take part
 } Heads;
 
@@ -36,14 +42,16 @@ static Heads sizes_of(const Kernel *k, uint32_t lanes)
     h.dim_pad = up(h.dim, h.nr);
     h.vdim_pad = up(h.vdim, h.nr);
     h.block = BLOCK_TILES * h.mr;
+    h.row = h.keys_pad + 16;
     return h;
 }
 
 int64_t emit_attention_worker_bytes(const Kernel *k, uint32_t lanes)
 {
     Heads h = sizes_of(k, lanes);
-    int64_t both = h.dim_pad + h.vdim_pad, n = h.keys_pad * both + h.block * (h.keys_pad + both);
-    if (k->kind == KERNEL_ATTENTION_GRAD) n += (2 * h.keys_pad + h.mr) * both + h.block * (h.keys_pad + 2 * both);
+    int64_t both = h.dim_pad + h.vdim_pad, n = h.keys_pad * both + h.block * (h.row + both + 32);
+    if (k->kind == KERNEL_ATTENTION_GRAD)
+        n += (2 * h.keys_pad + h.mr) * both + h.block * (h.row + 2 * both);
     return 4 * n + 8192;
 }
 
@@ -90,118 +98,231 @@ static LLVMValueRef base_of(Heads *h, const StridedView *v)
     return at(h->e, h->e->base[v->buffer], emit_index(h->e, v->base));
 }
 
-static LLVMValueRef element(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValueRef row, LLVMValueRef col)
+static LLVMValueRef element(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValueRef row,
+                            LLVMValueRef col)
 {
     Emit *e = h->e;
     return at(e, base, add(e, mul(e, row, v->row), mul(e, col, v->col)));
 }
 
-// ---- operands in scratch ------------------------------------------------------------------------------
+// ---- operands
+// -----------------------------------------------------------------------------------------
+
+// A call of llvm.masked.load, .store, .gather or .scatter of one vector; x is NULL for the first
+// and the third.
+static LLVMValueRef masked(Heads *h, const char *name, LLVMValueRef x, LLVMValueRef where,
+                           LLVMValueRef mask)
+{
+    Emit *e = h->e;
+    LLVMTypeRef types[2] = {vector(e), LLVMTypeOf(where)};
+    unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
+    LLVMValueRef align = LLVMConstInt(e->t.i32, 4, false), zero = LLVMConstNull(vector(e));
+    LLVMValueRef load[4] = {where, align, mask, zero}, store[4] = {x, where, align, mask};
+    return LLVMBuildCall2(e->builder, LLVMIntrinsicGetType(e->context, id, types, 2),
+                          LLVMGetIntrinsicDeclaration(e->module, id, types, 2), x ? store : load, 4,
+                          "");
+}
+
+// Where lanes of elements (row, col ..) of an operand lie: one address, or one a lane.
+static LLVMValueRef lanes_at(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValueRef row,
+                             LLVMValueRef col)
+{
+    Emit *e = h->e;
+    LLVMValueRef from = element(h, v, base, row, col);
+    if (v->col == 1) return from;
+    LLVMValueRef index =
+        LLVMBuildMul(e->builder, emit_iota(e), emit_splat(e, emit_i64(e, v->col)), "");
+    return LLVMBuildGEP2(e->builder, e->t.f32, from, &index, 1, "");
+}
+
+// Elements (row, col + lane) for the first n lanes, 0 elsewhere.
+static LLVMValueRef row_vector(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValueRef row,
+                               LLVMValueRef col, int64_t n)
+{
+    Emit *e = h->e;
+    LLVMValueRef from = lanes_at(h, v, base, row, col);
+    if (v->col == 1 && n >= e->lanes) return emit_load(e, vector(e), from, 4);
+    const char *name = v->col == 1 ? "llvm.masked.load" : "llvm.masked.gather";
+    return masked(h, name, NULL, from, emit_mask(e, n < e->lanes ? (uint32_t)n : e->lanes));
+}
+
+// The first n lanes of x to elements (row, col + lane).
+static void store_row(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValueRef row,
+                      int64_t col, int64_t n, LLVMValueRef x)
+{
+    Emit *e = h->e;
+    LLVMValueRef to = lanes_at(h, v, base, row, emit_i64(e, col));
+    if (v->col == 1 && n >= e->lanes) {
+        emit_store(e, x, to, 4);
+        return;
+    }
+    const char *name = v->col == 1 ? "llvm.masked.store" : "llvm.masked.scatter";
+    masked(h, name, x, to, emit_mask(e, n < e->lanes ? (uint32_t)n : e->lanes));
+}
 
 static void clear(Heads *h, LLVMValueRef to, int64_t floats)
 {
     Emit *e = h->e;
-    EmitLoop i = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, up(floats, e->lanes)), e->lanes, NULL, 0);
+    EmitLoop i =
+        emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, up(floats, e->lanes)), e->lanes, NULL, 0);
     emit_store(e, LLVMConstNull(vector(e)), at(e, to, i.index), 4);
     emit_loop_end(e, &i);
 }
 
-// Elements (row, col + lanes) of an operand for lanes below cols, 0 elsewhere.
-static LLVMValueRef row_vector(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValueRef row, LLVMValueRef col, int64_t cols)
+// Rows of an operand as the left side of a product.
+typedef struct Rows {
+    LLVMValueRef at;
+    int64_t stride;
+} Rows;
+
+// Rows are read in place where they lie densely and not all on one set of the first cache.
+static bool in_place(const StridedView *v)
 {
-    Emit *e = h->e;
-    LLVMValueRef mask = below(e, col, emit_i64(e, cols)), from = element(h, v, base, row, col);
-    bool dense = v->col == 1;
-    if (!dense) {
-        LLVMValueRef index = LLVMBuildMul(e->builder, emit_iota(e), emit_splat(e, emit_i64(e, v->col)), "");
-        from = LLVMBuildGEP2(e->builder, e->t.f32, from, &index, 1, "");
-    }
-    LLVMTypeRef types[2] = {vector(e), dense ? e->t.ptr : emit_vector_type(e, e->t.ptr)};
-    const char *name = dense ? "llvm.masked.load" : "llvm.masked.gather";
-    unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
-    LLVMValueRef args[4] = {from, LLVMConstInt(e->t.i32, 4, false), mask, LLVMConstNull(vector(e))};
-    return LLVMBuildCall2(e->builder, LLVMIntrinsicGetType(e->context, id, types, 2),
-                          LLVMGetIntrinsicDeclaration(e->module, id, types, 2), args, 4, "");
+    return v->col == 1 && v->row % SET_STRIDE;
 }
 
-// Rows [first, first + rows) to [row][stride].
-static void copy_rows(Heads *h, const StridedView *v, LLVMValueRef first, LLVMValueRef rows, int64_t cols, LLVMValueRef to, int64_t stride)
+// Rows [first, first + rows) of an operand: in place, or copied to `to`.
+static Rows rows_of(Heads *h, const StridedView *v, LLVMValueRef first, LLVMValueRef rows,
+                    int64_t cols, LLVMValueRef to)
 {
     Emit *e = h->e;
     LLVMValueRef base = base_of(h, v);
+    int64_t stride = up(cols, h->nr) + 16;
+    if (in_place(v)) return (Rows){element(h, v, base, first, emit_i64(e, 0)), v->row};
     EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), rows, 1, NULL, 0);
-    EmitLoop c = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, stride), e->lanes, NULL, 0);
-    LLVMValueRef x = row_vector(h, v, base, add(e, first, r.index), c.index, cols);
-    emit_store(e, x, at(e, to, add(e, mul(e, r.index, stride), c.index)), 4);
-    emit_loop_end(e, &c);
+    for (int64_t c = 0; c < cols; c += e->lanes) {
+        LLVMValueRef x = row_vector(h, v, base, add(e, first, r.index), emit_i64(e, c), cols - c);
+        emit_store(e, x, at(e, to, add(e, mul(e, r.index, stride), emit_i64(e, c))), 4);
+    }
     emit_loop_end(e, &r);
+    return (Rows){to, stride};
+}
+
+static int64_t rows_floats(const Heads *h, const StridedView *v, int64_t cols)
+{
+    return in_place(v) ? 0 : h->block * (up(cols, h->nr) + 16);
 }
 
 // A rows x cols operand as panels [col / nr][row][nr], for products along its rows.
-static void panels_of(Heads *h, const StridedView *v, LLVMValueRef first, LLVMValueRef rows, int64_t most_rows, int64_t cols, LLVMValueRef to)
+static void panels_of(Heads *h, const StridedView *v, LLVMValueRef first, LLVMValueRef rows,
+                      int64_t most_rows, int64_t cols, LLVMValueRef to)
 {
     Emit *e = h->e;
     LLVMValueRef base = base_of(h, v);
     EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), rows, 1, NULL, 0);
-    EmitLoop c = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, up(cols, h->nr)), e->lanes, NULL, 0);
-    LLVMValueRef x = row_vector(h, v, base, add(e, first, r.index), c.index, cols);
-    LLVMValueRef nr = emit_i64(e, h->nr), panel = LLVMBuildUDiv(e->builder, c.index, nr, "");
-    LLVMValueRef to_at = add(e, mul(e, panel, most_rows * h->nr), LLVMBuildURem(e->builder, c.index, nr, ""));
-    emit_store(e, x, at(e, to, add(e, to_at, mul(e, r.index, h->nr))), 4);
-    emit_loop_end(e, &c);
+    LLVMValueRef row = add(e, first, r.index), to_row = at(e, to, mul(e, r.index, h->nr));
+    for (int64_t c = 0; c < up(cols, h->nr); c += e->lanes) {
+        LLVMValueRef x = c < cols ? row_vector(h, v, base, row, emit_i64(e, c), cols - c)
+                                  : LLVMConstNull(vector(e));
+        emit_store(e, x, at(e, to_row, emit_i64(e, c / h->nr * most_rows * h->nr + c % h->nr)), 4);
+    }
     emit_loop_end(e, &r);
 }
 
-// A rows x cols operand transposed: panels [row / nr][col][nr], rows padded with zeros to keys_pad.
-static void panels_transposed(Heads *h, const StridedView *v, int64_t rows, int64_t cols, LLVMValueRef to)
+// A square of the transposed panels: `rows` rows (others are 0) from row, `cols` columns from col;
+// base is the operand's.
+static void square(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValueRef row,
+                   int64_t rows, LLVMValueRef col, int64_t cols, int64_t depth, LLVMValueRef to)
 {
     Emit *e = h->e;
-    LLVMValueRef base = base_of(h, v), nr = emit_i64(e, h->nr);
-    clear(h, to, h->keys_pad * cols);
-    EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, rows), 1, NULL, 0);
-    LLVMValueRef panel = LLVMBuildUDiv(e->builder, r.index, nr, ""), lane = LLVMBuildURem(e->builder, r.index, nr, "");
-    EmitLoop c = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, cols), 1, NULL, 0);
-    LLVMValueRef x = emit_load(e, e->t.f32, element(h, v, base, r.index, c.index), 4);
-    LLVMValueRef to_at = add(e, mul(e, panel, cols * h->nr), add(e, mul(e, c.index, h->nr), lane));
-    emit_store(e, x, at(e, to, to_at), 4);
-    emit_loop_end(e, &c);
-    emit_loop_end(e, &r);
+    LLVMValueRef nr = emit_i64(e, h->nr), *x = arena_array(e->arena, LLVMValueRef, e->lanes);
+    for (int64_t i = 0; i < e->lanes; i++)
+        x[i] = i < rows ? row_vector(h, v, base, add(e, row, emit_i64(e, i)), col, cols)
+                        : LLVMConstNull(vector(e));
+    micro_transpose(e, x);
+    LLVMValueRef panel = mul(e, LLVMBuildUDiv(e->builder, row, nr, ""), depth * h->nr);
+    LLVMValueRef first =
+        add(e, add(e, panel, LLVMBuildURem(e->builder, row, nr, "")), mul(e, col, h->nr));
+    for (int64_t i = 0; i < e->lanes && i < cols; i++)
+        emit_store(e, x[i], at(e, to, add(e, first, emit_i64(e, i * h->nr))), 4);
 }
 
-// ---- products -------------------------------------------------------------------------------------------
+static void squares(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValueRef row,
+                    int64_t rows, int64_t cols, LLVMValueRef to)
+{
+    Emit *e = h->e;
+    int64_t whole = cols / e->lanes * e->lanes;
+    EmitLoop c = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, whole), e->lanes, NULL, 0);
+    square(h, v, base, row, rows, c.index, e->lanes, cols, to);
+    emit_loop_end(e, &c);
+    if (cols > whole) square(h, v, base, row, rows, emit_i64(e, whole), cols - whole, cols, to);
+}
+
+// A rows x cols operand transposed: panels [row / nr][col][nr], 0 in the last panel's columns past
+// the rows.
+static void panels_transposed(Heads *h, const StridedView *v, int64_t rows, int64_t cols,
+                              LLVMValueRef to)
+{
+    Emit *e = h->e;
+    LLVMValueRef base = base_of(h, v);
+    int64_t whole = rows / e->lanes * e->lanes;
+    EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, whole), e->lanes, NULL, 0);
+    squares(h, v, base, r.index, e->lanes, cols, to);
+    emit_loop_end(e, &r);
+    for (int64_t row = whole; row < up(rows, h->nr); row += e->lanes)
+        squares(h, v, base, emit_i64(e, row), rows - row, cols, to);
+}
+
+// ---- products
+// -------------------------------------------------------------------------------------------
+
+// Causal products leave out what no query of a tile of rows sees: panels of keys, or steps.
+typedef enum { CUT_NOTHING, CUT_PANELS, CUT_DEPTH } Cut;
 
 typedef struct HeadProduct {
-    LLVMValueRef a, b, c;    // a[r, k] at a + r ars + k aks; panel p of b at b + p * panel; c[r, j] at c + r crs + j
+    LLVMValueRef a, b,
+        c; // a[r, k] at a + r ars + k aks; panel p of b at b + p * panel; c[r, j] at c + r crs + j
     LLVMValueRef panels, depth, add;
     int64_t ars, aks, panel, crs;
+    Cut cut;
 } HeadProduct;
+
+static LLVMValueRef row_limit(Heads *h, LLVMValueRef query);
+static LLVMValueRef panels_for(Heads *h, LLVMValueRef columns);
 
 static void panel_loop(Heads *h, const HeadProduct *p, LLVMValueRef row, uint32_t rows)
 {
     Emit *e = h->e;
-    EmitLoop panel = emit_loop_begin(e, emit_i64(e, 0), p->panels, 1, NULL, 0);
+    LLVMValueRef panels = p->panels, depth = p->depth;
+    if (h->k->attention.causal && p->cut) {
+        LLVMValueRef limit =
+            row_limit(h, add(e, add(e, h->q0, row), emit_i64(e, (int64_t)rows - 1)));
+        panels = p->cut == CUT_PANELS ? panels_for(h, limit) : panels;
+        depth = p->cut == CUT_DEPTH ? limit : depth;
+    }
+    EmitLoop panel = emit_loop_begin(e, emit_i64(e, 0), panels, 1, NULL, 0);
     LLVMValueRef c = at(e, p->c, add(e, mul(e, row, p->crs), mul(e, panel.index, h->nr)));
-    micro_call(e, (Micro){rows, p->ars, p->aks, p->crs}, at(e, p->a, mul(e, row, p->ars)),
-               at(e, p->b, mul(e, panel.index, p->panel)), p->depth, c, p->add);
+    micro_call(e, (Micro){rows, (uint32_t)h->nr, (uint32_t)h->nr, p->ars, p->aks, p->crs, false},
+               at(e, p->a, mul(e, row, p->ars)), at(e, p->b, mul(e, panel.index, p->panel)), depth,
+               c, p->add);
     emit_loop_end(e, &panel);
 }
 
-// Rows [0, rows): whole tiles, then one more over the last rows (they lie in scratch padded to whole tiles).
-static void product(Heads *h, const HeadProduct *p, LLVMValueRef rows)
+// Rows [0, rows) in whole tiles; `rest` (a constant: rows % mr where it is not 0) are one smaller
+// tile. With rest 0 the last tile may reach past the rows.
+static void product(Heads *h, const HeadProduct *p, LLVMValueRef rows, int64_t rest)
 {
     Emit *e = h->e;
-    EmitLoop tile = emit_loop_begin(e, emit_i64(e, 0), rows, h->mr, NULL, 0);
+    LLVMValueRef whole = rows, mr = emit_i64(e, h->mr);
+    if (rest) whole = LLVMBuildMul(e->builder, LLVMBuildUDiv(e->builder, rows, mr, ""), mr, "");
+    EmitLoop tile = emit_loop_begin(e, emit_i64(e, 0), whole, h->mr, NULL, 0);
     panel_loop(h, p, tile.index, (uint32_t)h->mr);
+    emit_loop_end(e, &tile);
+    if (!rest) return;
+    tile = emit_loop_begin(e, whole, rows, h->mr, NULL, 0); // once or not at all
+    panel_loop(h, p, tile.index, (uint32_t)rest);
     emit_loop_end(e, &tile);
 }
 
 static LLVMValueRef panels_for(Heads *h, LLVMValueRef columns)
 {
     Emit *e = h->e;
-    return LLVMBuildUDiv(e->builder, add(e, columns, emit_i64(e, h->nr - 1)), emit_i64(e, h->nr), "");
+    return LLVMBuildUDiv(e->builder, add(e, columns, emit_i64(e, h->nr - 1)), emit_i64(e, h->nr),
+                         "");
 }
 
-// ---- rows of scores ----------------------------------------------------------------------------------------
+// ---- rows of scores
+// ----------------------------------------------------------------------------------------
 
 // Keys that take part for the query: all, or those up to query + keys - queries.
 static LLVMValueRef row_limit(Heads *h, LLVMValueRef query)
@@ -211,7 +332,8 @@ static LLVMValueRef row_limit(Heads *h, LLVMValueRef query)
     if (!h->k->attention.causal) return all;
     LLVMValueRef end = add(e, query, emit_i64(e, h->keys - h->queries + 1));
     LLVMValueRef zero = emit_i64(e, 0);
-    end = LLVMBuildSelect(e->builder, LLVMBuildICmp(e->builder, LLVMIntSGT, end, zero, ""), end, zero, "");
+    end = LLVMBuildSelect(e->builder, LLVMBuildICmp(e->builder, LLVMIntSGT, end, zero, ""), end,
+                          zero, "");
     return least(e, end, all);
 }
 
@@ -226,12 +348,15 @@ static LLVMValueRef fold(Emit *e, OpCode op, LLVMValueRef *sums)
 {
     uint32_t registers = ROW_LANES / e->lanes;
     for (uint32_t w = registers / 2; w; w /= 2)
-        for (uint32_t i = 0; i < w; i++) sums[i] = emit_combine(e, op, DT_F32, sums[i], sums[i + w]);
+        for (uint32_t i = 0; i < w; i++)
+            sums[i] = emit_combine(e, op, DT_F32, sums[i], sums[i + w]);
     LLVMValueRef x = sums[0];
     for (uint32_t w = e->lanes / 2; w; w /= 2) {
         LLVMValueRef *pick = arena_array(e->arena, LLVMValueRef, e->lanes);
-        for (uint32_t i = 0; i < e->lanes; i++) pick[i] = LLVMConstInt(e->t.i32, i < w ? i + w : i, false);
-        LLVMValueRef other = LLVMBuildShuffleVector(e->builder, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(pick, e->lanes), "");
+        for (uint32_t i = 0; i < e->lanes; i++)
+            pick[i] = LLVMConstInt(e->t.i32, i < w ? i + w : i, false);
+        LLVMValueRef other = LLVMBuildShuffleVector(e->builder, x, LLVMGetPoison(LLVMTypeOf(x)),
+                                                    LLVMConstVector(pick, e->lanes), "");
         x = emit_combine(e, op, DT_F32, x, other);
     }
     return LLVMBuildExtractElement(e->builder, x, emit_i64(e, 0), "");
@@ -242,47 +367,96 @@ static LLVMValueRef scale_splat(Heads *h)
     return emit_splat(h->e, emit_f32(h->e, (double)h->k->attention.scale));
 }
 
+static LLVMValueRef whole_of(Heads *h, LLVMValueRef n, int64_t of)
+{
+    return LLVMBuildAnd(h->e->builder, n, emit_i64(h->e, -of), "");
+}
+
 // The greatest scaled score of a row among those that take part.
 static LLVMValueRef row_max(Heads *h, LLVMValueRef row, LLVMValueRef limit)
 {
     Emit *e = h->e;
-    LLVMValueRef least_value = emit_splat(e, emit_identity(e, OP_REDUCE_MAX, DT_F32)), m = least_value;
-    EmitLoop j = emit_loop_begin(e, emit_i64(e, 0), limit, e->lanes, &m, 1);
-    LLVMValueRef s = emit_load(e, vector(e), at(e, row, j.index), 4);
-    s = LLVMBuildFMul(e->builder, s, scale_splat(h), "");
-    s = LLVMBuildSelect(e->builder, below(e, j.index, limit), s, least_value, "");
-    m = emit_combine(e, OP_REDUCE_MAX, DT_F32, m, s);
+    uint32_t registers = ROW_LANES / e->lanes;
+    LLVMValueRef least_value = emit_splat(e, emit_identity(e, OP_REDUCE_MAX, DT_F32)), m[ROW_LANES];
+    for (uint32_t u = 0; u < registers; u++) m[u] = least_value;
+    LLVMValueRef whole = whole_of(h, limit, ROW_LANES);
+    EmitLoop j = emit_loop_begin(e, emit_i64(e, 0), whole, ROW_LANES, m, registers);
+    for (uint32_t u = 0; u < registers; u++) {
+        LLVMValueRef s = emit_load(
+            e, vector(e), at(e, row, add(e, j.index, emit_i64(e, (int64_t)u * e->lanes))), 4);
+        m[u] = emit_combine(e, OP_REDUCE_MAX, DT_F32, m[u],
+                            LLVMBuildFMul(e->builder, s, scale_splat(h), ""));
+    }
     emit_loop_end(e, &j);
-    LLVMValueRef sums[ROW_LANES];
-    for (uint32_t i = 0; i < ROW_LANES / e->lanes; i++) sums[i] = i ? least_value : m;
-    return fold(e, OP_REDUCE_MAX, sums);
+    j = emit_loop_begin(e, whole, limit, e->lanes, m, 1);
+    LLVMValueRef s = LLVMBuildFMul(e->builder, emit_load(e, vector(e), at(e, row, j.index), 4),
+                                   scale_splat(h), "");
+    s = LLVMBuildSelect(e->builder, below(e, j.index, limit), s, least_value, "");
+    m[0] = emit_combine(e, OP_REDUCE_MAX, DT_F32, m[0], s);
+    emit_loop_end(e, &j);
+    return fold(e, OP_REDUCE_MAX, m);
 }
 
-// row = exp(scale * row - shift), 0 where a key takes no part, up to keys_pad; the sum in lane order.
-static LLVMValueRef row_exp(Heads *h, LLVMValueRef row, LLVMValueRef limit, LLVMValueRef shift)
+// A row of scores on its way to probabilities: s becomes p = exp(scale * s - shift), and dp (NULL:
+// none) p * (dp - delta).
+typedef struct Row {
+    LLVMValueRef s, dp, limit, shift, delta;
+} Row;
+
+static LLVMValueRef row_step(Heads *h, const Row *r, LLVMValueRef i, LLVMValueRef mask)
+{
+    Emit *e = h->e;
+    LLVMValueRef zero = LLVMConstNull(vector(e)), to = at(e, r->s, i);
+    LLVMValueRef p = LLVMBuildFMul(e->builder, emit_load(e, vector(e), to, 4), scale_splat(h), "");
+    p = call(e, OP_EXP, LLVMBuildFSub(e->builder, p, emit_splat(e, r->shift), ""), NULL);
+    if (mask) p = LLVMBuildSelect(e->builder, mask, p, zero, "");
+    emit_store(e, p, to, 4);
+    if (!r->dp) return p;
+    to = at(e, r->dp, i);
+    LLVMValueRef d =
+        LLVMBuildFSub(e->builder, emit_load(e, vector(e), to, 4), emit_splat(e, r->delta), "");
+    d = LLVMBuildFMul(e->builder, p, d, "");
+    emit_store(e, mask ? LLVMBuildSelect(e->builder, mask, d, zero, "") : d, to, 4);
+    return p;
+}
+
+// Do the row; what takes no part becomes 0 as far as this block's products read. Gives the sum of p
+// in lane order: a lane that takes no part would add +0 to a sum that is never -0, so its register
+// may be left out.
+static LLVMValueRef row_exp(Heads *h, const Row *r)
 {
     Emit *e = h->e;
     uint32_t registers = ROW_LANES / e->lanes;
-    LLVMValueRef sums[ROW_LANES];
-    for (uint32_t i = 0; i < registers; i++) sums[i] = LLVMConstNull(vector(e));
-    LLVMValueRef end = LLVMBuildAnd(e->builder, add(e, limit, emit_i64(e, ROW_LANES - 1)), emit_i64(e, -ROW_LANES), "");
-    EmitLoop j = emit_loop_begin(e, emit_i64(e, 0), end, ROW_LANES, sums, registers);
+    LLVMValueRef sums[ROW_LANES], whole = whole_of(h, r->limit, ROW_LANES),
+                                  zero = LLVMConstNull(vector(e));
+    for (uint32_t u = 0; u < registers; u++) sums[u] = zero;
+    EmitLoop j = emit_loop_begin(e, emit_i64(e, 0), whole, ROW_LANES, sums, registers);
     for (uint32_t u = 0; u < registers; u++) {
-        LLVMValueRef i = add(e, j.index, emit_i64(e, (int64_t)u * e->lanes)), p = at(e, row, i);
-        LLVMValueRef s = LLVMBuildFMul(e->builder, emit_load(e, vector(e), p, 4), scale_splat(h), "");
-        s = LLVMBuildFSub(e->builder, s, emit_splat(e, shift), "");
-        s = LLVMBuildSelect(e->builder, below(e, i, limit), call(e, OP_EXP, s, NULL), LLVMConstNull(vector(e)), "");
-        emit_store(e, s, p, 4);
-        sums[u] = LLVMBuildFAdd(e->builder, sums[u], s, "");
+        LLVMValueRef p = row_step(h, r, add(e, j.index, emit_i64(e, (int64_t)u * e->lanes)), NULL);
+        sums[u] = LLVMBuildFAdd(e->builder, sums[u], p, "");
     }
     emit_loop_end(e, &j);
-    EmitLoop rest = emit_loop_begin(e, end, emit_i64(e, h->keys_pad), e->lanes, NULL, 0);
-    emit_store(e, LLVMConstNull(vector(e)), at(e, row, rest.index), 4);
-    emit_loop_end(e, &rest);
+    j = emit_loop_begin(e, whole, r->limit, e->lanes, sums, registers);
+    LLVMValueRef p = row_step(h, r, j.index, below(e, j.index, r->limit)),
+                 into = LLVMBuildSub(e->builder, j.index, whole, "");
+    for (uint32_t u = 0; u < registers; u++) {
+        LLVMValueRef mine =
+            LLVMBuildICmp(e->builder, LLVMIntEQ, into, emit_i64(e, (int64_t)u * e->lanes), "");
+        sums[u] = LLVMBuildSelect(e->builder, mine, LLVMBuildFAdd(e->builder, sums[u], p, ""),
+                                  sums[u], "");
+    }
+    emit_loop_end(e, &j);
+    LLVMValueRef done = whole_of(h, add(e, r->limit, emit_i64(e, e->lanes - 1)), e->lanes);
+    LLVMValueRef end = least(e, add(e, h->limit, emit_i64(e, h->mr)), emit_i64(e, h->keys_pad));
+    j = emit_loop_begin(e, done, end, e->lanes, NULL, 0);
+    emit_store(e, zero, at(e, r->s, j.index), 4);
+    if (r->dp) emit_store(e, zero, at(e, r->dp, j.index), 4);
+    emit_loop_end(e, &j);
     return fold(e, OP_SUM, sums);
 }
 
-// ---- tasks and blocks ----------------------------------------------------------------------------------------
+// ---- tasks and blocks
+// ----------------------------------------------------------------------------------------
 
 static EmitLoop begin_task(Heads *h)
 {
@@ -305,164 +479,208 @@ static EmitLoop begin_block(Heads *h)
     LLVMValueRef all = emit_i64(e, h->queries);
     h->q0 = block.index;
     h->rows = LLVMBuildSub(e->builder, least(e, block.next, all), block.index, "");
-    h->limit = row_limit(h, LLVMBuildSub(e->builder, least(e, block.next, all), emit_i64(e, 1), ""));
+    h->limit =
+        row_limit(h, LLVMBuildSub(e->builder, least(e, block.next, all), emit_i64(e, 1), ""));
     return block;
 }
 
 // scores[r, :] = q[r, :] k' for the block.
-static void block_scores(Heads *h, LLVMValueRef q, int64_t q_stride, LLVMValueRef kt, int64_t depth, LLVMValueRef scores)
+static void block_scores(Heads *h, Rows q, LLVMValueRef kt, int64_t depth, LLVMValueRef scores)
 {
     Emit *e = h->e;
-    HeadProduct p = {q, kt, scores, panels_for(h, h->limit), emit_i64(e, depth), LLVMConstInt(e->t.i1, 0, false),
-                     q_stride, 1, depth * h->nr, h->keys_pad};
-    product(h, &p, h->rows);
+    HeadProduct p = {q.at,
+                     kt,
+                     scores,
+                     panels_for(h, h->limit),
+                     emit_i64(e, depth),
+                     LLVMConstInt(e->t.i1, 0, false),
+                     q.stride,
+                     1,
+                     depth * h->nr,
+                     h->row,
+                     CUT_PANELS};
+    product(h, &p, h->rows, h->queries % h->mr);
 }
 
-// ---- forward ---------------------------------------------------------------------------------------------------
+// ---- forward
+// ---------------------------------------------------------------------------------------------------
 
-static void write_out(Heads *h, LLVMValueRef row, LLVMValueRef query, LLVMValueRef sum, LLVMValueRef max)
+static void write_out(Heads *h, LLVMValueRef row, LLVMValueRef query, LLVMValueRef sum,
+                      LLVMValueRef max)
 {
     Emit *e = h->e;
-    LLVMValueRef out = base_of(h, &h->k->attention.out), lse = base_of(h, &h->k->attention.lse);
-    EmitLoop c = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, h->vdim), 1, NULL, 0);
-    LLVMValueRef x = emit_load(e, e->t.f32, at(e, row, c.index), 4);
-    emit_store(e, LLVMBuildFDiv(e->builder, x, sum, ""), element(h, &h->k->attention.out, out, query, c.index), 4);
-    emit_loop_end(e, &c);
+    LLVMValueRef out = base_of(h, &h->k->attention.out), lse = base_of(h, &h->k->attention.lse),
+                 by = emit_splat(e, sum);
+    for (int64_t c = 0; c < h->vdim; c += e->lanes) {
+        LLVMValueRef x = emit_load(e, vector(e), at(e, row, emit_i64(e, c)), 4);
+        store_row(h, &h->k->attention.out, out, query, c, h->vdim - c,
+                  LLVMBuildFDiv(e->builder, x, by, ""));
+    }
     LLVMValueRef l = LLVMBuildFAdd(e->builder, max, call(e, OP_LOG, sum, NULL), "");
     emit_store(e, l, at(e, lse, mul(e, query, h->k->attention.lse.row)), 4);
+}
+
+typedef struct Forward {
+    LLVMValueRef kt, v;                 // keys transposed, values
+    LLVMValueRef q, scores, out, stats; // of a block; a row's stats: max, sum
+} Forward;
+
+static void forward_block(Heads *h, const Forward *f)
+{
+    Emit *e = h->e;
+    LLVMValueRef zero = emit_i64(e, 0), one = emit_i64(e, 1), no = LLVMConstInt(e->t.i1, 0, false);
+    Rows q = rows_of(h, &h->k->attention.q, h->q0, h->rows, h->dim, f->q);
+    block_scores(h, q, f->kt, h->dim, f->scores);
+    EmitLoop r = emit_loop_begin(e, zero, h->rows, 1, NULL, 0);
+    Row row = {.s = at(e, f->scores, mul(e, r.index, h->row)),
+               .limit = row_limit(h, add(e, h->q0, r.index))};
+    row.shift = row_max(h, row.s, row.limit);
+    LLVMValueRef sum = row_exp(h, &row), stats = at(e, f->stats, mul(e, r.index, 2));
+    emit_store(e, row.shift, stats, 4);
+    emit_store(e, sum, at(e, stats, one), 4);
+    emit_loop_end(e, &r);
+    HeadProduct p = {f->scores,       f->v,        f->out,   emit_i64(e, h->vdim_pad / h->nr),
+                     h->limit,        no,          h->row,   1,
+                     h->keys * h->nr, h->vdim_pad, CUT_DEPTH};
+    product(h, &p, h->rows, h->queries % h->mr);
+    r = emit_loop_begin(e, zero, h->rows, 1, NULL, 0);
+    stats = at(e, f->stats, mul(e, r.index, 2));
+    LLVMValueRef max = emit_load(e, e->t.f32, stats, 4);
+    sum = emit_load(e, e->t.f32, at(e, stats, one), 4);
+    write_out(h, at(e, f->out, mul(e, r.index, h->vdim_pad)), add(e, h->q0, r.index), sum, max);
+    emit_loop_end(e, &r);
 }
 
 static void forward(Heads *h)
 {
     Emit *e = h->e;
-    LLVMValueRef zero = emit_i64(e, 0), no = LLVMConstInt(e->t.i1, 0, false);
-    LLVMValueRef kt = take(h, h->keys_pad * h->dim), v = take(h, h->keys * h->vdim_pad);
-    LLVMValueRef q = take(h, h->block * h->dim_pad), scores = take(h, h->block * h->keys_pad);
-    LLVMValueRef out = take(h, h->block * h->vdim_pad), stats = take(h, 2 * h->block);
+    Forward f;
+    f.kt = take(h, h->keys_pad * h->dim);
+    f.v = take(h, h->keys * h->vdim_pad);
+    f.q = take(h, rows_floats(h, &h->k->attention.q, h->dim));
+    f.scores = take(h, h->block * h->row);
+    f.out = take(h, h->block * h->vdim_pad);
+    f.stats = take(h, 2 * h->block);
     EmitLoop task = begin_task(h);
-    panels_transposed(h, &h->k->attention.k, h->keys, h->dim, kt);
-    panels_of(h, &h->k->attention.v, zero, emit_i64(e, h->keys), h->keys, h->vdim, v);
+    panels_transposed(h, &h->k->attention.k, h->keys, h->dim, f.kt);
+    panels_of(h, &h->k->attention.v, emit_i64(e, 0), emit_i64(e, h->keys), h->keys, h->vdim, f.v);
     EmitLoop block = begin_block(h);
-    copy_rows(h, &h->k->attention.q, h->q0, h->rows, h->dim, q, h->dim_pad);
-    block_scores(h, q, h->dim_pad, kt, h->dim, scores);
-    EmitLoop r = emit_loop_begin(e, zero, h->rows, 1, NULL, 0);
-    LLVMValueRef row = at(e, scores, mul(e, r.index, h->keys_pad)), limit = row_limit(h, add(e, h->q0, r.index));
-    LLVMValueRef max = row_max(h, row, limit), sum = row_exp(h, row, limit, max);
-    emit_store(e, max, at(e, stats, mul(e, r.index, 2)), 4);
-    emit_store(e, sum, at(e, stats, add(e, mul(e, r.index, 2), emit_i64(e, 1))), 4);
-    emit_loop_end(e, &r);
-    HeadProduct p = {scores, v, out, emit_i64(e, h->vdim_pad / h->nr), h->limit, no, h->keys_pad, 1, h->keys * h->nr, h->vdim_pad};
-    product(h, &p, h->rows);
-    r = emit_loop_begin(e, zero, h->rows, 1, NULL, 0);
-    max = emit_load(e, e->t.f32, at(e, stats, mul(e, r.index, 2)), 4);
-    sum = emit_load(e, e->t.f32, at(e, stats, add(e, mul(e, r.index, 2), emit_i64(e, 1))), 4);
-    write_out(h, at(e, out, mul(e, r.index, h->vdim_pad)), add(e, h->q0, r.index), sum, max);
-    emit_loop_end(e, &r);
+    forward_block(h, &f);
     emit_loop_end(e, &block);
     emit_loop_end(e, &task);
 }
 
-// ---- backward ----------------------------------------------------------------------------------------------------
+// ---- backward
+// ----------------------------------------------------------------------------------------------------
 
 // sum over the row of dout * out, in lane order.
-static LLVMValueRef row_delta(Heads *h, LLVMValueRef query, LLVMValueRef dout)
+static LLVMValueRef row_delta(Heads *h, LLVMValueRef query)
 {
     Emit *e = h->e;
     uint32_t registers = ROW_LANES / e->lanes;
-    LLVMValueRef base = base_of(h, &h->k->attention.out), sums[ROW_LANES];
+    const StridedView *out = &h->k->attention.out, *dout = &h->k->attention.dout;
+    LLVMValueRef x_base = base_of(h, out), y_base = base_of(h, dout), sums[ROW_LANES];
     for (uint32_t i = 0; i < registers; i++) sums[i] = LLVMConstNull(vector(e));
     for (int64_t c = 0; c < h->vdim; c += e->lanes) {
-        LLVMValueRef col = emit_i64(e, c), x = row_vector(h, &h->k->attention.out, base, query, col, h->vdim);
-        LLVMValueRef y = emit_load(e, vector(e), at(e, dout, col), 4);
+        LLVMValueRef x = row_vector(h, out, x_base, query, emit_i64(e, c), h->vdim - c);
+        LLVMValueRef y = row_vector(h, dout, y_base, query, emit_i64(e, c), h->vdim - c);
         uint32_t u = (uint32_t)(c / e->lanes) % registers;
         sums[u] = LLVMBuildFAdd(e->builder, sums[u], LLVMBuildFMul(e->builder, y, x, ""), "");
     }
     return fold(e, OP_SUM, sums);
 }
 
-// p = exp(scale s - lse) in place; dp becomes p * (dp - delta); what takes no part is 0 in both, up to keys_pad.
-static void row_gradient(Heads *h, LLVMValueRef p, LLVMValueRef dp, LLVMValueRef query, LLVMValueRef dout)
-{
-    Emit *e = h->e;
-    LLVMValueRef limit = row_limit(h, query), delta = emit_splat(e, row_delta(h, query, dout));
-    LLVMValueRef lse = emit_load(e, e->t.f32, at(e, base_of(h, &h->k->attention.lse), mul(e, query, h->k->attention.lse.row)), 4);
-    row_exp(h, p, limit, lse);
-    LLVMValueRef zero = LLVMConstNull(vector(e));
-    EmitLoop j = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, h->keys_pad), e->lanes, NULL, 0);
-    LLVMValueRef d = LLVMBuildFSub(e->builder, emit_load(e, vector(e), at(e, dp, j.index), 4), delta, "");
-    d = LLVMBuildFMul(e->builder, emit_load(e, vector(e), at(e, p, j.index), 4), d, "");
-    d = LLVMBuildSelect(e->builder, below(e, j.index, limit), d, zero, "");
-    emit_store(e, d, at(e, dp, j.index), 4);
-    emit_loop_end(e, &j);
-}
-
 // rows x cols of scratch [row][stride] to an operand, each element times factor (NULL: as it is).
-static void write_back(Heads *h, const StridedView *v, LLVMValueRef first, LLVMValueRef rows, int64_t cols, LLVMValueRef from,
-                       int64_t stride, LLVMValueRef factor)
+static void write_back(Heads *h, const StridedView *v, LLVMValueRef first, LLVMValueRef rows,
+                       int64_t cols, LLVMValueRef from, int64_t stride, LLVMValueRef factor)
 {
     Emit *e = h->e;
     LLVMValueRef base = base_of(h, v);
     EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), rows, 1, NULL, 0);
-    EmitLoop c = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, cols), 1, NULL, 0);
-    LLVMValueRef x = emit_load(e, e->t.f32, at(e, from, add(e, mul(e, r.index, stride), c.index)), 4);
-    if (factor) x = LLVMBuildFMul(e->builder, x, factor, "");
-    emit_store(e, x, element(h, v, base, add(e, first, r.index), c.index), 4);
-    emit_loop_end(e, &c);
+    for (int64_t c = 0; c < cols; c += e->lanes) {
+        LLVMValueRef x = emit_load(e, vector(e),
+                                   at(e, from, add(e, mul(e, r.index, stride), emit_i64(e, c))), 4);
+        if (factor) x = LLVMBuildFMul(e->builder, x, emit_splat(e, factor), "");
+        store_row(h, v, base, add(e, first, r.index), c, cols - c, x);
+    }
     emit_loop_end(e, &r);
 }
 
 typedef struct Gradient {
-    LLVMValueRef kt, vt, kn;         // keys and values transposed, keys along columns
-    LLVMValueRef q, dout, qn, don;   // the block's rows, and as panels
+    LLVMValueRef kt, vt, kn;       // keys and values transposed, keys along columns
+    LLVMValueRef q, dout, qn, don; // the block's rows, and as panels
     LLVMValueRef p, dp, dq, dk, dv;
 } Gradient;
+
+// p and dp of the block: scores and dout v', then row by row probabilities and their gradients.
+static void gradient_scores(Heads *h, const Gradient *g)
+{
+    Emit *e = h->e;
+    Rows q = rows_of(h, &h->k->attention.q, h->q0, h->rows, h->dim, g->q);
+    Rows dout = rows_of(h, &h->k->attention.dout, h->q0, h->rows, h->vdim, g->dout);
+    block_scores(h, q, g->kt, h->dim, g->p);
+    block_scores(h, dout, g->vt, h->vdim, g->dp);
+    LLVMValueRef lse = base_of(h, &h->k->attention.lse);
+    EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), h->rows, 1, NULL, 0);
+    LLVMValueRef query = add(e, h->q0, r.index), from = mul(e, r.index, h->row);
+    Row row = {at(e, g->p, from), at(e, g->dp, from), row_limit(h, query), NULL,
+               row_delta(h, query)};
+    row.shift = emit_load(e, e->t.f32, at(e, lse, mul(e, query, h->k->attention.lse.row)), 4);
+    row_exp(h, &row);
+    emit_loop_end(e, &r);
+}
 
 static void gradient_block(Heads *h, const Gradient *g)
 {
     Emit *e = h->e;
-    LLVMValueRef zero = emit_i64(e, 0), no = LLVMConstInt(e->t.i1, 0, false);
-    LLVMValueRef later = LLVMBuildICmp(e->builder, LLVMIntNE, h->q0, zero, "");
-    copy_rows(h, &h->k->attention.q, h->q0, h->rows, h->dim, g->q, h->dim_pad);
-    copy_rows(h, &h->k->attention.dout, h->q0, h->rows, h->vdim, g->dout, h->vdim_pad);
+    LLVMValueRef no = LLVMConstInt(e->t.i1, 0, false),
+                 scale = emit_f32(e, (double)h->k->attention.scale);
+    LLVMValueRef later = LLVMBuildICmp(e->builder, LLVMIntNE, h->q0, emit_i64(e, 0), "");
+    if (h->k->attention.causal)
+        later = LLVMConstInt(e->t.i1, 1, false); // the first block does not reach all keys
+    int64_t dims = h->dim_pad / h->nr, vdims = h->vdim_pad / h->nr;
+    gradient_scores(h, g);
+    HeadProduct dq = {g->dp,  g->kn, g->dq,           emit_i64(e, dims), h->limit, no,
+                      h->row, 1,     h->keys * h->nr, h->dim_pad,        CUT_DEPTH};
+    product(h, &dq, h->rows, h->queries % h->mr);
+    write_back(h, &h->k->attention.dq, h->q0, h->rows, h->dim, g->dq, h->dim_pad, scale);
     panels_of(h, &h->k->attention.q, h->q0, h->rows, h->block, h->dim, g->qn);
     panels_of(h, &h->k->attention.dout, h->q0, h->rows, h->block, h->vdim, g->don);
-    block_scores(h, g->q, h->dim_pad, g->kt, h->dim, g->p);
-    block_scores(h, g->dout, h->vdim_pad, g->vt, h->vdim, g->dp);
-    EmitLoop r = emit_loop_begin(e, zero, h->rows, 1, NULL, 0);
-    LLVMValueRef row = mul(e, r.index, h->keys_pad);
-    row_gradient(h, at(e, g->p, row), at(e, g->dp, row), add(e, h->q0, r.index), at(e, g->dout, mul(e, r.index, h->vdim_pad)));
-    emit_loop_end(e, &r);
-    HeadProduct dq = {g->dp, g->kn, g->dq, emit_i64(e, h->dim_pad / h->nr), h->limit, no, h->keys_pad, 1, h->keys * h->nr, h->dim_pad};
-    product(h, &dq, h->rows);
-    write_back(h, &h->k->attention.dq, h->q0, h->rows, h->dim, g->dq, h->dim_pad, emit_f32(e, (double)h->k->attention.scale));
-    LLVMValueRef keys = emit_i64(e, h->keys);
-    HeadProduct dk = {g->dp, g->qn, g->dk, emit_i64(e, h->dim_pad / h->nr), h->rows, later, 1, h->keys_pad, h->block * h->nr, h->dim_pad};
-    product(h, &dk, keys);
-    HeadProduct dv = {g->p, g->don, g->dv, emit_i64(e, h->vdim_pad / h->nr), h->rows, later, 1, h->keys_pad, h->block * h->nr, h->vdim_pad};
-    product(h, &dv, keys);
+    HeadProduct dk = {g->dp,      g->qn, g->dk,  emit_i64(e, dims), h->rows,
+                      later,      1,     h->row, h->block * h->nr,  h->dim_pad,
+                      CUT_NOTHING};
+    product(h, &dk, h->limit, 0);
+    HeadProduct dv = {g->p,   g->don,           g->dv,       emit_i64(e, vdims), h->rows, later, 1,
+                      h->row, h->block * h->nr, h->vdim_pad, CUT_NOTHING};
+    product(h, &dv, h->limit, 0);
 }
 
 static void backward(Heads *h)
 {
     Emit *e = h->e;
+    int64_t most = h->keys_pad + h->mr; // the last tile may reach past the padding
     Gradient g;
     g.kt = take(h, h->keys_pad * h->dim);
     g.vt = take(h, h->keys_pad * h->vdim);
     g.kn = take(h, h->keys * h->dim_pad);
-    g.q = take(h, h->block * h->dim_pad);
-    g.dout = take(h, h->block * h->vdim_pad);
+    g.q = take(h, rows_floats(h, &h->k->attention.q, h->dim));
+    g.dout = take(h, rows_floats(h, &h->k->attention.dout, h->vdim));
     g.qn = take(h, h->block * h->dim_pad);
     g.don = take(h, h->block * h->vdim_pad);
-    g.p = take(h, h->block * h->keys_pad);
-    g.dp = take(h, h->block * h->keys_pad);
+    g.p = take(h, h->block * h->row);
+    g.dp = take(h, h->block * h->row);
     g.dq = take(h, h->block * h->dim_pad);
-    g.dk = take(h, (h->keys_pad + h->mr) * h->dim_pad); // the last tile may reach past the padding
-    g.dv = take(h, (h->keys_pad + h->mr) * h->vdim_pad);
+    g.dk = take(h, most * h->dim_pad);
+    g.dv = take(h, most * h->vdim_pad);
     LLVMValueRef zero = emit_i64(e, 0), keys = emit_i64(e, h->keys);
     EmitLoop task = begin_task(h);
     panels_transposed(h, &h->k->attention.k, h->keys, h->dim, g.kt);
     panels_transposed(h, &h->k->attention.v, h->keys, h->vdim, g.vt);
     panels_of(h, &h->k->attention.k, zero, keys, h->keys, h->dim, g.kn);
+    if (h->k->attention.causal) {
+        clear(h, g.dk, most * h->dim_pad);
+        clear(h, g.dv, most * h->vdim_pad);
+    }
     EmitLoop block = begin_block(h);
     gradient_block(h, &g);
     emit_loop_end(e, &block);

@@ -1,25 +1,60 @@
-// The contraction generator. The right operand is packed once by a kernel of its own into panels of NR columns
-// ([panel][k][NR], zero-filled); each task of the product takes a block of rows (and of columns, where rows alone
-// make too few tasks), copies its block of the left operand, KC steps at a time, into its worker's scratch, and runs the
-// register tile over all panels. Between blocks of k the sums stay as f32 in scratch, so every dot product is one fma
-// chain in rising k. After the last block the epilogue body runs over the tile while it is in the nearest cache.
+// The contraction generator. The right operand is packed once by a kernel of its own into panels of
+// NR columns
+// ([panel][k][NR], zero-filled). A task of the product takes a block of rows (and of columns, where
+// rows alone make too few tasks) and runs the register tile, KC steps of k at a time, panel by
+// panel over the rows of the block, which stay in the second cache while panels come and go. Rows
+// of a plain left operand are read where they lie; any other (computed, transposed, or all its rows
+// on one set of the first cache) is first copied to the worker's scratch. Between blocks of k the
+// sums stay as f32 in memory, so every dot product is one fma chain in rising k. After the last
+// block the epilogue body runs over the tile while it is in the nearest cache.
 //
-// The left operand is read along k where that is its contiguous axis (tile rows lie KC apart), else along m.
+// Sums go straight to the result where the epilogue is nothing but its store.
 #include "codegen/gemm.h"
 
 #include "base/diag.h"
 #include "codegen/micro.h"
 
 enum {
-    MOST_DEPTH = 768, // of a block of k: 12 rows and 32 columns of it stay in the first two caches
-    BLOCK_ROWS = 120, // of a task: with MOST_DEPTH the left block takes 370 KiB
-    FEW_TASKS = 16,   // split columns too when rows give fewer tasks
-    LEAST_COLUMNS = 256
+    MOST_DEPTH = 768,    // of a block of k: rows and a panel of it stay in the second cache
+    BLOCK_ROWS = 96,     // of a task: with MOST_DEPTH the left block takes 300 KiB
+    FEW_TASKS = 24,      // split columns too when rows give fewer tasks
+    LEAST_COLUMNS = 256, // of a task; twice that to earn a copy of the left block
+    SET_STRIDE = 1024    // rows so many floats apart fall on one set of the first cache
 };
 
 static int64_t div_up(int64_t a, int64_t b)
 {
     return (a + b - 1) / b;
+}
+
+// Element (row, column) of a matrix at base + row * stride + column of a buffer; base depends on
+// the batch only.
+typedef struct Plain {
+    bool is;
+    uint32_t buffer;
+    int64_t stride;
+    IndexId base;
+} Plain;
+
+static Plain plain_matrix(const KernelBody *body, uint32_t buffer, IndexId index)
+{
+    IndexPool *pool = (IndexPool *)&body->index;
+    Plain p = {.buffer = buffer};
+    int64_t one = 0;
+    p.is = index_affine(pool, index, 2, &one, &p.base) &&
+           (one == 1 || body->axes.at[2].size == 1) &&
+           index_affine(pool, p.base, 1, &p.stride, &p.base);
+    return p;
+}
+
+// The left operand, where it can be read in place.
+static Plain plain_left(const Kernel *k)
+{
+    const KernelInstr *in = &k->gemm.a.code.at[k->gemm.a.code.n - 1];
+    if (in->kind != KI_LOAD || in->nguards || in->dtype != DT_F32) return (Plain){0};
+    Plain p = plain_matrix(&k->gemm.a, in->buffer, in->index);
+    if (p.stride % SET_STRIDE == 0) p.is = false;
+    return p;
 }
 
 typedef struct Blocks {
@@ -29,7 +64,7 @@ typedef struct Blocks {
 
 static Blocks blocks_of(const Kernel *k, uint32_t lanes)
 {
-    Blocks b = {.mr = micro_mr(lanes), .nr = micro_nr(lanes)};
+    Blocks b = {.mr = micro_mr(lanes), .nr = micro_columns(lanes, k->gemm.n)};
     b.kblocks = div_up(k->gemm.k, MOST_DEPTH);
     b.kc = div_up(k->gemm.k, b.kblocks);
     b.panels = div_up(k->gemm.n, b.nr);
@@ -37,8 +72,9 @@ static Blocks blocks_of(const Kernel *k, uint32_t lanes)
     b.mblocks = div_up(k->gemm.m, b.mc);
     if (b.mblocks > 1) b.mc = div_up(div_up(k->gemm.m, b.mblocks), b.mr) * b.mr; // even blocks
     b.mblocks = div_up(k->gemm.m, b.mc);
-    int64_t rows = b.mblocks * k->gemm.batch, split = rows >= FEW_TASKS ? 1 : div_up(FEW_TASKS, rows);
-    int64_t most = k->gemm.n / LEAST_COLUMNS;
+    int64_t rows = b.mblocks * k->gemm.batch,
+            split = rows >= FEW_TASKS ? 1 : div_up(FEW_TASKS, rows);
+    int64_t most = k->gemm.n / (plain_left(k).is ? LEAST_COLUMNS : 2 * LEAST_COLUMNS);
     if (split > most) split = most > 0 ? most : 1;
     b.nc = div_up(b.panels, split); // in panels
     b.nblocks = div_up(b.panels, b.nc);
@@ -47,7 +83,7 @@ static Blocks blocks_of(const Kernel *k, uint32_t lanes)
 
 int64_t gemm_packed_count(const Target *t, int64_t batch, int64_t n, int64_t k)
 {
-    int64_t nr = micro_nr(t->lanes);
+    int64_t nr = micro_columns(t->lanes, n);
     return batch * div_up(n, nr) * nr * k;
 }
 
@@ -56,7 +92,7 @@ int64_t gemm_tasks(const Target *t, const Kernel *k)
     Blocks b;
     int64_t outer = 1;
     switch (k->kind) {
-    case KERNEL_PACK: return k->gemm.batch * div_up(k->gemm.n, micro_nr(t->lanes));
+    case KERNEL_PACK: return k->gemm.batch * div_up(k->gemm.n, micro_columns(t->lanes, k->gemm.n));
     case KERNEL_GEMM: b = blocks_of(k, t->lanes); return k->gemm.batch * b.mblocks * b.nblocks;
     case KERNEL_ATTENTION:
     case KERNEL_ATTENTION_GRAD:
@@ -68,7 +104,8 @@ int64_t gemm_tasks(const Target *t, const Kernel *k)
     return k->tasks;
 }
 
-// ---- which axis the elements of an operand lie along --------------------------------------------------
+// ---- which axis the elements of an operand lie along
+// --------------------------------------------------
 
 // True when loads run contiguously along `axis` and not along `other`.
 static bool runs_along(const KernelBody *body, uint32_t axis, uint32_t other)
@@ -87,35 +124,19 @@ static bool runs_along(const KernelBody *body, uint32_t axis, uint32_t other)
     return along;
 }
 
-// ---- packing -----------------------------------------------------------------------------------------
-
-// One vector of elements at the current point, to `at` with lanes `stride` elements apart.
-static void put_elements(Emit *e, LLVMValueRef at, int64_t stride)
+// The result, where the epilogue is its store alone.
+static Plain plain_result(const Kernel *k)
 {
-    LLVMValueRef x = emit_value(e, e->body->code.n - 1);
-    x = emit_splat(e, x);
-    if (stride == 1 && !e->mask) {
-        emit_store(e, x, at, 4);
-        return;
-    }
-    LLVMTypeRef types[2] = {LLVMTypeOf(x), stride == 1 ? e->t.ptr : emit_vector_type(e, e->t.ptr)};
-    const char *name = stride == 1 ? "llvm.masked.store" : "llvm.masked.scatter";
-    unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
-    if (stride != 1) {
-        LLVMValueRef index = LLVMBuildMul(e->builder, emit_iota(e), emit_splat(e, emit_i64(e, stride)), "");
-        at = LLVMBuildGEP2(e->builder, e->t.f32, at, &index, 1, "");
-    }
-    LLVMValueRef args[4] = {x, at, LLVMConstInt(e->t.i32, 4, false), e->mask ? e->mask : emit_mask(e, e->lanes)};
-    LLVMBuildCall2(e->builder, LLVMIntrinsicGetType(e->context, id, types, 2),
-                   LLVMGetIntrinsicDeclaration(e->module, id, types, 2), args, 4, "");
+    if (k->body.stores.n != 1) return (Plain){0};
+    const KernelStore *s = &k->body.stores.at[0];
+    const KernelInstr *in = &k->body.code.at[s->value];
+    if (in->kind != KI_ACC || in->dtype != DT_F32 || s->kind != STORE_PLAIN || s->nguards)
+        return (Plain){0};
+    return plain_matrix(&k->body, s->buffer, s->index);
 }
 
-// Lanes from `start` that are below `end` (i64): the mask of the vector there.
-static LLVMValueRef mask_below(Emit *e, LLVMValueRef start, LLVMValueRef end)
-{
-    LLVMValueRef at = LLVMBuildAdd(e->builder, emit_splat(e, start), emit_iota(e), "");
-    return LLVMBuildICmp(e->builder, LLVMIntSLT, at, emit_splat(e, end), "");
-}
+// ---- packing
+// -----------------------------------------------------------------------------------------
 
 static LLVMValueRef add(Emit *e, LLVMValueRef x, LLVMValueRef y)
 {
@@ -132,6 +153,30 @@ static LLVMValueRef least(Emit *e, LLVMValueRef x, LLVMValueRef y)
     return LLVMBuildSelect(e->builder, LLVMBuildICmp(e->builder, LLVMIntSLT, x, y, ""), x, y, "");
 }
 
+static LLVMTypeRef vector(const Emit *e)
+{
+    return emit_vector_type(e, e->t.f32);
+}
+
+// Lanes from `start` that are below `end` (i64): the mask of the vector there.
+static LLVMValueRef mask_below(Emit *e, LLVMValueRef start, LLVMValueRef end)
+{
+    LLVMValueRef at = LLVMBuildAdd(e->builder, emit_splat(e, start), emit_iota(e), "");
+    return LLVMBuildICmp(e->builder, LLVMIntSLT, at, emit_splat(e, end), "");
+}
+
+// The vector of elements at (axis 1, axis 2), 0 where the mask (NULL: none) is off.
+static LLVMValueRef elements(Emit *e, LLVMValueRef one, LLVMValueRef two, LLVMValueRef mask)
+{
+    emit_forget(e, UINT64_MAX);
+    e->axis[1] = one;
+    e->axis[2] = two;
+    e->mask = mask;
+    LLVMValueRef x = emit_splat(e, emit_value(e, e->body->code.n - 1));
+    e->mask = NULL;
+    return mask ? LLVMBuildSelect(e->builder, mask, x, LLVMConstNull(vector(e)), "") : x;
+}
+
 // Element type of operands is f32; anything else was cast by the body.
 static void check_f32(const KernelBody *body)
 {
@@ -139,98 +184,141 @@ static void check_f32(const KernelBody *body)
         bug("contraction of %s", dtype_name(body->code.at[body->code.n - 1].dtype));
 }
 
-// Columns n0 .. n0 + nr of one panel, read along n.
-static void pack_along_n(Emit *e, LLVMValueRef n0, LLVMValueRef to, int64_t n, int64_t depth)
+// The first `width` lanes of x.
+static void store_lanes(Emit *e, LLVMValueRef x, LLVMValueRef at, uint32_t width)
 {
-    uint32_t nr = micro_nr(e->lanes);
-    EmitLoop k = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, depth), 1, NULL, 0);
-    for (uint32_t j = 0; j < nr / e->lanes; j++) {
-        emit_forget(e, UINT64_MAX);
-        e->axis[1] = add(e, n0, emit_i64(e, (int64_t)j * e->lanes));
-        e->axis[2] = k.index;
-        LLVMValueRef used = n % nr ? mask_below(e, e->axis[1], emit_i64(e, n)) : NULL;
-        e->mask = used;
-        LLVMValueRef at = add(e, mul(e, k.index, nr), emit_i64(e, (int64_t)j * e->lanes));
-        LLVMValueRef x = emit_splat(e, emit_value(e, e->body->code.n - 1));
-        if (used) x = LLVMBuildSelect(e->builder, used, x, LLVMConstNull(LLVMTypeOf(x)), "");
-        emit_store(e, x, emit_at(e, e->t.f32, to, at), 4);
+    LLVMValueRef *pick = arena_array(e->arena, LLVMValueRef, width);
+    for (uint32_t i = 0; i < width; i++) pick[i] = LLVMConstInt(e->t.i32, i, false);
+    if (width < e->lanes)
+        x = LLVMBuildShuffleVector(e->builder, x, LLVMGetPoison(LLVMTypeOf(x)),
+                                   LLVMConstVector(pick, width), "");
+    emit_store(e, x, at, 4);
+}
+
+typedef struct Panel {
+    LLVMValueRef n0, to; // its first column, its memory
+    int64_t n, depth, nr;
+    uint32_t width;     // columns of a register: lanes, or fewer where a panel is narrower
+    LLVMValueRef block; // lanes x lanes floats, to be transposed
+} Panel;
+
+// Columns n0 .. n0 + nr, read along n.
+static void pack_along_n(Emit *e, const Panel *p)
+{
+    EmitLoop k = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, p->depth), 1, NULL, 0);
+    for (int64_t j = 0; j < p->nr; j += e->lanes) {
+        LLVMValueRef n = add(e, p->n0, emit_i64(e, j)),
+                     at = add(e, mul(e, k.index, p->nr), emit_i64(e, j));
+        bool partial = p->n % p->nr || p->width < e->lanes;
+        LLVMValueRef x =
+            elements(e, n, k.index, partial ? mask_below(e, n, emit_i64(e, p->n)) : NULL);
+        store_lanes(e, x, emit_at(e, e->t.f32, p->to, at), p->width);
     }
     emit_loop_end(e, &k);
 }
 
-static void pack_vector_along_k(Emit *e, LLVMValueRef k, LLVMValueRef column, LLVMValueRef to, LLVMValueRef mask)
+// One square of a panel: `columns` columns from n, `steps` steps of k, read along k and transposed.
+static void pack_square(Emit *e, const Panel *p, LLVMValueRef n, LLVMValueRef columns,
+                        LLVMValueRef k, uint32_t steps, int64_t j)
 {
-    uint32_t nr = micro_nr(e->lanes);
-    emit_forget(e, UINT64_MAX);
-    e->axis[2] = k;
-    e->mask = mask;
-    put_elements(e, emit_at(e, e->t.f32, to, add(e, mul(e, k, nr), column)), nr);
-    e->mask = NULL;
+    LLVMValueRef *x = arena_array(e->arena, LLVMValueRef, e->lanes),
+                 mask = steps < e->lanes ? emit_mask(e, steps) : NULL;
+    EmitLoop c = emit_loop_begin(e, emit_i64(e, 0), columns, 1, NULL, 0);
+    LLVMValueRef row = elements(e, add(e, n, c.index), k, mask);
+    emit_store(e, row, emit_at(e, e->t.f32, p->block, mul(e, c.index, e->lanes)), 64);
+    emit_loop_end(e, &c);
+    for (uint32_t i = 0; i < e->lanes; i++)
+        x[i] = emit_load(e, vector(e),
+                         emit_at(e, e->t.f32, p->block, emit_i64(e, (int64_t)i * e->lanes)),
+                         e->lanes * 4);
+    micro_transpose(e, x);
+    LLVMValueRef to = emit_at(e, e->t.f32, p->to, add(e, mul(e, k, p->nr), emit_i64(e, j)));
+    for (uint32_t i = 0; i < steps; i++)
+        store_lanes(e, x[i], emit_at(e, e->t.f32, to, emit_i64(e, i * p->nr)), p->width);
 }
 
-// The same read along k, and zeros for the columns that are not there.
-static void pack_along_k(Emit *e, LLVMValueRef n0, LLVMValueRef to, int64_t n, int64_t depth)
+// The same read along k; columns that are not there stay 0 in the block.
+static void pack_along_k(Emit *e, const Panel *p)
 {
-    uint32_t nr = micro_nr(e->lanes);
-    LLVMValueRef zero = emit_i64(e, 0), all = emit_i64(e, nr);
-    if (n % nr) {
-        EmitLoop clear = emit_loop_begin(e, zero, emit_i64(e, depth * nr), e->lanes, NULL, 0);
-        emit_store(e, LLVMConstNull(emit_vector_type(e, e->t.f32)), emit_at(e, e->t.f32, to, clear.index), 4);
-        emit_loop_end(e, &clear);
-        all = least(e, all, LLVMBuildSub(e->builder, emit_i64(e, n), n0, ""));
-    }
-    int64_t whole = depth / e->lanes * e->lanes;
-    EmitLoop column = emit_loop_begin(e, zero, all, 1, NULL, 0);
-    e->axis[1] = add(e, n0, column.index);
-    if (whole) {
+    LLVMValueRef zero = emit_i64(e, 0), lanes = emit_i64(e, e->lanes);
+    int64_t whole = p->depth / e->lanes * e->lanes;
+    for (int64_t j = 0; j < p->nr; j += e->lanes) {
+        LLVMValueRef n = add(e, p->n0, emit_i64(e, j)), columns = lanes;
+        if (p->n % e->lanes || p->n % p->nr) {
+            for (int64_t i = 0; i < e->lanes; i++)
+                emit_store(e, LLVMConstNull(vector(e)),
+                           emit_at(e, e->t.f32, p->block, emit_i64(e, i * e->lanes)), e->lanes * 4);
+            columns = least(e, lanes, LLVMBuildSub(e->builder, emit_i64(e, p->n), n, ""));
+        }
         EmitLoop k = emit_loop_begin(e, zero, emit_i64(e, whole), e->lanes, NULL, 0);
-        pack_vector_along_k(e, k.index, column.index, to, NULL);
+        pack_square(e, p, n, columns, k.index, e->lanes, j);
         emit_loop_end(e, &k);
+        if (p->depth > whole)
+            pack_square(e, p, n, columns, emit_i64(e, whole), (uint32_t)(p->depth - whole), j);
     }
-    if (depth > whole)
-        pack_vector_along_k(e, emit_i64(e, whole), column.index, to, emit_mask(e, (uint32_t)(depth - whole)));
-    emit_loop_end(e, &column);
 }
 
 void emit_pack_kernel(Emit *e)
 {
     const Kernel *k = e->kernel;
-    int64_t nr = micro_nr(e->lanes), panels = div_up(k->gemm.n, nr), depth = k->gemm.k;
+    Panel p = {.n = k->gemm.n, .depth = k->gemm.k, .nr = micro_columns(e->lanes, k->gemm.n)};
+    p.width = p.nr < e->lanes ? (uint32_t)p.nr : e->lanes;
     bool along_n = runs_along(&k->body, 1, 2);
     emit_use_body(e, &k->body, along_n ? 1 : 2);
     check_f32(e->body);
+    p.block = LLVMBuildAlloca(e->builder, LLVMArrayType2(vector(e), e->lanes), "");
+    LLVMSetAlignment(p.block, 64);
     EmitLoop task = emit_loop_begin(e, e->begin, e->end, 1, NULL, 0);
-    LLVMValueRef size = emit_i64(e, panels);
+    LLVMValueRef size = emit_i64(e, div_up(p.n, p.nr));
     e->axis[0] = LLVMBuildUDiv(e->builder, task.index, size, "");
-    LLVMValueRef n0 = mul(e, LLVMBuildURem(e->builder, task.index, size, ""), nr);
-    LLVMValueRef to = emit_at(e, e->t.f32, e->base[k->gemm.packed], mul(e, task.index, nr * depth));
+    p.n0 = mul(e, LLVMBuildURem(e->builder, task.index, size, ""), p.nr);
+    p.to = emit_at(e, e->t.f32, e->base[k->gemm.packed], mul(e, task.index, p.nr * p.depth));
     if (along_n)
-        pack_along_n(e, n0, to, k->gemm.n, depth);
+        pack_along_n(e, &p);
     else
-        pack_along_k(e, n0, to, k->gemm.n, depth);
+        pack_along_k(e, &p);
     emit_loop_end(e, &task);
 }
 
-// ---- the product -----------------------------------------------------------------------------------------
+// ---- the product
+// -----------------------------------------------------------------------------------------
+
+static int64_t least_of(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 typedef struct Product {
     Emit *e;
     const Kernel *k;
     Blocks b;
-    bool along_m;              // the left operand is read along m
-    int64_t ars, aks, tile_a;  // strides in the copied block; floats of one row tile
+    bool along_m; // the left operand is read along m
+    Plain left, result;
+    int64_t ars, aks;                     // strides of the left block
     LLVMValueRef batch, m0, rows, p0, p1; // this task: its rows from m0, panels [p0, p1)
-    LLVMValueRef a, c;         // scratch: copied block, sums
+    LLVMValueRef a, c,
+        out;           // copied block and sums in scratch; the batch's result where it is plain
+    LLVMValueRef copy; // scratch of the copied block
+    LLVMValueRef k0, depth, last; // this block of k; is it the last
 } Product;
 
-static int64_t row_stride(const Blocks *b)
+static int64_t up(int64_t n, int64_t to)
 {
-    return (b->kc + 15) / 16 * 16 + 16; // not a multiple of a page, whole cache lines
+    return div_up(n, to) * to;
 }
 
-static int64_t a_floats(const Blocks *b)
+// Floats from row to row of a copied block (along m: from step to step): whole cache lines, not a
+// multiple of a page.
+static int64_t copy_stride(const Blocks *b, bool along_m)
 {
-    return b->mc * row_stride(b) + b->mc / b->mr * 16 * b->kc;
+    return along_m ? up(b->mc, 16) : up(b->kc, 16) + 16;
+}
+
+static int64_t a_floats(const Kernel *k, const Blocks *b)
+{
+    if (plain_left(k).is) return 0;
+    bool along_m = runs_along(&k->gemm.a, 1, 2);
+    return (along_m ? b->kc : b->mc) * copy_stride(b, along_m) + 16;
 }
 
 static int64_t c_floats(const Blocks *b)
@@ -242,133 +330,151 @@ static int64_t c_floats(const Blocks *b)
 int64_t emit_gemm_worker_bytes(const Kernel *k, uint32_t lanes)
 {
     Blocks b = blocks_of(k, lanes);
-    return 4 * (a_floats(&b) + c_floats(&b)) + 256;
+    return 4 * (up(a_floats(k, &b), 16) + c_floats(&b)) + 256;
 }
 
-// Copy rows of the left block for steps [k0, k0 + depth) along k: row r at r * ars.
-static void copy_along_k(Product *p, LLVMValueRef k0, LLVMValueRef depth)
+// Copy this block of the left operand, with the axis that lies along the vectors inside.
+static void copy_left(Product *p)
 {
     Emit *e = p->e;
-    EmitLoop row = emit_loop_begin(e, emit_i64(e, 0), p->rows, 1, NULL, 0);
+    LLVMValueRef outside = p->along_m ? p->depth : p->rows,
+                 inside = p->along_m ? p->rows : p->depth;
+    LLVMValueRef whole = LLVMBuildAnd(e->builder, inside, emit_i64(e, -(int64_t)e->lanes), "");
+    int64_t stride = copy_stride(&p->b, p->along_m);
     e->axis[0] = p->batch;
-    e->axis[1] = add(e, p->m0, row.index);
-    LLVMValueRef whole = LLVMBuildAnd(e->builder, depth, emit_i64(e, -(int64_t)e->lanes), "");
-    LLVMValueRef to = emit_at(e, e->t.f32, p->a, mul(e, row.index, p->ars));
+    EmitLoop row = emit_loop_begin(e, emit_i64(e, 0), outside, 1, NULL, 0);
+    LLVMValueRef to = emit_at(e, e->t.f32, p->copy, mul(e, row.index, stride));
     for (int tail = 0; tail < 2; tail++) {
-        EmitLoop k = emit_loop_begin(e, tail ? whole : emit_i64(e, 0), tail ? depth : whole, e->lanes, NULL, 0);
-        emit_forget(e, UINT64_MAX);
-        e->axis[2] = add(e, k0, k.index);
-        e->mask = tail ? mask_below(e, k.index, depth) : NULL;
-        put_elements(e, emit_at(e, e->t.f32, to, k.index), 1);
-        e->mask = NULL;
-        emit_loop_end(e, &k);
+        EmitLoop i = emit_loop_begin(e, tail ? whole : emit_i64(e, 0), tail ? inside : whole,
+                                     e->lanes, NULL, 0);
+        LLVMValueRef m = add(e, p->m0, p->along_m ? i.index : row.index),
+                     k = add(e, p->k0, p->along_m ? row.index : i.index);
+        LLVMValueRef x = elements(e, m, k, tail ? mask_below(e, i.index, inside) : NULL);
+        emit_store(e, x, emit_at(e, e->t.f32, to, i.index),
+                   4); // the stride leaves room for a whole register
+        emit_loop_end(e, &i);
     }
     emit_loop_end(e, &row);
 }
 
-// The same along m: tile t at t * tile_a, its step k at k * aks, row r at r.
-static void copy_along_m(Product *p, LLVMValueRef k0, LLVMValueRef depth)
+// The epilogue over a finished tile at c, its first element (m, n0), `columns` wide.
+static void epilogue(Product *p, LLVMValueRef c, LLVMValueRef m, LLVMValueRef rows, LLVMValueRef n0,
+                     int64_t columns)
 {
-    Emit *e = p->e;
-    LLVMValueRef tiles = LLVMBuildUDiv(e->builder, add(e, p->rows, emit_i64(e, p->b.mr - 1)), emit_i64(e, p->b.mr), "");
-    EmitLoop tile = emit_loop_begin(e, emit_i64(e, 0), tiles, 1, NULL, 0);
-    LLVMValueRef first = mul(e, tile.index, p->b.mr);
-    LLVMValueRef last = least(e, add(e, first, emit_i64(e, p->b.mr)), p->rows);
-    LLVMValueRef mask = mask_below(e, first, last), to = emit_at(e, e->t.f32, p->a, mul(e, tile.index, p->tile_a));
-    EmitLoop k = emit_loop_begin(e, emit_i64(e, 0), depth, 1, NULL, 0);
-    emit_forget(e, UINT64_MAX);
-    e->axis[0] = p->batch;
-    e->axis[1] = add(e, p->m0, first);
-    e->axis[2] = add(e, k0, k.index);
-    e->mask = mask;
-    put_elements(e, emit_at(e, e->t.f32, to, mul(e, k.index, p->aks)), 1);
-    e->mask = NULL;
-    emit_loop_end(e, &k);
-    emit_loop_end(e, &tile);
-}
-
-// The epilogue over a finished tile: rows x nr at c, its first element (m, n0).
-static void epilogue(Product *p, LLVMValueRef c, LLVMValueRef m, LLVMValueRef rows, LLVMValueRef n0)
-{
-    Emit *e = p->e;
+    Emit *e = p->e, kept = *e;
     const KernelBody *body = &p->k->body;
-    LLVMValueRef *axis = e->axis, *memo = e->memo;
-    const KernelBody *a_body = e->body;
-    IndexPool *a_pool = e->pool;
-    uint32_t a_vector = e->vector_axis;
-    emit_use_body(e, body, 2);
+    bool scalar = p->k->gemm.n == 1;
+    emit_use_body(e, body, scalar ? UINT32_MAX : 2);
     EmitLoop row = emit_loop_begin(e, emit_i64(e, 0), rows, 1, NULL, 0);
-    for (uint32_t j = 0; j < (uint32_t)p->b.nr / e->lanes; j++) {
-        emit_forget(e, UINT64_MAX);
+    for (int64_t j = 0; j < columns; j += e->lanes) {
         memset(e->memo, 0, body->code.n * sizeof *e->memo);
         e->axis[0] = p->batch;
         e->axis[1] = add(e, m, row.index);
-        e->axis[2] = add(e, n0, emit_i64(e, (int64_t)j * e->lanes));
-        e->mask = p->k->gemm.n % p->b.nr ? mask_below(e, e->axis[2], emit_i64(e, p->k->gemm.n)) : NULL;
-        LLVMValueRef at = add(e, mul(e, row.index, p->b.nr), emit_i64(e, (int64_t)j * e->lanes));
-        e->acc = emit_load(e, emit_vector_type(e, e->t.f32), emit_at(e, e->t.f32, c, at), 4);
+        e->axis[2] = add(e, n0, emit_i64(e, j));
+        e->mask = !scalar && columns - j < e->lanes ? emit_mask(e, (uint32_t)(columns - j)) : NULL;
+        LLVMValueRef at =
+            emit_at(e, e->t.f32, c, add(e, mul(e, row.index, p->b.nr), emit_i64(e, j)));
+        e->acc = emit_load(e, scalar ? e->t.f32 : vector(e), at, 4);
         for (uint32_t i = 0; i < body->stores.n; i++) emit_body_store(e, &body->stores.at[i]);
     }
     emit_loop_end(e, &row);
-    e->mask = NULL;
-    e->body = a_body;
-    e->pool = a_pool;
-    e->vector_axis = a_vector;
-    e->axis = axis;
-    e->memo = memo;
+    *e = kept;
 }
 
-// Tile t of `rows` rows (constant) in panel p.
-static void one_tile(Product *p, LLVMValueRef tile, uint32_t rows, LLVMValueRef panel, LLVMValueRef k0,
-                     LLVMValueRef depth, LLVMValueRef more)
+// If (when) { begin_if .. end_if }.
+static LLVMBasicBlockRef begin_if(Emit *e, LLVMValueRef when)
+{
+    LLVMBasicBlockRef yes = LLVMAppendBasicBlockInContext(e->context, e->function, "yes");
+    LLVMBasicBlockRef after = LLVMAppendBasicBlockInContext(e->context, e->function, "after");
+    LLVMBuildCondBr(e->builder, when, yes, after);
+    LLVMPositionBuilderAtEnd(e->builder, yes);
+    return after;
+}
+
+static void end_if(Emit *e, LLVMBasicBlockRef after)
+{
+    LLVMBuildBr(e->builder, after);
+    LLVMPositionBuilderAtEnd(e->builder, after);
+}
+
+// The register tile for `rows` rows (a whole tile, or the last one of m) and the panel's first
+// `used` columns.
+static void call_tile(Product *p, int64_t crs, LLVMValueRef rows, int64_t used, LLVMValueRef a,
+                      LLVMValueRef b, LLVMValueRef c)
 {
     Emit *e = p->e;
-    int64_t floats = p->b.mr * p->b.nr;
-    LLVMValueRef b = add(e, mul(e, p->batch, p->b.panels), panel);
-    b = add(e, mul(e, b, p->k->gemm.k * p->b.nr), mul(e, k0, p->b.nr));
-    b = emit_at(e, e->t.f32, e->base[p->k->gemm.packed], b);
-    LLVMValueRef c = p->c;
+    LLVMValueRef later = LLVMConstInt(e->t.i1, 0, false), depth = emit_i64(e, p->k->gemm.k);
     if (p->b.kblocks > 1) {
-        LLVMValueRef which = LLVMBuildSub(e->builder, panel, p->p0, "");
-        which = add(e, mul(e, which, p->b.mc / p->b.mr), tile);
-        c = emit_at(e, e->t.f32, p->c, mul(e, which, floats));
+        later = LLVMBuildICmp(e->builder, LLVMIntNE, p->k0, emit_i64(e, 0), "");
+        depth = p->depth;
     }
-    LLVMValueRef a = emit_at(e, e->t.f32, p->a, mul(e, tile, p->tile_a));
-    LLVMValueRef later = LLVMBuildICmp(e->builder, LLVMIntNE, k0, emit_i64(e, 0), "");
-    micro_call(e, (Micro){rows, p->ars, p->aks, p->b.nr}, a, b, depth, c, later);
-    LLVMBasicBlockRef done = LLVMAppendBasicBlockInContext(e->context, e->function, "done");
-    LLVMBasicBlockRef next = LLVMAppendBasicBlockInContext(e->context, e->function, "next");
-    LLVMBuildCondBr(e->builder, more, next, done);
-    LLVMPositionBuilderAtEnd(e->builder, done);
-    epilogue(p, c, add(e, p->m0, mul(e, tile, p->b.mr)), emit_i64(e, rows), mul(e, panel, p->b.nr));
-    LLVMBuildBr(e->builder, next);
-    LLVMPositionBuilderAtEnd(e->builder, next);
+    Micro shape = {(uint32_t)p->b.mr, (uint32_t)p->b.nr, (uint32_t)used, p->ars, p->aks, crs,
+                   p->result.is};
+    LLVMValueRef full = LLVMBuildICmp(e->builder, LLVMIntEQ, rows, emit_i64(e, p->b.mr), "");
+    LLVMBasicBlockRef after = begin_if(e, full);
+    micro_call(e, shape, a, b, depth, c, later);
+    end_if(e, after);
+    shape.rows = (uint32_t)(p->k->gemm.m % p->b.mr);
+    if (!shape.rows) return;
+    after = begin_if(e, LLVMBuildNot(e->builder, full, ""));
+    micro_call(e, shape, a, b, depth, c, later);
+    end_if(e, after);
 }
 
-// All tiles of the block against all its panels for steps [k0, k0 + depth).
-static void tiles(Product *p, LLVMValueRef k0, LLVMValueRef depth)
+// Tile number `tile` of the block in a panel with `columns` columns.
+static void one_tile(Product *p, LLVMValueRef tile, LLVMValueRef panel, int64_t columns)
 {
     Emit *e = p->e;
-    LLVMValueRef end = add(e, k0, depth);
-    LLVMValueRef more = LLVMBuildICmp(e->builder, LLVMIntSLT, end, emit_i64(e, p->k->gemm.k), "");
-    LLVMValueRef full = LLVMBuildUDiv(e->builder, p->rows, emit_i64(e, p->b.mr), "");
-    uint32_t rest = (uint32_t)(p->k->gemm.m % p->b.mr);
-    EmitLoop tile = emit_loop_begin(e, emit_i64(e, 0), full, 1, NULL, 0);
-    EmitLoop panel = emit_loop_begin(e, p->p0, p->p1, 1, NULL, 0);
-    one_tile(p, tile.index, (uint32_t)p->b.mr, panel.index, k0, depth, more);
-    emit_loop_end(e, &panel);
+    LLVMValueRef first = mul(e, tile, p->b.mr), m = add(e, p->m0, first),
+                 n0 = mul(e, panel, p->b.nr);
+    LLVMValueRef rows =
+        least(e, LLVMBuildSub(e->builder, p->rows, first, ""), emit_i64(e, p->b.mr));
+    LLVMValueRef a = emit_at(e, e->t.f32, p->a, mul(e, first, p->ars)), b = panel, c = p->c;
+    if (!p->k->gemm.shared) b = add(e, b, mul(e, p->batch, p->b.panels));
+    b = emit_at(e, e->t.f32, e->base[p->k->gemm.packed],
+                add(e, mul(e, b, p->k->gemm.k * p->b.nr), mul(e, p->k0, p->b.nr)));
+    if (p->result.is) {
+        c = emit_at(e, e->t.f32, p->out, add(e, mul(e, m, p->result.stride), n0));
+        call_tile(p, p->result.stride, rows, columns, a, b, c);
+        return;
+    }
+    if (p->b.kblocks > 1) {
+        LLVMValueRef which = mul(e, LLVMBuildSub(e->builder, panel, p->p0, ""), p->b.mc / p->b.mr);
+        c = emit_at(e, e->t.f32, p->c, mul(e, add(e, which, tile), p->b.mr * p->b.nr));
+    }
+    call_tile(p, p->b.nr, rows, least_of(up(columns, e->lanes), p->b.nr), a, b, c);
+    LLVMBasicBlockRef after = begin_if(e, p->last);
+    epilogue(p, c, m, rows, n0, columns);
+    end_if(e, after);
+}
+
+// All tiles of the block against its panels [from, to) with `columns` columns each.
+static void panels(Product *p, LLVMValueRef from, LLVMValueRef to, int64_t columns)
+{
+    Emit *e = p->e;
+    LLVMValueRef tiles = LLVMBuildUDiv(e->builder, add(e, p->rows, emit_i64(e, p->b.mr - 1)),
+                                       emit_i64(e, p->b.mr), "");
+    EmitLoop panel = emit_loop_begin(e, from, to, 1, NULL, 0);
+    EmitLoop tile = emit_loop_begin(e, emit_i64(e, 0), tiles, 1, NULL, 0);
+    one_tile(p, tile.index, panel.index, columns);
     emit_loop_end(e, &tile);
-    if (!rest) return;
-    LLVMBasicBlockRef some = LLVMAppendBasicBlockInContext(e->context, e->function, "rest");
-    LLVMBasicBlockRef none = LLVMAppendBasicBlockInContext(e->context, e->function, "norest");
-    LLVMValueRef whole = LLVMBuildICmp(e->builder, LLVMIntEQ, mul(e, full, p->b.mr), p->rows, "");
-    LLVMBuildCondBr(e->builder, whole, none, some);
-    LLVMPositionBuilderAtEnd(e->builder, some);
-    panel = emit_loop_begin(e, p->p0, p->p1, 1, NULL, 0);
-    one_tile(p, full, rest, panel.index, k0, depth, more);
     emit_loop_end(e, &panel);
-    LLVMBuildBr(e->builder, none);
-    LLVMPositionBuilderAtEnd(e->builder, none);
+}
+
+// One block of k: the copy, whole panels, and the last one where it is not whole.
+static void depth_block(Product *p)
+{
+    Emit *e = p->e;
+    int64_t whole = p->k->gemm.n / p->b.nr;
+    if (p->left.is)
+        p->a = emit_at(e, e->t.f32, e->base[p->left.buffer],
+                       add(e, emit_index(e, p->left.base), add(e, mul(e, p->m0, p->ars), p->k0)));
+    else
+        copy_left(p);
+    LLVMValueRef middle = least(e, p->p1, emit_i64(e, whole));
+    if (whole) panels(p, p->p0, middle, p->b.nr);
+    if (whole < p->b.panels)
+        panels(p, whole ? middle : p->p0, p->p1, p->k->gemm.n - whole * p->b.nr);
 }
 
 static void set_task(Product *p, LLVMValueRef task)
@@ -380,30 +486,41 @@ static void set_task(Product *p, LLVMValueRef task)
     p->p1 = least(e, add(e, p->p0, emit_i64(e, p->b.nc)), emit_i64(e, p->b.panels));
     p->batch = LLVMBuildUDiv(e->builder, row, m, "");
     p->m0 = mul(e, LLVMBuildURem(e->builder, row, m, ""), p->b.mc);
-    p->rows = least(e, LLVMBuildSub(e->builder, emit_i64(e, p->k->gemm.m), p->m0, ""), emit_i64(e, p->b.mc));
+    p->rows = least(e, LLVMBuildSub(e->builder, emit_i64(e, p->k->gemm.m), p->m0, ""),
+                    emit_i64(e, p->b.mc));
+    if (p->result.is) {
+        Emit kept = *e;
+        emit_use_body(e, &p->k->body, UINT32_MAX);
+        e->axis[0] = p->batch;
+        p->out = emit_at(e, e->t.f32, e->base[p->result.buffer], emit_index(e, p->result.base));
+        *e = kept;
+    }
+    e->axis[0] = p->batch;
 }
 
 void emit_gemm_kernel(Emit *e)
 {
-    Product p = {.e = e, .k = e->kernel, .b = blocks_of(e->kernel, e->lanes)};
-    p.along_m = runs_along(&p.k->gemm.a, 1, 2);
-    p.ars = p.along_m ? 1 : row_stride(&p.b);
-    p.aks = p.along_m ? 16 : 1;
-    p.tile_a = p.along_m ? 16 * p.b.kc : p.b.mr * p.ars;
-    p.a = e->worker;
-    p.c = emit_at(e, e->t.f32, e->worker, emit_i64(e, (a_floats(&p.b) + 15) / 16 * 16));
-    emit_use_body(e, &p.k->gemm.a, p.along_m ? 1 : 2);
+    const Kernel *k = e->kernel;
+    Product p = {.e = e,
+                 .k = k,
+                 .b = blocks_of(k, e->lanes),
+                 .along_m = runs_along(&k->gemm.a, 1, 2),
+                 .result = plain_result(k)};
+    p.left = plain_left(k);
+    p.ars = p.left.is ? p.left.stride : p.along_m ? 1 : copy_stride(&p.b, false);
+    p.aks = !p.left.is && p.along_m ? copy_stride(&p.b, true) : 1;
+    p.copy = p.a = e->worker;
+    p.c = emit_at(e, e->t.f32, e->worker, emit_i64(e, up(a_floats(k, &p.b), 16)));
+    emit_use_body(e, &k->gemm.a, p.along_m ? 1 : 2);
     check_f32(e->body);
     EmitLoop task = emit_loop_begin(e, e->begin, e->end, 1, NULL, 0);
     set_task(&p, task.index);
-    LLVMValueRef all = emit_i64(e, p.k->gemm.k);
+    LLVMValueRef all = emit_i64(e, k->gemm.k);
     EmitLoop block = emit_loop_begin(e, emit_i64(e, 0), all, p.b.kc, NULL, 0);
-    LLVMValueRef depth = LLVMBuildSub(e->builder, least(e, block.next, all), block.index, "");
-    if (p.along_m)
-        copy_along_m(&p, block.index, depth);
-    else
-        copy_along_k(&p, block.index, depth);
-    tiles(&p, block.index, depth);
+    p.k0 = block.index;
+    p.depth = LLVMBuildSub(e->builder, least(e, block.next, all), block.index, "");
+    p.last = LLVMBuildICmp(e->builder, LLVMIntSGE, block.next, all, "");
+    depth_block(&p);
     emit_loop_end(e, &block);
     emit_loop_end(e, &task);
 }

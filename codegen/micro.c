@@ -1,7 +1,7 @@
 // The register tile as a function of its own, one for each shape in use.
 #include "codegen/micro.h"
 
-enum { UNROLL = 4 };
+enum { UNROLL = 4, SHALLOW = 64 }; // steps of a trip; a depth that earns its own function
 
 uint32_t micro_mr(uint32_t lanes)
 {
@@ -19,9 +19,11 @@ uint32_t micro_columns(uint32_t lanes, int64_t n)
 }
 
 typedef struct Tile {
-    Emit *e; // of the tile function: its own builder and function; its lanes are those of a register in use
+    Emit *e; // of the tile function: its own builder and function; its lanes are those of a
+             // register in use
     Micro shape;
     uint32_t registers; // of a row: 1 or 2
+    LLVMValueRef mask;  // of the last register, NULL: all of it
     LLVMValueRef a, b, c;
     LLVMTypeRef vector;
 } Tile;
@@ -38,7 +40,8 @@ static void step(const Tile *t, LLVMValueRef k, LLVMValueRef *acc)
     }
     LLVMValueRef column = LLVMBuildMul(e->builder, k, emit_i64(e, t->shape.aks), "");
     for (uint32_t r = 0; r < t->shape.rows; r++) {
-        LLVMValueRef at = LLVMBuildAdd(e->builder, column, emit_i64(e, (int64_t)r * t->shape.ars), "");
+        LLVMValueRef at =
+            LLVMBuildAdd(e->builder, column, emit_i64(e, (int64_t)r * t->shape.ars), "");
         LLVMValueRef x = emit_splat(e, emit_load(e, e->t.f32, emit_at(e, e->t.f32, t->a, at), 4));
         for (uint32_t j = 0; j < t->registers; j++) {
             LLVMValueRef *sum = &acc[t->registers * r + j], args[3] = {x, b[j], *sum};
@@ -49,8 +52,49 @@ static void step(const Tile *t, LLVMValueRef k, LLVMValueRef *acc)
 
 static LLVMValueRef c_at(const Tile *t, uint32_t i)
 {
-    int64_t offset = (int64_t)(i / t->registers) * t->shape.crs + (int64_t)(i % t->registers) * t->e->lanes;
+    int64_t offset =
+        (int64_t)(i / t->registers) * t->shape.crs + (int64_t)(i % t->registers) * t->e->lanes;
     return emit_at(t->e, t->e->t.f32, t->c, emit_i64(t->e, offset));
+}
+
+static LLVMValueRef masked(const Tile *t, const char *name, LLVMValueRef *args)
+{
+    Emit *e = t->e;
+    LLVMTypeRef types[2] = {t->vector, e->t.ptr};
+    unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
+    return LLVMBuildCall2(e->builder, LLVMIntrinsicGetType(e->context, id, types, 2),
+                          LLVMGetIntrinsicDeclaration(e->module, id, types, 2), args, 4, "");
+}
+
+// Accumulator i from and to c; nothing past the columns in use is touched.
+static LLVMValueRef load_c(const Tile *t, uint32_t i)
+{
+    LLVMValueRef args[4] = {c_at(t, i), LLVMConstInt(t->e->t.i32, 4, false), t->mask,
+                            LLVMConstNull(t->vector)};
+    if (t->mask && (i + 1) % t->registers == 0) return masked(t, "llvm.masked.load", args);
+    return emit_load(t->e, t->vector, args[0], 4);
+}
+
+static void store_c(const Tile *t, uint32_t i, LLVMValueRef x)
+{
+    LLVMValueRef args[4] = {x, c_at(t, i), LLVMConstInt(t->e->t.i32, 4, false), t->mask};
+    if (t->mask && (i + 1) % t->registers == 0)
+        masked(t, "llvm.masked.store", args);
+    else
+        emit_store(t->e, x, args[1], 4);
+}
+
+// Ask for the lines of c before the steps.
+static void prefetch_c(const Tile *t)
+{
+    Emit *e = t->e;
+    LLVMValueRef near = LLVMConstInt(e->t.i32, 3, false), one = LLVMConstInt(e->t.i32, 1, false);
+    for (uint32_t i = 0; i < t->registers * t->shape.rows; i++) {
+        LLVMValueRef args[4] = {c_at(t, i), one, near, one};
+        unsigned id = LLVMLookupIntrinsicID("llvm.prefetch", 13);
+        LLVMBuildCall2(e->builder, LLVMIntrinsicGetType(e->context, id, &e->t.ptr, 1),
+                       LLVMGetIntrinsicDeclaration(e->module, id, &e->t.ptr, 1), args, 4, "");
+    }
 }
 
 // The accumulators at the start: zero, or what c holds.
@@ -58,18 +102,21 @@ static void first_values(const Tile *t, LLVMValueRef add, LLVMValueRef *acc)
 {
     Emit *e = t->e;
     uint32_t n = t->registers * t->shape.rows;
+    for (uint32_t i = 0; i < n; i++) acc[i] = LLVMConstNull(t->vector);
+    if (LLVMIsConstant(add)) return;
     LLVMBasicBlockRef from = LLVMGetInsertBlock(e->builder);
     LLVMBasicBlockRef load = LLVMAppendBasicBlockInContext(e->context, e->function, "load");
     LLVMBasicBlockRef start = LLVMAppendBasicBlockInContext(e->context, e->function, "start");
     LLVMBuildCondBr(e->builder, add, load, start);
     LLVMPositionBuilderAtEnd(e->builder, load);
-    for (uint32_t i = 0; i < n; i++) acc[i] = emit_load(e, t->vector, c_at(t, i), 4);
+    LLVMValueRef loaded[2 * 16];
+    for (uint32_t i = 0; i < n; i++) loaded[i] = load_c(t, i);
     LLVMBuildBr(e->builder, start);
     LLVMPositionBuilderAtEnd(e->builder, start);
     for (uint32_t i = 0; i < n; i++) {
-        LLVMValueRef phi = LLVMBuildPhi(e->builder, t->vector, ""), zero = LLVMConstNull(t->vector);
-        LLVMAddIncoming(phi, &zero, &from, 1);
-        LLVMAddIncoming(phi, &acc[i], &load, 1);
+        LLVMValueRef phi = LLVMBuildPhi(e->builder, t->vector, "");
+        LLVMAddIncoming(phi, &acc[i], &from, 1);
+        LLVMAddIncoming(phi, &loaded[i], &load, 1);
         acc[i] = phi;
     }
 }
@@ -79,16 +126,22 @@ static void tile_body(const Tile *t, LLVMValueRef depth, LLVMValueRef add)
     Emit *e = t->e;
     uint32_t n = t->registers * t->shape.rows;
     LLVMValueRef acc[2 * 16];
+    if (t->shape.far) prefetch_c(t);
     first_values(t, add, acc);
     LLVMValueRef whole = LLVMBuildAnd(e->builder, depth, emit_i64(e, -UNROLL), "");
     EmitLoop loop = emit_loop_begin(e, emit_i64(e, 0), whole, UNROLL, acc, n);
     for (uint32_t u = 0; u < UNROLL; u++)
         step(t, LLVMBuildAdd(e->builder, loop.index, emit_i64(e, u), ""), acc);
     emit_loop_end(e, &loop);
-    loop = emit_loop_begin(e, whole, depth, 1, acc, n);
-    step(t, loop.index, acc);
-    emit_loop_end(e, &loop);
-    for (uint32_t i = 0; i < n; i++) emit_store(e, acc[i], c_at(t, i), 4);
+    if (LLVMIsConstant(depth)) {
+        int64_t steps = LLVMConstIntGetSExtValue(depth);
+        for (int64_t k = steps - steps % UNROLL; k < steps; k++) step(t, emit_i64(e, k), acc);
+    } else {
+        loop = emit_loop_begin(e, whole, depth, 1, acc, n);
+        step(t, loop.index, acc);
+        emit_loop_end(e, &loop);
+    }
+    for (uint32_t i = 0; i < n; i++) store_c(t, i, acc[i]);
     LLVMBuildRetVoid(e->builder);
 }
 
@@ -107,10 +160,13 @@ static void copy_attributes(const Emit *e, LLVMValueRef to)
     for (unsigned i = 0; i < n; i++) LLVMAddAttributeAtIndex(to, LLVMAttributeFunctionIndex, at[i]);
 }
 
-static LLVMValueRef tile_function(Emit *caller, Micro shape)
+// depth and add are constants of the function where they are not NULL.
+static LLVMValueRef tile_function(Emit *caller, Micro shape, LLVMValueRef depth, LLVMValueRef add)
 {
-    const char *name = str_printf(caller->arena, "tile_%u_%u_%lld_%lld_%lld", shape.rows, shape.columns, (long long)shape.ars,
-                                  (long long)shape.aks, (long long)shape.crs);
+    const char *name =
+        str_printf(caller->arena, "tile_%u_%u_%u_%lld_%lld_%lld_%lld", shape.rows, shape.columns,
+                   shape.used, (long long)shape.ars, (long long)shape.aks, (long long)shape.crs,
+                   depth ? (long long)LLVMConstIntGetSExtValue(depth) : -1);
     LLVMValueRef known = LLVMGetNamedFunction(caller->module, name);
     if (known) return known;
     Emit e = *caller;
@@ -118,18 +174,51 @@ static LLVMValueRef tile_function(Emit *caller, Micro shape)
     LLVMSetLinkage(e.function, LLVMInternalLinkage);
     copy_attributes(caller, e.function);
     e.builder = LLVMCreateBuilderInContext(e.context);
-    LLVMPositionBuilderAtEnd(e.builder, LLVMAppendBasicBlockInContext(e.context, e.function, "entry"));
-    uint32_t registers = shape.columns > e.lanes ? 2 : 1;
-    e.lanes = shape.columns / registers;
-    Tile t = {.e = &e, .shape = shape, .registers = registers, .a = LLVMGetParam(e.function, 0), .b = LLVMGetParam(e.function, 1),
-              .c = LLVMGetParam(e.function, 3), .vector = emit_vector_type(&e, e.t.f32)};
-    tile_body(&t, LLVMGetParam(e.function, 2), LLVMGetParam(e.function, 4));
+    LLVMPositionBuilderAtEnd(e.builder,
+                             LLVMAppendBasicBlockInContext(e.context, e.function, "entry"));
+    if (shape.columns < e.lanes) e.lanes = shape.columns;
+    Tile t = {.e = &e,
+              .shape = shape,
+              .registers = (shape.used + e.lanes - 1) / e.lanes,
+              .a = LLVMGetParam(e.function, 0),
+              .b = LLVMGetParam(e.function, 1),
+              .c = LLVMGetParam(e.function, 3),
+              .vector = emit_vector_type(&e, e.t.f32)};
+    if (shape.used % e.lanes) t.mask = emit_mask(&e, shape.used % e.lanes);
+    tile_body(&t, depth ? depth : LLVMGetParam(e.function, 2),
+              add ? add : LLVMGetParam(e.function, 4));
     LLVMDisposeBuilder(e.builder);
     return e.function;
 }
 
-void micro_call(Emit *e, Micro shape, LLVMValueRef a, LLVMValueRef b, LLVMValueRef depth, LLVMValueRef c, LLVMValueRef add)
+void micro_call(Emit *e, Micro shape, LLVMValueRef a, LLVMValueRef b, LLVMValueRef depth,
+                LLVMValueRef c, LLVMValueRef add)
 {
     LLVMValueRef args[5] = {a, b, depth, c, add};
-    LLVMBuildCall2(e->builder, tile_type(e), tile_function(e, shape), args, 5, "");
+    bool shallow =
+        LLVMIsAConstantInt(depth) && LLVMConstIntGetSExtValue(depth) <= SHALLOW && LLVMIsNull(add);
+    LLVMValueRef tile = tile_function(e, shape, shallow ? depth : NULL, shallow ? add : NULL);
+    LLVMBuildCall2(e->builder, tile_type(e), tile, args, 5, "");
+}
+
+// By halving: step w swaps, in each pair of registers w apart, the lanes whose bit w differs from
+// the register's.
+void micro_transpose(Emit *e, LLVMValueRef *x)
+{
+    LLVMValueRef *low = arena_array(e->arena, LLVMValueRef, e->lanes),
+                 *high = arena_array(e->arena, LLVMValueRef, e->lanes);
+    for (uint32_t w = 1; w < e->lanes; w *= 2) {
+        for (uint32_t l = 0; l < e->lanes; l++) {
+            low[l] = LLVMConstInt(e->t.i32, l & w ? e->lanes + l - w : l, false);
+            high[l] = LLVMConstInt(e->t.i32, l & w ? e->lanes + l : l + w, false);
+        }
+        LLVMValueRef pick_low = LLVMConstVector(low, e->lanes),
+                     pick_high = LLVMConstVector(high, e->lanes);
+        for (uint32_t i = 0; i < e->lanes; i++) {
+            if (i & w) continue;
+            LLVMValueRef a = x[i], b = x[i + w];
+            x[i] = LLVMBuildShuffleVector(e->builder, a, b, pick_low, "");
+            x[i + w] = LLVMBuildShuffleVector(e->builder, a, b, pick_high, "");
+        }
+    }
 }
