@@ -39,6 +39,7 @@ typedef struct Gate {
 struct Pool {
     uint32_t threads, spins;
     Worker *workers; // threads - 1 of them
+    cpu_set_t taken; // cores that workers are pinned to
     // The region; written by the caller while no worker is in one.
     PoolFn fn;
     void *arg;
@@ -141,7 +142,7 @@ uint32_t pool_cores(void)
 }
 
 // Give worker w the w-th core of the caller's set. Failure costs speed only.
-static void pin(const Worker *w)
+static void pin(Pool *pool, const Worker *w)
 {
     cpu_set_t set, one;
     if (sched_getaffinity(0, sizeof set, &set)) return;
@@ -150,9 +151,22 @@ static void pin(const Worker *w)
         if (!CPU_ISSET(cpu, &set) || left--) continue;
         CPU_ZERO(&one);
         CPU_SET(cpu, &one);
-        pthread_setaffinity_np(w->thread, sizeof one, &one);
+        if (!pthread_setaffinity_np(w->thread, sizeof one, &one)) CPU_SET(cpu, &pool->taken);
         return;
     }
+}
+
+// The caller is not pinned, since threads that it starts would inherit that. When it runs on a worker's core, both would
+// take turns there for as long as the scheduler lets them: move it to a free one.
+static void step_aside(const Pool *pool)
+{
+    int at = sched_getcpu();
+    cpu_set_t mine, others;
+    if (at < 0 || !CPU_ISSET((size_t)at, &pool->taken) || sched_getaffinity(0, sizeof mine, &mine)) return;
+    CPU_AND(&others, &mine, &pool->taken);
+    CPU_XOR(&others, &others, &mine);
+    if (!CPU_COUNT(&others) || sched_setaffinity(0, sizeof others, &others)) return;
+    sched_setaffinity(0, sizeof mine, &mine);
 }
 
 static void join_workers(Pool *pool, uint32_t count)
@@ -175,7 +189,7 @@ static bool start_workers(Pool *pool, bool pinned, Error *err)
         *w = (Worker){.pool = pool, .number = i + 1};
         failed = pthread_create(&w->thread, NULL, worker_main, w);
         if (failed) break;
-        if (pinned) pin(w);
+        if (pinned) pin(pool, w);
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (!failed) return true;
@@ -226,6 +240,7 @@ void pool_run(Pool *pool, PoolFn fn, void *arg, int64_t n)
     if (n == 1 || pool->threads == 1) {
         fn(arg, 0, n, 0); // not worth a wake
     } else {
+        step_aside(pool);
         pool->fn = fn;
         pool->arg = arg;
         pool->n = n;
