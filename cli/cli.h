@@ -47,6 +47,8 @@ extern const Command command_check, command_compile, command_run, command_bench,
 
 typedef enum { PARSE_RUN, PARSE_HELP, PARSE_WRONG } Parse;
 
+// A whole number from 0 up, for options where 0 differs from none.
+bool option_count(const char *name, const char *text, int64_t *to, Error *err);
 // Read the arguments after the command's name into values. PARSE_WRONG with err, which says what is
 // near.
 Parse options_parse(Arena *arena, const Command *command, int argc, char **argv, void *values,

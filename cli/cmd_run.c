@@ -8,7 +8,8 @@
 typedef struct Values {
     const char *file, *lib, *weights, *inputs, *grads, *entry;
     Texts set, print;
-    int64_t steps, threads, seed;
+    const char *seed;
+    int64_t steps, threads;
     bool json;
 } Values;
 
@@ -24,7 +25,7 @@ static const Option options[] = {
     {"grads", 0, OPTION_TEXT, offsetof(Values, grads), "G.safetensors",
      "write the first step's gradients, before clipping"},
     {"print", 0, OPTION_TEXTS, offsetof(Values, print), "EXPR", "show any expression of the graph"},
-    {"seed", 0, OPTION_COUNT, offsetof(Values, seed), "N",
+    {"seed", 0, OPTION_TEXT, offsetof(Values, seed), "N",
      "of initialisation and random numbers (the graph's)"},
     {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
      "change a value of the file; globs allowed"},
@@ -145,7 +146,8 @@ static bool prepare(const Loaded *l, uint32_t entry, const Values *v, int64_t se
 static bool steps(const Loaded *l, const Values *v, Error *err)
 {
     uint32_t entry;
-    int64_t seed = v->seed ? v->seed : l->step->seed;
+    int64_t seed = l->step->seed;
+    if (v->seed && !option_count("seed", v->seed, &seed, err)) return false;
     if (!load_entry(l, v->entry ? v->entry : "step", &entry, err) ||
         !prepare(l, entry, v, seed, err))
         return false;

@@ -9,7 +9,8 @@
 typedef struct Values {
     const char *file, *lib, *out, *resume, *data, *weights;
     Texts set;
-    int64_t steps, threads, workers, seed, every;
+    const char *seed;
+    int64_t steps, threads, workers, every;
     bool json;
 } Values;
 
@@ -26,7 +27,7 @@ static const Option options[] = {
     {"weights", 0, OPTION_TEXT, offsetof(Values, weights), "W.safetensors",
      "begin with these parameters"},
     {"checkpoint-every", 0, OPTION_COUNT, offsetof(Values, every), "N", "updates (the graph's)"},
-    {"seed", 0, OPTION_COUNT, offsetof(Values, seed), "N", "of a new run (the graph's)"},
+    {"seed", 0, OPTION_TEXT, offsetof(Values, seed), "N", "of a new run (the graph's)"},
     {"threads", 0, OPTION_COUNT, offsetof(Values, threads), "N", "that compute; 0: one a core"},
     {"workers", 0, OPTION_COUNT, offsetof(Values, workers), "N", "that decode; 0: one a core"},
     {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
@@ -124,7 +125,8 @@ static int train(Run *run, const char *folder, Arena *arena)
     uint32_t entry;
     Error err = {0};
     TrainResult result;
-    run->seed = v->seed ? v->seed : setting(step, "train", "seed", step->seed);
+    run->seed = setting(step, "train", "seed", step->seed);
+    if (v->seed && !option_count("seed", v->seed, &run->seed, &err)) return fail(&err);
     run->eval_every = setting(step, "eval", "every", 0);
     TrainOptions o = {
         .checkpoints = str_printf(arena, "%s/checkpoints", folder),

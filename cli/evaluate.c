@@ -183,10 +183,29 @@ static void add_tops(Eval *ev, const char *name, const int64_t *within, int64_t 
     }
 }
 
+// Keep the first sample of each distinct caption (equal tokens have equal embeddings): with two of one caption
+// no answer would be right. Gives how many are left, in the arrays given.
+static int64_t distinct_captions(const Eval *ev, float *image, float *text)
+{
+    int64_t n = ev->out->samples, width = ev->image.width, kept = 0;
+    size_t row = (size_t)width * sizeof *text;
+    for (int64_t i = 0; i < n; i++) {
+        const float *x = ev->text.rows.at + i * width;
+        int64_t k = 0;
+        while (k < kept && memcmp(text + k * width, x, row) != 0) k++;
+        if (k < kept) continue;
+        memcpy(text + kept * width, x, row);
+        memcpy(image + kept++ * width, ev->image.rows.at + i * width, row);
+    }
+    return kept;
+}
+
 static void retrieval(Eval *ev)
 {
-    int64_t n = ev->out->samples, width = ev->image.width, within[TOPS];
-    const float *image = ev->image.rows.at, *text = ev->text.rows.at;
+    int64_t width = ev->image.width, within[TOPS];
+    float *image = arena_array(ev->arena, float, ev->out->samples * width),
+          *text = arena_array(ev->arena, float, ev->out->samples * width);
+    int64_t n = distinct_captions(ev, image, text);
     Pool *pool = exec_pool(ev->program->exec);
     rank_within(pool, image, n, text, n, width, NULL, top, within, TOPS);
     add_tops(ev, "retrieval.image_to_text", within, n, n);

@@ -49,18 +49,24 @@ static bool unknown_option(Arena *arena, const Command *c, const char *arg, Erro
     return error_set(err, "unknown option %s; see cztc %s --help", name, c->name);
 }
 
+bool option_count(const char *name, const char *text, int64_t *to, Error *err)
+{
+    char *end;
+    errno = 0;
+    long long n = strtoll(text, &end, 10);
+    if (errno || end == text || *end || n < 0)
+        return error_set(err, "--%s: '%s' is no whole number from 0 up", name, text);
+    *to = n;
+    return true;
+}
+
 static bool set_value(Arena *arena, const Option *o, const char *text, char *values, Error *err)
 {
     void *to = values + o->at;
     if (o->kind == OPTION_TEXTS) {
         vec_push(arena, (Texts *)to, text);
     } else if (o->kind == OPTION_COUNT) {
-        char *end;
-        errno = 0;
-        long long n = strtoll(text, &end, 10);
-        if (errno || end == text || *end || n < 0)
-            return error_set(err, "--%s: '%s' is no whole number from 0 up", o->name, text);
-        *(int64_t *)to = n;
+        return option_count(o->name, text, to, err);
     } else {
         *(const char **)to = text;
     }

@@ -124,9 +124,13 @@ static void load_buffers(Emit *e)
         e->base[i] = emit_load(e, e->t.ptr, emit_at(e, e->t.ptr, e->buffers, emit_i64(e, i)), 8);
 }
 
-static void emit_kernel(Job *job, const Kernel *k, const char *symbol)
+static void emit_kernel(Job *job, const Kernel *shared, const char *symbol)
 {
     Arena *scratch = arena_new();
+    Kernel own = *shared; // questions about indices add to their pool, and other threads emit other kernels
+    const Kernel *k = &own;
+    index_copy(&own.body.index, &shared->body.index, scratch);
+    index_copy(&own.gemm.a.index, &shared->gemm.a.index, scratch);
     Emit e = {.arena = scratch, .context = job->context, .module = job->module, .kernel = k,
               .t = module_types(job->context), .lanes = job->cpu->target.lanes};
     LLVMTypeRef args[4] = {e.t.ptr, e.t.i64, e.t.i64, e.t.ptr};

@@ -190,6 +190,10 @@ static void hoist(Loop *l, uint64_t loops, uint32_t over)
 static void stores_of(Loop *l, uint32_t sweep)
 {
     uint32_t column = 0;
+    for (uint32_t i = 0; i < l->body->stores.n; i++) { // all values first: a store may change what another loads
+        const KernelStore *s = &l->body->stores.at[i];
+        if (l->depth[s->value] == sweep && inside(l, s)) emit_value(l->e, s->value);
+    }
     for (uint32_t i = 0; i < l->body->stores.n; i++) {
         const KernelStore *s = &l->body->stores.at[i];
         bool now = l->depth[s->value] == sweep && inside(l, s);

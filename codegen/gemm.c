@@ -430,7 +430,7 @@ static void one_tile(Product *p, LLVMValueRef tile, LLVMValueRef panel, int64_t 
     LLVMValueRef rows =
         least(e, LLVMBuildSub(e->builder, p->rows, first, ""), emit_i64(e, p->b.mr));
     LLVMValueRef a = emit_at(e, e->t.f32, p->a, mul(e, first, p->ars)), b = panel, c = p->c;
-    if (!p->k->gemm.shared) b = add(e, b, mul(e, p->batch, p->b.panels));
+    b = add(e, b, mul(e, p->batch, p->b.panels));
     b = emit_at(e, e->t.f32, e->base[p->k->gemm.packed],
                 add(e, mul(e, b, p->k->gemm.k * p->b.nr), mul(e, p->k0, p->b.nr)));
     if (p->result.is) {

@@ -68,6 +68,7 @@ static bool fold_int(ExprOp op, Value a, Value b, Value *out)
 {
     int64_t r = 0;
     bool ok = true;
+    if (a.i == INT64_MIN && b.i == -1 && op != EOP_ADD && op != EOP_SUB) return false; // overflows
     switch (op) {
     case EOP_ADD:
         ok = !__builtin_add_overflow(a.i, b.i, &r);

@@ -81,6 +81,13 @@ void index_init(IndexPool *pool, Arena *arena)
     index_const(pool, 0);
 }
 
+void index_copy(IndexPool *to, const IndexPool *from, Arena *arena)
+{
+    *to = (IndexPool){.arena = arena, .nslots = from->nslots};
+    to->slots = arena_copy(arena, from->slots, from->nslots * sizeof *from->slots);
+    for (uint32_t i = 0; i < from->nodes.n; i++) vec_push(arena, &to->nodes, from->nodes.at[i]);
+}
+
 IndexId index_const(IndexPool *pool, int64_t c)
 {
     return intern(pool, (IndexNode){.op = IX_CONST, .c = c, .lo = c, .hi = c});

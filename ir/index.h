@@ -32,6 +32,8 @@ typedef struct IndexPool {
 } IndexPool;
 
 void index_init(IndexPool *pool, Arena *arena);
+// A copy with the same ids that grows in another arena: what a thread needs to simplify on its own.
+void index_copy(IndexPool *to, const IndexPool *from, Arena *arena);
 IndexId index_const(IndexPool *pool, int64_t c);
 // Axis number `axis`, running over [0, size).
 IndexId index_axis(IndexPool *pool, uint32_t axis, int64_t size);

@@ -119,7 +119,6 @@ typedef struct Kernel {
         int64_t batch, m, n, k;
         KernelBody a;
         uint32_t packed;
-        bool shared; // the packed operand is the same for every batch
     } gemm;
 
     // ATTENTION: outer axes are body.axes (all OUTER); one task an outer point and block of queries (forward) or an

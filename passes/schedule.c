@@ -220,10 +220,7 @@ void schedule_merge(Lower *lo)
         uint32_t at = out.n;
         for (uint32_t o = out.n; small && o-- > earliest;) {
             const Kernel *other = lo->plan->kernels.at[out.at[o].segments.at[0].kernel];
-            if (other->kind == KERNEL_LOOP || other->kind == KERNEL_PACK) {
-                at = o;
-                if (out.n - o > 8 && k->kind == KERNEL_PACK) break;
-            }
+            if (other->kind == KERNEL_LOOP || other->kind == KERNEL_PACK) at = o;
             if (k->kind == KERNEL_PACK) break; // panels are big: no earlier than needed
         }
         if (at == out.n) vec_push(lo->arena, &out, (Launch){0});

@@ -52,7 +52,8 @@ static bool read_tensor(SafeTensors *st, const char *name, json_t *row, int64_t 
     t->shape = sizes;
     t->offset = json_integer_value(begin);
     if (!json_is_integer(begin) || !json_is_integer(end) || t->offset < 0 ||
-        t->offset > data_size || json_integer_value(end) > data_size)
+        t->offset > data_size || json_integer_value(end) > data_size ||
+        json_integer_value(end) < t->offset)
         return fail(st, name, "leaves the file (is it truncated?)", err);
     t->bytes = json_integer_value(end) - t->offset;
     if (t->bytes != bytes)

@@ -207,7 +207,7 @@ static bool run_compiled(Arena *arena, const char *name, const Program *p, Case 
     size_t size;
     if (!cpu_host(arena, &cpu, err)) return false;
     Plan *plan = plan_build(arena, p, &cpu.target, trial->mask);
-    if (!check_plan(arena, name, plan, err) || !cpu_compile(arena, plan, &cpu, 1, &blob, &stats, err)) return false;
+    if (!check_plan(arena, name, plan, err) || !cpu_compile(arena, plan, &cpu, 4, &blob, &stats, err)) return false;
     for (uint32_t i = 0; trial->fenced && i < p->entries.n; i++)
         if (!run_fenced(&cases[i], plan, &blob, true, err) || !run_fenced(&cases[i], plan, &blob, false, err)) return false;
     uint32_t n = step_sections(arena, p, plan, &blob, &cpu, &sections);
