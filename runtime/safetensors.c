@@ -53,9 +53,8 @@ static bool read_tensor(SafeTensors *st, const char *name, json_t *row, int64_t 
     t->offset = json_integer_value(begin);
     if (!json_is_integer(begin) || !json_is_integer(end) || t->offset < 0 ||
         t->offset > data_size || json_integer_value(end) > data_size ||
-        json_integer_value(end) < t->offset)
+        __builtin_sub_overflow(json_integer_value(end), t->offset, &t->bytes))
         return fail(st, name, "leaves the file (is it truncated?)", err);
-    t->bytes = json_integer_value(end) - t->offset;
     if (t->bytes != bytes)
         return error_set(err, "%s: tensor '%s': %s takes %lld bytes, data_offsets span %lld",
                          st->file, name, tensor_text(st->arena, t->dtype, t->rank, sizes),
