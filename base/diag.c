@@ -1,4 +1,5 @@
-// Diagnostics: sources are registered once, messages hold byte ranges, printing finds lines and columns.
+// Diagnostics: sources are registered once, messages hold byte ranges, printing finds lines and
+// columns.
 #include "base/diag.h"
 
 #include "base/vec.h"
@@ -74,10 +75,10 @@ static void report(Diag *diag, DiagKind kind, Loc loc, const char *fmt, va_list 
         vec_push(diag->arena, &diag->messages, (Message){kind, loc, text, diag->group});
 }
 
-#define REPORT(kind, loc)                \
-    va_list ap;                          \
-    va_start(ap, fmt);                   \
-    report(diag, (kind), (loc), fmt, ap); \
+#define REPORT(kind, loc)                                                                          \
+    va_list ap;                                                                                    \
+    va_start(ap, fmt);                                                                             \
+    report(diag, (kind), (loc), fmt, ap);                                                          \
     va_end(ap)
 
 void diag_error(Diag *diag, Loc loc, const char *fmt, ...)
@@ -132,7 +133,8 @@ const char *diag_where(const Diag *diag, Loc loc)
     return str_printf(diag->arena, "%s:%u:%u", diag_source_path(diag, loc.source), line, column);
 }
 
-// The source line of a place and carets under it; a place over several lines is marked on its first.
+// The source line of a place and carets under it; a place over several lines is marked on its
+// first.
 static void print_caret(const Diag *diag, Loc loc, FILE *out)
 {
     const Source *s = &diag->sources.at[loc.source];
@@ -158,7 +160,8 @@ static void print_message(const Diag *diag, const Message *m, FILE *out)
         fprintf(out, "%s: %s: %s\n", diag_where(diag, m->loc), kind_names[m->kind], m->text);
         print_caret(diag, m->loc, out);
     } else {
-        fprintf(out, "%s%s: %s\n", m->kind <= DIAG_WARNING ? "" : "  ", kind_names[m->kind], m->text);
+        fprintf(out, "%s%s: %s\n", m->kind <= DIAG_WARNING ? "" : "  ", kind_names[m->kind],
+                m->text);
     }
 }
 

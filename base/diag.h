@@ -1,5 +1,5 @@
-// The three kinds of failure. The user's: collected in a Diag with place, caret and help. Ours: bug().
-// The machine's: an Error value with text, returned to the caller.
+// The three kinds of failure. The user's: collected in a Diag with place, caret and help. Ours:
+// bug(). The machine's: an Error value with text, returned to the caller.
 #ifndef CZT_BASE_DIAG_H
 #define CZT_BASE_DIAG_H
 
@@ -19,14 +19,15 @@ typedef struct Diag Diag;
 
 // Make a collector whose messages live in the arena.
 Diag *diag_new(Arena *arena);
-// Register a text under the name shown in messages; the text must outlive the Diag. Returns its number.
+// Register a text under the name shown in messages; the text must outlive the Diag. Returns its
+// number.
 uint32_t diag_source(Diag *diag, const char *path, const char *text, size_t size);
 // Name and text of a source; NULL for 0.
 const char *diag_source_path(const Diag *diag, uint32_t source);
 const char *diag_source_text(const Diag *diag, uint32_t source, size_t *size);
 
-// Report. A note or a help belongs to the error or warning before it; loc {0} prints no source line.
-// Equal errors at the same place are kept once (their notes too).
+// Report. A note or a help belongs to the error or warning before it; loc {0} prints no source
+// line. Equal errors at the same place are kept once (their notes too).
 void diag_error(Diag *diag, Loc loc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void diag_warning(Diag *diag, Loc loc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void diag_note(Diag *diag, Loc loc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -47,7 +48,8 @@ typedef struct Error {
     bool set;
 } Error;
 
-// Fill in the error (the first one stays) and return false, so that `return error_set(...)` reads well.
+// Fill in the error (the first one stays) and return false, so that `return error_set(...)` reads
+// well.
 bool error_set(Error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 // A defect of cztc itself: print where and what, exit code 70.

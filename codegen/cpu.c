@@ -1,5 +1,5 @@
-// The host CPU as a target, and plans to object code: kernels are shared out to threads, each with its own LLVM
-// context and module, and linked into one blob.
+// The host CPU as a target, and plans to object code: kernels are shared out to threads, each with
+// its own LLVM context and module, and linked into one blob.
 #include "codegen/cpu.h"
 
 #include "codegen/emit.h"
@@ -21,7 +21,8 @@ static const char *take_message(Arena *arena, char *message)
 
 // The two levels of the x86-64 psABI that code is made for; nothing else of a CPU is used.
 static const char v3[] = "avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe";
-static const char v4[] = "avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe,avx512f,avx512bw,avx512cd,avx512dq,avx512vl";
+static const char v4[] =
+    "avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe,avx512f,avx512bw,avx512cd,avx512dq,avx512vl";
 
 static bool has_all(Arena *arena, const char *features, const char *wanted)
 {
@@ -44,14 +45,19 @@ bool cpu_host(Arena *arena, Cpu *cpu, Error *err)
     const char *host = take_message(arena, LLVMGetHostCPUFeatures());
     bool wide = has_all(arena, host, v4);
     if (!wide && !has_all(arena, host, v3))
-        return error_set(err, "this CPU (%s) has no AVX2 and FMA; cztc needs x86-64-v3 or better", cpu->name);
+        return error_set(err, "this CPU (%s) has no AVX2 and FMA; cztc needs x86-64-v3 or better",
+                         cpu->name);
     cpu->level = wide ? "x86-64-v4" : "x86-64-v3";
     cpu->features = wide ? v4 : v3;
-    cpu->target = (Target){.name = "cpu", .lanes = wide ? 16 : 8, .packed_count = gemm_packed_count, .tasks = gemm_tasks};
+    cpu->target = (Target){.name = "cpu",
+                           .lanes = wide ? 16 : 8,
+                           .packed_count = gemm_packed_count,
+                           .tasks = gemm_tasks};
     return true;
 }
 
-// ---- one module ------------------------------------------------------------------------------------
+// ---- one module
+// ------------------------------------------------------------------------------------
 
 typedef struct Job {
     const Plan *plan;
@@ -81,16 +87,19 @@ const char *kernel_symbol(Arena *arena, uint32_t i)
 
 static void add_attribute(LLVMContextRef c, LLVMValueRef fn, const char *key, const char *value)
 {
-    LLVMAttributeRef a = LLVMCreateStringAttribute(c, key, (unsigned)strlen(key), value, (unsigned)strlen(value));
+    LLVMAttributeRef a =
+        LLVMCreateStringAttribute(c, key, (unsigned)strlen(key), value, (unsigned)strlen(value));
     LLVMAddAttributeAtIndex(fn, LLVMAttributeFunctionIndex, a);
 }
 
-// What keeps the object free of outside references (and every function hidden and without unwinding).
+// What keeps the object free of outside references (and every function hidden and without
+// unwinding).
 static void mark_function(LLVMContextRef c, LLVMValueRef fn, const Cpu *cpu)
 {
     LLVMSetVisibility(fn, LLVMHiddenVisibility);
     unsigned nounwind = LLVMGetEnumAttributeKindForName("nounwind", 8);
-    LLVMAddAttributeAtIndex(fn, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(c, nounwind, 0));
+    LLVMAddAttributeAtIndex(fn, LLVMAttributeFunctionIndex,
+                            LLVMCreateEnumAttribute(c, nounwind, 0));
     add_attribute(c, fn, "no-builtins", "");
     add_attribute(c, fn, "no-jump-tables", "true");
     add_attribute(c, fn, "target-cpu", cpu->level);
@@ -100,9 +109,10 @@ static void mark_function(LLVMContextRef c, LLVMValueRef fn, const Cpu *cpu)
 
 static EmitTypes module_types(LLVMContextRef c)
 {
-    return (EmitTypes){LLVMInt1TypeInContext(c), LLVMInt8TypeInContext(c), LLVMInt16TypeInContext(c),
-                       LLVMInt32TypeInContext(c), LLVMInt64TypeInContext(c), LLVMFloatTypeInContext(c),
-                       LLVMDoubleTypeInContext(c), LLVMPointerTypeInContext(c, 0), LLVMVoidTypeInContext(c)};
+    return (EmitTypes){
+        LLVMInt1TypeInContext(c),   LLVMInt8TypeInContext(c),       LLVMInt16TypeInContext(c),
+        LLVMInt32TypeInContext(c),  LLVMInt64TypeInContext(c),      LLVMFloatTypeInContext(c),
+        LLVMDoubleTypeInContext(c), LLVMPointerTypeInContext(c, 0), LLVMVoidTypeInContext(c)};
 }
 
 static void emit_kind(Emit *e)
@@ -127,12 +137,17 @@ static void load_buffers(Emit *e)
 static void emit_kernel(Job *job, const Kernel *shared, const char *symbol)
 {
     Arena *scratch = arena_new();
-    Kernel own = *shared; // questions about indices add to their pool, and other threads emit other kernels
+    Kernel own =
+        *shared; // questions about indices add to their pool, and other threads emit other kernels
     const Kernel *k = &own;
     index_copy(&own.body.index, &shared->body.index, scratch);
     index_copy(&own.gemm.a.index, &shared->gemm.a.index, scratch);
-    Emit e = {.arena = scratch, .context = job->context, .module = job->module, .kernel = k,
-              .t = module_types(job->context), .lanes = job->cpu->target.lanes};
+    Emit e = {.arena = scratch,
+              .context = job->context,
+              .module = job->module,
+              .kernel = k,
+              .t = module_types(job->context),
+              .lanes = job->cpu->target.lanes};
     LLVMTypeRef args[4] = {e.t.ptr, e.t.i64, e.t.i64, e.t.ptr};
     e.function = LLVMAddFunction(job->module, symbol, LLVMFunctionType(e.t.void_, args, 4, false));
     mark_function(job->context, e.function, job->cpu);
@@ -141,7 +156,8 @@ static void emit_kernel(Job *job, const Kernel *shared, const char *symbol)
     e.end = LLVMGetParam(e.function, 2);
     e.worker = LLVMGetParam(e.function, 3);
     e.builder = LLVMCreateBuilderInContext(job->context);
-    LLVMPositionBuilderAtEnd(e.builder, LLVMAppendBasicBlockInContext(job->context, e.function, "entry"));
+    LLVMPositionBuilderAtEnd(e.builder,
+                             LLVMAppendBasicBlockInContext(job->context, e.function, "entry"));
     load_buffers(&e);
     emit_kind(&e);
     LLVMBuildRetVoid(e.builder);
@@ -159,8 +175,9 @@ static bool open_module(Job *job)
         LLVMDisposeMessage(triple);
         return false;
     }
-    job->machine = LLVMCreateTargetMachine(target, triple, job->cpu->level, "",
-                                           LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelSmall);
+    job->machine =
+        LLVMCreateTargetMachine(target, triple, job->cpu->level, "", LLVMCodeGenLevelDefault,
+                                LLVMRelocPIC, LLVMCodeModelSmall);
     job->context = LLVMContextCreate();
     job->module = LLVMModuleCreateWithNameInContext("cztc", job->context);
     LLVMSetTarget(job->module, triple);
@@ -181,10 +198,14 @@ static void close_module(Job *job)
 static void optimise(Job *job)
 {
     char *message = NULL;
-    if (LLVMVerifyModule(job->module, LLVMReturnStatusAction, &message)) bug("LLVM module: %s", message);
+    if (LLVMVerifyModule(job->module, LLVMReturnStatusAction, &message))
+        bug("LLVM module: %s", message);
     LLVMDisposeMessage(message);
     LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
-    LLVMErrorRef failed = LLVMRunPasses(job->module, "function(early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse)", job->machine, options);
+    LLVMErrorRef failed = LLVMRunPasses(
+        job->module,
+        "function(early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse)",
+        job->machine, options);
     LLVMDisposePassBuilderOptions(options);
     if (failed) bug("LLVM passes: %s", LLVMGetErrorMessage(failed));
 }
@@ -203,7 +224,8 @@ static void *run_job(void *arg)
     double t2 = now();
     LLVMMemoryBufferRef buffer = NULL;
     char *message = NULL;
-    if (LLVMTargetMachineEmitToMemoryBuffer(job->machine, job->module, LLVMObjectFile, &message, &buffer)) {
+    if (LLVMTargetMachineEmitToMemoryBuffer(job->machine, job->module, LLVMObjectFile, &message,
+                                            &buffer)) {
         error_set(&job->err, "LLVM: %s", message);
         LLVMDisposeMessage(message);
     } else {
@@ -218,7 +240,8 @@ static void *run_job(void *arg)
     return NULL;
 }
 
-// ---- a whole plan -------------------------------------------------------------------------------------
+// ---- a whole plan
+// -------------------------------------------------------------------------------------
 
 static int64_t worker_bytes(const Plan *plan, uint32_t lanes)
 {
@@ -228,7 +251,8 @@ static int64_t worker_bytes(const Plan *plan, uint32_t lanes)
         int64_t bytes = 0;
         if (k->kind == KERNEL_LOOP) bytes = emit_loop_worker_bytes(k);
         if (k->kind == KERNEL_GEMM) bytes = emit_gemm_worker_bytes(k, lanes);
-        if (k->kind == KERNEL_ATTENTION || k->kind == KERNEL_ATTENTION_GRAD) bytes = emit_attention_worker_bytes(k, lanes);
+        if (k->kind == KERNEL_ATTENTION || k->kind == KERNEL_ATTENTION_GRAD)
+            bytes = emit_attention_worker_bytes(k, lanes);
         if (bytes > most) most = bytes;
     }
     return (most + 63) / 64 * 64;
@@ -238,7 +262,8 @@ static void run_jobs(Job *jobs, uint32_t n)
 {
     pthread_t *threads = arena_array(jobs[0].arena, pthread_t, n);
     bool *started = arena_array(jobs[0].arena, bool, n);
-    for (uint32_t i = 1; i < n; i++) started[i] = pthread_create(&threads[i], NULL, run_job, &jobs[i]) == 0;
+    for (uint32_t i = 1; i < n; i++)
+        started[i] = pthread_create(&threads[i], NULL, run_job, &jobs[i]) == 0;
     run_job(&jobs[0]);
     for (uint32_t i = 1; i < n; i++) {
         if (started[i])
@@ -248,7 +273,8 @@ static void run_jobs(Job *jobs, uint32_t n)
     }
 }
 
-bool cpu_compile(Arena *arena, const Plan *plan, const Cpu *cpu, uint32_t threads, Blob *blob, CompileStats *stats, Error *err)
+bool cpu_compile(Arena *arena, const Plan *plan, const Cpu *cpu, uint32_t threads, Blob *blob,
+                 CompileStats *stats, Error *err)
 {
     uint32_t n = threads ? threads : 1;
     Job *jobs = arena_array(arena, Job, n);
@@ -291,7 +317,8 @@ const char *cpu_kernel_ir(Arena *arena, const Kernel *k, const Cpu *cpu, bool as
     if (assembly) {
         LLVMMemoryBufferRef buffer = NULL;
         char *message = NULL;
-        if (LLVMTargetMachineEmitToMemoryBuffer(job.machine, job.module, LLVMAssemblyFile, &message, &buffer))
+        if (LLVMTargetMachineEmitToMemoryBuffer(job.machine, job.module, LLVMAssemblyFile, &message,
+                                                &buffer))
             bug("LLVM: %s", message);
         text = str_slice(arena, LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer));
         LLVMDisposeMemoryBuffer(buffer);

@@ -7,7 +7,7 @@
 #include "ir/target.h"
 
 typedef struct Cpu {
-    Target target; // first: a Target pointer is a Cpu pointer
+    Target target;        // first: a Target pointer is a Cpu pointer
     const char *name;     // LLVM's: "znver4"; code is tuned for it
     const char *level;    // "x86-64-v3" or "x86-64-v4": what code may use
     const char *features; // of that level, "avx,avx2,.."
@@ -16,7 +16,8 @@ typedef struct Cpu {
 // The host's CPU. False where it lacks AVX2 and FMA (x86-64-v3).
 bool cpu_host(Arena *arena, Cpu *cpu, Error *err);
 
-// Position-independent code of a plan: text, then read-only data. offset[i] is where kernel i starts.
+// Position-independent code of a plan: text, then read-only data. offset[i] is where kernel i
+// starts.
 typedef struct Blob {
     uint8_t *bytes;
     size_t size;
@@ -30,17 +31,22 @@ typedef struct CompileStats {
 } CompileStats;
 
 // Compile every kernel of the plan, with `threads` threads.
-bool cpu_compile(Arena *arena, const Plan *plan, const Cpu *cpu, uint32_t threads, Blob *blob, CompileStats *stats, Error *err);
+bool cpu_compile(Arena *arena, const Plan *plan, const Cpu *cpu, uint32_t threads, Blob *blob,
+                 CompileStats *stats, Error *err);
 // LLVM IR of one kernel, or its assembly, for `cztc explain` and tests.
 const char *cpu_kernel_ir(Arena *arena, const Kernel *k, const Cpu *cpu, bool assembly, Error *err);
 
-// Lay out objects (ELF x86-64, relocatable) in one blob and find functions by name. `names` has n entries.
-bool link_objects(Arena *arena, uint32_t nobjects, const uint8_t *const *objects, const size_t *sizes, uint32_t n,
-                  const char *const *names, Blob *blob, Error *err);
+// Lay out objects (ELF x86-64, relocatable) in one blob and find functions by name. `names` has n
+// entries.
+bool link_objects(Arena *arena, uint32_t nobjects, const uint8_t *const *objects,
+                  const size_t *sizes, uint32_t n, const char *const *names, Blob *blob,
+                  Error *err);
 
 // The manifest of docs/step-format.md for a program and its plan, as JSON text.
-const char *step_manifest(Arena *arena, const Program *p, const Plan *plan, const Blob *blob, const Cpu *cpu);
+const char *step_manifest(Arena *arena, const Program *p, const Plan *plan, const Blob *blob,
+                          const Cpu *cpu);
 // The sections of a step file.
-uint32_t step_sections(Arena *arena, const Program *p, const Plan *plan, const Blob *blob, const Cpu *cpu, Section **sections);
+uint32_t step_sections(Arena *arena, const Program *p, const Plan *plan, const Blob *blob,
+                       const Cpu *cpu, Section **sections);
 
 #endif

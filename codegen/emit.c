@@ -49,7 +49,8 @@ LLVMValueRef emit_splat(const Emit *e, LLVMValueRef x)
 {
     if (emit_is_vector(x)) return x;
     LLVMTypeRef type = emit_vector_type(e, LLVMTypeOf(x));
-    LLVMValueRef one = LLVMBuildInsertElement(e->builder, LLVMGetPoison(type), x, emit_i64(e, 0), "");
+    LLVMValueRef one =
+        LLVMBuildInsertElement(e->builder, LLVMGetPoison(type), x, emit_i64(e, 0), "");
     LLVMValueRef zero = LLVMConstNull(emit_vector_type(e, e->t.i32));
     return LLVMBuildShuffleVector(e->builder, one, LLVMGetPoison(type), zero, "");
 }
@@ -68,12 +69,14 @@ LLVMValueRef emit_mask(const Emit *e, uint32_t n)
     return LLVMConstVector(at, e->lanes);
 }
 
-LLVMValueRef emit_intrinsic(const Emit *e, const char *name, LLVMTypeRef type, LLVMValueRef *args, uint32_t n)
+LLVMValueRef emit_intrinsic(const Emit *e, const char *name, LLVMTypeRef type, LLVMValueRef *args,
+                            uint32_t n)
 {
     unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
     if (!id) bug("no intrinsic %s", name);
     LLVMValueRef fn = LLVMGetIntrinsicDeclaration(e->module, id, &type, 1);
-    return LLVMBuildCall2(e->builder, LLVMIntrinsicGetType(e->context, id, &type, 1), fn, args, n, "");
+    return LLVMBuildCall2(e->builder, LLVMIntrinsicGetType(e->context, id, &type, 1), fn, args, n,
+                          "");
 }
 
 LLVMValueRef emit_at(const Emit *e, LLVMTypeRef type, LLVMValueRef base, LLVMValueRef index)
@@ -93,7 +96,8 @@ void emit_store(const Emit *e, LLVMValueRef x, LLVMValueRef at, uint32_t align)
     LLVMSetAlignment(LLVMBuildStore(e->builder, x, at), align);
 }
 
-EmitLoop emit_loop_begin(Emit *e, LLVMValueRef from, LLVMValueRef to, int64_t step, LLVMValueRef *carry, uint32_t n)
+EmitLoop emit_loop_begin(Emit *e, LLVMValueRef from, LLVMValueRef to, int64_t step,
+                         LLVMValueRef *carry, uint32_t n)
 {
     EmitLoop loop = {.carry = carry, .ncarry = n};
     LLVMBasicBlockRef before = LLVMGetInsertBlock(e->builder);

@@ -1,5 +1,6 @@
-// Kernels to LLVM: the state of one function being written and the pieces that all kernel kinds share.
-// A kernel is `void NAME(ptr buffers, i64 begin, i64 end, ptr worker)`: it does tasks begin .. end - 1.
+// Kernels to LLVM: the state of one function being written and the pieces that all kernel kinds
+// share. A kernel is `void NAME(ptr buffers, i64 begin, i64 end, ptr worker)`: it does tasks begin
+// .. end - 1.
 #ifndef CZT_CODEGEN_EMIT_H
 #define CZT_CODEGEN_EMIT_H
 
@@ -27,12 +28,12 @@ typedef struct Emit {
 
     // The body being evaluated and the point.
     const KernelBody *body;
-    IndexPool *pool;          // of the body; grows by simplified parts of indices
-    LLVMValueRef *axis;       // by axis: i64 value (for the vector axis: that of lane 0)
-    uint32_t vector_axis;     // UINT32_MAX: everything is scalar
-    LLVMValueRef mask;        // <lanes x i1> of lanes in use; NULL: all
-    LLVMValueRef *memo;       // by instruction: its value at this point, or NULL
-    LLVMValueRef acc;         // value of KI_ACC
+    IndexPool *pool;      // of the body; grows by simplified parts of indices
+    LLVMValueRef *axis;   // by axis: i64 value (for the vector axis: that of lane 0)
+    uint32_t vector_axis; // UINT32_MAX: everything is scalar
+    LLVMValueRef mask;    // <lanes x i1> of lanes in use; NULL: all
+    LLVMValueRef *memo;   // by instruction: its value at this point, or NULL
+    LLVMValueRef acc;     // value of KI_ACC
 } Emit;
 
 // ---- builder helpers ----------------------------------------------------------------------------
@@ -52,30 +53,34 @@ LLVMValueRef emit_iota(const Emit *e);
 // <lanes x i1> with the first n lanes set.
 LLVMValueRef emit_mask(const Emit *e, uint32_t n);
 // Call an intrinsic overloaded on `type`, e.g. "llvm.fma".
-LLVMValueRef emit_intrinsic(const Emit *e, const char *name, LLVMTypeRef type, LLVMValueRef *args, uint32_t n);
+LLVMValueRef emit_intrinsic(const Emit *e, const char *name, LLVMTypeRef type, LLVMValueRef *args,
+                            uint32_t n);
 // Pointer to element `index` (i64) of element type `type`.
 LLVMValueRef emit_at(const Emit *e, LLVMTypeRef type, LLVMValueRef base, LLVMValueRef index);
 // Load or store with element alignment.
 LLVMValueRef emit_load(const Emit *e, LLVMTypeRef type, LLVMValueRef at, uint32_t align);
 void emit_store(const Emit *e, LLVMValueRef x, LLVMValueRef at, uint32_t align);
 
-// A counted loop: for (i = from; i < to; i += step). Between begin and end emit the body at the builder. carry: n values
-// carried round; on entry the initial ones, inside the loop their current ones; pass the next ones
-// to emit_loop_end, after which they hold the final ones. The loop may run zero times.
+// A counted loop: for (i = from; i < to; i += step). Between begin and end emit the body at the
+// builder. carry: n values carried round; on entry the initial ones, inside the loop their current
+// ones; pass the next ones to emit_loop_end, after which they hold the final ones. The loop may run
+// zero times.
 typedef struct EmitLoop {
     LLVMBasicBlockRef head, body, after;
     LLVMValueRef index, next, *phi, *carry;
     uint32_t ncarry;
 } EmitLoop;
-EmitLoop emit_loop_begin(Emit *e, LLVMValueRef from, LLVMValueRef to, int64_t step, LLVMValueRef *carry, uint32_t n);
+EmitLoop emit_loop_begin(Emit *e, LLVMValueRef from, LLVMValueRef to, int64_t step,
+                         LLVMValueRef *carry, uint32_t n);
 void emit_loop_end(Emit *e, EmitLoop *loop);
 
-// ---- values ---------------------------------------------------------------------------------------
+// ---- values
+// ---------------------------------------------------------------------------------------
 
 // Set the body to evaluate: clears axes, memo, mask.
 void emit_use_body(Emit *e, const KernelBody *body, uint32_t vector_axis);
-// Forget values that depend on any of these axes (their axis values change now); UINT64_MAX: all values, for code
-// that those made before do not dominate.
+// Forget values that depend on any of these axes (their axis values change now); UINT64_MAX: all
+// values, for code that those made before do not dominate.
 void emit_forget(Emit *e, uint64_t axes);
 // The value of an instruction at the current point: scalar when it is free of the vector axis.
 LLVMValueRef emit_value(Emit *e, uint32_t instr);
@@ -83,13 +88,15 @@ LLVMValueRef emit_value(Emit *e, uint32_t instr);
 void emit_body_store(Emit *e, const KernelStore *s);
 // Scalar i64 value of an index expression that is free of the vector axis.
 LLVMValueRef emit_index(Emit *e, IndexId index);
-// An elementwise op on register values of dtype `from` (operands) and `to` (result), scalar or vector.
+// An elementwise op on register values of dtype `from` (operands) and `to` (result), scalar or
+// vector.
 LLVMValueRef emit_op(Emit *e, OpCode op, DType from, DType to, const LLVMValueRef *args);
 // op is OP_SUM, OP_REDUCE_MAX or OP_REDUCE_MIN: combine two values; its identity.
 LLVMValueRef emit_combine(Emit *e, OpCode op, DType dt, LLVMValueRef x, LLVMValueRef y);
 LLVMValueRef emit_identity(const Emit *e, OpCode op, DType dt);
 
-// ---- kernels, one a file --------------------------------------------------------------------------
+// ---- kernels, one a file
+// --------------------------------------------------------------------------
 
 // Bytes of worker scratch that the kernel uses.
 int64_t emit_loop_worker_bytes(const Kernel *k);
@@ -98,7 +105,7 @@ int64_t emit_gemm_worker_bytes(const Kernel *k, uint32_t lanes);
 void emit_pack_kernel(Emit *e);
 void emit_gemm_kernel(Emit *e);
 int64_t emit_attention_worker_bytes(const Kernel *k, uint32_t lanes);
-void emit_attention_kernel(Emit *e);      // and attention_grad
+void emit_attention_kernel(Emit *e); // and attention_grad
 void emit_scatter_kernel(Emit *e);
 
 #endif

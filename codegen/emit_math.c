@@ -1,5 +1,5 @@
-// Elementwise ops on registers, scalar or vector, with the bits that docs/ir.md defines. Transcendentals come from the
-// expansions in ir/scalar.c.
+// Elementwise ops on registers, scalar or vector, with the bits that docs/ir.md defines.
+// Transcendentals come from the expansions in ir/scalar.c.
 #include "codegen/emit.h"
 
 #include "base/diag.h"
@@ -31,9 +31,11 @@ static LLVMValueRef fma3(const Emit *e, LLVMValueRef x, LLVMValueRef y, LLVMValu
     return emit_intrinsic(e, "llvm.fma", LLVMTypeOf(x), args, 3);
 }
 
-// ---- expansions ----------------------------------------------------------------------------------
+// ---- expansions
+// ----------------------------------------------------------------------------------
 
-static LLVMValueRef scalar_integer(const Emit *e, const ScalarInstr *in, LLVMValueRef a, LLVMValueRef b)
+static LLVMValueRef scalar_integer(const Emit *e, const ScalarInstr *in, LLVMValueRef a,
+                                   LLVMValueRef b)
 {
     LLVMBuilderRef bl = e->builder;
     LLVMValueRef by = a ? repeat(e, LLVMConstInt(e->t.i32, (uint32_t)in->imm.i, true), a) : NULL;
@@ -96,7 +98,8 @@ static LLVMValueRef expansion(const Emit *e, OpCode op, const LLVMValueRef *args
     return v[p->code.n - 1];
 }
 
-// ---- integers --------------------------------------------------------------------------------------
+// ---- integers
+// --------------------------------------------------------------------------------------
 
 static bool is_signed(DType dt)
 {
@@ -104,7 +107,8 @@ static bool is_signed(DType dt)
 }
 
 // floor(x / y), 0 where y is 0; the remainder goes with it.
-static LLVMValueRef integer_division(const Emit *e, OpCode op, DType dt, LLVMValueRef x, LLVMValueRef y)
+static LLVMValueRef integer_division(const Emit *e, OpCode op, DType dt, LLVMValueRef x,
+                                     LLVMValueRef y)
 {
     LLVMBuilderRef b = e->builder;
     LLVMValueRef zero = LLVMConstNull(LLVMTypeOf(x));
@@ -135,7 +139,8 @@ static LLVMValueRef integer_op(const Emit *e, OpCode op, DType dt, const LLVMVal
     case OP_NEG: return LLVMBuildNeg(b, a[0], "");
     case OP_ABS:
         if (!s) return a[0];
-        return choose(e, LLVMBuildICmp(b, LLVMIntSLT, a[0], zero, ""), LLVMBuildNeg(b, a[0], ""), a[0]);
+        return choose(e, LLVMBuildICmp(b, LLVMIntSLT, a[0], zero, ""), LLVMBuildNeg(b, a[0], ""),
+                      a[0]);
     case OP_SIGN: {
         LLVMValueRef one = repeat(e, LLVMConstInt(emit_type(e, dt), 1, false), a[0]);
         LLVMValueRef some = LLVMBuildICmp(b, LLVMIntNE, a[0], zero, "");
@@ -148,8 +153,10 @@ static LLVMValueRef integer_op(const Emit *e, OpCode op, DType dt, const LLVMVal
     case OP_MUL: return LLVMBuildMul(b, a[0], a[1], "");
     case OP_DIV:
     case OP_REM: return integer_division(e, op, dt, a[0], a[1]);
-    case OP_MAX: return choose(e, LLVMBuildICmp(b, s ? LLVMIntSGT : LLVMIntUGT, a[0], a[1], ""), a[0], a[1]);
-    case OP_MIN: return choose(e, LLVMBuildICmp(b, s ? LLVMIntSLT : LLVMIntULT, a[0], a[1], ""), a[0], a[1]);
+    case OP_MAX:
+        return choose(e, LLVMBuildICmp(b, s ? LLVMIntSGT : LLVMIntUGT, a[0], a[1], ""), a[0], a[1]);
+    case OP_MIN:
+        return choose(e, LLVMBuildICmp(b, s ? LLVMIntSLT : LLVMIntULT, a[0], a[1], ""), a[0], a[1]);
     case OP_NOT: return LLVMBuildNot(b, a[0], "");
     case OP_AND: return LLVMBuildAnd(b, a[0], a[1], "");
     case OP_OR: return LLVMBuildOr(b, a[0], a[1], "");
@@ -161,7 +168,8 @@ static LLVMValueRef integer_op(const Emit *e, OpCode op, DType dt, const LLVMVal
     }
 }
 
-// ---- floats ----------------------------------------------------------------------------------------
+// ---- floats
+// ----------------------------------------------------------------------------------------
 
 static LLVMValueRef float_op(const Emit *e, OpCode op, const LLVMValueRef *a)
 {
@@ -208,7 +216,8 @@ static LLVMValueRef float_op(const Emit *e, OpCode op, const LLVMValueRef *a)
 static LLVMValueRef cast_from_float(const Emit *e, DType to, LLVMValueRef x)
 {
     LLVMTypeRef type = like(e, x, emit_type(e, to));
-    if (to == DT_BOOL) return LLVMBuildFCmp(e->builder, LLVMRealUNE, x, LLVMConstNull(LLVMTypeOf(x)), "");
+    if (to == DT_BOOL)
+        return LLVMBuildFCmp(e->builder, LLVMRealUNE, x, LLVMConstNull(LLVMTypeOf(x)), "");
     if (dtype_is_float(to)) return LLVMBuildFPCast(e->builder, x, type, "");
     LLVMTypeRef types[2] = {type, LLVMTypeOf(x)};
     const char *name = is_signed(to) ? "llvm.fptosi.sat" : "llvm.fptoui.sat";
@@ -222,9 +231,11 @@ static LLVMValueRef cast(const Emit *e, DType from, DType to, LLVMValueRef x)
     LLVMTypeRef type = like(e, x, emit_type(e, to));
     if (to == DT_BF16 || to == DT_F16) bug("casts to %s need the precision pass", dtype_name(to));
     if (dtype_is_float(from)) return cast_from_float(e, to, x);
-    if (to == DT_BOOL) return LLVMBuildICmp(e->builder, LLVMIntNE, x, LLVMConstNull(LLVMTypeOf(x)), "");
+    if (to == DT_BOOL)
+        return LLVMBuildICmp(e->builder, LLVMIntNE, x, LLVMConstNull(LLVMTypeOf(x)), "");
     if (dtype_is_float(to))
-        return is_signed(from) ? LLVMBuildSIToFP(e->builder, x, type, "") : LLVMBuildUIToFP(e->builder, x, type, "");
+        return is_signed(from) ? LLVMBuildSIToFP(e->builder, x, type, "")
+                               : LLVMBuildUIToFP(e->builder, x, type, "");
     return LLVMBuildIntCast2(e->builder, x, type, is_signed(from), "");
 }
 

@@ -1,4 +1,5 @@
-// Scalar bodies at a point: one vector of lanes along the vector axis, or a scalar where nothing depends on it.
+// Scalar bodies at a point: one vector of lanes along the vector axis, or a scalar where nothing
+// depends on it.
 #include "codegen/emit.h"
 
 #include "base/diag.h"
@@ -72,7 +73,8 @@ static LLVMValueRef divide(Emit *e, LLVMValueRef x, const IndexNode *of, int64_t
     LLVMValueRef q = LLVMBuildSDiv(e->builder, x, by, "");
     LLVMValueRef rest = LLVMBuildSub(e->builder, x, LLVMBuildMul(e->builder, q, by, ""), "");
     LLVMValueRef below = LLVMBuildICmp(e->builder, LLVMIntSLT, rest, constant(e, 0, vector), "");
-    return LLVMBuildSelect(e->builder, below, LLVMBuildSub(e->builder, q, constant(e, 1, vector), ""), q, "");
+    return LLVMBuildSelect(e->builder, below,
+                           LLVMBuildSub(e->builder, q, constant(e, 1, vector), ""), q, "");
 }
 
 static LLVMValueRef index_value_at(Emit *e, IndexId index, bool vector)
@@ -92,7 +94,8 @@ static LLVMValueRef index_value_at(Emit *e, IndexId index, bool vector)
     case IX_DIV: return divide(e, a, of, n.c, vector);
     case IX_MOD: {
         LLVMValueRef q = divide(e, a, of, n.c, vector);
-        return LLVMBuildSub(e->builder, a, LLVMBuildMul(e->builder, q, constant(e, n.c, vector), ""), "");
+        return LLVMBuildSub(e->builder, a,
+                            LLVMBuildMul(e->builder, q, constant(e, n.c, vector), ""), "");
     }
     default: bug("index op %d", (int)n.op);
     }
@@ -116,7 +119,8 @@ static Access access_at(Emit *e, IndexId index)
     int64_t c;
     IndexId rest;
     if (!index_varies(e, index)) return (Access){ACCESS_SCALAR, emit_index(e, index)};
-    if (index_affine(e->pool, index, e->vector_axis, &c, &rest) && c == 1 && !index_varies(e, rest)) {
+    if (index_affine(e->pool, index, e->vector_axis, &c, &rest) && c == 1 &&
+        !index_varies(e, rest)) {
         LLVMValueRef at = emit_index(e, rest);
         return (Access){ACCESS_ROW, LLVMBuildAdd(e->builder, at, e->axis[e->vector_axis], "")};
     }
@@ -130,8 +134,10 @@ static LLVMValueRef guards_hold(Emit *e, const KernelGuard *guards, uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         bool vector = index_varies(e, guards[i].index);
         LLVMValueRef x = index_value_at(e, guards[i].index, vector);
-        LLVMValueRef lo = LLVMBuildICmp(e->builder, LLVMIntSGE, x, constant(e, guards[i].lo, vector), "");
-        LLVMValueRef hi = LLVMBuildICmp(e->builder, LLVMIntSLT, x, constant(e, guards[i].hi, vector), "");
+        LLVMValueRef lo =
+            LLVMBuildICmp(e->builder, LLVMIntSGE, x, constant(e, guards[i].lo, vector), "");
+        LLVMValueRef hi =
+            LLVMBuildICmp(e->builder, LLVMIntSLT, x, constant(e, guards[i].hi, vector), "");
         LLVMValueRef ok = LLVMBuildAnd(e->builder, lo, hi, "");
         if (all && emit_is_vector(all) != vector) {
             all = emit_splat(e, all);
@@ -153,24 +159,28 @@ static LLVMValueRef lanes_used(Emit *e, LLVMValueRef guard)
 static LLVMValueRef widen(Emit *e, LLVMValueRef x, DType dt)
 {
     bool vector = emit_is_vector(x);
-    if (dt == DT_BOOL) return LLVMBuildICmp(e->builder, LLVMIntNE, x, LLVMConstNull(LLVMTypeOf(x)), "");
+    if (dt == DT_BOOL)
+        return LLVMBuildICmp(e->builder, LLVMIntNE, x, LLVMConstNull(LLVMTypeOf(x)), "");
     if (dt != DT_BF16) return x;
     LLVMTypeRef i32 = vector ? emit_vector_type(e, e->t.i32) : e->t.i32;
     LLVMTypeRef f32 = vector ? emit_vector_type(e, e->t.f32) : e->t.f32;
     LLVMValueRef sixteen = LLVMConstInt(e->t.i32, 16, false);
-    x = LLVMBuildShl(e->builder, LLVMBuildZExt(e->builder, x, i32, ""), vector ? emit_splat(e, sixteen) : sixteen, "");
+    x = LLVMBuildShl(e->builder, LLVMBuildZExt(e->builder, x, i32, ""),
+                     vector ? emit_splat(e, sixteen) : sixteen, "");
     return LLVMBuildBitCast(e->builder, x, f32, "");
 }
 
 static LLVMValueRef narrow(Emit *e, LLVMValueRef x, DType dt)
 {
     bool vector = emit_is_vector(x);
-    if (dt == DT_BOOL) return LLVMBuildZExt(e->builder, x, vector ? emit_vector_type(e, e->t.i8) : e->t.i8, "");
+    if (dt == DT_BOOL)
+        return LLVMBuildZExt(e->builder, x, vector ? emit_vector_type(e, e->t.i8) : e->t.i8, "");
     if (dt == DT_F16 || dt == DT_BF16) bug("stores of %s need the precision pass", dtype_name(dt));
     return x;
 }
 
-static LLVMValueRef masked_load(Emit *e, LLVMTypeRef type, LLVMValueRef at, LLVMValueRef mask, uint32_t align)
+static LLVMValueRef masked_load(Emit *e, LLVMTypeRef type, LLVMValueRef at, LLVMValueRef mask,
+                                uint32_t align)
 {
     LLVMTypeRef vector = emit_vector_type(e, type), types[2] = {vector, e->t.ptr};
     unsigned id = LLVMLookupIntrinsicID("llvm.masked.load", 16);
@@ -179,9 +189,11 @@ static LLVMValueRef masked_load(Emit *e, LLVMTypeRef type, LLVMValueRef at, LLVM
                           LLVMGetIntrinsicDeclaration(e->module, id, types, 2), args, 4, "");
 }
 
-static LLVMValueRef gather(Emit *e, LLVMTypeRef type, LLVMValueRef base, LLVMValueRef index, LLVMValueRef mask, uint32_t align)
+static LLVMValueRef gather(Emit *e, LLVMTypeRef type, LLVMValueRef base, LLVMValueRef index,
+                           LLVMValueRef mask, uint32_t align)
 {
-    LLVMTypeRef vector = emit_vector_type(e, type), types[2] = {vector, emit_vector_type(e, e->t.ptr)};
+    LLVMTypeRef vector = emit_vector_type(e, type),
+                types[2] = {vector, emit_vector_type(e, e->t.ptr)};
     unsigned id = LLVMLookupIntrinsicID("llvm.masked.gather", 18);
     LLVMValueRef at = LLVMBuildGEP2(e->builder, type, base, &index, 1, "");
     if (!mask) mask = emit_mask(e, e->lanes);
@@ -198,8 +210,10 @@ static LLVMValueRef load_value(Emit *e, const KernelInstr *in)
     Access a = access_at(e, in->index);
     if (a.kind == ACCESS_SCALAR && guard && emit_is_vector(guard))
         a = (Access){ACCESS_SCATTERED, emit_splat(e, a.index)};
-    if (a.kind == ACCESS_SCALAR) { // a failed guard reads element 0, which is always there, and drops it
-        LLVMValueRef at = guard ? LLVMBuildSelect(e->builder, guard, a.index, emit_i64(e, 0), "") : a.index;
+    if (a.kind ==
+        ACCESS_SCALAR) { // a failed guard reads element 0, which is always there, and drops it
+        LLVMValueRef at =
+            guard ? LLVMBuildSelect(e->builder, guard, a.index, emit_i64(e, 0), "") : a.index;
         LLVMValueRef x = emit_load(e, type, emit_at(e, type, base, at), align);
         if (guard) x = LLVMBuildSelect(e->builder, guard, x, LLVMConstNull(type), "");
         return widen(e, x, in->dtype);
@@ -207,7 +221,8 @@ static LLVMValueRef load_value(Emit *e, const KernelInstr *in)
     LLVMValueRef mask = lanes_used(e, guard), x;
     if (a.kind == ACCESS_ROW) {
         LLVMValueRef at = emit_at(e, type, base, a.index);
-        x = mask ? masked_load(e, type, at, mask, align) : emit_load(e, emit_vector_type(e, type), at, align);
+        x = mask ? masked_load(e, type, at, mask, align)
+                 : emit_load(e, emit_vector_type(e, type), at, align);
     } else {
         x = gather(e, type, base, a.index, mask, align);
     }
@@ -232,7 +247,8 @@ static LLVMValueRef constant_value(Emit *e, const KernelInstr *in)
     return LLVMConstInt(type, (unsigned long long)(int64_t)in->value, true);
 }
 
-// ---- Philox4x32-10 (Salmon et al. 2011) -------------------------------------------------------------
+// ---- Philox4x32-10 (Salmon et al. 2011)
+// -------------------------------------------------------------
 
 static LLVMValueRef u32(Emit *e, uint32_t x)
 {
@@ -260,7 +276,8 @@ static LLVMValueRef random_bits(Emit *e, const KernelInstr *in)
 {
     LLVMBuilderRef b = e->builder;
     bool vector = index_varies(e, in->index) || index_varies(e, in->index2);
-    LLVMValueRef seed = emit_splat(e, emit_value(e, in->args[0])), step = emit_splat(e, emit_value(e, in->args[1]));
+    LLVMValueRef seed = emit_splat(e, emit_value(e, in->args[0])),
+                 step = emit_splat(e, emit_value(e, in->args[1]));
     LLVMValueRef element = emit_splat(e, index_value_at(e, in->index, vector));
     LLVMValueRef sample = emit_splat(e, index_value_at(e, in->index2, vector));
     LLVMValueRef quarter = LLVMBuildLShr(b, element, emit_splat(e, emit_i64(e, 2)), "");
@@ -318,7 +335,8 @@ LLVMValueRef emit_value(Emit *e, uint32_t instr)
     return e->memo[instr] = x;
 }
 
-static void masked_store(Emit *e, LLVMValueRef x, LLVMValueRef at, LLVMValueRef mask, uint32_t align)
+static void masked_store(Emit *e, LLVMValueRef x, LLVMValueRef at, LLVMValueRef mask,
+                         uint32_t align)
 {
     LLVMTypeRef types[2] = {LLVMTypeOf(x), e->t.ptr};
     unsigned id = LLVMLookupIntrinsicID("llvm.masked.store", 17);
@@ -327,7 +345,8 @@ static void masked_store(Emit *e, LLVMValueRef x, LLVMValueRef at, LLVMValueRef 
                    LLVMGetIntrinsicDeclaration(e->module, id, types, 2), args, 4, "");
 }
 
-static void scatter(Emit *e, LLVMValueRef x, LLVMTypeRef type, LLVMValueRef base, LLVMValueRef index, LLVMValueRef mask, uint32_t align)
+static void scatter(Emit *e, LLVMValueRef x, LLVMTypeRef type, LLVMValueRef base,
+                    LLVMValueRef index, LLVMValueRef mask, uint32_t align)
 {
     LLVMTypeRef types[2] = {LLVMTypeOf(x), emit_vector_type(e, e->t.ptr)};
     unsigned id = LLVMLookupIntrinsicID("llvm.masked.scatter", 19);
@@ -348,7 +367,8 @@ void emit_body_store(Emit *e, const KernelStore *s)
     Access a = access_at(e, s->index);
     if (a.kind == ACCESS_SCALAR) {
         bool vector = emit_is_vector(x);
-        if (vector && (e->body->axes.at[e->vector_axis].size != 1 || !e->mask)) bug("a row stored to one place");
+        if (vector && (e->body->axes.at[e->vector_axis].size != 1 || !e->mask))
+            bug("a row stored to one place");
         LLVMValueRef at = emit_at(e, type, base, a.index);
         if (vector) // a vector axis of one point: the mask leaves its lane, or none
             masked_store(e, x, at, e->mask, align);

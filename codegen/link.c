@@ -1,6 +1,7 @@
-// A linker for what our modules need: relocatable ELF objects for x86-64 whose sections are laid out one after the other, text
-// first, then read-only data, with relative relocations between them. Anything that would reach outside the blob is
-// refused by name. Format: System V ABI, AMD64 supplement.
+// A linker for what our modules need: relocatable ELF objects for x86-64 whose sections are laid
+// out one after the other, text first, then read-only data, with relative relocations between them.
+// Anything that would reach outside the blob is refused by name. Format: System V ABI, AMD64
+// supplement.
 #include "codegen/cpu.h"
 
 #include <elf.h>
@@ -28,7 +29,8 @@ static bool open_object(Arena *arena, Object *o, const uint8_t *data, size_t siz
 {
     const Elf64_Ehdr *h = (const Elf64_Ehdr *)data;
     *o = (Object){.data = data, .size = size};
-    if (size < sizeof *h || memcmp(h->e_ident, ELFMAG, SELFMAG) || h->e_machine != EM_X86_64 || h->e_type != ET_REL)
+    if (size < sizeof *h || memcmp(h->e_ident, ELFMAG, SELFMAG) || h->e_machine != EM_X86_64 ||
+        h->e_type != ET_REL)
         return error_set(err, "link: not a relocatable x86-64 object");
     o->sections = (const Elf64_Shdr *)(data + h->e_shoff);
     o->n = h->e_shnum;
@@ -64,7 +66,8 @@ static bool apply(const Object *o, const Elf64_Rela *r, uint64_t section, uint8_
 {
     const Elf64_Sym *sym = &o->symbols[ELF64_R_SYM(r->r_info)];
     const char *name = o->strings + sym->st_name;
-    if (sym->st_shndx == SHN_UNDEF) return error_set(err, "link: %s is not defined: generated code called a library", name);
+    if (sym->st_shndx == SHN_UNDEF)
+        return error_set(err, "link: %s is not defined: generated code called a library", name);
     if (sym->st_shndx >= o->n || o->place[sym->st_shndx] == UINT64_MAX)
         return error_set(err, "link: %s lies in a section that was left out", name);
     uint64_t at = section + r->r_offset;
@@ -78,7 +81,8 @@ static bool apply(const Object *o, const Elf64_Rela *r, uint64_t section, uint8_
         return true;
     }
     case R_X86_64_PC64: memcpy(blob + at, &value, sizeof value); return true;
-    default: return error_set(err, "link: relocation %u to %s", (unsigned)ELF64_R_TYPE(r->r_info), name);
+    default:
+        return error_set(err, "link: relocation %u to %s", (unsigned)ELF64_R_TYPE(r->r_info), name);
     }
 }
 
@@ -86,7 +90,8 @@ static bool relocate(const Object *o, uint8_t *blob, Error *err)
 {
     for (uint32_t i = 0; i < o->n; i++) {
         const Elf64_Shdr *s = &o->sections[i];
-        if (s->sh_type != SHT_RELA || s->sh_info >= o->n || o->place[s->sh_info] == UINT64_MAX) continue;
+        if (s->sh_type != SHT_RELA || s->sh_info >= o->n || o->place[s->sh_info] == UINT64_MAX)
+            continue;
         const Elf64_Rela *r = (const Elf64_Rela *)(o->data + s->sh_offset);
         for (uint64_t k = 0; k < s->sh_size / sizeof *r; k++)
             if (!apply(o, &r[k], o->place[s->sh_info], blob, err)) return false;
@@ -94,7 +99,8 @@ static bool relocate(const Object *o, uint8_t *blob, Error *err)
     return true;
 }
 
-static void find_functions(const Object *o, uint32_t n, const char *const *names, const Map *index, Blob *blob)
+static void find_functions(const Object *o, uint32_t n, const char *const *names, const Map *index,
+                           Blob *blob)
 {
     (void)n, (void)names;
     for (uint32_t i = 0; i < o->nsymbols; i++) {
@@ -105,8 +111,8 @@ static void find_functions(const Object *o, uint32_t n, const char *const *names
     }
 }
 
-bool link_objects(Arena *arena, uint32_t nobjects, const uint8_t *const *data, const size_t *sizes, uint32_t n,
-                  const char *const *names, Blob *blob, Error *err)
+bool link_objects(Arena *arena, uint32_t nobjects, const uint8_t *const *data, const size_t *sizes,
+                  uint32_t n, const char *const *names, Blob *blob, Error *err)
 {
     Object *objects = arena_array(arena, Object, nobjects);
     uint64_t size = 0;
@@ -124,12 +130,13 @@ bool link_objects(Arena *arena, uint32_t nobjects, const uint8_t *const *data, c
     for (uint32_t i = 0; i < nobjects; i++) {
         for (uint32_t s = 0; s < objects[i].n; s++)
             if (objects[i].place[s] != UINT64_MAX)
-                memcpy(blob->bytes + objects[i].place[s], data[i] + objects[i].sections[s].sh_offset,
-                       objects[i].sections[s].sh_size);
+                memcpy(blob->bytes + objects[i].place[s],
+                       data[i] + objects[i].sections[s].sh_offset, objects[i].sections[s].sh_size);
         if (!relocate(&objects[i], blob->bytes, err)) return false;
         find_functions(&objects[i], n, names, &index, blob);
     }
     for (uint32_t i = 0; i < n; i++)
-        if (blob->offset[i] == UINT64_MAX) return error_set(err, "link: %s was not found", names[i]);
+        if (blob->offset[i] == UINT64_MAX)
+            return error_set(err, "link: %s was not found", names[i]);
     return true;
 }

@@ -6,14 +6,16 @@
 static json_t *shape_json(const Type *type)
 {
     json_t *a = json_array();
-    for (uint32_t i = 0; i < type->rank; i++) json_array_append_new(a, json_integer(type->axes[i].size));
+    for (uint32_t i = 0; i < type->rank; i++)
+        json_array_append_new(a, json_integer(type->axes[i].size));
     return a;
 }
 
 static json_t *tensor_json(const char *name, const Type *type, int64_t offset)
 {
-    return json_pack("{s:s, s:s, s:o, s:I, s:I}", "name", name, "dtype", dtype_name(type->dtype), "shape",
-                     shape_json(type), "offset", (json_int_t)offset, "bytes", (json_int_t)type_bytes(type));
+    return json_pack("{s:s, s:s, s:o, s:I, s:I}", "name", name, "dtype", dtype_name(type->dtype),
+                     "shape", shape_json(type), "offset", (json_int_t)offset, "bytes",
+                     (json_int_t)type_bytes(type));
 }
 
 static json_t *state_json(const Program *p, const Plan *plan)
@@ -28,7 +30,8 @@ static json_t *state_json(const Program *p, const Plan *plan)
     return a;
 }
 
-static const char *const kind_names[] = {"loop", "pack", "gemm", "attention", "attention_grad", "scatter"};
+static const char *const kind_names[] = {"loop",      "pack",           "gemm",
+                                         "attention", "attention_grad", "scatter"};
 
 static json_t *kernels_json(const Plan *plan, const Blob *blob)
 {
@@ -36,8 +39,9 @@ static json_t *kernels_json(const Plan *plan, const Blob *blob)
     for (uint32_t i = 0; i < plan->kernels.n; i++) {
         const Kernel *k = plan->kernels.at[i];
         json_array_append_new(a, json_pack("{s:s, s:I, s:s, s:I, s:I}", "name", k->name, "offset",
-                                           (json_int_t)blob->offset[i], "kind", kind_names[k->kind], "flops",
-                                           (json_int_t)k->flops, "bytes", (json_int_t)k->bytes));
+                                           (json_int_t)blob->offset[i], "kind", kind_names[k->kind],
+                                           "flops", (json_int_t)k->flops, "bytes",
+                                           (json_int_t)k->bytes));
     }
     return a;
 }
@@ -54,10 +58,13 @@ static json_t *launches_json(const PlanEntry *e, const Plan *plan)
             json_t *buffers = json_array();
             for (uint32_t i = 0; i < seg->buffers.n; i++) {
                 const PlanBuffer *b = &e->buffers.at[seg->buffers.at[i]];
-                json_array_append_new(buffers, json_pack("[s, I]", block_names[b->block], (json_int_t)b->offset));
+                json_array_append_new(
+                    buffers, json_pack("[s, I]", block_names[b->block], (json_int_t)b->offset));
             }
-            json_array_append_new(segments, json_pack("{s:I, s:I, s:o}", "kernel", (json_int_t)seg->kernel, "tasks",
-                                                      (json_int_t)plan->kernels.at[seg->kernel]->tasks, "buffers", buffers));
+            json_array_append_new(
+                segments,
+                json_pack("{s:I, s:I, s:o}", "kernel", (json_int_t)seg->kernel, "tasks",
+                          (json_int_t)plan->kernels.at[seg->kernel]->tasks, "buffers", buffers));
         }
         json_array_append_new(launches, json_pack("{s:o}", "segments", segments));
     }
@@ -86,9 +93,10 @@ static json_t *entry_json(const Entry *e, const PlanEntry *pe, const Plan *plan)
         const Type *type = graph_type(e->graph, e->outputs.at[i].node);
         json_array_append_new(outputs, tensor_json(b->name, type, b->offset));
     }
-    return json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "name", e->name, "input_bytes", (json_int_t)pe->input_bytes,
-                     "output_bytes", (json_int_t)pe->output_bytes, "scratch_bytes", (json_int_t)pe->scratch_bytes,
-                     "inputs", inputs, "outputs", outputs, "launches", launches_json(pe, plan));
+    return json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "name", e->name, "input_bytes",
+                     (json_int_t)pe->input_bytes, "output_bytes", (json_int_t)pe->output_bytes,
+                     "scratch_bytes", (json_int_t)pe->scratch_bytes, "inputs", inputs, "outputs",
+                     outputs, "launches", launches_json(pe, plan));
 }
 
 static json_t *features_json(const Cpu *cpu)
@@ -110,22 +118,25 @@ static void add_text(json_t *m, const char *key, const char *text)
     if (value) json_object_set_new(m, key, value);
 }
 
-const char *step_manifest(Arena *arena, const Program *p, const Plan *plan, const Blob *blob, const Cpu *cpu)
+const char *step_manifest(Arena *arena, const Program *p, const Plan *plan, const Blob *blob,
+                          const Cpu *cpu)
 {
     json_t *entries = json_array();
     for (uint32_t i = 0; i < plan->entries.n; i++)
         json_array_append_new(entries, entry_json(p->entries.at[i], &plan->entries.at[i], plan));
-    json_t *target = json_pack("{s:s, s:s, s:o}", "arch", "x86-64", "cpu", cpu->name, "features", features_json(cpu));
+    json_t *target = json_pack("{s:s, s:s, s:o}", "arch", "x86-64", "cpu", cpu->name, "features",
+                               features_json(cpu));
     uint64_t hash = hash_bytes(hash_str(0, p->name), blob->bytes, blob->size);
     if (p->train_json) hash = hash_str(hash, p->train_json);
     if (p->data_json) hash = hash_str(hash, p->data_json);
-    json_t *m = json_pack("{s:i, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "cztc", 1, "name", p->name,
-                          "source_hash", str_printf(arena, "%016llx", (unsigned long long)hash), "target", target,
-                          "batch", (json_int_t)p->batch, "seed", (json_int_t)p->seed, "steps", (json_int_t)p->steps,
-                          "state_bytes", (json_int_t)plan->state_bytes, "const_bytes",
-                          (json_int_t)(plan->constants.n * sizeof(int64_t)), "worker_bytes",
-                          (json_int_t)blob->worker_bytes, "state", state_json(p, plan), "kernels",
-                          kernels_json(plan, blob), "entries", entries);
+    json_t *m = json_pack(
+        "{s:i, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "cztc", 1, "name",
+        p->name, "source_hash", str_printf(arena, "%016llx", (unsigned long long)hash), "target",
+        target, "batch", (json_int_t)p->batch, "seed", (json_int_t)p->seed, "steps",
+        (json_int_t)p->steps, "state_bytes", (json_int_t)plan->state_bytes, "const_bytes",
+        (json_int_t)(plan->constants.n * sizeof(int64_t)), "worker_bytes",
+        (json_int_t)blob->worker_bytes, "state", state_json(p, plan), "kernels",
+        kernels_json(plan, blob), "entries", entries);
     if (!m) bug("manifest");
     add_text(m, "data", p->data_json);
     add_text(m, "train", p->train_json);
@@ -137,7 +148,8 @@ const char *step_manifest(Arena *arena, const Program *p, const Plan *plan, cons
     return copy;
 }
 
-uint32_t step_sections(Arena *arena, const Program *p, const Plan *plan, const Blob *blob, const Cpu *cpu, Section **sections)
+uint32_t step_sections(Arena *arena, const Program *p, const Plan *plan, const Blob *blob,
+                       const Cpu *cpu, Section **sections)
 {
     const char *manifest = step_manifest(arena, p, plan, blob, cpu);
     *sections = arena_array(arena, Section, 3);

@@ -1,6 +1,7 @@
-// Index expressions in canonical form. Every expression is a sum: constant + sum of coefficient * atom, where an atom
-// is an axis, a loaded value, or a DIV or MOD node that could not be simplified. Constructors take sums apart, work on
-// the terms and put them together again in the order of atom ids, so equal expressions get equal ids.
+// Index expressions in canonical form. Every expression is a sum: constant + sum of coefficient *
+// atom, where an atom is an axis, a loaded value, or a DIV or MOD node that could not be
+// simplified. Constructors take sums apart, work on the terms and put them together again in the
+// order of atom ids, so equal expressions get equal ids.
 #include "ir/index.h"
 
 #include "base/diag.h"
@@ -64,8 +65,7 @@ static IndexId intern(IndexPool *pool, IndexNode n)
     if (pool->nodes.n * 2 >= pool->nslots) {
         pool->nslots = pool->nslots ? pool->nslots * 2 : 64;
         pool->slots = arena_array(pool->arena, uint32_t, pool->nslots);
-        for (uint32_t i = 0; i < pool->nodes.n; i++)
-            *find_slot(pool, &pool->nodes.at[i]) = i + 1;
+        for (uint32_t i = 0; i < pool->nodes.n; i++) *find_slot(pool, &pool->nodes.at[i]) = i + 1;
     }
     uint32_t *slot = find_slot(pool, &n);
     if (!*slot) {
@@ -164,13 +164,15 @@ static IndexId scaled(IndexPool *pool, IndexId atom, int64_t c)
     if (c == 1) return atom;
     IndexNode n = pool->nodes.at[atom];
     int64_t x = n.lo * c, y = n.hi * c;
-    return intern(pool, (IndexNode){.op = IX_MUL, .a = atom, .c = c, .lo = x < y ? x : y,
-                                    .hi = x < y ? y : x});
+    return intern(
+        pool,
+        (IndexNode){.op = IX_MUL, .a = atom, .c = c, .lo = x < y ? x : y, .hi = x < y ? y : x});
 }
 
 static IndexId from_sum(IndexPool *pool, Sum *sum)
 {
-    while (join_division(pool, sum)) {}
+    while (join_division(pool, sum)) {
+    }
     IndexId e = index_const(pool, sum->constant);
     for (uint32_t i = 0; i < sum->terms.n; i++) {
         IndexId t = scaled(pool, sum->terms.at[i].atom, sum->terms.at[i].coefficient);
@@ -178,8 +180,9 @@ static IndexId from_sum(IndexPool *pool, Sum *sum)
         if (x.op == IX_CONST && x.c == 0)
             e = t;
         else
-            e = intern(pool, (IndexNode){.op = IX_ADD, .a = e, .b = t, .lo = x.lo + y.lo,
-                                         .hi = x.hi + y.hi});
+            e = intern(
+                pool,
+                (IndexNode){.op = IX_ADD, .a = e, .b = t, .lo = x.lo + y.lo, .hi = x.hi + y.hi});
     }
     return e;
 }
@@ -199,7 +202,8 @@ IndexId index_mul(IndexPool *pool, IndexId a, int64_t c)
     return from_sum(pool, &sum);
 }
 
-// Split e into multiple * c + rest: terms whose coefficient c divides, and the others (constant: its quotient and remainder).
+// Split e into multiple * c + rest: terms whose coefficient c divides, and the others (constant:
+// its quotient and remainder).
 static void divide_terms(IndexPool *pool, IndexId e, int64_t c, Sum *multiple, Sum *rest)
 {
     Sum sum = {0};
@@ -230,9 +234,10 @@ static IndexId divided(IndexPool *pool, const Sum *sum, int64_t factor)
     return from_sum(pool, &small);
 }
 
-// Write a sum as g * large + small with g > 1 a divisor of c, 0 <= small < g and large not constant: then
-// sum / c = large / (c / g), and sum % c = g * (large % (c / g)) + small.
-static bool split_small(IndexPool *pool, const Sum *sum, int64_t c, int64_t *g, IndexId *large, IndexId *small)
+// Write a sum as g * large + small with g > 1 a divisor of c, 0 <= small < g and large not
+// constant: then sum / c = large / (c / g), and sum % c = g * (large % (c / g)) + small.
+static bool split_small(IndexPool *pool, const Sum *sum, int64_t c, int64_t *g, IndexId *large,
+                        IndexId *small)
 {
     for (uint32_t i = 0; i < sum->terms.n; i++) {
         int64_t least = sum->terms.at[i].coefficient;
@@ -271,7 +276,8 @@ IndexId index_div(IndexPool *pool, IndexId a, int64_t c)
         add_scaled(pool, &multiple, index_div(pool, large, c / g), 1);
         return from_sum(pool, &multiple);
     }
-    int64_t factor = common_factor(&rest, c); // floor((g x + k) / (g c)) = floor((x + floor(k / g)) / c)
+    int64_t factor =
+        common_factor(&rest, c); // floor((g x + k) / (g c)) = floor((x + floor(k / g)) / c)
     IndexId r = divided(pool, &rest, factor);
     c /= factor;
     IndexNode n = pool->nodes.at[r];
@@ -284,8 +290,10 @@ IndexId index_div(IndexPool *pool, IndexId a, int64_t c)
             add_scaled(pool, &multiple, index_div(pool, n.a, c * n.c), 1);
             return from_sum(pool, &multiple);
         }
-        IndexId d = intern(pool, (IndexNode){.op = IX_DIV, .a = r, .c = c, .lo = floor_div(n.lo, c),
-                                             .hi = floor_div(n.hi, c)});
+        IndexId d = intern(
+            pool,
+            (IndexNode){
+                .op = IX_DIV, .a = r, .c = c, .lo = floor_div(n.lo, c), .hi = floor_div(n.hi, c)});
         add_term(pool, &multiple, d, 1);
     }
     return from_sum(pool, &multiple);
@@ -303,7 +311,8 @@ IndexId index_mod(IndexPool *pool, IndexId a, int64_t c)
         add_scaled(pool, &result, index_mod(pool, large, c / g), g);
         return from_sum(pool, &result);
     }
-    int64_t factor = common_factor(&rest, c); // (g x + k) mod (g c) = g ((x + floor(k / g)) mod c) + k mod g
+    int64_t factor =
+        common_factor(&rest, c); // (g x + k) mod (g c) = g ((x + floor(k / g)) mod c) + k mod g
     result.constant = floor_mod(rest.constant, factor);
     IndexId r = divided(pool, &rest, factor);
     c /= factor;
@@ -410,7 +419,8 @@ const char *index_text(const IndexPool *pool, Arena *arena, IndexId e)
     case IX_VALUE:
         return str_printf(arena, "v%u{%lld,%lld}", n.a, (long long)n.lo, (long long)n.hi);
     case IX_ADD: return str_printf(arena, "%s + %s", a, index_text(pool, arena, n.b));
-    case IX_MUL: return str_printf(arena, pool->nodes.at[n.a].op == IX_AXIS ? "%lld*%s" : "%lld*(%s)", c, a);
+    case IX_MUL:
+        return str_printf(arena, pool->nodes.at[n.a].op == IX_AXIS ? "%lld*%s" : "%lld*(%s)", c, a);
     case IX_DIV: return str_printf(arena, sum ? "(%s)/%lld" : "%s/%lld", a, c);
     case IX_MOD: return str_printf(arena, sum ? "(%s)%%%lld" : "%s%%%lld", a, c);
     }

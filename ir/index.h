@@ -1,4 +1,5 @@
-// Index expressions: integer arithmetic over the axes of a kernel, kept in simplest form by construction.
+// Index expressions: integer arithmetic over the axes of a kernel, kept in simplest form by
+// construction.
 #ifndef CZT_IR_INDEX_H
 #define CZT_IR_INDEX_H
 
@@ -38,7 +39,8 @@ IndexId index_const(IndexPool *pool, int64_t c);
 // Axis number `axis`, running over [0, size).
 IndexId index_axis(IndexPool *pool, uint32_t axis, int64_t size);
 IndexId index_value(IndexPool *pool, uint32_t instr, int64_t lo, int64_t hi);
-// Simplifying constructors: sums are flat and sorted, (a * c + b) / c = a where 0 <= b < c, and so on.
+// Simplifying constructors: sums are flat and sorted, (a * c + b) / c = a where 0 <= b < c, and so
+// on.
 IndexId index_add(IndexPool *pool, IndexId a, IndexId b);
 IndexId index_mul(IndexPool *pool, IndexId a, int64_t c);
 IndexId index_div(IndexPool *pool, IndexId a, int64_t c);

@@ -20,8 +20,10 @@ static void put(Text *t, const char *fmt, ...)
 }
 
 static const char *const role_names[] = {"outer", "red", "inner"};
-static const char *const kind_names[] = {"loop", "pack", "gemm", "attention", "attention_grad", "scatter"};
-static const char *const instr_names[] = {"const", "load", "index", "test", "random", "op", "reduce", "acc"};
+static const char *const kind_names[] = {"loop",      "pack",           "gemm",
+                                         "attention", "attention_grad", "scatter"};
+static const char *const instr_names[] = {"const",  "load", "index",  "test",
+                                          "random", "op",   "reduce", "acc"};
 static const char *const order_names[] = {"row", "column", "chain"};
 
 static void put_guards(Text *t, const KernelBody *b, const KernelGuard *guards, uint32_t n)
@@ -41,13 +43,16 @@ static void put_instr(Text *t, const KernelBody *b, uint32_t i)
     case KI_INDEX: put(t, " %s", index_text(&b->index, t->arena, in->index)); break;
     case KI_RANDOM:
         put(t, " v%u v%u v%u %s %s", in->args[0], in->args[1], in->args[2],
-            index_text(&b->index, t->arena, in->index), index_text(&b->index, t->arena, in->index2));
+            index_text(&b->index, t->arena, in->index),
+            index_text(&b->index, t->arena, in->index2));
         break;
     case KI_OP:
         put(t, " %s", op_info(in->op)->name);
         for (int a = 0; a < op_info(in->op)->arity; a++) put(t, " v%u", in->args[a]);
         break;
-    case KI_REDUCE: put(t, " %s v%u %s", op_info(in->op)->name, in->args[0], order_names[in->order]); break;
+    case KI_REDUCE:
+        put(t, " %s v%u %s", op_info(in->op)->name, in->args[0], order_names[in->order]);
+        break;
     case KI_TEST:
     case KI_ACC: break;
     }
@@ -67,7 +72,8 @@ static void put_body(Text *t, const char *name, const KernelBody *b)
         if (s->kind == STORE_COLUMN)
             put(t, "  column %s b%u = v%u", op_info(s->op)->name, s->buffer, s->value);
         else
-            put(t, "  b%u[%s] = v%u", s->buffer, index_text(&b->index, t->arena, s->index), s->value);
+            put(t, "  b%u[%s] = v%u", s->buffer, index_text(&b->index, t->arena, s->index),
+                s->value);
         put_guards(t, b, s->guards, s->nguards);
         put(t, "\n");
     }
@@ -99,16 +105,19 @@ static void put_attention(Text *t, const Kernel *k)
 const char *kernel_text(Arena *arena, const Kernel *k)
 {
     Text t = {.arena = arena};
-    put(&t, "kernel %s tasks %" PRId64 " grain %" PRId64 "\n", kind_names[k->kind], k->tasks, k->grain);
+    put(&t, "kernel %s tasks %" PRId64 " grain %" PRId64 "\n", kind_names[k->kind], k->tasks,
+        k->grain);
     for (uint32_t i = 0; i < k->buffers.n; i++)
-        put(&t, " b%u %s %" PRId64 "%s\n", i, dtype_name(k->buffers.at[i].dtype), k->buffers.at[i].count,
-            k->buffers.at[i].written ? " written" : "");
+        put(&t, " b%u %s %" PRId64 "%s\n", i, dtype_name(k->buffers.at[i].dtype),
+            k->buffers.at[i].count, k->buffers.at[i].written ? " written" : "");
     if (k->kind == KERNEL_GEMM || k->kind == KERNEL_PACK)
-        put(&t, " batch %" PRId64 " m %" PRId64 " n %" PRId64 " k %" PRId64 " packed b%u\n", k->gemm.batch,
-            k->gemm.m, k->gemm.n, k->gemm.k, k->gemm.packed);
+        put(&t, " batch %" PRId64 " m %" PRId64 " n %" PRId64 " k %" PRId64 " packed b%u\n",
+            k->gemm.batch, k->gemm.m, k->gemm.n, k->gemm.k, k->gemm.packed);
     if (k->kind == KERNEL_GEMM) put_body(&t, "a", &k->gemm.a);
     if (k->kind == KERNEL_SCATTER)
-        put(&t, " batch %" PRId64 " rows %" PRId64 " count %" PRId64 " width %" PRId64 " index b%u update b%u out b%u\n",
+        put(&t,
+            " batch %" PRId64 " rows %" PRId64 " count %" PRId64 " width %" PRId64
+            " index b%u update b%u out b%u\n",
             k->scatter.batch, k->scatter.rows, k->scatter.count, k->scatter.width, k->scatter.index,
             k->scatter.update, k->scatter.out);
     if (k->kind == KERNEL_ATTENTION || k->kind == KERNEL_ATTENTION_GRAD) put_attention(&t, k);
@@ -120,8 +129,10 @@ const char *kernel_text(Arena *arena, const Kernel *k)
 static bool verify_index(const KernelBody *b, IndexId e, const char *what, Error *err)
 {
     const IndexNode *n = index_node(&b->index, e);
-    if (n->op == IX_AXIS && n->a >= b->axes.n) return error_set(err, "%s: axis a%u does not exist", what, n->a);
-    if (n->op == IX_VALUE && n->a >= b->code.n) return error_set(err, "%s: v%u does not exist", what, n->a);
+    if (n->op == IX_AXIS && n->a >= b->axes.n)
+        return error_set(err, "%s: axis a%u does not exist", what, n->a);
+    if (n->op == IX_VALUE && n->a >= b->code.n)
+        return error_set(err, "%s: v%u does not exist", what, n->a);
     if (n->op == IX_ADD && !verify_index(b, n->b, what, err)) return false;
     return n->op < IX_ADD || n->op > IX_MOD || verify_index(b, n->a, what, err);
 }
@@ -130,12 +141,14 @@ static bool verify_index(const KernelBody *b, IndexId e, const char *what, Error
 static bool verify_access(const Kernel *k, const KernelBody *b, uint32_t buffer, IndexId index,
                           uint32_t nguards, const char *what, Error *err)
 {
-    if (buffer >= k->buffers.n) return error_set(err, "%s: buffer b%u does not exist", what, buffer);
+    if (buffer >= k->buffers.n)
+        return error_set(err, "%s: buffer b%u does not exist", what, buffer);
     if (!verify_index(b, index, what, err)) return false;
     const IndexNode *n = index_node(&b->index, index);
     if (!nguards && (n->lo < 0 || n->hi >= k->buffers.at[buffer].count))
-        return error_set(err, "%s: index in [%" PRId64 ", %" PRId64 "] outside b%u of %" PRId64 " elements",
-                         what, n->lo, n->hi, buffer, k->buffers.at[buffer].count);
+        return error_set(
+            err, "%s: index in [%" PRId64 ", %" PRId64 "] outside b%u of %" PRId64 " elements",
+            what, n->lo, n->hi, buffer, k->buffers.at[buffer].count);
     return true;
 }
 
@@ -152,11 +165,13 @@ static bool verify_body(const Kernel *k, const KernelBody *b, Error *err)
         const KernelInstr *in = &b->code.at[i];
         snprintf(what, sizeof what, "v%u", i);
         for (uint32_t a = 0; a < operand_count(in); a++)
-            if (in->args[a] >= i) return error_set(err, "%s: operand v%u comes later", what, in->args[a]);
+            if (in->args[a] >= i)
+                return error_set(err, "%s: operand v%u comes later", what, in->args[a]);
         if (in->kind == KI_LOAD) {
             if (!verify_access(k, b, in->buffer, in->index, in->nguards, what, err)) return false;
             if (k->buffers.at[in->buffer].dtype != in->dtype)
-                return error_set(err, "%s: loads %s as %s", what, dtype_name(k->buffers.at[in->buffer].dtype),
+                return error_set(err, "%s: loads %s as %s", what,
+                                 dtype_name(k->buffers.at[in->buffer].dtype),
                                  dtype_name(in->dtype));
         }
         for (uint32_t g = 0; g < in->nguards; g++)
@@ -167,7 +182,8 @@ static bool verify_body(const Kernel *k, const KernelBody *b, Error *err)
         snprintf(what, sizeof what, "store %u", i);
         if (s->value >= b->code.n) return error_set(err, "%s: v%u does not exist", what, s->value);
         if (!verify_access(k, b, s->buffer, s->index, s->nguards, what, err)) return false;
-        if (!k->buffers.at[s->buffer].written) return error_set(err, "%s: b%u is not written", what, s->buffer);
+        if (!k->buffers.at[s->buffer].written)
+            return error_set(err, "%s: b%u is not written", what, s->buffer);
         if (k->buffers.at[s->buffer].dtype != b->code.at[s->value].dtype)
             return error_set(err, "%s: dtype of v%u", what, s->value);
     }
@@ -184,5 +200,6 @@ bool kernel_verify(const Kernel *k, Error *err)
     }
     if (reds > 1 || inners > 1) return error_set(err, "more than one reduced or vector axis");
     if (k->tasks < 1) return error_set(err, "no tasks");
-    return verify_body(k, &k->body, err) && (k->kind != KERNEL_GEMM || verify_body(k, &k->gemm.a, err));
+    return verify_body(k, &k->body, err) &&
+           (k->kind != KERNEL_GEMM || verify_body(k, &k->gemm.a, err));
 }

@@ -1,19 +1,19 @@
 // The kernel IR: what passes/fuse and passes/lower produce and the code generators consume.
 //
-// A kernel is a loop nest over axes with a straight-line scalar body. docs/internals.md has the picture.
-// Axis roles, in loop order:
+// A kernel is a loop nest over axes with a straight-line scalar body. docs/internals.md has the
+// picture. Axis roles, in loop order:
 //   OUTER*        tasks are ranges of the flattened outer axes (row-major)
 //   RED (<= 1)    the axis that REDUCE instructions run over
 //   INNER (<= 1)  the vector axis
 // Loop kernels come in these forms, told apart by the roles present:
 //   pointwise     OUTER* INNER           vector along INNER
 //   row           OUTER* RED             vector along RED, sums in lane order (ORDER_ROW)
-//   column-wise   OUTER* RED INNER       vector along INNER, RED sequential (ORDER_CHAIN or ORDER_COLUMN)
-// Any of pointwise and row may have stores of kind STORE_COLUMN: sums over all OUTER axes, one partial a task
-// of 64 outer points.
-// An instruction depends on a set of axes; what does not depend on the vector axis is computed once a
-// row as a scalar. A row is swept as often as its reductions depend on each other; instructions are
-// recomputed in every sweep that needs them.
+//   column-wise   OUTER* RED INNER       vector along INNER, RED sequential (ORDER_CHAIN or
+//   ORDER_COLUMN)
+// Any of pointwise and row may have stores of kind STORE_COLUMN: sums over all OUTER axes, one
+// partial a task of 64 outer points. An instruction depends on a set of axes; what does not depend
+// on the vector axis is computed once a row as a scalar. A row is swept as often as its reductions
+// depend on each other; instructions are recomputed in every sweep that needs them.
 #ifndef CZT_IR_KERNEL_H
 #define CZT_IR_KERNEL_H
 
@@ -67,10 +67,10 @@ typedef struct KernelInstr {
 
 typedef enum { STORE_PLAIN, STORE_COLUMN } StoreKind;
 
-// PLAIN: buffer[index] = value, guards as for loads. index depends on every axis that value depends on; a value
-// free of RED and INNER is stored once an outer point.
-// COLUMN: op (OP_SUM, ...) of value over the 64 outer points of a task, in rising order from the identity, goes to
-// buffer[task * length + v] with v the vector axis and length its size.
+// PLAIN: buffer[index] = value, guards as for loads. index depends on every axis that value depends
+// on; a value free of RED and INNER is stored once an outer point. COLUMN: op (OP_SUM, ...) of
+// value over the 64 outer points of a task, in rising order from the identity, goes to buffer[task
+// * length + v] with v the vector axis and length its size.
 typedef struct KernelStore {
     StoreKind kind;
     uint32_t buffer, value;
@@ -87,9 +87,17 @@ typedef struct KernelBody {
     VEC(KernelStore) stores;
 } KernelBody;
 
-typedef enum { KERNEL_LOOP, KERNEL_PACK, KERNEL_GEMM, KERNEL_ATTENTION, KERNEL_ATTENTION_GRAD, KERNEL_SCATTER } KernelKind;
+typedef enum {
+    KERNEL_LOOP,
+    KERNEL_PACK,
+    KERNEL_GEMM,
+    KERNEL_ATTENTION,
+    KERNEL_ATTENTION_GRAD,
+    KERNEL_SCATTER
+} KernelKind;
 
-// A matrix operand with row r and column c at buffer[base + r * row + c * col]; base is an expression over the outer axes.
+// A matrix operand with row r and column c at buffer[base + r * row + c * col]; base is an
+// expression over the outer axes.
 typedef struct StridedView {
     uint32_t buffer;
     IndexId base;
@@ -106,23 +114,24 @@ typedef struct Kernel {
     KernelKind kind;
     const char *name; // "row_12"; not part of its identity
     VEC(KernelBuffer) buffers;
-    KernelBody body; // LOOP: all of it. GEMM: the epilogue, axes (batch, m, n) = (OUTER, OUTER, INNER), with KI_ACC.
-                     // PACK: axes (batch, n, k), one store-less body whose last instruction is the element
-    int64_t tasks;   // task range [0, tasks) of one launch
-    int64_t grain;   // LOOP: outer points of one task (64 when there are column stores)
+    KernelBody body; // LOOP: all of it. GEMM: the epilogue, axes (batch, m, n) = (OUTER, OUTER,
+                     // INNER), with KI_ACC. PACK: axes (batch, n, k), one store-less body whose
+                     // last instruction is the element
+    int64_t tasks;        // task range [0, tasks) of one launch
+    int64_t grain;        // LOOP: outer points of one task (64 when there are column stores)
     int64_t flops, bytes; // for the roofline
 
     // GEMM: c[b, m, n] = chain over k of a[b, m, k] * w[b, n, k], then the epilogue body.
-    // `a` has axes (batch, m, k); its last instruction is the element. The other operand was packed by a PACK
-    // kernel into buffer `packed` in the layout that codegen/gemm.h defines.
+    // `a` has axes (batch, m, k); its last instruction is the element. The other operand was packed
+    // by a PACK kernel into buffer `packed` in the layout that codegen/gemm.h defines.
     struct {
         int64_t batch, m, n, k;
         KernelBody a;
         uint32_t packed;
     } gemm;
 
-    // ATTENTION: outer axes are body.axes (all OUTER); one task an outer point and block of queries (forward) or an
-    // outer point (gradient).
+    // ATTENTION: outer axes are body.axes (all OUTER); one task an outer point and block of queries
+    // (forward) or an outer point (gradient).
     struct {
         int64_t queries, keys, dim, vdim;
         float scale;
@@ -131,7 +140,8 @@ typedef struct Kernel {
         StridedView lse; // row stride only
     } attention;
 
-    // SCATTER: out (batch, rows, width) = 0, then out[b, index[b, i], :] += update[b, i, :] in rising i.
+    // SCATTER: out (batch, rows, width) = 0, then out[b, index[b, i], :] += update[b, i, :] in
+    // rising i.
     struct {
         int64_t batch, rows, count, width;
         uint32_t index, update, out; // buffers, dense row-major
@@ -144,14 +154,14 @@ typedef enum { BLOCK_STATE, BLOCK_SCRATCH, BLOCK_INPUT, BLOCK_OUTPUT, BLOCK_CONS
 typedef struct PlanBuffer {
     Block block;
     DType dtype;
-    int64_t count;  // elements
-    int64_t offset; // bytes in the block, filled in by memplan
-    const char *name; // state, input or output name; else NULL
+    int64_t count;        // elements
+    int64_t offset;       // bytes in the block, filled in by memplan
+    const char *name;     // state, input or output name; else NULL
     uint32_t first, last; // launches that touch it first and last
 } PlanBuffer;
 
 typedef struct Segment {
-    uint32_t kernel; // into Plan.kernels
+    uint32_t kernel;       // into Plan.kernels
     VEC(uint32_t) buffers; // Plan buffers in the order of the kernel's
 } Segment;
 
@@ -176,12 +186,14 @@ typedef struct Plan {
     VEC(PlanEntry) entries;
     VEC(PlanBuffer) state; // one for each Program state, same order
     int64_t state_bytes;
-    VEC(int64_t) constants; // numbers that kernels load, so that equal code serves unequal ones: block const
+    VEC(int64_t)
+    constants; // numbers that kernels load, so that equal code serves unequal ones: block const
 } Plan;
 
 // Canonical text of a kernel without its name: equal text = equal code.
 const char *kernel_text(Arena *arena, const Kernel *k);
-// Check it: operands before users, dtypes, indices inside their buffers, guards, roles. First violation in err.
+// Check it: operands before users, dtypes, indices inside their buffers, guards, roles. First
+// violation in err.
 bool kernel_verify(const Kernel *k, Error *err);
 // Run it on the interpreter's arithmetic (tests): buffers[i] points to the elements of buffer i.
 void kernel_eval(const Kernel *k, void *const *buffers);

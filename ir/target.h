@@ -7,9 +7,11 @@
 typedef struct Target {
     const char *name;
     uint32_t lanes; // f32 lanes of a vector register
-    // Elements of the packed operand's buffer for (batch, n, k), as the target's PACK kernel writes it.
+    // Elements of the packed operand's buffer for (batch, n, k), as the target's PACK kernel writes
+    // it.
     int64_t (*packed_count)(const struct Target *t, int64_t batch, int64_t n, int64_t k);
-    // Tasks of a GEMM / PACK / ATTENTION / ATTENTION_GRAD / SCATTER kernel; from the kernel alone, never from the number of threads.
+    // Tasks of a GEMM / PACK / ATTENTION / ATTENTION_GRAD / SCATTER kernel; from the kernel alone,
+    // never from the number of threads.
     int64_t (*tasks)(const struct Target *t, const Kernel *k);
 } Target;
 

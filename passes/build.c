@@ -1,6 +1,6 @@
-// Kernel bodies: a node's value at given coordinates becomes scalar instructions, by following its operands down to
-// what is stored. Members of the group are computed once at the group's point; values of other groups are loaded where
-// they are stored and computed again where they are not.
+// Kernel bodies: a node's value at given coordinates becomes scalar instructions, by following its
+// operands down to what is stored. Members of the group are computed once at the group's point;
+// values of other groups are loaded where they are stored and computed again where they are not.
 #include "passes/fuse.h"
 #include "passes/lower.h"
 
@@ -37,7 +37,8 @@ static uint64_t index_axes(const KernelBody *body, IndexId e)
 static bool same_instr(const KernelInstr *x, const KernelInstr *y)
 {
     if (x->kind != y->kind || x->op != y->op || x->dtype != y->dtype || x->buffer != y->buffer ||
-        x->index != y->index || x->index2 != y->index2 || x->nguards != y->nguards || x->order != y->order)
+        x->index != y->index || x->index2 != y->index2 || x->nguards != y->nguards ||
+        x->order != y->order)
         return false;
     if (memcmp(&x->value, &y->value, sizeof x->value) || memcmp(x->args, y->args, sizeof x->args))
         return false;
@@ -85,7 +86,8 @@ static uint32_t load(Build *b, NodeId id, const IndexId *at)
     const Type *type = graph_type(b->lo->gr->graph, id);
     const int64_t *stride = lower_strides(b->lo, id);
     IndexId index = index_const(pool, lower_offset(b->lo, id));
-    for (uint32_t i = 0; i < type->rank; i++) index = index_add(pool, index, index_mul(pool, at[i], stride[i]));
+    for (uint32_t i = 0; i < type->rank; i++)
+        index = index_add(pool, index, index_mul(pool, at[i], stride[i]));
     uint32_t slot = build_slot(b, lower_node_buffer(b->lo, id), false);
     KernelInstr in = {.kind = KI_LOAD, .dtype = type->dtype, .buffer = slot, .index = index};
     in.guards = guard_array(b, &in.nguards);
@@ -112,7 +114,8 @@ static uint32_t test(Build *b, const GuardList *outer)
 
 static uint32_t choose(Build *b, uint32_t c, uint32_t x, uint32_t y, DType dt)
 {
-    return push(b, (KernelInstr){.kind = KI_OP, .op = OP_SELECT, .dtype = dt, .args = {c, x, y}}, 3);
+    return push(b, (KernelInstr){.kind = KI_OP, .op = OP_SELECT, .dtype = dt, .args = {c, x, y}},
+                3);
 }
 
 static uint32_t pad_value(Build *b, const Node *n, const IndexId *at)
@@ -184,7 +187,8 @@ static uint32_t gather_value(Build *b, const Node *n, const IndexId *at)
     const Graph *g = b->lo->gr->graph;
     const Type *of = graph_type(g, n->args[0]), *by = graph_type(g, n->args[1]);
     uint32_t batch = (uint32_t)node_int(n, ATTR_BATCH);
-    uint32_t which = build_value(b, n->args[1], at); // the first axes of the result are those of the indices
+    uint32_t which =
+        build_value(b, n->args[1], at); // the first axes of the result are those of the indices
     IndexId *to = arena_array(b->lo->arena, IndexId, of->rank + 1);
     memcpy(to, at, batch * sizeof *to);
     to[batch] = index_value(&b->body->index, which, 0, of->axes[batch].size - 1);
@@ -218,11 +222,17 @@ static uint32_t compute(Build *b, NodeId id, const IndexId *at)
     const Node *n = graph_node(b->lo->gr->graph, id);
     switch (n->op) {
     case OP_CONST:
-        return push(b, (KernelInstr){.kind = KI_CONST, .dtype = n->type->dtype,
-                                     .value = node_float(n, ATTR_VALUE)}, 0);
+        return push(b,
+                    (KernelInstr){.kind = KI_CONST,
+                                  .dtype = n->type->dtype,
+                                  .value = node_float(n, ATTR_VALUE)},
+                    0);
     case OP_IOTA:
-        return push(b, (KernelInstr){.kind = KI_INDEX, .dtype = n->type->dtype,
-                                     .index = at[node_int(n, ATTR_AXIS)]}, 0);
+        return push(b,
+                    (KernelInstr){.kind = KI_INDEX,
+                                  .dtype = n->type->dtype,
+                                  .index = at[node_int(n, ATTR_AXIS)]},
+                    0);
     case OP_INPUT:
     case OP_STATE: return load(b, id, at);
     case OP_PAD: return pad_value(b, n, at);
@@ -259,18 +269,22 @@ uint32_t build_value(Build *b, NodeId id, const IndexId *at)
         mine = b->group_id && gr->group_of[id] == b->group_id;
     }
     const Type *type = graph_type(gr->graph, id);
-    if (mine && !op_is_view(graph_node(gr->graph, id)->op)) { // at its canonical coordinates, in no guard
+    if (mine &&
+        !op_is_view(graph_node(gr->graph, id)->op)) { // at its canonical coordinates, in no guard
         IndexId linear = level_linear(pool, b->group, gr->level[id], b->a, b->r, b->c);
         IndexId *own = arena_array(b->lo->arena, IndexId, type->rank + 1);
         index_split(pool, linear, type->rank, type_sizes(b->lo->arena, type), own);
-        if (gr->level[id] == LEVEL_COLUMN) return reduce_value(b, graph_node(gr->graph, id), own, true);
+        if (gr->level[id] == LEVEL_COLUMN)
+            return reduce_value(b, graph_node(gr->graph, id), own, true);
         return remembered(b, id, own, linear);
     }
     OpCode op = graph_node(gr->graph, id)->op;
-    bool copied = op_is_view(op) || op_info(op)->class == CLASS_LEAF; // for a result: nobody waits for it
+    bool copied =
+        op_is_view(op) || op_info(op)->class == CLASS_LEAF; // for a result: nobody waits for it
     if (!mine && !copied && gr->group_of[id] && gr->stored[id]) return load(b, id, at);
     if (gr->assembled[id]) return load(b, id, at);
-    IndexId linear = type->rank ? index_linear(pool, type->rank, at, type_sizes(b->lo->arena, type)) : 0;
+    IndexId linear =
+        type->rank ? index_linear(pool, type->rank, at, type_sizes(b->lo->arena, type)) : 0;
     return remembered(b, id, at, linear);
 }
 
@@ -279,11 +293,13 @@ void build_store(Build *b, NodeId id, uint32_t value)
     const Grouping *gr = b->lo->gr;
     IndexPool *pool = &b->body->index;
     const Type *type = graph_type(gr->graph, id);
-    IndexId linear = level_linear(pool, b->group, gr->level[id], b->a, b->r, b->c), index = index_const(pool, lower_offset(b->lo, id));
+    IndexId linear = level_linear(pool, b->group, gr->level[id], b->a, b->r, b->c),
+            index = index_const(pool, lower_offset(b->lo, id));
     IndexId *at = arena_array(b->lo->arena, IndexId, type->rank + 1);
     index_split(pool, linear, type->rank, type_sizes(b->lo->arena, type), at);
     const int64_t *stride = lower_strides(b->lo, id);
-    for (uint32_t i = 0; i < type->rank; i++) index = index_add(pool, index, index_mul(pool, at[i], stride[i]));
+    for (uint32_t i = 0; i < type->rank; i++)
+        index = index_add(pool, index, index_mul(pool, at[i], stride[i]));
     KernelStore s = {.kind = STORE_PLAIN, .value = value, .index = index};
     s.buffer = build_slot(b, lower_result_buffer(b->lo, id), true);
     vec_push(b->lo->arena, &b->body->stores, s);

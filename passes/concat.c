@@ -1,19 +1,21 @@
-// Concats without a copy. When every operand of a concat shows, through reshapes and transposes, a node that is stored
-// anyway (a product, a result of attention), those nodes are stored straight into the concat's buffer: each gets the
-// offset and strides of its part. The gradients of q, k and v become one matrix this way.
+// Concats without a copy. When every operand of a concat shows, through reshapes and transposes, a
+// node that is stored anyway (a product, a result of attention), those nodes are stored straight
+// into the concat's buffer: each gets the offset and strides of its part. The gradients of q, k and
+// v become one matrix this way.
 #include "passes/groups.h"
 
-// The views from an operand down to what it shows, outermost first; false when one of them hides or repeats elements.
+// The views from an operand down to what it shows, outermost first; false when one of them hides or
+// repeats elements.
 typedef VEC(NodeId) Chain;
-
 
 static bool follow(const Grouping *gr, NodeId id, Chain *chain, NodeId *source)
 {
     for (;;) {
         const Node *n = graph_node(gr->graph, id);
         if (!op_is_view(n->op)) break;
-        bool bijection = n->op == OP_RESHAPE || n->op == OP_TRANSPOSE || n->op == OP_STOP_GRADIENT ||
-                         n->op == OP_BATCH_GATHER || n->op == OP_BATCH_SPLIT;
+        bool bijection = n->op == OP_RESHAPE || n->op == OP_TRANSPOSE ||
+                         n->op == OP_STOP_GRADIENT || n->op == OP_BATCH_GATHER ||
+                         n->op == OP_BATCH_SPLIT;
         if (!bijection || gr->group_of[id]) return false;
         vec_push(gr->arena, chain, id);
         id = n->args[0];
@@ -41,8 +43,10 @@ static const IndexId *forward(IndexPool *pool, const Graph *g, NodeId id, const 
     return to;
 }
 
-// Where the source of operand i lies in the concat's row-major buffer; false when not at fixed strides.
-static bool part_of(const Grouping *gr, NodeId whole, int64_t before, NodeId source, const Chain *chain, Part *part)
+// Where the source of operand i lies in the concat's row-major buffer; false when not at fixed
+// strides.
+static bool part_of(const Grouping *gr, NodeId whole, int64_t before, NodeId source,
+                    const Chain *chain, Part *part)
 {
     Arena *scratch = arena_new();
     IndexPool pool;
@@ -59,7 +63,8 @@ static bool part_of(const Grouping *gr, NodeId whole, int64_t before, NodeId sou
     IndexId rest = index_linear(&pool, n->type->rank, inside, type_sizes(scratch, n->type));
     int64_t *stride = arena_array(gr->arena, int64_t, type->rank + 1);
     bool ok = true;
-    for (uint32_t i = 0; i < type->rank && ok; i++) ok = index_affine(&pool, rest, i, &stride[i], &rest);
+    for (uint32_t i = 0; i < type->rank && ok; i++)
+        ok = index_affine(&pool, rest, i, &stride[i], &rest);
     ok = ok && index_node(&pool, rest)->op == IX_CONST;
     *part = (Part){whole, index_node(&pool, rest)->c, stride};
     arena_free(scratch);
@@ -69,7 +74,8 @@ static bool part_of(const Grouping *gr, NodeId whole, int64_t before, NodeId sou
 static bool may_be_part(const Grouping *gr, NodeId id)
 {
     OpCode op = graph_node(gr->graph, id)->op;
-    return gr->group_of[id] && !gr->root[id] && !gr->dense[id] && !gr->part[id] && (op == OP_DOT || op == OP_PROJ);
+    return gr->group_of[id] && !gr->root[id] && !gr->dense[id] && !gr->part[id] &&
+           (op == OP_DOT || op == OP_PROJ);
 }
 
 static void assemble(Grouping *gr, NodeId whole)
@@ -93,5 +99,6 @@ static void assemble(Grouping *gr, NodeId whole)
 void groups_assemble(Grouping *gr)
 {
     for (NodeId id = 1; id < gr->graph->nodes.n; id++)
-        if (gr->live[id] && graph_node(gr->graph, id)->op == OP_CONCAT && !gr->root[id]) assemble(gr, id);
+        if (gr->live[id] && graph_node(gr->graph, id)->op == OP_CONCAT && !gr->root[id])
+            assemble(gr, id);
 }

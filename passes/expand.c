@@ -1,14 +1,15 @@
-// Reductions in the form that kernels take: composed ones become their parts, and every sum, maximum or minimum runs over
-// one run of axes, either the last ones (row stage) or others (column stage). Long rows with few results are cut
-// into the segments of their definition, so that they can be shared out. The bits stay those of docs/ir.md.
-// Needs FACT_GRADLESS. Keeps it. Afterwards no logsumexp and argmax are left.
+// Reductions in the form that kernels take: composed ones become their parts, and every sum,
+// maximum or minimum runs over one run of axes, either the last ones (row stage) or others (column
+// stage). Long rows with few results are cut into the segments of their definition, so that they
+// can be shared out. The bits stay those of docs/ir.md. Needs FACT_GRADLESS. Keeps it. Afterwards
+// no logsumexp and argmax are left.
 #include "passes/pass.h"
 #include "passes/rewrite.h"
 
 enum {
-    SEGMENT = 4096,     // of the row stage (docs/ir.md)
-    LONG_ROW = 16384,   // a row up to this stays whole
-    MANY_RESULTS = 64   // with so many results there is work for all threads anyway
+    SEGMENT = 4096,   // of the row stage (docs/ir.md)
+    LONG_ROW = 16384, // a row up to this stays whole
+    MANY_RESULTS = 64 // with so many results there is work for all threads anyway
 };
 
 static NodeId keep_axes(Graph *g, NodeId x, OpCode op, const int64_t *axes, uint32_t n)
@@ -21,7 +22,8 @@ static NodeId spread(Graph *g, NodeId x, const Type *to)
     return graph_broadcast_to(g, x, to->rank, to->axes);
 }
 
-// Reshape to exactly these axes. A reshape infers which axis is the batch, and at batch 1 it may take another.
+// Reshape to exactly these axes. A reshape infers which axis is the batch, and at batch 1 it may
+// take another.
 static NodeId reshaped(Rewrite *r, NodeId x, uint32_t rank, const Axis *axes)
 {
     Graph *g = r->to;
@@ -38,7 +40,6 @@ static NodeId reshaped(Rewrite *r, NodeId x, uint32_t rank, const Axis *axes)
 }
 
 static NodeId reduce(Rewrite *r, OpCode op, NodeId x, const int64_t *axes, uint32_t n);
-
 
 static NodeId expand_logsumexp(Rewrite *r, NodeId x, const Node *n)
 {
@@ -67,7 +68,8 @@ static NodeId expand_argmax(Rewrite *r, NodeId x, const Node *n)
     NodeId wide = spread(g, reshaped(r, m, type->rank, kept), type);
     NodeId at = graph_iota(g, DT_I32, type->rank, type->axes, axis);
     NodeId hit = graph_binary(g, OP_EQ, x, wide); // a NaN counts as the maximum
-    if (dtype_is_float(type->dtype)) hit = graph_binary(g, OP_OR, hit, graph_binary(g, OP_NE, x, x));
+    if (dtype_is_float(type->dtype))
+        hit = graph_binary(g, OP_OR, hit, graph_binary(g, OP_NE, x, x));
     NodeId which = graph_select(g, hit, at, graph_const(g, DT_I32, (double)size));
     NodeId first = reduce(r, OP_REDUCE_MIN, which, &axis, 1);
     return graph_binary(g, OP_MIN, first, graph_const(g, DT_I32, (double)(size - 1)));
@@ -151,7 +153,8 @@ static NodeId reduce_columns(Rewrite *r, OpCode op, NodeId x, const int64_t *axe
     for (int64_t i = axes[0]; i <= axes[n - 1]; i++) between *= type->axes[i].size;
     for (uint32_t i = 0; i < n; i++) between /= type->axes[axes[i]].size;
     if (between == 1) return keep_axes(g, x, op, axes, n);
-    int64_t *perm = arena_array(r->scratch, int64_t, type->rank + 1), *first = arena_array(r->scratch, int64_t, n);
+    int64_t *perm = arena_array(r->scratch, int64_t, type->rank + 1),
+            *first = arena_array(r->scratch, int64_t, n);
     uint32_t at = 0, next = 0;
     Axis *kept = arena_copy(r->scratch, type->axes, type->rank * sizeof *kept);
     for (uint32_t i = 0; i < n; i++) {
@@ -174,7 +177,8 @@ static NodeId reduce(Rewrite *r, OpCode op, NodeId x, const int64_t *axes, uint3
 {
     Graph *g = r->to;
     const Type *type = graph_type(g, x);
-    int64_t *row = arena_array(r->scratch, int64_t, type->rank + 1), *column = arena_array(r->scratch, int64_t, type->rank + 1);
+    int64_t *row = arena_array(r->scratch, int64_t, type->rank + 1),
+            *column = arena_array(r->scratch, int64_t, type->rank + 1);
     uint32_t nrow, ncolumn;
     split_axes(type, axes, n, row, &nrow, column, &ncolumn);
     Axis *result = arena_array(r->scratch, Axis, type->rank + 1);
@@ -210,8 +214,10 @@ static NodeId expand(Rewrite *r, NodeId id)
     if (op_info(n->op)->class != CLASS_REDUCE) return 0;
     NodeId x = r->map[n->args[0]];
     uint32_t count;
-    if (n->op == OP_LOGSUMEXP) return reshaped(r, expand_logsumexp(r, x, n), n->type->rank, n->type->axes);
-    if (n->op == OP_ARGMAX) return reshaped(r, expand_argmax(r, x, n), n->type->rank, n->type->axes);
+    if (n->op == OP_LOGSUMEXP)
+        return reshaped(r, expand_logsumexp(r, x, n), n->type->rank, n->type->axes);
+    if (n->op == OP_ARGMAX)
+        return reshaped(r, expand_argmax(r, x, n), n->type->rank, n->type->axes);
     const int64_t *axes = node_ints(n, ATTR_AXES, &count);
     return reshaped(r, reduce(r, n->op, x, axes, count), n->type->rank, n->type->axes);
 }

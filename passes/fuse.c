@@ -1,10 +1,11 @@
 // Fusion: nodes -> groups, one kernel each.
 //
-// Nodes are taken in order. A pointwise node or a reduction joins the group of one of its operands when every operand
-// inside that group is seen at the very point where it is computed (checked on index expressions, so any chain of
-// reshapes and broadcasts is understood), the group's split into outer, reduced and inner points allows it, and no
-// cycle between groups arises. Groups that meet in a node are merged under the same conditions. Last, a pointwise group
-// over the result of a contraction becomes its epilogue. No op or function is known by name: layer norm, softmax or a
+// Nodes are taken in order. A pointwise node or a reduction joins the group of one of its operands
+// when every operand inside that group is seen at the very point where it is computed (checked on
+// index expressions, so any chain of reshapes and broadcasts is understood), the group's split into
+// outer, reduced and inner points allows it, and no cycle between groups arises. Groups that meet
+// in a node are merged under the same conditions. Last, a pointwise group over the result of a
+// contraction becomes its epilogue. No op or function is known by name: layer norm, softmax or a
 // loss are one group because their reductions share a split.
 #include "passes/fuse.h"
 
@@ -70,12 +71,13 @@ static void extend_needs(Grouping *gr, uint32_t k, const uint64_t *set)
     }
 }
 
-// ---- does a node fit at the points of a group? ---------------------------------------------------
+// ---- does a node fit at the points of a group?
+// ---------------------------------------------------
 
 typedef struct Fit {
     const Grouping *gr;
     IndexPool pool;
-    const Group *shape; // with the split to be tried
+    const Group *shape;    // with the split to be tried
     uint32_t inside, also; // groups that count as inside
     IndexId a, r, c;
     NodeId node;
@@ -140,9 +142,11 @@ static void fit_operand(Fit *fit, NodeId operand, const IndexId *at)
     if (op_is_view(n->op) || !inside(fit, source)) return;
     Level level = fit->gr->level[source];
     IndexId expected = level_linear(&fit->pool, fit->shape, level, fit->a, fit->r, fit->c);
-    IndexId seen = index_linear(&fit->pool, n->type->rank, at, type_sizes(fit->pool.arena, n->type));
+    IndexId seen =
+        index_linear(&fit->pool, n->type->rank, at, type_sizes(fit->pool.arena, n->type));
     bool reduces = op_info(graph_node(g, fit->node)->op)->class == CLASS_REDUCE;
-    if (level == LEVEL_COLUMN || seen != expected || (reduces && level != LEVEL_FULL)) fit->ok = false;
+    if (level == LEVEL_COLUMN || seen != expected || (reduces && level != LEVEL_FULL))
+        fit->ok = false;
     if (fit->level == LEVEL_OUTER && !reduces && level != LEVEL_OUTER) fit->ok = false;
 }
 
@@ -151,7 +155,13 @@ static bool fits(const Grouping *gr, const Group *shape, uint32_t inside, uint32
                  NodeId node, Level level)
 {
     Arena *scratch = arena_new();
-    Fit fit = {.gr = gr, .shape = shape, .inside = inside, .also = also, .node = node, .level = level, .ok = true};
+    Fit fit = {.gr = gr,
+               .shape = shape,
+               .inside = inside,
+               .also = also,
+               .node = node,
+               .level = level,
+               .ok = true};
     index_init(&fit.pool, scratch);
     fit.a = index_axis(&fit.pool, 0, shape->outer);
     fit.r = index_axis(&fit.pool, 1, shape->red);
@@ -170,7 +180,8 @@ static bool fits(const Grouping *gr, const Group *shape, uint32_t inside, uint32
 // ---- splits ------------------------------------------------------------------------------------
 
 // A reduction's operand as before * reduced * after points.
-static bool reduction_extent(const Graph *g, const Node *n, int64_t *before, int64_t *red, int64_t *after)
+static bool reduction_extent(const Graph *g, const Node *n, int64_t *before, int64_t *red,
+                             int64_t *after)
 {
     const Type *of = graph_type(g, n->args[0]);
     uint32_t count, next = 0;
@@ -197,7 +208,8 @@ static bool set_split(Group *gp, Split split, int64_t outer, int64_t red, int64_
 {
     bool same = gp->outer == outer && gp->red == red && gp->inner == inner;
     if (gp->split == SPLIT_NONE || (gp->split == split && same)) {
-    } else if (gp->split == SPLIT_COLUMN && split == SPLIT_ROW && gp->outer == outer && gp->inner == red) {
+    } else if (gp->split == SPLIT_COLUMN && split == SPLIT_ROW && gp->outer == outer &&
+               gp->inner == red) {
     } else {
         return false;
     }
@@ -284,8 +296,8 @@ static void absorb(Grouping *gr, uint32_t k, uint32_t other)
     VEC(NodeId) all = {0};
     const Group *to = group_at(gr, k);
     for (uint32_t i = 0, j = 0; i < to->members.n || j < from->members.n;) {
-        bool first = j == from->members.n ||
-                     (i < to->members.n && to->members.at[i] < from->members.at[j]);
+        bool first =
+            j == from->members.n || (i < to->members.n && to->members.at[i] < from->members.at[j]);
         vec_push(gr->arena, &all, first ? to->members.at[i++] : from->members.at[j++]);
     }
     for (uint32_t j = 0; j < from->members.n; j++) gr->group_of[from->members.at[j]] = k + 1;
@@ -311,9 +323,11 @@ static bool merge(Grouping *gr, uint32_t k, uint32_t other)
     Group tried = *x;
     if (!unify(&tried, y) || detour(gr, k, other) || detour(gr, other, k)) return false;
     for (uint32_t i = 0; i < x->members.n; i++)
-        if (!fits(gr, &tried, k, other, x->members.at[i], gr->level[x->members.at[i]])) return false;
+        if (!fits(gr, &tried, k, other, x->members.at[i], gr->level[x->members.at[i]]))
+            return false;
     for (uint32_t i = 0; i < y->members.n; i++)
-        if (!fits(gr, &tried, k, other, y->members.at[i], gr->level[y->members.at[i]])) return false;
+        if (!fits(gr, &tried, k, other, y->members.at[i], gr->level[y->members.at[i]]))
+            return false;
     *group_at(gr, k) = tried;
     absorb(gr, k, other);
     return true;
@@ -337,19 +351,23 @@ static void candidate(void *ctx, NodeId source, uint32_t operand, bool exact)
     c->at.at[i] = k - 1;
 }
 
-// A pointwise group of one point a row that reads what group k of rows makes, and waits for nothing else that k does not
-// wait for, becomes part of k: its values are of level OUTER there.
+// A pointwise group of one point a row that reads what group k of rows makes, and waits for nothing
+// else that k does not wait for, becomes part of k: its values are of level OUTER there.
 static bool take_rows(Grouping *gr, uint32_t k, uint32_t other)
 {
     const Group *x = group_at(gr, k), *y = group_at(gr, other);
     bool rows = x->split == SPLIT_ROW || x->split == SPLIT_MIDDLE;
-    if (x->kind != GROUP_LOOP || x->gone || y->kind != GROUP_LOOP || y->gone || !rows || y->split != SPLIT_NONE) return false;
+    if (x->kind != GROUP_LOOP || x->gone || y->kind != GROUP_LOOP || y->gone || !rows ||
+        y->split != SPLIT_NONE)
+        return false;
     if (y->total != x->outer * x->inner || x->total == y->total) return false;
-    if (x->members.n + y->members.n > MOST_MEMBERS || !covers(gr, x->needs, y->needs, k)) return false;
+    if (x->members.n + y->members.n > MOST_MEMBERS || !covers(gr, x->needs, y->needs, k))
+        return false;
     if (detour(gr, k, other) || detour(gr, other, k)) return false;
     bool ok = true;
     for (uint32_t i = 0; i < y->members.n; i++) gr->level[y->members.at[i]] = LEVEL_OUTER;
-    for (uint32_t i = 0; i < y->members.n && ok; i++) ok = fits(gr, x, k, other, y->members.at[i], LEVEL_OUTER);
+    for (uint32_t i = 0; i < y->members.n && ok; i++)
+        ok = fits(gr, x, k, other, y->members.at[i], LEVEL_OUTER);
     for (uint32_t i = 0; i < x->members.n && ok; i++)
         ok = fits(gr, x, k, other, x->members.at[i], gr->level[x->members.at[i]]);
     for (uint32_t i = 0; i < y->members.n && !ok; i++) gr->level[y->members.at[i]] = LEVEL_FULL;
@@ -357,8 +375,9 @@ static bool take_rows(Grouping *gr, uint32_t k, uint32_t other)
     return ok;
 }
 
-// A value of one point a row, over rows of several groups: the groups of its operands become one, which it joins. So
-// the parts of a cosine or of a loss at a target, each a reduction of its own, share a kernel. Gives the group or UINT32_MAX.
+// A value of one point a row, over rows of several groups: the groups of its operands become one,
+// which it joins. So the parts of a cosine or of a loss at a target, each a reduction of its own,
+// share a kernel. Gives the group or UINT32_MAX.
 static uint32_t join_rows(Grouping *gr, NodeId id, const Candidates *c)
 {
     int64_t count = type_count(graph_type(gr->graph, id));
@@ -366,7 +385,9 @@ static uint32_t join_rows(Grouping *gr, NodeId id, const Candidates *c)
         uint32_t k = c->at.at[i];
         const Group *gp = group_at(gr, k);
         bool rows = gp->split == SPLIT_ROW || gp->split == SPLIT_MIDDLE;
-        if (gp->gone || gp->kind != GROUP_LOOP || !rows || gp->outer * gp->inner != count || gp->total == count) continue;
+        if (gp->gone || gp->kind != GROUP_LOOP || !rows || gp->outer * gp->inner != count ||
+            gp->total == count)
+            continue;
         bool merged = false;
         for (uint32_t j = 0; j < c->at.n; j++)
             if (j != i && !group_at(gr, c->at.at[j])->gone) merged |= merge(gr, k, c->at.at[j]);
@@ -432,7 +453,8 @@ static void place(Grouping *gr, NodeId id, uint32_t mask)
     }
 }
 
-// A pointwise group over a contraction's result becomes its epilogue; the last such contraction is taken.
+// A pointwise group over a contraction's result becomes its epilogue; the last such contraction is
+// taken.
 static void take_epilogue(Grouping *gr, uint32_t k)
 {
     Candidates c = {.gr = gr};
@@ -442,7 +464,8 @@ static void take_epilogue(Grouping *gr, uint32_t k)
     for (uint32_t i = 0; i < c.at.n; i++) {
         uint32_t d = c.at.at[i];
         const Group *dot = group_at(gr, d);
-        if (d == k || dot->kind != GROUP_DOT || dot->members.n > 1 || dot->total != gp->total) continue;
+        if (d == k || dot->kind != GROUP_DOT || dot->members.n > 1 || dot->total != gp->total)
+            continue;
         bool ok = !detour(gr, d, k);
         for (uint32_t m = 0; m < gp->members.n && ok; m++)
             ok = fits(gr, gp, k, d, gp->members.at[m], LEVEL_FULL);
@@ -461,7 +484,8 @@ static void place_root(Grouping *gr, NodeId id)
     put(gr, k, id, LEVEL_FULL);
 }
 
-// Can operand id be read as matrices with fixed strides over its outer axes (dense: in row-major order)?
+// Can operand id be read as matrices with fixed strides over its outer axes (dense: in row-major
+// order)?
 static bool reads_in_place(const Grouping *gr, NodeId id, bool dense)
 {
     Arena *scratch = arena_new();
@@ -473,12 +497,14 @@ static bool reads_in_place(const Grouping *gr, NodeId id, bool dense)
     const IndexId *at = own;
     NodeId source = view_source(&pool, gr->graph, id, &at);
     const Node *n = graph_node(gr->graph, source);
-    bool ok = (!op_is_view(n->op) || gr->assembled[source]) && n->op != OP_CONST && n->op != OP_IOTA;
+    bool ok =
+        (!op_is_view(n->op) || gr->assembled[source]) && n->op != OP_CONST && n->op != OP_IOTA;
     const int64_t *stride = node_strides(scratch, gr, source);
     for (uint32_t i = 0; ok && i < n->type->rank; i++)
         index = index_add(&pool, index, index_mul(&pool, at[i], stride[i]));
     if (ok && dense)
-        ok = !gr->part[source] && index == index_linear(&pool, type->rank, own, type_sizes(scratch, type));
+        ok = !gr->part[source] &&
+             index == index_linear(&pool, type->rank, own, type_sizes(scratch, type));
     int64_t row, col;
     if (ok && !dense)
         ok = index_affine(&pool, index, type->rank - 1, &col, &rest) &&
@@ -521,7 +547,8 @@ Grouping *groups_form(Arena *arena, const Entry *entry, uint32_t mask)
     gr->root = arena_array(arena, bool, g->nodes.n);
     gr->dense = arena_array(arena, bool, g->nodes.n);
     for (NodeId id = 1; id < g->nodes.n; id++)
-        for (uint32_t i = 0; graph_node(g, id)->op == OP_SCATTER_ADD && i < 2; i++) gr->dense[graph_node(g, id)->args[i]] = true;
+        for (uint32_t i = 0; graph_node(g, id)->op == OP_SCATTER_ADD && i < 2; i++)
+            gr->dense[graph_node(g, id)->args[i]] = true;
     gr->part = arena_array(arena, const Part *, g->nodes.n);
     gr->assembled = arena_array(arena, bool, g->nodes.n);
     for (uint32_t i = 0; i < entry->outputs.n; i++) gr->root[entry->outputs.at[i].node] = true;

@@ -4,8 +4,8 @@
 
 #include "passes/groups.h"
 
-// Coordinates of a reduction's operand (an array of its rank in `to`) from those of its result and the flattened
-// reduced index.
+// Coordinates of a reduction's operand (an array of its rank in `to`) from those of its result and
+// the flattened reduced index.
 void reduce_coordinates(IndexPool *pool, const Node *n, const Type *of, const IndexId *at,
                         IndexId red, IndexId *to);
 

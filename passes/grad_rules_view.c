@@ -41,7 +41,8 @@ void grad_broadcast(const GradSite *s)
     bool cross = false;
     for (uint32_t i = 0, k = 0; i < y->rank; i++) {
         bool mapped = k < n && map[k] == i;
-        if (mapped && x->axes[k].size == y->axes[i].size && x->axes[k].per == y->axes[i].per) { // (1 to 1b: batch 1)
+        if (mapped && x->axes[k].size == y->axes[i].size &&
+            x->axes[k].per == y->axes[i].per) { // (1 to 1b: batch 1)
             k++;
             continue;
         }

@@ -1,13 +1,21 @@
-// Groups: which nodes of an entry become one kernel, what is stored, and where. Made by fuse.c and store.c, read by lower.c.
+// Groups: which nodes of an entry become one kernel, what is stored, and where. Made by fuse.c and
+// store.c, read by lower.c.
 #ifndef CZT_PASSES_GROUPS_H
 #define CZT_PASSES_GROUPS_H
 
 #include "ir/index.h"
 #include "ir/program.h"
 
-typedef enum { GROUP_LOOP, GROUP_DOT, GROUP_ATTENTION, GROUP_ATTENTION_GRAD, GROUP_SCATTER } GroupKind;
+typedef enum {
+    GROUP_LOOP,
+    GROUP_DOT,
+    GROUP_ATTENTION,
+    GROUP_ATTENTION_GRAD,
+    GROUP_SCATTER
+} GroupKind;
 
-// How a loop group's points (outer a, reduced r, inner c) lie in its row-major domain of outer * red * inner points.
+// How a loop group's points (outer a, reduced r, inner c) lie in its row-major domain of outer *
+// red * inner points.
 typedef enum {
     SPLIT_NONE,   // no reduction: any split will do
     SPLIT_ROW,    // r is innermost (inner = 1)
@@ -19,7 +27,8 @@ typedef enum {
 typedef enum {
     LEVEL_FULL,  // every (a, r, c)
     LEVEL_OUTER, // every (a, c): what a reduction over r gives, and what follows from it
-    LEVEL_COLUMN // every (r, c): a sum over a; finished after the kernel, so not readable inside the group
+    LEVEL_COLUMN // every (r, c): a sum over a; finished after the kernel, so not readable inside
+                 // the group
 } Level;
 
 typedef struct Group {
@@ -32,7 +41,8 @@ typedef struct Group {
     uint64_t *needs;     // bit set of groups that must be finished before, transitively closed
 } Group;
 
-// A stored node as a part of another's buffer: element [i0, i1, ..] at offset + sum of stride[k] * ik.
+// A stored node as a part of another's buffer: element [i0, i1, ..] at offset + sum of stride[k] *
+// ik.
 typedef struct Part {
     NodeId whole;
     int64_t offset;
@@ -69,27 +79,37 @@ Grouping *groups_form(Arena *arena, const Entry *entry, uint32_t mask);
 // Decide which members are stored (sets grouping->stored).
 void groups_store(Grouping *grouping, uint32_t mask);
 
-// Let the operands of concats be stored in place, so that the concat needs no copy. Sets part and assembled.
+// Let the operands of concats be stored in place, so that the concat needs no copy. Sets part and
+// assembled.
 void groups_assemble(Grouping *grouping);
 
 // True for ops that only rearrange elements and are absorbed into the indices of their users.
 bool op_is_view(OpCode op);
-// For a node at coordinates `at` (one an axis) follow simple views down to what they show; at is replaced by its
-// coordinates (an array in the pool's arena). Stops at pads and concats.
+// For a node at coordinates `at` (one an axis) follow simple views down to what they show; at is
+// replaced by its coordinates (an array in the pool's arena). Stops at pads and concats.
 NodeId view_source(IndexPool *pool, const Graph *g, NodeId id, const IndexId **at);
-// Strides of a stored node's axes in its buffer, in elements. Row-major, but results of attention (B.., H, N, D) lie as
-// (B.., N, H, D), so that merging heads costs nothing, unless they are outputs, updates or operands of scatters.
+// Strides of a stored node's axes in its buffer, in elements. Row-major, but results of attention
+// (B.., H, N, D) lie as (B.., N, H, D), so that merging heads costs nothing, unless they are
+// outputs, updates or operands of scatters.
 const int64_t *node_strides(Arena *arena, const Grouping *gr, NodeId id);
 // Sizes of a type's axes.
 const int64_t *type_sizes(Arena *arena, const Type *type);
-// Call `visit` for every node that the operands of `user` show through views (also pads and concats; exact is false for
-// what is seen through those).
+// Call `visit` for every node that the operands of `user` show through views (also pads and
+// concats; exact is false for what is seen through those).
 void visit_sources(const Grouping *gr, NodeId user,
-                   void (*visit)(void *ctx, NodeId source, uint32_t operand, bool exact), void *ctx);
+                   void (*visit)(void *ctx, NodeId source, uint32_t operand, bool exact),
+                   void *ctx);
 // Expected row-major index of a member of this level at the point (a, r, c) of its group.
-IndexId level_linear(IndexPool *pool, const Group *gp, Level level, IndexId a, IndexId r, IndexId c);
+IndexId level_linear(IndexPool *pool, const Group *gp, Level level, IndexId a, IndexId r,
+                     IndexId c);
 
-static inline bool set_has(const uint64_t *set, uint32_t i) { return set[i / 64] >> (i % 64) & 1; }
-static inline void set_add(uint64_t *set, uint32_t i) { set[i / 64] |= UINT64_C(1) << (i % 64); }
+static inline bool set_has(const uint64_t *set, uint32_t i)
+{
+    return set[i / 64] >> (i % 64) & 1;
+}
+static inline void set_add(uint64_t *set, uint32_t i)
+{
+    set[i / 64] |= UINT64_C(1) << (i % 64);
+}
 
 #endif

@@ -1,5 +1,5 @@
-// Lowering an entry: groups in order become kernels and launches over buffers; then results are bound to their places,
-// independent launches joined and memory planned.
+// Lowering an entry: groups in order become kernels and launches over buffers; then results are
+// bound to their places, independent launches joined and memory planned.
 #include "passes/lower.h"
 
 #include "base/map.h"
@@ -27,7 +27,8 @@ uint32_t lower_node_buffer(Lower *lo, NodeId id)
     if (lo->buffer_of[id]) return lo->buffer_of[id] - 1;
     const Node *n = graph_node(lo->gr->graph, id);
     Block block = n->op == OP_INPUT ? BLOCK_INPUT : n->op == OP_STATE ? BLOCK_STATE : BLOCK_SCRATCH;
-    if (n->op != OP_INPUT && n->op != OP_STATE && !lo->gr->assembled[id] && !(lo->gr->group_of[id] && lo->gr->stored[id]))
+    if (n->op != OP_INPUT && n->op != OP_STATE && !lo->gr->assembled[id] &&
+        !(lo->gr->group_of[id] && lo->gr->stored[id]))
         bug("%s %%%u has no buffer", op_info(n->op)->name, id);
     const char *name = block == BLOCK_SCRATCH ? NULL : node_str(n, ATTR_NAME);
     uint32_t buffer = lower_buffer(lo, block, n->type->dtype, type_count(n->type), name);
@@ -47,7 +48,8 @@ uint32_t lower_result_buffer(Lower *lo, NodeId id)
     const Node *n = graph_node(lo->gr->graph, id);
     if (!is_copied(lo, id)) return lower_node_buffer(lo, id);
     if (!lo->copy_of[id])
-        lo->copy_of[id] = lower_buffer(lo, BLOCK_SCRATCH, n->type->dtype, type_count(n->type), NULL) + 1;
+        lo->copy_of[id] =
+            lower_buffer(lo, BLOCK_SCRATCH, n->type->dtype, type_count(n->type), NULL) + 1;
     return lo->copy_of[id] - 1;
 }
 
@@ -130,8 +132,11 @@ static void plan_state(Plan *plan, const Program *p)
 {
     for (uint32_t i = 0; i < p->states.n; i++) {
         const StateVar *s = &p->states.at[i];
-        PlanBuffer b = {.block = BLOCK_STATE, .dtype = s->type->dtype, .count = type_count(s->type),
-                        .offset = plan->state_bytes, .name = s->name};
+        PlanBuffer b = {.block = BLOCK_STATE,
+                        .dtype = s->type->dtype,
+                        .count = type_count(s->type),
+                        .offset = plan->state_bytes,
+                        .name = s->name};
         vec_push(plan->arena, &plan->state, b);
         plan->state_bytes += (type_bytes(s->type) + 63) / 64 * 64;
     }
@@ -144,7 +149,11 @@ Plan *plan_build(Arena *arena, const Program *p, const Target *target, uint32_t 
     plan_state(plan, p);
     for (uint32_t i = 0; i < p->entries.n; i++) {
         vec_push(arena, &plan->entries, (PlanEntry){0});
-        Lower lo = {.arena = arena, .plan = plan, .entry = &plan->entries.at[i], .program = p, .target = target};
+        Lower lo = {.arena = arena,
+                    .plan = plan,
+                    .entry = &plan->entries.at[i],
+                    .program = p,
+                    .target = target};
         lower_entry(&lo, p->entries.at[i], mask);
     }
     return plan;

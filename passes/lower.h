@@ -1,14 +1,17 @@
-// From a program to kernels, launches and buffers (ir/kernel.h). The compiler's last target-independent step.
+// From a program to kernels, launches and buffers (ir/kernel.h). The compiler's last
+// target-independent step.
 #ifndef CZT_PASSES_LOWER_H
 #define CZT_PASSES_LOWER_H
 
 #include "ir/target.h"
 #include "passes/groups.h"
 
-// Fuse, lower, schedule and plan memory for every entry. Needs: no GRAD nodes, expanded reductions. `mask` are FUSE_* switches.
+// Fuse, lower, schedule and plan memory for every entry. Needs: no GRAD nodes, expanded reductions.
+// `mask` are FUSE_* switches.
 Plan *plan_build(Arena *arena, const Program *p, const Target *target, uint32_t mask);
 
-// ---- inside the pass: lower*.c, schedule.c, memplan.c ----------------------------------------------
+// ---- inside the pass: lower*.c, schedule.c, memplan.c
+// ----------------------------------------------
 
 typedef struct Lower {
     Arena *arena;
@@ -73,7 +76,8 @@ void lower_loop(Lower *lo, uint32_t group);
 void lower_engine(Lower *lo, uint32_t group);
 // The order in which groups run (a topological order); returns its length.
 uint32_t schedule_groups(const Grouping *gr, Arena *arena, uint32_t **order);
-// Let updates and outputs live in their own space where no one reads the old value later; copies for the others.
+// Let updates and outputs live in their own space where no one reads the old value later; copies
+// for the others.
 void schedule_results(Lower *lo);
 // Put independent neighbours into one launch.
 void schedule_merge(Lower *lo);

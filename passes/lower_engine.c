@@ -1,7 +1,8 @@
 // Contractions, attention and scatter to kernels with their operands, panels and epilogues.
 #include "passes/lower.h"
 
-// Coordinates of one operand of a dot: batch axes from `batch`, free axes from `free`, contracting axes from `k`.
+// Coordinates of one operand of a dot: batch axes from `batch`, free axes from `free`, contracting
+// axes from `k`.
 static const IndexId *dot_coordinates(Build *b, const Node *n, uint32_t operand, IndexId batch,
                                       IndexId free, IndexId k)
 {
@@ -89,15 +90,22 @@ static void lower_dot(Lower *lo, uint32_t group)
     Build a = {.lo = lo, .kernel = k, .body = &k->gemm.a, .segment = &segment};
     k->gemm.packed = build_slot(&a, packed, false);
     operand_body(&a, n, 0, batch, rows, depth);
-    Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment, .group = gp, .group_id = group + 1};
+    Build b = {.lo = lo,
+               .kernel = k,
+               .body = &k->body,
+               .segment = &segment,
+               .group = gp,
+               .group_id = group + 1};
     build_axis(&b, batch, ROLE_OUTER);
     build_axis(&b, rows, ROLE_OUTER);
     build_axis(&b, cols, ROLE_INNER);
     IndexPool *pool = &k->body.index;
-    IndexId at[3] = {index_axis(pool, 0, batch), index_axis(pool, 1, rows), index_axis(pool, 2, cols)};
+    IndexId at[3] = {index_axis(pool, 0, batch), index_axis(pool, 1, rows),
+                     index_axis(pool, 2, cols)};
     int64_t sizes[3] = {batch, rows, cols};
     b.a = index_linear(pool, 3, at, sizes);
-    vec_push(lo->arena, &k->body.code, (KernelInstr){.kind = KI_ACC, .dtype = n->type->dtype, .axes = 7});
+    vec_push(lo->arena, &k->body.code,
+             (KernelInstr){.kind = KI_ACC, .dtype = n->type->dtype, .axes = 7});
     b.acc = 1;
     for (uint32_t i = 0; i < gp->members.n; i++)
         if (gr->stored[gp->members.at[i]])
@@ -111,7 +119,8 @@ static void lower_dot(Lower *lo, uint32_t group)
     lower_launch(lo, k, &segment);
 }
 
-// A matrix operand over outer axes 0..rank-3 of the kernel, with row and column as axes rank-2 and rank-1.
+// A matrix operand over outer axes 0..rank-3 of the kernel, with row and column as axes rank-2 and
+// rank-1.
 static StridedView strided(Build *b, NodeId id, bool written)
 {
     IndexPool *pool = &b->body->index;
@@ -140,7 +149,8 @@ static StridedView strided_vector(Build *b, NodeId id, bool written)
     const int64_t *stride = lower_strides(b->lo, id);
     IndexId index = index_const(pool, lower_offset(b->lo, id));
     for (uint32_t i = 0; i + 1 < type->rank; i++)
-        index = index_add(pool, index, index_mul(pool, index_axis(pool, i, type->axes[i].size), stride[i]));
+        index = index_add(pool, index,
+                          index_mul(pool, index_axis(pool, i, type->axes[i].size), stride[i]));
     uint32_t slot = build_slot(b, lower_node_buffer(b->lo, id), written);
     return (StridedView){slot, index, stride[type->rank - 1], 0};
 }
@@ -159,7 +169,9 @@ static StridedView result(Build *b, const Group *gp, const Type *type, int64_t i
 {
     NodeId id = projection(b->lo->gr, gp, index);
     const Type *part = type->parts[index];
-    if (id) return part->rank == b->body->axes.n + 2 ? strided(b, id, true) : strided_vector(b, id, true);
+    if (id)
+        return part->rank == b->body->axes.n + 2 ? strided(b, id, true)
+                                                 : strided_vector(b, id, true);
     uint32_t buffer = lower_buffer(b->lo, BLOCK_SCRATCH, part->dtype, type_count(part), NULL);
     IndexPool *pool = &b->body->index;
     StridedView v = {.buffer = build_slot(b, buffer, true), .row = 1, .col = 1};
@@ -167,7 +179,8 @@ static StridedView result(Build *b, const Group *gp, const Type *type, int64_t i
     if (part->rank == b->body->axes.n + 2) v.row = part->axes[part->rank - 1].size;
     size *= part->rank == b->body->axes.n + 2 ? v.row : 1;
     for (uint32_t i = b->body->axes.n; i-- > 0; size *= part->axes[i].size)
-        v.base = index_add(pool, v.base, index_mul(pool, index_axis(pool, i, part->axes[i].size), size));
+        v.base =
+            index_add(pool, v.base, index_mul(pool, index_axis(pool, i, part->axes[i].size), size));
     return v;
 }
 
@@ -178,7 +191,8 @@ static void lower_attention(Lower *lo, uint32_t group)
     NodeId id = gp->members.at[0];
     const Node *n = graph_node(g, id);
     bool grad = n->op == OP_ATTENTION_GRAD;
-    Kernel *k = lower_kernel(lo, grad ? KERNEL_ATTENTION_GRAD : KERNEL_ATTENTION, grad ? "attention_grad" : "attention", id);
+    Kernel *k = lower_kernel(lo, grad ? KERNEL_ATTENTION_GRAD : KERNEL_ATTENTION,
+                             grad ? "attention_grad" : "attention", id);
     Segment segment = {0};
     Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
     const Type *q = graph_type(g, n->args[0]), *v = graph_type(g, n->args[2]);
@@ -205,7 +219,8 @@ static void lower_attention(Lower *lo, uint32_t group)
     }
     int64_t outer = type_count(q) / k->attention.queries / k->attention.dim;
     int64_t pairs = outer * k->attention.queries * k->attention.keys;
-    int64_t products = grad ? 3 * k->attention.dim + 2 * k->attention.vdim : k->attention.dim + k->attention.vdim;
+    int64_t products =
+        grad ? 3 * k->attention.dim + 2 * k->attention.vdim : k->attention.dim + k->attention.vdim;
     k->flops = 2 * pairs * products;
     k->tasks = lo->target->tasks(lo->target, k);
     lower_launch(lo, k, &segment);
@@ -218,7 +233,8 @@ static uint32_t dense(Build *b, NodeId id)
     const Type *type = graph_type(gr->graph, id);
     bool placed = gr->group_of[id] && gr->stored[id];
     IndexId *own = arena_array(b->lo->arena, IndexId, type->rank + 1);
-    for (uint32_t i = 0; i < type->rank; i++) own[i] = index_axis(&b->body->index, i, type->axes[i].size);
+    for (uint32_t i = 0; i < type->rank; i++)
+        own[i] = index_axis(&b->body->index, i, type->axes[i].size);
     const IndexId *at = own;
     if (!placed) id = view_source(&b->body->index, gr->graph, id, &at);
     return build_slot(b, lower_node_buffer(b->lo, id), false);

@@ -1,11 +1,13 @@
-// Loop groups to kernels. The vector axis of a group without a fixed split is chosen by trying: the candidate with the
-// cheapest body wins, where an access that is not affine in the vector axis counts as one load a lane.
+// Loop groups to kernels. The vector axis of a group without a fixed split is chosen by trying: the
+// candidate with the cheapest body wins, where an access that is not affine in the vector axis
+// counts as one load a lane.
 #include "passes/lower.h"
 
 enum {
     LONGEST_INNER = 8192, // points of a vector row, so that there are rows to share out
     TASK_POINTS = 16384,  // points of a task
-    COLUMN_CHUNK = 64,    // outer points of a task with column sums: part of their definition (docs/ir.md)
+    COLUMN_CHUNK =
+        64, // outer points of a task with column sums: part of their definition (docs/ir.md)
     FINISH_INNER = 256
 };
 
@@ -26,7 +28,8 @@ static void set_points(Build *b, int64_t inner)
         build_axis(b, gp->total / inner, ROLE_OUTER);
         build_axis(b, inner, ROLE_INNER);
         IndexId row = index_mul(pool, index_axis(pool, 0, gp->total / inner), inner);
-        b->a = index_add(pool, row, index_axis(pool, 1, inner)); // outer = total: a is the whole index
+        b->a =
+            index_add(pool, row, index_axis(pool, 1, inner)); // outer = total: a is the whole index
         break;
     }
     case SPLIT_ROW:
@@ -94,7 +97,8 @@ static void column_partial(Build *b, NodeId id, uint32_t value)
     int64_t chunks = (b->group->outer + COLUMN_CHUNK - 1) / COLUMN_CHUNK;
     uint32_t partial = lower_node_buffer(lo, id);
     if (chunks > 1)
-        partial = lower_buffer(lo, BLOCK_SCRATCH, n->type->dtype, chunks * type_count(n->type), NULL);
+        partial =
+            lower_buffer(lo, BLOCK_SCRATCH, n->type->dtype, chunks * type_count(n->type), NULL);
     KernelStore s = {.kind = STORE_COLUMN, .value = value, .op = n->op};
     s.buffer = build_slot(b, partial, true);
     vec_push(lo->arena, &b->body->stores, s);
@@ -146,7 +150,8 @@ static int64_t choose_inner(Lower *lo, uint32_t group)
     double least = 0;
     for (uint32_t m = 0; m < gp->members.n; m++) {
         const Type *type = graph_type(lo->gr->graph, gp->members.at[m]);
-        if (m > 0 && m + 1 < gp->members.n) continue; // the shapes of the first and last member will do
+        if (m > 0 && m + 1 < gp->members.n)
+            continue; // the shapes of the first and last member will do
         int64_t suffix = 1;
         for (uint32_t i = type->rank + 1; i-- > 0;) {
             if (within % suffix == 0) {
@@ -193,8 +198,11 @@ static void finish_column(Lower *lo, NodeId id, uint32_t partial, int64_t chunks
     IndexId from = index_add(pool, at, index_mul(pool, index_axis(pool, 1, chunks), count));
     KernelInstr load = {.kind = KI_LOAD, .dtype = type->dtype, .index = from, .axes = 7};
     load.buffer = build_slot(&b, partial, false);
-    KernelInstr sum = {.kind = KI_REDUCE, .op = graph_node(lo->gr->graph, id)->op, .dtype = type->dtype,
-                       .order = ORDER_CHAIN, .axes = 5};
+    KernelInstr sum = {.kind = KI_REDUCE,
+                       .op = graph_node(lo->gr->graph, id)->op,
+                       .dtype = type->dtype,
+                       .order = ORDER_CHAIN,
+                       .axes = 5};
     vec_push(lo->arena, &k->body.code, load);
     vec_push(lo->arena, &k->body.code, sum);
     KernelStore s = {.kind = STORE_PLAIN, .value = 1, .index = at};
@@ -218,7 +226,8 @@ void lower_loop(Lower *lo, uint32_t group)
     Build b = start(lo, group, k, &segment);
     build_body(&b, inner);
     bool columns = false;
-    for (uint32_t i = 0; i < k->body.stores.n; i++) columns |= k->body.stores.at[i].kind == STORE_COLUMN;
+    for (uint32_t i = 0; i < k->body.stores.n; i++)
+        columns |= k->body.stores.at[i].kind == STORE_COLUMN;
     set_tasks(k, columns);
     lower_launch(lo, k, &segment);
     for (uint32_t i = 0, s = 0; i < gp->members.n; i++) {

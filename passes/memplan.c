@@ -1,5 +1,6 @@
-// Offsets: scratch buffers get places in one block so that buffers whose launches overlap in time never share bytes. Largest
-// first, each at the lowest free offset (greedy by size, Pisarchyk and Lee 2020).
+// Offsets: scratch buffers get places in one block so that buffers whose launches overlap in time
+// never share bytes. Largest first, each at the lowest free offset (greedy by size, Pisarchyk and
+// Lee 2020).
 #include "passes/lower.h"
 
 #include <stdlib.h>
@@ -74,7 +75,9 @@ void memplan(Lower *lo)
     place_scratch(lo);
     for (uint32_t i = 0; i < e->buffers.n; i++) {
         PlanBuffer *b = &e->buffers.at[i];
-        int64_t *end = b->block == BLOCK_INPUT ? &e->input_bytes : b->block == BLOCK_OUTPUT ? &e->output_bytes : NULL;
+        int64_t *end = b->block == BLOCK_INPUT    ? &e->input_bytes
+                       : b->block == BLOCK_OUTPUT ? &e->output_bytes
+                                                  : NULL;
         if (end) {
             b->offset = *end;
             *end += bytes_of(b);

@@ -137,12 +137,9 @@ bool passes_check_tables(Error *err)
 static const char *fact_name(uint32_t fact)
 {
     switch (fact) {
-    case FACT_GRADLESS:
-        return "no grad node is left (autodiff)";
-    case FACT_COMPACT:
-        return "every node is live (dce)";
-    default:
-        return "no rule of simplify applies (simplify)";
+    case FACT_GRADLESS: return "no grad node is left (autodiff)";
+    case FACT_COMPACT: return "every node is live (dce)";
+    default: return "no rule of simplify applies (simplify)";
     }
 }
 

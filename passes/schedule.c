@@ -12,13 +12,15 @@ uint32_t schedule_groups(const Grouping *gr, Arena *arena, uint32_t **order)
     for (;;) {
         uint32_t best = n;
         NodeId first = 0;
-        for (uint32_t k = 0; k < n; k++) { // the ready group whose last member comes first in the source
+        for (uint32_t k = 0; k < n;
+             k++) { // the ready group whose last member comes first in the source
             const Group *gp = &gr->groups.at[k];
             if (placed[k] || gp->gone) continue;
             NodeId last = gp->members.at[gp->members.n - 1];
             if (best < n && last >= first) continue;
             bool ready = true;
-            for (uint32_t w = 0; w < gr->words && ready; w++) ready = !(gp->needs[w] & ~finished[w]);
+            for (uint32_t w = 0; w < gr->words && ready; w++)
+                ready = !(gp->needs[w] & ~finished[w]);
             if (!ready) continue;
             best = k;
             first = last;
@@ -33,9 +35,11 @@ uint32_t schedule_groups(const Grouping *gr, Arena *arena, uint32_t **order)
     return done;
 }
 
-// ---- results ---------------------------------------------------------------------------------------
+// ---- results
+// ---------------------------------------------------------------------------------------
 
-static bool segment_touches(const PlanEntry *e, const Plan *plan, uint32_t launch, uint32_t buffer, bool *writes)
+static bool segment_touches(const PlanEntry *e, const Plan *plan, uint32_t launch, uint32_t buffer,
+                            bool *writes)
 {
     bool touches = false;
     *writes = false;
@@ -50,14 +54,18 @@ static bool segment_touches(const PlanEntry *e, const Plan *plan, uint32_t launc
     return touches;
 }
 
-// How many sweeps of a row must be over before each instruction has a value; `last` is the number of the last sweep.
+// How many sweeps of a row must be over before each instruction has a value; `last` is the number
+// of the last sweep.
 static const uint32_t *sweeps_before(Arena *arena, const KernelBody *body, uint32_t *last)
 {
     uint32_t *depth = arena_array(arena, uint32_t, body->code.n + 1);
     *last = 0;
     for (uint32_t i = 0; i < body->code.n; i++) {
         const KernelInstr *in = &body->code.at[i];
-        uint32_t n = in->kind == KI_OP ? (uint32_t)op_info(in->op)->arity : in->kind == KI_REDUCE ? 1 : in->kind == KI_RANDOM ? 3 : 0;
+        uint32_t n = in->kind == KI_OP       ? (uint32_t)op_info(in->op)->arity
+                     : in->kind == KI_REDUCE ? 1
+                     : in->kind == KI_RANDOM ? 3
+                                             : 0;
         for (uint32_t a = 0; a < n; a++)
             if (depth[in->args[a]] > depth[i]) depth[i] = depth[in->args[a]];
         if (index_uses_value(&body->index, in->index)) return NULL; // not worth following
@@ -71,8 +79,8 @@ static const uint32_t *sweeps_before(Arena *arena, const KernelBody *body, uint3
     return depth;
 }
 
-// In a loop kernel every load of slot `from` must be at the index of the store to slot `to`, which must be done in the last
-// sweep, so that no load comes after it.
+// In a loop kernel every load of slot `from` must be at the index of the store to slot `to`, which
+// must be done in the last sweep, so that no load comes after it.
 static bool same_points(Arena *arena, const Kernel *k, uint32_t from, uint32_t to)
 {
     if (k->kind != KERNEL_LOOP) return false;
@@ -84,7 +92,9 @@ static bool same_points(Arena *arena, const Kernel *k, uint32_t from, uint32_t t
         if (store->kind != STORE_PLAIN || !depth || depth[store->value] != last) return false;
         for (uint32_t i = 0; i < k->body.code.n; i++) {
             const KernelInstr *in = &k->body.code.at[i];
-            if (in->kind == KI_LOAD && in->buffer == from && (in->index != store->index || in->nguards)) return false;
+            if (in->kind == KI_LOAD && in->buffer == from &&
+                (in->index != store->index || in->nguards))
+                return false;
         }
     }
     return true;
@@ -103,7 +113,8 @@ static uint32_t state_buffer(Lower *lo, const char *name, DType dtype, int64_t c
     return lower_buffer(lo, BLOCK_STATE, dtype, count, name);
 }
 
-// May `made` (written by one launch) be the state buffer itself? Not when someone reads the old value afterwards.
+// May `made` (written by one launch) be the state buffer itself? Not when someone reads the old
+// value afterwards.
 static bool in_place(Lower *lo, uint32_t made, uint32_t state)
 {
     const PlanEntry *e = lo->entry;
@@ -117,7 +128,8 @@ static bool in_place(Lower *lo, uint32_t made, uint32_t state)
     const Kernel *k = lo->plan->kernels.at[seg->kernel];
     for (uint32_t i = 0; i < seg->buffers.n; i++)
         for (uint32_t j = 0; j < seg->buffers.n; j++)
-            if (seg->buffers.at[i] == state && seg->buffers.at[j] == made && !same_points(lo->arena, k, i, j))
+            if (seg->buffers.at[i] == state && seg->buffers.at[j] == made &&
+                !same_points(lo->arena, k, i, j))
                 return false;
     return true;
 }
@@ -147,8 +159,9 @@ static void copy(Lower *lo, uint32_t from, uint32_t to)
     KernelInstr load = {.kind = KI_LOAD, .dtype = b->dtype, .index = at, .axes = 3};
     load.buffer = build_slot(&build, from, false);
     vec_push(lo->arena, &k->body.code, load);
-    vec_push(lo->arena, &k->body.stores,
-             (KernelStore){.kind = STORE_PLAIN, .index = at, .buffer = build_slot(&build, to, true)});
+    vec_push(
+        lo->arena, &k->body.stores,
+        (KernelStore){.kind = STORE_PLAIN, .index = at, .buffer = build_slot(&build, to, true)});
     k->grain = inner < 16384 ? 16384 / inner : 1;
     k->tasks = (b->count / inner + k->grain - 1) / k->grain;
     lower_launch(lo, k, &segment);
@@ -168,7 +181,8 @@ void schedule_results(Lower *lo)
         const Type *type = graph_type(lo->gr->graph, id);
         uint32_t made = lower_result_buffer(lo, id);
         bool known;
-        uint32_t state = state_buffer(lo, e->updates.at[i].name, type->dtype, type_count(type), &known);
+        uint32_t state =
+            state_buffer(lo, e->updates.at[i].name, type->dtype, type_count(type), &known);
         if (!taken[id] && in_place(lo, made, state)) {
             rename_buffer(lo, made, state);
             lower_place_result(lo, id, state);
@@ -181,7 +195,8 @@ void schedule_results(Lower *lo)
     for (uint32_t i = 0; i < e->outputs.n; i++) {
         NodeId id = e->outputs.at[i].node;
         const Type *type = graph_type(lo->gr->graph, id);
-        uint32_t out = lower_buffer(lo, BLOCK_OUTPUT, type->dtype, type_count(type), e->outputs.at[i].name);
+        uint32_t out =
+            lower_buffer(lo, BLOCK_OUTPUT, type->dtype, type_count(type), e->outputs.at[i].name);
         vec_push(lo->arena, &lo->entry->outputs, out);
         uint32_t made = lower_result_buffer(lo, id);
         if (!taken[id]) {
@@ -196,15 +211,18 @@ void schedule_results(Lower *lo)
     for (uint32_t i = 0; i < copies.from.n; i++) copy(lo, copies.from.at[i], copies.to.at[i]);
 }
 
-// ---- launches side by side -------------------------------------------------------------------------
+// ---- launches side by side
+// -------------------------------------------------------------------------
 
 enum { LOOK_BACK = 256 };
 
-// Put every launch with the earliest one it may run beside: after the last launch that it conflicts with.
+// Put every launch with the earliest one it may run beside: after the last launch that it conflicts
+// with.
 void schedule_merge(Lower *lo)
 {
     PlanEntry *e = lo->entry;
-    uint32_t *written = arena_array(lo->arena, uint32_t, e->buffers.n), // last launch that writes, + 1
+    uint32_t *written =
+                 arena_array(lo->arena, uint32_t, e->buffers.n), // last launch that writes, + 1
         *read = arena_array(lo->arena, uint32_t, e->buffers.n);
     VEC(Launch) out = {0};
     for (uint32_t l = 0; l < e->launches.n; l++) {

@@ -245,34 +245,20 @@ NodeId select_nested(Simplify *s, NodeId id, const Node *n)
 static int digits(DType dt)
 {
     switch (dt) {
-    case DT_BOOL:
-        return 1;
-    case DT_I8:
-        return 7;
-    case DT_U8:
-        return 8;
-    case DT_U16:
-        return 16;
-    case DT_I32:
-        return 31;
-    case DT_U32:
-        return 32;
-    case DT_I64:
-        return 63;
-    case DT_F8E5M2:
-        return 3;
-    case DT_F8E4M3:
-        return 4;
-    case DT_BF16:
-        return 8;
-    case DT_F16:
-        return 11;
-    case DT_F32:
-        return 24;
-    case DT_F64:
-        return 53;
-    default:
-        return 0;
+    case DT_BOOL: return 1;
+    case DT_I8: return 7;
+    case DT_U8: return 8;
+    case DT_U16: return 16;
+    case DT_I32: return 31;
+    case DT_U32: return 32;
+    case DT_I64: return 63;
+    case DT_F8E5M2: return 3;
+    case DT_F8E4M3: return 4;
+    case DT_BF16: return 8;
+    case DT_F16: return 11;
+    case DT_F32: return 24;
+    case DT_F64: return 53;
+    default: return 0;
     }
 }
 

@@ -1,6 +1,7 @@
-// Which members are stored. A value used outside its group is either written once and read there, or computed again by its
-// user: elementwise values are computed again when that costs less than a trip to memory. So backward passes read what the
-// forward pass had to keep anyway (the input of a norm, of an activation) and recompute the rest.
+// Which members are stored. A value used outside its group is either written once and read there,
+// or computed again by its user: elementwise values are computed again when that costs less than a
+// trip to memory. So backward passes read what the forward pass had to keep anyway (the input of a
+// norm, of an activation) and recompute the rest.
 #include "passes/groups.h"
 
 enum {
@@ -25,7 +26,8 @@ static void use_source(void *ctx, NodeId source, uint32_t operand, bool exact)
     if (!k || k == u->user_group) return;
     const Node *user = graph_node(u->gr->graph, u->user);
     OpClass class = op_info(user->op)->class;
-    if (class == CLASS_ATTENTION || class == CLASS_SCATTER || (class == CLASS_GATHER && operand == 0))
+    if (class == CLASS_ATTENTION || class == CLASS_SCATTER ||
+        (class == CLASS_GATHER && operand == 0))
         u->must[source] = true;
     else if (class == CLASS_CONTRACT)
         u->contraction[source] = true;
@@ -108,8 +110,8 @@ void groups_store(Grouping *gr, uint32_t mask)
         if (!gr->live[id] || !gr->group_of[id]) continue;
         if (!u.must[id] && !u.loop[id] && !u.contraction[id]) continue;
         uint32_t limit = u.contraction[id] ? LIMIT_CONTRACTION : LIMIT_LOOP;
-        gr->stored[id] = u.must[id] || !(mask & FUSE_RECOMPUTE) || !can_repeat(gr, id) ||
-                         u.cost[id] > limit;
+        gr->stored[id] =
+            u.must[id] || !(mask & FUSE_RECOMPUTE) || !can_repeat(gr, id) || u.cost[id] > limit;
         if (!gr->stored[id]) pass_on(&u, id);
     }
 }

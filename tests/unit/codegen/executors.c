@@ -13,11 +13,13 @@ static uint64_t next(uint64_t *seed)
     return *seed >> 33;
 }
 
-// ---- inputs ----------------------------------------------------------------------------------------------
+// ---- inputs
+// ----------------------------------------------------------------------------------------------
 
 static float special_number(uint64_t r)
 {
-    const float at[] = {NAN, INFINITY, -INFINITY, -0.0f, 0.0f, 1e30f, -3e38f, 1e-40f, 88.9f, -104.0f};
+    const float at[] = {NAN,   INFINITY, -INFINITY, -0.0f, 0.0f,
+                        1e30f, -3e38f,   1e-40f,    88.9f, -104.0f};
     return at[r % (sizeof at / sizeof *at)];
 }
 
@@ -29,9 +31,15 @@ static bool draw(const Type *type, void *data, uint64_t seed, bool special, Erro
         uint64_t r = next(&seed);
         bool odd = special && next(&seed) % 16 == 0;
         switch (type->dtype) {
-        case DT_F32: ((float *)data)[i] = odd ? special_number(r) : (float)(r % 4096) / 1024.0f - 2.0f; break;
-        case DT_I32: ((int32_t *)data)[i] = odd ? (r % 2 ? INT32_MAX : INT32_MIN) : (int32_t)(r % 7) - 1; break;
-        case DT_I64: ((int64_t *)data)[i] = odd ? (r % 2 ? INT64_MAX : INT64_MIN) : (int64_t)(r % 5); break;
+        case DT_F32:
+            ((float *)data)[i] = odd ? special_number(r) : (float)(r % 4096) / 1024.0f - 2.0f;
+            break;
+        case DT_I32:
+            ((int32_t *)data)[i] = odd ? (r % 2 ? INT32_MAX : INT32_MIN) : (int32_t)(r % 7) - 1;
+            break;
+        case DT_I64:
+            ((int64_t *)data)[i] = odd ? (r % 2 ? INT64_MAX : INT64_MIN) : (int64_t)(r % 5);
+            break;
         case DT_U32: ((uint32_t *)data)[i] = (uint32_t)r; break;
         case DT_I8:
         case DT_U8: ((uint8_t *)data)[i] = (uint8_t)r; break;
@@ -43,7 +51,8 @@ static bool draw(const Type *type, void *data, uint64_t seed, bool special, Erro
 }
 
 // Values depend on the name alone, so that they stay when other parts of a program go.
-static bool draw_into(Arena *arena, Map *map, const char *name, const Type *type, bool special, Error *err)
+static bool draw_into(Arena *arena, Map *map, const char *name, const Type *type, bool special,
+                      Error *err)
 {
     Tensor *t = arena_make(arena, Tensor);
     *t = (Tensor){type, arena_alloc(arena, (size_t)type_bytes(type) + 64)};
@@ -54,7 +63,8 @@ static bool draw_into(Arena *arena, Map *map, const char *name, const Type *type
     return true;
 }
 
-// ---- one entry: what it is given and what must come out ---------------------------------------------------
+// ---- one entry: what it is given and what must come out
+// ---------------------------------------------------
 
 typedef struct Case {
     Arena *arena;
@@ -69,11 +79,14 @@ static bool prepare(Case *c, bool special, Error *err)
 {
     const Program *p = c->program;
     for (uint32_t i = 0; i < p->states.n; i++)
-        if (!draw_into(c->arena, &c->state, p->states.at[i].name, p->states.at[i].type, special, err)) return false;
+        if (!draw_into(c->arena, &c->state, p->states.at[i].name, p->states.at[i].type, special,
+                       err))
+            return false;
     for (NodeId id = 1; id < c->entry->graph->nodes.n; id++) {
         const Node *n = graph_node(c->entry->graph, id);
         if (n->op != OP_INPUT || map_get(&c->inputs, node_str(n, ATTR_NAME))) continue;
-        if (!draw_into(c->arena, &c->inputs, node_str(n, ATTR_NAME), n->type, special, err)) return false;
+        if (!draw_into(c->arena, &c->inputs, node_str(n, ATTR_NAME), n->type, special, err))
+            return false;
     }
     return entry_eval(c->entry, EVAL_BITS, &c->inputs, &c->state, c->arena, &c->out, err);
 }
@@ -85,20 +98,24 @@ static bool compare(const Case *c, const char *how, const char *what, const void
     for (int64_t i = 0; i < n; i++) {
         const char *x = (const char *)want->data + i * size, *y = (const char *)got + i * size;
         bool same = memcmp(x, y, (size_t)size) == 0;
-        if (!same && want->type->dtype == DT_F32) same = isnan(*(const float *)x) && isnan(*(const float *)y);
+        if (!same && want->type->dtype == DT_F32)
+            same = isnan(*(const float *)x) && isnan(*(const float *)y);
         if (same) continue;
         if (first < 0) first = i;
         wrong++;
     }
     if (!wrong) return true;
     double x = 0, y = 0;
-    if (want->type->dtype == DT_F32) x = ((const float *)want->data)[first], y = ((const float *)got)[first];
-    if (want->type->dtype == DT_I32) x = ((const int32_t *)want->data)[first], y = ((const int32_t *)got)[first];
-    return error_set(err, "%s: %s: %s: %lld of %lld elements differ, first %lld: %.9g and %.9g", c->name, how, what,
-                     (long long)wrong, (long long)n, (long long)first, x, y);
+    if (want->type->dtype == DT_F32)
+        x = ((const float *)want->data)[first], y = ((const float *)got)[first];
+    if (want->type->dtype == DT_I32)
+        x = ((const int32_t *)want->data)[first], y = ((const int32_t *)got)[first];
+    return error_set(err, "%s: %s: %s: %lld of %lld elements differ, first %lld: %.9g and %.9g",
+                     c->name, how, what, (long long)wrong, (long long)n, (long long)first, x, y);
 }
 
-// ---- the runtime ------------------------------------------------------------------------------------------
+// ---- the runtime
+// ------------------------------------------------------------------------------------------
 
 static bool run_loaded(const Case *c, const char *how, CztProgram *program, Error *err)
 {
@@ -123,18 +140,21 @@ static bool run_loaded(const Case *c, const char *how, CztProgram *program, Erro
         const char *key = str_printf(c->arena, "state:%s", c->entry->updates.at[i].name);
         const Tensor *want = map_get(&c->out, key);
         void *got = arena_alloc(c->arena, (size_t)type_bytes(want->type) + 1);
-        if (!czt_get_state(program, c->entry->updates.at[i].name, got, (size_t)type_bytes(want->type), &czt))
+        if (!czt_get_state(program, c->entry->updates.at[i].name, got,
+                           (size_t)type_bytes(want->type), &czt))
             return error_set(err, "%s", czt.text);
         if (!compare(c, how, key, got, err)) return false;
     }
     return true;
 }
 
-static bool run_threads(Case *cases, const uint8_t *bytes, size_t size, uint32_t threads, Error *err)
+static bool run_threads(Case *cases, const uint8_t *bytes, size_t size, uint32_t threads,
+                        Error *err)
 {
     CztError czt = {0};
     const Program *p = cases->program;
-    CztProgram *program = czt_load_memory(cases->name, bytes, size, &(CztOptions){.threads = threads}, &czt);
+    CztProgram *program =
+        czt_load_memory(cases->name, bytes, size, &(CztOptions){.threads = threads}, &czt);
     if (!program) return error_set(err, "%s: %s", cases->name, czt.text);
     const char *how = str_printf(cases->arena, "%u threads", threads);
     bool ok = true;
@@ -143,7 +163,8 @@ static bool run_threads(Case *cases, const uint8_t *bytes, size_t size, uint32_t
     return ok;
 }
 
-// ---- fences -----------------------------------------------------------------------------------------------
+// ---- fences
+// -----------------------------------------------------------------------------------------------
 
 static bool run_fenced(const Case *c, const Plan *plan, const Blob *blob, bool at_end, Error *err)
 {
@@ -151,7 +172,8 @@ static bool run_fenced(const Case *c, const Plan *plan, const Blob *blob, bool a
     Fence *f = fence_new(plan, c->which, blob, at_end);
     for (uint32_t i = 0; i < c->state.n; i++) {
         const Tensor *t = c->state.at[i].value;
-        memcpy(fence_find(f, BLOCK_STATE, c->state.at[i].key), t->data, (size_t)type_bytes(t->type));
+        memcpy(fence_find(f, BLOCK_STATE, c->state.at[i].key), t->data,
+               (size_t)type_bytes(t->type));
     }
     for (uint32_t i = 0; i < c->inputs.n; i++) {
         const Tensor *t = c->inputs.at[i].value;
@@ -162,17 +184,20 @@ static bool run_fenced(const Case *c, const Plan *plan, const Blob *blob, bool a
     bool ok = true;
     for (uint32_t i = 0; ok && i < c->entry->outputs.n; i++) {
         const char *name = c->entry->outputs.at[i].name;
-        ok = compare(c, how, str_printf(c->arena, "out:%s", name), fence_find(f, BLOCK_OUTPUT, name), err);
+        ok = compare(c, how, str_printf(c->arena, "out:%s", name),
+                     fence_find(f, BLOCK_OUTPUT, name), err);
     }
     for (uint32_t i = 0; ok && i < c->entry->updates.n; i++) {
         const char *name = c->entry->updates.at[i].name;
-        ok = compare(c, how, str_printf(c->arena, "state:%s", name), fence_find(f, BLOCK_STATE, name), err);
+        ok = compare(c, how, str_printf(c->arena, "state:%s", name),
+                     fence_find(f, BLOCK_STATE, name), err);
     }
     fence_free(f);
     return ok;
 }
 
-// ---- a trial ----------------------------------------------------------------------------------------------
+// ---- a trial
+// ----------------------------------------------------------------------------------------------
 
 static bool check_plan(Arena *arena, const char *name, const Plan *plan, Error *err)
 {
@@ -180,14 +205,16 @@ static bool check_plan(Arena *arena, const char *name, const Plan *plan, Error *
     for (uint32_t i = 0; i < plan->kernels.n; i++) {
         if (getenv("CZT_KERNELS")) fprintf(stderr, "%s\n", kernel_text(arena, plan->kernels.at[i]));
         if (!kernel_verify(plan->kernels.at[i], &found))
-            return error_set(err, "%s: %s\n%s", name, found.text, kernel_text(arena, plan->kernels.at[i]));
+            return error_set(err, "%s: %s\n%s", name, found.text,
+                             kernel_text(arena, plan->kernels.at[i]));
     }
     for (uint32_t i = 0; i < plan->entries.n; i++)
         if (!plan_check(plan, i, &found)) return error_set(err, "%s: plan: %s", name, found.text);
     return true;
 }
 
-// The passes in two halves: what comes out of the first defines the results, which the second must keep to the bit.
+// The passes in two halves: what comes out of the first defines the results, which the second must
+// keep to the bit.
 static bool run_passes(const char *name, Program *p, int level, bool first, Error *err)
 {
     Error why = {0};
@@ -198,7 +225,8 @@ static bool run_passes(const char *name, Program *p, int level, bool first, Erro
     return error_set(err, "%s: %s", name, why.set ? why.text : "the passes refuse it");
 }
 
-static bool run_compiled(Arena *arena, const char *name, const Program *p, Case *cases, const Trial *trial, Error *err)
+static bool run_compiled(Arena *arena, const char *name, const Program *p, Case *cases,
+                         const Trial *trial, Error *err)
 {
     Cpu cpu;
     Blob blob;
@@ -207,9 +235,13 @@ static bool run_compiled(Arena *arena, const char *name, const Program *p, Case 
     size_t size;
     if (!cpu_host(arena, &cpu, err)) return false;
     Plan *plan = plan_build(arena, p, &cpu.target, trial->mask);
-    if (!check_plan(arena, name, plan, err) || !cpu_compile(arena, plan, &cpu, 4, &blob, &stats, err)) return false;
+    if (!check_plan(arena, name, plan, err) ||
+        !cpu_compile(arena, plan, &cpu, 4, &blob, &stats, err))
+        return false;
     for (uint32_t i = 0; trial->fenced && i < p->entries.n; i++)
-        if (!run_fenced(&cases[i], plan, &blob, true, err) || !run_fenced(&cases[i], plan, &blob, false, err)) return false;
+        if (!run_fenced(&cases[i], plan, &blob, true, err) ||
+            !run_fenced(&cases[i], plan, &blob, false, err))
+            return false;
     uint32_t n = step_sections(arena, p, plan, &blob, &cpu, &sections);
     const uint8_t *bytes = container_build(arena, sections, n, &size);
     for (const uint32_t *t = trial->threads; *t; t++)
@@ -217,15 +249,18 @@ static bool run_compiled(Arena *arena, const char *name, const Program *p, Case 
     return true;
 }
 
-static TrialResult run_program(Arena *arena, const char *name, Program *p, const Trial *trial, Error *err)
+static TrialResult run_program(Arena *arena, const char *name, Program *p, const Trial *trial,
+                               Error *err)
 {
     if (!run_passes(name, p, trial->level, true, err)) return TRIAL_INVALID;
     Case *cases = arena_array(arena, Case, p->entries.n + 1);
     for (uint32_t i = 0; i < p->entries.n; i++) {
-        cases[i] = (Case){.arena = arena, .name = name, .program = p, .entry = p->entries.at[i], .which = i};
+        cases[i] = (Case){
+            .arena = arena, .name = name, .program = p, .entry = p->entries.at[i], .which = i};
         if (!prepare(&cases[i], trial->special, err)) return TRIAL_DIFFERS;
     }
-    bool same = run_passes(name, p, trial->level, false, err) && run_compiled(arena, name, p, cases, trial, err);
+    bool same = run_passes(name, p, trial->level, false, err) &&
+                run_compiled(arena, name, p, cases, trial, err);
     return same ? TRIAL_SAME : TRIAL_DIFFERS;
 }
 
@@ -237,7 +272,8 @@ static Program *parsed(Arena *arena, const char *name, const char *text)
     return p;
 }
 
-TrialResult trial_run(Arena *arena, const char *name, const char *text, const Trial *trial, Error *err)
+TrialResult trial_run(Arena *arena, const char *name, const char *text, const Trial *trial,
+                      Error *err)
 {
     Program *p = parsed(arena, name, text);
     if (!p) {
@@ -265,7 +301,8 @@ void same_on_both(const char *name, const char *text, uint32_t mask, uint32_t th
     arena_free(arena);
 }
 
-// ---- counting ---------------------------------------------------------------------------------------------
+// ---- counting
+// ---------------------------------------------------------------------------------------------
 
 // Does the kernel only make single numbers, or partials of one?
 static bool makes_scalars(const Plan *plan, const PlanEntry *e, const Segment *seg)
@@ -284,7 +321,8 @@ KernelCount kernels_counted(const char *name, const char *text, const char *entr
     Cpu cpu;
     Error err = {0};
     cr_assert(p, "%s does not parse", name);
-    cr_assert(run_passes(name, p, 1, true, &err) && run_passes(name, p, 1, false, &err), "%s", err.text);
+    cr_assert(run_passes(name, p, 1, true, &err) && run_passes(name, p, 1, false, &err), "%s",
+              err.text);
     cr_assert(cpu_host(arena, &cpu, &err), "%s", err.text);
     const Plan *plan = plan_build(arena, p, &cpu.target, FUSE_ALL);
     KernelCount count = {0};

@@ -1,4 +1,5 @@
-// Runs programs on the interpreter and on compiled code and compares every output and update bit for bit.
+// Runs programs on the interpreter and on compiled code and compares every output and update bit
+// for bit.
 #ifndef CZT_TESTS_EXECUTORS_H
 #define CZT_TESTS_EXECUTORS_H
 
@@ -7,22 +8,26 @@
 
 // One way to compile and run a program.
 typedef struct Trial {
-    uint32_t mask;            // FUSE_*
-    const uint32_t *threads;  // the runtime runs it with each of these numbers of threads; ends with 0
-    int level;                // of the passes
-    bool special;             // inputs hold NaN, infinities, -0, subnormal and huge numbers too
-    bool fenced;              // also run it without the runtime and its memory plan: see fence.h
+    uint32_t mask; // FUSE_*
+    const uint32_t
+        *threads; // the runtime runs it with each of these numbers of threads; ends with 0
+    int level;    // of the passes
+    bool special; // inputs hold NaN, infinities, -0, subnormal and huge numbers too
+    bool fenced;  // also run it without the runtime and its memory plan: see fence.h
 } Trial;
 
-// Parse IR text (NAME is shown on failure), run the default passes, compile with the FUSE_* mask, and run every entry on
-// both executors with the same drawn inputs and state, with `threads` threads. Fails the Criterion test on a difference.
+// Parse IR text (NAME is shown on failure), run the default passes, compile with the FUSE_* mask,
+// and run every entry on both executors with the same drawn inputs and state, with `threads`
+// threads. Fails the Criterion test on a difference.
 void same_on_both(const char *name, const char *text, uint32_t mask, uint32_t threads);
 // The same for a program whose passes have not run yet.
 void same_program_on_both(const char *name, Program *p, uint32_t mask, uint32_t threads);
 
 typedef enum { TRIAL_SAME, TRIAL_DIFFERS, TRIAL_INVALID } TrialResult;
-// The same without Criterion: INVALID when the text does not parse or the passes refuse it, DIFFERS with the place in err.
-TrialResult trial_run(Arena *arena, const char *name, const char *text, const Trial *trial, Error *err);
+// The same without Criterion: INVALID when the text does not parse or the passes refuse it, DIFFERS
+// with the place in err.
+TrialResult trial_run(Arena *arena, const char *name, const char *text, const Trial *trial,
+                      Error *err);
 
 // Kernels of an entry after fusion, by what they do.
 typedef struct KernelCount {

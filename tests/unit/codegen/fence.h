@@ -1,5 +1,6 @@
-// A second executor of compiled plans that trusts neither the memory plan nor the schedule's freedom: every buffer lies alone
-// between pages that may not be touched, and the tasks of a launch run one by one in falling order.
+// A second executor of compiled plans that trusts neither the memory plan nor the schedule's
+// freedom: every buffer lies alone between pages that may not be touched, and the tasks of a launch
+// run one by one in falling order.
 #ifndef CZT_TESTS_FENCE_H
 #define CZT_TESTS_FENCE_H
 
@@ -8,16 +9,17 @@
 
 typedef struct Fence Fence;
 
-// Map a blob and all buffers of an entry. at_end: buffers end at a fence (writes past the end fault), else they begin after
-// one. Scratch is filled with NaN patterns.
+// Map a blob and all buffers of an entry. at_end: buffers end at a fence (writes past the end
+// fault), else they begin after one. Scratch is filled with NaN patterns.
 Fence *fence_new(const Plan *plan, uint32_t entry, const Blob *blob, bool at_end);
 // The bytes of an input, an output or a state variable; NULL when the entry does not touch it.
 void *fence_find(const Fence *f, Block block, const char *name);
 void fence_run(Fence *f);
 void fence_free(Fence *f);
 
-// Check the memory plan of an entry: every buffer inside its block; no two buffers that are in use at the same time share bytes;
-// scratch is written before it is read; no launch touches a buffer in one segment that another of its segments writes.
+// Check the memory plan of an entry: every buffer inside its block; no two buffers that are in use
+// at the same time share bytes; scratch is written before it is read; no launch touches a buffer in
+// one segment that another of its segments writes.
 bool plan_check(const Plan *plan, uint32_t entry, Error *err);
 
 #endif

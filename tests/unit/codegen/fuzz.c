@@ -1,7 +1,8 @@
-// A random program is a pool of values that grows: each step draws an operation and operands from the pool, bends operands to
-// the shapes that it needs (by broadcast, reshape, slice, or a fresh input), and adds the result. What the shape rules refuse
-// is dropped, so steps need not know them. At the end some values become outputs, updates of states, or a loss whose gradients
-// are taken. The graph is printed as text, which the trial parses again.
+// A random program is a pool of values that grows: each step draws an operation and operands from
+// the pool, bends operands to the shapes that it needs (by broadcast, reshape, slice, or a fresh
+// input), and adds the result. What the shape rules refuse is dropped, so steps need not know them.
+// At the end some values become outputs, updates of states, or a loss whose gradients are taken.
+// The graph is printed as text, which the trial parses again.
 #include "fuzz.h"
 
 #include <stdlib.h>
@@ -45,18 +46,21 @@ static NodeId keep(Gen *f, NodeId x)
     return x;
 }
 
-// ---- leaves and shapes -----------------------------------------------------------------------------------
+// ---- leaves and shapes
+// -----------------------------------------------------------------------------------
 
 static int64_t some_size(Gen *f)
 {
-    static const int64_t sizes[] = {1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 8, 9, 12, 16, 17, 24, 31, 33, 63, 64, 65, 70, 130};
+    static const int64_t sizes[] = {1,  1,  2,  2,  3,  3,  4,  5,  6,  7,  8,  9,
+                                    12, 16, 17, 24, 31, 33, 63, 64, 65, 70, 130};
     return sizes[draw(f, sizeof sizes / sizeof *sizes)];
 }
 
 static const Type *some_shape(Gen *f, DType dt)
 {
     if (often(f, 6)) { // long rows, many rows
-        static const int64_t longs[][2] = {{1, 9000}, {2, 5000}, {4096, 3}, {700, 33}, {513, 7}, {600, 64}, {1, 20000}, {3, 4097}};
+        static const int64_t longs[][2] = {{1, 9000}, {2, 5000}, {4096, 3},  {700, 33},
+                                           {513, 7},  {600, 64}, {1, 20000}, {3, 4097}};
         const int64_t *s = longs[draw(f, 8)];
         return type_new(f->arena, dt, 2, (Axis[]){{s[0], 0}, {s[1], 0}});
     }
@@ -128,11 +132,13 @@ static NodeId bend(Gen *f, NodeId x, const Type *to)
     const Type *t = type_of(f, x);
     if (type_same_shape(t, to)) return x;
     if (t->rank == 0) return graph_broadcast_to(f->g, x, to->rank, to->axes);
-    if (type_count(t) == type_count(to) && often(f, 80)) return graph_reshape(f->g, x, to->rank, to->axes);
+    if (type_count(t) == type_count(to) && often(f, 80))
+        return graph_reshape(f->g, x, to->rank, to->axes);
     int64_t map[8];
     uint32_t at = 0; // axes of x found in order among those of `to`
     for (uint32_t i = 0; i < to->rank && at < t->rank; i++)
-        if (t->axes[at].size == to->axes[i].size && t->axes[at].per == to->axes[i].per) map[at++] = i;
+        if (t->axes[at].size == to->axes[i].size && t->axes[at].per == to->axes[i].per)
+            map[at++] = i;
     if (at == t->rank) return graph_broadcast(f->g, x, to->rank, to->axes, map);
     return 0;
 }
@@ -153,12 +159,14 @@ static NodeId shaped(Gen *f, DType dt, const Type *to)
     return fresh(f, with_dtype(f, to, dt));
 }
 
-// ---- operations -------------------------------------------------------------------------------------------
+// ---- operations
+// -------------------------------------------------------------------------------------------
 
 static NodeId make_unary(Gen *f)
 {
-    static const OpCode floats[] = {OP_NEG, OP_ABS, OP_SIGN, OP_FLOOR, OP_ROUND, OP_SQRT, OP_EXP, OP_LOG, OP_SIN,
-                                    OP_COS, OP_ATAN, OP_TANH, OP_ERF, OP_STOP_GRADIENT};
+    static const OpCode floats[] = {OP_NEG,  OP_ABS,  OP_SIGN, OP_FLOOR,        OP_ROUND,
+                                    OP_SQRT, OP_EXP,  OP_LOG,  OP_SIN,          OP_COS,
+                                    OP_ATAN, OP_TANH, OP_ERF,  OP_STOP_GRADIENT};
     static const OpCode ints[] = {OP_NEG, OP_ABS, OP_SIGN};
     NodeId x = pick(f, often(f, 90) ? number_type(f) : DT_BOOL);
     DType dt = type_of(f, x)->dtype;
@@ -169,7 +177,8 @@ static NodeId make_unary(Gen *f)
 
 static NodeId make_binary(Gen *f)
 {
-    static const OpCode floats[] = {OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_MAX, OP_MIN, OP_ADD, OP_MUL, OP_SUB, OP_POW};
+    static const OpCode floats[] = {OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_MAX,
+                                    OP_MIN, OP_ADD, OP_MUL, OP_SUB, OP_POW};
     static const OpCode ints[] = {OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_REM, OP_MAX, OP_MIN};
     NodeId x = pick(f, number_type(f));
     DType dt = type_of(f, x)->dtype;
@@ -180,7 +189,8 @@ static NodeId make_binary(Gen *f)
 
 static NodeId make_compare(Gen *f)
 {
-    static const OpCode ops[] = {OP_LT, OP_LE, OP_EQ, OP_NE}, bools[] = {OP_AND, OP_OR, OP_EQ, OP_NE};
+    static const OpCode ops[] = {OP_LT, OP_LE, OP_EQ, OP_NE},
+                        bools[] = {OP_AND, OP_OR, OP_EQ, OP_NE};
     NodeId x = pick(f, often(f, 80) ? number_type(f) : DT_BOOL);
     DType dt = type_of(f, x)->dtype;
     NodeId y = shaped(f, dt, type_of(f, x));
@@ -201,7 +211,8 @@ static NodeId make_ternary(Gen *f)
 
 static NodeId make_cast(Gen *f)
 {
-    static const DType to[] = {DT_F32, DT_F32, DT_F32, DT_I32, DT_I64, DT_U8, DT_BOOL, DT_U32, DT_I8};
+    static const DType to[] = {DT_F32, DT_F32,  DT_F32, DT_I32, DT_I64,
+                               DT_U8,  DT_BOOL, DT_U32, DT_I8};
     return graph_cast(f->g, pick(f, DT_NONE), to[draw(f, 9)]);
 }
 
@@ -316,7 +327,9 @@ static NodeId make_broadcast(Gen *f)
         if (i == extra) axes[rank++] = (Axis){some_size(f) % 13 + 1, 0};
         if (i == t->rank) break;
         map[i] = rank;
-        axes[rank++] = t->axes[i].size == 1 && !t->axes[i].per && often(f, 30) ? (Axis){1 + draw(f, 8), 0} : t->axes[i];
+        axes[rank++] = t->axes[i].size == 1 && !t->axes[i].per && often(f, 30)
+                           ? (Axis){1 + draw(f, 8), 0}
+                           : t->axes[i];
     }
     return graph_broadcast(f->g, x, rank, axes, map);
 }
@@ -337,7 +350,8 @@ static NodeId make_view(Gen *f)
 
 static NodeId make_reduce(Gen *f)
 {
-    static const OpCode ops[] = {OP_SUM, OP_SUM, OP_SUM, OP_REDUCE_MAX, OP_REDUCE_MIN, OP_LOGSUMEXP};
+    static const OpCode ops[] = {OP_SUM,        OP_SUM,        OP_SUM,
+                                 OP_REDUCE_MAX, OP_REDUCE_MIN, OP_LOGSUMEXP};
     NodeId x = pick(f, often(f, 85) ? DT_F32 : number_type(f));
     const Type *t = type_of(f, x);
     int64_t axes[8];
@@ -347,7 +361,8 @@ static NodeId make_reduce(Gen *f)
         Attr attr = attr_int(ATTR_AXIS, axes[0]);
         return graph_add(f->g, OP_ARGMAX, 1, &x, 1, &attr);
     }
-    return graph_reduce(f->g, ops[draw(f, t->dtype == DT_F32 ? 6 : 5)], x, axes, n, often(f, 40), true);
+    return graph_reduce(f->g, ops[draw(f, t->dtype == DT_F32 ? 6 : 5)], x, axes, n, often(f, 40),
+                        true);
 }
 
 // x minus something of its rows, over another such thing: softmax, norms and their kin.
@@ -385,7 +400,8 @@ static NodeId make_dot(Gen *f)
     }
     for (uint32_t i = 0; i < nb; i++) axes[rank++] = t->axes[lb[i]];
     for (uint32_t i = 0; i < nc; i++) axes[rank++] = t->axes[lc[i]];
-    for (uint32_t i = draw(f, 3); i > 0 && rank < 5; i--) axes[rank++] = (Axis){some_size(f) % 40 + 1, 0};
+    for (uint32_t i = draw(f, 3); i > 0 && rank < 5; i--)
+        axes[rank++] = (Axis){some_size(f) % 40 + 1, 0};
     for (uint32_t i = 0; i < rank; i++) order[i] = i;
     for (uint32_t i = rank; i-- > 1;) { // order[i]: which of `axes` is axis i of the right operand
         uint32_t j = draw(f, i + 1), w = order[i];
@@ -405,7 +421,8 @@ static NodeId make_dot(Gen *f)
     NodeId y = shaped(f, DT_F32, to);
     NodeId d = graph_dot(f->g, x, y, nb, lb, rb, nc, lc, rc);
     if (!d || !often(f, 20)) return d;
-    NodeId both[2] = {d, graph_dot(f->g, x, fresh(f, to), nb, lb, rb, nc, lc, rc)}; // parts of one buffer
+    NodeId both[2] = {
+        d, graph_dot(f->g, x, fresh(f, to), nb, lb, rb, nc, lc, rc)}; // parts of one buffer
     const Type *of = type_of(f, d);
     uint32_t axis = of->rank ? draw(f, of->rank) : 0;
     if (!of->rank || of->axes[axis].per) return d;
@@ -443,9 +460,11 @@ static NodeId make_attention(Gen *f)
     static const int64_t dims[] = {8, 16, 24, 32, 40, 64};
     Axis outer[2] = {{f->g->batch, 1}, {1 + draw(f, 3), 0}};
     uint32_t nb = draw(f, 3);
-    int64_t n = 1 + draw(f, 20), m = often(f, 40) ? n : some_size(f), d = dims[draw(f, 6)], e = often(f, 70) ? d : dims[draw(f, 6)];
+    int64_t n = 1 + draw(f, 20), m = often(f, 40) ? n : some_size(f), d = dims[draw(f, 6)],
+            e = often(f, 70) ? d : dims[draw(f, 6)];
     if (often(f, 20)) n = some_size(f);
-    // Compiled attention multiplies keys that take no part by 0, which is not 0 for those that are not finite.
+    // Compiled attention multiplies keys that take no part by 0, which is not 0 for those that are
+    // not finite.
     bool causal = m >= n && !f->special && often(f, 40);
     int64_t rows[3] = {n, m, m}, cols[3] = {d, d, e};
     NodeId args[3];
@@ -457,7 +476,9 @@ static NodeId make_attention(Gen *f)
         const Type *to = type_new(f->arena, DT_F32, nb + 2, axes);
         if (nb == 2 && often(f, 40)) { // as a model has it: (B, N, H, D) with heads inside
             Axis inside[4] = {axes[0], axes[2], axes[1], axes[3]};
-            args[i] = graph_transpose(f->g, shaped(f, DT_F32, type_new(f->arena, DT_F32, 4, inside)), (int64_t[]){0, 2, 1, 3});
+            args[i] =
+                graph_transpose(f->g, shaped(f, DT_F32, type_new(f->arena, DT_F32, 4, inside)),
+                                (int64_t[]){0, 2, 1, 3});
         } else {
             args[i] = shaped(f, DT_F32, to);
         }
@@ -475,7 +496,8 @@ static NodeId make_random(Gen *f)
     const Type *i64 = type_new(f->arena, DT_I64, 0, NULL);
     NodeId args[2] = {graph_input(f->g, "$seed", i64), graph_input(f->g, "$step", i64)};
     const Type *t = often(f, 60) ? f->main : some_shape(f, DT_U32);
-    Attr attrs[2] = {attr_int(ATTR_STREAM, 1000 + draw(f, 3) + ((int64_t)draw(f, 2) << 40)), attr_axes(ATTR_SHAPE, t->axes, t->rank)};
+    Attr attrs[2] = {attr_int(ATTR_STREAM, 1000 + draw(f, 3) + ((int64_t)draw(f, 2) << 40)),
+                     attr_axes(ATTR_SHAPE, t->axes, t->rank)};
     NodeId u = graph_add(f->g, OP_RANDOM, 2, args, 2, attrs);
     if (!u) return 0;
     if (often(f, 20)) return u;
@@ -510,7 +532,8 @@ static NodeId step(Gen *f)
     return fresh(f, some_shape(f, some_dtype(f)));
 }
 
-// ---- what comes out ---------------------------------------------------------------------------------------
+// ---- what comes out
+// ---------------------------------------------------------------------------------------
 
 static void output(Gen *f, NodeId x)
 {
@@ -552,9 +575,11 @@ static void update_states(Gen *f)
         NodeId x = shaped(f, s->type->dtype, s->type);
         if (often(f, 60)) {
             NodeId old = graph_state(f->g, s->name, s->type);
-            x = graph_binary(f->g, often(f, 50) ? OP_SUB : OP_MUL, often(f, 80) ? old : shaped(f, DT_F32, s->type), x);
+            x = graph_binary(f->g, often(f, 50) ? OP_SUB : OP_MUL,
+                             often(f, 80) ? old : shaped(f, DT_F32, s->type), x);
         }
-        if (x && type_same_shape(type_of(f, x), s->type)) vec_push(f->arena, &f->entry->updates, (NamedNode){s->name, x});
+        if (x && type_same_shape(type_of(f, x), s->type))
+            vec_push(f->arena, &f->entry->updates, (NamedNode){s->name, x});
     }
 }
 
@@ -570,7 +595,8 @@ const char *fuzz_program(Arena *arena, uint64_t seed)
 {
     Diag *diag = diag_new(arena);
     Gen f = {.arena = arena, .seed = hash_u64(1, seed) | 1, .special = fuzz_trial(seed).special};
-    f.p = program_new(arena, diag, str_printf(arena, "seed %llu", (unsigned long long)seed), 1 + draw(&f, 4));
+    f.p = program_new(arena, diag, str_printf(arena, "seed %llu", (unsigned long long)seed),
+                      1 + draw(&f, 4));
     f.entry = program_entry(f.p, "step");
     f.g = f.entry->graph;
     f.main = some_shape(&f, DT_F32);
@@ -592,14 +618,21 @@ const char *fuzz_program(Arena *arena, uint64_t seed)
 Trial fuzz_trial(uint64_t seed)
 {
     static const uint32_t threads[][3] = {{1, 3, 0}, {2, 5, 0}, {8, 1, 0}, {3, 2, 0}};
-    static const uint32_t masks[] = {FUSE_ALL, FUSE_ALL, FUSE_ALL, 0, FUSE_POINTWISE, FUSE_ALL & ~FUSE_RECOMPUTE};
+    static const uint32_t masks[] = {FUSE_ALL, FUSE_ALL,       FUSE_ALL,
+                                     0,        FUSE_POINTWISE, FUSE_ALL & ~FUSE_RECOMPUTE};
     uint64_t r = hash_u64(2, seed);
     uint32_t mask = r % 8 < 6 ? masks[r % 8] : (uint32_t)(r >> 20) & FUSE_ALL;
-    return (Trial){.mask = mask, .threads = threads[(r >> 8) % 4], .level = (int)(r >> 12) % 8 ? 1 : (r >> 30) % 2 ? 2 : 0,
-                   .special = (r >> 16) % 4 == 0, .fenced = true};
+    return (Trial){.mask = mask,
+                   .threads = threads[(r >> 8) % 4],
+                   .level = (int)(r >> 12) % 8 ? 1
+                            : (r >> 30) % 2    ? 2
+                                               : 0,
+                   .special = (r >> 16) % 4 == 0,
+                   .fenced = true};
 }
 
-// ---- shrinking --------------------------------------------------------------------------------------------
+// ---- shrinking
+// --------------------------------------------------------------------------------------------
 
 typedef VEC(const char *) Lines;
 
@@ -626,10 +659,12 @@ static const char *joined(Arena *arena, const Lines *lines)
 static const char *as_input(Arena *arena, const char *line)
 {
     const char *equals = strstr(line, " = "), *type = strstr(line, " : ");
-    if (!equals || !type || type[3] == '(' || strstr(line, "= input") || strstr(line, "= state")) return NULL;
+    if (!equals || !type || type[3] == '(' || strstr(line, "= input") || strstr(line, "= state"))
+        return NULL;
     while (strstr(type + 1, " : ")) type = strstr(type + 1, " : ");
     int digits = (int)strcspn(line + 3, " ");
-    return str_printf(arena, "  %%%.*s = input {name=\"s%.*s\"}%s", digits, line + 3, digits, line + 3, type);
+    return str_printf(arena, "  %%%.*s = input {name=\"s%.*s\"}%s", digits, line + 3, digits,
+                      line + 3, type);
 }
 
 static bool is_used(const Lines *lines, uint32_t of)
@@ -644,10 +679,12 @@ static bool is_used(const Lines *lines, uint32_t of)
 static void drop_unused(Lines *lines)
 {
     for (uint32_t i = lines->n; i-- > 0;)
-        if (lines->at[i] && !strncmp(lines->at[i], "  %", 3) && !is_used(lines, i)) lines->at[i] = NULL;
+        if (lines->at[i] && !strncmp(lines->at[i], "  %", 3) && !is_used(lines, i))
+            lines->at[i] = NULL;
 }
 
-const char *fuzz_shrink(Arena *arena, const char *text, bool (*fails)(void *ctx, const char *text), void *ctx)
+const char *fuzz_shrink(Arena *arena, const char *text, bool (*fails)(void *ctx, const char *text),
+                        void *ctx)
 {
     Lines lines = split(arena, text);
     for (bool again = true; again;) {
@@ -655,11 +692,13 @@ const char *fuzz_shrink(Arena *arena, const char *text, bool (*fails)(void *ctx,
         for (uint32_t i = lines.n; i-- > 0;) {
             const char *line = lines.at[i];
             if (!line) continue;
-            bool result = !strncmp(line, "  output", 8) || !strncmp(line, "  update", 8) || !strncmp(line, "state", 5);
+            bool result = !strncmp(line, "  output", 8) || !strncmp(line, "  update", 8) ||
+                          !strncmp(line, "state", 5);
             const char *other = result ? NULL : as_input(arena, line);
             if (!result && !other) continue;
             Lines tried = {0};
-            for (uint32_t j = 0; j < lines.n; j++) vec_push(arena, &tried, j == i ? other : lines.at[j]);
+            for (uint32_t j = 0; j < lines.n; j++)
+                vec_push(arena, &tried, j == i ? other : lines.at[j]);
             drop_unused(&tried);
             const char *shorter = joined(arena, &tried);
             if (!fails(ctx, shorter)) continue;

@@ -1,5 +1,5 @@
-// The execution corpus: tests/corpus/*.ir on the interpreter and the CPU, with and without each kind of fusion and for
-// several thread counts, bit for bit.
+// The execution corpus: tests/corpus/*.ir on the interpreter and the CPU, with and without each
+// kind of fusion and for several thread counts, bit for bit.
 #include "base/file.h"
 #include "executors.h"
 
@@ -17,7 +17,8 @@ ParameterizedTestParameters(corpus, same_bits)
     DIR *dir = opendir(FOLDER);
     for (struct dirent *d; dir && (d = readdir(dir)) && n < 256;) {
         size_t length = strlen(d->d_name);
-        if (length > 3 && length < 64 && strcmp(d->d_name + length - 3, ".ir") == 0) strcpy(names[n++], d->d_name);
+        if (length > 3 && length < 64 && strcmp(d->d_name + length - 3, ".ir") == 0)
+            strcpy(names[n++], d->d_name);
     }
     closedir(dir);
     return cr_make_param_array(char[64], names, n);
@@ -33,8 +34,10 @@ ParameterizedTest(char (*name)[64], corpus, same_bits)
     cr_assert(file_map(&map, str_printf(arena, FOLDER "/%s", *name), &err), "%s", err.text);
     const char *text = str_slice(arena, (const char *)map.data, map.size);
     file_unmap(&map);
-    uint32_t masks[] = {FUSE_ALL, 0, FUSE_POINTWISE, FUSE_ALL & ~FUSE_RECOMPUTE, FUSE_ALL & ~FUSE_EPILOGUE};
+    uint32_t masks[] = {FUSE_ALL, 0, FUSE_POINTWISE, FUSE_ALL & ~FUSE_RECOMPUTE,
+                        FUSE_ALL & ~FUSE_EPILOGUE};
     uint32_t threads[] = {2, 1, 3, 1, 2};
-    for (int i = 0; i < 5; i++) same_on_both(str_printf(arena, "%s mask %u", *name, masks[i]), text, masks[i], threads[i]);
+    for (int i = 0; i < 5; i++)
+        same_on_both(str_printf(arena, "%s mask %u", *name, masks[i]), text, masks[i], threads[i]);
     arena_free(arena);
 }

@@ -1,6 +1,6 @@
-// Random programs on the interpreter and on compiled code, bit for bit. Every seed runs in a process of its own, so that a
-// crash of generated code or a defect of the compiler is a failure of that seed. CZT_FUZZ=FIRST:COUNT runs other seeds and
-// prints every failure, shrunk.
+// Random programs on the interpreter and on compiled code, bit for bit. Every seed runs in a
+// process of its own, so that a crash of generated code or a defect of the compiler is a failure of
+// that seed. CZT_FUZZ=FIRST:COUNT runs other seeds and prints every failure, shrunk.
 #include "fuzz.h"
 
 #include <criterion/criterion.h>
@@ -47,13 +47,14 @@ static int run_seed(uint64_t seed)
 {
     Arena *arena = arena_new();
     const char *text = fuzz_program(arena, seed);
-    Attempt a = {.name = str_printf(arena, "seed %llu", (unsigned long long)seed), .trial = fuzz_trial(seed)};
+    Attempt a = {.name = str_printf(arena, "seed %llu", (unsigned long long)seed),
+                 .trial = fuzz_trial(seed)};
     a.how = outcome(&a, text);
     bool bad = a.how != TRIAL_SAME && a.how != TRIAL_INVALID;
     if (bad) {
         const char *small = fuzz_shrink(arena, text, fails_so, &a);
-        fprintf(stderr, "---- %s: mask %u level %d special %d exit %d\n%s", a.name, a.trial.mask, a.trial.level,
-                a.trial.special, a.how, small);
+        fprintf(stderr, "---- %s: mask %u level %d special %d exit %d\n%s", a.name, a.trial.mask,
+                a.trial.level, a.trial.special, a.how, small);
         a.loud = true;
         outcome(&a, small);
     }
@@ -76,7 +77,11 @@ Test(fuzz, executors_agree)
         failed += r == 1;
         refused += r == 2;
     }
-    if (range) fprintf(stderr, "%llu seeds, %llu failed, %llu refused\n", (unsigned long long)count, (unsigned long long)failed, (unsigned long long)refused);
-    cr_assert(failed == 0, "%llu of %llu seeds failed", (unsigned long long)failed, (unsigned long long)count);
-    cr_assert(refused * 10 <= count, "%llu of %llu programs were refused", (unsigned long long)refused, (unsigned long long)count);
+    if (range)
+        fprintf(stderr, "%llu seeds, %llu failed, %llu refused\n", (unsigned long long)count,
+                (unsigned long long)failed, (unsigned long long)refused);
+    cr_assert(failed == 0, "%llu of %llu seeds failed", (unsigned long long)failed,
+              (unsigned long long)count);
+    cr_assert(refused * 10 <= count, "%llu of %llu programs were refused",
+              (unsigned long long)refused, (unsigned long long)count);
 }

@@ -1,6 +1,7 @@
-// Twelve functions of rows, written over primitive ops: each must become one kernel forward, and at most one more with its
-// gradients towards the rows and a parameter vector, though nothing in the compiler knows them. Second stages of column sums
-// and the last stages of the loss, which make single numbers, do not count (kernels_counted). Results are compared bit for bit.
+// Twelve functions of rows, written over primitive ops: each must become one kernel forward, and at
+// most one more with its gradients towards the rows and a parameter vector, though nothing in the
+// compiler knows them. Second stages of column sums and the last stages of the loss, which make
+// single numbers, do not count (kernels_counted). Results are compared bit for bit.
 #include "executors.h"
 
 #include <criterion/criterion.h>
@@ -17,7 +18,8 @@ typedef struct Rows {
     NodeId param;           // a vector of D that y depends on, or 0
 } Rows;
 
-// ---- what every function is written with ------------------------------------------------------------------
+// ---- what every function is written with
+// ------------------------------------------------------------------
 
 static NodeId input(Rows *r, const char *name, const Type *like, DType dt)
 {
@@ -27,7 +29,8 @@ static NodeId input(Rows *r, const char *name, const Type *like, DType dt)
 static NodeId vector(Rows *r, const char *name)
 {
     const Type *type = type_new(r->arena, DT_F32, 1, (Axis[]){{WIDTH, 0}});
-    if (!program_find_state(r->program, name)) program_state(r->program, name, STATE_PARAM, type, (Loc){0})->trainable = true;
+    if (!program_find_state(r->program, name))
+        program_state(r->program, name, STATE_PARAM, type, (Loc){0})->trainable = true;
     return r->param = graph_state(r->g, name, type);
 }
 
@@ -72,8 +75,10 @@ static NodeId norm(Rows *r, NodeId x)
 // bool: is this the column that the row's target names?
 static NodeId is_target(Rows *r)
 {
-    NodeId t = input(r, "target", r->row, DT_I32), at = graph_iota(r->g, DT_I32, 3, r->full->axes, 2);
-    return graph_binary(r->g, OP_EQ, at, graph_broadcast(r->g, t, 3, r->full->axes, (int64_t[]){0, 1}));
+    NodeId t = input(r, "target", r->row, DT_I32),
+           at = graph_iota(r->g, DT_I32, 3, r->full->axes, 2);
+    return graph_binary(r->g, OP_EQ, at,
+                        graph_broadcast(r->g, t, 3, r->full->axes, (int64_t[]){0, 1}));
 }
 
 static NodeId at_target(Rows *r, NodeId x)
@@ -81,7 +86,8 @@ static NodeId at_target(Rows *r, NodeId x)
     return sum(graph_select(r->g, is_target(r), x, number(r, 0)));
 }
 
-// ---- the functions ----------------------------------------------------------------------------------------
+// ---- the functions
+// ----------------------------------------------------------------------------------------
 
 static NodeId rms_norm(Rows *r, NodeId x)
 {
@@ -122,7 +128,8 @@ static NodeId angular_distance(Rows *r, NodeId x)
 {
     NodeId c = mul(cosine(r, x), number(r, 0.999));
     NodeId other = un(SQRT, sub(number(r, 1), mul(c, c)));
-    return flat(r, sub(number(r, 1), mul(un(ATAN, divide(c, other)), number(r, 0.6366197723675814))));
+    return flat(r,
+                sub(number(r, 1), mul(un(ATAN, divide(c, other)), number(r, 0.6366197723675814))));
 }
 
 static NodeId standardise(Rows *r, NodeId x)
@@ -183,7 +190,8 @@ static const RowFunction functions[] = {
     {"softmax_entropy", softmax_entropy},
 };
 
-// ---- programs ---------------------------------------------------------------------------------------------
+// ---- programs
+// ---------------------------------------------------------------------------------------------
 
 static Entry *begin(Rows *r, const char *name)
 {
@@ -201,7 +209,8 @@ static void output(Rows *r, Entry *e, const char *name, NodeId x)
 // Entry "forward" gives y; entry "both" also the loss sum(y * t) and its gradients.
 static const char *text_of(Arena *arena, const RowFunction *f)
 {
-    Rows rows = {.arena = arena, .program = program_new(arena, diag_new(arena), f->name, BATCH)}, *r = &rows;
+    Rows rows = {.arena = arena, .program = program_new(arena, diag_new(arena), f->name, BATCH)},
+         *r = &rows;
     r->full = type_new(arena, DT_F32, 3, (Axis[]){{BATCH, 1}, {TOKENS, 0}, {WIDTH, 0}});
     r->row = type_new(arena, DT_F32, 2, r->full->axes);
     Entry *forward = begin(r, "forward");
@@ -214,7 +223,8 @@ static const char *text_of(Arena *arena, const RowFunction *f)
     output(r, both, "y", y);
     output(r, both, "loss", loss);
     output(r, both, "gx", graph_add(r->g, OP_GRAD, 2, (NodeId[]){loss, x}, 0, NULL));
-    if (r->param) output(r, both, "gw", graph_add(r->g, OP_GRAD, 2, (NodeId[]){loss, r->param}, 0, NULL));
+    if (r->param)
+        output(r, both, "gw", graph_add(r->g, OP_GRAD, 2, (NodeId[]){loss, r->param}, 0, NULL));
     char *text;
     size_t size;
     FILE *out = open_memstream(&text, &size);
@@ -240,12 +250,16 @@ ParameterizedTest(int *number_of, rows, one_kernel_each_way)
     const RowFunction *f = &functions[*number_of];
     const char *text = text_of(arena, f);
     if (getenv("CZT_TEXT")) puts(text);
-    KernelCount forward = kernels_counted(f->name, text, "forward"), both = kernels_counted(f->name, text, "both");
+    KernelCount forward = kernels_counted(f->name, text, "forward"),
+                both = kernels_counted(f->name, text, "both");
     if (getenv("CZT_COUNTS"))
-        fprintf(stderr, "%s: forward %u, both %u + %u finish + %u scalar\n", f->name, forward.kernels, both.kernels, both.finish, both.scalars);
-    cr_expect(forward.kernels == 1 && forward.scalars == 0, "%s: %u kernels forward", f->name, forward.kernels);
+        fprintf(stderr, "%s: forward %u, both %u + %u finish + %u scalar\n", f->name,
+                forward.kernels, both.kernels, both.finish, both.scalars);
+    cr_expect(forward.kernels == 1 && forward.scalars == 0, "%s: %u kernels forward", f->name,
+              forward.kernels);
     cr_expect(both.kernels <= 2, "%s: %u kernels forward and backward", f->name, both.kernels);
-    cr_expect(both.finish <= 2 && both.scalars <= 2, "%s: %u and %u small ones", f->name, both.finish, both.scalars);
+    cr_expect(both.finish <= 2 && both.scalars <= 2, "%s: %u and %u small ones", f->name,
+              both.finish, both.scalars);
     same_on_both(f->name, text, FUSE_ALL, 3);
     arena_free(arena);
 }

@@ -27,7 +27,8 @@ Test(index, reshape_and_back_is_the_identity)
     IndexPool p;
     index_init(&p, arena);
     int64_t from[] = {4, 6, 10}, to[] = {8, 5, 6};
-    IndexId at[3] = {index_axis(&p, 0, 4), index_axis(&p, 1, 6), index_axis(&p, 2, 10)}, mid[3], back[3];
+    IndexId at[3] = {index_axis(&p, 0, 4), index_axis(&p, 1, 6), index_axis(&p, 2, 10)}, mid[3],
+            back[3];
     IndexId linear = index_linear(&p, 3, at, from);
     index_split(&p, linear, 3, to, mid);
     cr_assert_eq(index_linear(&p, 3, mid, to), linear);
@@ -75,14 +76,19 @@ Test(index, random_expressions_keep_their_value_and_range)
         for (int i = 0; i < 3; i++, n++) {
             e[n] = index_axis(&p, (uint32_t)i, sizes[i]);
             for (int q = 0; q < points; q++)
-                plain[n][q] = i == 0 ? q / (sizes[1] * sizes[2]) : i == 1 ? q / sizes[2] % sizes[1] : q % sizes[2];
+                plain[n][q] = i == 0   ? q / (sizes[1] * sizes[2])
+                              : i == 1 ? q / sizes[2] % sizes[1]
+                                       : q % sizes[2];
         }
         for (; n < 40; n++) {
             int a = (int)NEXT(n), b = (int)NEXT(n), kind = (int)NEXT(4);
             int64_t c = 1 + NEXT(7);
             for (int q = 0; q < points; q++) {
                 int64_t x = plain[a][q], f = x / c - (x % c < 0);
-                plain[n][q] = kind == 0 ? x + plain[b][q] : kind == 1 ? x * (c - 3) : kind == 2 ? f : x - f * c;
+                plain[n][q] = kind == 0   ? x + plain[b][q]
+                              : kind == 1 ? x * (c - 3)
+                              : kind == 2 ? f
+                                          : x - f * c;
             }
             e[n] = kind == 0   ? index_add(&p, e[a], e[b])
                    : kind == 1 ? index_mul(&p, e[a], c - 3)
