@@ -5,16 +5,22 @@
 #include "frontend/elab.h"
 #include "frontend/json.h"
 
+// Roles, their element type, and the keys each has besides the common ones.
 static const struct {
     const char *name;
     FieldRole role;
     DType dtype;
+    const char *keys;
 } roles[] = {
-    {"class_map", FIELD_CLASS_MAP, DT_I32}, {"map", FIELD_MAP, DT_F32},
-    {"normals", FIELD_NORMALS, DT_F32},     {"vector", FIELD_VECTOR, DT_F32},
-    {"tokens", FIELD_TOKENS, DT_I32},       {"class", FIELD_CLASS, DT_I32},
-    {"array", FIELD_ARRAY, DT_F32},
+    {"class_map", FIELD_CLASS_MAP, DT_I32, " follow size ignore remap classes "},
+    {"map", FIELD_MAP, DT_F32, " follow size invalid scale offset "},
+    {"normals", FIELD_NORMALS, DT_F32, " follow size invalid "},
+    {"vector", FIELD_VECTOR, DT_F32, " size "},
+    {"tokens", FIELD_TOKENS, DT_I32, " tokenizer length "},
+    {"class", FIELD_CLASS, DT_I32, " ignore classes "},
+    {"array", FIELD_ARRAY, DT_F32, " dtype shape "},
 };
+static const char common_keys[] = " as member series optional ";
 
 static const Tree *data_section(const Elab *el, const char *name)
 {
@@ -44,6 +50,23 @@ static bool role_of(Elab *el, Field *f)
     el_error(el, as->loc, later ? "role '%s' is not supported yet" : "there is no role '%s'", name);
     diag_help(el->diag, "the roles are class_map, map, normals, vector, tokens, class, array");
     return false;
+}
+
+// Keys that other roles have are errors here, not in the loader.
+static bool role_keys(Elab *el, const Field *f)
+{
+    uint32_t i = 0;
+    bool ok = true;
+    while (roles[i].role != f->role) i++;
+    for (uint32_t k = 0; k < f->tree->entries.n; k++) {
+        const Tree *key = f->tree->entries.at[k].key;
+        const char *name = str_printf(el->arena, " %s ", key->text);
+        if (strstr(common_keys, name) || strstr(roles[i].keys, name)) continue;
+        el_error(el, key->loc, "a field of role %s has no key '%s'", roles[i].name, key->text);
+        diag_help(el->diag, "it has:%s%s", common_keys, roles[i].keys + 1);
+        ok = false;
+    }
+    return ok;
 }
 
 // The sizes a key gives, after the batch axis.
@@ -99,13 +122,9 @@ static const Type *field_type(Elab *el, const Field *f)
     if (key && !field_sizes(el, f, key, sizes[f->role].n, &given, &n)) return NULL;
     const Tree *dtype = tree_get(f->tree, "dtype");
     if (dtype && dtype->kind == TREE_SCALAR) {
-        DType d = dtype_find(dtype->text);
-        if (f->role == FIELD_ARRAY) dt = d;
-        if (d == DT_NONE || f->role != FIELD_ARRAY) {
-            el_error(el, dtype->loc,
-                     d == DT_NONE ? "'%s' is no element type"
-                                  : "only arrays have a dtype, not '%s'",
-                     dtype->text);
+        dt = dtype_find(dtype->text);
+        if (dt == DT_NONE) {
+            el_error(el, dtype->loc, "'%s' is no element type", dtype->text);
             return NULL;
         }
     }
@@ -129,7 +148,7 @@ static void bind_field(Elab *el, Scope *s, const TreeEntry *e)
 {
     Field *f = arena_make(el->arena, Field);
     *f = (Field){.name = e->key->text, .tree = e->value, .loc = e->key->loc};
-    if (keys_check(el, e->value, MAPPING_FIELD, false) && role_of(el, f)) {
+    if (keys_check(el, e->value, MAPPING_FIELD, false) && role_of(el, f) && role_keys(el, f)) {
         bool label = f->role == FIELD_CLASS_MAP || f->role == FIELD_MAP ||
                      f->role == FIELD_NORMALS || f->role == FIELD_CLASS;
         f->has_valid = label || tree_get(f->tree, "series") || optional_field(el, f);
@@ -229,13 +248,10 @@ void data_bind(Elab *el, Scope *s)
 
 // ---- the loader's specification ---------------------------------------------------------------
 
-static void put_strings(Json *j, const char *key, const Tree *t, const char *def)
+static void put_strings(Json *j, const char *key, const Tree *t)
 {
     json_open(j, key, '[');
-    if (t && t->kind == TREE_SCALAR)
-        json_str(j, NULL, t->text);
-    else if (!t && def)
-        json_str(j, NULL, def);
+    if (t && t->kind == TREE_SCALAR) json_str(j, NULL, t->text);
     for (uint32_t i = 0; t && i < t->items.n; i++)
         if (t->items.at[i]->kind == TREE_SCALAR) json_str(j, NULL, t->items.at[i]->text);
     json_close(j, ']');
@@ -278,7 +294,7 @@ static void put_view(Elab *el, Json *j, const char *name, const Tree *t)
     if (!view_sizes(el, t, &size, &count)) return;
     json_open(j, NULL, '{');
     json_str(j, "name", name);
-    put_strings(j, "member", tree_get(t, "member"), "jpg");
+    if (tree_get(t, "member")) put_strings(j, "member", tree_get(t, "member"));
     json_open(j, "size", '[');
     json_int(j, NULL, size[0].size);
     json_int(j, NULL, size[1].size);
@@ -309,7 +325,7 @@ static void put_remap(Elab *el, Json *j, const Tree *t)
 {
     if (!t) return;
     if (t->kind == TREE_SCALAR) {
-        const char *dir = folder_of(el, diag_source_path(el->diag, t->loc.source));
+        const char *dir = said_in(el, t);
         const char *path =
             *dir && *t->text != '/' ? str_printf(el->arena, "%s/%s", dir, t->text) : t->text;
         FileMap map;
@@ -352,7 +368,7 @@ static void put_field(Elab *el, Json *j, const Field *f)
     json_open(j, NULL, '{');
     json_str(j, "name", f->name);
     json_str(j, "role", role_name(f->role));
-    if (tree_get(f->tree, "member")) put_strings(j, "member", tree_get(f->tree, "member"), NULL);
+    if (tree_get(f->tree, "member")) put_strings(j, "member", tree_get(f->tree, "member"));
     if (f->role == FIELD_ARRAY) json_str(j, "dtype", dtype_name(f->type->dtype));
     put_sizes(j, f);
     for (uint32_t i = 0; i < sizeof texts / sizeof *texts; i++) put_text(j, f->tree, texts[i]);
@@ -383,12 +399,6 @@ static void put_items(Elab *el, Json *j)
     json_close(j, ']');
 }
 
-// The folder of the file that says where the data is: relative paths start there.
-static const char *said_in(Elab *el, const Tree *t)
-{
-    return t ? folder_of(el, diag_source_path(el->diag, t->loc.source)) : el->base_dir;
-}
-
 const char *data_json(Elab *el)
 {
     const Tree *data = tree_get(el->root, "data");
@@ -398,10 +408,10 @@ const char *data_json(Elab *el)
     const Tree *seed = tree_get(data, "seed"), *shuffle = tree_get(data, "shuffle");
     json_open(&j, NULL, '{');
     json_str(&j, "base_dir", said_in(el, source));
-    put_strings(&j, "source", source, NULL);
+    put_strings(&j, "source", source);
     json_open(&j, "series", '{');
     for (uint32_t i = 0; series && i < series->entries.n; i++)
-        put_strings(&j, series->entries.at[i].key->text, series->entries.at[i].value, NULL);
+        put_strings(&j, series->entries.at[i].key->text, series->entries.at[i].value);
     json_close(&j, '}');
     if (seed)
         put_number(el, &j, data, "seed");

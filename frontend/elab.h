@@ -293,7 +293,7 @@ struct Elab {
 void build_begin(Elab *el, bool training);
 
 // library.c
-bool library_import(Elab *el, const Tree *names, const char *dir);
+bool library_import(Elab *el, const Tree *names);
 bool library_file(Elab *el, const char *name, const char *dir, Loc from);
 
 // The folder of the library; NULL when none is known.
@@ -310,6 +310,9 @@ bool set_row(Elab *el, Tree *root, const TreeEntry *row);
 // True when text matches a pattern of letters, * and ?.
 bool glob_match(const char *pattern, const char *text);
 const char *folder_of(Elab *el, const char *path);
+// The folder of the file that a value stands in, where its relative paths start; the graph's for
+// NULL.
+const char *said_in(Elab *el, const Tree *t);
 // A scope of its own for one entry of the graph: its random numbers and anonymous calls are its
 // own.
 Scope *part_scope(Elab *el, const char *what, const char *path, const char *part, Loc loc);

@@ -155,16 +155,18 @@ static bool read_settings(Elab *el)
     check_lets(el, let);
     int64_t batch, accumulate;
     bool ok = read_number(el, let, "batch", 1, 1, &batch);
-    ok &= read_number(el, train, "steps", 0, 0, &el->steps);
-    ok &= read_number(el, train, "seed", 0, INT64_MIN, &el->seed);
-    ok &= read_number(el, train, "accumulate", 1, 1, &accumulate);
+    bool one_part = true;
+    // a wrong number here ends nothing: with a batch the rest of the file is looked at too
+    read_number(el, train, "steps", 0, 0, &el->steps);
+    read_number(el, train, "seed", 0, INT64_MIN, &el->seed);
+    if (read_number(el, train, "accumulate", 1, 1, &accumulate)) one_part = accumulate == 1;
     if (!let || !tree_get(let, "batch")) {
         Loc head = let ? let->loc : el->root->loc;
         head.end = head.begin + 1;
         diag_error(el->diag, head, "let: needs 'batch', the number of samples of a step");
         ok = false;
     }
-    if (ok && accumulate != 1)
+    if (!one_part)
         el_error(el, tree_get(train, "accumulate")->loc, "accumulation is not supported yet");
     const Tree *precision = train ? tree_get(train, "precision") : NULL;
     if (precision && precision->kind == TREE_SCALAR && strcmp(precision->text, "f32") != 0) {
@@ -191,9 +193,10 @@ static void read_check(Elab *el)
     }
     c->set = rows.at;
     c->nset = rows.n;
-    if (fixture && fixture->kind == TREE_SCALAR)
-        c->fixture = *el->base_dir ? str_printf(el->arena, "%s/%s", el->base_dir, fixture->text)
-                                   : fixture->text;
+    if (fixture && fixture->kind == TREE_SCALAR) {
+        const char *dir = said_in(el, fixture);
+        c->fixture = *dir ? str_printf(el->arena, "%s/%s", dir, fixture->text) : fixture->text;
+    }
     if (loss)
         c->has_loss =
             value_to_float(el, tree_eval(el, el->scope, loss, NULL), loss->loc, "loss", &c->loss);
@@ -258,7 +261,7 @@ Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const Fronte
     check_sections(el);
     library_file(el, "prelude", el->base_dir, start);
     const Tree *imports = tree_get(root, "import");
-    if (imports) library_import(el, imports, el->base_dir);
+    if (imports) library_import(el, imports);
     if (!read_settings(el) || !tree_get(root, "train")) return NULL;
     read_check(el);
     el->program = program_new(arena, diag, graph_name(el, path), el->batch);

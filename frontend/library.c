@@ -137,11 +137,11 @@ static void read_section(Elab *el, const Tree *root, const char *name, ModuleRol
         read_module(el, &t->entries.at[i], role, file);
 }
 
-static bool read_definitions(Elab *el, const Tree *root, const char *name, const char *dir)
+static bool read_definitions(Elab *el, const Tree *root, const char *name)
 {
     if (!keys_check(el, root, MAPPING_LIBRARY, false)) return false;
     const Tree *imports = tree_get(root, "import"), *functions = tree_get(root, "functions");
-    bool ok = !imports || library_import(el, imports, dir);
+    bool ok = !imports || library_import(el, imports);
     read_constants(el, tree_get(root, "constants"));
     for (uint32_t i = 0; functions && i < functions->entries.n; i++)
         read_function(el, &functions->entries.at[i], name);
@@ -157,6 +157,11 @@ const char *folder_of(Elab *el, const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? str_slice(el->arena, path, (size_t)(slash - path)) : "";
+}
+
+const char *said_in(Elab *el, const Tree *t)
+{
+    return t ? folder_of(el, diag_source_path(el->diag, t->loc.source)) : el->base_dir;
 }
 
 bool library_file(Elab *el, const char *name, const char *dir, Loc from)
@@ -179,18 +184,17 @@ bool library_file(Elab *el, const char *name, const char *dir, Loc from)
     file->path = path;
     map_set(el->arena, &el->files, path, file);
     file->tree = tree_read_file(el->arena, el->diag, path, from);
-    bool ok = file->tree && read_definitions(el, file->tree, name, folder_of(el, path));
+    bool ok = file->tree && read_definitions(el, file->tree, name);
     file->done = true;
     return ok;
 }
 
-bool library_import(Elab *el, const Tree *names, const char *dir)
+bool library_import(Elab *el, const Tree *names)
 {
     bool ok = true;
-    if (names->kind == TREE_SCALAR) return library_file(el, names->text, dir, names->loc);
     for (uint32_t i = 0; i < names->items.n; i++) {
         const Tree *t = names->items.at[i];
-        if (t->kind == TREE_SCALAR) ok &= library_file(el, t->text, dir, t->loc);
+        if (t->kind == TREE_SCALAR) ok &= library_file(el, t->text, said_in(el, t), t->loc);
     }
     return ok;
 }

@@ -18,8 +18,6 @@ static void task_switch(Elab *el, Task *t)
 {
     Value v;
     double x;
-    t->on = true;
-    t->weight = value_int(1);
     if (constant(el, t, "enabled", &v)) {
         bool yes;
         if (value_to_bool(el, v, tree_get(t->tree, "enabled")->loc, "enabled", &yes)) t->on = yes;
@@ -45,6 +43,8 @@ static Task *task_new(Elab *el, const TreeEntry *e, bool expert)
     Task *t = arena_make(el->arena, Task);
     t->name = e->key->text;
     t->expert = expert;
+    t->on = true;
+    t->weight = value_int(1);
     t->tree = e->value;
     t->loc = e->key->loc;
     t->path = expert ? str_printf(el->arena, "experts.%s", t->name) : t->name;
@@ -66,7 +66,6 @@ static void task_bind(Elab *el, const TreeEntry *e, bool expert)
     if (!expert) scope_value(el, el->scope, t->name, t->loc, (Value){.kind = V_TASK, .task = t});
     if (!ok || e->value->kind != TREE_MAP) {
         t->done = true; // reported
-        t->on = true;
         return;
     }
     if (expert) {
@@ -90,7 +89,8 @@ void tasks_bind(Elab *el)
                 (Value){.kind = V_SPACE, .space = SPACE_EXPERTS});
     for (uint32_t i = 0; i < el->tasks.n; i++) {
         Task *t = el->tasks.at[i].value;
-        if (!t->done) task_switch(el, t);
+        if (!t->done && !el->initialising)
+            task_switch(el, t); // a learned weight has no value there
     }
 }
 
@@ -145,14 +145,24 @@ static NodeId sample_valid(Elab *el, Task *t)
 
 // ---- the loss module --------------------------------------------------------------------------
 
-// Names that reach a loss or metric unasked where its module has such an input.
-static void bind_reaching(Elab *el, Instance *inst, Scope *s)
+// Names that reach a loss or metric unasked where its module has such an input. False when
+// reported.
+static bool bind_reaching(Elab *el, Instance *inst, Scope *s)
 {
     static const char *const names[] = {"output", "target", "valid", "decoded"};
+    bool ok = true;
     for (int i = 0; i < 4; i++) {
         const Decl *d = decl_find(&inst->def->in, names[i]);
         Binding *from = map_get(&s->names, names[i]);
         if (!d || !from || map_find(&inst->args, names[i])) continue;
+        if (binding_force(el, from).kind == V_NONE && !d->optional && !d->def && !d->def_tree) {
+            el_error(el, from->loc, "%s needs '%s', and there is none", inst->def->name, names[i]);
+            if (strcmp(names[i], "valid") == 0)
+                diag_help(el->diag, "a target that is a field brings its own; else write valid: "
+                                    "such as label.valid");
+            ok = false;
+            continue;
+        }
         Binding *b = arena_make(el->arena, Binding);
         *b = (Binding){.name = d->name,
                        .loc = from->loc,
@@ -162,6 +172,7 @@ static void bind_reaching(Elab *el, Instance *inst, Scope *s)
                        .value = binding_force(el, from)};
         map_set(el->arena, &inst->args, names[i], b);
     }
+    return ok;
 }
 
 Instance *task_instance(Elab *el, Task *t, const Tree *map, const char *path,
@@ -169,8 +180,7 @@ Instance *task_instance(Elab *el, Task *t, const Tree *map, const char *path,
 {
     const ModuleDef *def = tree_module(el, map, t->scope);
     Instance *inst = def ? instance_from_tree(el, def, path, map, skip, t->scope) : NULL;
-    if (inst) bind_reaching(el, inst, t->scope);
-    return inst;
+    return inst && bind_reaching(el, inst, t->scope) ? inst : NULL;
 }
 
 static Value loss_value(Elab *el, Task *t)
@@ -240,6 +250,16 @@ static bool combine(Elab *el, Task *t, NodeId num, NodeId den)
     return t->loss != 0;
 }
 
+static bool one_weight(Elab *el, const Task *t)
+{
+    if (t->weight.kind != V_TENSOR) return true;
+    const Type *type = graph_type(el->graph, t->weight.node);
+    if (!type->rank) return true;
+    el_error(el, tree_get(t->tree, "weight")->loc, "the weight of %s is %s, not one number",
+             t->path, type_text(el->arena, type));
+    return false;
+}
+
 static bool task_make(Elab *el, Task *t)
 {
     if (!task_inputs(el, t)) return false;
@@ -259,6 +279,7 @@ static bool task_make(Elab *el, Task *t)
     }
     el->graph->here = t->loc;
     if (!combine(el, t, n, d)) return false;
+    if (!one_weight(el, t)) return false;
     Value weighted = arith(el, EOP_MUL, value_node(el, t->loss), t->weight, t->loc);
     double x;
     if (value_number(t->weight, &x) && x == 1)
