@@ -67,10 +67,12 @@ static bool eval_options(Arena *arena, const Loaded *l, const Values *v, EvalOpt
            error_set(err, "no samples: the graph names no eval set; give --data SHARDS");
 }
 
-// Bring the state to what is evaluated.
-static bool set_state(Arena *arena, const Loaded *l, const Values *v, bool folder, Error *err)
+// Bring the state to what is evaluated; step: its finished updates, all of the graph's for weights from a file.
+static bool set_state(Arena *arena, const Loaded *l, const Values *v, bool folder, int64_t *step,
+                      Error *err)
 {
     Checkpoint latest = {0};
+    *step = v->weights ? l->step->steps : 0;
     if (!exec_init(l->exec, l->step->seed, err)) return false;
     if (v->weights) return load_weights(l, v->weights, false, err);
     if (!folder) {
@@ -81,6 +83,7 @@ static bool set_state(Arena *arena, const Loaded *l, const Values *v, bool folde
     if (!checkpoint_latest(arena, at, &latest, (CheckpointWarn){warn, NULL}, err)) return false;
     if (!latest.path) return error_set(err, "%s: no checkpoint is there", at);
     fprintf(stderr, "parameters of %s\n", latest.path);
+    *step = latest.step;
     return checkpoint_load(l->exec, &latest, err);
 }
 
@@ -124,10 +127,10 @@ static bool run_all(Arena *arena, const Loaded *l, const Values *v, bool folder,
     EvalOptions o;
     Figures figures, untrained;
     if (!eval_options(arena, l, v, &o, err)) return false;
-    if (v->compare &&
-        (!exec_init(l->exec, l->step->seed, err) || !evaluate(arena, l, &o, &untrained, err)))
+    if (!set_state(arena, l, v, folder, &o.step, err) || !evaluate(arena, l, &o, &figures, err))
         return false;
-    if (!set_state(arena, l, v, folder, err) || !evaluate(arena, l, &o, &figures, err))
+    if (v->compare && // at the same step, so that the losses mean the same
+        (!exec_init(l->exec, l->step->seed, err) || !evaluate(arena, l, &o, &untrained, err)))
         return false;
     print_figures(&figures, v->compare ? &untrained : NULL, v->json);
     return true;

@@ -66,6 +66,7 @@ static bool evaluate_set(const Run *run, Log *log, int64_t step, const char *nam
     Arena *arena = arena_new();
     EvalOptions o = {.source = source,
                      .samples = setting(run->program.step, "eval", "samples", 0),
+                     .step = step,
                      .workers = (uint32_t)run->values->workers};
     const json_t *eval = json_object_get(run->program.step->manifest, "eval");
     const char *base = json_string_value(json_object_get(eval, "base_dir"));

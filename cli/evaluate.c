@@ -113,7 +113,7 @@ static bool whole_batch(Eval *ev)
 {
     const Loaded *l = ev->program;
     const StepEntry *e = &l->step->entries[ev->entry];
-    if (!exec_run(l->exec, ev->entry, 0, l->step->seed, ev->err)) return false;
+    if (!exec_run(l->exec, ev->entry, ev->options->step, l->step->seed, ev->err)) return false;
     for (uint32_t i = 0; i < e->noutputs; i++)
         if (e->outputs[i].rank == 0) ev->sums[i] += exec_scalar(l->exec, ev->entry, i);
     ev->out->batches++;

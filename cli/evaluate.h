@@ -9,6 +9,7 @@ typedef struct EvalOptions {
     const char *source, *series; // shards, as in FeedOptions
     const char *classes; // JSON file {"classes": [..], "templates": ["a photo of a {}."]}, or NULL
     int64_t samples;     // at most; 0: all
+    int64_t step;        // finished updates, which weights of losses may depend on
     uint32_t workers;
 } EvalOptions;
 

@@ -242,6 +242,13 @@ static const char *graph_name(Elab *el, const char *path)
     return dot ? str_slice(el->arena, base, (size_t)(dot - base)) : base;
 }
 
+static void check_version(Elab *el, const Tree *version)
+{
+    if (!version || (version->kind == TREE_SCALAR && strcmp(version->text, "1") == 0)) return;
+    diag_error(el->diag, version->loc, "this version of the language is not known");
+    diag_help(el->diag, "write `cztc: 1`");
+}
+
 Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const FrontendOptions *options)
 {
     static const FrontendOptions none = {0};
@@ -258,6 +265,7 @@ Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const Fronte
     apply_sets(el, root);
     el->root = root;
     keys_check(el, root, MAPPING_GRAPH, false);
+    check_version(el, tree_get(root, "cztc"));
     check_sections(el);
     library_file(el, "prelude", el->base_dir, start);
     const Tree *imports = tree_get(root, "import");
