@@ -407,7 +407,7 @@ const char *data_json(Elab *el)
     const Tree *source = tree_get(data, "source"), *series = tree_get(data, "series");
     const Tree *seed = tree_get(data, "seed"), *shuffle = tree_get(data, "shuffle");
     json_open(&j, NULL, '{');
-    json_str(&j, "base_dir", said_in(el, source));
+    json_str(&j, "base_dir", folder_said_in(el, source));
     put_strings(&j, "source", source);
     json_open(&j, "series", '{');
     for (uint32_t i = 0; series && i < series->entries.n; i++)

@@ -313,6 +313,8 @@ const char *folder_of(Elab *el, const char *path);
 // The folder of the file that a value stands in, where its relative paths start; the graph's for
 // NULL.
 const char *said_in(Elab *el, const Tree *t);
+// The same as an absolute path: what a step file keeps, since it is used from anywhere.
+const char *folder_said_in(Elab *el, const Tree *t);
 // A scope of its own for one entry of the graph: its random numbers and anonymous calls are its
 // own.
 Scope *part_scope(Elab *el, const char *what, const char *path, const char *part, Loc loc);

@@ -2,6 +2,8 @@
 // file is found beside the one that imports it, else in the library.
 #include "frontend/elab.h"
 
+#include <limits.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -162,6 +164,13 @@ const char *folder_of(Elab *el, const char *path)
 const char *said_in(Elab *el, const Tree *t)
 {
     return t ? folder_of(el, diag_source_path(el->diag, t->loc.source)) : el->base_dir;
+}
+
+const char *folder_said_in(Elab *el, const Tree *t)
+{
+    const char *folder = said_in(el, t);
+    char full[PATH_MAX];
+    return realpath(*folder ? folder : ".", full) ? str_copy(el->arena, full) : folder;
 }
 
 bool library_file(Elab *el, const char *name, const char *dir, Loc from)

@@ -340,7 +340,7 @@ const char *eval_json(Elab *el)
     if (!t) return NULL;
     Json j = {.arena = el->arena};
     json_open(&j, NULL, '{');
-    json_str(&j, "base_dir", said_in(el, sets ? sets : t));
+    json_str(&j, "base_dir", folder_said_in(el, sets ? sets : t));
     put_every(el, &j, "eval", "every", "every", 0);
     put_every(el, &j, "eval", "samples", "samples", 0);
     json_open(&j, "sets", '{');

@@ -51,6 +51,9 @@ same out first.json
 exits 0 "$CZTC" eval whole --samples 4
 says out "4 samples"
 exits 1 "$CZTC" eval whole --data nothing.tar
+# a run is used from any folder: its data is found where the graph said it
+mkdir -p elsewhere
+(cd elsewhere && "$CZTC" eval ../whole --samples 4 >/dev/null 2>&1) || miss "eval from another folder"
 exits 1 "$CZTC" eval nowhere
 
 exit $((failed != 0))
