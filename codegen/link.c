@@ -99,10 +99,8 @@ static bool relocate(const Object *o, uint8_t *blob, Error *err)
     return true;
 }
 
-static void find_functions(const Object *o, uint32_t n, const char *const *names, const Map *index,
-                           Blob *blob)
+static void find_functions(const Object *o, const Map *index, Blob *blob)
 {
-    (void)n, (void)names;
     for (uint32_t i = 0; i < o->nsymbols; i++) {
         const Elf64_Sym *s = &o->symbols[i];
         if (ELF64_ST_TYPE(s->st_info) != STT_FUNC || s->st_shndx >= o->n) continue;
@@ -133,7 +131,7 @@ bool link_objects(Arena *arena, uint32_t nobjects, const uint8_t *const *data, c
                 memcpy(blob->bytes + objects[i].place[s],
                        data[i] + objects[i].sections[s].sh_offset, objects[i].sections[s].sh_size);
         if (!relocate(&objects[i], blob->bytes, err)) return false;
-        find_functions(&objects[i], n, names, &index, blob);
+        find_functions(&objects[i], &index, blob);
     }
     for (uint32_t i = 0; i < n; i++)
         if (blob->offset[i] == UINT64_MAX)

@@ -164,9 +164,9 @@ static void copy_attributes(const Emit *e, LLVMValueRef to)
 static LLVMValueRef tile_function(Emit *caller, Micro shape, LLVMValueRef depth, LLVMValueRef add)
 {
     const char *name =
-        str_printf(caller->arena, "tile_%u_%u_%u_%lld_%lld_%lld_%lld", shape.rows, shape.columns,
-                   shape.used, (long long)shape.ars, (long long)shape.aks, (long long)shape.crs,
-                   depth ? (long long)LLVMConstIntGetSExtValue(depth) : -1);
+        str_printf(caller->arena, "tile_%u_%u_%u%s_%lld_%lld_%lld_%lld", shape.rows, shape.columns,
+                   shape.used, shape.far ? "_far" : "", (long long)shape.ars, (long long)shape.aks,
+                   (long long)shape.crs, depth ? (long long)LLVMConstIntGetSExtValue(depth) : -1);
     LLVMValueRef known = LLVMGetNamedFunction(caller->module, name);
     if (known) return known;
     Emit e = *caller;
