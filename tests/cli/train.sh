@@ -46,6 +46,10 @@ for name in loss.loss experts.edge retrieval.image_to_text@1 retrieval.text_to_i
     says out "\"$name"
 done
 cp out first.json
+# a weight that follows the step has its value after 8 updates: loss = pair + 2 edge
+value() { sed -n "s/.*\"$1\": {\"value\": \([^,]*\),.*/\1/p" first.json; }
+awk -v l="$(value loss.loss)" -v p="$(value loss.pair)" -v e="$(value loss.experts.edge)" \
+    'BEGIN { d = l - p - 2 * e; exit !(e > 0 && d < 1e-5 && d > -1e-5) }' || miss "eval is not at the run's step"
 evaluate --threads 1 --workers 1 --data train-00000.tar
 same out first.json
 exits 0 "$CZTC" eval whole --samples 4
