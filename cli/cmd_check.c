@@ -83,8 +83,7 @@ static int run(Cli *cli, const void *values)
     Pipeline p;
     pipeline_begin(&p, cli->arena, 1);
     FrontendOptions o = {.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
-    if (!pipeline_read(&p, v->file, &o) || !pipeline_passes(&p, &(PassOptions){.level = 1}) ||
-        !pipeline_plan(&p))
+    if (!pipeline_read(&p, v->file, &o) || !pipeline_passes(&p, &(PassOptions){.level = 1}))
         return EXIT_INPUT;
     if (v->json)
         print_json(&p);

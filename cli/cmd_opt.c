@@ -1,8 +1,8 @@
-// cztc opt: graph passes on IR text.
+// cztc opt: passes on IR text.
 #include "cli/pipeline.h"
 
 typedef struct Values {
-    const char *file, *passes, *lib;
+    const char *file, *passes, *skip, *stop_after, *dump_after, *dump_dir, *lib;
     Texts set;
     bool time_passes;
 } Values;
@@ -12,12 +12,18 @@ static const Option options[] = {
      "IR text (.ir) or a graph file (.yaml)"},
     {"passes", 0, OPTION_TEXT, offsetof(Values, passes), "A,B",
      "passes in this order; default: all"},
+    {"skip", 0, OPTION_TEXT, offsetof(Values, skip), "A,B", "passes to leave out"},
+    {"stop-after", 0, OPTION_TEXT, offsetof(Values, stop_after), "A", "the last pass to run"},
+    {"dump-after", 0, OPTION_TEXT, offsetof(Values, dump_after), "A,B",
+     "print what these passes made: the program; layouts, groups or the plan (on stderr)"},
+    {"dump-dir", 0, OPTION_TEXT, offsetof(Values, dump_dir), "DIR",
+     "write the same after every pass, in numbered files"},
     {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
      "change a value of the file; globs allowed"},
     {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
     {"time-passes", 0, OPTION_FLAG, offsetof(Values, time_passes), NULL,
-     "print seconds and nodes by pass"},
+     "print each pass's time and what it made (on stderr)"},
 };
 
 static int run(Cli *cli, const void *values)
@@ -26,14 +32,20 @@ static int run(Cli *cli, const void *values)
     Pipeline p;
     pipeline_begin(&p, cli->arena, 1);
     FrontendOptions o = {.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
-    PassOptions passes = {.level = 1, .list = v->passes, .time = v->time_passes};
+    PassOptions passes = {.level = 1,
+                          .list = v->passes,
+                          .skip = v->skip,
+                          .stop_after = v->stop_after,
+                          .dump_after = v->dump_after,
+                          .dump_dir = v->dump_dir,
+                          .time = v->time_passes};
     if (!pipeline_read(&p, v->file, &o) || !pipeline_passes(&p, &passes)) return EXIT_INPUT;
     program_print(p.program, stdout);
     return EXIT_OK;
 }
 
 const Command command_opt = {
-    "opt",          "run graph passes on a program's text and print it",
+    "opt",          "run passes on a program's text and print it",
     options,        sizeof options / sizeof *options,
     sizeof(Values), run,
 };

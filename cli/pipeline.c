@@ -1,4 +1,4 @@
-// The pipeline: frontend or IR parser, passes, planning, code. Errors of the user's file are
+// The pipeline: frontend or IR parser, passes, code. Errors of the user's file are
 // printed here, so that callers only need to know whether it went well.
 #include "cli/pipeline.h"
 
@@ -115,26 +115,26 @@ bool pipeline_read(Pipeline *p, const char *file, const FrontendOptions *options
 bool pipeline_passes(Pipeline *p, const PassOptions *options)
 {
     Error err = {0};
-    bool good = passes_run(p->program, options, &err);
+    if (!cpu_host(p->arena, &p->cpu, &err)) return report(p, &err);
+    Lowering lowering = {.arena = p->arena, .target = &p->cpu.target, .mask = FUSE_ALL};
+    PassOptions o = *options;
+    o.lowering = &lowering;
+    bool good = passes_run(p->program, &o, &err);
     if (!report(p, &err)) return false;
     if (!good) bug("passes failed without an error");
+    p->plan = lowering.planned ? lowering.plan : NULL;
     p->after = step_nodes(p);
     pipeline_phase(p, "passes");
-    return true;
-}
-
-bool pipeline_plan(Pipeline *p)
-{
-    Error err = {0};
-    if (!cpu_host(p->arena, &p->cpu, &err)) return report(p, &err);
-    p->plan = plan_build(p->arena, p->program, &p->cpu.target, FUSE_ALL);
-    pipeline_phase(p, "plan");
     return true;
 }
 
 bool pipeline_emit(Pipeline *p)
 {
     Error err = {0};
+    if (!p->plan) {
+        error_set(&err, "there is no plan to make code of: pass memplan was left out");
+        return report(p, &err);
+    }
     if (!cpu_compile(p->arena, p->plan, &p->cpu, p->threads, &p->blob, &p->stats, &err))
         return report(p, &err);
     pipeline_phase(p, "code");
@@ -144,8 +144,7 @@ bool pipeline_emit(Pipeline *p)
 bool pipeline_all(Pipeline *p, const char *file, const FrontendOptions *options,
                   const PassOptions *passes)
 {
-    return pipeline_read(p, file, options) && pipeline_passes(p, passes) && pipeline_plan(p) &&
-           pipeline_emit(p);
+    return pipeline_read(p, file, options) && pipeline_passes(p, passes) && pipeline_emit(p);
 }
 
 uint32_t pipeline_sections(Pipeline *p, Section **sections)

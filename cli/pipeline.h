@@ -34,10 +34,9 @@ void pipeline_begin(Pipeline *p, Arena *arena, uint32_t threads);
 // Read a graph file, or IR text (its name ends in .ir). False after the errors were printed on
 // stderr.
 bool pipeline_read(Pipeline *p, const char *file, const FrontendOptions *options);
-// Run the graph passes; the same of failures.
+// Run the passes for this machine's processor: all, or those that the options name; `plan` is
+// there where memplan ran. The same of failures.
 bool pipeline_passes(Pipeline *p, const PassOptions *options);
-// Fuse, lower, schedule, plan memory for this machine's processor.
-bool pipeline_plan(Pipeline *p);
 // Emit machine code.
 bool pipeline_emit(Pipeline *p);
 // All of them.

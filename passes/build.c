@@ -1,7 +1,6 @@
 // Kernel bodies: a node's value at given coordinates becomes scalar instructions, by following its
 // operands down to what is stored. Members of the group are computed once at the group's point;
 // values of other groups are loaded where they are stored and computed again where they are not.
-#include "passes/fuse.h"
 #include "passes/lower.h"
 
 uint32_t build_slot(Build *b, uint32_t buffer, bool written)
@@ -84,7 +83,7 @@ static uint32_t load(Build *b, NodeId id, const IndexId *at)
 {
     IndexPool *pool = &b->body->index;
     const Type *type = graph_type(b->lo->gr->graph, id);
-    const int64_t *stride = lower_strides(b->lo, id);
+    const int64_t *stride = b->lo->layout->stride[id];
     IndexId index = index_const(pool, lower_offset(b->lo, id));
     for (uint32_t i = 0; i < type->rank; i++)
         index = index_add(pool, index, index_mul(pool, at[i], stride[i]));
@@ -282,7 +281,7 @@ uint32_t build_value(Build *b, NodeId id, const IndexId *at)
     bool copied =
         op_is_view(op) || op_info(op)->class == CLASS_LEAF; // for a result: nobody waits for it
     if (!mine && !copied && gr->group_of[id] && gr->stored[id]) return load(b, id, at);
-    if (gr->assembled[id]) return load(b, id, at);
+    if (gr->layout->assembled[id]) return load(b, id, at);
     IndexId linear =
         type->rank ? index_linear(pool, type->rank, at, type_sizes(b->lo->arena, type)) : 0;
     return remembered(b, id, at, linear);
@@ -297,7 +296,7 @@ void build_store(Build *b, NodeId id, uint32_t value)
             index = index_const(pool, lower_offset(b->lo, id));
     IndexId *at = arena_array(b->lo->arena, IndexId, type->rank + 1);
     index_split(pool, linear, type->rank, type_sizes(b->lo->arena, type), at);
-    const int64_t *stride = lower_strides(b->lo, id);
+    const int64_t *stride = b->lo->layout->stride[id];
     for (uint32_t i = 0; i < type->rank; i++)
         index = index_add(pool, index, index_mul(pool, at[i], stride[i]));
     KernelStore s = {.kind = STORE_PLAIN, .value = value, .index = index};

@@ -7,7 +7,7 @@
 // in a node are merged under the same conditions. Last, a pointwise group over the result of a
 // contraction becomes its epilogue. No op or function is known by name: layer norm, softmax or a
 // loss are one group because their reductions share a split.
-#include "passes/fuse.h"
+#include "passes/lower.h"
 
 enum { MOST_MEMBERS = 256 };
 
@@ -180,8 +180,7 @@ static bool fits(const Grouping *gr, const Group *shape, uint32_t inside, uint32
 // ---- splits ------------------------------------------------------------------------------------
 
 // A reduction's operand as before * reduced * after points.
-static bool reduction_extent(const Graph *g, const Node *n, int64_t *before, int64_t *red,
-                             int64_t *after)
+bool reduction_extent(const Graph *g, const Node *n, int64_t *before, int64_t *red, int64_t *after)
 {
     const Type *of = graph_type(g, n->args[0]);
     uint32_t count, next = 0;
@@ -497,13 +496,13 @@ static bool reads_in_place(const Grouping *gr, NodeId id, bool dense)
     const IndexId *at = own;
     NodeId source = view_source(&pool, gr->graph, id, &at);
     const Node *n = graph_node(gr->graph, source);
-    bool ok =
-        (!op_is_view(n->op) || gr->assembled[source]) && n->op != OP_CONST && n->op != OP_IOTA;
-    const int64_t *stride = node_strides(scratch, gr, source);
+    bool ok = (!op_is_view(n->op) || gr->layout->assembled[source]) && n->op != OP_CONST &&
+              n->op != OP_IOTA;
+    const int64_t *stride = gr->layout->stride[source];
     for (uint32_t i = 0; ok && i < n->type->rank; i++)
         index = index_add(&pool, index, index_mul(&pool, at[i], stride[i]));
     if (ok && dense)
-        ok = !gr->part[source] &&
+        ok = !gr->layout->part[source] &&
              index == index_linear(&pool, type->rank, own, type_sizes(scratch, type));
     int64_t row, col;
     if (ok && !dense)
@@ -531,39 +530,36 @@ static void place_operands(Grouping *gr, NodeId id)
     }
 }
 
-static uint32_t most_groups(const Entry *entry)
-{
-    return entry->graph->nodes.n + 1;
-}
-
-Grouping *groups_form(Arena *arena, const Entry *entry, uint32_t mask)
+static Grouping *groups_form(Arena *arena, const Layout *layout, uint32_t mask)
 {
     Grouping *gr = arena_make(arena, Grouping);
-    const Graph *g = entry->graph;
-    *gr = (Grouping){.arena = arena, .graph = g, .entry = entry, .live = entry_live(entry, arena)};
-    gr->words = (most_groups(entry) + 63) / 64;
+    const Graph *g = layout->graph;
+    const Entry *entry = layout->entry;
+    *gr = (Grouping){.arena = arena, .graph = g, .layout = layout};
+    gr->words = (g->nodes.n + 1 + 63) / 64; // at most one group a node, and copies of roots
     gr->group_of = arena_array(arena, uint32_t, g->nodes.n);
     gr->level = arena_array(arena, uint8_t, g->nodes.n);
-    gr->root = arena_array(arena, bool, g->nodes.n);
-    gr->dense = arena_array(arena, bool, g->nodes.n);
     for (NodeId id = 1; id < g->nodes.n; id++)
-        for (uint32_t i = 0; graph_node(g, id)->op == OP_SCATTER_ADD && i < 2; i++)
-            gr->dense[graph_node(g, id)->args[i]] = true;
-    gr->part = arena_array(arena, const Part *, g->nodes.n);
-    gr->assembled = arena_array(arena, bool, g->nodes.n);
-    for (uint32_t i = 0; i < entry->outputs.n; i++) gr->root[entry->outputs.at[i].node] = true;
-    for (uint32_t i = 0; i < entry->updates.n; i++) gr->root[entry->updates.at[i].node] = true;
-    for (NodeId id = 1; id < g->nodes.n; id++)
-        if (gr->live[id]) place(gr, id, mask);
+        if (layout->live[id]) place(gr, id, mask);
     if (mask & FUSE_EPILOGUE)
         for (uint32_t k = 0; k < gr->groups.n; k++)
             if (!group_at(gr, k)->gone && group_at(gr, k)->kind == GROUP_LOOP &&
                 group_at(gr, k)->split == SPLIT_NONE)
                 take_epilogue(gr, k);
-    groups_assemble(gr);
     for (NodeId id = 1; id < g->nodes.n; id++)
-        if (gr->live[id]) place_operands(gr, id);
+        if (layout->live[id]) place_operands(gr, id);
     for (uint32_t i = 0; i < entry->outputs.n; i++) place_root(gr, entry->outputs.at[i].node);
     for (uint32_t i = 0; i < entry->updates.n; i++) place_root(gr, entry->updates.at[i].node);
     return gr;
+}
+
+bool pass_fuse(Program *p, PassContext *ctx)
+{
+    Lowering *lowering = ctx->options->lowering;
+    for (uint32_t i = 0; i < p->entries.n; i++) {
+        Lower *e = &lowering->entries[i];
+        e->gr = groups_form(lowering->arena, e->layout, lowering->mask);
+        groups_store(e->gr, lowering->mask);
+    }
+    return true;
 }

@@ -1,10 +1,31 @@
-// Groups: which nodes of an entry become one kernel, what is stored, and where. Made by fuse.c and
-// store.c, read by lower.c.
+// Layouts: where the elements of a value lie; made by pass layout. Groups: which nodes of an entry
+// become one kernel and what is stored; made by pass fuse (fuse.c, store.c). Read by lower.
 #ifndef CZT_PASSES_GROUPS_H
 #define CZT_PASSES_GROUPS_H
 
 #include "ir/index.h"
 #include "ir/program.h"
+
+// A stored node as a part of another's buffer: element [i0, i1, ..] at offset + sum of stride[k] *
+// ik.
+typedef struct Part {
+    NodeId whole;
+    int64_t offset;
+    const int64_t *stride;
+} Part;
+
+// Of one entry; arrays by node.
+typedef struct Layout {
+    Arena *arena;
+    const Graph *graph;
+    const Entry *entry;
+    const bool *live;
+    bool *root;             // named by outputs or updates
+    bool *dense;            // operands of scatters, which read row-major buffers
+    const int64_t **stride; // of the node's axes in its buffer, in elements
+    const Part **part;      // nodes that lie inside a concat's buffer; else NULL
+    bool *assembled;        // concats whose parts all do
+} Layout;
 
 typedef enum {
     GROUP_LOOP,
@@ -41,28 +62,15 @@ typedef struct Group {
     uint64_t *needs;     // bit set of groups that must be finished before, transitively closed
 } Group;
 
-// A stored node as a part of another's buffer: element [i0, i1, ..] at offset + sum of stride[k] *
-// ik.
-typedef struct Part {
-    NodeId whole;
-    int64_t offset;
-    const int64_t *stride;
-} Part;
-
 typedef struct Grouping {
     Arena *arena;
     const Graph *graph;
-    const Entry *entry;
-    const bool *live;
+    const Layout *layout;
     VEC(Group) groups;
     uint32_t words;     // of a bit set
     uint32_t *group_of; // node -> group + 1; 0 for leaves and views
     uint8_t *level;     // of members
-    bool *root;         // named by outputs or updates
-    bool *dense;        // operands of scatters, which read row-major buffers
     bool *stored;       // nodes with a buffer of their own (members; and leaves always)
-    const Part **part;  // nodes that lie inside a concat's buffer (concat.c); else NULL
-    bool *assembled;    // concats whose parts all do
 } Grouping;
 
 // Switches of the fuser, for tests that compare kernels with and without a kind of fusion.
@@ -74,24 +82,21 @@ enum {
     FUSE_ALL = 15
 };
 
-// Group the live nodes of an entry. Needs: no GRAD nodes, expanded reductions (pass expand).
-Grouping *groups_form(Arena *arena, const Entry *entry, uint32_t mask);
 // Decide which members are stored (sets grouping->stored).
 void groups_store(Grouping *grouping, uint32_t mask);
 
-// Let the operands of concats be stored in place, so that the concat needs no copy. Sets part and
-// assembled.
-void groups_assemble(Grouping *grouping);
+// A reduction's operand as before * reduced * after points; false when its axes are not one run.
+bool reduction_extent(const Graph *g, const Node *n, int64_t *before, int64_t *red, int64_t *after);
+// Coordinates of a reduction's operand (an array of its rank in `to`) from those of its result and
+// the flattened reduced index.
+void reduce_coordinates(IndexPool *pool, const Node *n, const Type *of, const IndexId *at,
+                        IndexId red, IndexId *to);
 
 // True for ops that only rearrange elements and are absorbed into the indices of their users.
 bool op_is_view(OpCode op);
 // For a node at coordinates `at` (one an axis) follow simple views down to what they show; at is
 // replaced by its coordinates (an array in the pool's arena). Stops at pads and concats.
 NodeId view_source(IndexPool *pool, const Graph *g, NodeId id, const IndexId **at);
-// Strides of a stored node's axes in its buffer, in elements. Row-major, but results of attention
-// (B.., H, N, D) lie as (B.., N, H, D), so that merging heads costs nothing, unless they are
-// outputs, updates or operands of scatters.
-const int64_t *node_strides(Arena *arena, const Grouping *gr, NodeId id);
 // Sizes of a type's axes.
 const int64_t *type_sizes(Arena *arena, const Type *type);
 // Call `visit` for every node that the operands of `user` show through views (also pads and

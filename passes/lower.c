@@ -1,5 +1,4 @@
-// Lowering an entry: groups in order become kernels and launches over buffers; then results are
-// bound to their places, independent launches joined and memory planned.
+// Pass lower: the groups of an entry, in order, become kernels and launches over buffers.
 #include "passes/lower.h"
 
 #include "base/map.h"
@@ -23,11 +22,11 @@ uint32_t lower_constant(Lower *lo, int64_t x)
 
 uint32_t lower_node_buffer(Lower *lo, NodeId id)
 {
-    if (lo->gr->part[id]) return lower_node_buffer(lo, lo->gr->part[id]->whole);
+    if (lo->gr->layout->part[id]) return lower_node_buffer(lo, lo->gr->layout->part[id]->whole);
     if (lo->buffer_of[id]) return lo->buffer_of[id] - 1;
     const Node *n = graph_node(lo->gr->graph, id);
     Block block = n->op == OP_INPUT ? BLOCK_INPUT : n->op == OP_STATE ? BLOCK_STATE : BLOCK_SCRATCH;
-    if (n->op != OP_INPUT && n->op != OP_STATE && !lo->gr->assembled[id] &&
+    if (n->op != OP_INPUT && n->op != OP_STATE && !lo->gr->layout->assembled[id] &&
         !(lo->gr->group_of[id] && lo->gr->stored[id]))
         bug("%s %%%u has no buffer", op_info(n->op)->name, id);
     const char *name = block == BLOCK_SCRATCH ? NULL : node_str(n, ATTR_NAME);
@@ -58,14 +57,9 @@ void lower_place_result(Lower *lo, NodeId id, uint32_t buffer)
     *(is_copied(lo, id) ? &lo->copy_of[id] : &lo->buffer_of[id]) = buffer + 1;
 }
 
-const int64_t *lower_strides(Lower *lo, NodeId id)
-{
-    return node_strides(lo->arena, lo->gr, id);
-}
-
 int64_t lower_offset(const Lower *lo, NodeId id)
 {
-    return lo->gr->part[id] ? lo->gr->part[id]->offset : 0;
+    return lo->gr->layout->part[id] ? lo->gr->layout->part[id]->offset : 0;
 }
 
 Kernel *lower_kernel(Lower *lo, KernelKind kind, const char *stem, NodeId node)
@@ -106,26 +100,61 @@ void lower_launch(Lower *lo, Kernel *k, const Segment *segment)
     vec_push(lo->arena, &lo->entry->launches, launch);
 }
 
-static void lower_entry(Lower *lo, const Entry *e, uint32_t mask)
+// The groups so that each comes after what it needs, in the order of their last members in the
+// source; returns how many.
+static uint32_t order_groups(const Grouping *gr, Arena *arena, uint32_t **order)
 {
-    Grouping *gr = groups_form(lo->arena, e, mask);
-    groups_store(gr, mask);
-    lo->gr = gr;
+    uint32_t n = gr->groups.n, done = 0;
+    bool *placed = arena_array(arena, bool, n + 1);
+    uint64_t *finished = arena_array(arena, uint64_t, gr->words);
+    *order = arena_array(arena, uint32_t, n + 1);
+    for (;;) {
+        uint32_t best = n;
+        NodeId first = 0;
+        for (uint32_t k = 0; k < n;
+             k++) { // the ready group whose last member comes first in the source
+            const Group *gp = &gr->groups.at[k];
+            if (placed[k] || gp->gone) continue;
+            NodeId last = gp->members.at[gp->members.n - 1];
+            if (best < n && last >= first) continue;
+            bool ready = true;
+            for (uint32_t w = 0; w < gr->words && ready; w++)
+                ready = !(gp->needs[w] & ~finished[w]);
+            if (!ready) continue;
+            best = k;
+            first = last;
+        }
+        if (best == n) break;
+        placed[best] = true;
+        set_add(finished, best);
+        (*order)[done++] = best;
+    }
+    for (uint32_t k = 0; k < n; k++)
+        if (!placed[k] && !gr->groups.at[k].gone) bug("groups form a cycle");
+    return done;
+}
+
+static void lower_entry(Lower *lo)
+{
+    const Grouping *gr = lo->gr;
     lo->buffer_of = arena_array(lo->arena, uint32_t, gr->graph->nodes.n);
     lo->copy_of = arena_array(lo->arena, uint32_t, gr->graph->nodes.n);
-    lo->entry->name = e->name;
     for (NodeId id = 1; id < gr->graph->nodes.n; id++) // inputs in the order of the graph
-        if (gr->live[id] && graph_node(gr->graph, id)->op == OP_INPUT) lower_node_buffer(lo, id);
-    uint32_t *order, n = schedule_groups(gr, lo->arena, &order);
+        if (lo->layout->live[id] && graph_node(gr->graph, id)->op == OP_INPUT)
+            lower_node_buffer(lo, id);
+    uint32_t *order, n = order_groups(gr, lo->arena, &order);
     for (uint32_t i = 0; i < n; i++) {
         if (gr->groups.at[order[i]].kind == GROUP_LOOP)
             lower_loop(lo, order[i]);
         else
             lower_engine(lo, order[i]);
     }
-    schedule_results(lo);
-    schedule_merge(lo);
-    memplan(lo);
+}
+
+bool pass_lower(Program *p, PassContext *ctx)
+{
+    for (uint32_t i = 0; i < p->entries.n; i++) lower_entry(&ctx->options->lowering->entries[i]);
+    return true;
 }
 
 static void plan_state(Plan *plan, const Program *p)
@@ -142,19 +171,19 @@ static void plan_state(Plan *plan, const Program *p)
     }
 }
 
-Plan *plan_build(Arena *arena, const Program *p, const Target *target, uint32_t mask)
+void lowering_start(Lowering *l, const Program *p)
 {
-    Plan *plan = arena_make(arena, Plan);
-    plan->arena = arena;
+    Plan *plan = l->plan = arena_make(l->arena, Plan);
+    l->planned = false;
+    plan->arena = l->arena;
     plan_state(plan, p);
-    for (uint32_t i = 0; i < p->entries.n; i++) {
-        vec_push(arena, &plan->entries, (PlanEntry){0});
-        Lower lo = {.arena = arena,
-                    .plan = plan,
-                    .entry = &plan->entries.at[i],
-                    .program = p,
-                    .target = target};
-        lower_entry(&lo, p->entries.at[i], mask);
-    }
-    return plan;
+    for (uint32_t i = 0; i < p->entries.n; i++)
+        vec_push(l->arena, &plan->entries, (PlanEntry){.name = p->entries.at[i]->name});
+    l->entries = arena_array(l->arena, Lower, p->entries.n + 1);
+    for (uint32_t i = 0; i < p->entries.n; i++)
+        l->entries[i] = (Lower){.arena = l->arena,
+                                .plan = plan,
+                                .entry = &plan->entries.at[i],
+                                .program = p,
+                                .target = l->target};
 }

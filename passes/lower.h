@@ -5,24 +5,46 @@
 
 #include "ir/target.h"
 #include "passes/groups.h"
+#include "passes/pass.h"
 
-// Fuse, lower, schedule and plan memory for every entry. Needs: no GRAD nodes, expanded reductions.
-// `mask` are FUSE_* switches.
-Plan *plan_build(Arena *arena, const Program *p, const Target *target, uint32_t mask);
-
-// ---- inside the pass: lower*.c, schedule.c, memplan.c
-// ----------------------------------------------
-
+// What the passes from layout on make of one entry.
 typedef struct Lower {
     Arena *arena;
     Plan *plan;
     PlanEntry *entry;
     const Program *program;
     const Target *target;
-    const Grouping *gr;
-    uint32_t *buffer_of; // node -> plan buffer + 1
-    uint32_t *copy_of;   // leaf that is a result -> buffer of its copy + 1
+    const Layout *layout; // by layout
+    Grouping *gr;         // by fuse
+    uint32_t *buffer_of;  // by lower: node -> plan buffer + 1
+    uint32_t *copy_of;    // leaf that is a result -> buffer of its copy + 1
 } Lower;
+
+// The way of a program through the passes that need a target; given to them in
+// PassOptions.lowering.
+typedef struct Lowering {
+    Arena *arena; // of all that they make
+    const Target *target;
+    uint32_t mask; // FUSE_*
+    Plan *plan;
+    bool planned;   // it is complete
+    Lower *entries; // one for each of the program's
+} Lowering;
+
+// Start anew: an empty plan with the program's state.
+void lowering_start(Lowering *lowering, const Program *p);
+// Run the passes layout to memplan. Needs: no GRAD nodes, expanded reductions.
+Plan *plan_build(Arena *arena, Program *p, const Target *target, uint32_t mask);
+// Check what lower and schedule made: kernels, buffers, reads after writes; and with `planned` that
+// no two buffers share bytes while both are needed. The first violation in err.
+bool plan_verify(const Plan *plan, bool planned, Error *err);
+// Print what stands when these FACT_* hold: layouts, groups, or the plan.
+void lowering_print(const Lowering *lowering, uint32_t facts, FILE *out);
+// The same in a few words.
+void lowering_count(const Lowering *lowering, uint32_t facts, char *text, size_t size);
+
+// ---- inside the passes: lower*.c, schedule.c, memplan.c
+// ----------------------------------------------
 
 // One kernel being built.
 typedef struct Emitted {
@@ -58,8 +80,7 @@ uint32_t lower_node_buffer(Lower *lo, NodeId id);
 // Where the group of a node puts it: the same, but a copy of an input or a state.
 uint32_t lower_result_buffer(Lower *lo, NodeId id);
 void lower_place_result(Lower *lo, NodeId id, uint32_t buffer);
-// node_strides of this entry's graph, and the element where the node begins in its buffer.
-const int64_t *lower_strides(Lower *lo, NodeId id);
+// The element where the node begins in its buffer.
 int64_t lower_offset(const Lower *lo, NodeId id);
 // The kernel's slot for a plan buffer.
 uint32_t build_slot(Build *b, uint32_t buffer, bool written);
@@ -74,14 +95,5 @@ Kernel *lower_kernel(Lower *lo, KernelKind kind, const char *stem, NodeId node);
 
 void lower_loop(Lower *lo, uint32_t group);
 void lower_engine(Lower *lo, uint32_t group);
-// The order in which groups run (a topological order); returns its length.
-uint32_t schedule_groups(const Grouping *gr, Arena *arena, uint32_t **order);
-// Let updates and outputs live in their own space where no one reads the old value later; copies
-// for the others.
-void schedule_results(Lower *lo);
-// Put independent neighbours into one launch.
-void schedule_merge(Lower *lo);
-// Offsets for all buffers of the entry.
-void memplan(Lower *lo);
 
 #endif

@@ -131,7 +131,7 @@ static StridedView strided(Build *b, NodeId id, bool written)
     const IndexId *at = own;
     bool placed = b->lo->gr->group_of[id] && b->lo->gr->stored[id];
     if (!placed) id = view_source(pool, g, id, &at);
-    const int64_t *stride = lower_strides(b->lo, id);
+    const int64_t *stride = b->lo->layout->stride[id];
     IndexId index = index_const(pool, lower_offset(b->lo, id));
     for (uint32_t i = 0; i < graph_type(g, id)->rank; i++)
         index = index_add(pool, index, index_mul(pool, at[i], stride[i]));
@@ -146,7 +146,7 @@ static StridedView strided_vector(Build *b, NodeId id, bool written)
 {
     IndexPool *pool = &b->body->index;
     const Type *type = graph_type(b->lo->gr->graph, id);
-    const int64_t *stride = lower_strides(b->lo, id);
+    const int64_t *stride = b->lo->layout->stride[id];
     IndexId index = index_const(pool, lower_offset(b->lo, id));
     for (uint32_t i = 0; i + 1 < type->rank; i++)
         index = index_add(pool, index,

@@ -1,6 +1,6 @@
-// Offsets: scratch buffers get places in one block so that buffers whose launches overlap in time
-// never share bytes. Largest first, each at the lowest free offset (greedy by size, Pisarchyk and
-// Lee 2020).
+// Pass memplan: offsets. Scratch buffers get places in one block so that buffers whose launches
+// overlap in time never share bytes. Largest first, each at the lowest free offset (greedy by size,
+// Pisarchyk and Lee 2020).
 #include "passes/lower.h"
 
 #include <stdlib.h>
@@ -68,7 +68,7 @@ static void place_scratch(Lower *lo)
     }
 }
 
-void memplan(Lower *lo)
+static void plan_entry(Lower *lo)
 {
     PlanEntry *e = lo->entry;
     find_lifetimes(e);
@@ -87,4 +87,10 @@ void memplan(Lower *lo)
                     b->offset = lo->plan->state.at[s].offset;
         }
     }
+}
+
+bool pass_memplan(Program *p, PassContext *ctx)
+{
+    for (uint32_t i = 0; i < p->entries.n; i++) plan_entry(&ctx->options->lowering->entries[i]);
+    return ctx->options->lowering->planned = true;
 }

@@ -1,4 +1,4 @@
-// The graph passes and their runner. A pass is a row of passes.def; order.def says what must
+// The passes and their runner. A pass is a row of passes.def; order.def says what must
 // precede what.
 #ifndef CZT_PASSES_PASS_H
 #define CZT_PASSES_PASS_H
@@ -10,7 +10,16 @@ enum {
     FACT_GRADLESS = 1, // no grad node is left
     FACT_COMPACT = 2,  // every node is live
     FACT_SIMPLE = 4,   // no rule of simplify applies
-    FACT_ALL = 7
+    FACT_EXPANDED = 8, // reductions are sums, maxima and minima over one run of axes
+    FACT_GRAPH = 15,   // all of the graph's
+
+    FACT_TARGET = 16, // there is a target to make kernels for
+    FACT_LAYOUT = 32,
+    FACT_GROUPED = 64,
+    FACT_LOWERED = 128,
+    FACT_SCHEDULED = 256,
+    FACT_PLANNED = 512,
+    FACT_LAST = FACT_PLANNED
 };
 
 typedef struct PassOptions {
@@ -22,6 +31,8 @@ typedef struct PassOptions {
     const char *dump_dir;   // folder for NN-NAME.ir after every pass (00-input.ir before the first)
     bool time;              // print each pass's seconds, nodes before and after, to `out`
     FILE *out;              // NULL: stderr
+    struct Lowering *lowering; // target and result of the passes that make kernels
+                               // (passes/lower.h); NULL: those run only when named, and then fail
 } PassOptions;
 
 typedef struct PassContext {

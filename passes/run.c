@@ -1,6 +1,6 @@
 // The pass runner: chooses rows of passes.def, checks their order and needs, runs them, verifies
 // after each, dumps and times. Scratch memory lives for one pass.
-#include "passes/pass.h"
+#include "passes/lower.h"
 
 #include <errno.h>
 #include <time.h>
@@ -92,10 +92,11 @@ static bool choose(Arena *arena, const PassOptions *o, PassList *run, Error *err
         }
         return true;
     }
-    for (uint32_t i = 0; i < PASS_COUNT; i++)
-        if (passes[i].level >= 0 && passes[i].level <= o->level &&
-            !named(arena, o->skip, passes[i].name))
-            vec_push(arena, run, &passes[i]);
+    for (uint32_t i = 0; i < PASS_COUNT; i++) {
+        bool wanted = passes[i].level >= 0 && passes[i].level <= o->level &&
+                      (o->lowering || !(passes[i].needs & FACT_TARGET));
+        if (wanted && !named(arena, o->skip, passes[i].name)) vec_push(arena, run, &passes[i]);
+    }
     return true;
 }
 
@@ -139,23 +140,42 @@ static const char *fact_name(uint32_t fact)
     switch (fact) {
     case FACT_GRADLESS: return "no grad node is left (autodiff)";
     case FACT_COMPACT: return "every node is live (dce)";
-    default: return "no rule of simplify applies (simplify)";
+    case FACT_SIMPLE: return "no rule of simplify applies (simplify)";
+    case FACT_EXPANDED: return "reductions run over one run of axes (expand)";
+    case FACT_TARGET: return "there is a target";
+    case FACT_LAYOUT: return "layouts have just been chosen (layout)";
+    case FACT_GROUPED: return "groups have just been formed (fuse)";
+    case FACT_LOWERED: return "kernels have just been made (lower)";
+    case FACT_SCHEDULED: return "results have just been placed (schedule)";
+    default: return "memory has just been planned (memplan)";
     }
 }
 
-static uint32_t facts_of(const Program *p)
+// What holds of a node by itself.
+static uint32_t node_facts(const Graph *g, NodeId id)
 {
+    const Node *n = graph_node(g, id);
+    int64_t before, red, after;
+    if (n->op == OP_GRAD) return 0;
+    if (op_info(n->op)->class != CLASS_REDUCE) return FACT_GRADLESS | FACT_EXPANDED;
+    bool whole = n->op == OP_LOGSUMEXP || n->op == OP_ARGMAX;
+    return FACT_GRADLESS |
+           (!whole && reduction_extent(g, n, &before, &red, &after) ? FACT_EXPANDED : 0);
+}
+
+static uint32_t facts_of(const Program *p, const PassOptions *o)
+{
+    uint32_t facts = FACT_GRADLESS | FACT_EXPANDED;
     for (uint32_t i = 0; i < p->entries.n; i++) {
         const Graph *g = p->entries.at[i]->graph;
-        for (NodeId id = 1; id < g->nodes.n; id++)
-            if (graph_node(g, id)->op == OP_GRAD) return 0;
+        for (NodeId id = 1; id < g->nodes.n; id++) facts &= node_facts(g, id);
     }
-    return FACT_GRADLESS;
+    return facts | (o->lowering ? FACT_TARGET : 0);
 }
 
 static bool check_needs(const PassInfo *pass, uint32_t facts, Error *err)
 {
-    for (uint32_t fact = 1; fact <= FACT_ALL; fact <<= 1)
+    for (uint32_t fact = 1; fact <= FACT_LAST; fact <<= 1)
         if ((pass->needs & fact) && !(facts & fact))
             return error_set(err, "pass %s needs that %s", pass->name, fact_name(fact));
     return true;
@@ -170,15 +190,27 @@ static uint32_t count_nodes(const Program *p)
     return count;
 }
 
+// A pass that makes kernels prints what it made, the others the program.
+static void dump(const Program *p, const PassInfo *pass, const PassOptions *o, FILE *out)
+{
+    if (pass && pass->needs & FACT_TARGET)
+        lowering_print(o->lowering, pass->gives, out);
+    else
+        program_print(p, out);
+}
+
+// The file of the dump folder for the state after `pass` (NULL: before the first).
 static bool dump_file(Arena *arena, const Program *p, const PassOptions *o, uint32_t number,
-                      const char *name, Error *err)
+                      const PassInfo *pass, Error *err)
 {
     if (!o->dump_dir) return true;
-    const char *path = str_printf(arena, "%s/%02u-%s.ir", o->dump_dir, number, name);
+    const char *path =
+        str_printf(arena, "%s/%02u-%s.%s", o->dump_dir, number, pass ? pass->name : "input",
+                   pass && pass->needs & FACT_TARGET ? "txt" : "ir");
     FILE *f = fopen(path, "w");
     if (!f)
         return error_set(err, "%s: cannot write: %s; make the folder first", path, strerror(errno));
-    program_print(p, f);
+    dump(p, pass, o, f);
     bool good = !ferror(f);
     if (fclose(f) || !good) return error_set(err, "%s: cannot write: %s", path, strerror(errno));
     return true;
@@ -189,6 +221,25 @@ static double seconds(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void check_result(const Program *p, const PassInfo *pass, const PassOptions *o)
+{
+    Error broken = {0};
+    bool planned = pass->gives & FACT_PLANNED,
+         plan = planned || pass->gives & (FACT_LOWERED | FACT_SCHEDULED);
+    bool good = plan ? plan_verify(o->lowering->plan, planned, &broken)
+                     : pass->needs & FACT_TARGET || program_verify(p, &broken);
+    if (!good) bug("after pass %s: %s", pass->name, broken.text);
+}
+
+static void print_time(const Program *p, const PassInfo *pass, const PassOptions *o, FILE *out,
+                       double took, uint32_t before)
+{
+    char made[64];
+    snprintf(made, sizeof made, "%7u -> %u nodes", before, count_nodes(p));
+    if (pass->needs & FACT_TARGET) lowering_count(o->lowering, pass->gives, made, sizeof made);
+    fprintf(out, "%-10s %8.3f ms  %s\n", pass->name, took * 1e3, made);
 }
 
 // One pass with its checks and reports; facts are brought up to date.
@@ -204,17 +255,14 @@ static bool run_pass(Program *p, const PassInfo *pass, const PassOptions *o, uin
     bool good = pass->run(p, &ctx);
     double took = seconds() - start;
     if (good) {
-        Error broken = {0};
-        if (!program_verify(p, &broken)) bug("after pass %s: %s", pass->name, broken.text);
-        *facts = (*facts & pass->keeps) | pass->gives;
-        if (o->time)
-            fprintf(out, "%-10s %8.3f ms  %7u -> %u nodes\n", pass->name, took * 1e3, before,
-                    count_nodes(p));
+        check_result(p, pass, o);
+        *facts = (*facts & (pass->keeps | FACT_TARGET)) | pass->gives;
+        if (o->time) print_time(p, pass, o, out, took, before);
         if (named(scratch, o->dump_after, pass->name)) {
             fprintf(out, "# after %s\n", pass->name);
-            program_print(p, out);
+            dump(p, pass, o, out);
         }
-        good = dump_file(scratch, p, o, number, pass->name, err);
+        good = dump_file(scratch, p, o, number, pass, err);
     }
     arena_free(scratch);
     return good;
@@ -226,12 +274,21 @@ bool passes_run(Program *p, const PassOptions *options, Error *err)
     PassList run = {0};
     bool good = passes_check_tables(err) && choose(arena, options, &run, err) &&
                 check_order(&run, err) && program_verify(p, err) &&
-                dump_file(arena, p, options, 0, "input", err);
-    uint32_t facts = facts_of(p);
+                dump_file(arena, p, options, 0, NULL, err);
+    uint32_t facts = facts_of(p, options);
     for (uint32_t i = 0; good && i < run.n; i++) {
         good = run_pass(p, run.at[i], options, i + 1, &facts, err);
         if (options->stop_after && !strcmp(options->stop_after, run.at[i]->name)) break;
     }
     arena_free(arena);
     return good;
+}
+
+Plan *plan_build(Arena *arena, Program *p, const Target *target, uint32_t mask)
+{
+    Lowering lowering = {.arena = arena, .target = target, .mask = mask};
+    Error err = {0};
+    PassOptions o = {.list = "layout,fuse,lower,schedule,memplan", .lowering = &lowering};
+    if (!passes_run(p, &o, &err)) bug("no plan: %s", err.text);
+    return lowering.plan;
 }

@@ -1,39 +1,8 @@
-// Order of groups, places of results, and launches that run side by side.
+// Pass schedule: results get their places (an update is made in the state's own buffer where nobody
+// reads the old value later), and launches that need nothing of each other run side by side.
 #include "passes/lower.h"
 
 #include "base/map.h"
-
-uint32_t schedule_groups(const Grouping *gr, Arena *arena, uint32_t **order)
-{
-    uint32_t n = gr->groups.n, done = 0;
-    bool *placed = arena_array(arena, bool, n + 1);
-    uint64_t *finished = arena_array(arena, uint64_t, gr->words);
-    *order = arena_array(arena, uint32_t, n + 1);
-    for (;;) {
-        uint32_t best = n;
-        NodeId first = 0;
-        for (uint32_t k = 0; k < n;
-             k++) { // the ready group whose last member comes first in the source
-            const Group *gp = &gr->groups.at[k];
-            if (placed[k] || gp->gone) continue;
-            NodeId last = gp->members.at[gp->members.n - 1];
-            if (best < n && last >= first) continue;
-            bool ready = true;
-            for (uint32_t w = 0; w < gr->words && ready; w++)
-                ready = !(gp->needs[w] & ~finished[w]);
-            if (!ready) continue;
-            best = k;
-            first = last;
-        }
-        if (best == n) break;
-        placed[best] = true;
-        set_add(finished, best);
-        (*order)[done++] = best;
-    }
-    for (uint32_t k = 0; k < n; k++)
-        if (!placed[k] && !gr->groups.at[k].gone) bug("groups form a cycle");
-    return done;
-}
 
 // ---- results
 // ---------------------------------------------------------------------------------------
@@ -171,9 +140,11 @@ typedef struct Copies {
     VEC(uint32_t) from, to;
 } Copies;
 
-void schedule_results(Lower *lo)
+// Let updates and outputs live in their own space where no one reads the old value later; copies
+// for the others.
+static void place_results(Lower *lo)
 {
-    const Entry *e = lo->gr->entry;
+    const Entry *e = lo->layout->entry;
     bool *taken = arena_array(lo->arena, bool, lo->gr->graph->nodes.n);
     Copies copies = {0};
     for (uint32_t i = 0; i < e->updates.n; i++) {
@@ -218,7 +189,7 @@ enum { LOOK_BACK = 256 };
 
 // Put every launch with the earliest one it may run beside: after the last launch that it conflicts
 // with.
-void schedule_merge(Lower *lo)
+static void merge_launches(Lower *lo)
 {
     PlanEntry *e = lo->entry;
     uint32_t *written =
@@ -250,4 +221,13 @@ void schedule_merge(Lower *lo)
         }
     }
     memcpy(&e->launches, &out, sizeof out);
+}
+
+bool pass_schedule(Program *p, PassContext *ctx)
+{
+    for (uint32_t i = 0; i < p->entries.n; i++) {
+        place_results(&ctx->options->lowering->entries[i]);
+        merge_launches(&ctx->options->lowering->entries[i]);
+    }
+    return true;
 }

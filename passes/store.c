@@ -65,7 +65,7 @@ static bool can_repeat(const Grouping *gr, NodeId id)
 static void count_costs(Uses *u)
 {
     for (NodeId id = 1; id < u->gr->graph->nodes.n; id++) {
-        if (!u->gr->live[id] || !u->gr->group_of[id] || !can_repeat(u->gr, id)) continue;
+        if (!u->gr->layout->live[id] || !u->gr->group_of[id] || !can_repeat(u->gr, id)) continue;
         u->user = id;
         u->cost[id] = own_cost(graph_node(u->gr->graph, id));
         visit_sources(u->gr, id, cost_source, u);
@@ -75,7 +75,7 @@ static void count_costs(Uses *u)
 static void count_uses(Uses *u)
 {
     for (NodeId id = 1; id < u->gr->graph->nodes.n; id++) {
-        if (!u->gr->live[id] || !u->gr->group_of[id]) continue;
+        if (!u->gr->layout->live[id] || !u->gr->group_of[id]) continue;
         u->user = id;
         u->user_group = u->gr->group_of[id];
         visit_sources(u->gr, id, use_source, u);
@@ -84,7 +84,7 @@ static void count_uses(Uses *u)
             if (op_is_view(graph_node(u->gr->graph, n->args[i])->op) && u->gr->group_of[n->args[i]])
                 u->must[n->args[i]] = true;
     }
-    for (NodeId id = 1; id < u->gr->graph->nodes.n; id++) u->must[id] |= u->gr->root[id];
+    for (NodeId id = 1; id < u->gr->graph->nodes.n; id++) u->must[id] |= u->gr->layout->root[id];
 }
 
 // What a recomputed node reads is now read from outside its group too.
@@ -107,7 +107,7 @@ void groups_store(Grouping *gr, uint32_t mask)
     count_costs(&u);
     count_uses(&u);
     for (NodeId id = n; id-- > 1;) {
-        if (!gr->live[id] || !gr->group_of[id]) continue;
+        if (!gr->layout->live[id] || !gr->group_of[id]) continue;
         if (!u.must[id] && !u.loop[id] && !u.contraction[id]) continue;
         uint32_t limit = u.contraction[id] ? LIMIT_CONTRACTION : LIMIT_LOOP;
         gr->stored[id] =

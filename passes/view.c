@@ -79,24 +79,6 @@ NodeId view_source(IndexPool *pool, const Graph *g, NodeId id, const IndexId **a
     }
 }
 
-const int64_t *node_strides(Arena *arena, const Grouping *gr, NodeId id)
-{
-    if (gr->part[id]) return gr->part[id]->stride;
-    const Graph *g = gr->graph;
-    const Node *n = graph_node(g, id);
-    const Type *type = n->type;
-    int64_t *stride = arena_array(arena, int64_t, type->rank + 1), size = 1;
-    for (uint32_t i = type->rank; i-- > 0; size *= type->axes[i].size) stride[i] = size;
-    bool swapped = n->op == OP_PROJ && type->rank >= 4 && !gr->root[id] && !gr->dense[id] &&
-                   op_info(graph_node(g, n->args[0])->op)->class == CLASS_ATTENTION;
-    if (swapped) {
-        uint32_t heads = type->rank - 3, rows = type->rank - 2;
-        stride[heads] = type->axes[rows + 1].size;
-        stride[rows] = stride[heads] * type->axes[heads].size;
-    }
-    return stride;
-}
-
 static void visit(const Grouping *gr, NodeId id, uint32_t operand, bool exact,
                   void (*fn)(void *ctx, NodeId source, uint32_t operand, bool exact), void *ctx)
 {

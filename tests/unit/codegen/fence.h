@@ -17,9 +17,4 @@ void *fence_find(const Fence *f, Block block, const char *name);
 void fence_run(Fence *f);
 void fence_free(Fence *f);
 
-// Check the memory plan of an entry: every buffer inside its block; no two buffers that are in use
-// at the same time share bytes; scratch is written before it is read; no launch touches a buffer in
-// one segment that another of its segments writes.
-bool plan_check(const Plan *plan, uint32_t entry, Error *err);
-
 #endif

@@ -1,6 +1,7 @@
 // The runner: lists, order, needs, files; and what passes promise beside the results.
 #include "base/file.h"
 #include "gradcheck.h"
+#include "passes/lower.h"
 #include "passes/simplify.h"
 
 #include <criterion/criterion.h>
@@ -58,10 +59,41 @@ Test(run, wrong_lists_are_refused)
         "pass autodiff cannot run after simplify: stop_gradient may go only when no gradient is "
         "left to stop, and gradients of slices and broadcasts need simplifying");
     refuses(&(PassOptions){.list = "save"}, "pass save needs that no grad node is left (autodiff)");
+    refuses(&(PassOptions){.list = "autodiff,expand,layout"},
+            "pass layout needs that there is a target");
     refuses(
         &(PassOptions){.dump_dir = "/nonexistent/folder"},
         "/nonexistent/folder/00-input.ir: cannot write: No such file or directory; make the folder "
         "first");
+}
+
+static int64_t one(const Target *t, const Kernel *k)
+{
+    (void)t, (void)k;
+    return 1;
+}
+
+// Each pass that makes kernels works on what the one before has just made, once.
+Test(run, kernel_passes_follow_each_other)
+{
+    const char *lists[][2] = {
+        {"layout,fuse,schedule", "pass schedule needs that kernels have just been made (lower)"},
+        {"layout,fuse,lower,lower", "pass lower needs that groups have just been formed (fuse)"},
+        {"layout,layout,fuse,lower,schedule,memplan", NULL},
+        {"fuse,layout", "pass layout cannot run after fuse: a value may join a kernel only where "
+                        "that finds its operands"}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        Program *p = small_program();
+        Target target = {.name = "made up", .lanes = 4, .tasks = one};
+        Lowering lowering = {.arena = p->arena, .target = &target, .mask = FUSE_ALL};
+        Error err = {0};
+        cr_assert(passes_run(p, &(PassOptions){.lowering = &lowering, .stop_after = "dce"}, &err));
+        PassOptions o = {.list = lists[i][0], .lowering = &lowering};
+        cr_expect_eq(passes_run(p, &o, &err), !lists[i][1]);
+        cr_expect_eq(lowering.planned, !lists[i][1]);
+        if (lists[i][1]) cr_expect_str_eq(err.text, lists[i][1]);
+        arena_free(p->arena);
+    }
 }
 
 Test(run, skip_and_stop)

@@ -1,0 +1,125 @@
+// What every plan promises: kernels are well formed, a launch gives each kernel buffers as it takes
+// them, nothing is read before it is written, what one launch runs side by side shares nothing that
+// is written, and buffers that are needed at the same time never share bytes.
+#include "passes/lower.h"
+
+enum { NEVER = UINT32_MAX };
+
+// Of one buffer: launches that touch it first and last and the first that writes it; and in the
+// launch looked at, the segment that wrote it and the last that touched it.
+typedef struct Life {
+    uint32_t first, last, written;
+    uint32_t launch, writer, toucher;
+} Life;
+
+static int64_t bytes_of(const PlanBuffer *b)
+{
+    return b->count * dtype_size(b->dtype);
+}
+
+// Buffer `b` as operand i of a segment of launch l.
+static bool verify_use(const PlanEntry *e, uint32_t l, uint32_t b, const Kernel *k, uint32_t i,
+                       const Life *life, Error *err)
+{
+    const PlanBuffer *buffer = &e->buffers.at[b];
+    const KernelBuffer *slot = &k->buffers.at[i];
+    bool given = buffer->block == BLOCK_INPUT || buffer->block == BLOCK_CONST;
+    if (buffer->count < slot->count || buffer->dtype != slot->dtype)
+        return error_set(err, "launch %u: buffer %u is not what kernel %s takes", l, b, k->name);
+    if (given && slot->written)
+        return error_set(err, "launch %u writes buffer %u, which it is given", l, b);
+    if (!slot->written && !given && buffer->block != BLOCK_STATE && life->written >= l)
+        return error_set(err, "launch %u reads buffer %u before it is written", l, b);
+    return true;
+}
+
+// Segments of a launch run in any order: what one writes no other may touch.
+static bool verify_beside(uint32_t l, uint32_t s, uint32_t b, bool writes, Life *life, Error *err)
+{
+    if (life->launch != l) *life = (Life){life->first, life->last, life->written, l, NEVER, s};
+    bool clash = (life->writer != NEVER && life->writer != s) || (writes && life->toucher != s);
+    if (clash) return error_set(err, "launch %u: two segments share buffer %u", l, b);
+    if (writes) life->writer = s;
+    life->toucher = s;
+    return true;
+}
+
+static bool verify_launch(const Plan *plan, const PlanEntry *e, uint32_t l, Life *life, Error *err)
+{
+    const Launch *launch = &e->launches.at[l];
+    for (uint32_t s = 0; s < launch->segments.n; s++) {
+        const Segment *seg = &launch->segments.at[s];
+        const Kernel *k = plan->kernels.at[seg->kernel];
+        if (seg->buffers.n != k->buffers.n)
+            return error_set(err, "launch %u: %u buffers for %u", l, seg->buffers.n, k->buffers.n);
+        for (uint32_t i = 0; i < seg->buffers.n; i++) {
+            uint32_t b = seg->buffers.at[i];
+            if (!verify_use(e, l, b, k, i, &life[b], err) ||
+                !verify_beside(l, s, b, k->buffers.at[i].written, &life[b], err))
+                return false;
+            if (life[b].first == NEVER) life[b].first = l;
+            life[b].last = l;
+        }
+    }
+    for (uint32_t s = 0; s < launch->segments.n; s++)
+        for (uint32_t i = 0; i < launch->segments.at[s].buffers.n; i++) {
+            Life *of = &life[launch->segments.at[s].buffers.at[i]];
+            bool writes = plan->kernels.at[launch->segments.at[s].kernel]->buffers.at[i].written;
+            if (writes && of->written > l) of->written = l;
+        }
+    return true;
+}
+
+static int64_t block_bytes(const Plan *plan, const PlanEntry *e, Block block)
+{
+    switch (block) {
+    case BLOCK_STATE: return plan->state_bytes;
+    case BLOCK_SCRATCH: return e->scratch_bytes;
+    case BLOCK_INPUT: return e->input_bytes;
+    case BLOCK_OUTPUT: return e->output_bytes;
+    case BLOCK_CONST: return plan->constants.n * (int64_t)sizeof(int64_t);
+    }
+    return 0;
+}
+
+static bool verify_offsets(const Plan *plan, const PlanEntry *e, const Life *life, Error *err)
+{
+    for (uint32_t i = 0; i < e->buffers.n; i++) {
+        const PlanBuffer *x = &e->buffers.at[i];
+        int64_t from = x->offset, to = from + bytes_of(x);
+        if (life[i].first == NEVER) continue;
+        if (from < 0 || to > block_bytes(plan, e, x->block))
+            return error_set(err, "buffer %u lies outside its block", i);
+        if (from % (x->block == BLOCK_CONST ? 8 : 64))
+            return error_set(err, "buffer %u is not aligned", i);
+        for (uint32_t j = 0; j < i; j++) {
+            const PlanBuffer *y = &e->buffers.at[j];
+            if (life[j].first == NEVER || x->block != y->block) continue;
+            bool together = x->block != BLOCK_SCRATCH ||
+                            (life[i].first <= life[j].last && life[j].first <= life[i].last);
+            if (together && from < y->offset + bytes_of(y) && y->offset < to)
+                return error_set(err, "buffers %u and %u share bytes", j, i);
+        }
+    }
+    return true;
+}
+
+bool plan_verify(const Plan *plan, bool planned, Error *err)
+{
+    Error found = {0};
+    for (uint32_t i = 0; i < plan->kernels.n; i++)
+        if (!kernel_verify(plan->kernels.at[i], &found))
+            return error_set(err, "kernel %s: %s", plan->kernels.at[i]->name, found.text);
+    for (uint32_t i = 0; i < plan->entries.n; i++) {
+        const PlanEntry *e = &plan->entries.at[i];
+        Life *life = arena_array(plan->arena, Life, e->buffers.n + 1);
+        for (uint32_t b = 0; b < e->buffers.n; b++)
+            life[b] = (Life){.first = NEVER, .written = NEVER, .launch = NEVER};
+        bool good = true;
+        for (uint32_t l = 0; good && l < e->launches.n; l++)
+            good = verify_launch(plan, e, l, life, &found);
+        if (!good || (planned && !verify_offsets(plan, e, life, &found)))
+            return error_set(err, "entry %s: %s", e->name, found.text);
+    }
+    return true;
+}
