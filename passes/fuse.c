@@ -36,16 +36,17 @@ static void need_source(void *ctx, NodeId source, uint32_t operand, bool exact)
     (void)operand, (void)exact;
     Needs *needs = ctx;
     uint32_t k = needs->gr->group_of[source];
-    if (!k) return;
+    if (!k || set_has(needs->set, k - 1)) return;
     set_add(needs->set, k - 1);
     for (uint32_t w = 0; w < needs->gr->words; w++)
         needs->set[w] |= group_at(needs->gr, k - 1)->needs[w];
 }
 
-// The groups that a node needs, closed.
-static uint64_t *node_needs(const Grouping *gr, NodeId id)
+// The groups that a node needs, closed; good until the next call.
+static const uint64_t *node_needs(const Grouping *gr, NodeId id)
 {
-    Needs needs = {gr, arena_array(gr->arena, uint64_t, gr->words)};
+    Needs needs = {gr, gr->set};
+    memset(needs.set, 0, gr->words * sizeof *needs.set);
     visit_sources(gr, id, need_source, &needs);
     return needs.set;
 }
@@ -60,9 +61,11 @@ static bool covers(const Grouping *gr, const uint64_t *big, const uint64_t *smal
     return true;
 }
 
-// Group k now also needs `set`; so does every group that needs k.
+// Group k now also needs `set`; so does every group that needs k. All sets are closed, so nothing
+// is new to those that need k when nothing is new to k.
 static void extend_needs(Grouping *gr, uint32_t k, const uint64_t *set)
 {
+    if (covers(gr, group_at(gr, k)->needs, set, k)) return;
     for (uint32_t i = 0; i < gr->groups.n; i++) {
         Group *gp = group_at(gr, i);
         if (gp->gone || (i != k && !set_has(gp->needs, k))) continue;
@@ -256,6 +259,29 @@ static void put(Grouping *gr, uint32_t k, NodeId id, Level level)
     gr->level[id] = (uint8_t)level;
 }
 
+typedef struct Waits {
+    const Grouping *gr;
+    uint32_t group, but;
+    bool found;
+} Waits;
+
+static void wait_source(void *ctx, NodeId source, uint32_t operand, bool exact)
+{
+    (void)operand, (void)exact;
+    Waits *w = ctx;
+    uint32_t k = w->gr->group_of[source];
+    if (!k || k - 1 == w->group || k - 1 == w->but) return;
+    w->found |= set_has(group_at(w->gr, k - 1)->needs, w->group);
+}
+
+// Does an operand of these nodes wait for a group, outside of it and of group `but`?
+static bool waits(const Grouping *gr, uint32_t group, uint32_t but, uint32_t n, const NodeId *nodes)
+{
+    Waits w = {.gr = gr, .group = group, .but = but};
+    for (uint32_t i = 0; i < n && !w.found; i++) visit_sources(gr, nodes[i], wait_source, &w);
+    return w.found;
+}
+
 static bool join(Grouping *gr, uint32_t k, NodeId id, const uint64_t *needs)
 {
     Group tried = *group_at(gr, k);
@@ -270,8 +296,7 @@ static bool join(Grouping *gr, uint32_t k, NodeId id, const uint64_t *needs)
         if (!outer || !covers(gr, tried.needs, needs, k)) return false;
         level = LEVEL_OUTER;
     }
-    for (uint32_t i = 0; i < gr->groups.n; i++) // no operand may wait for k elsewhere
-        if (i != k && set_has(needs, i) && set_has(group_at(gr, i)->needs, k)) return false;
+    if (waits(gr, k, k, 1, &id)) return false; // no operand may wait for k elsewhere
     if (!fits(gr, &tried, k, k, id, level)) return false;
     *group_at(gr, k) = tried;
     put(gr, k, id, level);
@@ -282,11 +307,8 @@ static bool join(Grouping *gr, uint32_t k, NodeId id, const uint64_t *needs)
 // Is there a way from one group to the other that leads through a third?
 static bool detour(const Grouping *gr, uint32_t from, uint32_t to)
 {
-    for (uint32_t i = 0; i < gr->groups.n; i++)
-        if (i != from && i != to && set_has(group_at(gr, to)->needs, i) &&
-            set_has(group_at(gr, i)->needs, from))
-            return true;
-    return false;
+    const Group *gp = group_at(gr, to);
+    return set_has(gp->needs, from) && waits(gr, from, to, gp->members.n, gp->members.at);
 }
 
 static void absorb(Grouping *gr, uint32_t k, uint32_t other)
@@ -302,16 +324,17 @@ static void absorb(Grouping *gr, uint32_t k, uint32_t other)
     for (uint32_t j = 0; j < from->members.n; j++) gr->group_of[from->members.at[j]] = k + 1;
     memcpy(&group_at(gr, k)->members, &all, sizeof all);
     from->gone = true;
-    for (uint32_t i = 0; i < gr->groups.n; i++)
-        if (set_has(group_at(gr, i)->needs, other)) {
-            group_at(gr, i)->needs[other / 64] &= ~(UINT64_C(1) << (other % 64));
-            if (i != k) set_add(group_at(gr, i)->needs, k);
-        }
-    extend_needs(gr, k, from->needs);
-    for (uint32_t i = 0; i < gr->groups.n; i++) // what needed `other` now needs all that k needs
-        if (i != k && set_has(group_at(gr, i)->needs, k))
-            for (uint32_t w = 0; w < gr->words; w++)
-                group_at(gr, i)->needs[w] |= group_at(gr, k)->needs[w];
+    uint64_t *needs = group_at(gr, k)->needs;
+    for (uint32_t w = 0; w < gr->words; w++) needs[w] |= from->needs[w];
+    set_drop(needs, k);
+    set_drop(needs, other);
+    for (uint32_t i = 0; i < gr->groups.n; i++) { // what needed one now needs all that both need
+        Group *gp = group_at(gr, i);
+        if (i == k || gp->gone || (!set_has(gp->needs, k) && !set_has(gp->needs, other))) continue;
+        set_drop(gp->needs, other);
+        set_add(gp->needs, k);
+        for (uint32_t w = 0; w < gr->words; w++) gp->needs[w] |= needs[w];
+    }
 }
 
 static bool merge(Grouping *gr, uint32_t k, uint32_t other)
@@ -530,13 +553,23 @@ static void place_operands(Grouping *gr, NodeId id)
     }
 }
 
+// Every live node but leaves may get a group of its own, and outputs and updates that are leaves.
+static uint32_t most_groups(const Layout *l)
+{
+    uint32_t n = l->entry->outputs.n + l->entry->updates.n + 1;
+    for (NodeId id = 1; id < l->graph->nodes.n; id++)
+        n += l->live[id] && op_info(graph_node(l->graph, id)->op)->class != CLASS_LEAF;
+    return n;
+}
+
 static Grouping *groups_form(Arena *arena, const Layout *layout, uint32_t mask)
 {
     Grouping *gr = arena_make(arena, Grouping);
     const Graph *g = layout->graph;
     const Entry *entry = layout->entry;
     *gr = (Grouping){.arena = arena, .graph = g, .layout = layout};
-    gr->words = (g->nodes.n + 1 + 63) / 64; // at most one group a node, and copies of roots
+    gr->words = (most_groups(layout) + 63) / 64;
+    gr->set = arena_array(arena, uint64_t, gr->words);
     gr->group_of = arena_array(arena, uint32_t, g->nodes.n);
     gr->level = arena_array(arena, uint8_t, g->nodes.n);
     for (NodeId id = 1; id < g->nodes.n; id++)

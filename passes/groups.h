@@ -68,6 +68,7 @@ typedef struct Grouping {
     const Layout *layout;
     VEC(Group) groups;
     uint32_t words;     // of a bit set
+    uint64_t *set;      // one, for a node being placed
     uint32_t *group_of; // node -> group + 1; 0 for leaves and views
     uint8_t *level;     // of members
     bool *stored;       // nodes with a buffer of their own (members; and leaves always)
@@ -92,6 +93,8 @@ bool reduction_extent(const Graph *g, const Node *n, int64_t *before, int64_t *r
 void reduce_coordinates(IndexPool *pool, const Node *n, const Type *of, const IndexId *at,
                         IndexId red, IndexId *to);
 
+// The order in which groups run; returns how many there are.
+uint32_t groups_order(const Grouping *gr, Arena *arena, uint32_t **order);
 // True for ops that only rearrange elements and are absorbed into the indices of their users.
 bool op_is_view(OpCode op);
 // For a node at coordinates `at` (one an axis) follow simple views down to what they show; at is
@@ -111,6 +114,10 @@ IndexId level_linear(IndexPool *pool, const Group *gp, Level level, IndexId a, I
 static inline bool set_has(const uint64_t *set, uint32_t i)
 {
     return set[i / 64] >> (i % 64) & 1;
+}
+static inline void set_drop(uint64_t *set, uint32_t i)
+{
+    set[i / 64] &= ~(UINT64_C(1) << (i % 64));
 }
 static inline void set_add(uint64_t *set, uint32_t i)
 {

@@ -100,40 +100,6 @@ void lower_launch(Lower *lo, Kernel *k, const Segment *segment)
     vec_push(lo->arena, &lo->entry->launches, launch);
 }
 
-// The groups so that each comes after what it needs, in the order of their last members in the
-// source; returns how many.
-static uint32_t order_groups(const Grouping *gr, Arena *arena, uint32_t **order)
-{
-    uint32_t n = gr->groups.n, done = 0;
-    bool *placed = arena_array(arena, bool, n + 1);
-    uint64_t *finished = arena_array(arena, uint64_t, gr->words);
-    *order = arena_array(arena, uint32_t, n + 1);
-    for (;;) {
-        uint32_t best = n;
-        NodeId first = 0;
-        for (uint32_t k = 0; k < n;
-             k++) { // the ready group whose last member comes first in the source
-            const Group *gp = &gr->groups.at[k];
-            if (placed[k] || gp->gone) continue;
-            NodeId last = gp->members.at[gp->members.n - 1];
-            if (best < n && last >= first) continue;
-            bool ready = true;
-            for (uint32_t w = 0; w < gr->words && ready; w++)
-                ready = !(gp->needs[w] & ~finished[w]);
-            if (!ready) continue;
-            best = k;
-            first = last;
-        }
-        if (best == n) break;
-        placed[best] = true;
-        set_add(finished, best);
-        (*order)[done++] = best;
-    }
-    for (uint32_t k = 0; k < n; k++)
-        if (!placed[k] && !gr->groups.at[k].gone) bug("groups form a cycle");
-    return done;
-}
-
 static void lower_entry(Lower *lo)
 {
     const Grouping *gr = lo->gr;
@@ -142,7 +108,7 @@ static void lower_entry(Lower *lo)
     for (NodeId id = 1; id < gr->graph->nodes.n; id++) // inputs in the order of the graph
         if (lo->layout->live[id] && graph_node(gr->graph, id)->op == OP_INPUT)
             lower_node_buffer(lo, id);
-    uint32_t *order, n = order_groups(gr, lo->arena, &order);
+    uint32_t *order, n = groups_order(gr, lo->arena, &order);
     for (uint32_t i = 0; i < n; i++) {
         if (gr->groups.at[order[i]].kind == GROUP_LOOP)
             lower_loop(lo, order[i]);

@@ -3,6 +3,8 @@
 // Pisarchyk and Lee 2020).
 #include "passes/lower.h"
 
+#include "base/map.h"
+
 #include <stdlib.h>
 
 enum { ALIGN = 64 };
@@ -34,43 +36,42 @@ static int by_size(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static int by_offset(const void *a, const void *b)
-{
-    const PlanBuffer *x = *(PlanBuffer *const *)a, *y = *(PlanBuffer *const *)b;
-    return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
 static void place_scratch(Lower *lo)
 {
     PlanEntry *e = lo->entry;
-    VEC(PlanBuffer *) all = {0}, placed = {0}, rivals = {0};
+    VEC(PlanBuffer *) all = {0}, placed = {0}; // placed: by offset
     for (uint32_t i = 0; i < e->buffers.n; i++)
         if (e->buffers.at[i].block == BLOCK_SCRATCH && e->buffers.at[i].first != UINT32_MAX)
             vec_push(lo->arena, &all, &e->buffers.at[i]);
     if (all.n) qsort(all.at, all.n, sizeof *all.at, by_size);
     for (uint32_t i = 0; i < all.n; i++) {
         PlanBuffer *b = all.at[i];
-        rivals.n = 0;
-        for (uint32_t j = 0; j < placed.n; j++)
-            if (placed.at[j]->first <= b->last && b->first <= placed.at[j]->last)
-                vec_push(lo->arena, &rivals, placed.at[j]);
-        if (rivals.n) qsort(rivals.at, rivals.n, sizeof *rivals.at, by_offset);
-        int64_t at = 0;
-        for (uint32_t j = 0; j < rivals.n; j++) {
-            if (rivals.at[j]->offset >= at + bytes_of(b)) break;
-            int64_t end = rivals.at[j]->offset + bytes_of(rivals.at[j]);
+        int64_t at = 0, size = bytes_of(b);
+        for (uint32_t j = 0; j < placed.n; j++) {
+            const PlanBuffer *rival = placed.at[j];
+            if (rival->first > b->last || b->first > rival->last) continue;
+            if (rival->offset >= at + size) break;
+            int64_t end = rival->offset + bytes_of(rival);
             if (end > at) at = end;
         }
         b->offset = at;
-        if (at + bytes_of(b) > e->scratch_bytes) e->scratch_bytes = at + bytes_of(b);
-        e->unplanned_bytes += bytes_of(b);
+        if (at + size > e->scratch_bytes) e->scratch_bytes = at + size;
+        e->unplanned_bytes += size;
+        uint32_t place = placed.n;
         vec_push(lo->arena, &placed, b);
+        for (; place && placed.at[place - 1]->offset > at; place--)
+            placed.at[place] = placed.at[place - 1];
+        placed.at[place] = b;
     }
 }
 
 static void plan_entry(Lower *lo)
 {
     PlanEntry *e = lo->entry;
+    const Plan *plan = lo->plan;
+    Map states = {0}; // name -> index + 1
+    for (uint32_t s = 0; s < plan->state.n; s++)
+        map_set(lo->arena, &states, plan->state.at[s].name, (void *)(uintptr_t)(s + 1));
     find_lifetimes(e);
     place_scratch(lo);
     for (uint32_t i = 0; i < e->buffers.n; i++) {
@@ -82,9 +83,8 @@ static void plan_entry(Lower *lo)
             b->offset = *end;
             *end += bytes_of(b);
         } else if (b->block == BLOCK_STATE) {
-            for (uint32_t s = 0; s < lo->plan->state.n; s++)
-                if (strcmp(lo->plan->state.at[s].name, b->name) == 0)
-                    b->offset = lo->plan->state.at[s].offset;
+            uintptr_t known = (uintptr_t)map_get(&states, b->name);
+            if (known) b->offset = plan->state.at[known - 1].offset;
         }
     }
 }

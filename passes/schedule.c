@@ -7,20 +7,47 @@
 // ---- results
 // ---------------------------------------------------------------------------------------
 
-static bool segment_touches(const PlanEntry *e, const Plan *plan, uint32_t launch, uint32_t buffer,
-                            bool *writes)
+typedef VEC(uint32_t) Launches; // rising
+
+// Binding results to their places, while every launch has one segment.
+typedef struct Results {
+    Lower *lo;
+    Map states;         // name -> its buffer + 1
+    Launches *touching; // buffer -> launches that read or write it
+} Results;
+
+static const Segment *segment_of(const PlanEntry *e, uint32_t launch)
 {
-    bool touches = false;
-    *writes = false;
-    for (uint32_t s = 0; s < e->launches.at[launch].segments.n; s++) {
-        const Segment *seg = &e->launches.at[launch].segments.at[s];
-        for (uint32_t i = 0; i < seg->buffers.n; i++)
-            if (seg->buffers.at[i] == buffer) {
-                touches = true;
-                *writes |= plan->kernels.at[seg->kernel]->buffers.at[i].written;
-            }
+    return &e->launches.at[launch].segments.at[0];
+}
+
+static Results results_begin(Lower *lo)
+{
+    const PlanEntry *e = lo->entry;
+    const Entry *from = lo->layout->entry;
+    uint32_t most = e->buffers.n + 2 * (from->updates.n + from->outputs.n); // places and copies
+    Results r = {.lo = lo, .touching = arena_array(lo->arena, Launches, most + 1)};
+    for (uint32_t i = 0; i < e->buffers.n; i++)
+        if (e->buffers.at[i].block == BLOCK_STATE)
+            map_set(lo->arena, &r.states, e->buffers.at[i].name, (void *)(uintptr_t)(i + 1));
+    for (uint32_t l = 0; l < e->launches.n; l++) {
+        const Segment *seg = segment_of(e, l);
+        for (uint32_t i = 0; i < seg->buffers.n; i++) {
+            Launches *all = &r.touching[seg->buffers.at[i]];
+            if (!all->n || all->at[all->n - 1] != l) vec_push(lo->arena, all, l);
+        }
     }
-    return touches;
+    return r;
+}
+
+static bool launch_writes(const Lower *lo, uint32_t launch, uint32_t buffer)
+{
+    const Segment *seg = segment_of(lo->entry, launch);
+    for (uint32_t i = 0; i < seg->buffers.n; i++)
+        if (seg->buffers.at[i] == buffer &&
+            lo->plan->kernels.at[seg->kernel]->buffers.at[i].written)
+            return true;
+    return false;
 }
 
 // How many sweeps of a row must be over before each instruction has a value; `last` is the number
@@ -69,47 +96,52 @@ static bool same_points(Arena *arena, const Kernel *k, uint32_t from, uint32_t t
     return true;
 }
 
-static uint32_t state_buffer(Lower *lo, const char *name, DType dtype, int64_t count, bool *known)
+static uint32_t state_buffer(Results *r, const char *name, const Type *type)
 {
-    for (uint32_t i = 0; i < lo->entry->buffers.n; i++) {
-        const PlanBuffer *b = &lo->entry->buffers.at[i];
-        if (b->block == BLOCK_STATE && strcmp(b->name, name) == 0) {
-            *known = true;
-            return i;
-        }
-    }
-    *known = false;
-    return lower_buffer(lo, BLOCK_STATE, dtype, count, name);
+    uintptr_t known = (uintptr_t)map_get(&r->states, name);
+    if (known) return (uint32_t)known - 1;
+    uint32_t b = lower_buffer(r->lo, BLOCK_STATE, type->dtype, type_count(type), name);
+    map_set(r->lo->arena, &r->states, name, (void *)(uintptr_t)(b + 1));
+    return b;
 }
 
 // May `made` (written by one launch) be the state buffer itself? Not when someone reads the old
 // value afterwards.
-static bool in_place(Lower *lo, uint32_t made, uint32_t state)
+static bool in_place(const Results *r, uint32_t made, uint32_t state)
 {
-    const PlanEntry *e = lo->entry;
-    uint32_t writer = UINT32_MAX;
-    bool writes;
-    for (uint32_t l = 0; l < e->launches.n; l++)
-        if (segment_touches(e, lo->plan, l, made, &writes) && writes) writer = l;
-    for (uint32_t l = writer + 1; l < e->launches.n; l++)
-        if (segment_touches(e, lo->plan, l, state, &writes)) return false;
-    const Segment *seg = &e->launches.at[writer].segments.at[0];
-    const Kernel *k = lo->plan->kernels.at[seg->kernel];
-    for (uint32_t i = 0; i < seg->buffers.n; i++)
-        for (uint32_t j = 0; j < seg->buffers.n; j++)
-            if (seg->buffers.at[i] == state && seg->buffers.at[j] == made &&
-                !same_points(lo->arena, k, i, j))
+    const Launches *makers = &r->touching[made], *users = &r->touching[state];
+    uint32_t i = makers->n;
+    while (i && !launch_writes(r->lo, makers->at[i - 1], made)) i--;
+    if (!i) bug("no launch writes a result");
+    uint32_t writer = makers->at[i - 1];
+    if (users->n && users->at[users->n - 1] > writer) return false;
+    const Segment *seg = segment_of(r->lo->entry, writer);
+    const Kernel *k = r->lo->plan->kernels.at[seg->kernel];
+    for (uint32_t a = 0; a < seg->buffers.n; a++)
+        for (uint32_t b = 0; b < seg->buffers.n; b++)
+            if (seg->buffers.at[a] == state && seg->buffers.at[b] == made &&
+                !same_points(r->lo->arena, k, a, b))
                 return false;
     return true;
 }
 
-static void rename_buffer(Lower *lo, uint32_t from, uint32_t to)
+static void rename_buffer(Results *r, uint32_t from, uint32_t to)
 {
-    for (uint32_t l = 0; l < lo->entry->launches.n; l++) {
-        Segment *seg = &lo->entry->launches.at[l].segments.at[0];
+    const Launches x = r->touching[from], y = r->touching[to];
+    Launches both = {0};
+    for (uint32_t k = 0; k < x.n; k++) {
+        const Segment *seg = segment_of(r->lo->entry, x.at[k]);
         for (uint32_t i = 0; i < seg->buffers.n; i++)
             if (seg->buffers.at[i] == from) seg->buffers.at[i] = to;
     }
+    for (uint32_t i = 0, j = 0; i < x.n || j < y.n;) {
+        uint32_t a = i < x.n ? x.at[i] : UINT32_MAX, b = j < y.n ? y.at[j] : UINT32_MAX;
+        vec_push(r->lo->arena, &both, a < b ? a : b);
+        i += a <= b;
+        j += b <= a;
+    }
+    r->touching[to] = both;
+    r->touching[from] = (Launches){0};
 }
 
 static void copy(Lower *lo, uint32_t from, uint32_t to)
@@ -147,15 +179,13 @@ static void place_results(Lower *lo)
     const Entry *e = lo->layout->entry;
     bool *taken = arena_array(lo->arena, bool, lo->gr->graph->nodes.n);
     Copies copies = {0};
+    Results r = results_begin(lo);
     for (uint32_t i = 0; i < e->updates.n; i++) {
         NodeId id = e->updates.at[i].node;
-        const Type *type = graph_type(lo->gr->graph, id);
         uint32_t made = lower_result_buffer(lo, id);
-        bool known;
-        uint32_t state =
-            state_buffer(lo, e->updates.at[i].name, type->dtype, type_count(type), &known);
-        if (!taken[id] && in_place(lo, made, state)) {
-            rename_buffer(lo, made, state);
+        uint32_t state = state_buffer(&r, e->updates.at[i].name, graph_type(lo->gr->graph, id));
+        if (!taken[id] && in_place(&r, made, state)) {
+            rename_buffer(&r, made, state);
             lower_place_result(lo, id, state);
         } else {
             vec_push(lo->arena, &copies.from, made);
@@ -171,7 +201,7 @@ static void place_results(Lower *lo)
         vec_push(lo->arena, &lo->entry->outputs, out);
         uint32_t made = lower_result_buffer(lo, id);
         if (!taken[id]) {
-            rename_buffer(lo, made, out);
+            rename_buffer(&r, made, out);
             lower_place_result(lo, id, out);
         } else {
             vec_push(lo->arena, &copies.from, made);
