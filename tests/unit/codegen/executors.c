@@ -91,6 +91,23 @@ static bool prepare(Case *c, bool special, Error *err)
     return entry_eval(c->entry, EVAL_BITS, &c->inputs, &c->state, c->arena, &c->out, err);
 }
 
+static bool is_derived(const char *state)
+{
+    return strncmp(state, "$derived.", 9) == 0;
+}
+
+// Add what entry "derive", made by a pass, gives from the state of the case.
+static bool add_derived(Case *c, Error *err)
+{
+    const Entry *derive = program_find_entry((Program *)c->program, "derive");
+    Map out = {0};
+    if (!derive) return true;
+    if (!entry_eval(derive, EVAL_BITS, &c->inputs, &c->state, c->arena, &out, err)) return false;
+    for (uint32_t i = 0; i < out.n; i++)
+        map_set(c->arena, &c->state, out.at[i].key + strlen("state:"), out.at[i].value);
+    return true;
+}
+
 static bool compare(const Case *c, const char *how, const char *what, const void *got, Error *err)
 {
     const Tensor *want = map_get(&c->out, what);
@@ -122,9 +139,11 @@ static bool run_loaded(const Case *c, const char *how, CztProgram *program, Erro
     CztError czt = {0};
     for (uint32_t i = 0; i < c->state.n; i++) {
         const Tensor *t = c->state.at[i].value;
+        if (is_derived(c->state.at[i].key)) continue;
         if (!czt_set_state(program, c->state.at[i].key, t->data, (size_t)type_bytes(t->type), &czt))
             return error_set(err, "%s", czt.text);
     }
+    if (!czt_derive(program, &czt)) return error_set(err, "%s: %s", c->name, czt.text);
     uint32_t entry = (uint32_t)czt_entry_find(program, c->entry->name);
     for (uint32_t i = 0; i < czt_input_count(program, entry); i++) {
         const CztTensor *t = czt_input(program, entry, i);
@@ -148,17 +167,16 @@ static bool run_loaded(const Case *c, const char *how, CztProgram *program, Erro
     return true;
 }
 
-static bool run_threads(Case *cases, const uint8_t *bytes, size_t size, uint32_t threads,
-                        Error *err)
+static bool run_threads(Case *cases, uint32_t ncases, const uint8_t *bytes, size_t size,
+                        uint32_t threads, Error *err)
 {
     CztError czt = {0};
-    const Program *p = cases->program;
     CztProgram *program =
         czt_load_memory(cases->name, bytes, size, &(CztOptions){.threads = threads}, &czt);
     if (!program) return error_set(err, "%s: %s", cases->name, czt.text);
     const char *how = str_printf(cases->arena, "%u threads", threads);
     bool ok = true;
-    for (uint32_t i = 0; ok && i < p->entries.n; i++) ok = run_loaded(&cases[i], how, program, err);
+    for (uint32_t i = 0; ok && i < ncases; i++) ok = run_loaded(&cases[i], how, program, err);
     czt_free(program);
     return ok;
 }
@@ -205,13 +223,15 @@ static bool run_passes(const char *name, Program *p, int level, bool first, Erro
 {
     Error why = {0};
     PassOptions options = {.level = level, .stop_after = "simplify"};
-    if (!first) options = (PassOptions){.list = level > 1 ? "expand,dce,save" : "expand,dce"};
+    if (!first)
+        options = (PassOptions){.list = level > 1 ? "expand,dce,derive,save" : "expand,dce,derive"};
     if (passes_run(p, &options, &why)) return true;
     if (!why.set) diag_print(p->diag, stderr);
     return error_set(err, "%s: %s", name, why.set ? why.text : "the passes refuse it");
 }
 
-static bool run_compiled(Arena *arena, Program *p, Case *cases, const Trial *trial, Error *err)
+static bool run_compiled(Arena *arena, Program *p, Case *cases, uint32_t ncases, const Trial *trial,
+                         Error *err)
 {
     Cpu cpu;
     Blob blob;
@@ -224,14 +244,14 @@ static bool run_compiled(Arena *arena, Program *p, Case *cases, const Trial *tri
         for (uint32_t i = 0; i < plan->kernels.n; i++)
             fprintf(stderr, "%s\n", kernel_text(arena, plan->kernels.at[i]));
     if (!cpu_compile(arena, plan, &cpu, 4, &blob, &stats, err)) return false;
-    for (uint32_t i = 0; trial->fenced && i < p->entries.n; i++)
+    for (uint32_t i = 0; trial->fenced && i < ncases; i++)
         if (!run_fenced(&cases[i], plan, &blob, true, err) ||
             !run_fenced(&cases[i], plan, &blob, false, err))
             return false;
     uint32_t n = step_sections(arena, p, plan, &blob, &cpu, &sections);
     const uint8_t *bytes = container_build(arena, sections, n, &size);
     for (const uint32_t *t = trial->threads; *t; t++)
-        if (!run_threads(cases, bytes, size, *t, err)) return false;
+        if (!run_threads(cases, ncases, bytes, size, *t, err)) return false;
     return true;
 }
 
@@ -239,14 +259,16 @@ static TrialResult run_program(Arena *arena, const char *name, Program *p, const
                                Error *err)
 {
     if (!run_passes(name, p, trial->level, true, err)) return TRIAL_INVALID;
-    Case *cases = arena_array(arena, Case, p->entries.n + 1);
-    for (uint32_t i = 0; i < p->entries.n; i++) {
+    uint32_t n = p->entries.n;
+    Case *cases = arena_array(arena, Case, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
         cases[i] = (Case){
             .arena = arena, .name = name, .program = p, .entry = p->entries.at[i], .which = i};
         if (!prepare(&cases[i], trial->special, err)) return TRIAL_DIFFERS;
     }
-    bool same =
-        run_passes(name, p, trial->level, false, err) && run_compiled(arena, p, cases, trial, err);
+    bool same = run_passes(name, p, trial->level, false, err);
+    for (uint32_t i = 0; same && i < n; i++) same = add_derived(&cases[i], err);
+    same = same && run_compiled(arena, p, cases, n, trial, err);
     return same ? TRIAL_SAME : TRIAL_DIFFERS;
 }
 

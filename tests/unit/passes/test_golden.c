@@ -90,11 +90,18 @@ static void draw_leaves(Arena *arena, EvalMode mode, const Entry *e, Map *inputs
     }
 }
 
-static Map evaluate(const Golden *t, EvalMode mode, const Entry *e, const Entry *leaves)
+// The leaves are those of `leaves`, which is e before the pass; state that the pass made is what
+// its entry derives.
+static Map evaluate(const Golden *t, EvalMode mode, const Entry *e, const Entry *leaves,
+                    const Entry *derive)
 {
-    Map inputs = {0}, state = {0}, out = {0};
+    Map inputs = {0}, state = {0}, out = {0}, derived = {0};
     Error err = {0};
     draw_leaves(t->arena, mode, leaves, &inputs, &state);
+    cr_assert(!derive || entry_eval(derive, mode, NULL, &state, t->arena, &derived, &err), "%s: %s",
+              t->name, err.text);
+    for (uint32_t i = 0; i < derived.n; i++)
+        map_set(t->arena, &state, derived.at[i].key + strlen("state:"), derived.at[i].value);
     cr_assert(entry_eval(e, mode, &inputs, &state, t->arena, &out, &err), "%s: %s", t->name,
               err.text);
     return out;
@@ -131,9 +138,11 @@ static void check_values(const Golden *t)
     if (!strcmp(last, "autodiff")) return;
     bool exact = strcmp(last, "simplify") || strstr(t->text, "# the same bits");
     EvalMode mode = exact ? EVAL_BITS : EVAL_F64;
-    for (uint32_t i = 0; i < t->p->entries.n; i++) {
+    const Entry *derive = program_find_entry(t->p, "derive");
+    for (uint32_t i = 0; i < before->entries.n; i++) {
         const Entry *from = before->entries.at[i];
-        Map old = evaluate(t, mode, from, from), now = evaluate(t, mode, t->p->entries.at[i], from);
+        Map old = evaluate(t, mode, from, from, NULL),
+            now = evaluate(t, mode, t->p->entries.at[i], from, derive);
         for (uint32_t k = 0; k < old.n; k++)
             same_values(t, mode, old.at[k].key, old.at[k].value, map_get(&now, old.at[k].key));
     }
