@@ -4,7 +4,7 @@
 #include <jansson.h>
 
 typedef struct Values {
-    const char *file, *lib, *out, *dump_after, *dump_dir, *skip;
+    const char *file, *lib, *out, *target, *dump_after, *dump_dir, *skip;
     Texts set;
     int64_t threads, level;
     bool json, time_passes, dump_kernels;
@@ -19,6 +19,8 @@ static const Option options[] = {
      "change a value of the file; globs allowed"},
     {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
+    {"target", 0, OPTION_TEXT, offsetof(Values, target), "T",
+     "cpu (this machine's), cpu:x86-64-v3 or cpu:x86-64-v4 (any CPU of that level)"},
     {"threads", 0, OPTION_COUNT, offsetof(Values, threads), "N", "that compile; 0: one a core"},
     {"skip", 0, OPTION_TEXT, offsetof(Values, skip), "A,B", "passes to leave out"},
     {"memory", 0, OPTION_COUNT, offsetof(Values, level), "0|1",
@@ -107,6 +109,7 @@ static int run(Cli *cli, const void *values)
     Pipeline p;
     Error err = {0};
     pipeline_begin(&p, cli->arena, (uint32_t)v->threads);
+    p.target = v->target;
     FrontendOptions f = {.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
     PassOptions passes = {.level = v->level ? 2 : 1,
                           .skip = v->skip,
@@ -127,7 +130,7 @@ static int run(Cli *cli, const void *values)
 }
 
 const Command command_compile = {
-    "compile",      "compile a graph file to a step file for this machine's processor",
+    "compile",      "compile a graph file to a step file",
     options,        sizeof options / sizeof *options,
     sizeof(Values), run,
 };

@@ -112,10 +112,19 @@ bool pipeline_read(Pipeline *p, const char *file, const FrontendOptions *options
     return true;
 }
 
+// "cpu" is the host's, "cpu:LEVEL" any CPU of that level.
+static bool choose_target(Pipeline *p, Error *err)
+{
+    const char *target = p->target ? p->target : "cpu";
+    if (strncmp(target, "cpu", 3) || (target[3] && target[3] != ':'))
+        return error_set(err, "there is no target '%s': cpu, cpu:x86-64-v3, cpu:x86-64-v4", target);
+    return cpu_target(p->arena, target[3] ? target + 4 : NULL, &p->cpu, err);
+}
+
 bool pipeline_passes(Pipeline *p, const PassOptions *options)
 {
     Error err = {0};
-    if (!cpu_host(p->arena, &p->cpu, &err)) return report(p, &err);
+    if (!choose_target(p, &err)) return report(p, &err);
     Lowering lowering = {.arena = p->arena, .target = &p->cpu.target, .mask = FUSE_ALL};
     PassOptions o = *options;
     o.lowering = &lowering;

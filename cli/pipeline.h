@@ -17,6 +17,7 @@ typedef struct Pipeline {
     Arena *arena;
     Diag *diag;
     uint32_t threads;   // that compile; 0: one a core
+    const char *target; // "cpu" (NULL: the same), "cpu:x86-64-v3", ...
     Frontend *frontend; // NULL for IR text
     Program *program;
     Cpu cpu;
@@ -34,7 +35,7 @@ void pipeline_begin(Pipeline *p, Arena *arena, uint32_t threads);
 // Read a graph file, or IR text (its name ends in .ir). False after the errors were printed on
 // stderr.
 bool pipeline_read(Pipeline *p, const char *file, const FrontendOptions *options);
-// Run the passes for this machine's processor: all, or those that the options name; `plan` is
+// Run the passes for the target: all, or those that the options name; `plan` is
 // there where memplan ran. The same of failures.
 bool pipeline_passes(Pipeline *p, const PassOptions *options);
 // Emit machine code.

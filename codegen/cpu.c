@@ -19,10 +19,16 @@ static const char *take_message(Arena *arena, char *message)
     return copy;
 }
 
-// The two levels of the x86-64 psABI that code is made for; nothing else of a CPU is used.
-static const char v3[] = "avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe";
-static const char v4[] =
-    "avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe,avx512f,avx512bw,avx512cd,avx512dq,avx512vl";
+// The levels of the x86-64 psABI that code is made for, best first; nothing else of a CPU is used.
+static const struct {
+    const char *name, *features;
+    uint32_t lanes;
+} levels[] = {
+    {"x86-64-v4",
+     "avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe,avx512f,avx512bw,avx512cd,avx512dq,avx512vl", 16},
+    {"x86-64-v3", "avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe", 8},
+};
+enum { LEVELS = sizeof levels / sizeof *levels };
 
 static bool has_all(Arena *arena, const char *features, const char *wanted)
 {
@@ -35,22 +41,28 @@ static bool has_all(Arena *arena, const char *features, const char *wanted)
     return true;
 }
 
-bool cpu_host(Arena *arena, Cpu *cpu, Error *err)
+bool cpu_target(Arena *arena, const char *level, Cpu *cpu, Error *err)
 {
     LLVMInitializeX86TargetInfo();
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
-    cpu->name = take_message(arena, LLVMGetHostCPUName());
+    cpu->name = level ? level : take_message(arena, LLVMGetHostCPUName());
     const char *host = take_message(arena, LLVMGetHostCPUFeatures());
-    bool wide = has_all(arena, host, v4);
-    if (!wide && !has_all(arena, host, v3))
+    uint32_t i = 0;
+    while (i < LEVELS &&
+           (level ? strcmp(level, levels[i].name) : !has_all(arena, host, levels[i].features)))
+        i++;
+    if (i == LEVELS && level)
+        return error_set(
+            err, "there is no CPU level '%s': x86-64-v3 (AVX2) and x86-64-v4 (AVX-512)", level);
+    if (i == LEVELS)
         return error_set(err, "this CPU (%s) has no AVX2 and FMA; cztc needs x86-64-v3 or better",
                          cpu->name);
-    cpu->level = wide ? "x86-64-v4" : "x86-64-v3";
-    cpu->features = wide ? v4 : v3;
+    cpu->level = levels[i].name;
+    cpu->features = levels[i].features;
     cpu->target = (Target){.name = "cpu",
-                           .lanes = wide ? 16 : 8,
+                           .lanes = levels[i].lanes,
                            .packed_count = gemm_packed_count,
                            .tasks = gemm_tasks};
     return true;

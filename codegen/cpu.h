@@ -8,13 +8,14 @@
 
 typedef struct Cpu {
     Target target;        // first: a Target pointer is a Cpu pointer
-    const char *name;     // LLVM's: "znver4"; code is tuned for it
+    const char *name;     // LLVM's: "znver4", or the level; code is tuned for it
     const char *level;    // "x86-64-v3" or "x86-64-v4": what code may use
     const char *features; // of that level, "avx,avx2,.."
 } Cpu;
 
-// The host's CPU. False where it lacks AVX2 and FMA (x86-64-v3).
-bool cpu_host(Arena *arena, Cpu *cpu, Error *err);
+// The host's CPU; or with `level` ("x86-64-v3" or "x86-64-v4", else NULL) any of that level. False
+// where the host lacks AVX2 and FMA (x86-64-v3), or there is no such level.
+bool cpu_target(Arena *arena, const char *level, Cpu *cpu, Error *err);
 
 // Position-independent code of a plan: text, then read-only data. offset[i] is where kernel i
 // starts.

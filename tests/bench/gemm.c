@@ -232,7 +232,7 @@ static Runner compile(Arena *arena, const Case *c, const Options *o, uint32_t th
         diag_print(diag, stderr);
         die(c->name, err.text);
     }
-    if (!cpu_host(arena, &cpu, &err)) die(c->name, err.text);
+    if (!cpu_target(arena, NULL, &cpu, &err)) die(c->name, err.text);
     if (o->avx2) {
         cpu.level = "x86-64-v3";
         cpu.features = "avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe";

@@ -238,7 +238,7 @@ static bool run_compiled(Arena *arena, Program *p, Case *cases, uint32_t ncases,
     CompileStats stats;
     Section *sections;
     size_t size;
-    if (!cpu_host(arena, &cpu, err)) return false;
+    if (!cpu_target(arena, getenv("CZT_CPU"), &cpu, err)) return false;
     Plan *plan = plan_build(arena, p, &cpu.target, trial->mask);
     if (getenv("CZT_KERNELS"))
         for (uint32_t i = 0; i < plan->kernels.n; i++)
@@ -331,7 +331,7 @@ KernelCount kernels_counted(const char *name, const char *text, const char *entr
     cr_assert(p, "%s does not parse", name);
     cr_assert(run_passes(name, p, 1, true, &err) && run_passes(name, p, 1, false, &err), "%s",
               err.text);
-    cr_assert(cpu_host(arena, &cpu, &err), "%s", err.text);
+    cr_assert(cpu_target(arena, getenv("CZT_CPU"), &cpu, &err), "%s", err.text);
     const Plan *plan = plan_build(arena, p, &cpu.target, FUSE_ALL);
     KernelCount count = {0};
     for (uint32_t i = 0; i < plan->entries.n; i++) {

@@ -49,7 +49,7 @@ static CztProgram *compile(Arena *arena, Program *p, Error *err)
     size_t size;
     CztError czt = {0};
     if (!run_passes(p, &(PassOptions){.list = "expand,dce,derive"}, err)) return NULL;
-    if (!cpu_host(arena, &cpu, err)) return NULL;
+    if (!cpu_target(arena, NULL, &cpu, err)) return NULL;
     Plan *plan = plan_build(arena, p, &cpu.target, FUSE_ALL);
     if (!cpu_compile(arena, plan, &cpu, THREADS, &blob, &stats, err)) return NULL;
     uint32_t n = step_sections(arena, p, plan, &blob, &cpu, &sections);
