@@ -58,16 +58,21 @@ static bool same_loc(Loc a, Loc b)
     return a.source == b.source && a.begin == b.begin && a.end == b.end;
 }
 
+// Is there such a message among the first n?
+static bool repeats(const Diag *diag, uint32_t n, DiagKind kind, Loc loc, const char *text)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const Message *m = &diag->messages.at[i];
+        if (m->kind == kind && same_loc(m->loc, loc) && strcmp(m->text, text) == 0) return true;
+    }
+    return false;
+}
+
 static void report(Diag *diag, DiagKind kind, Loc loc, const char *fmt, va_list ap)
 {
     char *text = str_vprintf(diag->arena, fmt, ap);
     if (kind <= DIAG_WARNING) {
-        diag->drop = false;
-        for (uint32_t i = 0; i < diag->messages.n; i++) {
-            const Message *m = &diag->messages.at[i];
-            if (m->kind == kind && same_loc(m->loc, loc) && strcmp(m->text, text) == 0)
-                diag->drop = true;
-        }
+        diag->drop = repeats(diag, diag->messages.n, kind, loc, text);
         if (!diag->drop) diag->group++;
         if (!diag->drop && kind == DIAG_ERROR) diag->errors++;
     }
@@ -99,6 +104,28 @@ void diag_note(Diag *diag, Loc loc, const char *fmt, ...)
 void diag_help(Diag *diag, const char *fmt, ...)
 {
     REPORT(DIAG_HELP, (Loc){0});
+}
+
+const char *diag_last(const Diag *diag, Loc *loc)
+{
+    uint32_t i = diag->drop ? 0 : diag->messages.n;
+    while (i && diag->messages.at[i - 1].kind > DIAG_WARNING) i--;
+    if (!i) return NULL;
+    *loc = diag->messages.at[i - 1].loc;
+    return diag->messages.at[i - 1].text;
+}
+
+void diag_move_last(Diag *diag, Loc loc)
+{
+    if (diag->drop || !diag->messages.n) return;
+    uint32_t last = diag->messages.n - 1;
+    Message *m = &diag->messages.at[last];
+    if (m->kind > DIAG_WARNING) return;
+    m->loc = loc;
+    diag->drop = repeats(diag, last, m->kind, loc, m->text);
+    if (!diag->drop) return;
+    diag->errors -= m->kind == DIAG_ERROR;
+    diag->messages.n = last;
 }
 
 uint32_t diag_errors(const Diag *diag)

@@ -32,6 +32,10 @@ void diag_error(Diag *diag, Loc loc, const char *fmt, ...) __attribute__((format
 void diag_warning(Diag *diag, Loc loc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void diag_note(Diag *diag, Loc loc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void diag_help(Diag *diag, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// Text and place of the last error or warning; NULL when it was a repetition or there is none.
+const char *diag_last(const Diag *diag, Loc *loc);
+// Move that error to another place, before it has notes. It is dropped where it repeats another.
+void diag_move_last(Diag *diag, Loc loc);
 // Errors so far.
 uint32_t diag_errors(const Diag *diag);
 

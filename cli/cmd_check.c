@@ -77,14 +77,24 @@ static void print_json(Pipeline *p)
     json_decref(o);
 }
 
+// Reading has looked at every entry; what is printed is of the step alone.
+static void keep_step(Program *p)
+{
+    Entry *step = program_find_entry(p, "step");
+    if (!step) return;
+    p->entries.n = 1;
+    p->entries.at[0] = step;
+}
+
 static int run(Cli *cli, const void *values)
 {
     const Values *v = values;
     Pipeline p;
     pipeline_begin(&p, cli->arena, 1);
     FrontendOptions o = {.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
-    if (!pipeline_read(&p, v->file, &o) || !pipeline_passes(&p, &(PassOptions){.level = 1}))
-        return EXIT_INPUT;
+    if (!pipeline_read(&p, v->file, &o)) return EXIT_INPUT;
+    keep_step(p.program);
+    if (!pipeline_passes(&p, &(PassOptions){.level = 1})) return EXIT_INPUT;
     if (v->json)
         print_json(&p);
     else

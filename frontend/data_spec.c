@@ -48,7 +48,14 @@ static bool role_of(Elab *el, Field *f)
         }
     bool later = strcmp(name, "boxes") == 0 || strcmp(name, "points") == 0;
     el_error(el, as->loc, later ? "role '%s' is not supported yet" : "there is no role '%s'", name);
-    diag_help(el->diag, "the roles are class_map, map, normals, vector, tokens, class, array");
+    Map names = {0};
+    for (uint32_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        map_set(el->arena, &names, roles[i].name, NULL);
+    const char *best = nearest_key(&names, name, NULL);
+    if (best && !later)
+        diag_help(el->diag, "did you mean '%s'?", best);
+    else
+        diag_help(el->diag, "the roles are class_map, map, normals, vector, tokens, class, array");
     return false;
 }
 
@@ -152,7 +159,7 @@ static void bind_field(Elab *el, Scope *s, const TreeEntry *e)
         bool label = f->role == FIELD_CLASS_MAP || f->role == FIELD_MAP ||
                      f->role == FIELD_NORMALS || f->role == FIELD_CLASS;
         f->has_valid = label || tree_get(f->tree, "series") || optional_field(el, f);
-        f->type = field_type(el, f);
+        if (!data_wrong(el, e->value)) f->type = field_type(el, f);
     }
     scope_value(el, s, f->name, f->loc, (Value){.kind = V_FIELD, .field = f});
 }
@@ -225,7 +232,8 @@ Value view_read(Elab *el, const char *name, Loc loc)
     }
     Axis *size;
     int64_t count;
-    if (!keys_check(el, t, MAPPING_VIEW, false) || !view_sizes(el, t, &size, &count))
+    if (data_wrong(el, t) || !keys_check(el, t, MAPPING_VIEW, false) ||
+        !view_sizes(el, t, &size, &count))
         return value_error();
     Axis axes[] = {{el->batch * count, count}, {size[0].size, 0}, {size[1].size, 0}, {3, 0}};
     mark(el, str_printf(el->arena, "views.%s", name));

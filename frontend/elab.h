@@ -27,6 +27,7 @@ struct Frame {
     Loc anonymous_loc;
     Instance *instance; // the module applied here, or NULL
     const char *part;   // of the graph's own entries: "visual", "experts.seg"
+    const Scope *scope; // the outermost one of this frame
 };
 
 typedef enum { BIND_VALUE, BIND_EXPR, BIND_TREE, BIND_PARAM, BIND_BODY, BIND_FIELD } BindKind;
@@ -69,12 +70,19 @@ const char *nearest_key(const Map *m, const char *name, const char *best);
 
 // ---- errors -----------------------------------------------------------------------------------
 
-// Report at loc with a note for each module on the way.
+// Report at loc, or where the user is to blame for it, with a note for each module on the way.
 void el_error(Elab *el, Loc loc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-// The notes alone, after an error somebody else reported.
+// The same for the error just reported by somebody else.
 void el_notes(Elab *el);
 // Wrap a node just made: notes when it is 0 and an error was reported since `before`.
 Value el_node(Elab *el, NodeId node, uint32_t before);
+// blame.c: the place of the user's files that led to an error with this text at loc; loc itself
+// when that is the user's, or when nothing of the user's led there.
+Loc blame(Elab *el, Loc loc, const char *text);
+// The innermost call of the user's that led to loc; loc itself when that is the user's.
+Loc blame_call(const Elab *el, Loc loc);
+// Is the place outside of the library?
+bool is_users(const Elab *el, Loc loc);
 
 // ---- declarations, modules, functions ---------------------------------------------------------
 
@@ -199,6 +207,8 @@ Value repeat_eval(Elab *el, const Tree *t, Scope *scope, const char *name);
 bool app_member(Elab *el, App *app, const char *name, Value *out);
 Value app_main(Elab *el, App *app, Loc loc);
 const char *path_join(Elab *el, const char *prefix, const char *name);
+// Is it of this role? Reported at loc, with where it belongs, when it is not.
+bool role_check(Elab *el, const ModuleDef *def, ModuleRole role, Loc loc);
 // The module a mapping's `module:` key names. NULL when reported.
 const ModuleDef *tree_module(Elab *el, const Tree *map, Scope *scope);
 Items items_read(Elab *el, const Tree *map);
@@ -284,9 +294,12 @@ struct Elab {
     Map instances;  // encoders and heads -> Instance *
     Map metrics;    // tasks with a metric, of the build of "eval": task -> Metric *
     uint32_t depth; // nesting of evaluation, against endless recursion
+    uint32_t noted; // errors when notes were last added
     int64_t batch, steps, seed;
     bool marking; // this build decides what the loader decodes
     Map used;     // views and fields that are read: name -> anything
+    Map wrong;    // views and fields that data_check reported
+    Map blamed;   // values of the user's that fail inside the library -> the first error's text
 };
 
 // Begin a build: a fresh graph and fresh scopes over the graph file.
@@ -295,11 +308,17 @@ void build_begin(Elab *el, bool training);
 // library.c
 bool library_import(Elab *el, const Tree *names);
 bool library_file(Elab *el, const char *name, const char *dir, Loc from);
+// Report the `cztc:` of a file when it is not a version of the language that is known.
+void version_check(Elab *el, const Tree *file);
 
 // The folder of the library; NULL when none is known.
 const char *lib_folder(const FrontendOptions *o);
 // The path of a library file ("encoders/vit"); NULL when there is none.
 const char *lib_path(Arena *arena, const FrontendOptions *o, const char *name);
+// The library file whose name is nearest to a wrong one; NULL when none is near.
+const char *lib_nearest(Elab *el, const char *name);
+// The library file, imported or not, that defines a name ("losses/dense"); NULL when none does.
+const char *lib_defining(Elab *el, const char *name);
 
 // set.c: overrides and extends
 Tree *graph_read(Elab *el, const char *path);
@@ -341,6 +360,10 @@ struct Field {
     bool has_valid;   // a loss takes its validity unasked
 };
 
+// data_check.c: report what the loader would refuse; what is wrong is put into el->wrong.
+void data_check(Elab *el);
+// Has data_check reported something about this view or field?
+bool data_wrong(Elab *el, const Tree *item);
 void data_bind(Elab *el, Scope *s);
 Value field_value(Elab *el, Field *f);
 Value field_member(Elab *el, Field *f, const char *name, Loc loc);
@@ -365,7 +388,7 @@ bool task_build(Elab *el, Task *t);
 Value task_member(Elab *el, Task *t, const char *name, Loc loc);
 Value task_value(Elab *el, Task *t, Loc loc);
 // An instance for a task's loss or metric: output, target, valid, decoded reach it unasked.
-Instance *task_instance(Elab *el, Task *t, const Tree *map, const char *path,
+Instance *task_instance(Elab *el, Task *t, ModuleRole role, const Tree *map, const char *path,
                         const char *const *skip);
 
 // keys.c

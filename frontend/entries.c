@@ -35,9 +35,10 @@ static void task_outputs(Elab *el, Entry *e)
 
 static NodeId minimized(Elab *el)
 {
-    const Tree *train = tree_get(el->root, "train"), *t = tree_get(train, "minimize");
+    const Tree *train = tree_get(el->root, "train"),
+               *t = train ? tree_get(train, "minimize") : NULL;
     Value v;
-    Loc loc = t ? t->loc : train->loc;
+    Loc loc = t ? t->loc : train ? train->loc : el->root->loc;
     if (t) {
         v = tree_eval(el, el->scope, t, NULL);
     } else {
@@ -84,7 +85,7 @@ static void build_step(Elab *el)
     // encoders nobody asked are looked at too, for their errors
     for (uint32_t i = 0; i < el->instances.n; i++)
         if (diag_errors(el->diag)) instance_default(el, el->instances.at[i].value, (Loc){0});
-    if (loss) train_step(el, e, loss);
+    if (tree_get(el->root, "train")) train_step(el, e, loss);
     finish(el, e);
 }
 
@@ -197,7 +198,10 @@ void entries_build(Elab *el)
 {
     program_entry(el->program, "init"); // the first in the list
     build_step(el);
-    if (diag_errors(el->diag)) return;
+    if (diag_errors(el->diag)) { // metrics are looked at too, for their errors
+        metrics_update(el, begin(el, "eval", false, false));
+        return;
+    }
     build_eval(el);
     if (diag_errors(el->diag)) return;
     build_metrics(el);

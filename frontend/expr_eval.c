@@ -155,6 +155,11 @@ Value function_call(Elab *el, const FunctionDef *f, const Args *args, Scope *sco
         if (k >= f->params.n) {
             el_error(el, a->name ? a->name_loc : a->loc, "%s has no argument %s%s%s", f->text,
                      a->name ? "'" : "", a->name ? a->name : "here", a->name ? "'" : "");
+            Map names = {0};
+            for (uint32_t n = 0; n < f->params.n; n++)
+                map_set(el->arena, &names, f->params.at[n], NULL);
+            const char *best = a->name ? nearest_key(&names, a->name, NULL) : NULL;
+            if (best) diag_help(el->diag, "did you mean '%s'?", best);
             return value_error();
         }
         if (map_find(&s->names, f->params.at[k])) {
@@ -353,7 +358,8 @@ static Value tree_module_call(Elab *el, Scope *s, const Tree *t, const char *nam
 {
     static const char *const skip[] = {"module", "path", NULL};
     const ModuleDef *def = tree_module(el, t, s);
-    if (!def) return value_error();
+    if (!def || !role_check(el, def, ROLE_MODULE, tree_get(t, "module")->loc))
+        return value_error();
     const Frame *owner = s->frame->owner;
     const Tree *given = tree_get(t, "path");
     const char *path = given && given->kind == TREE_SCALAR ? given->text

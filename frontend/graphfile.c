@@ -79,7 +79,8 @@ static void bind_instances(Elab *el, Scope *s, const char *section)
         const char *path = given && given->kind == TREE_SCALAR ? given->text : given ? "" : name;
         Scope *own = part_scope(el, NULL, path, name, e->key->loc);
         const ModuleDef *def = tree_module(el, e->value, own);
-        Instance *inst = def ? instance_from_tree(el, def, path, e->value, skip, own) : NULL;
+        bool good = def && role_check(el, def, ROLE_MODULE, tree_get(e->value, "module")->loc);
+        Instance *inst = good ? instance_from_tree(el, def, path, e->value, skip, own) : NULL;
         if (!inst) continue;
         b->value = (Value){.kind = V_INSTANCE, .instance = inst};
         if (strcmp(section, "encoders") == 0) map_set(el->arena, &el->instances, name, inst);
@@ -137,6 +138,22 @@ static bool read_number(Elab *el, const Tree *map, const char *key, int64_t def,
     return false;
 }
 
+// Numbers that only the runtime reads.
+static void check_numbers(Elab *el)
+{
+    static const struct {
+        const char *section, *key;
+        int64_t least;
+    } rows[] = {{"checkpoint", "every", 0},
+                {"checkpoint", "keep", 1},
+                {"log", "every", 1},
+                {"eval", "every", 0},
+                {"eval", "samples", 0}};
+    int64_t x;
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        read_number(el, tree_get(el->root, rows[i].section), rows[i].key, 0, rows[i].least, &x);
+}
+
 // Evaluate every constant, used or not, so that its errors are found.
 static void check_lets(Elab *el, const Tree *let)
 {
@@ -148,7 +165,9 @@ static void check_lets(Elab *el, const Tree *let)
     }
 }
 
-static bool read_settings(Elab *el)
+enum { STAND_IN = 8 }; // for a batch that is wrong, so that the rest of the file is looked at too
+
+static void read_settings(Elab *el)
 {
     const Tree *let = tree_get(el->root, "let"), *train = tree_get(el->root, "train");
     build_begin(el, true);
@@ -156,9 +175,8 @@ static bool read_settings(Elab *el)
     int64_t batch, accumulate;
     bool ok = read_number(el, let, "batch", 1, 1, &batch);
     bool one_part = true;
-    // a wrong number here ends nothing: with a batch the rest of the file is looked at too
-    read_number(el, train, "steps", 0, 0, &el->steps);
-    read_number(el, train, "seed", 0, INT64_MIN, &el->seed);
+    read_number(el, train, "steps", 0, 1, &el->steps);
+    read_number(el, train, "seed", 0, 0, &el->seed);
     if (read_number(el, train, "accumulate", 1, 1, &accumulate)) one_part = accumulate == 1;
     if (!let || !tree_get(let, "batch")) {
         Loc head = let ? let->loc : el->root->loc;
@@ -173,8 +191,14 @@ static bool read_settings(Elab *el)
         el_error(el, precision->loc, "precision '%s' is not supported yet", precision->text);
         diag_help(el->diag, "f32 is");
     }
-    el->batch = ok ? batch : 0;
-    return ok;
+    if (ok && batch > 1 << 24) {
+        el_error(el, tree_get(let, "batch")->loc, "batch is %lld; it is at most %d",
+                 (long long)batch, 1 << 24);
+        ok = false;
+    }
+    check_numbers(el);
+    data_check(el);
+    el->batch = ok ? batch : STAND_IN;
 }
 
 static void read_check(Elab *el)
@@ -242,13 +266,6 @@ static const char *graph_name(Elab *el, const char *path)
     return dot ? str_slice(el->arena, base, (size_t)(dot - base)) : base;
 }
 
-static void check_version(Elab *el, const Tree *version)
-{
-    if (!version || (version->kind == TREE_SCALAR && strcmp(version->text, "1") == 0)) return;
-    diag_error(el->diag, version->loc, "this version of the language is not known");
-    diag_help(el->diag, "write `cztc: 1`");
-}
-
 Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const FrontendOptions *options)
 {
     static const FrontendOptions none = {0};
@@ -265,12 +282,12 @@ Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const Fronte
     apply_sets(el, root);
     el->root = root;
     keys_check(el, root, MAPPING_GRAPH, false);
-    check_version(el, tree_get(root, "cztc"));
+    version_check(el, root);
     check_sections(el);
     library_file(el, "prelude", el->base_dir, start);
     const Tree *imports = tree_get(root, "import");
     if (imports) library_import(el, imports);
-    if (!read_settings(el) || !tree_get(root, "train")) return NULL;
+    read_settings(el);
     read_check(el);
     el->program = program_new(arena, diag, graph_name(el, path), el->batch);
     el->program->steps = el->steps;

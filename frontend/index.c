@@ -114,7 +114,10 @@ static NodeId index_tensor(Elab *el, Scope *s, const Expr *e, NodeId x)
     const Type *t = graph_type(el->graph, x);
     uint32_t rank = t->rank, given = e->nargs - 1;
     if (given > rank) {
-        el_error(el, e->loc, "%u indices for %s", given, type_text(el->arena, t));
+        if (!rank)
+            el_error(el, e->loc, "a single number has no items");
+        else
+            el_error(el, e->loc, "%u indices for %s", given, type_text(el->arena, t));
         return 0;
     }
     Range *r = arena_array(el->arena, Range, rank + 1);

@@ -38,6 +38,51 @@ static bool list_files(Arena *arena, const char *dir, const char *prefix, Map *n
     return ok;
 }
 
+// ---- what is not imported ---------------------------------------------------------------------
+
+static bool defines(const Tree *file, const char *name)
+{
+    static const char *const sections[] = {"modules", "functions", "optimizers", "metrics",
+                                           "constants"};
+    size_t n = strlen(name);
+    for (int k = 0; k < 5; k++) {
+        const Tree *t = tree_get(file, sections[k]);
+        for (uint32_t i = 0; t && i < t->entries.n; i++) {
+            const char *key = t->entries.at[i].key->text;
+            if (strncmp(key, name, n) == 0 && (!key[n] || key[n] == '(')) return true;
+        }
+    }
+    return false;
+}
+
+const char *lib_nearest(Elab *el, const char *name)
+{
+    const char *dir = lib_folder(el->options);
+    Error err = {0};
+    Map names = {0};
+    if (!dir || !list_files(el->arena, dir, "", &names, &err)) return NULL;
+    for (uint32_t i = 0; i < names.n; i++) { // "vit" for encoders/vit
+        const char *slash = strrchr(names.at[i].key, '/');
+        if (slash && strcmp(slash + 1, name) == 0) return names.at[i].key;
+    }
+    return nearest_key(&names, name, NULL);
+}
+
+const char *lib_defining(Elab *el, const char *name)
+{
+    const char *dir = lib_folder(el->options);
+    Diag *quiet = diag_new(el->arena);
+    Error err = {0};
+    Map names = {0};
+    if (!dir || !list_files(el->arena, dir, "", &names, &err)) return NULL;
+    for (uint32_t i = 0; i < names.n; i++) {
+        const char *path = lib_path(el->arena, el->options, names.at[i].key);
+        const Tree *t = path ? tree_read_file(el->arena, quiet, path, (Loc){0}) : NULL;
+        if (t && defines(t, name)) return names.at[i].key;
+    }
+    return NULL;
+}
+
 // ---- printing ---------------------------------------------------------------------------------
 
 static const char *kind_of(Value v)
@@ -46,6 +91,28 @@ static const char *kind_of(Value v)
     return v.kind == V_MODULE     ? roles[v.module->role]
            : v.kind == V_FUNCTION ? "function"
                                   : "constant";
+}
+
+// A value as YAML in flow style; a text inside of another value is quoted where it must be.
+static const char *flow_text(Arena *arena, const Tree *t, bool inside)
+{
+    if (t->kind == TREE_NULL) return "null";
+    if (t->kind == TREE_SCALAR) {
+        bool quote = inside && strpbrk(t->text, ",[]{}") != NULL;
+        return quote ? str_printf(arena, strchr(t->text, '"') ? "'%s'" : "\"%s\"", t->text)
+                     : t->text;
+    }
+    bool list = t->kind == TREE_LIST;
+    uint32_t n = list ? t->items.n : t->entries.n;
+    const char *text = list ? "[" : "{";
+    for (uint32_t i = 0; i < n; i++) {
+        const char *comma = i ? ", " : "";
+        text =
+            list ? str_printf(arena, "%s%s%s", text, comma, flow_text(arena, t->items.at[i], true))
+                 : str_printf(arena, "%s%s%s: %s", text, comma, t->entries.at[i].key->text,
+                              flow_text(arena, t->entries.at[i].value, true));
+    }
+    return str_printf(arena, "%s%s", text, list ? "]" : "}");
 }
 
 static void print_decls(Arena *arena, const char *title, const Decls *decls, FILE *out)
@@ -63,7 +130,7 @@ static void print_decls(Arena *arena, const char *title, const Decls *decls, FIL
         if (d->dtype != DT_NONE) fprintf(out, " %s", dtype_name(d->dtype));
         if (d->def)
             fprintf(out, "%s= %s", d->word == WORD_ANY ? "" : " ", expr_text(arena, d->def));
-        if (d->def_tree) fprintf(out, "= a list or mapping");
+        if (d->def_tree) fprintf(out, "= %s", flow_text(arena, d->def_tree, false));
         fputc('\n', out);
     }
 }
@@ -75,33 +142,72 @@ static void print_items(const char *title, const Items *items, FILE *out)
         fprintf(out, " %s%s", items->at[i].name, i + 1 < items->n ? "," : "\n");
 }
 
+static void print_rows(Arena *arena, const char *title, const Items *items, FILE *out)
+{
+    if (items->n) fprintf(out, "  %s\n", title);
+    for (uint32_t i = 0; i < items->n; i++)
+        fprintf(out, "    %-12s %s\n", items->at[i].name,
+                flow_text(arena, items->at[i].value, false));
+}
+
+// What a graph writes to have a definition.
+static void print_import(const char *file, FILE *out)
+{
+    if (strcmp(file, "prelude") == 0)
+        fprintf(out, "  always imported\n");
+    else
+        fprintf(out, "  import: [%s]\n", file);
+}
+
 static void print_module(Arena *arena, const ModuleDef *m, FILE *out)
 {
     fprintf(out, "%s %s (%s)\n", kind_of((Value){.kind = V_MODULE, .module = m}), m->name, m->file);
     if (m->doc) fprintf(out, "  %s\n", m->doc);
+    print_import(m->file, out);
     print_decls(arena, "inputs", &m->in, out);
     print_decls(arena, "settings", &m->let, out);
-    print_items("parameters and parts", &m->params, out);
-    print_items("state", &m->state, out);
+    print_rows(arena, "parameters and parts", &m->params, out);
+    print_rows(arena, "state", &m->state, out);
     print_items("taps", &m->body, out);
     print_items("outputs", &m->out, out);
 }
 
-static void print_one(Arena *arena, const Binding *b, FILE *out)
+static void print_constant(Arena *arena, const Binding *b, const char *file, FILE *out)
+{
+    fprintf(out, "constant %s (%s)\n", b->name, file);
+    print_import(file, out);
+    if (b->tree->kind != TREE_MAP) fprintf(out, "  %s\n", flow_text(arena, b->tree, false));
+    for (uint32_t i = 0; b->tree->kind == TREE_MAP && i < b->tree->entries.n; i++) {
+        const TreeEntry *e = &b->tree->entries.at[i];
+        const char *name = str_printf(arena, "%s.%s", b->name, e->key->text);
+        fprintf(out, "    %-14s %s\n", name, flow_text(arena, e->value, false));
+    }
+}
+
+static void print_one(Arena *arena, const Binding *b, const char *file, FILE *out)
 {
     if (b->value.kind == V_MODULE) {
         print_module(arena, b->value.module, out);
     } else if (b->value.kind == V_FUNCTION) {
         const FunctionDef *f = b->value.function;
         fprintf(out, "function %s (%s)\n", f->text, f->file);
-        if (f->body->kind == TREE_SCALAR) fprintf(out, "  %s\n", f->body->text);
+        print_import(f->file, out);
+        fprintf(out, "  %s\n", flow_text(arena, f->body, false));
     } else {
-        fprintf(out, "constant %s\n", b->name);
+        print_constant(arena, b, file, out);
     }
 }
 
-static void print_list(const Map *defs, FILE *out)
+// The file of a definition, as import: names it.
+static const char *file_of(const Elab *el, const Binding *b, const char *dir)
 {
+    const char *path = diag_source_path(el->diag, b->loc.source) + strlen(dir) + 1;
+    return str_slice(el->arena, path, strlen(path) - strlen(".yaml"));
+}
+
+static void print_list(const Elab *el, const char *dir, FILE *out)
+{
+    const Map *defs = &el->defs;
     static const char *const kinds[] = {"module", "optimizer", "metric", "function", "constant"};
     static const char *const titles[] = {"Modules", "Optimisers", "Metrics", "Functions",
                                          "Constants"};
@@ -110,12 +216,13 @@ static void print_list(const Map *defs, FILE *out)
         for (uint32_t i = 0; i < defs->n; i++) {
             const Binding *b = defs->at[i].value;
             if (strcmp(kind_of(b->value), kinds[k]) != 0) continue;
+            const char *file = file_of(el, b, dir);
             if (b->value.kind == V_MODULE)
-                fprintf(out, "  %-20s %s\n", b->name,
+                fprintf(out, "  %-20s %-20s %s\n", b->name, file,
                         b->value.module->doc ? b->value.module->doc : "");
             else
-                fprintf(out, "  %s\n",
-                        b->value.kind == V_FUNCTION ? b->value.function->text : b->name);
+                fprintf(out, "  %-41s %s\n",
+                        b->value.kind == V_FUNCTION ? b->value.function->text : b->name, file);
         }
     }
     uint32_t n;
@@ -142,13 +249,13 @@ bool frontend_lib(Arena *arena, const char *lib_dir, const char *name, FILE *out
         return error_set(err, "the library in %s has errors", dir);
     }
     if (!name) {
-        print_list(&el->defs, out);
+        print_list(el, dir, out);
         return true;
     }
     const Binding *b = map_get(&el->defs, name);
     const Builtin *f = builtin_find(name);
     if (b)
-        print_one(arena, b, out);
+        print_one(arena, b, file_of(el, b, dir), out);
     else if (f)
         fprintf(out, "built-in function %s(%s)\n  %s\n", f->name, f->signature, f->doc);
     else {

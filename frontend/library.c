@@ -139,9 +139,18 @@ static void read_section(Elab *el, const Tree *root, const char *name, ModuleRol
         read_module(el, &t->entries.at[i], role, file);
 }
 
+void version_check(Elab *el, const Tree *file)
+{
+    const Tree *version = tree_get(file, "cztc");
+    if (!version || (version->kind == TREE_SCALAR && strcmp(version->text, "1") == 0)) return;
+    el_error(el, version->loc, "this version of the language is not known");
+    diag_help(el->diag, "write `cztc: 1`");
+}
+
 static bool read_definitions(Elab *el, const Tree *root, const char *name)
 {
     if (!keys_check(el, root, MAPPING_LIBRARY, false)) return false;
+    version_check(el, root);
     const Tree *imports = tree_get(root, "import"), *functions = tree_get(root, "functions");
     bool ok = !imports || library_import(el, imports);
     read_constants(el, tree_get(root, "constants"));
@@ -180,7 +189,11 @@ bool library_file(Elab *el, const char *name, const char *dir, Loc from)
     if (!file_exists(path)) path = lib_path(el->arena, el->options, name);
     if (!path) {
         el_error(el, from, "there is no library file '%s'", name);
-        diag_help(el->diag, "it is looked for beside this file, then in the library");
+        const char *best = lib_nearest(el, name);
+        if (best)
+            diag_help(el->diag, "did you mean '%s'?", best);
+        else
+            diag_help(el->diag, "it is looked for beside this file, then in the library");
         return false;
     }
     LibFile *file = map_get(&el->files, path);

@@ -62,7 +62,8 @@ static Task *task_new(Elab *el, const TreeEntry *e, bool expert)
 static void task_bind(Elab *el, const TreeEntry *e, bool expert)
 {
     Task *t = task_new(el, e, expert);
-    bool ok = keys_check(el, e->value, expert ? MAPPING_EXPERT : MAPPING_LOSS, !expert);
+    bool open = !expert && tree_get(e->value, "module"); // further keys are the module's
+    bool ok = keys_check(el, e->value, expert ? MAPPING_EXPERT : MAPPING_LOSS, open);
     if (!expert) scope_value(el, el->scope, t->name, t->loc, (Value){.kind = V_TASK, .task = t});
     if (!ok || e->value->kind != TREE_MAP) {
         t->done = true; // reported
@@ -175,12 +176,24 @@ static bool bind_reaching(Elab *el, Instance *inst, Scope *s)
     return ok;
 }
 
-Instance *task_instance(Elab *el, Task *t, const Tree *map, const char *path,
+Instance *task_instance(Elab *el, Task *t, ModuleRole role, const Tree *map, const char *path,
                         const char *const *skip)
 {
     const ModuleDef *def = tree_module(el, map, t->scope);
-    Instance *inst = def ? instance_from_tree(el, def, path, map, skip, t->scope) : NULL;
+    if (!def || !role_check(el, def, role, tree_get(map, "module")->loc)) return NULL;
+    Instance *inst = instance_from_tree(el, def, path, map, skip, t->scope);
     return inst && bind_reaching(el, inst, t->scope) ? inst : NULL;
+}
+
+// The name alone of a module, `loss: l1`, is neither a call nor a number.
+static Value loss_expression(Elab *el, Task *t, const Tree *tree)
+{
+    Value v = tree_eval(el, t->scope, tree, NULL);
+    if (v.kind != V_MODULE || !role_check(el, v.module, ROLE_MODULE, tree->loc)) return v;
+    el_error(el, tree->loc, "module %s stands here without being applied", v.module->name);
+    diag_help(el->diag, t->expert ? "write loss: {module: %s}" : "write module: %s in its place",
+              v.module->name);
+    return value_error();
 }
 
 static Value loss_value(Elab *el, Task *t)
@@ -192,10 +205,10 @@ static Value loss_value(Elab *el, Task *t)
         el_error(el, t->loc, "loss '%s' needs 'module' or 'loss'", t->name);
         return value_error();
     }
-    if (tree->kind != TREE_MAP) return tree_eval(el, t->scope, tree, NULL);
+    if (tree->kind != TREE_MAP) return loss_expression(el, t, tree);
     const char *path = t->expert ? path_join(el, t->frame->path, "loss") : t->frame->path;
     const char *const *skip = t->expert ? expert_skip : keys_names(el, MAPPING_LOSS);
-    Instance *inst = task_instance(el, t, tree, path, skip);
+    Instance *inst = task_instance(el, t, ROLE_MODULE, tree, path, skip);
     App *app = inst ? instance_default(el, inst, tree->loc) : NULL;
     return app ? (Value){.kind = V_APP, .app = app} : value_error();
 }

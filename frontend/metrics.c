@@ -1,17 +1,30 @@
-// metric: of experts and losses. A metric module has accumulators (state), an update a batch, and
-// results from the accumulators alone. Entry "eval" updates, "metrics" reads, "metrics_reset"
-// zeroes.
+// metric: and baselines: of experts and losses. A metric module has accumulators (state), an update
+// a batch, and results from the accumulators alone. Entry "eval" updates, "metrics" reads,
+// "metrics_reset" zeroes. A baseline is a metric module too: what can be had without the network.
+// Its results have names that the metric's have, and follow them as "experts.seg.iou.NAME".
 #include "frontend/elab.h"
 
 typedef struct Metric {
-    const char *task; // "experts.seg"
+    const char *task;     // "experts.seg"
+    const char *baseline; // its name; NULL for the metric itself
+    const char *title;    // what the result "out" is called: the name of the task's metric module
     const ModuleDef *def;
     Scope *scope; // of the evaluation: dimensions and settings
+    Loc loc;
 } Metric;
 
-static const char *state_name(Elab *el, const char *task, const char *name)
+static const char *state_name(Elab *el, const Metric *m, const char *name)
 {
-    return str_printf(el->arena, "$metric.%s.%s", task, name);
+    if (!m->baseline) return str_printf(el->arena, "$metric.%s.%s", m->task, name);
+    return str_printf(el->arena, "$metric.%s.%s.%s", m->task, m->baseline, name);
+}
+
+// "experts.seg.iou", and "experts.seg.iou.constant" of a baseline.
+static const char *result_name(Elab *el, const Metric *m, const char *name)
+{
+    name = strcmp(name, "out") == 0 ? m->title : name;
+    if (!m->baseline) return str_printf(el->arena, "%s.%s", m->task, name);
+    return str_printf(el->arena, "%s.%s.%s", m->task, name, m->baseline);
 }
 
 static bool state_declare(Elab *el, const Metric *m, const Item *item)
@@ -29,7 +42,7 @@ static bool state_declare(Elab *el, const Metric *m, const Item *item)
     if (shape && !value_to_axes(el, tree_eval(el, m->scope, shape, NULL), shape->loc, &axes, &rank))
         return false;
     for (uint32_t i = 0; i < rank; i++) axes[i].per = 0;
-    const char *name = state_name(el, m->task, item->name);
+    const char *name = state_name(el, m, item->name);
     if (!program_find_state(el->program, name))
         program_state(el->program, name, STATE_METRIC, type_new(el->arena, dt, rank, axes),
                       item->loc);
@@ -40,7 +53,7 @@ static void bind_accumulators(Elab *el, const Metric *m, Scope *s)
 {
     for (uint32_t i = 0; i < m->def->state.n; i++) {
         const Item *item = &m->def->state.at[i];
-        const StateVar *v = program_find_state(el->program, state_name(el, m->task, item->name));
+        const StateVar *v = program_find_state(el->program, state_name(el, m, item->name));
         if (v)
             scope_value(el, s, item->name, item->loc,
                         value_node(el, graph_state(el->graph, v->name, v->type)));
@@ -49,7 +62,7 @@ static void bind_accumulators(Elab *el, const Metric *m, Scope *s)
 
 static void update_row(Elab *el, const Metric *m, const Item *item, Scope *s, Entry *entry)
 {
-    const StateVar *v = program_find_state(el->program, state_name(el, m->task, item->name));
+    const StateVar *v = program_find_state(el->program, state_name(el, m, item->name));
     if (!v) {
         el_error(el, item->loc, "'%s' is no state of %s", item->name, m->def->name);
         return;
@@ -61,38 +74,96 @@ static void update_row(Elab *el, const Metric *m, const Item *item, Scope *s, En
     if (n) vec_push(el->arena, &entry->updates, (NamedNode){v->name, n});
 }
 
-static void metric_update(Elab *el, Task *t, const Tree *tree, Entry *entry)
+// What a baseline is set beside: each of its results has the name of one of the metric's.
+static bool comparable(Elab *el, const Metric *metric, const Metric *baseline)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < baseline->def->out.n; i++) {
+        const Item *item = &baseline->def->out.at[i];
+        uint32_t k = 0;
+        while (k < metric->def->out.n && strcmp(metric->def->out.at[k].name, item->name) != 0) k++;
+        if (k < metric->def->out.n) continue;
+        el_error(el, baseline->loc, "baseline %s gives '%s', which the metric %s does not",
+                 baseline->baseline, item->name, metric->def->name);
+        ok = false;
+    }
+    return ok;
+}
+
+// The metric of a task (beside: NULL), or the baseline of that name beside it; NULL when reported.
+static Metric *metric_open(Elab *el, Task *t, const Tree *tree, const char *baseline,
+                           const Metric *beside)
 {
     static const char *const skip[] = {"module", NULL};
-    Instance *inst = task_instance(el, t, tree, path_join(el, t->frame->path, "metric"), skip);
-    if (!inst) return;
-    if (inst->def->role != ROLE_METRIC) {
-        el_error(el, tree->loc, "%s is no metric", inst->def->name);
-        return;
-    }
+    const char *part = baseline ? path_join(el, "baselines", baseline) : "metric";
+    const char *path = path_join(el, t->frame->path, part);
+    Instance *inst = task_instance(el, t, ROLE_METRIC, tree, path, skip);
+    if (!inst) return NULL;
     App *app = app_open(el, inst, NULL, true, tree->loc);
-    if (!app) return;
-    Frame *caller = el->frame;
+    if (!app) return NULL;
     Metric *m = arena_make(el->arena, Metric);
-    *m = (Metric){t->path, inst->def, app->scope};
-    el->frame = app->scope->frame;
+    const char *title = beside ? beside->title : inst->def->name;
+    *m = (Metric){t->path, baseline, title, inst->def, app->scope, tree->loc};
+    return m;
+}
+
+// The results may use settings that the update does not.
+static void force_settings(Elab *el, const Metric *m)
+{
+    for (uint32_t i = 0; i < m->def->let.n; i++) {
+        Binding *b = map_get(&m->scope->names, m->def->let.at[i].name);
+        if (b) binding_force(el, b);
+    }
+}
+
+static void metric_update(Elab *el, const Metric *m, Entry *entry)
+{
+    Frame *caller = el->frame;
+    el->frame = m->scope->frame;
     bool ok = true;
     for (uint32_t i = 0; i < m->def->state.n; i++) ok &= state_declare(el, m, &m->def->state.at[i]);
     if (ok) {
-        bind_accumulators(el, m, app->scope);
+        bind_accumulators(el, m, m->scope);
+        force_settings(el, m);
         for (uint32_t i = 0; i < m->def->update.n; i++)
-            update_row(el, m, &m->def->update.at[i], app->scope, entry);
-        map_set(el->arena, &el->metrics, t->path, m);
+            update_row(el, m, &m->def->update.at[i], m->scope, entry);
+        map_set(el->arena, &el->metrics, result_name(el, m, "out"), (void *)m);
     }
     el->frame = caller;
+}
+
+static void task_metrics(Elab *el, Task *t, Entry *entry)
+{
+    const Tree *tree = tree_get(t->tree, "metric"), *others = tree_get(t->tree, "baselines");
+    if (others && !tree) {
+        el_error(el, others->loc, "%s has baselines and no metric to set them beside", t->path);
+        return;
+    }
+    if (!tree || !t->on) return;
+    if (!task_build(el, t)) { // reported; the metric is looked at for its own errors
+        const ModuleDef *def = tree_module(el, tree, t->scope);
+        if (def) role_check(el, def, ROLE_METRIC, tree_get(tree, "module")->loc);
+        return;
+    }
+    Metric *metric = metric_open(el, t, tree, NULL, NULL);
+    if (!metric) return;
+    metric_update(el, metric, entry);
+    for (uint32_t i = 0; others && i < others->entries.n; i++) {
+        const TreeEntry *e = &others->entries.at[i];
+        if (e->value->kind != TREE_MAP) {
+            el_error(el, e->value->loc, "baseline '%s' is a metric, {module: NAME}", e->key->text);
+            continue;
+        }
+        Metric *baseline = metric_open(el, t, e->value, e->key->text, metric);
+        if (baseline && comparable(el, metric, baseline)) metric_update(el, baseline, entry);
+    }
 }
 
 void metrics_update(Elab *el, Entry *entry)
 {
     for (uint32_t i = 0; i < el->tasks.n; i++) {
         Task *t = el->tasks.at[i].value;
-        const Tree *tree = t->tree->kind == TREE_MAP ? tree_get(t->tree, "metric") : NULL;
-        if (tree && t->on && task_build(el, t)) metric_update(el, t, tree, entry);
+        if (t->tree->kind == TREE_MAP) task_metrics(el, t, entry);
     }
 }
 
@@ -123,10 +194,9 @@ void metrics_result(Elab *el, Entry *entry)
         for (uint32_t k = 0; k < m->def->out.n; k++) {
             const Item *item = &m->def->out.at[k];
             NodeId x = value_tensor(el, tree_eval(el, s, item->value, NULL), DT_F32, item->loc);
-            const char *name =
-                str_printf(el->arena, "%s.%s", m->task,
-                           strcmp(item->name, "out") == 0 ? m->def->name : item->name);
-            if (x) vec_push(el->arena, &entry->outputs, (NamedNode){name, x});
+            if (x)
+                vec_push(el->arena, &entry->outputs,
+                         (NamedNode){result_name(el, m, item->name), x});
         }
         el->frame = caller;
     }

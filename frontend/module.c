@@ -21,9 +21,31 @@ const ModuleDef *tree_module(Elab *el, const Tree *map, Scope *scope)
     Value v =
         e->kind == EXPR_NAME ? callee_read(el, scope, e->text, e->loc) : expr_eval(el, scope, e);
     if (v.kind == V_MODULE) return v.module;
-    if (v.kind != V_ERROR)
-        el_error(el, t->loc, "'%s' is %s, not a module", t->text, value_text(el, v));
+    if (v.kind == V_ERROR) return NULL;
+    el_error(el, t->loc, "'%s' is %s, not a module", t->text, value_text(el, v));
+    const char *file = map_find(&el->defs, t->text) ? NULL : lib_defining(el, t->text);
+    if (file) diag_help(el->diag, "for the module of that name add %s to import:", file);
     return NULL;
+}
+
+bool role_check(Elab *el, const ModuleDef *def, ModuleRole role, Loc loc)
+{
+    static const char *const names[] = {"a module", "an optimiser", "a metric"};
+    if (def->role == role) return true;
+    el_error(el, loc, "'%s' is %s, not %s", def->name, names[def->role], names[role]);
+    switch (def->role) {
+    case ROLE_MODULE:
+        diag_help(el->diag, "modules stand under encoders:, losses:, params: and in loss:");
+        break;
+    case ROLE_OPTIMIZER:
+        diag_help(el->diag, "an optimiser stands in train:, as optimizer: {module: %s, lr: ..}",
+                  def->name);
+        break;
+    case ROLE_METRIC:
+        diag_help(el->diag, "a metric stands in an expert or a loss, as metric: {module: %s}",
+                  def->name);
+    }
+    return false;
 }
 
 Items items_read(Elab *el, const Tree *map)
@@ -66,6 +88,9 @@ static void unknown_argument(Elab *el, const ModuleDef *def, const char *name, L
     const Decls *both[] = {&def->in, &def->let};
     for (int k = 0; k < 2; k++)
         for (uint32_t i = 0; i < both[k]->n; i++) {
+            Word w = both[k]->at[i].word;
+            if (w == WORD_PARAM || w == WORD_GRAD || w == WORD_COUNT)
+                continue; // nobody gives these
             map_set(el->arena, &names, both[k]->at[i].name, NULL);
             list = str_printf(el->arena, "%s%s%s", list, *list ? ", " : "", both[k]->at[i].name);
         }
@@ -311,6 +336,7 @@ static App *apply(Elab *el, Instance *inst, const Map *given, bool main, Loc loc
 
 App *module_call(Elab *el, const ModuleDef *def, const Args *args, Scope *scope, Loc loc)
 {
+    if (!role_check(el, def, ROLE_MODULE, loc)) return NULL;
     const char *path = scope->frame->owner->path;
     Instance *inst = instance_from_args(el, def, path, args, &def->in, &def->let, scope, loc);
     if (!inst) return NULL;

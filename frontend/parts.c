@@ -71,7 +71,7 @@ static void clash(Elab *el, const char *path, const Frame *old, const Frame *own
     const Frame *a = part_frame(old), *b = part_frame(owner);
     const char *pair = str_printf(el->arena, "%p %p", (const void *)a, (const void *)b);
     if (!map_set(el->arena, &el->clashes, pair, el)) return;
-    el_error(el, loc, "two parts have a parameter at '%s'", path);
+    el_error(el, blame_call(el, loc), "two parts have a parameter at '%s'", path);
     diag_note(el->diag, old->call, "the other one is in %s", old->what ? old->what : a->path);
     if (a != old) diag_note(el->diag, a->call, "which belongs to this");
     diag_help(el->diag, "name the parts, or give one of them another path:");
@@ -125,8 +125,9 @@ Value param_make(Elab *el, const char *path, const Type *type, const Tree *init_
             map_set(el->arena, &el->limits, path, limit);
         }
     }
+    uint32_t before = diag_errors(el->diag);
     el->graph->here = loc;
-    return value_node(el, graph_state(el->graph, path, type));
+    return el_node(el, graph_state(el->graph, path, type), before);
 }
 
 // {shape: .., init: .., max: .., trainable: ..}
@@ -140,7 +141,13 @@ static Value param_tensor(Elab *el, Binding *b)
     if (!keys_check(el, t, MAPPING_PARAM, false)) return value_error();
     if (shape && !value_to_axes(el, tree_eval(el, b->scope, shape, NULL), shape->loc, &axes, &rank))
         return value_error();
-    for (uint32_t i = 0; i < rank; i++) axes[i].per = 0;
+    for (uint32_t i = 0; i < rank; i++) {
+        axes[i].per = 0;
+        if (axes[i].size >= 1) continue;
+        el_error(el, shape->loc, "axis %u of parameter '%s' has size %lld; sizes are at least 1", i,
+                 b->name, (long long)axes[i].size);
+        return value_error();
+    }
     if (train && !value_to_bool(el, tree_eval(el, b->scope, train, NULL), train->loc, "trainable",
                                 &trainable))
         return value_error();
@@ -190,7 +197,8 @@ Value param_eval(Elab *el, Binding *b)
     }
     if (!tree_get(t, "module")) return param_tensor(el, b);
     const ModuleDef *def = tree_module(el, t, b->scope);
-    if (!def) return value_error();
+    if (!def || !role_check(el, def, ROLE_MODULE, tree_get(t, "module")->loc))
+        return value_error();
     const Tree *given = tree_get(t, "path");
     const char *own = given && given->kind == TREE_SCALAR ? given->text : b->name;
     const char *path = path_join(el, b->scope->frame->owner->path, own);
@@ -223,6 +231,7 @@ static bool repeat_read(Elab *el, Repeat *r)
         return false;
     }
     if (module && !(r->def = tree_module(el, t, r->scope))) return false;
+    if (module && !role_check(el, r->def, ROLE_MODULE, tree_get(t, "module")->loc)) return false;
     const char *const *keys = keys_names(el, MAPPING_REPEAT);
     VEC(const char *) skip = {0};
     for (; *keys; keys++) vec_push(el->arena, &skip, *keys);

@@ -8,6 +8,7 @@ Scope *scope_new(Elab *el, Scope *parent, Frame *frame)
     Scope *s = arena_make(el->arena, Scope);
     s->parent = parent;
     s->frame = frame;
+    if (frame && !frame->scope) frame->scope = s;
     return s;
 }
 
@@ -73,16 +74,11 @@ static Value evaluate(Elab *el, Binding *b)
 {
     if (b->pack) return unpack(el, b);
     switch (b->kind) {
-    case BIND_PARAM:
-        return param_eval(el, b);
-    case BIND_BODY:
-        return body_eval(el, b);
-    case BIND_EXPR:
-        return b->expr ? expr_eval(el, b->scope, b->expr) : value_error();
-    case BIND_TREE:
-        return tree_eval(el, b->scope, b->tree, NULL);
-    default:
-        return b->value;
+    case BIND_PARAM: return param_eval(el, b);
+    case BIND_BODY: return body_eval(el, b);
+    case BIND_EXPR: return b->expr ? expr_eval(el, b->scope, b->expr) : value_error();
+    case BIND_TREE: return tree_eval(el, b->scope, b->tree, NULL);
+    default: return b->value;
     }
 }
 
@@ -117,12 +113,19 @@ Value binding_force(Elab *el, Binding *b)
     return b->value;
 }
 
+// Do the words differ in two neighbours' order alone?
+static bool swapped(const char *a, const char *b)
+{
+    while (*a && *a == *b) a++, b++;
+    return *a && a[0] == b[1] && a[1] == b[0] && strcmp(a + 2, b + 2) == 0;
+}
+
 const char *nearest_key(const Map *m, const char *name, const char *best)
 {
     uint32_t limit = ((uint32_t)strlen(name) + 1) / 3;
     uint32_t least = best ? str_distance(name, best, limit) : limit + 1;
     for (uint32_t i = 0; i < m->n; i++) {
-        uint32_t d = str_distance(name, m->at[i].key, limit);
+        uint32_t d = swapped(name, m->at[i].key) ? 1 : str_distance(name, m->at[i].key, limit);
         if (d < least && d <= limit) {
             least = d;
             best = m->at[i].key;
@@ -146,6 +149,11 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
         diag_help(el->diag,
                   "modules and functions do not see the graph's names; give '%s' as an input",
                   name);
+        return;
+    }
+    const char *file = lib_defining(el, name);
+    if (file) {
+        diag_help(el->diag, "it is in the library: add %s to import:", file);
         return;
     }
     const char *best = NULL;
@@ -178,17 +186,45 @@ Value callee_read(Elab *el, Scope *s, const char *name, Loc loc)
 
 // ---- errors -----------------------------------------------------------------------------------
 
-void el_notes(Elab *el)
+static void chain_notes(Elab *el)
 {
     uint32_t shown = 0;
+    Map done = {0};
     for (const Frame *f = el->frame; f; f = f->parent) {
         if (!f->what) continue;
+        const char *text = f->owner == f && *f->path && !f->part
+                               ? str_printf(el->arena, "in %s, at %s", f->what, f->path)
+                               : str_printf(el->arena, "in %s", f->what);
+        const char *place = str_printf(el->arena, "%u:%u %s", f->call.source, f->call.begin, text);
+        if (!map_set(el->arena, &done, place, el)) continue;
         if (++shown > 12 && !f->part) continue; // a chain that long repeats itself
-        if (f->owner == f && *f->path && !f->part)
-            diag_note(el->diag, f->call, "in %s, at %s", f->what, f->path);
-        else
-            diag_note(el->diag, f->call, "in %s", f->what);
+        diag_note(el->diag, f->call, "%s", text);
     }
+    el->noted = diag_errors(el->diag);
+}
+
+static const char fails_here[] = "this is what fails";
+
+void el_notes(Elab *el)
+{
+    Loc at;
+    const char *text = diag_last(el->diag, &at);
+    Loc to = text ? blame(el, at, text) : at;
+    if (text && (to.source != at.source || to.begin != at.begin)) {
+        diag_move_last(el->diag, to);
+        diag_note(el->diag, at, "%s", fails_here);
+    }
+    chain_notes(el);
+}
+
+// A wrong value of the user's may fail in several places of the library; the first of them says
+// enough, and the others are dropped as its repetitions.
+static const char *first_of(Elab *el, Loc at, const char *text)
+{
+    const char *key = str_printf(el->arena, "%u:%u:%u", at.source, at.begin, at.end);
+    const char *first = map_get(&el->blamed, key);
+    if (!first) map_set(el->arena, &el->blamed, key, (void *)text);
+    return first ? first : text;
 }
 
 void el_error(Elab *el, Loc loc, const char *fmt, ...)
@@ -197,12 +233,17 @@ void el_error(Elab *el, Loc loc, const char *fmt, ...)
     va_start(ap, fmt);
     const char *text = str_vprintf(el->arena, fmt, ap);
     va_end(ap);
-    diag_error(el->diag, loc, "%s", text);
-    el_notes(el);
+    Loc at = blame(el, loc, text);
+    bool moved = at.source != loc.source || at.begin != loc.begin;
+    if (moved && at.begin != blame_call(el, loc).begin) text = first_of(el, at, text);
+    diag_error(el->diag, at, "%s", text);
+    if (moved) diag_note(el->diag, loc, "%s", fails_here);
+    chain_notes(el);
 }
 
 Value el_node(Elab *el, NodeId node, uint32_t before)
 {
-    if (!node && diag_errors(el->diag) > before) el_notes(el);
+    uint32_t errors = diag_errors(el->diag);
+    if (!node && errors > before && errors != el->noted) el_notes(el);
     return value_node(el, node);
 }

@@ -60,7 +60,8 @@ static bool clip(Elab *el, TrainedList *list)
     if (!t) return true;
     Scope *s = part_scope(el, NULL, "train.clip_grad", "train.clip_grad", t->loc);
     const ModuleDef *def = tree_module(el, t, s);
-    Instance *inst = def ? instance_from_tree(el, def, "train.clip_grad", t, skip, s) : NULL;
+    if (!def || !role_check(el, def, ROLE_MODULE, tree_get(t, "module")->loc)) return false;
+    Instance *inst = instance_from_tree(el, def, "train.clip_grad", t, skip, s);
     if (!inst) return false;
     ValueList *grads = arena_make(el->arena, ValueList);
     for (uint32_t i = 0; i < list->n; i++)
@@ -122,7 +123,8 @@ static bool check_groups(Elab *el, const ModuleDef *def, const TrainedList *list
         bool any = false;
         for (uint32_t k = 0; k < list->n && !any; k++)
             any = row_matches(row, list->at[k].var->name);
-        if (!any) diag_warning(el->diag, row->loc, "no trained parameter matches this row");
+        if (!any && list->n)
+            diag_warning(el->diag, row->loc, "no trained parameter matches this row");
     }
     return ok;
 }
@@ -279,10 +281,7 @@ static bool optimizer_open(Elab *el, Optimizer *o)
     Scope *s = part_scope(el, NULL, "train.optimizer", "train.optimizer", o->tree->loc);
     o->def = tree_module(el, o->tree, s);
     if (!o->def) return false;
-    if (o->def->role != ROLE_OPTIMIZER) {
-        el_error(el, o->tree->loc, "%s is no optimiser", o->def->name);
-        return false;
-    }
+    if (!role_check(el, o->def, ROLE_OPTIMIZER, tree_get(o->tree, "module")->loc)) return false;
     o->instance = instance_from_tree(el, o->def, "train.optimizer", o->tree, skip, s);
     NodeId step =
         value_tensor(el, scope_read(el, el->globals, "step", o->tree->loc), DT_I64, o->tree->loc);
@@ -293,7 +292,12 @@ static bool optimizer_open(Elab *el, Optimizer *o)
 void train_step(Elab *el, Entry *entry, NodeId loss)
 {
     Optimizer o = {0};
-    TrainedList list = find_trained(el, loss);
+    TrainedList list = {0};
+    if (!loss) { // reported; the rest is looked at for its errors
+        if (optimizer_open(el, &o)) check_groups(el, o.def, &list);
+        return;
+    }
+    list = find_trained(el, loss);
     if (el->options->grads)
         for (uint32_t i = 0; i < list.n; i++) {
             const char *name = str_printf(el->arena, "grad.%s", list.at[i].var->name);

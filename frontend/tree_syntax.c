@@ -2,6 +2,8 @@
 // expression written without quotes are repaired, so that reading goes on.
 #include "frontend/tree_text.h"
 
+#include <ctype.h>
+
 #include <string.h>
 
 static bool is_blank(char c)
@@ -172,12 +174,86 @@ static Loc error_loc(const TreeText *t, size_t at)
     return tree_text_loc(t, at, at + 1);
 }
 
+// The end of a quoted text that begins at `open`: behind its closing quote, or the file's end.
+static size_t quote_end(const TreeText *t, size_t open)
+{
+    size_t i = open + 1;
+    for (; i < t->size; i++) {
+        if (t->fed[open] == '"' && t->fed[i] == '\\')
+            i++;
+        else if (t->fed[i] == t->fed[open] && t->fed[open] == '\'' && t->fed[i + 1] == '\'')
+            i++;
+        else if (t->fed[i] == t->fed[open])
+            return i + 1;
+    }
+    return t->size;
+}
+
+// The quote that goes on from an earlier line and ends on the line of `at`, before it; SIZE_MAX
+// when there is none.
+static size_t runaway_quote(const TreeText *t, size_t at)
+{
+    size_t line = at, i = 0;
+    while (line > 0 && t->fed[line - 1] != '\n') line--;
+    char before = '\n'; // the last character that is no blank
+    while (i < line) {
+        char c = t->fed[i];
+        bool spaced = i == 0 || strchr(" \n", t->fed[i - 1]) != NULL;
+        if (c == '#' && spaced) {
+            while (i < line && t->fed[i] != '\n') i++;
+        } else if ((c == '"' || c == '\'') && strchr(":,[{-\n", before)) {
+            size_t end = quote_end(t, i);
+            if (end > line) return end <= at ? i : SIZE_MAX;
+            i = end;
+            before = c;
+        } else {
+            if (c != ' ') before = c;
+            i++;
+        }
+    }
+    return SIZE_MAX;
+}
+
+// "visual" alone on the line above a deeper key: its colon is missing. SIZE_MAX when it is not so.
+static size_t bare_key(const TreeText *t, size_t at)
+{
+    size_t line = at, indent, begin, end;
+    while (line > 0 && t->fed[line - 1] != '\n') line--;
+    for (indent = 0; t->fed[line + indent] == ' '; indent++) {
+    }
+    if (!line) return SIZE_MAX;
+    for (begin = line - 1; begin > 0 && t->fed[begin - 1] != '\n'; begin--) {
+    }
+    size_t first = begin;
+    while (t->fed[first] == ' ') first++;
+    for (end = first; end < t->size && (isalnum((unsigned char)t->fed[end]) || t->fed[end] == '_');)
+        end++;
+    bool alone = end > first && t->fed[end] == '\n' && first - begin < indent;
+    return alone ? end - 1 : SIZE_MAX;
+}
+
+// Mistakes that libyaml meets lines after they were made. True when reported.
+static bool reported_late(const TreeText *t, const yaml_parser_t *p, size_t at)
+{
+    size_t quote = runaway_quote(t, at), key = bare_key(t, at);
+    if (quote != SIZE_MAX) {
+        diag_error(t->diag, tree_text_loc(t, quote, quote + 1), "the quote is not closed");
+        diag_note(t->diag, error_loc(t, at), "it ends at the next quote, before this");
+        return true;
+    }
+    if (key == SIZE_MAX || !says(p->problem, "mapping values are not allowed")) return false;
+    diag_error(t->diag, tree_text_loc(t, key, key + 1), "expected ':' after this key");
+    diag_note(t->diag, error_loc(t, at), "this key stands below it");
+    return true;
+}
+
 void syntax_error(TreeText *t, const yaml_parser_t *p)
 {
     size_t at = tree_text_byte(t, &p->problem_mark), from = tree_text_byte(t, &p->context_mark);
     if (p->error == YAML_MEMORY_ERROR) bug("libyaml has no memory");
     if (p->error == YAML_READER_ERROR) at = p->problem_offset;
     const Row *row = row_of(p);
+    if (p->error != YAML_READER_ERROR && reported_late(t, p, at)) return;
     if (at < t->size && t->fed[at] == '\t' && says(p->problem, "cannot start any token")) {
         diag_error(t->diag, error_loc(t, at), "a tab cannot indent: use spaces");
         return;

@@ -182,6 +182,12 @@ NodeId value_tensor(Elab *el, Value v, DType want, Loc loc)
     }
     el_error(el, loc, "a tensor is needed here, not %s", value_text(el, v));
     if (v.kind == V_LIST) diag_help(el->diag, "stack(list) makes a tensor of a list");
+    if (v.kind == V_MODULE)
+        diag_help(el->diag, "{module: %s, ..} or %s(..) applies it", v.module->name,
+                  v.module->name);
+    if (v.kind == V_FUNCTION) diag_help(el->diag, "%s calls it", v.function->text);
+    if (v.kind == V_BUILTIN)
+        diag_help(el->diag, "%s(%s) calls it", v.builtin->name, v.builtin->signature);
     return 0;
 }
 

@@ -26,6 +26,13 @@ static Axis *open_shape(ShapeCall *c, uint32_t *rank)
     return shape_check_axes(c, *rank, axes) ? axes : NULL;
 }
 
+// What the SHAPE attribute says, for messages.
+static const char *wanted_text(ShapeCall *c)
+{
+    const Attr *shape = shape_attr(c, ATTR_SHAPE);
+    return shape_axes_text(c, shape->axes.n, shape->axes.at);
+}
+
 // The result axis that continues the operand's batch axis before which `before` elements lie: it
 // starts after as many, holds whole samples and is not taken. Only axes of size 1 leave a choice:
 // then the one given as batch, else the first. -1 when there is none.
@@ -50,22 +57,23 @@ const Type *shape_reshape(ShapeCall *c)
     const Axis *given = shape_attr(c, ATTR_SHAPE)->axes.at;
     int64_t count = 1;
     for (uint32_t i = 0; i < rank; i++) count *= axes[i].size;
-    const char *from = shape_text(c, x), *to = shape_axes_text(c, rank, axes);
     if (count != type_count(x))
-        return shape_fail(c, "%s has %lld elements, %s has %lld", from, (long long)type_count(x),
-                          to, (long long)count);
+        return shape_fail(c, "%s has %lld elements, %s has %lld", shape_text(c, x),
+                          (long long)type_count(x), wanted_text(c), (long long)count);
     for (uint32_t i = 0; i < rank; i++) axes[i].per = 0;
     int64_t before = 1;
     for (uint32_t i = 0; i < x->rank; before *= x->axes[i++].size) {
         if (!x->axes[i].per) continue;
         int64_t target = batch_target(c, rank, given, axes, before);
-        if (target < 0) return shape_fail(c, "%s to %s mixes the batch axis %u", from, to, i);
+        if (target < 0)
+            return shape_fail(c, "%s to %s mixes the batch axis %u", shape_text(c, x),
+                              wanted_text(c), i);
         axes[target].per = axes[target].size / c->batch;
     }
     for (uint32_t i = 0; i < rank; i++)
         if (given[i].per && given[i].per != axes[i].per)
-            return shape_fail(c, "axis %u of %s does not come from a batch axis of %s", i, to,
-                              from);
+            return shape_fail(c, "axis %u of %s does not come from a batch axis of %s", i,
+                              wanted_text(c), shape_text(c, x));
     *shape_attr(c, ATTR_SHAPE) = attr_axes(ATTR_SHAPE, axes, rank);
     return result(c, rank, axes);
 }
@@ -95,17 +103,16 @@ const Type *shape_broadcast(ShapeCall *c)
     if (!axes || !shape_check_length(c, ATTR_AXES, x) || !shape_check_rising(c, ATTR_AXES, rank))
         return NULL;
     const int64_t *map = shape_ints(c, ATTR_AXES, &n);
-    const char *from = shape_text(c, x), *to = shape_axes_text(c, rank, axes);
     for (uint32_t i = 0; i < n; i++) {
         Axis *to_axis = &axes[map[i]];
         Axis a = x->axes[i];
         if (a.size == 1 && !a.per) continue; // repeated, or of size 1 as before
         if (a.size != to_axis->size)
-            return shape_fail(c, "axis %u of %s cannot become axis %lld of %s", i, from,
-                              (long long)map[i], to);
+            return shape_fail(c, "axis %u of %s cannot become axis %lld of %s", i, shape_text(c, x),
+                              (long long)map[i], wanted_text(c));
         if (to_axis->per && to_axis->per != a.per)
             return shape_fail(c, "mixes a batch axis: axis %u of %s becomes axis %lld of %s", i,
-                              from, (long long)map[i], to);
+                              shape_text(c, x), (long long)map[i], wanted_text(c));
         to_axis->per = a.per;
     }
     *shape_attr(c, ATTR_SHAPE) = attr_axes(ATTR_SHAPE, axes, rank);

@@ -70,7 +70,7 @@ static void extend_needs(Grouping *gr, uint32_t k, const uint64_t *set)
         Group *gp = group_at(gr, i);
         if (gp->gone || (i != k && !set_has(gp->needs, k))) continue;
         for (uint32_t w = 0; w < gr->words; w++) gp->needs[w] |= set[w];
-        gp->needs[i / 64] &= ~(UINT64_C(1) << (i % 64));
+        set_drop(gp->needs, i);
     }
 }
 
@@ -330,8 +330,10 @@ static void absorb(Grouping *gr, uint32_t k, uint32_t other)
     set_drop(needs, other);
     for (uint32_t i = 0; i < gr->groups.n; i++) { // what needed one now needs all that both need
         Group *gp = group_at(gr, i);
-        if (i == k || gp->gone || (!set_has(gp->needs, k) && !set_has(gp->needs, other))) continue;
-        set_drop(gp->needs, other);
+        if (i == k || gp->gone) continue;
+        bool one = set_has(gp->needs, k), two = set_has(gp->needs, other);
+        if (two) set_drop(gp->needs, other);
+        if (one == two) continue; // neither, or both and so all of it
         set_add(gp->needs, k);
         for (uint32_t w = 0; w < gr->words; w++) gp->needs[w] |= needs[w];
     }

@@ -61,7 +61,7 @@ static void run_folder(const char *folder)
         arena_free(a);
     }
     closedir(d);
-    cr_assert_gt(cases, 5);
+    cr_assert_gt(cases, 4);
 }
 
 Test(elab_errors, names)
@@ -75,4 +75,12 @@ Test(elab_errors, shapes)
 Test(elab_errors, structure)
 {
     run_folder("tests/errors/structure");
+}
+Test(elab_errors, data)
+{
+    run_folder("tests/errors/data");
+}
+Test(elab_errors, blame)
+{
+    run_folder("tests/errors/blame");
 }

@@ -1,0 +1,316 @@
+// data: as the loader will read it. What it refuses (runtime/spec.c, shards_list.c) is an error
+// here, at its line. Looked at once, before anything is built, used or not.
+#include "frontend/elab.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum {
+    MOST_SHARDS = 1 << 20,
+    MOST_SIDE = 1 << 15,
+    MOST_COUNT = 1024,
+    MOST_TOKENS = 1 << 20,
+    MOST_VECTOR = 1 << 24,
+    MOST_CLASS = 65535 // that a label file can hold
+};
+
+// ---- numbers ----------------------------------------------------------------------------------
+
+typedef struct Range {
+    double lo, hi;
+    bool whole;
+} Range;
+
+static bool in_range(Elab *el, Value v, Loc loc, const char *what, Range r, double *x)
+{
+    if (!value_to_float(el, v, loc, what, x)) return false;
+    if (*x >= r.lo && *x <= r.hi && (!r.whole || floor(*x) == *x)) return true;
+    el_error(el, loc, "'%s' is %s; it is a %snumber from %.10g to %.10g", what, value_text(el, v),
+             r.whole ? "whole " : "", r.lo, r.hi);
+    return false;
+}
+
+static void check_number(Elab *el, const Tree *map, const char *key, Range r)
+{
+    const Tree *t = tree_get(map, key);
+    double x;
+    if (t && t->kind == TREE_SCALAR)
+        in_range(el, tree_eval(el, el->scope, t, NULL), t->loc, key, r, &x);
+}
+
+// The place of item i of a list, the whole when it is written as an expression.
+static Loc item_loc(const Tree *t, uint32_t i)
+{
+    return t->kind == TREE_LIST && i < t->items.n ? t->items.at[i]->loc : t->loc;
+}
+
+// `n` numbers, or any count of them for UINT32_MAX; x takes the first two. False when reported.
+static bool check_numbers(Elab *el, const Tree *t, const char *key, uint32_t n, const char *form,
+                          Range r, double x[2])
+{
+    Value v = tree_eval(el, el->scope, t, NULL);
+    const ValueList *items;
+    double one;
+    if (v.kind == V_ERROR) return false;
+    if (v.kind == V_INT && n == 1) return in_range(el, v, t->loc, key, r, x);
+    if (v.kind != V_LIST) {
+        el_error(el, t->loc, "'%s' is %s, not %s", key, form, value_text(el, v));
+        return false;
+    }
+    if (!value_items(el, v, t->loc, &items)) return false;
+    if (n != UINT32_MAX && items->v.n != n) {
+        el_error(el, t->loc, "'%s' has %u values; it is %s", key, items->v.n, form);
+        return false;
+    }
+    bool ok = true;
+    for (uint32_t i = 0; i < items->v.n; i++)
+        ok &= in_range(el, items->v.at[i], item_loc(t, i), key, r, i < 2 ? &x[i] : &one);
+    return ok;
+}
+
+// ---- words ------------------------------------------------------------------------------------
+
+// Is the text one of the words? Else an error, with the nearest of them or all.
+static bool one_of(Elab *el, const Tree *t, const char *what, const char *const *words)
+{
+    Map names = {0};
+    const char *list = "";
+    for (; *words; words++) {
+        if (strcmp(*words, t->text) == 0) return true;
+        map_set(el->arena, &names, *words, NULL);
+        list = str_printf(el->arena, "%s%s%s", list, *list ? ", " : "", *words);
+    }
+    el_error(el, t->loc, "there is no %s '%s'", what, t->text);
+    const char *best = nearest_key(&names, t->text, NULL);
+    if (best)
+        diag_help(el->diag, "did you mean '%s'?", best);
+    else
+        diag_help(el->diag, names.n > 1 ? "there are: %s" : "%s is the only one", list);
+    return false;
+}
+
+// The word names a key of the mapping.
+static void names_key(Elab *el, const Tree *t, const char *what, const Tree *map)
+{
+    VEC(const char *) words = {0};
+    if (!t || t->kind != TREE_SCALAR) return;
+    for (uint32_t i = 0; map && i < map->entries.n; i++)
+        vec_push(el->arena, &words, map->entries.at[i].key->text);
+    if (!words.n) {
+        el_error(el, t->loc, "there is no %s '%s'", what, t->text);
+        diag_help(el->diag, "the data has no %s", what);
+        return;
+    }
+    vec_push(el->arena, &words, NULL);
+    one_of(el, t, what, words.at);
+}
+
+static void check_member(Elab *el, const Tree *t)
+{
+    if (t->kind == TREE_LIST && t->items.n) {
+        for (uint32_t i = 0; i < t->items.n; i++) check_member(el, t->items.at[i]);
+        return;
+    }
+    if (t->kind != TREE_SCALAR || !*t->text) {
+        el_error(el, t->loc,
+                 "'member' is the end of a file's name, such as jpg, or a list of them");
+    } else if (strchr(t->text, '/')) {
+        el_error(el, t->loc, "a member's name has no '/'");
+        diag_help(el->diag,
+                  "it is what follows the sample's key and a dot: seg.png of 000012.seg.png");
+    } else if (*t->text == '.') {
+        el_error(el, t->loc, "a member's name does not begin with a dot");
+        diag_help(el->diag, "write %s", t->text + 1);
+    }
+}
+
+// ---- shards -----------------------------------------------------------------------------------
+
+// "000..331", the inside of a brace.
+static bool good_range(const char *s)
+{
+    char *end;
+    const char *dots = strstr(s, "..");
+    if (!isdigit((unsigned char)*s) || !isdigit((unsigned char)dots[2])) return false;
+    long long from = strtoll(s, &end, 10);
+    if (end != dots) return false;
+    long long last = strtoll(dots + 2, &end, 10);
+    return !*end && last >= from && last - from < MOST_SHARDS;
+}
+
+static void check_pattern(Elab *el, const Tree *t)
+{
+    const char *s = t->text;
+    if (t->kind != TREE_SCALAR || !*s) {
+        el_error(el, t->loc,
+                 "shards are a path, with a range such as {0000..0009}, or a list of paths");
+        return;
+    }
+    if (strncmp(s, "pipe:", 5) == 0) return; // the shell's braces are the shell's
+    for (const char *open; (open = strchr(s, '{'));) {
+        const char *close = strchr(open, '}');
+        size_t at = (size_t)(open - t->text);
+        if (!close) {
+            el_error(el, tree_place(t, at, strlen(t->text)), "the brace is not closed");
+            return;
+        }
+        size_t end = (size_t)(close - t->text) + 1;
+        const char *inside = str_slice(el->arena, open + 1, (size_t)(close - open - 1));
+        bool range = strstr(inside, "..") != NULL;
+        if (range ? !good_range(inside) : !strchr(inside, ',')) {
+            el_error(el, tree_place(t, at, end), "'{%s}' is no range", inside);
+            diag_help(el->diag, "a range rises, as {0000..0331}; {a,b} gives choices");
+        }
+        s = close + 1;
+    }
+}
+
+static void check_shards(Elab *el, const Tree *t)
+{
+    if (t->kind != TREE_LIST || !t->items.n) {
+        check_pattern(el, t);
+        return;
+    }
+    for (uint32_t i = 0; i < t->items.n; i++) check_pattern(el, t->items.at[i]);
+}
+
+// ---- views ------------------------------------------------------------------------------------
+
+static void check_span(Elab *el, const Tree *crop, const char *key, double lo, double hi)
+{
+    const Tree *t = tree_get(crop, key);
+    double x[2];
+    if (!t || !check_numbers(el, t, key, 2, "[lowest, highest]", (Range){lo, hi, false}, x)) return;
+    if (x[0] <= x[1]) return;
+    el_error(el, t->loc, "the first number of '%s' is the smaller one", key);
+    diag_help(el->diag, "write [%g, %g]", x[1], x[0]);
+}
+
+static void check_crop(Elab *el, const Tree *t)
+{
+    static const char *const words[] = {"centre", "stretch", NULL};
+    if (t->kind == TREE_MAP) {
+        if (!keys_check(el, t, MAPPING_CROP, false)) return;
+        check_span(el, t, "scale", 1e-6, 1);
+        check_span(el, t, "ratio", 1e-3, 1e3);
+    } else if (t->kind != TREE_SCALAR) {
+        el_error(el, t->loc, "'crop' is centre, stretch, or {scale: [lo, hi], ratio: [lo, hi]}");
+    } else if (strncmp(t->text, "rand", 4) == 0) {
+        el_error(el, t->loc, "there is no crop '%s'", t->text);
+        diag_help(el->diag, "a random crop says how much of the area it takes: "
+                            "crop: {scale: [0.5, 1]}");
+    } else {
+        one_of(el, t, "crop", words);
+    }
+}
+
+static const Range sides = {1, MOST_SIDE, true};
+
+static void check_view(Elab *el, const Tree *t)
+{
+    const Tree *member = tree_get(t, "member"), *size = tree_get(t, "size"),
+               *crop = tree_get(t, "crop");
+    double x[2];
+    if (!keys_check(el, t, MAPPING_VIEW, false)) return;
+    if (member) check_member(el, member);
+    check_numbers(el, size, "size", 2, "[height, width]", sides, x);
+    check_number(el, t, "flip", (Range){0, 1, false});
+    check_number(el, t, "count", (Range){1, MOST_COUNT, true});
+    if (crop) check_crop(el, crop);
+}
+
+// ---- fields -----------------------------------------------------------------------------------
+
+static void check_remap(Elab *el, const Tree *t)
+{
+    if (t->kind == TREE_LIST) el_error(el, t->loc, "'remap' is {stored: used}, or a JSON file");
+    for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++) {
+        const TreeEntry *e = &t->entries.at[i];
+        char *end;
+        double x;
+        long stored = strtol(e->key->text, &end, 10);
+        if (end == e->key->text || *end || stored < 0 || stored > MOST_CLASS)
+            el_error(el, e->key->loc, "'%s' is no stored class, a whole number from 0 to %d",
+                     e->key->text, MOST_CLASS);
+        in_range(el, tree_eval(el, el->scope, e->value, NULL), e->value->loc, "remap",
+                 (Range){0, INT32_MAX, true}, &x);
+    }
+}
+
+static void check_dtype(Elab *el, const Tree *t)
+{
+    static const char *const types[] = {"f32", "f16", "i32", "i64",  "i8",
+                                        "u8",  "u16", "u32", "bool", NULL};
+    if (t->kind == TREE_SCALAR) one_of(el, t, "element type of arrays", types);
+}
+
+static bool is_role(const Tree *t, const char *role)
+{
+    const Tree *as = tree_get(t, "as");
+    return as && as->kind == TREE_SCALAR && strcmp(as->text, role) == 0;
+}
+
+static void check_field(Elab *el, const Tree *t)
+{
+    static const char *const tokenizers[] = {"clip", NULL};
+    const Tree *data = tree_get(el->root, "data"), *member = tree_get(t, "member"),
+               *size = tree_get(t, "size"), *shape = tree_get(t, "shape"),
+               *tokenizer = tree_get(t, "tokenizer"), *dtype = tree_get(t, "dtype"),
+               *remap = tree_get(t, "remap");
+    bool vector = is_role(t, "vector"), numbers = is_role(t, "map") || is_role(t, "normals");
+    bool pixels = numbers || is_role(t, "class_map");
+    double x[2];
+    if (!keys_check(el, t, MAPPING_FIELD, false)) return;
+    if (member) check_member(el, member);
+    if (size && vector)
+        check_numbers(el, size, "size", 1, "one number", (Range){1, MOST_VECTOR, true}, x);
+    else if (size && pixels)
+        check_numbers(el, size, "size", 2, "[height, width]", sides, x);
+    if (shape)
+        check_numbers(el, shape, "shape", UINT32_MAX, "a list", (Range){1, 1 << 24, true}, x);
+    if (tokenizer) one_of(el, tokenizer, "tokenizer", tokenizers);
+    if (dtype) check_dtype(el, dtype);
+    if (remap) check_remap(el, remap);
+    names_key(el, tree_get(t, "series"), "series", tree_get(data, "series"));
+    names_key(el, tree_get(t, "follow"), "view", tree_get(data, "views"));
+    check_number(el, t, "length", (Range){1, MOST_TOKENS, true});
+    check_number(el, t, "classes", (Range){1, INT32_MAX, true});
+    check_number(el, t, "ignore", (Range){INT32_MIN, INT32_MAX, true});
+    if (numbers) check_number(el, t, "invalid", (Range){-1e30, 1e30, false});
+    check_number(el, t, "scale", (Range){-1e30, 1e30, false});
+    check_number(el, t, "offset", (Range){-1e30, 1e30, false});
+}
+
+static const char *key_of(Elab *el, const Tree *t)
+{
+    return str_printf(el->arena, "%p", (const void *)t);
+}
+
+bool data_wrong(Elab *el, const Tree *item)
+{
+    return map_find(&el->wrong, key_of(el, item)) != NULL;
+}
+
+static void each(Elab *el, const Tree *map, void (*check)(Elab *el, const Tree *t))
+{
+    for (uint32_t i = 0; map && map->kind == TREE_MAP && i < map->entries.n; i++) {
+        const Tree *t = map->entries.at[i].value;
+        uint32_t before = diag_errors(el->diag);
+        check(el, t);
+        if (diag_errors(el->diag) > before) map_set(el->arena, &el->wrong, key_of(el, t), el);
+    }
+}
+
+void data_check(Elab *el)
+{
+    const Tree *data = tree_get(el->root, "data");
+    if (!data || data->kind != TREE_MAP) return;
+    const Tree *source = tree_get(data, "source");
+    if (source) check_shards(el, source);
+    each(el, tree_get(data, "series"), check_shards);
+    each(el, tree_get(data, "views"), check_view);
+    each(el, tree_get(data, "fields"), check_field);
+    check_number(el, data, "max_bad", (Range){0, 1, false});
+    check_number(el, data, "seed", (Range){-9e15, 9e15, true});
+}
