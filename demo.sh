@@ -1,6 +1,7 @@
 #!/bin/sh
 # Install what is missing, build, then train graphs/demo.yaml on the drawings of graphs/demo: about two
-# minutes on two cores. Ends with figures on drawings held out, beside guessing and the untrained network.
+# minutes on two cores. Ends with figures on drawings held out, beside guessing, what needs no network (constants,
+# thresholds), and the untrained network.
 set -eu
 cd "$(dirname "$0")"
 .ci/build
