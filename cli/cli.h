@@ -7,11 +7,15 @@
 #include "base/vec.h"
 
 enum { EXIT_OK = 0, EXIT_INPUT = 1, EXIT_USAGE = 2 };
+enum { MOST_THREADS = 4096 };
 
 typedef enum {
     OPTION_FLAG,    // bool
     OPTION_TEXT,    // const char *
     OPTION_COUNT,   // int64_t, 0 or more
+    OPTION_NUMBER,  // int64_t, 1 or more; 0 where it is not given
+    OPTION_THREADS, // the same, up to MOST_THREADS
+    OPTION_SEED,    // const char *: a whole number that a JSON real holds; NULL where not given
     OPTION_TEXTS,   // Texts: may stand several times
     OPTION_OPERAND, // const char *: not an option, must be there
     OPTION_MAYBE    // const char *: not an option, may be there
@@ -47,8 +51,8 @@ extern const Command command_check, command_compile, command_run, command_bench,
 
 typedef enum { PARSE_RUN, PARSE_HELP, PARSE_WRONG } Parse;
 
-// A whole number from 0 up, for options where 0 differs from none.
-bool option_count(const char *name, const char *text, int64_t *to, Error *err);
+// The number of an OPTION_SEED, or `otherwise` where it was not given.
+int64_t option_seed(const char *text, int64_t otherwise);
 // Read the arguments after the command's name into values. PARSE_WRONG with err, which says what is
 // near.
 Parse options_parse(Arena *arena, const Command *command, int argc, char **argv, void *values,

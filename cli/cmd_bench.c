@@ -21,10 +21,10 @@ typedef struct Values {
 static const Option options[] = {
     {"FILE", 0, OPTION_OPERAND, offsetof(Values, file), NULL,
      "a graph file, IR text or a step file"},
-    {"steps", 'n', OPTION_COUNT, offsetof(Values, steps), "N", "timed steps (10)"},
-    {"warm", 0, OPTION_COUNT, offsetof(Values, warm), "N",
+    {"steps", 'n', OPTION_NUMBER, offsetof(Values, steps), "N", "timed steps (10)"},
+    {"warm", 0, OPTION_NUMBER, offsetof(Values, warm), "N",
      "steps after the first that are not timed (1)"},
-    {"threads", 0, OPTION_COUNT, offsetof(Values, threads), "N", "0: one a core"},
+    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "(one a core)"},
     {"profile", 0, OPTION_FLAG, offsetof(Values, profile), NULL, "time by kernel"},
     {"no-check", 0, OPTION_FLAG, offsetof(Values, no_check), NULL,
      "do not run the graph's check case"},
@@ -123,6 +123,8 @@ static bool time_steps(const Loaded *l, const Values *v, double start, Timing *t
     if (!load_entry(l, "step", &entry, err) || !exec_init(l->exec, l->step->seed, err))
         return false;
     load_random_inputs(l, entry, 1);
+    // Before and after, and the larger: a neighbour that takes a core for a moment makes it smaller.
+    double before = peak_f32(exec_pool(l->exec));
     double *seconds = calloc((size_t)n, sizeof *seconds);
     bool ok = seconds || error_set(err, "no memory");
     for (int64_t i = 0; ok && i <= n + warm; i++) {
@@ -136,7 +138,7 @@ static bool time_steps(const Loaded *l, const Values *v, double start, Timing *t
         qsort(seconds, (size_t)n, sizeof *seconds, by_value);
         t->fastest = seconds[0];
         t->median = n % 2 ? seconds[n / 2] : (seconds[n / 2 - 1] + seconds[n / 2]) / 2;
-        t->peak = peak_f32(exec_pool(l->exec));
+        t->peak = fmax(before, peak_f32(exec_pool(l->exec)));
         const StepEntry *e = &l->step->entries[entry];
         int32_t i = tensor_find(e->outputs, e->noutputs, "loss");
         t->loss = i < 0 ? NAN : exec_scalar(l->exec, entry, (uint32_t)i);
@@ -173,12 +175,12 @@ static double weight_of(const Step *step, const StepLaunch *launch, uint32_t s)
     return own / all;
 }
 
-static void print_profile(Cli *cli, const Loaded *l)
+// The kernels of a step by the time they take; those that were called come first.
+static Row *profile(Arena *arena, const Loaded *l, double *all)
 {
     const Step *step = l->step;
     uint32_t entry = (uint32_t)step_entry(step, "step");
-    Row *rows = arena_array(cli->arena, Row, step->nkernels + 1);
-    double all = 0;
+    Row *rows = arena_array(arena, Row, step->nkernels + 1);
     for (uint32_t i = 0; i < step->nkernels; i++) rows[i].kernel = &step->kernels[i];
     for (uint32_t i = 0; i < step->entries[entry].nlaunches; i++) {
         const StepLaunch *launch = &step->entries[entry].launches[i];
@@ -191,25 +193,48 @@ static void print_profile(Cli *cli, const Loaded *l)
             r->flops += (double)r->kernel->flops;
             r->bytes += (double)r->kernel->bytes;
             r->calls++;
-            all += seconds;
+            *all += seconds;
         }
     }
     qsort(rows, step->nkernels, sizeof *rows, by_seconds);
-    fprintf(stderr, "%9s %6s %6s %9s %8s  kernel\n", "ms/step", "share", "calls", "GFLOP/s",
-            "GB/s");
-    for (uint32_t i = 0; i < step->nkernels && rows[i].calls; i++)
-        fprintf(stderr, "%9.3f %5.1f%% %6u %9.1f %8.1f  %s\n", rows[i].seconds * 1e3,
-                100 * rows[i].seconds / all, rows[i].calls, rows[i].flops / rows[i].seconds * 1e-9,
-                rows[i].bytes / rows[i].seconds * 1e-9, rows[i].kernel->name);
+    return rows;
+}
+
+static void print_profile(Arena *arena, const Loaded *l, double peak)
+{
+    double all = 0;
+    const Row *rows = profile(arena, l, &all);
+    fprintf(stderr, "%9s %6s %6s %9s %8s %8s  kernel\n", "ms/step", "share", "calls", "GFLOP/s",
+            "of peak", "GB/s");
+    for (const Row *r = rows; r->calls; r++)
+        fprintf(stderr, "%9.3f %5.1f%% %6u %9.1f %7.1f%% %8.1f  %s\n", r->seconds * 1e3,
+                100 * r->seconds / all, r->calls, r->flops / r->seconds * 1e-9,
+                100 * r->flops / r->seconds / peak, r->bytes / r->seconds * 1e-9, r->kernel->name);
     fprintf(stderr, "%9.3f ms in kernels a step\n", all * 1e3);
 }
 
-static void print_result(const Loaded *l, const Timing *t, const char *checked, bool json)
+static json_t *profile_json(Arena *arena, const Loaded *l, double peak)
+{
+    double all = 0;
+    json_t *list = json_array();
+    for (const Row *r = profile(arena, l, &all); r->calls; r++)
+        json_array_append_new(
+            list, json_pack("{s:s, s:f, s:i, s:f, s:f, s:f}", "kernel", r->kernel->name, "step_s",
+                            r->seconds, "calls", (int)r->calls, "gflops",
+                            r->flops / r->seconds * 1e-9, "share_of_peak",
+                            r->flops / r->seconds / peak, "gbytes_per_s",
+                            r->bytes / r->seconds * 1e-9));
+    return list;
+}
+
+static void print_result(Arena *arena, const Loaded *l, const Timing *t, const char *checked,
+                         const Values *v)
 {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     double rate = l->flops / t->median, pairs = (double)l->step->batch / t->median;
-    if (!json) {
+    if (!v->json) {
+        if (v->profile) print_profile(arena, l, t->peak);
         printf("%s: %.2f ms a step (fastest %.2f), %.2f pairs/s, %.1f GFLOP/s = %.1f %% of peak "
                "(%.1f)\n",
                l->step->name, t->median * 1e3, t->fastest * 1e3, pairs, rate * 1e-9,
@@ -225,6 +250,7 @@ static void print_result(const Loaded *l, const Timing *t, const char *checked, 
                           l->compile_s, "peak_mib", (json_int_t)(usage.ru_maxrss / 1024), "gflops",
                           rate * 1e-9, "peak_gflops", t->peak * 1e-9, "share_of_peak",
                           rate / t->peak, "loss", json_f32(t->loss), "checked", checked);
+    if (v->profile) json_object_set_new(o, "kernels", profile_json(arena, l, t->peak));
     json_line(o, stdout);
     json_decref(o);
 }
@@ -241,8 +267,7 @@ static int run(Cli *cli, const void *values)
     LoadOptions o = load_options(v);
     if (!load_program(&l, &o)) return EXIT_INPUT;
     bool ok = time_steps(&l, v, cli->start + spent, &t, &err);
-    if (ok && v->profile) print_profile(cli, &l);
-    if (ok) print_result(&l, &t, checked, v->json);
+    if (ok) print_result(cli->arena, &l, &t, checked, v);
     load_free(&l);
     return ok ? EXIT_OK : fail(&err);
 }

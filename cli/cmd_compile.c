@@ -1,5 +1,5 @@
 // cztc compile: a graph file to a step file.
-#include "cli/pipeline.h"
+#include "cli/ranges.h"
 
 #include <jansson.h>
 
@@ -21,7 +21,7 @@ static const Option options[] = {
      "library files instead of the built-in ones"},
     {"target", 0, OPTION_TEXT, offsetof(Values, target), "T",
      "cpu (this machine's), cpu:x86-64-v3 or cpu:x86-64-v4 (any CPU of that level)"},
-    {"threads", 0, OPTION_COUNT, offsetof(Values, threads), "N", "that compile; 0: one a core"},
+    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compile (one a core)"},
     {"skip", 0, OPTION_TEXT, offsetof(Values, skip), "A,B", "passes to leave out"},
     {"memory", 0, OPTION_COUNT, offsetof(Values, level), "0|1",
      "1: recompute cheap values to save memory"},
@@ -35,13 +35,13 @@ static const Option options[] = {
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object"},
 };
 
-static void dump_kernels(const Pipeline *p)
+static void dump_kernels(const Pipeline *p, FILE *out)
 {
     for (uint32_t i = 0; i < p->plan->kernels.n; i++) {
         const Kernel *k = p->plan->kernels.at[i];
-        printf("# kernel %u %s: %lld tasks, %sFLOP, %sB\n%s\n", i, k->name, (long long)k->tasks,
-               short_number(p->arena, (double)k->flops), short_number(p->arena, (double)k->bytes),
-               kernel_text(p->arena, k));
+        fprintf(out, "# kernel %u %s: %lld tasks, %sFLOP, %sB\n%s\n", i, k->name,
+                (long long)k->tasks, short_number(p->arena, (double)k->flops),
+                short_number(p->arena, (double)k->bytes), kernel_text(p->arena, k));
     }
 }
 
@@ -108,6 +108,10 @@ static int run(Cli *cli, const void *values)
     const Values *v = values;
     Pipeline p;
     Error err = {0};
+    if (v->level > 1) {
+        fprintf(stderr, "cztc compile: --memory: '%lld' is neither 0 nor 1\n", (long long)v->level);
+        return EXIT_USAGE;
+    }
     pipeline_begin(&p, cli->arena, (uint32_t)v->threads);
     p.target = v->target;
     FrontendOptions f = {.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
@@ -117,9 +121,10 @@ static int run(Cli *cli, const void *values)
                           .dump_dir = v->dump_dir,
                           .time = v->time_passes};
     if (!pipeline_all(&p, v->file, &f, &passes)) return EXIT_INPUT;
-    if (v->dump_kernels) dump_kernels(&p);
+    if (v->dump_kernels) dump_kernels(&p, v->json ? stderr : stdout);
     Section *sections;
     uint32_t n = pipeline_sections(&p, &sections);
+    ranges_add(p.arena, p.program, sections, n);
     if (v->out && !container_write(v->out, NULL, 0, sections, n, &err)) return fail(&err);
     pipeline_phase(&p, "write");
     if (v->json)

@@ -16,24 +16,24 @@ static const Option options[] = {
     {"RUN", 0, OPTION_OPERAND, offsetof(Values, what), NULL,
      "a folder of cztc train, a step file or a graph file"},
     {"data", 0, OPTION_TEXT, offsetof(Values, data), "SHARDS",
-     "the samples: dir/test-{0000..0003}.tar; none: the graph's first eval set"},
+     "the samples: dir/test-{0000..0003}.tar, or a folder of *.tar; none: the graph's eval sets"},
     {"series", 0, OPTION_TEXT, offsetof(Values, series), "NAME=SHARDS",
      "label shards to the samples"},
-    {"classes", 0, OPTION_TEXT, offsetof(Values, classes), "FILE.json",
-     "{\"classes\": [..], \"templates\": [..]}; none: the graph's"},
+    {"classes", 0, OPTION_TEXT, offsetof(Values, classes), "FILE",
+     "{\"classes\": [..], \"templates\": [..]}, or a name a line; none: the graph's"},
     {"weights", 0, OPTION_TEXT, offsetof(Values, weights), "W.safetensors",
      "parameters instead of the newest checkpoint's"},
     {"baselines", 0, OPTION_FLAG, offsetof(Values, compare), NULL,
      "also evaluate the untrained network"},
     {"samples", 0, OPTION_COUNT, offsetof(Values, samples), "N",
      "at most (rounded up to a batch); 0: all"},
-    {"threads", 0, OPTION_COUNT, offsetof(Values, threads), "N", "that compute; 0: one a core"},
-    {"workers", 0, OPTION_COUNT, offsetof(Values, workers), "N", "that decode; 0: one a core"},
+    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compute (one a core)"},
+    {"workers", 0, OPTION_THREADS, offsetof(Values, workers), "N", "that decode (one a core)"},
     {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
      "change a value of the graph file; globs allowed"},
     {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
-    {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object"},
+    {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object a set"},
 };
 
 static void warn(void *ctx, const char *text)
@@ -42,29 +42,16 @@ static void warn(void *ctx, const char *text)
     fprintf(stderr, "warning: %s\n", text);
 }
 
-// A path of the graph's eval section, beside the file that says it.
-static const char *graph_path(Arena *arena, const Step *step, const json_t *path)
+// The graph's options for a set (NULL: for --data), changed by the command's.
+static EvalOptions options_of(Arena *arena, const Loaded *l, const Values *v, const char *set)
 {
-    const char *base =
-        json_string_value(json_object_get(json_object_get(step->manifest, "eval"), "base_dir"));
-    const char *text = json_string_value(path);
-    if (!text || text[0] == '/' || !base || !*base) return text;
-    return str_printf(arena, "%s/%s", base, text);
-}
-
-static bool eval_options(Arena *arena, const Loaded *l, const Values *v, EvalOptions *o, Error *err)
-{
-    json_t *eval = json_object_get(l->step->manifest, "eval");
-    void *first = json_object_iter(json_object_get(eval, "sets"));
-    *o = (EvalOptions){.source = v->data,
-                       .series = v->series,
-                       .classes = v->classes,
-                       .samples = v->samples,
-                       .workers = (uint32_t)v->workers};
-    if (!o->source && first) o->source = graph_path(arena, l->step, json_object_iter_value(first));
-    if (!o->classes) o->classes = graph_path(arena, l->step, json_object_get(eval, "classes"));
-    return o->source ||
-           error_set(err, "no samples: the graph names no eval set; give --data SHARDS");
+    EvalOptions o = evaluate_options(arena, l, set);
+    if (!set) o.source = v->data, o.key = "--data";
+    if (v->classes) o.classes = v->classes, o.prompts = NULL;
+    o.series = v->series;
+    o.samples = v->samples;
+    o.workers = (uint32_t)v->workers;
+    return o;
 }
 
 // Bring the state to what is evaluated; step: its finished updates, all of the graph's for weights from a file.
@@ -95,44 +82,87 @@ static void print_number(double x)
         printf(" %10.4f", x);
 }
 
-static void print_figures(const Figures *f, const Figures *untrained, bool json)
+// One line; a baseline that the graph declares is a guess, under the figure that it belongs to.
+static void print_row(const Figure *x, const Figure *untrained)
 {
-    json_t *figures = json_object();
-    if (!json) {
-        printf("%lld samples; losses and metrics over %lld whole batches\n", (long long)f->samples,
-               (long long)f->batches);
-        printf("%-34s %10s %10s%s\n", "", "value", "guessing", untrained ? "  untrained" : "");
-    }
-    for (uint32_t i = 0; i < f->at.n; i++) {
-        const Figure *x = &f->at.at[i];
-        json_t *row = json_pack("{s:o, s:o}", "value", json_f32(x->value), "guessing",
-                                isnan(x->baseline) ? json_null() : json_f32(x->baseline));
-        if (untrained) json_object_set_new(row, "untrained", json_f32(untrained->at.at[i].value));
-        json_object_set_new(figures, x->name, row);
-        if (json) continue;
+    if (x->under) {
+        printf("  %-32s %10s", x->under, "");
+        print_number(x->value);
+    } else {
         printf("%-34s", x->name);
         print_number(x->value);
         print_number(x->baseline);
-        if (untrained) print_number(untrained->at.at[i].value);
-        putchar('\n');
+        if (untrained) print_number(untrained->value);
     }
-    json_t *all = json_pack("{s:I, s:I, s:o}", "samples", (json_int_t)f->samples, "batches",
-                            (json_int_t)f->batches, "figures", figures);
-    if (json) json_line(all, stdout);
-    json_decref(all);
+    putchar('\n');
 }
 
-static bool run_all(Arena *arena, const Loaded *l, const Values *v, bool folder, Error *err)
+static json_t *json_row(const Figure *x, const Figure *untrained)
 {
-    EvalOptions o;
+    json_t *row = json_pack("{s:o, s:o}", "value", json_f32(x->value), "guessing",
+                            isnan(x->baseline) ? json_null() : json_f32(x->baseline));
+    if (untrained) json_object_set_new(row, "untrained", json_f32(untrained->value));
+    return row;
+}
+
+static json_t *json_figures(const Figures *f, const Figures *untrained)
+{
+    json_t *figures = json_object(), *row = NULL;
+    for (uint32_t i = 0; i < f->at.n; i++) {
+        const Figure *x = &f->at.at[i];
+        if (x->under) { // row: the figure that it belongs to
+            if (!json_object_get(row, "baselines"))
+                json_object_set_new(row, "baselines", json_object());
+            json_object_set_new(json_object_get(row, "baselines"), x->under, json_f32(x->value));
+            continue;
+        }
+        row = json_row(x, untrained ? &untrained->at.at[i] : NULL);
+        json_object_set_new(figures, x->name, row);
+    }
+    return figures;
+}
+
+static void print_figures(const Figures *f, const Figures *untrained, const char *set, bool json)
+{
+    if (json) {
+        json_t *all = json_pack("{s:I, s:I, s:o}", "samples", (json_int_t)f->samples, "batches",
+                                (json_int_t)f->batches, "figures", json_figures(f, untrained));
+        if (set) json_object_set_new(all, "set", json_string(set));
+        json_line(all, stdout);
+        json_decref(all);
+        return;
+    }
+    if (set) printf("%s: ", set);
+    printf("%lld samples; losses and metrics over %lld whole batches\n", (long long)f->samples,
+           (long long)f->batches);
+    printf("%-34s %10s %10s%s\n", "", "value", "guessing", untrained ? "  untrained" : "");
+    for (uint32_t i = 0; i < f->at.n; i++)
+        print_row(&f->at.at[i], untrained ? &untrained->at.at[i] : NULL);
+}
+
+// One set; NULL: --data.
+static bool run_set(Arena *arena, const Loaded *l, const Values *v, bool folder, const char *set,
+                    Error *err)
+{
+    EvalOptions o = options_of(arena, l, v, set);
     Figures figures, untrained;
-    if (!eval_options(arena, l, v, &o, err)) return false;
     if (!set_state(arena, l, v, folder, &o.step, err) || !evaluate(arena, l, &o, &figures, err))
         return false;
     if (v->compare && // at the same step, so that the losses mean the same
         (!exec_init(l->exec, l->step->seed, err) || !evaluate(arena, l, &o, &untrained, err)))
         return false;
-    print_figures(&figures, v->compare ? &untrained : NULL, v->json);
+    print_figures(&figures, v->compare ? &untrained : NULL, set, v->json);
+    return true;
+}
+
+static bool run_all(Arena *arena, const Loaded *l, const Values *v, bool folder, Error *err)
+{
+    uint32_t n;
+    const char **sets = evaluate_sets(arena, l, &n);
+    if (v->data) return run_set(arena, l, v, folder, NULL, err);
+    if (!n) return error_set(err, "no samples: the graph names no eval set; give --data SHARDS");
+    for (uint32_t i = 0; i < n; i++)
+        if (!run_set(arena, l, v, folder, sets[i], err)) return false;
     return true;
 }
 

@@ -20,18 +20,18 @@ static const Option options[] = {
      "initial parameters by path; none: as the graph says"},
     {"inputs", 0, OPTION_TEXT, offsetof(Values, inputs), "B.safetensors",
      "the batch by input name (may be the same file); none: random"},
-    {"steps", 'n', OPTION_COUNT, offsetof(Values, steps), "N", "how many steps on that batch (1)"},
+    {"steps", 'n', OPTION_NUMBER, offsetof(Values, steps), "N", "how many steps on that batch (1)"},
     {"entry", 0, OPTION_TEXT, offsetof(Values, entry), "NAME", "run this entry instead of step"},
     {"grads", 0, OPTION_TEXT, offsetof(Values, grads), "G.safetensors",
      "write the first step's gradients, before clipping"},
     {"print", 0, OPTION_TEXTS, offsetof(Values, print), "EXPR", "show any expression of the graph"},
-    {"seed", 0, OPTION_TEXT, offsetof(Values, seed), "N",
+    {"seed", 0, OPTION_SEED, offsetof(Values, seed), "N",
      "of initialisation and random numbers (the graph's)"},
     {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
      "change a value of the file; globs allowed"},
     {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
-    {"threads", 0, OPTION_COUNT, offsetof(Values, threads), "N", "0: one a core"},
+    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "(one a core)"},
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "a JSON object a step"},
 };
 
@@ -57,7 +57,9 @@ static bool write_grads(const Loaded *l, uint32_t entry, const char *path, Error
         vec_push(arena, &list, t);
         vec_push(arena, &from, i);
     }
-    bool ok = safetensors_begin(&w, path, list.at, list.n, NULL, err);
+    bool ok = list.n || error_set(err, "%s: it gives no gradients; --grads wants a graph file",
+                                  l->step->file);
+    ok = ok && safetensors_begin(&w, path, list.at, list.n, NULL, err);
     if (ok) {
         for (uint32_t i = 0; ok && i < list.n; i++)
             ok =
@@ -146,8 +148,7 @@ static bool prepare(const Loaded *l, uint32_t entry, const Values *v, int64_t se
 static bool steps(const Loaded *l, const Values *v, Error *err)
 {
     uint32_t entry;
-    int64_t seed = l->step->seed;
-    if (v->seed && !option_count("seed", v->seed, &seed, err)) return false;
+    int64_t seed = option_seed(v->seed, l->step->seed);
     if (!load_entry(l, v->entry ? v->entry : "step", &entry, err) ||
         !prepare(l, entry, v, seed, err))
         return false;

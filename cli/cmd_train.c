@@ -1,10 +1,14 @@
-// cztc train: a run in a folder. OUT/step.czt is the program, OUT/log.jsonl the log,
-// OUT/checkpoints the state.
+// cztc train: a run in a folder. OUT/step.czt is the program, OUT/log.jsonl and OUT/events the log,
+// OUT/checkpoints the state, OUT/lock what keeps a second trainer out.
 #include "cli/evaluate.h"
+#include "cli/peak.h"
 #include "runtime/checkpoint.h"
+#include "runtime/train_lock.h"
 
 #include <errno.h>
+#include <math.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 typedef struct Values {
     const char *file, *lib, *out, *resume, *data, *weights;
@@ -20,16 +24,16 @@ static const Option options[] = {
     {"out", 'o', OPTION_TEXT, offsetof(Values, out), "DIR", "folder of a new run"},
     {"resume", 0, OPTION_TEXT, offsetof(Values, resume), "DIR",
      "go on with the run in this folder"},
-    {"steps", 'n', OPTION_COUNT, offsetof(Values, steps), "N",
+    {"steps", 'n', OPTION_NUMBER, offsetof(Values, steps), "N",
      "finished updates to reach (the graph's)"},
     {"data", 0, OPTION_TEXT, offsetof(Values, data), "SHARDS",
-     "train on these shards, not the graph's: dir/train-{0000..0003}.tar"},
+     "train on these shards, or a folder of them, not the graph's: dir/train-{0000..0003}.tar"},
     {"weights", 0, OPTION_TEXT, offsetof(Values, weights), "W.safetensors",
      "begin with these parameters"},
-    {"checkpoint-every", 0, OPTION_COUNT, offsetof(Values, every), "N", "updates (the graph's)"},
-    {"seed", 0, OPTION_TEXT, offsetof(Values, seed), "N", "of a new run (the graph's)"},
-    {"threads", 0, OPTION_COUNT, offsetof(Values, threads), "N", "that compute; 0: one a core"},
-    {"workers", 0, OPTION_COUNT, offsetof(Values, workers), "N", "that decode; 0: one a core"},
+    {"checkpoint-every", 0, OPTION_NUMBER, offsetof(Values, every), "N", "updates (the graph's)"},
+    {"seed", 0, OPTION_SEED, offsetof(Values, seed), "N", "of a new run (the graph's)"},
+    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compute (one a core)"},
+    {"workers", 0, OPTION_THREADS, offsetof(Values, workers), "N", "that decode (one a core)"},
     {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
      "change a value of the file; globs allowed"},
     {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
@@ -43,6 +47,7 @@ typedef struct Run {
     const Values *values;
     int64_t eval_every;
     int64_t seed;
+    double peak; // of the machine, operations a second
 } Run;
 
 static int64_t setting(const Step *step, const char *section, const char *key, int64_t otherwise)
@@ -59,22 +64,14 @@ static bool start(void *ctx, Exec *exec, Error *err)
 }
 
 // Evaluate the graph's sets; figures go to the log as "eval.SET.NAME".
-static bool evaluate_set(const Run *run, Log *log, int64_t step, const char *name,
-                         const char *source, Error *err)
+static bool evaluate_set(const Run *run, Log *log, int64_t step, const char *name, Error *err)
 {
     Figures figures;
     Arena *arena = arena_new();
-    EvalOptions o = {.source = source,
-                     .samples = setting(run->program.step, "eval", "samples", 0),
-                     .step = step,
-                     .workers = (uint32_t)run->values->workers};
-    const json_t *eval = json_object_get(run->program.step->manifest, "eval");
-    const char *base = json_string_value(json_object_get(eval, "base_dir"));
-    const char *classes = json_string_value(json_object_get(eval, "classes"));
-    if (base && *base && source[0] != '/') o.source = str_printf(arena, "%s/%s", base, source);
-    if (classes)
-        o.classes = base && *base && classes[0] != '/' ? str_printf(arena, "%s/%s", base, classes)
-                                                       : classes;
+    EvalOptions o = evaluate_options(arena, &run->program, name);
+    o.samples = setting(run->program.step, "eval", "samples", 0);
+    o.step = step;
+    o.workers = (uint32_t)run->values->workers;
     bool ok = evaluate(arena, &run->program, &o, &figures, err);
     if (ok) {
         LogValue *values = arena_array(arena, LogValue, figures.at.n + 1);
@@ -92,30 +89,58 @@ static bool after(void *ctx, Exec *exec, Log *log, int64_t step, Error *err)
     const Run *run = ctx;
     (void)exec;
     if (run->eval_every <= 0 || step % run->eval_every != 0) return true;
-    json_t *sets = json_object_get(json_object_get(run->program.step->manifest, "eval"), "sets"),
-           *source;
-    const char *name;
-    json_object_foreach(sets, name,
-                        source) if (!evaluate_set(run, log, step, name, json_string_value(source),
-                                                  err)) return false;
+    uint32_t n;
+    Arena *arena = arena_new();
+    const char **sets = evaluate_sets(arena, &run->program, &n);
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < n; i++) ok = evaluate_set(run, log, step, sets[i], err);
+    arena_free(arena);
+    return ok;
+}
+
+// What the run will evaluate on must be there; what it will not need is only warned of.
+static bool check_sets(const Run *run, Error *err)
+{
+    Error why = {0};
+    if (evaluate_check(&run->program, (uint32_t)run->values->workers, &why)) return true;
+    if (run->eval_every > 0) return error_set(err, "%s", why.text);
+    fprintf(stderr, "warning: %s\n", why.text);
     return true;
+}
+
+static void print_json(const Run *run, const TrainResult *r, double pairs)
+{
+    json_t *o = json_pack(
+        "{s:I, s:I, s:I, s:o, s:f, s:f, s:f, s:b, s:b}", "first", (json_int_t)r->first, "step",
+        (json_int_t)r->step, "steps", (json_int_t)r->steps, "loss",
+        r->step == r->first ? json_null() : json_f32(r->loss), "seconds", r->seconds, "pairs_per_s",
+        pairs, "loader_wait_s", r->waited, "stopped", (int)r->stopped, "complete",
+        (int)(r->steps && r->step >= r->steps));
+    json_object_set_new(o, "skipped", json_integer(data_counts(run->feed.data).bad));
+    double updates = pairs / (double)run->program.step->batch; // a second
+    json_object_set_new(o, "share_of_peak",
+                        updates > 0 && run->peak > 0
+                            ? json_real(run->program.flops * updates / run->peak)
+                            : json_null());
+    json_line(o, stdout);
+    json_decref(o);
 }
 
 static int report(const Run *run, const TrainResult *r)
 {
-    double pairs = (double)((r->step - r->first) * run->program.step->batch) / r->seconds;
-    if (run->values->json) {
-        json_t *o =
-            json_pack("{s:I, s:I, s:o, s:f, s:f, s:f, s:b}", "first", (json_int_t)r->first, "step",
-                      (json_int_t)r->step, "loss", json_f32(r->loss), "seconds", r->seconds,
-                      "pairs_per_s", pairs, "loader_wait_s", r->waited, "stopped", (int)r->stopped);
-        json_line(o, stdout);
-        json_decref(o);
-    } else {
-        printf("%s at step %lld: loss %.6g, %.1f s, %.1f pairs/s, %.1f s of waiting for data\n",
-               r->stopped ? "stopped" : "finished", (long long)r->step, r->loss, r->seconds, pairs,
-               r->waited);
-    }
+    double pairs = (double)((r->step - r->first) * run->program.step->batch) /
+                   (r->seconds > 0 ? r->seconds : 1);
+    const char *how = r->stopped ? "stopped" : "finished";
+    if (run->values->json)
+        print_json(run, r, pairs);
+    else if (r->step > r->first)
+        printf("%s at step %lld: loss %.6g, %.1f s, %.1f pairs/s, %.1f s of waiting for data\n", how,
+               (long long)r->step, r->loss, r->seconds, pairs, r->waited);
+    else if (r->steps && r->step >= r->steps)
+        printf("complete: step %lld of %lld is done; nothing was written (--steps N goes on)\n",
+               (long long)r->step, (long long)r->steps);
+    else
+        printf("%s at step %lld, before an update\n", how, (long long)r->step);
     return EXIT_OK;
 }
 
@@ -126,18 +151,22 @@ static int train(Run *run, const char *folder, Arena *arena)
     uint32_t entry;
     Error err = {0};
     TrainResult result;
-    run->seed = setting(step, "train", "seed", step->seed);
-    if (v->seed && !option_count("seed", v->seed, &run->seed, &err)) return fail(&err);
+    run->seed = option_seed(v->seed, setting(step, "train", "seed", step->seed));
     run->eval_every = setting(step, "eval", "every", 0);
+    if (!check_sets(run, &err)) return fail(&err);
+    run->peak = peak_f32(exec_pool(run->program.exec));
     TrainOptions o = {
         .checkpoints = str_printf(arena, "%s/checkpoints", folder),
         .log_path = str_printf(arena, "%s/log.jsonl", folder),
+        .events = str_printf(arena, "%s/events", folder),
         .progress = stderr,
         .steps = v->steps ? v->steps : setting(step, "train", "steps", step->steps),
         .seed = run->seed,
         .checkpoint_every = v->every ? v->every : setting(step, "train", "checkpoint_every", 1000),
         .log_every = setting(step, "train", "log_every", 10),
         .keep = (uint32_t)setting(step, "train", "checkpoint_keep", 2),
+        .flops = run->program.flops,
+        .peak = run->peak,
         .fresh = !v->resume,
         .start = start,
         .after = after,
@@ -150,19 +179,39 @@ static int train(Run *run, const char *folder, Arena *arena)
     return report(run, &result);
 }
 
-// Make the folder; a new run may not overwrite another.
-static bool prepare(const char *folder, bool resume, Arena *arena, Error *err)
+// Make the folder and take its lock; a new run may not overwrite another.
+static bool prepare(const char *folder, bool resume, int *lock, Arena *arena, Error *err)
 {
     Checkpoint latest = {0};
     const char *at = str_printf(arena, "%s/checkpoints", folder);
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+    if (resume ? access(folder, F_OK) != 0 : mkdir(folder, 0777) != 0 && errno != EEXIST)
         return error_set(err, "%s: %s", folder, strerror(errno));
-    if (!checkpoint_latest(arena, at, &latest, (CheckpointWarn){0}, err)) return false;
+    *lock = train_lock(folder, stderr, err);
+    if (*lock < 0 || !checkpoint_latest(arena, at, &latest, (CheckpointWarn){0}, err)) return false;
     if (latest.path && !resume)
         return error_set(err, "%s: a checkpoint is there; --resume %s goes on with it", latest.path,
                          folder);
     return latest.path || !resume ||
            error_set(err, "%s: no checkpoint is there; --out begins a run", at);
+}
+
+static int run_in(Run *run, const char *folder, Arena *arena)
+{
+    const Values *v = run->values;
+    Error err = {0};
+    const char *saved = str_printf(arena, "%s/step.czt", folder);
+    LoadOptions o = {.file = v->file ? v->file : saved,
+                     .save = v->file ? saved : NULL,
+                     .threads = (uint32_t)v->threads};
+    o.frontend = (FrontendOptions){.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
+    if (!load_program(&run->program, &o)) return EXIT_INPUT;
+    train_hold_signals(); // before the data's threads start; the program's own take no signals
+    FeedOptions f = {.source = v->data, .key = "--data", .workers = (uint32_t)v->workers};
+    int code =
+        feed_open(&run->feed, &run->program, &f, &err) ? train(run, folder, arena) : fail(&err);
+    if (run->feed.arena) feed_close(&run->feed);
+    load_free(&run->program);
+    return code;
 }
 
 static int usage(const char *text)
@@ -176,23 +225,15 @@ static int run(Cli *cli, const void *values)
     const Values *v = values;
     Run run = {.values = v};
     Error err = {0};
+    int lock = -1;
     const char *folder = v->resume ? v->resume : v->out;
     if (!folder || (v->resume && v->out))
         return usage("one of --out DIR and --resume DIR is needed");
     if (!v->file && !v->resume) return usage("FILE is missing");
-    const char *saved = str_printf(cli->arena, "%s/step.czt", folder);
-    if (!prepare(folder, v->resume != NULL, cli->arena, &err)) return fail(&err);
-    LoadOptions o = {.file = v->file ? v->file : saved,
-                     .save = v->file ? saved : NULL,
-                     .threads = (uint32_t)v->threads};
-    o.frontend = (FrontendOptions){.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
-    if (!load_program(&run.program, &o)) return EXIT_INPUT;
-    train_hold_signals(); // before the data's threads start; the program's own take no signals
-    FeedOptions f = {.source = v->data, .workers = (uint32_t)v->workers};
-    int code =
-        feed_open(&run.feed, &run.program, &f, &err) ? train(&run, folder, cli->arena) : fail(&err);
-    if (run.feed.arena) feed_close(&run.feed);
-    load_free(&run.program);
+    int code = prepare(folder, v->resume != NULL, &lock, cli->arena, &err)
+                   ? run_in(&run, folder, cli->arena)
+                   : fail(&err);
+    if (lock >= 0) close(lock);
     return code;
 }
 

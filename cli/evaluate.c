@@ -5,6 +5,7 @@
 #include "cli/evaluate.h"
 
 #include "cli/assets.h"
+#include "cli/classes.h"
 #include "cli/ranking.h"
 #include "runtime/tokenizer.h"
 
@@ -33,7 +34,7 @@ typedef struct Eval {
 
 static void add(Eval *ev, const char *name, double value, double baseline)
 {
-    vec_push(ev->arena, &ev->out->at, (Figure){name, value, baseline});
+    vec_push(ev->arena, &ev->out->at, (Figure){name, value, baseline, NULL});
 }
 
 // ---- encoders
@@ -150,6 +151,38 @@ static bool sweep(Eval *ev)
 // ---- figures
 // --------------------------------------------------------------------------------------------
 
+// The part of a baseline's name that follows its metric's, "constant" of "edge.mean_abs.constant"
+// beside "edge.mean_abs"; else NULL.
+static const char *after_name(const char *name, const char *metric)
+{
+    size_t n = strlen(metric);
+    return strncmp(name, metric, n) == 0 && name[n] == '.' ? name + n + 1 : NULL;
+}
+
+// The results of entry "metrics", each metric with its baselines after it.
+static bool metrics(Eval *ev)
+{
+    const Step *step = ev->program->step;
+    int32_t m = step_entry(step, "metrics");
+    if (m < 0) return true;
+    if (!run_named(ev, "metrics")) return false;
+    const StepEntry *e = &step->entries[m];
+    bool *under = arena_array(ev->arena, bool, e->noutputs + 1);
+    for (uint32_t i = 0; i < e->noutputs; i++)
+        for (uint32_t k = 0; k < e->noutputs; k++)
+            under[i] |= after_name(e->outputs[i].name, e->outputs[k].name) != NULL;
+    for (uint32_t i = 0; i < e->noutputs; i++) {
+        if (e->outputs[i].rank != 0 || under[i]) continue;
+        for (uint32_t k = 0; k < e->noutputs; k++) {
+            const char *name = e->outputs[k].name, *rest = after_name(name, e->outputs[i].name);
+            if (e->outputs[k].rank != 0 || !(k == i || rest)) continue;
+            add(ev, str_copy(ev->arena, name), exec_scalar(ev->program->exec, (uint32_t)m, k), NAN);
+            if (rest) ev->out->at.at[ev->out->at.n - 1].under = str_copy(ev->arena, rest);
+        }
+    }
+    return true;
+}
+
 static bool losses_and_metrics(Eval *ev)
 {
     const Loaded *l = ev->program;
@@ -159,15 +192,7 @@ static bool losses_and_metrics(Eval *ev)
         if (e->outputs[i].rank == 0)
             add(ev, str_printf(ev->arena, "loss.%s", e->outputs[i].name),
                 ev->sums[i] / (double)ev->out->batches, NAN);
-    int32_t m = step_entry(l->step, "metrics");
-    if (m < 0) return true;
-    if (!run_named(ev, "metrics")) return false;
-    e = &l->step->entries[m];
-    for (uint32_t i = 0; i < e->noutputs; i++)
-        if (e->outputs[i].rank == 0)
-            add(ev, str_copy(ev->arena, e->outputs[i].name), exec_scalar(l->exec, (uint32_t)m, i),
-                NAN);
-    return true;
+    return metrics(ev);
 }
 
 static const int64_t top[] = {1, 5};
@@ -250,17 +275,15 @@ static bool encode_texts(Eval *ev, const Tokenizer *t, const char *const *texts,
 }
 
 // The embedding of a class is the mean of its prompts' unit embeddings (Radford et al. 2021).
-static bool class_rows(Eval *ev, const json_t *names, const json_t *templates, float *rows)
+static bool class_rows(Eval *ev, const Classes *c, float *rows)
 {
     const Asset *merges = assets_find("clip/bpe_simple_vocab_16e6.txt.gz");
     Tokenizer *t = tokenizer_open_bytes(merges->data, (size_t)(merges->end - merges->data),
                                         merges->name, ev->err);
-    int64_t n = (int64_t)json_array_size(names), m = (int64_t)json_array_size(templates),
-            width = ev->text.width;
+    int64_t n = c->n, m = c->ntemplates, width = ev->text.width;
     const char **texts = arena_array(ev->arena, const char *, n *m);
     for (int64_t i = 0; i < n * m; i++)
-        texts[i] = fill_in(ev->arena, json_string_value(json_array_get(templates, (size_t)(i % m))),
-                           json_string_value(json_array_get(names, (size_t)(i / m))));
+        texts[i] = fill_in(ev->arena, c->templates[i % m], c->names[i / m]);
     float *all = arena_array(ev->arena, float, n *m *width);
     bool ok = t && encode_texts(ev, t, texts, n * m, all);
     tokenizer_close(t);
@@ -270,13 +293,6 @@ static bool class_rows(Eval *ev, const json_t *names, const json_t *templates, f
         for (int64_t d = 0; d < width; d++) rows[i / m * width + d] += all[i * width + d];
     rows_normalize(rows, n, width);
     return true;
-}
-
-static bool all_strings(const json_t *list)
-{
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (!json_is_string(json_array_get(list, i))) return false;
-    return json_array_size(list) > 0;
 }
 
 // Share of the samples with a class that belong to the most frequent one.
@@ -290,18 +306,22 @@ static double majority(const Eval *ev, int64_t n, int64_t known)
     return (double)most / (double)known;
 }
 
-static bool classify(Eval *ev, const json_t *names, const json_t *templates)
+static bool classify(Eval *ev, const Classes *classes)
 {
-    int64_t n = (int64_t)json_array_size(names), width = ev->text.width, known = 0, within[TOPS];
+    int64_t n = classes->n, width = ev->text.width, known = 0, within[TOPS];
     float *rows = arena_array(ev->arena, float, n *width);
-    if (!class_rows(ev, names, templates, rows)) return false;
+    if (!class_rows(ev, classes, rows)) return false;
     for (uint32_t i = 0; i < ev->classes.n; i++) {
         if (ev->classes.at[i] >= n)
             return error_set(ev->err, "%s: a sample has class %d, there are %lld",
                              ev->options->classes, ev->classes.at[i], (long long)n);
         known += ev->classes.at[i] >= 0;
     }
-    if (!known) return true;
+    if (!known) {
+        fprintf(stderr, "note: no sample of %s has a class: zero-shot is left out\n",
+                ev->options->source);
+        return true;
+    }
     rank_within(exec_pool(ev->program->exec), ev->image.rows.at, ev->out->samples, rows, n, width,
                 ev->classes.at, top, within, TOPS);
     add_tops(ev, "zero_shot", within, known, n);
@@ -311,33 +331,18 @@ static bool classify(Eval *ev, const json_t *names, const json_t *templates)
     return true;
 }
 
-static bool zero_shot(Eval *ev)
-{
-    json_error_t where;
-    const char *file = ev->options->classes;
-    json_t *json = json_load_file(file, 0, &where);
-    const json_t *names = json_object_get(json, "classes"),
-                 *templates = json_object_get(json, "templates");
-    bool ok = all_strings(names) && all_strings(templates);
-    if (!json)
-        error_set(ev->err, "%s:%d: %s", file, where.line, where.text);
-    else if (!ok)
-        error_set(ev->err, "%s: {\"classes\": [names], \"templates\": [texts with {}]} is wanted",
-                  file);
-    ok = ok && classify(ev, names, templates);
-    json_decref(json);
-    return ok;
-}
-
 bool evaluate(Arena *arena, const Loaded *l, const EvalOptions *o, Figures *out, Error *err)
 {
     Eval ev = {.arena = arena, .program = l, .options = o, .out = out, .err = err};
+    Classes classes = {0};
     FeedOptions feed = {.source = o->source,
+                        .key = o->key,
                         .series = o->series,
                         .in_order = true,
                         .classes = o->classes != NULL,
                         .workers = o->workers};
     *out = (Figures){0};
+    if (o->classes && !classes_read(arena, o->classes, o->prompts, &classes, err)) return false;
     if (!load_entry(l, "eval", &ev.entry, err) || !feed_open(&ev.feed, l, &feed, err)) return false;
     ev.sums = arena_array(arena, double, l->step->entries[ev.entry].noutputs + 1);
     find_encoders(&ev);
@@ -347,7 +352,7 @@ bool evaluate(Arena *arena, const Loaded *l, const EvalOptions *o, Figures *out,
         rows_normalize(ev.image.rows.at, out->samples, ev.image.width);
         rows_normalize(ev.text.rows.at, out->samples, ev.text.width);
         retrieval(&ev);
-        ok = !o->classes || zero_shot(&ev);
+        ok = !o->classes || classify(&ev, &classes);
     }
     feed_close(&ev.feed);
     return ok;

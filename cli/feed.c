@@ -11,11 +11,29 @@ static void report_skipped(void *user, const DataProblem *p)
 {
     Feed *f = user;
     enum { SHOWN = 20 };
-    if (f->skipped++ < SHOWN)
-        fprintf(stderr, "warning: %s: sample '%s' %s: %s; skipped\n", p->shard, p->key, p->member,
-                p->reason);
-    else if (f->skipped == SHOWN + 1)
-        fprintf(stderr, "warning: further skipped samples are not named\n");
+    if (f->skipped++ == SHOWN) fprintf(stderr, "warning: further bad samples are not named\n");
+    if (f->skipped > SHOWN) return;
+    fprintf(stderr, "warning: %s: ", p->shard);
+    if (*p->key) fprintf(stderr, "sample %s: ", p->key);
+    if (*p->member) fprintf(stderr, "member .%s: ", p->member);
+    fprintf(stderr, "%s; left out\n", p->reason);
+}
+
+// The paths of the graph's series, which lie in `base`, as seen from the working directory.
+static void place_series(json_t *series, const char *base, Arena *arena)
+{
+    const char *name;
+    json_t *paths, *path;
+    size_t i;
+    json_object_foreach(series, name, paths)
+    {
+        json_array_foreach(paths, i, path)
+        {
+            const char *text = json_string_value(path);
+            if (text && *base && text[0] != '/' && strncmp(text, "pipe:", 5) != 0)
+                json_array_set_new(paths, i, json_string(str_printf(arena, "%s/%s", base, text)));
+        }
+    }
 }
 
 // The specification with this run's changes; *base is the folder of relative paths.
@@ -32,6 +50,7 @@ static json_t *specification(const Step *step, const FeedOptions *o, const char 
     *base = folder ? str_copy(arena, folder) : "";
     json_object_del(spec, "base_dir");
     if (o->source) {
+        place_series(json_object_get(spec, "series"), *base, arena);
         *base = "";
         json_object_set_new(spec, "source", json_string(o->source));
     }
@@ -64,10 +83,11 @@ bool feed_open(Feed *f, const Loaded *program, const FeedOptions *o, Error *err)
     if (spec) {
         const Asset *merges = assets_find("clip/bpe_simple_vocab_16e6.txt.gz");
         DataOptions d = {.base_dir = *base ? base : NULL,
+                         .key = o->source ? o->key : NULL,
                          .merges = merges->data,
                          .merges_size = (size_t)(merges->end - merges->data),
                          .threads = (int)o->workers,
-                         .report = report_skipped,
+                         .report = o->quiet ? NULL : report_skipped,
                          .user = f};
         f->data = data_open(spec, &d, err);
     }
@@ -146,7 +166,10 @@ static char *position(void *ctx)
     const Feed *f = ctx;
     DataPosition at = data_position(f->data);
     char *text = NULL;
-    if (asprintf(&text, "{\"epoch\": %" PRIu64 ", \"index\": %" PRIu64 "}", at.epoch, at.index) < 0)
+    if (asprintf(&text,
+                 "{\"epoch\": %" PRIu64 ", \"index\": %" PRIu64 ", \"used\": %" PRId64
+                 ", \"bad\": %" PRId64 "}",
+                 at.epoch, at.index, at.used, at.bad) < 0)
         return NULL;
     return text;
 }
@@ -154,14 +177,15 @@ static char *position(void *ctx)
 static bool seek(void *ctx, const char *text, Error *err)
 {
     Feed *f = ctx;
-    json_int_t epoch, index;
+    json_int_t epoch, index, used = 0, bad = 0; // older checkpoints have no counts
     json_t *json = json_loads(text, 0, NULL);
-    bool ok = json && json_unpack(json, "{s:I, s:I}", "epoch", &epoch, "index", &index) == 0;
+    bool ok = json && json_unpack(json, "{s:I, s:I, s?I, s?I}", "epoch", &epoch, "index", &index,
+                                  "used", &used, "bad", &bad) == 0;
     json_decref(json);
     if (!ok)
         return error_set(err, "the checkpoint's data position is no {\"epoch\":, \"index\":}: %s",
                          text);
-    data_seek(f->data, (DataPosition){(uint64_t)epoch, (uint64_t)index});
+    data_seek(f->data, (DataPosition){(uint64_t)epoch, (uint64_t)index, used, bad});
     return true;
 }
 

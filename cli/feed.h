@@ -7,11 +7,13 @@
 #include "runtime/train.h"
 
 typedef struct FeedOptions {
-    const char
-        *source; // shards instead of the program's own, or NULL; relative to the working directory
+    const char *source; // shards, or a folder of them, instead of the program's own, or NULL;
+                        // relative to the working directory
+    const char *key;    // what gave the source, for messages: "--data"
     const char *series; // "NAME=SHARDS" of label shards to the source, or NULL
     bool in_order;      // one pass in the order of the shards, without augmentation
     bool classes;       // also read the samples' classes, into slot "$class"
+    bool quiet;         // name no bad samples on stderr
     uint32_t workers;   // that decode; 0: one a core
 } FeedOptions;
 

@@ -4,12 +4,13 @@
 
 #include "base/file.h"
 #include "cli/pipeline.h"
+#include "cli/ranges.h"
 #include "runtime/philox.h"
 #include "runtime/weights.h"
 
 #include <math.h>
 
-enum { RANDOM_CLASSES = 16 };
+enum { UNKNOWN_RANGE = 16 }; // of an integer input that the graph only computes with
 
 bool load_is_step(const char *file)
 {
@@ -32,6 +33,7 @@ static bool compile(Loaded *l, const LoadOptions *o, Error *err)
         Section *sections;
         size_t size;
         uint32_t n = pipeline_sections(&p, &sections);
+        ranges_add(arena, p.program, sections, n);
         const uint8_t *bytes = container_build(arena, sections, n, &size);
         ok = !o->save || container_write(o->save, NULL, 0, sections, n, err);
         l->step = ok ? step_load_memory(o->file, bytes, size, err) : NULL;
@@ -194,10 +196,11 @@ static void fill_floats(Philox *p, float *to, int64_t n)
     for (int64_t i = 0; i < n; i++) to[i] = normal(p);
 }
 
-static void fill_integers(Philox *p, const CztTensor *t, void *to)
+static void fill_integers(Philox *p, const CztTensor *t, int64_t range, void *to)
 {
     int64_t n = count_of(t), size = czt_dtype_size(t->dtype);
-    uint64_t below = t->dtype == CZT_U8 ? 256 : RANDOM_CLASSES;
+    uint64_t below = t->dtype == CZT_U8 ? 256 : UNKNOWN_RANGE;
+    if (range > 0 && (size > 1 || range <= 128)) below = (uint64_t)range;
     for (int64_t i = 0; i < n; i++) {
         uint64_t x = philox_below(p, below); // little-endian: the low bytes come first
         memcpy((char *)to + i * size, &x, (size_t)size);
@@ -207,6 +210,7 @@ static void fill_integers(Philox *p, const CztTensor *t, void *to)
 void load_random_inputs(const Loaded *l, uint32_t entry, uint64_t seed)
 {
     const StepEntry *e = &l->step->entries[entry];
+    const json_t *ranges = json_object_get(l->step->manifest, "ranges");
     for (uint32_t i = 0; i < e->ninputs; i++) {
         const CztTensor *t = &e->inputs[i];
         void *to = exec_input(l->exec, entry, i);
@@ -217,7 +221,7 @@ void load_random_inputs(const Loaded *l, uint32_t entry, uint64_t seed)
         else if (t->dtype == CZT_F32)
             fill_floats(&p, to, count_of(t));
         else if (t->dtype >= CZT_I8)
-            fill_integers(&p, t, to);
+            fill_integers(&p, t, json_integer_value(json_object_get(ranges, t->name)), to);
         else
             memset(to, 0, (size_t)t->bytes);
     }

@@ -47,8 +47,8 @@ bool load_inputs(const Loaded *l, uint32_t entry, const char *file, bool weights
 // Read parameters from a file, then run "derive". With `inputs`, the file may also hold inputs of
 // this entry.
 bool load_weights(const Loaded *l, const char *file, bool inputs, Error *err);
-// Fill every input of an entry with seeded random numbers: floats normal, truth values true, u8 all
-// values, other integers 0 to 15.
+// Fill every input of an entry with seeded random numbers: floats normal, truth values true,
+// integers over the range that the manifest's "ranges" gives (all of u8, or 0 to 15, where it does not).
 void load_random_inputs(const Loaded *l, uint32_t entry, uint64_t seed);
 
 // The outputs with one element, as {"name": number}; infinities and NaN as texts.

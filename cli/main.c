@@ -6,6 +6,7 @@
 #include "base/map.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -114,6 +115,7 @@ static int run(Cli *cli, int argc, char **argv)
 int main(int argc, char **argv)
 {
     Cli cli = {.arena = arena_new(), .start = seconds_now()};
+    signal(SIGXFSZ, SIG_IGN); // a limit on file sizes is an error of write(2), as a full disk is
     int code = run(&cli, argc, argv);
     arena_free(cli.arena);
     if (fflush(stdout) != 0 || ferror(stdout)) {

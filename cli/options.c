@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+static const int64_t MOST_SEED = (int64_t)1 << 53; // JSON's reals hold it, and YAML's here
+
 static bool is_operand(const Option *o)
 {
     return o->kind == OPTION_OPERAND || o->kind == OPTION_MAYBE;
@@ -49,27 +51,48 @@ static bool unknown_option(Arena *arena, const Command *c, const char *arg, Erro
     return error_set(err, "unknown option %s; see cztc %s --help", name, c->name);
 }
 
-bool option_count(const char *name, const char *text, int64_t *to, Error *err)
+// A whole number in decimal digits, within limits.
+static bool read_number(const Option *o, const char *text, int64_t *to, Error *err)
 {
-    char *end;
+    const int64_t least = o->kind == OPTION_NUMBER || o->kind == OPTION_THREADS;
+    const int64_t most = o->kind == OPTION_THREADS ? MOST_THREADS
+                         : o->kind == OPTION_SEED  ? MOST_SEED
+                                                   : INT64_MAX;
+    bool digits = *text && !text[strspn(text, "0123456789")];
     errno = 0;
-    long long n = strtoll(text, &end, 10);
-    if (errno || end == text || *end || n < 0)
-        return error_set(err, "--%s: '%s' is no whole number from 0 up", name, text);
+    long long n = digits ? strtoll(text, NULL, 10) : -1;
     *to = n;
-    return true;
+    if (!errno && n >= least && n <= most) return true;
+    if (most < INT64_MAX)
+        return error_set(err, "--%s: '%s' is no whole number from %lld to %lld", o->name, text,
+                         (long long)least, (long long)most);
+    return error_set(err, "--%s: '%s' is no whole number from %lld up", o->name, text,
+                     (long long)least);
+}
+
+int64_t option_seed(const char *text, int64_t otherwise)
+{
+    return text ? strtoll(text, NULL, 10) : otherwise;
 }
 
 static bool set_value(Arena *arena, const Option *o, const char *text, char *values, Error *err)
 {
     void *to = values + o->at;
-    if (o->kind == OPTION_TEXTS) {
-        vec_push(arena, (Texts *)to, text);
-    } else if (o->kind == OPTION_COUNT) {
-        return option_count(o->name, text, to, err);
-    } else {
-        *(const char **)to = text;
+    int64_t number;
+    switch (o->kind) {
+    case OPTION_TEXTS: vec_push(arena, (Texts *)to, text); return true;
+    case OPTION_COUNT:
+    case OPTION_NUMBER:
+    case OPTION_THREADS: return read_number(o, text, to, err);
+    case OPTION_SEED:
+        if (!read_number(o, text, &number, err)) return false;
+        break;
+    case OPTION_FLAG:
+    case OPTION_TEXT:
+    case OPTION_OPERAND:
+    case OPTION_MAYBE: break;
     }
+    *(const char **)to = text;
     return true;
 }
 

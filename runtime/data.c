@@ -91,7 +91,7 @@ static RingEntry *take_ticket(Data *d)
 {
     RingEntry *e = &d->ring[d->head++ % d->size];
     if (d->cursor.index == (uint64_t)d->samples) {
-        d->cursor = (DataPosition){d->cursor.epoch + 1, 0};
+        d->cursor = (DataPosition){.epoch = d->cursor.epoch + 1};
         make_order(d);
     }
     e->epoch = d->cursor.epoch;
@@ -173,25 +173,29 @@ static bool open_tokenizer(Data *d, const DataOptions *options, Error *err)
 static bool open_shards(Data *d, const DataOptions *options, int threads, Error *err)
 {
     const DataSpec *spec = d->spec;
+    const char *key = options->key ? options->key : "data.source";
     ShardsOptions how = {options->base_dir, options->allow_pipe, false,
                          threads,           options->report,     options->user};
-    d->source = shards_open(&spec->source, &how, err);
-    if (!d->source) return false;
+    Error why = {0};
+    d->source = shards_open(&spec->source, &how, &why);
+    if (!d->source) return error_set(err, "%s: %s", key, why.text);
     d->series = arena_array(d->arena, Shards *, spec->nseries + 1);
     how.by_key = true;
     d->counts.damaged = shards_damaged(d->source);
     for (uint32_t i = 0; i < spec->nseries; i++) {
-        d->series[i] = shards_open(&spec->series[i].shards, &how, err);
-        if (!d->series[i]) return false;
+        d->series[i] = shards_open(&spec->series[i].shards, &how, &why);
+        if (!d->series[i])
+            return error_set(err, "data.series.%s: %s", spec->series[i].name, why.text);
         d->counts.damaged += shards_damaged(d->series[i]);
     }
     d->from.source = d->source;
     d->from.series = (const Shards **)d->series;
     d->samples = d->counts.samples = shards_count(d->source);
-    if (!d->samples) return error_set(err, "%s: no samples in the source", spec->source.at[0]);
+    if (!d->samples)
+        return error_set(err, "%s: %s: no samples in the source", key, spec->source.at[0]);
     if (spec->shuffle && d->samples < spec->batch)
-        return error_set(err, "%lld samples are fewer than a batch of %lld", (long long)d->samples,
-                         (long long)spec->batch);
+        return error_set(err, "%s: %lld samples are fewer than a batch of %lld", key,
+                         (long long)d->samples, (long long)spec->batch);
     return true;
 }
 
@@ -305,7 +309,8 @@ static void copy_row(const Data *d, const RingEntry *e, void *const *slots, int6
 }
 
 // Count and report a bad sample. Too many are an error: judged against all that was tried so far,
-// but not before 256 samples (or the whole source, if that is smaller) are in sight.
+// which the position tells, but not before 256 samples (or the whole source, if that is smaller)
+// are in sight.
 static bool count_bad(Data *d, const RingEntry *e)
 {
     Sample sample = shards_sample(d->source, e->sample);
@@ -313,7 +318,8 @@ static bool count_bad(Data *d, const RingEntry *e)
     if (d->report)
         d->report(d->user, &(DataProblem){sample.shard, sample.key, e->member ? e->member : "",
                                           e->err.text});
-    int64_t tried = d->counts.used + d->counts.bad, least = d->samples < 256 ? d->samples : 256;
+    int64_t tried = (int64_t)e->epoch * d->samples + e->index + 1;
+    int64_t least = d->samples < 256 ? d->samples : 256;
     if (tried < least) tried = least;
     if ((double)d->counts.bad <= d->spec->max_bad * (double)tried) return true;
     return error_set(&d->failed,
@@ -361,7 +367,7 @@ static bool fill(Data *d, void *const *slots, int64_t *filled)
         } else if (ok) {
             ok = count_bad(d, e);
         }
-        d->position = (DataPosition){e->epoch, (uint64_t)e->index + 1};
+        d->position.epoch = e->epoch, d->position.index = (uint64_t)e->index + 1;
         release(d, e);
         if (!ok) return false;
     }
@@ -372,7 +378,10 @@ bool data_next(Data *d, void *const *slots, int64_t *count, Error *err)
 {
     int64_t filled = 0;
     d->nkeys = 0;
-    if (d->ended) data_seek(d, (DataPosition){d->position.epoch + 1, 0});
+    if (d->ended)
+        data_seek(d, (DataPosition){.epoch = d->position.epoch + 1,
+                                    .used = d->counts.used,
+                                    .bad = d->counts.bad});
     if (d->failed.set || !fill(d, slots, &filled)) return error_set(err, "%s", d->failed.text);
     d->batches++;
     d->ended = filled == 0;
@@ -384,7 +393,7 @@ bool data_next(Data *d, void *const *slots, int64_t *count, Error *err)
 
 DataPosition data_position(const Data *d)
 {
-    return d->position;
+    return (DataPosition){d->position.epoch, d->position.index, d->counts.used, d->counts.bad};
 }
 
 void data_seek(Data *d, DataPosition position)
@@ -401,6 +410,7 @@ void data_seek(Data *d, DataPosition position)
     pthread_cond_broadcast(&d->work);
     pthread_mutex_unlock(&d->lock);
     d->batches = position.index > 0;
+    d->counts.used = position.used, d->counts.bad = position.bad;
     d->ended = false;
 }
 

@@ -21,6 +21,7 @@ typedef struct DataSlot {
 
 typedef struct DataOptions {
     const char *base_dir;  // of relative shard paths; NULL: the working directory
+    const char *key;       // what named the source, for messages; NULL: "data.source"
     const char *tokenizer; // path of CLIP's merges, for fields that are tokens
     const void *merges;    // or the file's bytes in memory
     size_t merges_size;
@@ -31,8 +32,11 @@ typedef struct DataOptions {
     void *user;
 } DataOptions;
 
+// Where a run goes on: the next candidate of the epoch's order, and the samples handed out and
+// skipped so far, so that max_bad is judged as if the run had never stopped.
 typedef struct DataPosition {
-    uint64_t epoch, index; // the next candidate of the epoch's order
+    uint64_t epoch, index;
+    int64_t used, bad;
 } DataPosition;
 
 typedef struct DataCounts {
@@ -41,8 +45,9 @@ typedef struct DataCounts {
     double wait_seconds;        // that data_next has waited for workers
 } DataCounts;
 
-// Index the shards and start the workers. The spec must outlive the Data. Err when a shard cannot
-// be opened, there are no samples, or fewer than a batch in shuffled order. NULL with err.
+// Index the shards and start the workers. The spec must outlive the Data. Err, with the key of the
+// specification, when a shard cannot be opened, there are no samples, or fewer than a batch in
+// shuffled order. NULL with err.
 Data *data_open(const DataSpec *spec, const DataOptions *options, Error *err);
 void data_close(Data *data);
 
@@ -56,7 +61,8 @@ const DataSlot *data_slots(const Data *data, uint32_t *n);
 // corrupt, or an epoch gives no batch; it stays so.
 bool data_next(Data *data, void *const *slots, int64_t *count, Error *err);
 
-// The position behind the last batch, and the return to one: the same batches follow, bit for bit.
+// The position behind the last batch, and the return to one: the same batches follow, bit for bit,
+// and the counts are those of then.
 DataPosition data_position(const Data *data);
 void data_seek(Data *data, DataPosition position);
 

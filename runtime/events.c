@@ -8,6 +8,7 @@
 #include "runtime/events.h"
 
 #include "base/vec.h"
+#include "runtime/append.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -74,10 +75,7 @@ static bool write_record(Events *events, const Bytes *event, Error *err)
     put(&record, event->v.at, size);
     crc = masked_crc(event->v.at, size);
     put(&record, &crc, 4);
-    ssize_t n;
-    while ((n = write(events->fd, record.v.at, record.v.n)) < 0 && errno == EINTR) continue;
-    if (n == (ssize_t)record.v.n) return true;
-    return error_set(err, "%s: write: %s", events->path, n < 0 ? strerror(errno) : "disk full");
+    return append_record(events->fd, events->path, record.v.at, record.v.n, err);
 }
 
 // Write an event that has, besides time and step, one field of bytes.
@@ -134,6 +132,11 @@ void events_close(Events *events)
     if (events->fd >= 0) close(events->fd);
     arena_free(events->arena);
     free(events);
+}
+
+bool events_sync(Events *events, Error *err)
+{
+    return append_sync(events->fd, events->path, err);
 }
 
 bool events_scalar(Events *events, int64_t step, const char *tag, float value, Error *err)

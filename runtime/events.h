@@ -11,6 +11,8 @@ typedef struct Events Events;
 Events *events_open(const char *folder, int64_t step, Error *err);
 // NULL is allowed.
 void events_close(Events *events);
+// Make all values so far durable.
+bool events_sync(Events *events, Error *err);
 // Append one value.
 bool events_scalar(Events *events, int64_t step, const char *tag, float value, Error *err);
 

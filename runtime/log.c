@@ -1,9 +1,10 @@
-// The log. Every line is one write(2) to a file opened for appending, so a killed process leaves
-// whole lines and at most one torn last line, which the next log_open cuts.
+// The log. Every line is one record appended to the file, so a killed process leaves whole lines
+// and at most one torn last line, which the next log_open cuts.
 #include "runtime/log.h"
 
 #include "base/file.h"
 #include "base/vec.h"
+#include "runtime/append.h"
 #include "runtime/events.h"
 
 #include <errno.h>
@@ -35,18 +36,32 @@ static bool keeps(const char *line, size_t size, int64_t step)
     return ok;
 }
 
+// The line at `at`: its size without the end, or -1 where it has none (a torn one).
+static ssize_t line_size(const char *at, const char *end)
+{
+    const char *next = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
+    return next ? next - at : -1;
+}
+
+static bool keeps_all(const FileMap *map, int64_t step)
+{
+    const char *at = (const char *)map->data, *end = at + map->size;
+    for (ssize_t n; (n = line_size(at, end)) >= 0; at += n + 1)
+        if (!keeps(at, (size_t)n, step)) return false;
+    return at == end;
+}
+
 // Write the kept lines to a new file in place of the old one.
 static bool rewrite(const char *path, const FileMap *map, int64_t step, Error *err)
 {
     Arena *arena = arena_new();
     FileWriter w;
     bool ok = file_create(&w, arena, path, 0666, err);
-    const char *at = (const char *)map->data, *end = at + map->size, *next;
-    for (; ok && at < end && (next = memchr(at, '\n', (size_t)(end - at))); at = next + 1)
-        if (keeps(at, (size_t)(next - at), step))
-            ok = file_put(&w, at, (size_t)(next + 1 - at), err);
+    const char *at = (const char *)map->data, *end = at + map->size;
+    for (ssize_t n; ok && (n = line_size(at, end)) >= 0; at += n + 1)
+        if (keeps(at, (size_t)n, step)) ok = file_put(&w, at, (size_t)n + 1, err);
     ok = ok && file_commit(&w, err);
-    if (w.temporary) file_cancel(&w);
+    file_cancel(&w);
     arena_free(arena);
     return ok;
 }
@@ -56,7 +71,7 @@ static bool cut(const char *path, int64_t step, Error *err)
     FileMap map;
     if (access(path, F_OK) && errno == ENOENT) return true;
     if (!file_map(&map, path, err)) return false;
-    bool ok = rewrite(path, &map, step, err);
+    bool ok = keeps_all(&map, step) || rewrite(path, &map, step, err);
     file_unmap(&map);
     return ok;
 }
@@ -106,14 +121,7 @@ void log_close(Log *log)
 
 static bool put_line(Log *log, const char *line, Error *err)
 {
-    if (log->fd < 0) return true;
-    size_t size = strlen(line);
-    for (;;) {
-        ssize_t n = write(log->fd, line, size);
-        if (n == (ssize_t)size) return true;
-        if (n < 0 && errno == EINTR) continue;
-        return error_set(err, "%s: write: %s", log->path, n < 0 ? strerror(errno) : "disk full");
-    }
+    return log->fd < 0 || append_record(log->fd, log->path, line, strlen(line), err);
 }
 
 // As few digits as read back as the same number, in `text`.
@@ -180,8 +188,8 @@ bool log_text(Log *log, int64_t step, const char *key, const char *text, Error *
 
 bool log_sync(Log *log, Error *err)
 {
-    if (log->fd < 0 || !fsync(log->fd) || errno == EINVAL) return true; // EINVAL: a pipe
-    return error_set(err, "%s: fsync: %s", log->path, strerror(errno));
+    return (log->fd < 0 || append_sync(log->fd, log->path, err)) &&
+           (!log->events || events_sync(log->events, err));
 }
 
 static double seconds_now(void)

@@ -1,178 +1,50 @@
-// Packing in two steps: the folder or the table becomes a list of samples, each a list of files to
-// copy and texts to write; then one writer makes shards of the list.
-#include "runtime/pack.h"
+// What is packed: a folder or a table becomes a list of samples, each a list of files to copy and
+// texts to write. runtime/pack_write.c makes shards of the list.
+#include "runtime/pack_list.h"
 
 #include "base/map.h"
-#include "base/vec.h"
 #include "runtime/csv.h"
-#include "runtime/image.h"
-#include "runtime/tarwrite.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-// A member of a sample: a file to copy, or a text.
-typedef struct Part {
-    const char *extension; // NULL: by the picture's content
-    const char *path, *text;
-} Part;
-
-typedef struct PackSample {
-    VEC(Part) parts;
-    const char *where; // "table.csv:12", for messages
-    const char *class_name;
-} PackSample;
 
 typedef VEC(const char *) Names;
-
-typedef struct Pack {
-    Arena *arena;
-    const PackOptions *options;
-    VEC(PackSample) samples;
-    Names classes; // in byte order
-    Error *err;
-} Pack;
 
 static int by_bytes(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-// A whole file; free() it. NULL with err.
-static char *read_file(const char *path, const char *where, size_t *size, Error *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    bool ok = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-    char *data = ok ? malloc((size_t)st.st_size + 1) : NULL;
-    size_t n = 0;
-    for (ssize_t got = 1; data && n < (size_t)st.st_size && got > 0;
-         n += (size_t)(got > 0 ? got : 0))
-        got = read(fd, data + n, (size_t)st.st_size - n);
-    int code = errno;
-    if (fd >= 0) close(fd);
-    if (data && n == (size_t)st.st_size) {
-        *size = n;
-        return data;
-    }
-    free(data);
-    error_set(err, "%s%s%s: cannot read the file: %s", where ? where : "", where ? ": " : "", path,
-              fd >= 0 && !ok ? "not a regular file" : strerror(code));
-    return NULL;
-}
-
-// ---- Writing ----
-
-static const char *shard_path(const Pack *p, int64_t shard, bool temporary)
-{
-    return str_printf(p->arena, "%s-%05lld.tar%s", p->options->prefix, (long long)shard,
-                      temporary ? ".tmp" : "");
-}
-
-static bool write_part(const Pack *p, TarWriter *tar, const PackSample *s, const Part *part,
-                       int64_t number)
-{
-    const char *extension = part->extension, *data = part->text;
-    size_t size = data ? strlen(data) : 0;
-    char *file = NULL;
-    if (!data) {
-        data = file = read_file(part->path, s->where, &size, p->err);
-        if (!file) return false;
-    }
-    if (!extension) extension = image_format(data, size);
-    bool ok = extension || error_set(p->err, "%s%s%s: neither JPEG, PNG nor WebP",
-                                     s->where ? s->where : "", s->where ? ": " : "", part->path);
-    ok = ok && tarwrite_add(tar, str_printf(p->arena, "%08lld.%s", (long long)number, extension),
-                            data, size, p->err);
-    free(file);
-    return ok;
-}
-
-static bool write_shard(const Pack *p, int64_t shard, int64_t begin, int64_t end)
-{
-    TarWriter *tar = tarwrite_open(shard_path(p, shard, true), p->err);
-    if (!tar) return false;
-    for (int64_t i = begin; i < end; i++) {
-        const PackSample *s = &p->samples.at[i];
-        for (uint32_t k = 0; k < s->parts.n; k++)
-            if (!write_part(p, tar, s, &s->parts.at[k], i)) {
-                tarwrite_abandon(tar);
-                return false;
-            }
-    }
-    return tarwrite_close(tar, p->err);
-}
-
-static bool write_classes(const Pack *p)
-{
-    if (!p->classes.n) return true;
-    const char *path = str_printf(p->arena, "%s-classes.txt", p->options->prefix);
-    const char *temporary = str_printf(p->arena, "%s.tmp", path);
-    FILE *file = fopen(temporary, "wbe");
-    bool ok = file != NULL;
-    for (uint32_t i = 0; ok && i < p->classes.n; i++)
-        ok = fprintf(file, "%s\n", p->classes.at[i]) > 0;
-    ok = ok && fflush(file) == 0 && fsync(fileno(file)) == 0;
-    if (file && fclose(file) != 0) ok = false;
-    ok = ok && rename(temporary, path) == 0;
-    return ok || error_set(p->err, "%s: cannot write the classes: %s", path, strerror(errno));
-}
-
-// Make the renames last: fsync the folder that holds the shards.
-static bool sync_folder(const Pack *p)
-{
-    const char *slash = strrchr(p->options->prefix, '/');
-    const char *folder =
-        !slash ? "."
-        : slash == p->options->prefix
-            ? "/"
-            : str_slice(p->arena, p->options->prefix, (size_t)(slash - p->options->prefix));
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0) close(fd);
-    return ok || error_set(p->err, "%s: cannot sync the folder: %s", folder, strerror(errno));
-}
-
-static bool write_all(const Pack *p, PackResult *result)
-{
-    int64_t per_shard = p->options->per_shard > 0 ? p->options->per_shard : 1000;
-    int64_t samples = p->samples.n, shards = 0;
-    if (!samples) return error_set(p->err, "no pictures to pack");
-    if (access(shard_path(p, 0, false), F_OK) == 0)
-        return error_set(p->err,
-                         "%s is there already: remove the old shards, or choose another prefix",
-                         shard_path(p, 0, false));
-    bool ok = true;
-    for (int64_t begin = 0; ok && begin < samples; begin += per_shard, shards++)
-        ok = write_shard(p, shards, begin,
-                         begin + per_shard < samples ? begin + per_shard : samples);
-    ok = ok && write_classes(p);
-    for (int64_t i = 0; ok && i < shards; i++)
-        if (rename(shard_path(p, i, true), shard_path(p, i, false)) != 0)
-            ok = error_set(p->err, "%s: cannot rename the shard: %s", shard_path(p, i, true),
-                           strerror(errno));
-    for (int64_t i = 0; !ok && i < shards; i++) unlink(shard_path(p, i, true));
-    *result = (PackResult){samples, shards, p->classes.n};
-    return ok && sync_folder(p);
-}
-
-static void add_part(Pack *p, PackSample *s, const char *extension, const char *path,
+static void add_part(PackList *p, PackSample *s, const char *extension, const char *path,
                      const char *text)
 {
     vec_push(p->arena, &s->parts, (Part){extension, path, text});
 }
 
+// A bad sample, with a message; true where it is left out.
+__attribute__((format(printf, 2, 3))) static bool reject(PackList *p, const char *fmt, ...)
+{
+    Error why = {.set = true};
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(why.text, sizeof why.text, fmt, ap);
+    va_end(ap);
+    return pack_reject(p->options, &why, &p->skipped, p->err);
+}
+
 // Number the class names of all samples and give each sample its .cls.
-static void number_classes(Pack *p)
+static bool number_classes(PackList *p)
 {
     Map seen = {0};
     for (uint32_t i = 0; i < p->samples.n; i++) {
         const char *name = p->samples.at[i].class_name;
-        if (name && map_set(p->arena, &seen, name, p)) vec_push(p->arena, &p->classes, name);
+        if (!name || !map_set(p->arena, &seen, name, p)) continue;
+        if (pack_utf8(name, strlen(name)) < strlen(name))
+            return error_set(p->err, "class '%s': the name is not valid UTF-8", name);
+        vec_push(p->arena, &p->classes, name);
     }
     if (p->classes.n) qsort(p->classes.at, p->classes.n, sizeof *p->classes.at, by_bytes);
     for (uint32_t i = 0; i < p->classes.n; i++)
@@ -183,12 +55,13 @@ static void number_classes(Pack *p)
         uintptr_t number = (uintptr_t)map_get(&seen, s->class_name) - 1;
         add_part(p, s, "cls", NULL, str_printf(p->arena, "%zu", (size_t)number));
     }
+    return true;
 }
 
 // ---- Folders ----
 
 // The entries of a folder in byte order, without hidden ones.
-static bool list_folder(Pack *p, const char *folder, Names *to)
+static bool list_folder(PackList *p, const char *folder, Names *to)
 {
     DIR *dir = opendir(folder);
     if (!dir) return error_set(p->err, "%s: cannot read the folder: %s", folder, strerror(errno));
@@ -207,17 +80,21 @@ static bool is_picture(const char *extension)
     return false;
 }
 
-// The template with {} replaced by the class name.
-static const char *fill_template(Pack *p, const char *template, const char *class_name)
+// Give the sample the options' caption, {} replaced by its class; false when it has none to fill
+// in.
+static bool add_template(PackList *p, PackSample *s, const char *class_name)
 {
-    const char *hole = strstr(template, "{}");
-    if (!hole) return template;
-    return str_printf(p->arena, "%.*s%s%s", (int)(hole - template), template,
-                      class_name ? class_name : "", hole + 2);
+    const char *template = p->options->caption, *hole = strstr(template, "{}");
+    if (hole && !class_name) return false;
+    if (hole)
+        template = str_printf(p->arena, "%.*s%s%s", (int)(hole - template), template, class_name,
+                              hole + 2);
+    add_part(p, s, "txt", NULL, template);
+    return true;
 }
 
 // A picture and the files beside it with the same name up to the first dot.
-static bool add_picture(Pack *p, const char *folder, const Names *names, uint32_t which,
+static bool add_picture(PackList *p, const char *folder, const Names *names, uint32_t which,
                         const char *class_name)
 {
     const char *name = names->at[which];
@@ -238,14 +115,15 @@ static bool add_picture(Pack *p, const char *folder, const Names *names, uint32_
         add_part(p, &s, extension, path, NULL);
     }
     if (!captioned && !p->options->caption)
-        return error_set(p->err, "%s/%s: no .txt beside it, and no caption template is given",
-                         folder, name);
-    if (!captioned) add_part(p, &s, "txt", NULL, fill_template(p, p->options->caption, class_name));
+        return reject(p, "%s/%s: no .txt beside it, and no --caption is given", folder, name);
+    if (!captioned && !add_template(p, &s, class_name))
+        return reject(p, "%s/%s: the caption wants a class, and the picture is in no sub-folder",
+                      folder, name);
     vec_push(p->arena, &p->samples, s);
     return true;
 }
 
-static bool walk(Pack *p, const char *folder, const char *class_name, int depth)
+static bool walk(PackList *p, const char *folder, const char *class_name, int depth)
 {
     Names names = {0};
     if (depth > 64) return error_set(p->err, "%s: folders nested more than 64 deep", folder);
@@ -267,10 +145,9 @@ static bool walk(Pack *p, const char *folder, const char *class_name, int depth)
 
 bool pack_folder(const char *folder, const PackOptions *options, PackResult *result, Error *err)
 {
-    Pack p = {.arena = arena_new(), .options = options, .err = err};
+    PackList p = {.arena = arena_new(), .options = options, .err = err};
     bool ok = walk(&p, folder, NULL, 0);
-    if (ok) number_classes(&p);
-    ok = ok && write_all(&p, result);
+    ok = ok && number_classes(&p) && pack_write(&p, result);
     arena_free(p.arena);
     return ok;
 }
@@ -282,7 +159,7 @@ static bool is_number(const char *s)
     return *s && !s[strspn(s, "0123456789")];
 }
 
-static const char *beside(Pack *p, const char *table, const char *file)
+static const char *beside(PackList *p, const char *table, const char *file)
 {
     const char *slash = strrchr(table, '/');
     if (file[0] == '/' || !slash) return file;
@@ -291,71 +168,87 @@ static const char *beside(Pack *p, const char *table, const char *file)
 
 // The member's name of a label column: the column, and the file's extension where the column has no
 // dot.
-static const char *label_extension(Pack *p, const char *column, const char *file)
+static const char *label_extension(PackList *p, const char *column, const char *file)
 {
     const char *slash = strrchr(file, '/'), *dot = strrchr(slash ? slash : file, '.');
     return strchr(column, '.') || !dot ? column : str_printf(p->arena, "%s%s", column, dot);
 }
 
-static bool add_row(Pack *p, const char *table, const CsvRow *header, const CsvRow *row,
-                    bool numbers)
+typedef struct Table {
+    const char *name;
+    const CsvRow *header;
+    int32_t file, caption, class; // columns, -1 for none
+    bool numbers;                 // whether all classes are
+} Table;
+
+static bool add_row(PackList *p, const Table *t, const CsvRow *row)
 {
-    PackSample s = {.where = str_printf(p->arena, "%s:%u", table, row->line)};
-    for (uint32_t i = 0; i < row->n; i++) {
-        const char *column = header->cells[i], *cell = row->cells[i];
-        bool file = strcmp(column, "file") == 0, caption = strcmp(column, "caption") == 0;
-        if (!*cell && (file || caption))
-            return error_set(p->err, "%s: the cell of column '%s' is empty", s.where, column);
-        if (!*cell) continue;
-        if (file)
-            add_part(p, &s, NULL, beside(p, table, cell), NULL);
-        else if (caption)
+    PackSample s = {.where = str_printf(p->arena, "%s:%u", t->name, row->line)};
+    const char *class = t->class < 0 ? "" : row->cells[t->class];
+    if (!*row->cells[t->file]) return reject(p, "%s: the cell of column 'file' is empty", s.where);
+    for (int32_t i = 0; i < (int32_t)row->n; i++) {
+        const char *column = t->header->cells[i], *cell = row->cells[i];
+        if (!*cell || i == t->class) continue;
+        if (i == t->caption)
             add_part(p, &s, "txt", NULL, cell);
-        else if (strcmp(column, "class") != 0)
-            add_part(p, &s, label_extension(p, column, cell), beside(p, table, cell), NULL);
-        else if (numbers)
-            add_part(p, &s, "cls", NULL, cell);
         else
-            s.class_name = cell;
+            add_part(p, &s, i == t->file ? NULL : label_extension(p, column, cell),
+                     beside(p, t->name, cell), NULL);
     }
+    if (t->caption < 0 || !*row->cells[t->caption]) {
+        if (!p->options->caption)
+            return reject(p, "%s: the cell of column 'caption' is empty", s.where);
+        if (!add_template(p, &s, *class ? class : NULL))
+            return reject(p, "%s: the caption wants a class, and the row has none", s.where);
+    }
+    if (*class && t->numbers) add_part(p, &s, "cls", NULL, class);
+    if (*class && !t->numbers) s.class_name = class;
     vec_push(p->arena, &p->samples, s);
     return true;
 }
 
-static bool read_table(Pack *p, const char *table, const Csv *csv)
+// Find the columns by name.
+static bool read_header(const PackList *p, Table *t)
 {
-    uint32_t found = 0, class_column = UINT32_MAX;
-    const CsvRow *header = &csv->rows[0];
-    for (uint32_t i = 0; i < header->n; i++) {
-        const char *column = header->cells[i];
-        found += strcmp(column, "file") == 0 || strcmp(column, "caption") == 0;
-        if (strcmp(column, "class") == 0) class_column = i;
-        for (uint32_t k = 0; k < i; k++)
-            if (strcmp(column, header->cells[k]) == 0)
-                return error_set(p->err, "%s:1: column '%s' is there twice", table, column);
+    for (int32_t i = 0; i < (int32_t)t->header->n; i++) {
+        const char *column = t->header->cells[i];
+        if (!*column) return error_set(p->err, "%s:1: column %d has no name", t->name, i + 1);
+        for (int32_t k = 0; k < i; k++)
+            if (strcmp(column, t->header->cells[k]) == 0)
+                return error_set(p->err, "%s:1: column '%s' is there twice", t->name, column);
+        if (strcmp(column, "file") == 0) t->file = i;
+        if (strcmp(column, "caption") == 0) t->caption = i;
+        if (strcmp(column, "class") == 0) t->class = i;
     }
-    if (found != 2)
-        return error_set(p->err, "%s:1: the columns 'file' and 'caption' are wanted", table);
-    bool numbers = true; // whether all classes are
-    for (uint32_t i = 1; class_column != UINT32_MAX && i < csv->n; i++) {
-        const char *cell = csv->rows[i].cells[class_column];
-        numbers = numbers && (!*cell || is_number(cell));
+    if (t->file < 0 || (t->caption < 0 && !p->options->caption))
+        return error_set(p->err,
+                         "%s:1: the columns 'file' and 'caption' are wanted (or --caption TEXT)",
+                         t->name);
+    return true;
+}
+
+static bool read_table(PackList *p, const char *name, const Csv *csv)
+{
+    Table t = {name, &csv->rows[0], -1, -1, -1, true};
+    if (!read_header(p, &t)) return false;
+    for (uint32_t i = 1; t.class >= 0 && i < csv->n; i++) {
+        const char *cell = csv->rows[i].cells[t.class];
+        t.numbers = t.numbers && (!*cell || is_number(cell));
     }
     for (uint32_t i = 1; i < csv->n; i++)
-        if (!add_row(p, table, header, &csv->rows[i], numbers)) return false;
+        if (!add_row(p, &t, &csv->rows[i])) return false;
     return true;
 }
 
 bool pack_csv(const char *table, const PackOptions *options, PackResult *result, Error *err)
 {
     size_t size;
-    char *text = read_file(table, NULL, &size, err);
+    char *text = pack_read_file(table, NULL, &size, err);
     if (!text) return false;
-    Pack p = {.arena = arena_new(), .options = options, .err = err};
+    PackList p = {.arena = arena_new(), .options = options, .err = err};
     Csv csv;
     bool ok = csv_parse(p.arena, table, text, size, &csv, err) && read_table(&p, table, &csv);
-    if (ok) number_classes(&p);
-    ok = ok && write_all(&p, result);
+    ok = ok && number_classes(&p) && pack_write(&p, result);
     arena_free(p.arena);
     free(text);
     return ok;

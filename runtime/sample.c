@@ -117,6 +117,15 @@ static bool missing(Loading *l, const Names *members, Error *err)
     return error_set(err, "the sample has no member .%s", members->at[0]);
 }
 
+// The same of a field that may be in a series.
+static bool missing_field(Loading *l, const FieldSpec *f, Error *err)
+{
+    if (f->series < 0) return missing(l, &f->member, err);
+    l->member = f->member.at[0];
+    return error_set(err, "series '%s' has no member .%s of this key",
+                     l->from->spec->series[f->series].name, f->member.at[0]);
+}
+
 static bool load_view(Loading *l, uint32_t which, Error *err)
 {
     const DataSpec *spec = l->from->spec;
@@ -159,14 +168,25 @@ static const Member *find_field(const Loading *l, const FieldSpec *f, const Shar
     return sample_member(sample, &f->member);
 }
 
-static bool load_field(Loading *l, const FieldSpec *f, Error *err)
+// Decode the field's member into value and valid; `sample` has it, of the source or of a series.
+static bool decode_field(Loading *l, const FieldSpec *f, const Shards *shards, const Sample *sample,
+                         const Member *member, void *value, uint8_t *valid, Error *err)
 {
     static const Geometry whole = {0, 0, 1, 1, false};
+    if (sample->twice) return error_set(err, "member .%s is there twice", sample->twice);
+    const void *data = read_member(shards, sample, member, l->decoder, err);
+    return data && field_decode(f, l->from->tokenizer, data, (size_t)member->size,
+                                f->follow >= 0 ? l->geometry[f->follow] : &whole,
+                                field_copies(l->from->spec, f), l->decoder, value, valid, err);
+}
+
+static bool load_field(Loading *l, const FieldSpec *f, Error *err)
+{
     const DataSpec *spec = l->from->spec;
     const Shards *shards;
     Sample sample;
     const Member *member = find_field(l, f, &shards, &sample);
-    if (!member && f->required) return missing(l, &f->member, err);
+    if (!member && f->required) return missing_field(l, f, err);
     uint8_t *value = next_slot(l), unused, *valid = &unused;
     if (has_validity(f)) {
         valid = next_slot(l);
@@ -178,12 +198,10 @@ static bool load_field(Loading *l, const FieldSpec *f, Error *err)
         return true;
     }
     l->member = member->extension;
-    if (sample.twice)
-        return error_set(err, "%s: member .%s is there twice", sample.shard, sample.twice);
-    const void *data = read_member(shards, &sample, member, l->decoder, err);
-    return data && field_decode(f, l->from->tokenizer, data, (size_t)member->size,
-                                f->follow >= 0 ? l->geometry[f->follow] : &whole,
-                                field_copies(spec, f), l->decoder, value, valid, err);
+    Error why = {0};
+    if (decode_field(l, f, shards, &sample, member, value, valid, &why)) return true;
+    return f->series < 0 ? error_set(err, "%s", why.text)
+                         : error_set(err, "%s: %s", sample.shard, why.text);
 }
 
 static bool load_all(Loading *l, Error *err)
@@ -193,6 +211,9 @@ static bool load_all(Loading *l, Error *err)
         l->member = l->sample.twice;
         return error_set(err, "the member is there twice");
     }
+    if (l->sample.again)
+        return error_set(err, "the key stood further up in the shard already; the members of a "
+                              "sample lie side by side");
     for (uint32_t i = 0; i < spec->nviews; i++)
         if (!load_view(l, i, err)) return false;
     for (uint32_t i = 0; i < spec->draws.n; i++) {

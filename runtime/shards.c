@@ -17,14 +17,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum {
-    KEEP_OPEN = 256,
-    MOST_SHARDS = 1 << 20
-}; // more files than KEEP_OPEN are opened for each read
+enum { KEEP_OPEN = 256 }; // more files than these are opened for each read
 
 typedef struct Entry {
     const char *key, *twice;
     uint32_t first, n; // members
+    bool again;        // the key stood further up, apart
 } Entry;
 
 typedef struct Shard {
@@ -33,6 +31,7 @@ typedef struct Shard {
     VEC(Entry) entries;
     VEC(Member) members;
     Map extensions;
+    Map keys;      // while the shard is read
     int64_t first; // number of its first sample
     int fd;
     bool temporary; // made by a pipe
@@ -50,65 +49,6 @@ struct Shards {
     uint64_t mask;
 };
 
-// ---- Brace patterns ----
-
-typedef VEC(const char *) List;
-
-static bool expand(Arena *arena, const char *head, const char *tail, List *to, Error *err);
-
-// "000..331": every number, as wide as the first is written.
-static bool expand_range(Arena *arena, const char *head, const char *range, const char *tail,
-                         List *to, Error *err)
-{
-    char *end;
-    const char *dots = strstr(range, "..");
-    long long from = strtoll(range, &end, 10), last = 0;
-    bool ok = end == dots && isdigit((unsigned char)*range) && isdigit((unsigned char)dots[2]);
-    if (ok) last = strtoll(dots + 2, &end, 10);
-    if (!ok || *end || last < from || last - from >= MOST_SHARDS)
-        return error_set(err, "shard pattern: '{%s}' is no range like {000..331}", range);
-    for (long long i = from; i <= last; i++) {
-        const char *next = str_printf(arena, "%s%0*lld", head, (int)(dots - range), i);
-        if (!expand(arena, next, tail, to, err)) return false;
-    }
-    return true;
-}
-
-// Expand the first brace of tail behind head, and all others by recursion.
-static bool expand(Arena *arena, const char *head, const char *tail, List *to, Error *err)
-{
-    const char *open = strchr(tail, '{'), *close = open ? strchr(open, '}') : NULL;
-    if (!open) {
-        if (to->n >= MOST_SHARDS)
-            return error_set(err, "shard pattern: more than %d shards", MOST_SHARDS);
-        vec_push(arena, to, str_printf(arena, "%s%s", head, tail));
-        return true;
-    }
-    if (!close) return error_set(err, "shard pattern: '%s' has no closing brace", tail);
-    head = str_printf(arena, "%s%.*s", head, (int)(open - tail), tail);
-    const char *inside = str_slice(arena, open + 1, (size_t)(close - open - 1));
-    if (strstr(inside, "..")) return expand_range(arena, head, inside, close + 1, to, err);
-    for (const char *at = inside;; at++) {
-        size_t n = strcspn(at, ",");
-        const char *next = str_printf(arena, "%s%.*s", head, (int)n, at);
-        if (!expand(arena, next, close + 1, to, err)) return false;
-        at += n;
-        if (!*at) return true;
-    }
-}
-
-bool brace_expand(Arena *arena, const char *pattern, Names *to, Error *err)
-{
-    List list = {0};
-    bool pipe = strncmp(pattern, "pipe:", 5) == 0; // the shell's braces are the shell's
-    if (pipe)
-        vec_push(arena, &list, str_copy(arena, pattern));
-    else if (!expand(arena, "", pattern, &list, err))
-        return false;
-    *to = (Names){list.at, list.n};
-    return true;
-}
-
 // ---- One shard ----
 
 static const char *extension_of(Shard *shard, const char *extension)
@@ -121,7 +61,7 @@ static const char *extension_of(Shard *shard, const char *extension)
     return map_find(&shard->extensions, lower)->key;
 }
 
-static void add_member(Shard *shard, const TarMember *found)
+static void add_member(Arena *scratch, Shard *shard, const TarMember *found)
 {
     size_t length;
     const char *extension;
@@ -129,7 +69,8 @@ static void add_member(Shard *shard, const TarMember *found)
     Entry *last = shard->entries.n ? &shard->entries.at[shard->entries.n - 1] : NULL;
     if (!last || strncmp(last->key, found->name, length) != 0 || last->key[length]) {
         const char *key = str_slice(shard->arena, found->name, length);
-        vec_push(shard->arena, &shard->entries, (Entry){key, NULL, shard->members.n, 0});
+        bool again = !map_set(scratch, &shard->keys, key, shard);
+        vec_push(shard->arena, &shard->entries, (Entry){key, NULL, shard->members.n, 0, again});
         last = &shard->entries.at[shard->entries.n - 1];
     }
     Member member = {found->offset, found->size, extension_of(shard, extension)};
@@ -161,10 +102,17 @@ static void index_shard(Shard *shard)
     if (!tar) return;
     TarMember member;
     TarResult result;
+    Arena *scratch = arena_new();
     while ((result = tar_next(tar, &member, &shard->damage)) == TAR_MEMBER)
-        add_member(shard, &member);
+        add_member(scratch, shard, &member);
     if (result == TAR_DAMAGED) drop_incomplete(shard, member.name);
+    if (result == TAR_END && !shard->entries.n) {
+        shard->damage_key = shard->damage_member = "";
+        error_set(&shard->damage, "%s: no samples are in the shard", shard->name);
+    }
     tar_close(tar);
+    shard->keys = (Map){0};
+    arena_free(scratch);
 }
 
 // ---- All shards ----
@@ -188,30 +136,21 @@ static bool run_pipe(Shard *shard, const char *command, Error *err)
            error_set(err, "%s: the command failed (status %d)", shard->name, status);
 }
 
-static bool name_shard(Shard *shard, const char *pattern, const ShardsOptions *options, Error *err)
+static bool name_shard(Shard *shard, const char *path, const ShardsOptions *options, Error *err)
 {
     shard->fd = -1;
     shard->arena = arena_new();
-    shard->name = shard->path = str_copy(shard->arena, pattern);
-    if (strncmp(pattern, "pipe:", 5) == 0) {
-        if (!options->allow_pipe)
-            return error_set(err, "%s: pipes run commands, and are read only with --allow-pipe",
-                             pattern);
-        return run_pipe(shard, pattern + 5, err);
-    }
-    if (pattern[0] != '/' && options->base_dir)
-        shard->name = shard->path = str_printf(shard->arena, "%s/%s", options->base_dir, pattern);
-    return true;
+    shard->name = shard->path = str_copy(shard->arena, path);
+    if (strncmp(path, "pipe:", 5) != 0) return true;
+    if (!options->allow_pipe)
+        return error_set(err, "%s: pipes run commands, and are read only with --allow-pipe", path);
+    return run_pipe(shard, path + 5, err);
 }
 
 static bool name_shards(Shards *s, const Names *patterns, const ShardsOptions *options, Error *err)
 {
-    List all = {0};
-    for (uint32_t i = 0; i < patterns->n; i++) {
-        Names part;
-        if (!brace_expand(s->arena, patterns->at[i], &part, err)) return false;
-        for (uint32_t k = 0; k < part.n; k++) vec_push(s->arena, &all, part.at[k]);
-    }
+    Names all;
+    if (!shards_list(s->arena, patterns, options->base_dir, &all, err)) return false;
     s->at = arena_array(s->arena, Shard, all.n + 1);
     for (uint32_t i = 0; i < all.n; i++) {
         s->n = i + 1;
@@ -246,12 +185,23 @@ static void index_all(Shards *s, int threads)
     while (started) pthread_join(helper[--started], NULL);
 }
 
+// Whether all could be opened; else the first that could not, and how many.
+static bool all_opened(const Shards *s, Error *err)
+{
+    const Shard *first = NULL;
+    uint32_t n = 0;
+    for (uint32_t i = s->n; i-- > 0;)
+        if (s->at[i].opening.set) first = &s->at[i], n++;
+    if (n > 1)
+        return error_set(err, "%s (and %u more of %u shards)", first->opening.text, n - 1, s->n);
+    return !n || error_set(err, "%s", first->opening.text);
+}
+
 // Number the samples, report damage, open the files that stay open.
-static bool settle(Shards *s, const ShardsOptions *options, Error *err)
+static void settle(Shards *s, const ShardsOptions *options)
 {
     for (uint32_t i = 0; i < s->n; i++) {
         Shard *shard = &s->at[i];
-        if (shard->opening.set) return error_set(err, "%s", shard->opening.text);
         shard->first = s->samples;
         s->samples += shard->entries.n;
         if (s->n <= KEEP_OPEN) shard->fd = open(shard->path, O_RDONLY | O_CLOEXEC);
@@ -262,10 +212,20 @@ static bool settle(Shards *s, const ShardsOptions *options, Error *err)
                             &(DataProblem){shard->name, shard->damage_key, shard->damage_member,
                                            shard->damage.text});
     }
-    return true;
 }
 
-static void build_slots(Shards *s)
+// One that has the key of an earlier sample is told of: it will not be found.
+static void report_hidden(const Shards *s, const ShardsOptions *options, int64_t i)
+{
+    Sample sample = shards_sample(s, i);
+    Sample first = shards_sample(s, shards_find(s, sample.key));
+    char text[1024];
+    snprintf(text, sizeof text, "the key is in %s already, whose sample is used", first.shard);
+    if (options->report)
+        options->report(options->user, &(DataProblem){sample.shard, sample.key, "", text});
+}
+
+static void build_slots(Shards *s, const ShardsOptions *options)
 {
     uint64_t n = 16;
     while (n < 2 * (uint64_t)s->samples) n *= 2;
@@ -273,7 +233,10 @@ static void build_slots(Shards *s)
     s->mask = n - 1;
     for (int64_t i = 0; i < s->samples; i++) {
         const char *key = shards_sample(s, i).key;
-        if (shards_find(s, key) >= 0) continue;
+        if (shards_find(s, key) >= 0) {
+            report_hidden(s, options, i);
+            continue;
+        }
         uint64_t at = hash_str(0, key) & s->mask;
         while (s->slots[at]) at = (at + 1) & s->mask;
         s->slots[at] = (uint32_t)i + 1;
@@ -288,14 +251,15 @@ Shards *shards_open(const Names *patterns, const ShardsOptions *options, Error *
     bool ok = name_shards(s, patterns, options, err);
     if (ok) {
         index_all(s, options->threads);
-        ok = settle(s, options, err);
+        ok = all_opened(s, err);
     }
+    if (ok) settle(s, options);
     if (ok && s->samples >= UINT32_MAX) ok = error_set(err, "more than 2^32 samples in one source");
     if (!ok) {
         shards_close(s);
         return NULL;
     }
-    if (options->by_key) build_slots(s);
+    if (options->by_key) build_slots(s, options);
     return s;
 }
 
@@ -333,7 +297,8 @@ Sample shards_sample(const Shards *s, int64_t i)
     const Shard *shard = &s->at[low];
     const Entry *entry = &shard->entries.at[i - shard->first];
     return (Sample){shard->name, entry->key,   &shard->members.at[entry->first],
-                    entry->n,    entry->twice, low};
+                    entry->n,    entry->twice, entry->again,
+                    low};
 }
 
 int64_t shards_find(const Shards *s, const char *key)

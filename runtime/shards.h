@@ -22,6 +22,7 @@ typedef struct Sample {
     const Member *members;
     uint32_t n;
     const char *twice; // the extension that stands there twice; NULL in a good sample
+    bool again;        // the key stood further up in the shard, apart; false in a good sample
     uint32_t shard_index;
 } Sample;
 
@@ -36,9 +37,9 @@ typedef struct ShardsOptions {
     void *user;
 } ShardsOptions;
 
-// Expand brace patterns, then read the headers of all shards. Err when one cannot be opened. A
-// damaged one is reported and counted, and its samples before the damage are used (the last only if
-// it is surely whole). NULL with err.
+// List the files (shards_list), then read the headers of all. Err when some cannot be opened. A
+// damaged or empty one is reported and counted, and its samples before the damage are used (the
+// last only if it is surely whole). NULL with err.
 Shards *shards_open(const Names *patterns, const ShardsOptions *options, Error *err);
 void shards_close(Shards *s);
 // Samples in all, in the order of the shards.
@@ -55,5 +56,8 @@ bool shards_read(const Shards *s, const Sample *sample, const Member *member, vo
 
 // Expand {000..331} and {a,b} in a pattern, in order, into the arena.
 bool brace_expand(Arena *arena, const char *pattern, Names *to, Error *err);
+// The files that patterns name: braces expanded, base_dir (may be NULL) before relative paths, a
+// folder's *.tar in byte order. Err on a folder without any.
+bool shards_list(Arena *arena, const Names *patterns, const char *base_dir, Names *to, Error *err);
 
 #endif

@@ -88,8 +88,9 @@ bool tarwrite_close(TarWriter *t, Error *err)
 {
     static const char end[2 * BLOCK];
     bool ok = put(t, end, sizeof end) && fflush(t->file) == 0 && fsync(fileno(t->file)) == 0;
-    if (fclose(t->file) != 0) ok = false;
-    if (!ok) error_set(err, "%s: cannot finish the shard: %s", t->path, strerror(errno));
+    int code = errno;
+    if (fclose(t->file) != 0 && ok) ok = false, code = errno;
+    if (!ok) error_set(err, "%s: cannot finish the shard: %s", t->path, strerror(code));
     free(t->path);
     free(t);
     return ok;

@@ -104,13 +104,19 @@ static bool start(Train *t, Error *err)
             ? !resume(t, &latest, err)
             : !(o->start ? o->start(o->ctx, t->exec, err) : exec_init(t->exec, t->seed, err)))
         return false;
-    t->log = log_open(o->log_path, o->progress, t->step, err);
     // A killed run may have got between a checkpoint and the removal of older ones.
-    if (t->log && t->saved >= 0) prune(t);
+    if (t->saved >= 0) prune(t);
     t->result->first = t->step;
     t->began = t->window = seconds_now();
     t->window_step = t->step;
     t->rate = t->wait_share = NAN;
+    return true;
+}
+
+static bool open_logs(Train *t, Error *err)
+{
+    const TrainOptions *o = t->options;
+    t->log = log_open(o->log_path, o->progress, t->step, err);
     return t->log && (!o->events || log_events(t->log, o->events, t->step, err));
 }
 
@@ -208,7 +214,8 @@ static bool report(Train *t, uint32_t entry, Error *err)
                              .loss = loss,
                              .pairs_per_second = t->rate * (double)exec_step(t->exec)->batch,
                              .wait = t->wait_share,
-                             .peak_share = NAN,
+                             .peak_share =
+                                 o->flops > 0 && o->peak > 0 ? o->flops * t->rate / o->peak : NAN,
                              .seconds_left = endless ? NAN : (double)(t->steps - t->step) / t->rate,
                              .last = last,
                          });
@@ -245,8 +252,11 @@ static bool run(Train *t, Error *err)
         return error_set(err, "%s: it has no entry 'step' to train with", step->file);
     t->values = arena_array(t->arena, LogValue, most + 2);
     t->steps = t->options->steps ? t->options->steps : step->steps;
+    t->result->steps = t->steps;
     if (!t->steps) t->steps = INT64_MAX;
-    bool ok = start(t, err) && loop(t, (uint32_t)entry, err);
+    bool ok = start(t, err);
+    if (ok && (t->saved < 0 || t->step < t->steps)) // else the run is complete
+        ok = open_logs(t, err) && loop(t, (uint32_t)entry, err);
     log_close(t->log);
     t->result->step = t->step;
     if (t->began > 0) t->result->seconds = seconds_now() - t->began;

@@ -26,6 +26,7 @@ typedef struct TrainOptions {
     int64_t seed;             // of a new run; a resumed one keeps its own
     int64_t checkpoint_every; // updates; 0: at the end only
     int64_t log_every;        // updates; 0 is 1
+    double flops, peak;       // operations of an update; the machine's a second; 0: not known
     uint32_t keep;            // newest checkpoints to keep; 0: all
     bool fresh;               // do not resume; refused when the folder has a checkpoint
     bool allow_nonfinite;     // go on when the output "loss" is infinite or NaN
@@ -42,6 +43,7 @@ typedef struct TrainOptions {
 
 typedef struct TrainResult {
     int64_t first, step;    // finished updates at the start (0 if not resumed) and at the end
+    int64_t steps;          // that were to be reached, 0 without an end
     bool stopped;           // by SIGTERM or SIGINT
     double loss;            // of the last update; NaN where there is none
     double seconds, waited; // in all, and for data
@@ -51,7 +53,8 @@ typedef struct TrainResult {
 // Call it before any thread is started.
 void train_hold_signals(void);
 // Train until the steps are done, or SIGTERM or SIGINT comes: then a checkpoint is written, and it
-// returns true with result->stopped. Resumes from the newest whole checkpoint, if there is one.
+// returns true with result->stopped. Resumes from the newest whole checkpoint, if there is one; where
+// that has all steps done (first == step >= steps), nothing is written.
 bool train_run(Exec *exec, const TrainFeed *feed, const TrainOptions *options, TrainResult *result,
                Error *err);
 

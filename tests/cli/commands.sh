@@ -17,6 +17,36 @@ says err "FILE is missing"
 exits 2 "$CZTC" check a.yaml b.yaml
 exits 2 "$CZTC" run a.yaml --steps many
 exits 2 "$CZTC" run a.yaml --steps
+# numbers: one error that says the option and what it may be
+number() {
+    exits 2 "$CZTC" "$@"
+    [ "$(wc -l <err)" -eq 1 ] || miss "$*: not one line: $(cat err)"
+    says err "is no whole number from"
+}
+for n in 0 -1 x '' 1.5 +3 ' 3' 99999999999999999999; do
+    number run a.yaml --steps "$n"
+    says err "--steps: '$n'"
+    number bench a.yaml -n "$n"
+    number train a.yaml --out o --checkpoint-every "$n"
+    for command in compile run bench train eval; do
+        number $command a.yaml --threads "$n"
+        says err "from 1 to 4096"
+    done
+done
+number train a.yaml --out o --threads 99999
+number train a.yaml --out o --workers 99999
+number run a.yaml --seed -1
+number train a.yaml --out o --seed 9007199254740993
+says err "from 0 to 9007199254740992"
+exits 2 "$CZTC" compile a.yaml --memory 2
+for setting in train.steps=0 train.steps=-1 train.seed=-1 train.seed=9007199254740993 log.every=0 \
+    checkpoint.every=-1 checkpoint.keep=0 checkpoint.keep=-2 eval.every=-1 eval.samples=-1; do
+    exits 1 "$CZTC" check "$SOURCE/tests/cli/small.yaml" --set $setting
+    says err "set:1:"
+    says err " | \"${setting%=*}\": ${setting#*=}"
+    [ "$(grep -c error: err)" -eq 1 ] || miss "$setting: not one error: $(cat err)"
+done
+exits 0 "$CZTC" check "$SOURCE/tests/cli/small.yaml" --set train.seed=9007199254740992
 exits 1 "$CZTC" check nothing.yaml
 says err "nothing.yaml"
 

@@ -291,16 +291,16 @@ TrialResult trial_run(Arena *arena, const char *name, const char *text, const Tr
     return run_program(arena, name, p, trial, err);
 }
 
-void same_program_on_both(const char *name, Program *p, uint32_t mask, uint32_t threads)
+void same_program_on_both(const char *name, Program *p, uint32_t mask, const uint32_t *threads)
 {
     Arena *arena = arena_new();
     Error err = {0};
-    Trial trial = {.mask = mask, .threads = (uint32_t[]){threads, 0}, .level = 1, .fenced = true};
+    Trial trial = {.mask = mask, .threads = threads, .level = 1, .fenced = true};
     cr_assert(run_program(arena, name, p, &trial, &err) == TRIAL_SAME, "%s", err.text);
     arena_free(arena);
 }
 
-void same_on_both(const char *name, const char *text, uint32_t mask, uint32_t threads)
+void same_on_both(const char *name, const char *text, uint32_t mask, const uint32_t *threads)
 {
     Arena *arena = arena_new();
     Program *p = parsed(arena, name, text);

@@ -17,11 +17,11 @@ typedef struct Trial {
 } Trial;
 
 // Parse IR text (NAME is shown on failure), run the default passes, compile with the FUSE_* mask,
-// and run every entry on both executors with the same drawn inputs and state, with `threads`
-// threads. Fails the Criterion test on a difference.
-void same_on_both(const char *name, const char *text, uint32_t mask, uint32_t threads);
+// and run every entry on both executors with the same drawn inputs and state, the compiled one with
+// each of these numbers of threads (ends with 0). Fails the Criterion test on a difference.
+void same_on_both(const char *name, const char *text, uint32_t mask, const uint32_t *threads);
 // The same for a program whose passes have not run yet.
-void same_program_on_both(const char *name, Program *p, uint32_t mask, uint32_t threads);
+void same_program_on_both(const char *name, Program *p, uint32_t mask, const uint32_t *threads);
 
 typedef enum { TRIAL_SAME, TRIAL_DIFFERS, TRIAL_INVALID } TrialResult;
 // The same without Criterion: INVALID when the text does not parse or the passes refuse it, DIFFERS

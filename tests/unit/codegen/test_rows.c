@@ -260,6 +260,6 @@ ParameterizedTest(int *number_of, rows, one_kernel_each_way)
     cr_expect(both.kernels <= 2, "%s: %u kernels forward and backward", f->name, both.kernels);
     cr_expect(both.finish <= 2 && both.scalars <= 2, "%s: %u and %u small ones", f->name,
               both.finish, both.scalars);
-    same_on_both(f->name, text, FUSE_ALL, 3);
+    same_on_both(f->name, text, FUSE_ALL, (uint32_t[]){3, 0});
     arena_free(arena);
 }

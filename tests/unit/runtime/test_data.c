@@ -397,7 +397,7 @@ Test(data, seek_gives_the_same_batches_again)
     Data *d = open_data(spec, 2, NULL);
     Batch b = make_batch(d);
     uint64_t hash[25];
-    DataPosition position[26] = {{0, 0}};
+    DataPosition position[26] = {{0}};
     for (int step = 0; step < 25; step++) {
         next(d, &b);
         hash[step] = hash_batch(&b);
@@ -483,6 +483,42 @@ Test(data, too_many_corrupt_samples_stop)
     cr_expect_not(data_next(d, b.slots, NULL, &err));
     cr_expect(strstr(err.text, "gave no batch"), "%s", err.text);
     data_close(d);
+}
+
+// Batches until the data fails, with its message; a new loader goes on after `stop` batches.
+static int batches_until_failure(const DataSpec *spec, int stop, Error *err)
+{
+    Data *d = open_data(spec, 2, NULL);
+    Batch b = make_batch(d);
+    int n = 0;
+    while (data_next(d, b.slots, NULL, err)) {
+        cr_assert(++n < 40);
+        if (n != stop) continue;
+        DataPosition at = data_position(d);
+        data_close(d);
+        d = open_data(spec, 2, NULL);
+        data_seek(d, at);
+        DataCounts counts = data_counts(d);
+        cr_expect(counts.used == 4 * n && counts.bad == at.bad);
+    }
+    data_close(d);
+    return n;
+}
+
+Test(data, a_resumed_run_counts_on)
+{
+    Fault bad[SAMPLES] = {FINE};
+    for (int i = 0; i < 4; i++) bad[9 * i] = BROKEN_PNG;
+    write_shards(bad);
+    const DataSpec *spec = parse(SPEC(",\"max_bad\":0.0999")); // 4 of 40 are too many
+    Error whole = {0};
+    int n = batches_until_failure(spec, 0, &whole);
+    cr_expect(n > 2 && strstr(whole.text, "4 of 40 samples are corrupt"), "%d %s", n, whole.text);
+    for (int stop = 1; stop <= n; stop++) {
+        Error err = {0};
+        cr_expect_eq(batches_until_failure(spec, stop, &err), n, "stopped after %d", stop);
+        cr_expect_str_eq(err.text, whole.text);
+    }
 }
 
 Test(data, sequential_order_pads_the_last_batch)

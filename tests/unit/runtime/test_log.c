@@ -4,9 +4,12 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 static char *slurp(Arena *arena, const char *path)
 {
@@ -90,6 +93,69 @@ Test(log, cuts_later_steps_and_a_torn_line)
     arena_free(arena);
 }
 
+// A limit on file sizes fails write(2) as a full disk does; RLIM_INFINITY ends it.
+static void limit_files(rlim_t limit)
+{
+    struct rlimit now;
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &now);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){limit < now.rlim_max ? limit : now.rlim_max, now.rlim_max});
+}
+
+Test(log, full_disk_keeps_every_whole_line)
+{
+    Arena *arena = arena_new();
+    const char *folder = tiny_folder(arena), *path = str_printf(arena, "%s/log.jsonl", folder);
+    const char *want = "";
+    Log *log = open_log(path, 0);
+    for (rlim_t limit = 0; limit < 400; limit += 7) { // most limits fall inside of a line
+        limit_files(limit);
+        for (;;) {
+            Error err = {0};
+            if (log_text(log, (int64_t)limit, "note", "some words", &err)) {
+                want = str_printf(arena, "%s{\"step\": %d, \"note\": \"some words\"}\n", want, (int)limit);
+                continue;
+            }
+            cr_assert(strstr(err.text, path) && strstr(err.text, "write: "), "%s", err.text);
+            break;
+        }
+        limit_files(RLIM_INFINITY);
+        cr_assert_str_eq(slurp(arena, path), want);
+    }
+    cr_assert(strlen(want) > 300);
+    log_close(log);
+    // Cutting lines writes a new file: where it cannot, the old one stays.
+    Error err = {0};
+    limit_files(10);
+    cr_assert_null(log_open(path, NULL, 50, &err));
+    limit_files(RLIM_INFINITY);
+    cr_assert(strstr(err.text, path), "%s", err.text);
+    cr_assert_str_eq(slurp(arena, path), want);
+    cr_assert_eq(system(str_printf(arena, "test $(ls %s | wc -l) = 1", folder)), 0);
+    tiny_remove(folder);
+    arena_free(arena);
+}
+
+Test(log, is_not_written_anew_when_nothing_is_cut)
+{
+    Arena *arena = arena_new();
+    Error err = {0};
+    const char *folder = tiny_folder(arena), *path = str_printf(arena, "%s/log.jsonl", folder);
+    Log *log = open_log(path, 0);
+    cr_assert(log_values(log, 3, NULL, 0, &err));
+    log_close(log);
+    struct stat before, after;
+    stat(path, &before);
+    limit_files(0);
+    log = open_log(path, 3);
+    limit_files(RLIM_INFINITY);
+    log_close(log);
+    stat(path, &after);
+    cr_assert_eq(before.st_ino, after.st_ino);
+    tiny_remove(folder);
+    arena_free(arena);
+}
+
 Test(log, shows_progress)
 {
     Arena *arena = arena_new();
@@ -133,6 +199,50 @@ static uint32_t masked(const uint8_t *data, size_t size)
     }
     crc = ~crc;
     return (crc >> 15 | crc << 17) + 0xa282ead8u;
+}
+
+// Bytes of the whole records of a folder's only event file; fails where they do not end with the file.
+static size_t whole_records(Arena *arena, const char *events, uint32_t *count)
+{
+    static uint8_t bytes[65536];
+    FILE *f = popen(str_printf(arena, "cat %s/events.out.tfevents.*", events), "r");
+    size_t size = fread(bytes, 1, sizeof bytes, f), at = 0;
+    pclose(f);
+    for (*count = 0; at + 16 <= size; ++*count) {
+        uint64_t length;
+        memcpy(&length, bytes + at, 8);
+        at += 16 + length;
+    }
+    cr_assert_eq(at, size, "a torn record");
+    return size;
+}
+
+Test(log, full_disk_keeps_every_whole_event)
+{
+    Arena *arena = arena_new();
+    Error err = {0};
+    uint32_t count, want;
+    const char *folder = tiny_folder(arena), *events = str_printf(arena, "%s/tb", folder);
+    Log *log = log_open(NULL, NULL, 0, &err);
+    cr_assert(log_events(log, events, 0, &err), "%s", err.text);
+    size_t size = whole_records(arena, events, &want);
+    for (rlim_t limit = size; limit < size + 300; limit += 11) {
+        limit_files(limit);
+        for (;; want++) {
+            err = (Error){0};
+            if (!log_values(log, 1, &(LogValue){"loss", 0.5, true}, 1, &err)) break;
+        }
+        limit_files(RLIM_INFINITY);
+        cr_assert(strstr(err.text, events) && strstr(err.text, "write: "), "%s", err.text);
+        whole_records(arena, events, &count);
+        cr_assert_eq(count, want);
+    }
+    cr_assert(want > 8);
+    err = (Error){0};
+    cr_assert(log_sync(log, &err), "%s", err.text);
+    log_close(log);
+    tiny_remove(folder);
+    arena_free(arena);
 }
 
 Test(log, writes_tensorboard_events)

@@ -1,6 +1,7 @@
 // The training loop: a run killed at any instant goes on with the same bits as one never killed.
 #include "runtime/checkpoint.h"
 #include "runtime/train.h"
+#include "runtime/train_lock.h"
 #include "tiny_step.h"
 
 #include <criterion/criterion.h>
@@ -178,6 +179,75 @@ Test(train, killed_after_any_update_resumes_bit_for_bit)
     assert_same_run(folder, reference);
     tiny_remove(folder);
     tiny_remove(reference);
+    arena_free(arena);
+}
+
+// Names, contents and times of all files of a folder.
+static char *listing(Arena *arena, const char *folder)
+{
+    char *text = arena_alloc(arena, 65536);
+    FILE *f = popen(str_printf(arena, "cd %s && find . -type f -printf '%%p %%T@ ' -exec cksum {} \\; | sort", folder), "r");
+    size_t n = fread(text, 1, 65535, f);
+    pclose(f);
+    cr_assert(n > 0 && n < 65535);
+    return text;
+}
+
+Test(train, a_complete_run_writes_nothing)
+{
+    Arena *arena = arena_new();
+    const char *folder = reference_run(arena);
+    char *before = listing(arena, folder);
+    Error err = {0};
+    TrainResult result;
+    Numbers numbers = {.nan_at = -1};
+    for (int64_t steps = STEPS; steps > STEPS - 2; steps--) {
+        cr_assert(train(folder, &numbers, (TrainOptions){.steps = steps}, &result, &err), "%s", err.text);
+        cr_assert(result.first == STEPS && result.step == STEPS && result.steps == steps && !result.stopped);
+        cr_assert_str_eq(before, listing(arena, folder));
+    }
+    // With more steps it goes on.
+    cr_assert(train(folder, &numbers, (TrainOptions){.steps = STEPS + 2}, &result, &err), "%s", err.text);
+    cr_assert(result.first == STEPS && result.step == STEPS + 2 && isfinite(result.loss));
+    tiny_remove(folder);
+    arena_free(arena);
+}
+
+Test(train, one_trainer_in_a_folder)
+{
+    Arena *arena = arena_new();
+    const char *folder = tiny_folder(arena);
+    int ready[2], go[2];
+    char c;
+    cr_assert(!pipe(ready) && !pipe(go));
+    pid_t pid = fork();
+    if (!pid) {
+        Error err = {0};
+        close(go[1]);
+        if (train_lock(folder, NULL, &err) < 0 || write(ready[1], "x", 1) != 1) _exit(1);
+        _exit((int)read(go[0], &c, 1)); // until it is killed
+    }
+    cr_assert_eq(read(ready[0], &c, 1), 1);
+    Error err = {0};
+    cr_assert_eq(train_lock(folder, NULL, &err), -1);
+    cr_assert(strstr(err.text, folder) && strstr(err.text, str_printf(arena, "process %d ", (int)pid)),
+              "%s", err.text);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    err = (Error){0};
+    int fd = train_lock(folder, NULL, &err); // what a killed process left is no lock
+    cr_assert(fd >= 0, "%s", err.text);
+    cr_assert_eq(train_lock(folder, NULL, &err), -1);
+    cr_assert(strstr(err.text, str_printf(arena, "process %d ", (int)getpid())), "%s", err.text);
+    close(fd);
+    err = (Error){0};
+    fd = train_lock(folder, NULL, &err);
+    cr_assert(fd >= 0, "%s", err.text);
+    close(fd);
+    err = (Error){0};
+    cr_assert_eq(train_lock("/nowhere", NULL, &err), -1);
+    cr_assert(strstr(err.text, "/nowhere/lock"), "%s", err.text);
+    tiny_remove(folder);
     arena_free(arena);
 }
 

@@ -1,0 +1,64 @@
+// Ranges of integer inputs. One pass forwards follows each input through views and casts to where it
+// is an index: of a gather, whose table has so many rows, or one side of a comparison with an iota,
+// which is how a class is picked. Of several such places the smallest counts.
+#include "cli/ranges.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+// What a node's elements are: those of an integer input, or of an iota.
+typedef struct Follow {
+    const char *input;
+    int64_t iota; // its numbers: 0 to iota - 1
+} Follow;
+
+static void limit(json_t *ranges, const char *name, int64_t size)
+{
+    const json_t *known = json_object_get(ranges, name);
+    if (!known || size < json_integer_value(known))
+        json_object_set_new(ranges, name, json_integer(size));
+}
+
+static Follow follow(const Node *n, const Follow *known)
+{
+    if (!dtype_is_int(n->type->dtype)) return (Follow){0};
+    if (n->op == OP_INPUT) return (Follow){.input = node_str(n, ATTR_NAME)};
+    if (n->op == OP_IOTA) return (Follow){.iota = n->type->axes[node_int(n, ATTR_AXIS)].size};
+    bool view = op_info(n->op)->class == CLASS_VIEW && n->nargs == 1;
+    return view || n->op == OP_CAST ? known[n->args[0]] : (Follow){0};
+}
+
+static void find(Arena *arena, const Graph *g, json_t *ranges)
+{
+    Follow *known = arena_array(arena, Follow, g->nodes.n + 1);
+    for (NodeId id = 1; id < g->nodes.n; id++) {
+        const Node *n = graph_node(g, id);
+        known[id] = follow(n, known);
+        if (n->nargs != 2) continue;
+        const Follow *a = &known[n->args[0]], *b = &known[n->args[1]];
+        if (n->op == OP_GATHER && b->input)
+            limit(ranges, b->input,
+                  graph_type(g, n->args[0])->axes[node_int(n, ATTR_BATCH)].size);
+        if (n->op == OP_EQ && a->input && b->iota) limit(ranges, a->input, b->iota);
+        if (n->op == OP_EQ && b->input && a->iota) limit(ranges, b->input, a->iota);
+    }
+}
+
+void ranges_add(Arena *arena, Program *program, Section *sections, uint32_t n)
+{
+    json_t *ranges = json_object();
+    const Entry *e = program_find_entry(program, "step");
+    if (e) find(arena, e->graph, ranges);
+    char *list = json_dumps(ranges, JSON_SORT_KEYS);
+    for (uint32_t s = 0; list && s < n; s++) {
+        if (strcmp(sections[s].name, "manifest") != 0) continue;
+        const char *text = sections[s].data;
+        size_t end = sections[s].size;
+        while (text[end - 1] != '}') end--;
+        sections[s].data =
+            str_printf(arena, "%.*s, \"ranges\": %s}", (int)(end - 1), text, list);
+        sections[s].size = strlen(sections[s].data);
+    }
+    free(list);
+    json_decref(ranges);
+}

@@ -1,0 +1,12 @@
+// The numbers that a step's integer inputs may hold, as its graph says.
+#ifndef CZT_CLI_RANGES_H
+#define CZT_CLI_RANGES_H
+
+#include "cli/pipeline.h"
+
+// Add to the manifest among a step file's sections, as its key "ranges", how many values each
+// integer input of entry "step" has, from 0: the rows of the table it indexes, the classes it is
+// compared with. Inputs of which nothing is known are left out.
+void ranges_add(Arena *arena, Program *program, Section *sections, uint32_t n);
+
+#endif
