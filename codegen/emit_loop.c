@@ -5,105 +5,25 @@
 // width. All sizes are known: the last, partial block is written out with masks. Sweep s computes
 // the reductions whose arguments need s earlier ones, and does the stores that are ready then.
 #include "codegen/emit.h"
+#include "codegen/sweeps.h"
 
 #include "base/diag.h"
 
-enum { LANES = 64, SEGMENT = 4096, CHAIN = 64 }; // docs/ir.md, row and column stages
-
-typedef struct Reduction {
-    uint32_t instr, arg;
-    OpCode op;
-    DType dtype;
-    ReduceOrder order;
-    uint32_t sweep; // in which its argument is ready
-} Reduction;
+enum { LANES = ROW_LANES, SEGMENT = ROW_SEGMENT, CHAIN = COLUMN_CHAIN };
 
 typedef struct Loop {
     Emit *e;
     const Kernel *k;
     const KernelBody *body;
-    uint32_t red, inner; // axis numbers, UINT32_MAX when absent
-    uint32_t *depth;     // by instruction: sweeps that must be over before it has a value
-    uint32_t sweeps;
-    VEC(Reduction) reductions;
-    VEC(uint32_t) columns; // stores of kind STORE_COLUMN
-    LLVMValueRef rows;     // outer points
+    Sweeps s;
 } Loop;
-
-static uint64_t bit(uint32_t axis)
-{
-    return axis < 64 ? UINT64_C(1) << axis : 0;
-}
-
-static uint32_t deeper(uint32_t x, uint32_t y)
-{
-    return x > y ? x : y;
-}
-
-static uint32_t index_depth(const Loop *l, IndexId index)
-{
-    const IndexNode *n = index_node(&l->body->index, index);
-    switch (n->op) {
-    case IX_CONST:
-    case IX_AXIS: return 0;
-    case IX_VALUE: return l->depth[n->a];
-    case IX_ADD: return deeper(index_depth(l, n->a), index_depth(l, n->b));
-    default: return index_depth(l, n->a);
-    }
-}
-
-static uint32_t instr_depth(const Loop *l, const KernelInstr *in)
-{
-    uint32_t d = deeper(index_depth(l, in->index), index_depth(l, in->index2)), n = 0;
-    if (in->kind == KI_OP) n = (uint32_t)op_info(in->op)->arity;
-    if (in->kind == KI_RANDOM) n = 3;
-    if (in->kind == KI_REDUCE) n = 1;
-    for (uint32_t i = 0; i < n; i++) d = deeper(d, l->depth[in->args[i]]);
-    for (uint32_t i = 0; i < in->nguards; i++) d = deeper(d, index_depth(l, in->guards[i].index));
-    return in->kind == KI_REDUCE ? d + 1 : d;
-}
-
-// A store is done inside the loops when its value or index varies there.
-static bool inside(const Loop *l, const KernelStore *s)
-{
-    if (s->kind == STORE_COLUMN) return true;
-    uint64_t axes = l->body->code.at[s->value].axes;
-    bool varies = index_uses(&l->body->index, s->index, l->red) && l->red != UINT32_MAX;
-    if (l->red == UINT32_MAX) return true;
-    return varies || axes & bit(l->red);
-}
-
-static void analyse(Loop *l)
-{
-    const KernelBody *b = l->body;
-    l->red = l->inner = UINT32_MAX;
-    for (uint32_t i = 0; i < b->axes.n; i++) {
-        if (b->axes.at[i].role == ROLE_RED) l->red = i;
-        if (b->axes.at[i].role == ROLE_INNER) l->inner = i;
-    }
-    l->depth = arena_array(l->e->arena, uint32_t, b->code.n + 1);
-    l->sweeps = l->red == UINT32_MAX;
-    for (uint32_t i = 0; i < b->code.n; i++) {
-        const KernelInstr *in = &b->code.at[i];
-        l->depth[i] = instr_depth(l, in);
-        if (in->kind != KI_REDUCE) continue;
-        Reduction r = {i, in->args[0], in->op, in->dtype, in->order, l->depth[i] - 1};
-        vec_push(l->e->arena, &l->reductions, r);
-        l->sweeps = deeper(l->sweeps, l->depth[i]);
-    }
-    for (uint32_t i = 0; i < b->stores.n; i++) {
-        const KernelStore *s = &b->stores.at[i];
-        if (s->kind == STORE_COLUMN) vec_push(l->e->arena, &l->columns, i);
-        if (inside(l, s)) l->sweeps = deeper(l->sweeps, l->depth[s->value] + 1);
-    }
-}
 
 // ---- column sums
 // -------------------------------------------------------------------------------------
 
 static int64_t vector_length(const Loop *l)
 {
-    uint32_t axis = l->inner != UINT32_MAX ? l->inner : l->red;
+    uint32_t axis = l->s.inner != UINT32_MAX ? l->s.inner : l->s.red;
     return l->body->axes.at[axis].size;
 }
 
@@ -124,7 +44,7 @@ int64_t emit_loop_worker_bytes(const Kernel *k)
 
 static DType column_dtype(const Loop *l, uint32_t c)
 {
-    return l->body->code.at[l->body->stores.at[l->columns.at[c]].value].dtype;
+    return l->body->code.at[l->body->stores.at[l->s.columns.at[c]].value].dtype;
 }
 
 // Where the running sums of column c lie.
@@ -137,10 +57,10 @@ static LLVMValueRef column_base(const Loop *l, uint32_t c)
 static void clear_columns(Loop *l)
 {
     Emit *e = l->e;
-    for (uint32_t c = 0; c < l->columns.n; c++) {
+    for (uint32_t c = 0; c < l->s.columns.n; c++) {
         DType dt = column_dtype(l, c);
         LLVMTypeRef type = emit_type(e, dt);
-        LLVMValueRef id = emit_identity(e, l->body->stores.at[l->columns.at[c]].op, dt),
+        LLVMValueRef id = emit_identity(e, l->body->stores.at[l->s.columns.at[c]].op, dt),
                      base = column_base(l, c);
         EmitLoop loop = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, padded(vector_length(l))),
                                         e->lanes, NULL, 0);
@@ -154,11 +74,11 @@ static void write_columns(Loop *l, LLVMValueRef task)
 {
     Emit *e = l->e;
     int64_t length = vector_length(l);
-    for (uint32_t c = 0; c < l->columns.n; c++) {
+    for (uint32_t c = 0; c < l->s.columns.n; c++) {
         DType dt = column_dtype(l, c);
         LLVMTypeRef type = emit_type(e, dt);
         LLVMValueRef base = column_base(l, c),
-                     to = e->base[l->body->stores.at[l->columns.at[c]].buffer];
+                     to = e->base[l->body->stores.at[l->s.columns.at[c]].buffer];
         to = emit_at(e, type, to, LLVMBuildMul(e->builder, task, emit_i64(e, length), ""));
         EmitLoop loop = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, length), 1, NULL, 0);
         LLVMValueRef x =
@@ -171,10 +91,10 @@ static void write_columns(Loop *l, LLVMValueRef task)
 static void add_to_column(Loop *l, uint32_t c)
 {
     Emit *e = l->e;
-    const KernelStore *s = &l->body->stores.at[l->columns.at[c]];
+    const KernelStore *s = &l->body->stores.at[l->s.columns.at[c]];
     DType dt = column_dtype(l, c);
     LLVMTypeRef type = emit_type(e, dt), vector = emit_vector_type(e, type);
-    uint32_t axis = l->inner != UINT32_MAX ? l->inner : l->red;
+    uint32_t axis = l->s.inner != UINT32_MAX ? l->s.inner : l->s.red;
     LLVMValueRef at = emit_at(e, type, column_base(l, c), e->axis[axis]);
     LLVMValueRef old = emit_load(e, vector, at, 4), x = emit_splat(e, emit_value(e, s->value));
     LLVMValueRef sum = emit_combine(e, s->op, dt, old, x);
@@ -191,7 +111,7 @@ static void hoist(Loop *l, uint64_t loops, uint32_t over)
 {
     for (uint32_t i = 0; i < l->body->code.n; i++) {
         const KernelInstr *in = &l->body->code.at[i];
-        if (!(in->axes & loops) && l->depth[i] <= over && in->kind != KI_REDUCE)
+        if (!(in->axes & loops) && l->s.depth[i] <= over && in->kind != KI_REDUCE)
             emit_value(l->e, i);
     }
 }
@@ -202,11 +122,11 @@ static void stores_of(Loop *l, uint32_t sweep)
     for (uint32_t i = 0; i < l->body->stores.n;
          i++) { // all values first: a store may change what another loads
         const KernelStore *s = &l->body->stores.at[i];
-        if (l->depth[s->value] == sweep && inside(l, s)) emit_value(l->e, s->value);
+        if (l->s.depth[s->value] == sweep && sweeps_inside(&l->s, s)) emit_value(l->e, s->value);
     }
     for (uint32_t i = 0; i < l->body->stores.n; i++) {
         const KernelStore *s = &l->body->stores.at[i];
-        bool now = l->depth[s->value] == sweep && inside(l, s);
+        bool now = l->s.depth[s->value] == sweep && sweeps_inside(&l->s, s);
         if (s->kind == STORE_COLUMN) {
             if (now) add_to_column(l, column);
             column++;
@@ -233,12 +153,12 @@ static void row_block(Loop *l, uint32_t axis, uint32_t sweep, LLVMValueRef start
     for (uint32_t u = 0; u < registers; u++) {
         uint32_t lanes = lanes_in(e, u, count);
         if (!lanes) break;
-        emit_forget(e, bit(axis));
+        emit_forget(e, axis_bit(axis));
         e->axis[axis] = LLVMBuildAdd(e->builder, start, emit_i64(e, (int64_t)u * e->lanes), "");
         e->mask = lanes < e->lanes ? emit_mask(e, lanes) : NULL;
         uint32_t n = 0;
-        for (uint32_t i = 0; i < l->reductions.n; i++) {
-            const Reduction *r = &l->reductions.at[i];
+        for (uint32_t i = 0; i < l->s.reductions.n; i++) {
+            const Reduction *r = &l->s.reductions.at[i];
             if (r->sweep != sweep || r->order != ORDER_ROW) continue;
             LLVMValueRef *sum = &sums[n++ * registers + u],
                          x = emit_splat(e, emit_value(e, r->arg));
@@ -247,7 +167,7 @@ static void row_block(Loop *l, uint32_t axis, uint32_t sweep, LLVMValueRef start
         }
         stores_of(l, sweep);
     }
-    emit_forget(e, bit(axis));
+    emit_forget(e, axis_bit(axis));
     e->mask = NULL;
 }
 
@@ -280,9 +200,9 @@ static LLVMValueRef tree(Emit *e, const Reduction *r, LLVMValueRef *sums)
 static uint32_t row_reductions(const Loop *l, uint32_t sweep, Reduction *out)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < l->reductions.n; i++)
-        if (l->reductions.at[i].sweep == sweep && l->reductions.at[i].order == ORDER_ROW)
-            out[n++] = l->reductions.at[i];
+    for (uint32_t i = 0; i < l->s.reductions.n; i++)
+        if (l->s.reductions.at[i].sweep == sweep && l->s.reductions.at[i].order == ORDER_ROW)
+            out[n++] = l->s.reductions.at[i];
     return n;
 }
 
@@ -379,10 +299,10 @@ static void sweep_row(Loop *l, uint32_t axis, uint32_t sweep)
 {
     Emit *e = l->e;
     int64_t length = l->body->axes.at[axis].size;
-    Reduction *r = arena_array(e->arena, Reduction, l->reductions.n + 1);
+    Reduction *r = arena_array(e->arena, Reduction, l->s.reductions.n + 1);
     uint32_t n = row_reductions(l, sweep, r);
     LLVMValueRef *out = arena_array(e->arena, LLVMValueRef, n + 1);
-    hoist(l, bit(axis), sweep);
+    hoist(l, axis_bit(axis), sweep);
     if (length > SEGMENT && n)
         long_row(l, axis, sweep, length, r, n, out);
     else
@@ -403,8 +323,9 @@ static void strip_step(Loop *l, uint32_t sweep, LLVMValueRef start, int64_t coun
     for (uint32_t u = 0; u < registers && lanes_in(e, u, count); u++) {
         uint32_t lanes = lanes_in(e, u, count);
         e->memo = arena_copy(e->arena, memo[u], (l->body->code.n + 1) * sizeof *e->memo);
-        e->axis[l->inner] = LLVMBuildAdd(e->builder, start, emit_i64(e, (int64_t)u * e->lanes), "");
-        e->axis[l->red] = r;
+        e->axis[l->s.inner] =
+            LLVMBuildAdd(e->builder, start, emit_i64(e, (int64_t)u * e->lanes), "");
+        e->axis[l->s.red] = r;
         e->mask = lanes < e->lanes ? emit_mask(e, lanes) : NULL;
         for (uint32_t i = 0; i < n; i++) {
             LLVMValueRef *sum = &sums[i * registers + u],
@@ -423,10 +344,10 @@ static void strip_sweep(Loop *l, uint32_t sweep, LLVMValueRef start, int64_t cou
 {
     Emit *e = l->e;
     uint32_t registers = LANES / e->lanes, n = 0;
-    int64_t length = l->body->axes.at[l->red].size;
-    Reduction *r = arena_array(e->arena, Reduction, l->reductions.n + 1);
-    for (uint32_t i = 0; i < l->reductions.n; i++)
-        if (l->reductions.at[i].sweep == sweep) r[n++] = l->reductions.at[i];
+    int64_t length = l->body->axes.at[l->s.red].size;
+    Reduction *r = arena_array(e->arena, Reduction, l->s.reductions.n + 1);
+    for (uint32_t i = 0; i < l->s.reductions.n; i++)
+        if (l->s.reductions.at[i].sweep == sweep) r[n++] = l->s.reductions.at[i];
     bool chains = n && r[0].order == ORDER_COLUMN && length > CHAIN;
     LLVMValueRef *total = arena_array(e->arena, LLVMValueRef, n * registers + 1),
                  *sums = arena_array(e->arena, LLVMValueRef, n * registers + 1);
@@ -464,22 +385,22 @@ static void strip(Loop *l, LLVMValueRef start, int64_t count)
     LLVMValueRef *rows = e->memo, *memo[LANES];
     for (uint32_t u = 0; u < registers; u++)
         memo[u] = arena_copy(e->arena, rows, (l->body->code.n + 1) * sizeof *rows);
-    for (uint32_t sweep = 0; sweep <= l->sweeps; sweep++) {
+    for (uint32_t sweep = 0; sweep <= l->s.n; sweep++) {
         for (uint32_t u = 0; u < registers && lanes_in(e, u, count);
              u++) { // what is free of the reduced axis
             uint32_t lanes = lanes_in(e, u, count);
             e->memo = memo[u];
-            e->axis[l->inner] =
+            e->axis[l->s.inner] =
                 LLVMBuildAdd(e->builder, start, emit_i64(e, (int64_t)u * e->lanes), "");
             e->mask = lanes < e->lanes ? emit_mask(e, lanes) : NULL;
-            hoist(l, bit(l->red), sweep);
-            if (sweep == l->sweeps)
+            hoist(l, axis_bit(l->s.red), sweep);
+            if (sweep == l->s.n)
                 for (uint32_t i = 0; i < l->body->stores.n; i++)
-                    if (!inside(l, &l->body->stores.at[i]))
+                    if (!sweeps_inside(&l->s, &l->body->stores.at[i]))
                         emit_body_store(e, &l->body->stores.at[i]);
         }
         e->mask = NULL;
-        if (sweep < l->sweeps) strip_sweep(l, sweep, start, count, memo);
+        if (sweep < l->s.n) strip_sweep(l, sweep, start, count, memo);
     }
     e->memo = rows;
 }
@@ -487,7 +408,7 @@ static void strip(Loop *l, LLVMValueRef start, int64_t count)
 static void strips(Loop *l)
 {
     Emit *e = l->e;
-    int64_t length = l->body->axes.at[l->inner].size, whole = length / LANES * LANES;
+    int64_t length = l->body->axes.at[l->s.inner].size, whole = length / LANES * LANES;
     if (whole) {
         EmitLoop loop = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, whole), LANES, NULL, 0);
         strip(l, loop.index, LANES);
@@ -510,25 +431,26 @@ static void outer_point(Loop *l, LLVMValueRef row)
         e->axis[i] = last ? row : LLVMBuildURem(e->builder, row, size, "");
         if (!last) row = LLVMBuildUDiv(e->builder, row, size, "");
     }
-    bool row_form = l->red != UINT32_MAX && l->inner == UINT32_MAX;
-    e->vector_axis = row_form ? l->red : l->inner;
-    hoist(l, bit(l->red) | bit(l->inner), 0);
-    if (l->red != UINT32_MAX && l->inner != UINT32_MAX) {
+    bool row_form = l->s.red != UINT32_MAX && l->s.inner == UINT32_MAX;
+    e->vector_axis = row_form ? l->s.red : l->s.inner;
+    hoist(l, axis_bit(l->s.red) | axis_bit(l->s.inner), 0);
+    if (l->s.red != UINT32_MAX && l->s.inner != UINT32_MAX) {
         strips(l);
         return;
     }
-    for (uint32_t sweep = 0; sweep < l->sweeps; sweep++) sweep_row(l, e->vector_axis, sweep);
+    for (uint32_t sweep = 0; sweep < l->s.n; sweep++) sweep_row(l, e->vector_axis, sweep);
     if (!row_form) return;
-    hoist(l, bit(l->red), l->sweeps);
+    hoist(l, axis_bit(l->s.red), l->s.n);
     for (uint32_t i = 0; i < l->body->stores.n; i++)
-        if (!inside(l, &l->body->stores.at[i])) emit_body_store(e, &l->body->stores.at[i]);
+        if (!sweeps_inside(&l->s, &l->body->stores.at[i]))
+            emit_body_store(e, &l->body->stores.at[i]);
 }
 
 void emit_loop_kernel(Emit *e)
 {
     Loop l = {.e = e, .k = e->kernel, .body = &e->kernel->body};
     emit_use_body(e, l.body, UINT32_MAX);
-    analyse(&l);
+    sweeps_find(&l.s, e->arena, l.body);
     int64_t rows = 1;
     for (uint32_t i = 0; i < l.body->axes.n; i++)
         if (l.body->axes.at[i].role == ROLE_OUTER) rows *= l.body->axes.at[i].size;
