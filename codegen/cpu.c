@@ -63,6 +63,7 @@ bool cpu_target(Arena *arena, const char *level, Cpu *cpu, Error *err)
     cpu->features = levels[i].features;
     cpu->target = (Target){.name = "cpu",
                            .lanes = levels[i].lanes,
+                           .packs = true,
                            .packed_count = gemm_packed_count,
                            .tasks = gemm_tasks};
     return true;

@@ -111,9 +111,11 @@ const char *kernel_text(Arena *arena, const Kernel *k)
         put(&t, " b%u %s %" PRId64 "%s\n", i, dtype_name(k->buffers.at[i].dtype),
             k->buffers.at[i].count, k->buffers.at[i].written ? " written" : "");
     if (k->kind == KERNEL_GEMM || k->kind == KERNEL_PACK)
-        put(&t, " batch %" PRId64 " m %" PRId64 " n %" PRId64 " k %" PRId64 " packed b%u\n",
-            k->gemm.batch, k->gemm.m, k->gemm.n, k->gemm.k, k->gemm.packed);
+        put(&t, " batch %" PRId64 " m %" PRId64 " n %" PRId64 " k %" PRId64 "%s\n", k->gemm.batch,
+            k->gemm.m, k->gemm.n, k->gemm.k,
+            k->gemm.b.axes.n ? "" : str_printf(arena, " packed b%u", k->gemm.packed));
     if (k->kind == KERNEL_GEMM) put_body(&t, "a", &k->gemm.a);
+    if (k->kind == KERNEL_GEMM && k->gemm.b.axes.n) put_body(&t, "b", &k->gemm.b);
     if (k->kind == KERNEL_SCATTER)
         put(&t,
             " batch %" PRId64 " rows %" PRId64 " count %" PRId64 " width %" PRId64
@@ -201,5 +203,6 @@ bool kernel_verify(const Kernel *k, Error *err)
     if (reds > 1 || inners > 1) return error_set(err, "more than one reduced or vector axis");
     if (k->tasks < 1) return error_set(err, "no tasks");
     return verify_body(k, &k->body, err) &&
-           (k->kind != KERNEL_GEMM || verify_body(k, &k->gemm.a, err));
+           (k->kind != KERNEL_GEMM ||
+            (verify_body(k, &k->gemm.a, err) && verify_body(k, &k->gemm.b, err)));
 }

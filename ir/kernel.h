@@ -122,11 +122,12 @@ typedef struct Kernel {
     int64_t flops, bytes; // for the roofline
 
     // GEMM: c[b, m, n] = chain over k of a[b, m, k] * w[b, n, k], then the epilogue body.
-    // `a` has axes (batch, m, k); its last instruction is the element. The other operand was packed
-    // by a PACK kernel into buffer `packed` in the layout that codegen/gemm.h defines.
+    // `a` has axes (batch, m, k); its last instruction is the element. The other operand is `b`, the
+    // same with axes (batch, n, k); or, where b has no axes, it was packed by a PACK kernel into
+    // buffer `packed` in the target's own layout.
     struct {
         int64_t batch, m, n, k;
-        KernelBody a;
+        KernelBody a, b;
         uint32_t packed;
     } gemm;
 
@@ -195,7 +196,5 @@ const char *kernel_text(Arena *arena, const Kernel *k);
 // Check it: operands before users, dtypes, indices inside their buffers, guards, roles. First
 // violation in err.
 bool kernel_verify(const Kernel *k, Error *err);
-// Run it on the interpreter's arithmetic (tests): buffers[i] points to the elements of buffer i.
-void kernel_eval(const Kernel *k, void *const *buffers);
 
 #endif

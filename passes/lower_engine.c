@@ -84,12 +84,15 @@ static void lower_dot(Lower *lo, uint32_t group)
     const int64_t *lb = node_ints(n, ATTR_LBATCH, &nb), *lc = node_ints(n, ATTR_LCONTRACT, &nc);
     int64_t batch = axes_product(x, lb, nb), depth = axes_product(x, lc, nc);
     int64_t rows = type_count(x) / batch / depth, cols = type_count(y) / batch / depth;
-    uint32_t packed = pack(lo, id, batch, cols, depth);
+    bool packs = lo->target->packs;
+    uint32_t packed = packs ? pack(lo, id, batch, cols, depth) : 0;
     Kernel *k = lower_kernel(lo, KERNEL_GEMM, "gemm", id);
     Segment segment = {0};
     Build a = {.lo = lo, .kernel = k, .body = &k->gemm.a, .segment = &segment};
-    k->gemm.packed = build_slot(&a, packed, false);
+    if (packs) k->gemm.packed = build_slot(&a, packed, false);
     operand_body(&a, n, 0, batch, rows, depth);
+    Build right = {.lo = lo, .kernel = k, .body = &k->gemm.b, .segment = &segment};
+    if (!packs) operand_body(&right, n, 1, batch, cols, depth);
     Build b = {.lo = lo,
                .kernel = k,
                .body = &k->body,

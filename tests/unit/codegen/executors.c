@@ -184,9 +184,10 @@ static bool run_threads(Case *cases, uint32_t ncases, const uint8_t *bytes, size
 // ---- fences
 // -----------------------------------------------------------------------------------------------
 
-static bool run_fenced(const Case *c, const Plan *plan, const Blob *blob, bool at_end, Error *err)
+static bool run_fenced(const Case *c, const Plan *plan, const Blob *blob, const Engine *engine,
+                       void *unit, bool at_end, Error *err)
 {
-    const char *how = at_end ? "fence behind" : "fence before";
+    const char *how = engine ? engine->name : at_end ? "fence behind" : "fence before";
     Fence *f = fence_new(plan, c->which, blob, at_end);
     for (uint32_t i = 0; i < c->state.n; i++) {
         const Tensor *t = c->state.at[i].value;
@@ -198,8 +199,7 @@ static bool run_fenced(const Case *c, const Plan *plan, const Blob *blob, bool a
         void *to = fence_find(f, BLOCK_INPUT, c->inputs.at[i].key);
         if (to) memcpy(to, t->data, (size_t)type_bytes(t->type));
     }
-    fence_run(f);
-    bool ok = true;
+    bool ok = fence_run_on(f, engine, unit, err);
     for (uint32_t i = 0; ok && i < c->entry->outputs.n; i++) {
         const char *name = c->entry->outputs.at[i].name;
         ok = compare(c, how, str_printf(c->arena, "out:%s", name),
@@ -245,14 +245,27 @@ static bool run_compiled(Arena *arena, Program *p, Case *cases, uint32_t ncases,
             fprintf(stderr, "%s\n", kernel_text(arena, plan->kernels.at[i]));
     if (!cpu_compile(arena, plan, &cpu, 4, &blob, &stats, err)) return false;
     for (uint32_t i = 0; trial->fenced && i < ncases; i++)
-        if (!run_fenced(&cases[i], plan, &blob, true, err) ||
-            !run_fenced(&cases[i], plan, &blob, false, err))
+        if (!run_fenced(&cases[i], plan, &blob, NULL, NULL, true, err) ||
+            !run_fenced(&cases[i], plan, &blob, NULL, NULL, false, err))
             return false;
     uint32_t n = step_sections(arena, p, plan, &blob, &cpu, &sections);
     const uint8_t *bytes = container_build(arena, sections, n, &size);
     for (const uint32_t *t = trial->threads; *t; t++)
         if (!run_threads(cases, ncases, bytes, size, *t, err)) return false;
     return true;
+}
+
+static bool run_engine(Arena *arena, Program *p, Case *cases, uint32_t ncases, const Trial *trial,
+                       Error *err)
+{
+    const Engine *engine = trial->engine;
+    const Plan *plan = plan_build(arena, p, &engine->target, trial->mask);
+    void *unit = engine->compile(arena, plan, err);
+    bool good = unit != NULL;
+    for (uint32_t i = 0; good && i < ncases; i++)
+        good = run_fenced(&cases[i], plan, NULL, engine, unit, true, err);
+    if (unit) engine->close(unit);
+    return good;
 }
 
 static TrialResult run_program(Arena *arena, const char *name, Program *p, const Trial *trial,
@@ -268,7 +281,7 @@ static TrialResult run_program(Arena *arena, const char *name, Program *p, const
     }
     bool same = run_passes(name, p, trial->level, false, err);
     for (uint32_t i = 0; same && i < n; i++) same = add_derived(&cases[i], err);
-    same = same && run_compiled(arena, p, cases, n, trial, err);
+    same = same && (trial->engine ? run_engine : run_compiled)(arena, p, cases, n, trial, err);
     return same ? TRIAL_SAME : TRIAL_DIFFERS;
 }
 

@@ -6,9 +6,19 @@
 #include "codegen/cpu.h"
 #include "passes/lower.h"
 
+// Another way to execute the kernels of a plan than the CPU's code.
+typedef struct Engine {
+    const char *name;
+    Target target;
+    void *(*compile)(Arena *arena, const Plan *plan, Error *err); // NULL on failure
+    bool (*run)(void *unit, uint32_t kernel, void *const *buffers, Error *err);
+    void (*close)(void *unit);
+} Engine;
+
 // One way to compile and run a program.
 typedef struct Trial {
-    uint32_t mask; // FUSE_*
+    const Engine *engine; // NULL: the CPU
+    uint32_t mask;        // FUSE_*
     const uint32_t
         *threads; // the runtime runs it with each of these numbers of threads; ends with 0
     int level;    // of the passes

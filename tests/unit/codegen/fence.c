@@ -36,17 +36,22 @@ static size_t bytes_of(const PlanBuffer *b)
     return (size_t)(b->count * dtype_size(b->dtype));
 }
 
-Fence *fence_new(const Plan *plan, uint32_t entry, const Blob *blob, bool at_end)
+static void map_code(Fence *f, const Blob *blob, bool at_end)
 {
-    Fence *f = calloc(1, sizeof *f);
-    f->plan = plan;
-    f->entry = &plan->entries.at[entry];
     f->blob = blob;
     f->code = fenced(blob->size + 64, false, 0xcc);
     memcpy(f->code.data, blob->bytes, blob->size);
     if (mprotect(f->code.pages + PAGE, f->code.size - 2 * PAGE, PROT_READ | PROT_EXEC))
         bug("cannot map code");
     f->worker = fenced(((size_t)blob->worker_bytes + 63) / 64 * 64, at_end, 0xff);
+}
+
+Fence *fence_new(const Plan *plan, uint32_t entry, const Blob *blob, bool at_end)
+{
+    Fence *f = calloc(1, sizeof *f);
+    f->plan = plan;
+    f->entry = &plan->entries.at[entry];
+    if (blob) map_code(f, blob, at_end);
     f->state = calloc(plan->state.n + 1, sizeof *f->state);
     for (uint32_t i = 0; i < plan->state.n; i++)
         f->state[i] = fenced(bytes_of(&plan->state.at[i]), at_end, 0xff);
@@ -81,23 +86,38 @@ void *fence_find(const Fence *f, Block block, const char *name)
     return NULL;
 }
 
-void fence_run(Fence *f)
+static void run_segment(Fence *f, const Segment *seg, void *const *buffers)
 {
-    for (uint32_t l = 0; l < f->entry->launches.n; l++) {
+    void (*kernel)(void *const *, int64_t, int64_t, void *) =
+        (void (*)(void *const *, int64_t, int64_t, void *))((uint8_t *)f->code.data +
+                                                            f->blob->offset[seg->kernel]);
+    for (int64_t t = f->plan->kernels.at[seg->kernel]->tasks; t-- > 0;)
+        kernel(buffers, t, t + 1, f->worker.data);
+}
+
+bool fence_run_on(Fence *f, const Engine *engine, void *unit, Error *err)
+{
+    bool good = true;
+    for (uint32_t l = 0; good && l < f->entry->launches.n; l++) {
         const Launch *launch = &f->entry->launches.at[l];
-        for (uint32_t s = launch->segments.n; s-- > 0;) {
+        for (uint32_t s = launch->segments.n; good && s-- > 0;) {
             const Segment *seg = &launch->segments.at[s];
             void **buffers = calloc(seg->buffers.n + 1, sizeof *buffers);
             for (uint32_t i = 0; i < seg->buffers.n; i++)
                 buffers[i] = f->buffers[seg->buffers.at[i]].data;
-            void (*kernel)(void *const *, int64_t, int64_t, void *) =
-                (void (*)(void *const *, int64_t, int64_t, void *))((uint8_t *)f->code.data +
-                                                                    f->blob->offset[seg->kernel]);
-            for (int64_t t = f->plan->kernels.at[seg->kernel]->tasks; t-- > 0;)
-                kernel(buffers, t, t + 1, f->worker.data);
+            if (engine)
+                good = engine->run(unit, seg->kernel, buffers, err);
+            else
+                run_segment(f, seg, buffers);
             free(buffers);
         }
     }
+    return good;
+}
+
+void fence_run(Fence *f)
+{
+    fence_run_on(f, NULL, NULL, NULL);
 }
 
 static void drop(Mapping *m)

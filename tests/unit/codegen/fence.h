@@ -4,8 +4,7 @@
 #ifndef CZT_TESTS_FENCE_H
 #define CZT_TESTS_FENCE_H
 
-#include "codegen/cpu.h"
-#include "passes/lower.h"
+#include "executors.h"
 
 typedef struct Fence Fence;
 
@@ -15,6 +14,8 @@ Fence *fence_new(const Plan *plan, uint32_t entry, const Blob *blob, bool at_end
 // The bytes of an input, an output or a state variable; NULL when the entry does not touch it.
 void *fence_find(const Fence *f, Block block, const char *name);
 void fence_run(Fence *f);
+// The same with kernels on another engine; then the blob may be NULL.
+bool fence_run_on(Fence *f, const Engine *engine, void *unit, Error *err);
 void fence_free(Fence *f);
 
 #endif

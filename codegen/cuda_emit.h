@@ -1,0 +1,51 @@
+// Writing CUDA text: the state of one kernel being written, and its scalar bodies as declarations.
+#ifndef CZT_CODEGEN_CUDA_EMIT_H
+#define CZT_CODEGEN_CUDA_EMIT_H
+
+#include "codegen/cuda.h"
+#include "codegen/sweeps.h"
+
+typedef struct CudaText {
+    Arena *arena;
+    VEC(char) out;
+    uint32_t indent, names; // names: how many values have been declared in this kernel
+    uint64_t expanded;      // bit by op: its expansion has been written
+
+    const Kernel *kernel;
+    const KernelBody *body;
+    const char **axis; // by axis of the body: the C expression of its value
+    const char **memo; // by instruction: the name of its value here, or NULL
+    const char *acc;   // value of KI_ACC
+} CudaText;
+
+// A line at the current depth; open adds " {" and goes one deeper, close comes back.
+void cuda_line(CudaText *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void cuda_open(CudaText *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void cuda_close(CudaText *t);
+// Element type in registers ("float", bool is bool) and in memory (bool is a byte).
+const char *cuda_type(DType dt);
+const char *cuda_memory_type(DType dt);
+
+// Begin to evaluate a body: nothing known, axes without a value.
+void cuda_use_body(CudaText *t, const KernelBody *body);
+// Forget values that depend on any of these axes (KernelInstr.axes), UINT64_MAX: all.
+void cuda_forget(CudaText *t, uint64_t axes);
+// Declare what an instruction needs and itself, unless it is known; gives its name.
+const char *cuda_value(CudaText *t, uint32_t instr);
+// Declare every value that is free of `loops` and ready after `over` sweeps.
+void cuda_hoist(CudaText *t, const Sweeps *s, uint64_t loops, uint32_t over);
+// The expression of an index; int where every part fits, else long long.
+const char *cuda_index(CudaText *t, IndexId index);
+// Store the (known or now declared) value.
+void cuda_store(CudaText *t, const KernelStore *s);
+// x op y for a reduction, and what it starts from.
+const char *cuda_combine(CudaText *t, OpCode op, DType dt, const char *x, const char *y);
+const char *cuda_identity(CudaText *t, OpCode op, DType dt);
+// Write the expansions that the kernel calls and that are not there yet.
+void cuda_functions(CudaText *t, const Kernel *k);
+
+void cuda_loop_kernel(CudaText *t, CudaLaunch *launch);
+void cuda_gemm_kernel(CudaText *t, CudaLaunch *launch);
+void cuda_engine_kernel(CudaText *t, CudaLaunch *launch);
+
+#endif

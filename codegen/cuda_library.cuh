@@ -1,0 +1,252 @@
+// What kernels are written with, over the instructions of cuda_prelude.cuh: plain C++, the same
+// text on a GPU and on the host. Integers wrap, comparisons with NaN and conversions are as
+// docs/ir.md says.
+
+// ---- integers -----------------------------------------------------------------------------------
+
+template <class T> struct Unsigned {
+    typedef T type;
+};
+template <> struct Unsigned<int> {
+    typedef unsigned type;
+};
+template <> struct Unsigned<signed char> {
+    typedef unsigned char type;
+};
+template <> struct Unsigned<long long> {
+    typedef unsigned long long type;
+};
+
+template <class T> DEVICE T add_wrap(T x, T y)
+{
+    typedef typename Unsigned<T>::type U;
+    return (T)(U)((U)x + (U)y);
+}
+
+template <class T> DEVICE T sub_wrap(T x, T y)
+{
+    typedef typename Unsigned<T>::type U;
+    return (T)(U)((U)x - (U)y);
+}
+
+template <class T> DEVICE T mul_wrap(T x, T y)
+{
+    typedef typename Unsigned<T>::type U;
+    return (T)(U)((unsigned long long)(U)x * (unsigned long long)(U)y);
+}
+
+template <class T> DEVICE T neg_wrap(T x)
+{
+    return sub_wrap<T>(0, x);
+}
+
+template <class T> DEVICE T abs_wrap(T x)
+{
+    return x < 0 ? neg_wrap<T>(x) : x;
+}
+
+// floor(x / y), 0 where y is 0; x / -1 wraps.
+template <class T> DEVICE T div_whole(T x, T y)
+{
+    if (y == 0) return 0;
+    if ((T)-1 < 0 && y == (T)-1) return neg_wrap<T>(x);
+    T q = (T)(x / y), rest = (T)(x - q * y);
+    return rest != 0 && (rest < 0) != (y < 0) ? (T)(q - 1) : q;
+}
+
+template <class T> DEVICE T rem_whole(T x, T y)
+{
+    return y == 0 ? (T)0 : sub_wrap<T>(x, mul_wrap<T>(div_whole<T>(x, y), y));
+}
+
+// Of indices, by a positive constant.
+template <class T> DEVICE T div_floor(T x, T c)
+{
+    return x >= 0 ? x / c : -((c - 1 - x) / c);
+}
+
+template <class T> DEVICE T rem_floor(T x, T c)
+{
+    return x - c * div_floor<T>(x, c);
+}
+
+template <class T, class X> DEVICE T clamp_index(X x, T lo, T hi)
+{
+    return (long long)x < lo ? lo : (long long)x > hi ? hi : (T)x;
+}
+
+DEVICE bool within(long long x, long long lo, long long hi)
+{
+    return lo <= x && x < hi;
+}
+
+// ---- comparisons --------------------------------------------------------------------------------
+
+// A NaN on the left stays; on the right it loses.
+template <class T> DEVICE T larger(T x, T y)
+{
+    return x > y || x != x ? x : y;
+}
+
+template <class T> DEVICE T smaller(T x, T y)
+{
+    return x < y || x != x ? x : y;
+}
+
+template <class T> DEVICE T sign(T x)
+{
+    return x > 0 ? (T)1 : x < 0 ? (T)-1 : x;
+}
+
+// Of a type, told apart by a null pointer to it.
+template <class T> DEVICE T least_of(T *)
+{
+    return (T)-1 < 0 ? (T)(1ull << (8 * sizeof(T) - 1)) : (T)0;
+}
+
+template <class T> DEVICE T greatest_of(T *)
+{
+    return (T)-1 < 0 ? (T)((1ull << (8 * sizeof(T) - 1)) - 1) : (T)-1;
+}
+
+DEVICE float least_of(float *)
+{
+    return from_bits((int)0xff800000u);
+}
+
+DEVICE float greatest_of(float *)
+{
+    return from_bits(0x7f800000);
+}
+
+template <class T> DEVICE T least()
+{
+    return least_of((T *)0);
+}
+
+template <class T> DEVICE T greatest()
+{
+    return greatest_of((T *)0);
+}
+
+// ---- conversions --------------------------------------------------------------------------------
+
+// Towards zero, to the nearest end where it does not fit, NaN to 0.
+template <class T> DEVICE T to_integer(float x)
+{
+    const float top = 2 * (float)(1ull << (8 * sizeof(T) - ((T)-1 < 0 ? 2 : 1)));
+    if (!(x == x)) return 0;
+    if (x >= top) return greatest<T>();
+    if (x <= ((T)-1 < 0 ? -top : 0.0f)) return least<T>();
+    return (T)x;
+}
+
+template <class T> DEVICE unsigned long long word_of(T x)
+{
+    return (unsigned long long)(typename Unsigned<T>::type)x;
+}
+
+DEVICE unsigned long long word_of(float x)
+{
+    return (unsigned)bits_of(x);
+}
+
+template <class T> DEVICE T of_word(unsigned long long x, T *)
+{
+    return (T)x;
+}
+
+DEVICE float of_word(unsigned long long x, float *)
+{
+    return from_bits((int)(unsigned)x);
+}
+
+template <class T> DEVICE T of_word(unsigned long long x)
+{
+    return of_word(x, (T *)0);
+}
+
+// ---- warps --------------------------------------------------------------------------------------
+
+template <class T> DEVICE T shuffle_down(T x, int by)
+{
+    unsigned long long word = word_of(x), high = 0;
+    if (sizeof(T) > 4) high = shfl_down_u32((unsigned)(word >> 32), by);
+    return of_word<T>(high << 32 | shfl_down_u32((unsigned)word, by));
+}
+
+template <class T> DEVICE T shuffle(T x, int lane)
+{
+    unsigned long long word = word_of(x), high = 0;
+    if (sizeof(T) > 4) high = shfl_u32((unsigned)(word >> 32), lane);
+    return of_word<T>(high << 32 | shfl_u32((unsigned)word, lane));
+}
+
+// ---- Philox4x32-10 (Salmon et al. 2011) ---------------------------------------------------------
+
+DEVICE unsigned random_u32(long long seed, long long step, long long stream, long long element,
+                           long long sample)
+{
+    typedef unsigned long long Wide;
+    const Wide quarter = (Wide)element >> 2;
+    unsigned k0 = (unsigned)seed ^ (unsigned)stream;
+    unsigned k1 = (unsigned)((Wide)seed >> 32) ^ (unsigned)((Wide)stream >> 32);
+    unsigned c0 = (unsigned)quarter, c1 = (unsigned)sample, c2 = (unsigned)step;
+    unsigned c3 = (unsigned)((Wide)step >> 32) ^ (unsigned)(quarter >> 32);
+    for (int round = 0; round < 10; round++) {
+        const Wide p = (Wide)c0 * 0xD2511F53u, q = (Wide)c2 * 0xCD9E8D57u;
+        const unsigned x = (unsigned)(q >> 32) ^ c1 ^ k0, y = (unsigned)(p >> 32) ^ c3 ^ k1;
+        c0 = x, c1 = (unsigned)q, c2 = y, c3 = (unsigned)p;
+        k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
+    }
+    const int word = (int)(element & 3);
+    return word == 0 ? c0 : word == 1 ? c1 : word == 2 ? c2 : c3;
+}
+
+// ---- the row stage of a sum (docs/ir.md) --------------------------------------------------------
+
+// One value a thread of a block of 64, its lane; `shared` has 64 places. All threads get the
+// result.
+DEVICE float block_sum(float x, float *shared)
+{
+    const int lane = (int)thread();
+    sync();
+    shared[lane] = x;
+    sync();
+    x = shared[lane & 31] + shared[32 + (lane & 31)];
+    for (int w = 16; w; w /= 2) x = x + shuffle_down(x, w);
+    return shuffle(x, 0);
+}
+
+DEVICE float block_max(float x, float *shared)
+{
+    const int lane = (int)thread();
+    sync();
+    shared[lane] = x;
+    sync();
+    x = larger(shared[lane & 31], shared[32 + (lane & 31)]);
+    for (int w = 16; w; w /= 2) x = larger(x, shuffle_down(x, w));
+    return shuffle(x, 0);
+}
+
+// By one thread, of the products x[i * xs] * y[i * ys], i < n <= 4096.
+DEVICE float row_sum_of_products(const float *x, int xs, const float *y, int ys, int n)
+{
+    float lanes[64];
+    for (int l = 0; l < 64; l++) {
+        lanes[l] = 0;
+        for (int i = l; i < n; i += 64) lanes[l] = lanes[l] + x[i * xs] * y[i * ys];
+    }
+    for (int w = 32; w; w /= 2)
+        for (int l = 0; l < w; l++) lanes[l] = lanes[l] + lanes[l + w];
+    return lanes[0];
+}
+
+// A chain of fma from 0 in rising i.
+DEVICE float chain_of_products(const float *x, long long xs, const float *y, long long ys, int from,
+                               int to)
+{
+    float sum = 0;
+    for (int i = from; i < to; i++) sum = fma_f32(x[i * xs], y[i * ys], sum);
+    return sum;
+}
