@@ -1,0 +1,146 @@
+// The few functions of NVRTC that are used, behind a table that dlopen fills; and its log, which is
+// the only place that tells of registers and spills (PTX assembler, -v).
+#include "codegen/nvrtc.h"
+
+#include "base/vec.h"
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef void *Unit; // nvrtcProgram
+
+struct Nvrtc {
+    void *library;
+    int (*create)(Unit *, const char *text, const char *name, int headers, const char *const *,
+                  const char *const *);
+    int (*compile)(Unit, int options, const char *const *);
+    int (*log_size)(Unit, size_t *);
+    int (*log)(Unit, char *);
+    int (*cubin_size)(Unit, size_t *);
+    int (*cubin)(Unit, char *);
+    int (*ptx_size)(Unit, size_t *);
+    int (*ptx)(Unit, char *);
+    int (*destroy)(Unit *);
+};
+
+static void *open_library(Arena *arena)
+{
+    static const char *const names[] = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"};
+    const char *folder = getenv("CZT_CUDA_LIBS");
+    const char *const folders[] = {folder ? folder : "", "", "/usr/local/cuda/lib64"};
+    for (size_t f = folder ? 0 : 1; f < 3; f++)
+        for (size_t i = 0; i < 3; i++) {
+            const char *path =
+                *folders[f] ? str_printf(arena, "%s/%s", folders[f], names[i]) : names[i];
+            void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+            if (library) return library;
+        }
+    return NULL;
+}
+
+Nvrtc *nvrtc_open(Arena *arena, Error *err)
+{
+    Nvrtc *n = arena_make(arena, Nvrtc);
+    n->library = open_library(arena);
+    if (!n->library) {
+        error_set(err, "NVRTC is not installed: no libnvrtc.so in CZT_CUDA_LIBS, the loader's path "
+                       "and /usr/local/cuda/lib64");
+        return NULL;
+    }
+    const struct {
+        const char *name;
+        void **to;
+    } functions[] = {{"nvrtcCreateProgram", (void **)&n->create},
+                     {"nvrtcCompileProgram", (void **)&n->compile},
+                     {"nvrtcGetProgramLogSize", (void **)&n->log_size},
+                     {"nvrtcGetProgramLog", (void **)&n->log},
+                     {"nvrtcGetCUBINSize", (void **)&n->cubin_size},
+                     {"nvrtcGetCUBIN", (void **)&n->cubin},
+                     {"nvrtcGetPTXSize", (void **)&n->ptx_size},
+                     {"nvrtcGetPTX", (void **)&n->ptx},
+                     {"nvrtcDestroyProgram", (void **)&n->destroy}};
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        *functions[i].to = dlsym(n->library, functions[i].name);
+        if (*functions[i].to) continue;
+        error_set(err, "libnvrtc lacks %s: it is too old (CUDA 12 or later is needed)",
+                  functions[i].name);
+        dlclose(n->library);
+        return NULL;
+    }
+    return n;
+}
+
+void nvrtc_close(Nvrtc *n)
+{
+    if (n) dlclose(n->library);
+}
+
+// ---- the log ------------------------------------------------------------------------------------
+
+// The number that stands in front of `what` in [line, end), 0 when it is not there.
+static uint32_t number_before(const char *line, const char *end, const char *what)
+{
+    const char *at = strstr(line, what);
+    if (!at || at >= end) return 0;
+    while (at > line && at[-1] == ' ') at--;
+    while (at > line && at[-1] >= '0' && at[-1] <= '9') at--;
+    return (uint32_t)strtoul(at, NULL, 10);
+}
+
+static void read_usage(Arena *arena, const char *log, CudaImage *image)
+{
+    static const char opening[] = "Compiling entry function '";
+    VEC(CudaUsage) all = {0};
+    for (const char *line = log, *end; *line; line = *end ? end + 1 : end) {
+        end = line + strcspn(line, "\n");
+        const char *at = strstr(line, opening);
+        if (at && at < end) {
+            at += strlen(opening);
+            CudaUsage u = {.symbol = str_slice(arena, at, strcspn(at, "'"))};
+            vec_push(arena, &all, u);
+        }
+        if (!all.n) continue;
+        CudaUsage *u = &all.at[all.n - 1];
+        u->registers += number_before(line, end, "registers");
+        u->spilled += number_before(line, end, "bytes spill stores");
+        u->shared_bytes += number_before(line, end, "bytes smem");
+    }
+    image->n = all.n;
+    image->usage = all.at;
+}
+
+// ---- compiling ----------------------------------------------------------------------------------
+
+static bool compile(const Nvrtc *n, Unit unit, Arena *arena, const char *arch, CudaImage *image,
+                    Error *err)
+{
+    const char *options[] = {str_printf(arena, "--gpu-architecture=%s", arch), "--fmad=false",
+                             "--std=c++17", "-default-device", "--ptxas-options=-v"};
+    bool ptx = strncmp(arch, "compute_", 8) == 0;
+    int result = n->compile(unit, ptx ? 4 : 5, options);
+    size_t size = 0;
+    n->log_size(unit, &size);
+    char *log = arena_alloc(arena, size + 1);
+    if (n->log(unit, log)) *log = 0;
+    if (result) return error_set(err, "NVRTC for %s: %s", arch, *log ? log : "no message");
+    if ((ptx ? n->ptx_size : n->cubin_size)(unit, &image->size) || !image->size)
+        return error_set(err, "NVRTC made no code for %s", arch);
+    char *bytes = arena_alloc(arena, image->size);
+    if ((ptx ? n->ptx : n->cubin)(unit, bytes))
+        return error_set(err, "NVRTC gave no code for %s", arch);
+    image->bytes = bytes;
+    if (!ptx) read_usage(arena, log, image);
+    return true;
+}
+
+bool nvrtc_compile(const Nvrtc *n, Arena *arena, const char *text, const char *arch,
+                   CudaImage *image, Error *err)
+{
+    Unit unit;
+    *image = (CudaImage){0};
+    int result = n->create(&unit, text, "cztc.cu", 0, NULL, NULL);
+    if (result) return error_set(err, "NVRTC cannot begin: error %d", result);
+    bool good = compile(n, unit, arena, arch, image, err);
+    n->destroy(&unit);
+    return good;
+}

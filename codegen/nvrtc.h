@@ -1,0 +1,34 @@
+// NVRTC, NVIDIA's run-time compiler, found when it is needed: CUDA text to code of one
+// architecture. No GPU and no driver take part.
+#ifndef CZT_CODEGEN_NVRTC_H
+#define CZT_CODEGEN_NVRTC_H
+
+#include "base/diag.h"
+
+typedef struct Nvrtc Nvrtc;
+
+// What the assembler says of a kernel.
+typedef struct CudaUsage {
+    const char *symbol;
+    uint32_t registers;    // of a thread
+    uint32_t spilled;      // bytes a thread stores because registers ran out
+    uint32_t shared_bytes; // of a block, static
+} CudaUsage;
+
+typedef struct CudaImage {
+    const void *bytes;
+    size_t size;
+    uint32_t n;
+    const CudaUsage *usage; // n kernels; none for PTX
+} CudaImage;
+
+// Load libnvrtc: from the folder that CZT_CUDA_LIBS names, the loader's path, or /usr/local/cuda.
+// NULL where it is not installed; err says where it was looked for.
+Nvrtc *nvrtc_open(Arena *arena, Error *err);
+void nvrtc_close(Nvrtc *nvrtc);
+// Compile text for "sm_90a", .. (a cubin) or "compute_80", .. (PTX text). False with NVRTC's
+// messages in err. May be called by several threads at once, each with its own arena.
+bool nvrtc_compile(const Nvrtc *nvrtc, Arena *arena, const char *text, const char *arch,
+                   CudaImage *image, Error *err);
+
+#endif

@@ -1,0 +1,94 @@
+// NVRTC, where it is installed, compiles every kernel of the corpus for each architecture, from the
+// text that the host shim runs, and tells what each takes.
+#include "base/file.h"
+#include "codegen/cuda.h"
+#include "codegen/nvrtc.h"
+#include "passes/lower.h"
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <dirent.h>
+
+#define FOLDER CZT_SOURCE_DIR "/tests/corpus"
+
+// All distinct kernels of the corpus in one unit.
+static const char *corpus_text(Arena *arena, uint32_t *n)
+{
+    VEC(Kernel *) kernels = {0};
+    Map known = {0};
+    Target target = cuda_target();
+    DIR *dir = opendir(FOLDER);
+    for (struct dirent *d; dir && (d = readdir(dir));) {
+        size_t length = strlen(d->d_name);
+        if (length < 4 || strcmp(d->d_name + length - 3, ".ir")) continue;
+        FileMap map;
+        Error err = {0};
+        Diag *diag = diag_new(arena);
+        cr_assert(file_map(&map, str_printf(arena, FOLDER "/%s", d->d_name), &err));
+        const char *text = str_slice(arena, (const char *)map.data, map.size);
+        Program *p = program_parse(arena, diag, diag_source(diag, d->d_name, text, map.size));
+        file_unmap(&map);
+        cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
+        const Plan *plan = plan_build(arena, p, &target, FUSE_ALL);
+        for (uint32_t i = 0; i < plan->kernels.n; i++) {
+            const char *key = kernel_text(arena, plan->kernels.at[i]);
+            if (map_get(&known, key)) continue;
+            map_set(arena, &known, key, diag);
+            vec_push(arena, &kernels, plan->kernels.at[i]);
+        }
+    }
+    closedir(dir);
+    *n = kernels.n;
+    return cuda_text(arena, kernels.n, kernels.at, arena_array(arena, CudaLaunch, kernels.n + 1));
+}
+
+static Nvrtc *open_or_skip(Arena *arena)
+{
+    Error err = {0};
+    Nvrtc *nvrtc = nvrtc_open(arena, &err);
+    if (!nvrtc) cr_skip_test("%s", err.text);
+    return nvrtc;
+}
+
+ParameterizedTestParameters(nvrtc, compiles_the_corpus)
+{
+    static char archs[][8] = {"sm_80", "sm_89", "sm_90a", "sm_100", "sm_120"};
+    return cr_make_param_array(char[8], archs, sizeof archs / sizeof *archs);
+}
+
+ParameterizedTest(char (*arch)[8], nvrtc, compiles_the_corpus)
+{
+    Arena *arena = arena_new();
+    Nvrtc *nvrtc = open_or_skip(arena);
+    uint32_t n;
+    const char *text = corpus_text(arena, &n);
+    CudaImage image;
+    Error err = {0};
+    cr_expect(n > 100, "only %u kernels", n);
+    cr_assert(nvrtc_compile(nvrtc, arena, text, *arch, &image, &err), "%s", err.text);
+    cr_expect_eq(image.n, n, "%u of %u kernels", image.n, n);
+    for (uint32_t i = 0; i < image.n; i++) {
+        const CudaUsage *u = &image.usage[i];
+        cr_expect(u->registers > 0 && u->registers <= 255 && u->spilled <= 4 * u->registers,
+                  "%s: %u registers, %u bytes spilled", u->symbol, u->registers, u->spilled);
+    }
+    nvrtc_close(nvrtc);
+    arena_free(arena);
+}
+
+Test(nvrtc, makes_ptx_and_reports_errors)
+{
+    Arena *arena = arena_new();
+    Nvrtc *nvrtc = open_or_skip(arena);
+    CudaImage image;
+    Error err = {0};
+    cr_assert(
+        nvrtc_compile(nvrtc, arena, cuda_text(arena, 0, NULL, NULL), "compute_80", &image, &err),
+        "%s", err.text);
+    cr_expect(image.size > 0 && strstr(image.bytes, ".target sm_80"));
+    cr_expect(!nvrtc_compile(nvrtc, arena, "int x = nothing;", "sm_90a", &image, &err));
+    cr_expect(strstr(err.text, "NVRTC for sm_90a: ") && strstr(err.text, "nothing"), "%s",
+              err.text);
+    nvrtc_close(nvrtc);
+    arena_free(arena);
+}
