@@ -1,6 +1,6 @@
-// Ranges of integer inputs. One pass forwards follows each input through views and casts to where it
-// is an index: of a gather, whose table has so many rows, or one side of a comparison with an iota,
-// which is how a class is picked. Of several such places the smallest counts.
+// Ranges of integer inputs. One pass forwards follows each input through views and casts to where
+// it is an index: of a gather, whose table has so many rows, or one side of a comparison with an
+// iota, which is how a class is picked. Of several such places the smallest counts.
 #include "cli/ranges.h"
 
 #include <jansson.h>
@@ -37,8 +37,7 @@ static void find(Arena *arena, const Graph *g, json_t *ranges)
         if (n->nargs != 2) continue;
         const Follow *a = &known[n->args[0]], *b = &known[n->args[1]];
         if (n->op == OP_GATHER && b->input)
-            limit(ranges, b->input,
-                  graph_type(g, n->args[0])->axes[node_int(n, ATTR_BATCH)].size);
+            limit(ranges, b->input, graph_type(g, n->args[0])->axes[node_int(n, ATTR_BATCH)].size);
         if (n->op == OP_EQ && a->input && b->iota) limit(ranges, a->input, b->iota);
         if (n->op == OP_EQ && b->input && a->iota) limit(ranges, b->input, a->iota);
     }
@@ -55,8 +54,7 @@ void ranges_add(Arena *arena, Program *program, Section *sections, uint32_t n)
         const char *text = sections[s].data;
         size_t end = sections[s].size;
         while (text[end - 1] != '}') end--;
-        sections[s].data =
-            str_printf(arena, "%.*s, \"ranges\": %s}", (int)(end - 1), text, list);
+        sections[s].data = str_printf(arena, "%.*s, \"ranges\": %s}", (int)(end - 1), text, list);
         sections[s].size = strlen(sections[s].data);
     }
     free(list);

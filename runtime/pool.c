@@ -1,10 +1,12 @@
-// The thread pool. A region is published by raising `epoch`; workers that spin or sleep on it wake,
-// take ranges from the shared counter `next` until none is left, and count themselves out in
-// `running`. The caller takes ranges too, then waits for `running` to fall to 0, so that the
-// region's fields can be reused. Ranges shrink with what is left (a fraction for each thread, at
-// least one task), which costs few atomic operations and still ends evenly. Waiting spins for some
-// microseconds, then sleeps in a futex: an idle spinner takes half of a hardware thread's speed
-// from its sibling.
+// The thread pool. A region is opened by a new number in `state`; workers that spin or sleep on it
+// wake, enter by counting themselves in there, take ranges from the shared counter `next` until
+// none is left, and count themselves out. The caller takes ranges too, closes the region when none
+// is left, and waits for those who are inside: a worker that comes too late (another process has
+// its core) finds it closed, and nobody waits for it. Ranges shrink with what is left (a fraction
+// for each thread, at least one task), which costs few atomic operations and still ends evenly.
+// Waiting spins for some microseconds, then sleeps in a futex: an idle spinner takes half of a
+// hardware thread's speed from its sibling. No thread is pinned, so that the scheduler can move one
+// whose core is taken.
 #include "runtime/pool.h"
 
 #include <fenv.h>
@@ -24,6 +26,11 @@
 
 enum { SPINS = 2000, SHARE = 4 };
 
+// Parts of `state`: workers inside of the region; the pool ends; the region is closed; its number,
+// which may wrap around (who sleeps through so many regions misses one, and no harm is done).
+enum { INSIDE = 0x3fff, STOP = 0x4000, CLOSED = 0x8000, NEXT_NUMBER = 0x10000 };
+static const uint32_t NUMBER = 0xffff0000;
+
 typedef struct Worker {
     Pool *pool;
     pthread_t thread;
@@ -39,14 +46,12 @@ typedef struct Gate {
 struct Pool {
     uint32_t threads, spins;
     Worker *workers; // threads - 1 of them
-    cpu_set_t taken; // cores that workers are pinned to
-    // The region; written by the caller while no worker is in one.
+    // The region; written by the caller while it is closed and empty.
     PoolFn fn;
     void *arg;
     int64_t n;
-    bool stop;
-    Gate epoch;   // rises with each region
-    Gate running; // workers still in the region
+    Gate state;
+    Gate left; // rises when the last worker leaves a closed region
     _Alignas(64) _Atomic int64_t next;
 };
 
@@ -79,20 +84,20 @@ static void leave_float_mode(uint32_t old)
 #endif
 }
 
-// Wait until the gate's word differs from `seen` and return it. A sleeper announces itself before
-// the kernel compares the word, a waker changes the word before it looks for sleepers: one of them
-// sees the other.
-static uint32_t gate_wait(Gate *gate, uint32_t seen, uint32_t spins)
+// Wait until those bits of the gate's word differ from `seen` and return the word. A sleeper
+// announces itself before the kernel compares the word, a waker changes the word before it looks
+// for sleepers: one of them sees the other.
+static uint32_t gate_wait(Gate *gate, uint32_t bits, uint32_t seen, uint32_t spins)
 {
     uint32_t now;
     for (uint32_t i = 0; i < spins; i++) {
         now = atomic_load_explicit(&gate->word, memory_order_acquire);
-        if (now != seen) return now;
+        if ((now & bits) != seen) return now;
         pause_cpu();
     }
     atomic_fetch_add(&gate->sleepers, 1);
-    while ((now = atomic_load(&gate->word)) == seen)
-        syscall(SYS_futex, &gate->word, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+    while (((now = atomic_load(&gate->word)) & bits) == seen)
+        syscall(SYS_futex, &gate->word, FUTEX_WAIT_PRIVATE, now, NULL, NULL, 0);
     atomic_fetch_sub(&gate->sleepers, 1);
     return now;
 }
@@ -118,17 +123,52 @@ static void take_ranges(Pool *pool, uint32_t worker)
     }
 }
 
+// Enter the region that `state` shows, if it is still open when it is entered.
+static bool enter(Pool *pool, uint32_t state)
+{
+    uint32_t number = state & NUMBER;
+    while ((state & NUMBER) == number && !(state & CLOSED))
+        if (atomic_compare_exchange_weak(&pool->state.word, &state, state + 1)) return true;
+    return false;
+}
+
+static void leave(Pool *pool)
+{
+    uint32_t before = atomic_fetch_sub(&pool->state.word, 1);
+    if (!(before & CLOSED) || (before & INSIDE) != 1) return;
+    atomic_fetch_add(&pool->left.word, 1);
+    gate_wake(&pool->left);
+}
+
 static void *worker_main(void *arg)
 {
     Worker *w = arg;
     Pool *pool = w->pool;
     enter_float_mode();
     for (uint32_t seen = 0;;) {
-        seen = gate_wait(&pool->epoch, seen, pool->spins);
-        if (pool->stop) return NULL;
+        uint32_t state = gate_wait(&pool->state, NUMBER | STOP, seen, pool->spins);
+        if (state & STOP) return NULL;
+        seen = state & NUMBER;
+        if (!enter(pool, state)) continue;
         take_ranges(pool, w->number);
-        if (atomic_fetch_sub(&pool->running.word, 1) == 1) gate_wake(&pool->running);
+        leave(pool);
     }
+}
+
+// Let workers into the region whose fields are set.
+static void open_region(Pool *pool)
+{
+    uint32_t state = atomic_load_explicit(&pool->state.word, memory_order_relaxed);
+    atomic_store(&pool->state.word, (state & NUMBER) + NEXT_NUMBER);
+    gate_wake(&pool->state);
+}
+
+// Let nobody in any more, and wait for those who are inside.
+static void close_region(Pool *pool)
+{
+    uint32_t left = atomic_load(&pool->left.word);
+    if (atomic_fetch_or(&pool->state.word, CLOSED) & INSIDE)
+        gate_wait(&pool->left, UINT32_MAX, left, pool->spins);
 }
 
 uint32_t pool_cores(void)
@@ -141,43 +181,14 @@ uint32_t pool_cores(void)
     return (uint32_t)CPU_COUNT(&set);
 }
 
-// Give worker w the w-th core of the caller's set. Failure costs speed only.
-static void pin(Pool *pool, const Worker *w)
-{
-    cpu_set_t set, one;
-    if (sched_getaffinity(0, sizeof set, &set)) return;
-    uint32_t left = w->number;
-    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (!CPU_ISSET(cpu, &set) || left--) continue;
-        CPU_ZERO(&one);
-        CPU_SET(cpu, &one);
-        if (!pthread_setaffinity_np(w->thread, sizeof one, &one)) CPU_SET(cpu, &pool->taken);
-        return;
-    }
-}
-
-// The caller is not pinned, since threads that it starts would inherit that. When it runs on a worker's core, both would
-// take turns there for as long as the scheduler lets them: move it to a free one.
-static void step_aside(const Pool *pool)
-{
-    int at = sched_getcpu();
-    cpu_set_t mine, others;
-    if (at < 0 || !CPU_ISSET((size_t)at, &pool->taken) || sched_getaffinity(0, sizeof mine, &mine)) return;
-    CPU_AND(&others, &mine, &pool->taken);
-    CPU_XOR(&others, &others, &mine);
-    if (!CPU_COUNT(&others) || sched_setaffinity(0, sizeof others, &others)) return;
-    sched_setaffinity(0, sizeof mine, &mine);
-}
-
 static void join_workers(Pool *pool, uint32_t count)
 {
-    pool->stop = true;
-    atomic_fetch_add(&pool->epoch.word, 1);
-    gate_wake(&pool->epoch);
+    atomic_fetch_or(&pool->state.word, STOP);
+    gate_wake(&pool->state);
     for (uint32_t i = 0; i < count; i++) pthread_join(pool->workers[i].thread, NULL);
 }
 
-static bool start_workers(Pool *pool, bool pinned, Error *err)
+static bool start_workers(Pool *pool, Error *err)
 {
     sigset_t all, old;
     sigfillset(&all);
@@ -189,7 +200,6 @@ static bool start_workers(Pool *pool, bool pinned, Error *err)
         *w = (Worker){.pool = pool, .number = i + 1};
         failed = pthread_create(&w->thread, NULL, worker_main, w);
         if (failed) break;
-        if (pinned) pin(pool, w);
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (!failed) return true;
@@ -202,6 +212,10 @@ Pool *pool_new(uint32_t threads, Error *err)
 {
     uint32_t cores = pool_cores();
     if (!threads) threads = cores;
+    if (threads > INSIDE) {
+        error_set(err, "%u threads: a pool has at most %d", threads, INSIDE);
+        return NULL;
+    }
     Pool *pool = aligned_alloc(64, sizeof *pool);
     Worker *workers = calloc(threads, sizeof *workers);
     if (!pool || !workers) {
@@ -214,7 +228,7 @@ Pool *pool_new(uint32_t threads, Error *err)
     pool->threads = threads;
     pool->workers = workers;
     pool->spins = threads <= cores ? SPINS : 0;
-    if (start_workers(pool, threads <= cores, err)) return pool;
+    if (start_workers(pool, err)) return pool;
     free(workers);
     free(pool);
     return NULL;
@@ -240,17 +254,13 @@ void pool_run(Pool *pool, PoolFn fn, void *arg, int64_t n)
     if (n == 1 || pool->threads == 1) {
         fn(arg, 0, n, 0); // not worth a wake
     } else {
-        step_aside(pool);
         pool->fn = fn;
         pool->arg = arg;
         pool->n = n;
         atomic_store(&pool->next, 0);
-        atomic_store(&pool->running.word, pool->threads - 1);
-        atomic_fetch_add(&pool->epoch.word, 1);
-        gate_wake(&pool->epoch);
+        open_region(pool);
         take_ranges(pool, 0);
-        uint32_t left = atomic_load(&pool->running.word);
-        while (left) left = gate_wait(&pool->running, left, pool->spins);
+        close_region(pool);
     }
     leave_float_mode(mode);
 }

@@ -3,6 +3,7 @@
 // overwritten by the next.
 #include "runtime/train_lock.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -37,6 +38,18 @@ static bool take(int fd, const char *folder, const char *path, FILE *warnings, E
     return ftruncate(fd, 0) || pwrite(fd, text, (size_t)n, 0) < 0 || true;
 }
 
+// Files a killed trainer left half-written, "NAME.tmp.PROCESS", are nobody's now.
+static void clear_left(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        const char *mark = strstr(e->d_name, ".tmp.");
+        if (mark && mark[5] && !mark[5 + strspn(mark + 5, "0123456789")])
+            unlinkat(dirfd(dir), e->d_name, 0);
+    }
+    if (dir) closedir(dir);
+}
+
 int train_lock(const char *folder, FILE *warnings, Error *err)
 {
     Arena *arena = arena_new();
@@ -47,6 +60,8 @@ int train_lock(const char *folder, FILE *warnings, Error *err)
     } else if (!take(fd, folder, path, warnings, err)) {
         close(fd);
         fd = -1;
+    } else {
+        clear_left(folder);
     }
     arena_free(arena);
     return fd;

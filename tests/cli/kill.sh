@@ -51,6 +51,7 @@ for pause in 0.05 0.11 0.02 0.17 0.29 0.07; do
     kill -KILL $pid 2>/dev/null && kills=$((kills + 1))
     wait $pid 2>/dev/null
 done
+touch killed/step.czt.tmp.1 killed/log.jsonl.tmp.1
 [ $kills -ge 4 ] || miss "$kills kills only; the others came too late"
 begin killed
 wait $pid || miss "$(cat err)"
@@ -60,7 +61,7 @@ same_run killed
 # SIGTERM: a checkpoint first, of the last update in the log; then the rest
 "$CZTC" train small.czt --out asked --steps $STEPS --checkpoint-every 1 --json >out 2>err &
 pid=$!
-while running && [ "$(wc -l <asked/log.jsonl)" -lt 3 ]; do :; done 2>/dev/null
+while running && ! grep -q '"step": 2' asked/log.jsonl 2>/dev/null; do :; done
 kill -TERM $pid
 wait $pid || miss "SIGTERM: exit code $?: $(cat err)"
 if grep -q '"stopped": true' out; then

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
@@ -57,16 +58,16 @@ static void bump(void *arg, int64_t begin, int64_t end, uint32_t worker)
 // Many short regions: workers that wake late, or not at all, must not miss or repeat one.
 Test(pool, survives_many_short_regions)
 {
-    for (uint32_t threads = 2; threads <= 4; threads++) {
+    for (uint32_t threads = 2; threads <= 8; threads++) {
         Error err = {0};
         Pool *pool = pool_new(threads, &err);
-        int64_t sum[32] = {0}, all = 0, want = 0;
+        int64_t sum[64] = {0}, all = 0, want = 0;
         for (int64_t r = 0; r < 3000; r++) {
             int64_t n = r % 9;
             pool_run(pool, bump, sum, n);
             want += n * (n - 1) / 2;
         }
-        for (int i = 0; i < 32; i++) all += sum[i];
+        for (int i = 0; i < 64; i++) all += sum[i];
         cr_assert_eq(all, want);
         pool_free(pool);
     }
@@ -80,6 +81,35 @@ static void denormals(void *arg, int64_t begin, int64_t end, uint32_t worker)
         volatile float tiny = FLT_MIN, half = tiny * 0.5f, back = half * 2;
         if (half > 0 && back == FLT_MIN) atomic_fetch_add(kept, 1);
     }
+}
+
+static void slow(void *arg, int64_t begin, int64_t end, uint32_t worker)
+{
+    uint8_t *done = arg;
+    if (worker) usleep(300);
+    for (int64_t i = begin; i < end; i++) done[i]++;
+}
+
+// A region ends when all of its tasks have, also those of workers slower than the caller.
+Test(pool, waits_for_who_is_inside)
+{
+    for (uint32_t threads = 2; threads <= 5; threads++) {
+        Error err = {0};
+        Pool *pool = pool_new(threads, &err);
+        for (int r = 0; r < 100; r++) {
+            uint8_t done[24] = {0};
+            pool_run(pool, slow, done, sizeof done);
+            for (size_t i = 0; i < sizeof done; i++) cr_assert_eq(done[i], 1, "task %zu", i);
+        }
+        pool_free(pool);
+    }
+}
+
+Test(pool, refuses_what_it_cannot_count)
+{
+    Error err = {0};
+    cr_assert_null(pool_new(100000, &err));
+    cr_assert(strstr(err.text, "100000 threads"), "%s", err.text);
 }
 
 Test(pool, keeps_denormals_whatever_the_caller_set)
