@@ -60,18 +60,33 @@ static void print_summary(Pipeline *p)
            short_number(p->arena, (double)plan->scratch_bytes));
 }
 
+static void add_tensor(Pipeline *p, json_t *to, const char *name, const Type *type)
+{
+    json_object_set_new(to, name, json_string(type_text(p->arena, type)));
+}
+
 static void print_json(Pipeline *p)
 {
     const PlanEntry *plan = pipeline_entry(p, "step");
+    const Entry *e = program_find_entry(p->program, "step");
+    json_t *inputs = json_object(), *outputs = json_object();
+    for (NodeId id = 1; e && id < e->graph->nodes.n; id++) {
+        const Node *n = graph_node(e->graph, id);
+        if (n->op == OP_INPUT && node_str(n, ATTR_NAME)[0] != '$')
+            add_tensor(p, inputs, node_str(n, ATTR_NAME), n->type);
+    }
+    for (uint32_t i = 0; e && i < e->outputs.n; i++)
+        add_tensor(p, outputs, e->outputs.at[i].name, graph_type(e->graph, e->outputs.at[i].node));
     json_t *parts = json_object();
     for (uint32_t i = 0; p->frontend && i < p->frontend->parts.n; i++)
         json_object_set_new(parts, p->frontend->parts.at[i].name,
                             json_integer(p->frontend->parts.at[i].parameters));
-    json_t *o = json_pack("{s:s, s:I, s:I, s:o, s:I, s:f, s:I}", "name", p->program->name, "batch",
-                          (json_int_t)p->program->batch, "parameters",
-                          (json_int_t)pipeline_parameters(p), "parts", parts, "flops",
-                          (json_int_t)p->flops, "bytes", plan ? entry_bytes(p->plan, plan) : 0.0,
-                          "scratch_bytes", (json_int_t)(plan ? plan->scratch_bytes : 0));
+    json_t *o = json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:I, s:f, s:I}", "name", p->program->name,
+                          "batch", (json_int_t)p->program->batch, "parameters",
+                          (json_int_t)pipeline_parameters(p), "parts", parts, "inputs", inputs,
+                          "outputs", outputs, "flops", (json_int_t)p->flops, "bytes",
+                          plan ? entry_bytes(p->plan, plan) : 0.0, "scratch_bytes",
+                          (json_int_t)(plan ? plan->scratch_bytes : 0));
     json_dumpf(o, stdout, 0);
     putchar('\n');
     json_decref(o);

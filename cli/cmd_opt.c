@@ -15,7 +15,7 @@ static const Option options[] = {
     {"skip", 0, OPTION_TEXT, offsetof(Values, skip), "A,B", "passes to leave out"},
     {"stop-after", 0, OPTION_TEXT, offsetof(Values, stop_after), "A", "the last pass to run"},
     {"dump-after", 0, OPTION_TEXT, offsetof(Values, dump_after), "A,B",
-     "print what these passes made: the program; layouts, groups or the plan (on stderr)"},
+     "print what these passes made on stderr: program, groups, plan"},
     {"dump-dir", 0, OPTION_TEXT, offsetof(Values, dump_dir), "DIR",
      "write the same after every pass, in numbered files"},
     {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",

@@ -230,10 +230,10 @@ static bool apply_sets(Elab *el, Tree *root)
 {
     const Tree *check = tree_get(root, "check"), *set = check ? tree_get(check, "set") : NULL;
     bool ok = true;
-    if (el->options->use_check)
+    for (uint32_t i = 0; i < el->options->nset; i++) ok &= set_apply(el, root, el->options->set[i]);
+    if (el->options->use_check) // last: the case has its own sizes, whatever the user sets
         for (uint32_t i = 0; set && i < set->entries.n; i++)
             ok &= set_row(el, root, &set->entries.at[i]);
-    for (uint32_t i = 0; i < el->options->nset; i++) ok &= set_apply(el, root, el->options->set[i]);
     return ok;
 }
 

@@ -154,12 +154,15 @@ static bool set_path(Elab *el, Tree *root, const char *name, const TreeEntry *ro
         if (!*p) break;
     }
     uint32_t count = 0;
-    Tree *let = tree_get(root, "let");
+    Tree *let = tree_get(root, "let"), *train = tree_get(root, "train");
     bool top = parts.n > 1 && (keys_reserved(MAPPING_GRAPH, parts.at[0]) || has_glob(parts.at[0]));
     if (top)
         set_walk(el, root, parts.at, parts.n, row, true, &count);
     else if (let && let->kind == TREE_MAP)
         set_walk(el, let, parts.at, parts.n, row, false, &count);
+    bool of_train = !count && parts.n == 1 && keys_reserved(MAPPING_TRAIN, name); // `steps`, ..
+    if (of_train && train && train->kind == TREE_MAP)
+        set_walk(el, train, parts.at, parts.n, row, true, &count);
     if (count) return true;
     diag_error(el->diag, row->key->loc, "'%s' sets nothing", name);
     Map names = {0};

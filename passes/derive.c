@@ -71,27 +71,21 @@ static void find_fixed(Fixed *f, const Map *changed)
     }
 }
 
-// Mark what `id` shows as seen from outside.
-static void see(Fixed *f, NodeId id)
-{
-    const Node *n = graph_node(f->g, id);
-    if (!f->fixed[id] || f->seen[id]) return;
-    f->seen[id] = true;
-    for (uint32_t i = 0; is_view(n) && i < n->nargs; i++) see(f, n->args[i]);
-}
-
 // False when there is nothing to take.
 static bool choose(Fixed *f, const Entry *e)
 {
     bool any = false;
-    for (NodeId id = 1; id < f->g->nodes.n; id++)
-        for (uint32_t i = 0; !f->fixed[id] && i < graph_node(f->g, id)->nargs; i++)
-            see(f, graph_node(f->g, id)->args[i]);
-    for (uint32_t i = 0; i < e->outputs.n; i++) see(f, e->outputs.at[i].node);
-    for (uint32_t i = 0; i < e->updates.n; i++) see(f, e->updates.at[i].node);
+    for (uint32_t i = 0; i < e->outputs.n; i++) f->seen[e->outputs.at[i].node] = true;
+    for (uint32_t i = 0; i < e->updates.n; i++) f->seen[e->updates.at[i].node] = true;
+    for (NodeId id = f->g->nodes.n; id-- > 1;) {
+        const Node *n = graph_node(f->g, id);
+        bool shows = !f->fixed[id] || (f->seen[id] && is_view(n));
+        for (uint32_t i = 0; shows && i < n->nargs; i++) f->seen[n->args[i]] = true;
+    }
     for (NodeId id = 1; id < f->g->nodes.n; id++) {
         const Node *n = graph_node(f->g, id);
-        if (!f->seen[id] || !f->dear[id] || is_view(n) || has_batch(n->type)) continue;
+        if (!f->fixed[id] || !f->seen[id] || !f->dear[id] || is_view(n) || has_batch(n->type))
+            continue;
         int64_t bytes = type_bytes(n->type);
         f->taken[id] = bytes <= SMALL || bytes <= f->bytes[id];
         any |= f->taken[id];

@@ -110,20 +110,11 @@ static void fill_inputs(Arena *a, const Entry *e, Map *inputs, int classes)
         for (int64_t k = 0; k < type_count(n->type); k++) {
             double x = next_random(&seed);
             switch (n->type->dtype) {
-            case DT_F32:
-                ((double *)t->data)[k] = 2 * x - 1;
-                break;
-            case DT_I32:
-                ((int32_t *)t->data)[k] = (int32_t)(x * classes);
-                break;
-            case DT_U8:
-                ((uint8_t *)t->data)[k] = (uint8_t)(x * 256);
-                break;
-            case DT_BOOL:
-                ((uint8_t *)t->data)[k] = x < 0.9;
-                break;
-            default:
-                break; // $step and $seed are 0
+            case DT_F32: ((double *)t->data)[k] = 2 * x - 1; break;
+            case DT_I32: ((int32_t *)t->data)[k] = (int32_t)(x * classes); break;
+            case DT_U8: ((uint8_t *)t->data)[k] = (uint8_t)(x * 256); break;
+            case DT_BOOL: ((uint8_t *)t->data)[k] = x < 0.9; break;
+            default: break; // $step and $seed are 0
             }
         }
         map_set(a, inputs, node_str(n, ATTR_NAME), t);
@@ -417,11 +408,34 @@ Test(elab, the_library_describes_itself)
     cr_assert(frontend_lib(a, LIB, NULL, out, &err), "%s", err.text);
     cr_assert(frontend_lib(a, LIB, "vit", out, &err), "%s", err.text);
     fclose(out);
-    const char *const parts[] = {"info_nce", "adamw", "mean_iou", "gelu(x)", "einsum(pattern, *x)",
-                                 "module vit (encoders/vit)", "heads        int", "blocks, tokens"};
+    const char *const parts[] = {"info_nce",
+                                 "adamw",
+                                 "mean_iou",
+                                 "gelu(x)",
+                                 "einsum(pattern, *x)",
+                                 "module vit (encoders/vit)",
+                                 "heads        int",
+                                 "blocks, tokens"};
     for (int i = 0; i < 8; i++) cr_expect(strstr(text, parts[i]), "no '%s' in\n%s", parts[i], text);
     cr_assert_not(frontend_lib(a, LIB, "vitt", stdout, &err));
     cr_assert(strstr(err.text, "did you mean 'vit'?"));
     free(text);
     arena_free(a);
+}
+
+// A bare name is one of let, else a key of train; the check case keeps its own sizes.
+Test(elab, set_finds_let_then_train_and_check_comes_last)
+{
+    const char *set[] = {"precision=f32", "steps=7", "batch=2"};
+    for (int check = 0; check < 2; check++) {
+        Arena *arena = arena_new();
+        Diag *diag = diag_new(arena);
+        FrontendOptions o = {.lib_dir = LIB, .set = set, .nset = 3, .use_check = check};
+        Frontend *f = frontend_load(arena, diag, CZT_SOURCE_DIR "/graphs/bench/tiny.yaml", &o);
+        if (!f) diag_print(diag, stderr);
+        cr_assert(f);
+        cr_expect_eq(f->program->steps, 7);
+        cr_expect_eq(f->program->batch, check ? 4 : 2);
+        arena_free(arena);
+    }
 }

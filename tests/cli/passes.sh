@@ -1,0 +1,65 @@
+# Passes from the command line: lists, dumps, times; code for other CPUs; derived state that lives
+# through training, a resume and an evaluation. Arguments: CZTC SOURCE FOLDER.
+. "$(dirname "$0")/common.sh"
+small=$SOURCE/tests/cli/small.yaml
+
+# every pass can be named, dumped, left out, stopped after
+exits 0 "$CZTC" opt "$small" --dump-after=simplify,layout,fuse,lower,memplan --time-passes
+for pass in simplify layout fuse lower memplan; do says err "# after $pass"; done
+for text in "groups" "kernels in" "MiB of scratch" "group 0" "launch 0"; do says err "$text"; done
+exits 0 "$CZTC" opt "$small" --stop-after=autodiff
+exits 1 "$CZTC" opt "$small" --passes=fuse
+says err "pass fuse needs that"
+exits 1 "$CZTC" opt "$small" --passes=autodiff,autodif
+says err "did you mean 'autodiff'?"
+mkdir dump
+exits 0 "$CZTC" compile "$small" --dump-dir=dump --time-passes
+for file in 00-input.ir 01-autodiff.ir 07-fuse.txt 10-memplan.txt; do
+    [ -s "dump/$file" ] || miss "no dump/$file: $(ls dump)"
+done
+exits 0 "$CZTC" opt dump/01-autodiff.ir --passes=simplify
+exits 1 "$CZTC" compile "$small" --skip=memplan
+says err "memplan was left out"
+
+# code for any CPU of a level gives the same bits
+exits 0 "$CZTC" compile "$small" --target cpu:x86-64-v3 -o v3.czt
+exits 0 "$CZTC" compile "$small" -o host.czt
+exits 0 "$CZTC" run v3.czt -n 3 --json
+cp out v3.json
+exits 0 "$CZTC" run host.czt -n 3 --json
+same out v3.json
+exits 1 "$CZTC" compile "$small" --target cpu:znver9
+says err "x86-64-v3"
+exits 1 "$CZTC" compile "$small" --target tpu
+says err "there is no target 'tpu'"
+
+# sizes and precision from outside; a bare name is one of let or of train
+exits 0 "$CZTC" check "$SOURCE/graphs/bench/micro.yaml" --set batch=2 --set precision=f32 --json
+says out '"batch": 2'
+says out '"inputs": {'
+says out '"image": "f32[2b, 3, 64, 64]"'
+exits 1 "$CZTC" check "$SOURCE/graphs/bench/micro.yaml" --set precision=bf16
+says err "precision 'bf16' is not supported yet"
+exits 0 "$CZTC" bench "$SOURCE/graphs/bench/micro.yaml" --set batch=2 -n 1 --json
+says out '"checked": "yes"'
+
+# what depends on a frozen teacher's weights alone is derived: the same run, also after a resume
+pictures train
+cp "$SOURCE"/tests/cli/*.yaml .
+exits 0 "$CZTC" compile taught.yaml -o taught.czt --dump-after=derive
+says err 'state derived "$derived.0"'
+exits 0 "$CZTC" compile taught.yaml -o plain.czt --skip=derive
+exits 0 "$CZTC" train plain.czt --out plain --steps 6
+exits 0 "$CZTC" train taught.czt --out taught --steps 3
+exits 0 "$CZTC" train --resume taught --steps 6
+for run in plain taught; do
+    sed 's/, "pairs\/s".*/}/' $run/log.jsonl >$run.log
+    cat $run/checkpoints/step-00000006/*.safetensors >$run.state
+    exits 0 "$CZTC" eval $run --json
+    cp out $run.eval
+done
+same plain.log taught.log
+same plain.state taught.state
+same plain.eval taught.eval
+
+exit $((failed > 0))
