@@ -1,4 +1,5 @@
-// Bump allocation by lifetime: session, graph, scratch. Compiler code allocates here and never frees.
+// Bump allocation by lifetime: session, graph, scratch. Compiler code allocates here and never
+// frees.
 #ifndef CZT_BASE_ARENA_H
 #define CZT_BASE_ARENA_H
 

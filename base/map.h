@@ -12,7 +12,8 @@ typedef struct MapEntry {
     uint64_t hash;
 } MapEntry;
 
-// Zero-initialise. Entries lie in insertion order in at[0..n-1]; a value may be overwritten in place.
+// Zero-initialise. Entries lie in insertion order in at[0..n-1]; a value may be overwritten in
+// place.
 typedef struct Map {
     MapEntry *at;
     uint32_t n, cap;
@@ -27,7 +28,8 @@ MapEntry *map_find(const Map *map, const char *key);
 // Set key to value; copies the key into the arena when it is new. Returns true when it was new.
 bool map_set(Arena *arena, Map *map, const char *key, void *value);
 
-// FNV-1a style 64-bit hash with a final mix; chain by passing the previous result as seed (0 first).
+// FNV-1a style 64-bit hash with a final mix; chain by passing the previous result as seed (0
+// first).
 uint64_t hash_bytes(uint64_t seed, const void *data, size_t size);
 uint64_t hash_str(uint64_t seed, const char *s);
 uint64_t hash_u64(uint64_t seed, uint64_t x);

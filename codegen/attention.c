@@ -503,7 +503,7 @@ static void block_scores(Heads *h, Rows q, LLVMValueRef kt, int64_t depth, LLVMV
 }
 
 // ---- forward
-// ---------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 
 static void write_out(Heads *h, LLVMValueRef row, LLVMValueRef query, LLVMValueRef sum,
                       LLVMValueRef max)
@@ -571,7 +571,7 @@ static void forward(Heads *h)
 }
 
 // ---- backward
-// ----------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 
 // sum over the row of dout * out, in lane order.
 static LLVMValueRef row_delta(Heads *h, LLVMValueRef query)

@@ -16,13 +16,31 @@ typedef enum {
     EXPR_SLICE,  // args[0] : args[1] : args[2], each may be NULL
     EXPR_MEMBER, // args[0] . text  (text may be a number: blocks.8)
     EXPR_LIST,   // [ args.. ]
-    EXPR_COMP    // [args[0] for text in args[1] if args[2]]; args[2] may be NULL; also a bare generator argument
+    EXPR_COMP    // [args[0] for text in args[1] if args[2]]; args[2] may be NULL; also a bare
+                 // generator argument
 } ExprKind;
 
 typedef enum {
-    EOP_NEG, EOP_POS, EOP_NOT,
-    EOP_ADD, EOP_SUB, EOP_MUL, EOP_DIV, EOP_FLOORDIV, EOP_MOD, EOP_POW, EOP_MATMUL,
-    EOP_LT, EOP_LE, EOP_GT, EOP_GE, EOP_EQ, EOP_NE, EOP_AND, EOP_OR, EOP_IN
+    EOP_NEG,
+    EOP_POS,
+    EOP_NOT,
+    EOP_ADD,
+    EOP_SUB,
+    EOP_MUL,
+    EOP_DIV,
+    EOP_FLOORDIV,
+    EOP_MOD,
+    EOP_POW,
+    EOP_MATMUL,
+    EOP_LT,
+    EOP_LE,
+    EOP_GT,
+    EOP_GE,
+    EOP_EQ,
+    EOP_NE,
+    EOP_AND,
+    EOP_OR,
+    EOP_IN
 } ExprOp;
 
 typedef struct Expr {
@@ -39,8 +57,9 @@ typedef struct Expr {
     Loc *name_locs;
 } Expr;
 
-// Parse a scalar as an expression (precedence as in Python: or, and, not, comparison, + -, * / // % @, unary, **,
-// postfix; `b if a else c` lowest). Errors go to diag with a caret and NULL comes back.
+// Parse a scalar as an expression (precedence as in Python: or, and, not, comparison, + -, * / // %
+// @, unary, **, postfix; `b if a else c` lowest). Errors go to diag with a caret and NULL comes
+// back.
 Expr *expr_parse(Arena *arena, Diag *diag, const Tree *scalar);
 // Parse bytes [begin, end) of a scalar's text only.
 Expr *expr_parse_part(Arena *arena, Diag *diag, const Tree *scalar, size_t begin, size_t end);

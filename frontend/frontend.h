@@ -6,10 +6,10 @@
 #include "ir/program.h"
 
 typedef struct FrontendOptions {
-    const char *lib_dir;    // a folder used instead of the embedded library; NULL for the embedded one
+    const char *lib_dir; // a folder used instead of the embedded library; NULL for the embedded one
     const char *const *set; // "name=value" overrides, globs allowed: "experts.*.enabled=false"
     uint32_t nset;
-    bool use_check;         // also apply the --set values of the graph's check: block
+    bool use_check;          // also apply the --set values of the graph's check: block
     const char *const *taps; // extra expressions to add as outputs of entry "step" (run --print)
     uint32_t ntaps;
     bool grads; // entry "step" also gives "grad.PATH" of every trained parameter, before clipping
@@ -38,7 +38,8 @@ typedef struct Frontend {
 
 // Elaborate a graph file. Errors go to diag, as many as can be found; NULL when there was one.
 Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const FrontendOptions *options);
-// Describe the library, or one module or function of it (doc, inputs, parameters, taps, defaults), on out.
+// Describe the library, or one module or function of it (doc, inputs, parameters, taps, defaults),
+// on out.
 bool frontend_lib(Arena *arena, const char *lib_dir, const char *name, FILE *out, Error *err);
 
 #endif

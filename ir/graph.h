@@ -15,8 +15,17 @@ typedef enum {
 } OpCode;
 
 typedef enum {
-    CLASS_LEAF, CLASS_RANDOM, CLASS_ELEMENTWISE, CLASS_VIEW, CLASS_REDUCE, CLASS_CONTRACT,
-    CLASS_ATTENTION, CLASS_GATHER, CLASS_SCATTER, CLASS_TUPLE, CLASS_GRADIENT
+    CLASS_LEAF,
+    CLASS_RANDOM,
+    CLASS_ELEMENTWISE,
+    CLASS_VIEW,
+    CLASS_REDUCE,
+    CLASS_CONTRACT,
+    CLASS_ATTENTION,
+    CLASS_GATHER,
+    CLASS_SCATTER,
+    CLASS_TUPLE,
+    CLASS_GRADIENT
 } OpClass;
 
 typedef enum {
@@ -29,13 +38,13 @@ typedef enum {
 typedef enum { KIND_INT, KIND_INTS, KIND_FLOAT, KIND_STR, KIND_AXES, KIND_DTYPE } AttrKind;
 
 enum {
-    OPF_NUMBER = 1,   // any dtype but bool
-    OPF_FLOAT = 2,    // float operands
-    OPF_INT = 4,      // integer operands
-    OPF_BOOL = 8,     // bool operands
+    OPF_NUMBER = 1,    // any dtype but bool
+    OPF_FLOAT = 2,     // float operands
+    OPF_INT = 4,       // integer operands
+    OPF_BOOL = 8,      // bool operands
     OPF_COMMUTES = 16, // operands are sorted by id
-    OPF_FLAT = 32,    // its gradient is zero everywhere: a gradient ends here silently
-    OPF_EXPAND = 64   // computed by the expansion in ir/scalar.c, never by libm
+    OPF_FLAT = 32,     // its gradient is zero everywhere: a gradient ends here silently
+    OPF_EXPAND = 64    // computed by the expansion in ir/scalar.c, never by libm
 };
 
 typedef struct OpInfo {
@@ -58,16 +67,35 @@ typedef struct Attr {
         double f;
         const char *s;
         DType dtype;
-        struct { const int64_t *at; uint32_t n; } ints;
-        struct { const Axis *at; uint32_t n; } axes;
+        struct {
+            const int64_t *at;
+            uint32_t n;
+        } ints;
+        struct {
+            const Axis *at;
+            uint32_t n;
+        } axes;
     };
 } Attr;
 
-// Attribute values for calls: graph_add(g, OP_SUM, 1, &x, 1, (Attr[]){attr_ints(ATTR_AXES, axes, n)}).
-static inline Attr attr_int(AttrKey k, int64_t i) { return (Attr){.key = k, .i = i}; }
-static inline Attr attr_float(AttrKey k, double f) { return (Attr){.key = k, .f = f}; }
-static inline Attr attr_str(AttrKey k, const char *s) { return (Attr){.key = k, .s = s}; }
-static inline Attr attr_dtype(AttrKey k, DType d) { return (Attr){.key = k, .dtype = d}; }
+// Attribute values for calls: graph_add(g, OP_SUM, 1, &x, 1, (Attr[]){attr_ints(ATTR_AXES, axes,
+// n)}).
+static inline Attr attr_int(AttrKey k, int64_t i)
+{
+    return (Attr){.key = k, .i = i};
+}
+static inline Attr attr_float(AttrKey k, double f)
+{
+    return (Attr){.key = k, .f = f};
+}
+static inline Attr attr_str(AttrKey k, const char *s)
+{
+    return (Attr){.key = k, .s = s};
+}
+static inline Attr attr_dtype(AttrKey k, DType d)
+{
+    return (Attr){.key = k, .dtype = d};
+}
 static inline Attr attr_ints(AttrKey k, const int64_t *at, uint32_t n)
 {
     return (Attr){.key = k, .ints = {at, n}};
@@ -81,7 +109,8 @@ typedef uint32_t NodeId; // 0: none (an error was reported, or an absent operand
 
 typedef struct Node {
     OpCode op;
-    uint32_t copy; // 0; a recomputed copy of a node has another number, so that it is not merged back
+    uint32_t
+        copy; // 0; a recomputed copy of a node has another number, so that it is not merged back
     uint32_t nargs, nattrs;
     const NodeId *args;
     const Attr *attrs; // sorted by key
@@ -92,18 +121,18 @@ typedef struct Node {
 typedef struct Graph {
     Arena *arena;
     Diag *diag;
-    int64_t batch; // the global batch; sizes of batch axes are multiples of it
-    Loc here;      // origin given to nodes added now; set freely
+    int64_t batch;   // the global batch; sizes of batch axes are multiples of it
+    Loc here;        // origin given to nodes added now; set freely
     VEC(Node) nodes; // nodes.at[0] is unused
     uint32_t *slots; // hash-consing table
     uint32_t nslots;
 } Graph;
 
 Graph *graph_new(Arena *arena, Diag *diag, int64_t batch);
-// Add a node, or find the equal one (its origins grow). Checks arity, attributes and shapes; a violation
-// is reported at g->here naming both shapes, and 0 is returned. An operand 0 gives 0 silently.
-// Simplifies what docs/ir.md lists under "Nodes" (constants, identities, views), so that the result may
-// be an operand or another op.
+// Add a node, or find the equal one (its origins grow). Checks arity, attributes and shapes; a
+// violation is reported at g->here naming both shapes, and 0 is returned. An operand 0 gives 0
+// silently. Simplifies what docs/ir.md lists under "Nodes" (constants, identities, views), so that
+// the result may be an operand or another op.
 NodeId graph_add(Graph *g, OpCode op, uint32_t nargs, const NodeId *args, uint32_t nattrs,
                  const Attr *attrs);
 // The same with a copy number (for recomputation).
@@ -113,13 +142,19 @@ NodeId graph_add_copy(Graph *g, OpCode op, uint32_t copy, uint32_t nargs, const 
 NodeId graph_add_like(Graph *g, const Node *n, const NodeId *args);
 // Note one more place a node comes from; loc {0} is ignored.
 void graph_add_origin(Graph *g, NodeId id, Loc loc);
-static inline const Node *graph_node(const Graph *g, NodeId id) { return &g->nodes.at[id]; }
-static inline const Type *graph_type(const Graph *g, NodeId id) { return g->nodes.at[id].type; }
+static inline const Node *graph_node(const Graph *g, NodeId id)
+{
+    return &g->nodes.at[id];
+}
+static inline const Type *graph_type(const Graph *g, NodeId id)
+{
+    return g->nodes.at[id].type;
+}
 // Key of a node: op, copy, operands, attributes.
 bool node_equal(const Node *a, const Node *b);
 uint64_t node_hash(const Node *n);
-// The attribute of a node; the op's row must allow it (else bug). Nodes hold all attributes of their row,
-// defaults included, but for the dtype of a dot that gives its operands' element type.
+// The attribute of a node; the op's row must allow it (else bug). Nodes hold all attributes of
+// their row, defaults included, but for the dtype of a dot that gives its operands' element type.
 const Attr *node_attr(const Node *n, AttrKey key); // NULL when absent (the others then give 0)
 int64_t node_int(const Node *n, AttrKey key);
 double node_float(const Node *n, AttrKey key);
@@ -128,7 +163,8 @@ const int64_t *node_ints(const Node *n, AttrKey key, uint32_t *count);
 // True and its value when the node is a constant of rank 0, or a broadcast of one.
 bool graph_is_const(const Graph *g, NodeId id, double *value);
 
-// ---- builder shorthands; all give 0 on error or when an operand is 0 -------------------------------
+// ---- builder shorthands; all give 0 on error or when an operand is 0
+// -------------------------------
 
 NodeId graph_const(Graph *g, DType dt, double value);
 NodeId graph_input(Graph *g, const char *name, const Type *type);
@@ -136,7 +172,8 @@ NodeId graph_state(Graph *g, const char *name, const Type *type);
 NodeId graph_iota(Graph *g, DType dt, uint32_t rank, const Axis *axes, int64_t axis);
 // One-operand ops without attributes.
 NodeId graph_unary(Graph *g, OpCode op, NodeId x);
-// Two operands, broadcast against each other as NumPy does (trailing axes aligned); equal dtypes needed.
+// Two operands, broadcast against each other as NumPy does (trailing axes aligned); equal dtypes
+// needed.
 NodeId graph_binary(Graph *g, OpCode op, NodeId x, NodeId y);
 NodeId graph_select(Graph *g, NodeId c, NodeId x, NodeId y); // broadcasts all three
 NodeId graph_cast(Graph *g, NodeId x, DType dt);
@@ -150,7 +187,8 @@ NodeId graph_slice(Graph *g, NodeId x, const int64_t *lo, const int64_t *hi, con
 NodeId graph_pad(Graph *g, NodeId x, NodeId fill, const int64_t *lo, const int64_t *hi);
 NodeId graph_concat(Graph *g, uint32_t n, const NodeId *xs, int64_t axis);
 // op is one of the REDUCE class with axes; keep = true leaves axes of size 1.
-NodeId graph_reduce(Graph *g, OpCode op, NodeId x, const int64_t *axes, uint32_t n, bool keep, bool cross);
+NodeId graph_reduce(Graph *g, OpCode op, NodeId x, const int64_t *axes, uint32_t n, bool keep,
+                    bool cross);
 NodeId graph_dot(Graph *g, NodeId x, NodeId y, uint32_t nb, const int64_t *lb, const int64_t *rb,
                  uint32_t nc, const int64_t *lc, const int64_t *rc);
 NodeId graph_proj(Graph *g, NodeId x, int64_t index);

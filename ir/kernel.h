@@ -122,9 +122,9 @@ typedef struct Kernel {
     int64_t flops, bytes; // for the roofline
 
     // GEMM: c[b, m, n] = chain over k of a[b, m, k] * w[b, n, k], then the epilogue body.
-    // `a` has axes (batch, m, k); its last instruction is the element. The other operand is `b`, the
-    // same with axes (batch, n, k); or, where b has no axes, it was packed by a PACK kernel into
-    // buffer `packed` in the target's own layout.
+    // `a` has axes (batch, m, k); its last instruction is the element. The other operand is `b`,
+    // the same with axes (batch, n, k); or, where b has no axes, it was packed by a PACK kernel
+    // into buffer `packed` in the target's own layout.
     struct {
         int64_t batch, m, n, k;
         KernelBody a, b;

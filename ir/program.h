@@ -1,17 +1,26 @@
-// A program: entries over one state. What the frontend produces, passes transform and codegen compiles.
+// A program: entries over one state. What the frontend produces, passes transform and codegen
+// compiles.
 #ifndef CZT_IR_PROGRAM_H
 #define CZT_IR_PROGRAM_H
 
 #include "base/map.h"
 #include "ir/graph.h"
 
-typedef enum { STATE_PARAM, STATE_OPT, STATE_EMA, STATE_STAT, STATE_METRIC, STATE_DERIVED } StateKind;
+typedef enum {
+    STATE_PARAM,
+    STATE_OPT,
+    STATE_EMA,
+    STATE_STAT,
+    STATE_METRIC,
+    STATE_DERIVED
+} StateKind;
 
 // Text of a kind: "param", "opt", ...
 const char *state_kind_name(StateKind kind);
 
 typedef struct StateVar {
-    const char *name; // the path, as in checkpoints: "visual.blocks.0.ln_1.weight"; "$opt.m.visual..."
+    const char
+        *name; // the path, as in checkpoints: "visual.blocks.0.ln_1.weight"; "$opt.m.visual..."
     StateKind kind;
     const Type *type;
     bool trainable;
@@ -23,7 +32,8 @@ typedef struct NamedNode {
     NodeId node;
 } NamedNode;
 
-// Inputs are the graph's INPUT nodes. "$step" and "$seed" (i64, rank 0) are filled in by the executor.
+// Inputs are the graph's INPUT nodes. "$step" and "$seed" (i64, rank 0) are filled in by the
+// executor.
 typedef struct Entry {
     const char *name; // "init", "derive", "step", "eval", "metrics", "encode_image" ...
     Graph *graph;
@@ -45,13 +55,15 @@ typedef struct Program {
 } Program;
 
 Program *program_new(Arena *arena, Diag *diag, const char *name, int64_t batch);
-// Declare a state variable; a second one of that name is a bug. The pointer is good until the next one.
+// Declare a state variable; a second one of that name is a bug. The pointer is good until the next
+// one.
 StateVar *program_state(Program *p, const char *name, StateKind kind, const Type *type, Loc loc);
 const StateVar *program_find_state(const Program *p, const char *name);
 // Add an entry with an empty graph (batch as the program's). Entries keep their address.
 Entry *program_entry(Program *p, const char *name);
 Entry *program_find_entry(Program *p, const char *name);
-// Live nodes of an entry: keep[id] for everything outputs and updates need. Array of nodes.n in the arena.
+// Live nodes of an entry: keep[id] for everything outputs and updates need. Array of nodes.n in the
+// arena.
 bool *entry_live(const Entry *e, Arena *arena);
 // Rebuild an entry's graph with only live nodes, in the same order (dead-code elimination).
 // e->graph stays the same pointer; node ids change (outputs and updates are renumbered).
@@ -72,11 +84,12 @@ Program *program_parse(Arena *arena, Diag *diag, uint32_t source);
 bool program_verify(const Program *p, Error *err);
 // Invariant 17, which holds from pass autodiff on: no live node is a GRAD.
 bool program_check_no_grad(const Program *p, Error *err);
-// The rule of batch axes, for graphs before autodiff: any op outside batch_gather and cross reductions
-// that mixes a batch axis is reported to diag at its origin. False when there is one.
+// The rule of batch axes, for graphs before autodiff: any op outside batch_gather and cross
+// reductions that mixes a batch axis is reported to diag at its origin. False when there is one.
 bool entry_check_batch(const Entry *e, Diag *diag);
 
-// ---- reference interpreter (eval.c) ---------------------------------------------------------------
+// ---- reference interpreter (eval.c)
+// ---------------------------------------------------------------
 
 // A dense row-major tensor. In f64 mode floats are stored as double, in bits mode as their dtype.
 typedef struct Tensor {

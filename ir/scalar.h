@@ -1,11 +1,12 @@
-// Transcendental functions and rounding as the project's own expansions: short programs over exact scalar
-// operations, so that the interpreter, LLVM code and CUDA text compute the same bits.
+// Transcendental functions and rounding as the project's own expansions: short programs over exact
+// scalar operations, so that the interpreter, LLVM code and CUDA text compute the same bits.
 #ifndef CZT_IR_SCALAR_H
 #define CZT_IR_SCALAR_H
 
 #include "ir/graph.h"
 
-// Exact scalar operations, each the same on every target (IEEE f32, round to nearest even; i32 wraps).
+// Exact scalar operations, each the same on every target (IEEE f32, round to nearest even; i32
+// wraps).
 typedef enum {
     SC_ARG,     // operand number imm.i of the function
     SC_F32,     // constant imm.f
@@ -13,7 +14,8 @@ typedef enum {
     SC_ADD, SC_SUB, SC_MUL, SC_DIV, SC_FMA, SC_SQRT, SC_NEG, SC_ABS, SC_FLOOR, SC_ROUND, // f32
     SC_LT, SC_LE, SC_EQ,                    // f32 -> bool (ordered: false with NaN)
     SC_SELECT,                              // bool, x, y
-    SC_IADD, SC_ISUB, SC_IMUL, SC_IAND, SC_IOR, SC_IXOR, SC_ISHL, SC_ISHR, SC_IASR, // i32, shift by imm.i
+    SC_IADD, SC_ISUB, SC_IMUL, SC_IAND, SC_IOR, SC_IXOR, // i32
+    SC_ISHL, SC_ISHR, SC_IASR,                           // i32, shift by imm.i
     SC_ILT, SC_IEQ,                         // i32 -> bool
     SC_TO_INT,  // f32 holding an integer in range -> i32
     SC_TO_F32,  // i32 -> f32, nearest even

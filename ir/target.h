@@ -8,8 +8,8 @@ typedef struct Target {
     const char *name;
     uint32_t lanes; // f32 lanes of a vector register
     bool packs;     // the right operand of a product is packed by a kernel of its own
-    // With `packs`: elements of the packed operand's buffer for (batch, n, k), as the target's PACK kernel writes
-    // it.
+    // With `packs`: elements of the packed operand's buffer for (batch, n, k), as the target's PACK
+    // kernel writes it.
     int64_t (*packed_count)(const struct Target *t, int64_t batch, int64_t n, int64_t k);
     // Tasks of a GEMM / PACK / ATTENTION / ATTENTION_GRAD / SCATTER kernel; from the kernel alone,
     // never from the number of threads.

@@ -1,7 +1,7 @@
 // The character references of HTML with their characters, as the HTML standard lists them (section
-// "Named character references"). One string for each first letter, upper case first; in it, one record
-// for each name: the rest of the name, '*' when it also counts without its semicolon, a blank, the
-// character in UTF-8, the byte 0xFF.
+// "Named character references"). One string for each first letter, upper case first; in it, one
+// record for each name: the rest of the name, '*' when it also counts without its semicolon, a
+// blank, the character in UTF-8, the byte 0xFF.
 static const char *const html_entities[52] = {
     "Elig* \303\206\377MP* &\377acute* \303\201\377breve \304\202\377circ* \303\202\377"
     "cy \320\220\377fr \360\235\224\204\377grave* \303\200\377lpha \316\221\377macr \304\200\377"

@@ -200,26 +200,17 @@ static NodeId random_dot(Fuzz *f)
 static NodeId random_node(Fuzz *f)
 {
     switch (pick(f, 14)) {
-    case 0:
-        return random_broadcast(f);
-    case 1:
-        return random_transpose(f);
-    case 2:
-        return random_window(f);
-    case 3:
-        return random_split(f);
-    case 4:
-        return random_reshape(f);
-    case 5:
-        return random_reverse(f);
+    case 0: return random_broadcast(f);
+    case 1: return random_transpose(f);
+    case 2: return random_window(f);
+    case 3: return random_split(f);
+    case 4: return random_reshape(f);
+    case 5: return random_reverse(f);
     case 6:
-    case 7:
-        return random_reduce(f);
+    case 7: return random_reduce(f);
     case 8:
-    case 9:
-        return random_dot(f);
-    default:
-        return random_elementwise(f);
+    case 9: return random_dot(f);
+    default: return random_elementwise(f);
     }
 }
 
@@ -298,7 +289,8 @@ Test(fuzz, passes_keep_results)
 {
     for (uint64_t seed = 1; seed <= GRAPHS; seed++) {
         Program *p = random_program(seed), *q = random_program(seed);
-        Map want = results(p, "autodiff"), have = results(q, "autodiff,simplify,merge,expand,dce,save");
+        Map want = results(p, "autodiff"),
+            have = results(q, "autodiff,simplify,merge,expand,dce,save");
         same_results(seed, &want, &have);
         arena_free(p->arena);
         arena_free(q->arena);
