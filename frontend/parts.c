@@ -190,7 +190,13 @@ Value param_eval(Elab *el, Binding *b)
 {
     static const char *const skip[] = {"module", "path", "doc", NULL};
     const Tree *t = b->tree;
-    if (t->kind == TREE_SCALAR) return param_expr(el, b, el_parse(el, t));
+    if (t->kind == TREE_SCALAR) {
+        Value v = param_expr(el, b, el_parse(el, t));
+        if (v.kind != V_INT && v.kind != V_FLOAT && v.kind != V_BOOL) return v;
+        el_error(el, t->loc, "parameter '%s' is a constant, which nothing would train", b->name);
+        diag_help(el->diag, "write {shape: [], init: %s}, or put it under let:", t->text);
+        return value_error();
+    }
     if (t->kind != TREE_MAP) {
         el_error(el, b->loc, "a parameter is {shape:, init:} or a call such as linear(D, D)");
         return value_error();
