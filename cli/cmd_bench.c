@@ -123,7 +123,7 @@ static bool time_steps(const Loaded *l, const Values *v, double start, Timing *t
     if (!load_entry(l, "step", &entry, err) || !exec_init(l->exec, l->step->seed, err))
         return false;
     load_random_inputs(l, entry, 1);
-    // Before and after, and the larger: a neighbour that takes a core for a moment makes it smaller.
+    // Before and after, and the larger: a neighbour on one of the cores makes it smaller.
     double before = peak_f32(exec_pool(l->exec));
     double *seconds = calloc((size_t)n, sizeof *seconds);
     bool ok = seconds || error_set(err, "no memory");

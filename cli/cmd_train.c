@@ -21,7 +21,8 @@ typedef struct Values {
 static const Option options[] = {
     {"FILE", 0, OPTION_MAYBE, offsetof(Values, file), NULL,
      "a graph file or step file; with --resume, OUT/step.czt by default"},
-    {"out", 'o', OPTION_TEXT, offsetof(Values, out), "DIR", "folder of a new run"},
+    {"out", 'o', OPTION_TEXT, offsetof(Values, out), "DIR",
+     "folder of a new run; made, with those above it"},
     {"resume", 0, OPTION_TEXT, offsetof(Values, resume), "DIR",
      "go on with the run in this folder"},
     {"steps", 'n', OPTION_NUMBER, offsetof(Values, steps), "N",
@@ -29,7 +30,7 @@ static const Option options[] = {
     {"data", 0, OPTION_TEXT, offsetof(Values, data), "SHARDS",
      "train on these shards, or a folder of them, not the graph's: dir/train-{0000..0003}.tar"},
     {"weights", 0, OPTION_TEXT, offsetof(Values, weights), "W.safetensors",
-     "begin with these parameters"},
+     "begin a new run with these parameters"},
     {"checkpoint-every", 0, OPTION_NUMBER, offsetof(Values, every), "N", "updates (the graph's)"},
     {"seed", 0, OPTION_SEED, offsetof(Values, seed), "N", "of a new run (the graph's)"},
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compute (one a core)"},
@@ -47,7 +48,9 @@ typedef struct Run {
     const Values *values;
     int64_t eval_every;
     int64_t seed;
-    double peak; // of the machine, operations a second
+    double peak;       // of the machine, operations a second
+    const char *saved; // where the step file goes, or NULL
+    bool told;         // an evaluation was written to the log
 } Run;
 
 static int64_t setting(const Step *step, const char *section, const char *key, int64_t otherwise)
@@ -63,7 +66,14 @@ static bool start(void *ctx, Exec *exec, Error *err)
            (!run->values->weights || load_weights(&run->program, run->values->weights, false, err));
 }
 
-// Evaluate the graph's sets; figures go to the log as "eval.SET.NAME".
+static bool metrics_reset(const Run *run, Error *err)
+{
+    const Step *step = run->program.step;
+    int32_t entry = step_entry(step, "metrics_reset");
+    return entry < 0 || exec_run(run->program.exec, (uint32_t)entry, 0, step->seed, err);
+}
+
+// Evaluate one of the graph's sets; figures go to the log as "eval.SET.NAME".
 static bool evaluate_set(const Run *run, Log *log, int64_t step, const char *name, Error *err)
 {
     Figures figures;
@@ -72,7 +82,9 @@ static bool evaluate_set(const Run *run, Log *log, int64_t step, const char *nam
     o.samples = setting(run->program.step, "eval", "samples", 0);
     o.step = step;
     o.workers = (uint32_t)run->values->workers;
+    // A checkpoint does not depend on what was evaluated before it.
     bool ok = evaluate(arena, &run->program, &o, &figures, err);
+    ok = metrics_reset(run, err) && ok;
     if (ok) {
         LogValue *values = arena_array(arena, LogValue, figures.at.n + 1);
         for (uint32_t i = 0; i < figures.at.n; i++)
@@ -86,14 +98,17 @@ static bool evaluate_set(const Run *run, Log *log, int64_t step, const char *nam
 
 static bool after(void *ctx, Exec *exec, Log *log, int64_t step, Error *err)
 {
-    const Run *run = ctx;
+    Run *run = ctx;
     (void)exec;
     if (run->eval_every <= 0 || step % run->eval_every != 0) return true;
     uint32_t n;
     Arena *arena = arena_new();
     const char **sets = evaluate_sets(arena, &run->program, &n);
     bool ok = true;
-    for (uint32_t i = 0; ok && i < n; i++) ok = evaluate_set(run, log, step, sets[i], err);
+    for (uint32_t i = 0; ok && i < n; i++) {
+        if (log_has(log, step, str_printf(arena, "eval.%s.", sets[i]))) continue;
+        ok = run->told = evaluate_set(run, log, step, sets[i], err);
+    }
     arena_free(arena);
     return ok;
 }
@@ -106,6 +121,13 @@ static bool check_sets(const Run *run, Error *err)
     if (run->eval_every > 0) return error_set(err, "%s", why.text);
     fprintf(stderr, "warning: %s\n", why.text);
     return true;
+}
+
+// The program goes to the run's folder when all that can be refused has been.
+static bool ready(void *ctx, Error *err)
+{
+    const Run *run = ctx;
+    return !run->saved || load_save(&run->program, run->saved, err);
 }
 
 static void print_json(const Run *run, const TrainResult *r, double pairs)
@@ -134,11 +156,13 @@ static int report(const Run *run, const TrainResult *r)
     if (run->values->json)
         print_json(run, r, pairs);
     else if (r->step > r->first)
-        printf("%s at step %lld: loss %.6g, %.1f s, %.1f pairs/s, %.1f s of waiting for data\n", how,
-               (long long)r->step, r->loss, r->seconds, pairs, r->waited);
+        printf("%s at step %lld: loss %.6g, %.1f s, %.1f pairs/s, %.1f s of waiting for data\n",
+               how, (long long)r->step, r->loss, r->seconds, pairs, r->waited);
     else if (r->steps && r->step >= r->steps)
-        printf("complete: step %lld of %lld is done; nothing was written (--steps N goes on)\n",
-               (long long)r->step, (long long)r->steps);
+        printf("complete: step %lld of %lld is done; %s (--steps N goes on)\n", (long long)r->step,
+               (long long)r->steps,
+               run->told ? "its evaluation was missing, and is in the log now"
+                         : "nothing was written");
     else
         printf("%s at step %lld, before an update\n", how, (long long)r->step);
     return EXIT_OK;
@@ -169,6 +193,7 @@ static int train(Run *run, const char *folder, Arena *arena)
         .peak = run->peak,
         .fresh = !v->resume,
         .start = start,
+        .ready = ready,
         .after = after,
         .ctx = run,
     };
@@ -179,20 +204,46 @@ static int train(Run *run, const char *folder, Arena *arena)
     return report(run, &result);
 }
 
-// Make the folder and take its lock; a new run may not overwrite another.
-static bool prepare(const char *folder, bool resume, int *lock, Arena *arena, Error *err)
+// Make a folder and those above it.
+static bool make_folders(Arena *arena, const char *path, Error *err)
+{
+    for (const char *end = path; *end;) {
+        end += strspn(end, "/");
+        end += strcspn(end, "/");
+        const char *folder = str_slice(arena, path, (size_t)(end - path));
+        if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+            return error_set(err, "%s: cannot make the folder: %s", folder, strerror(errno));
+    }
+    return true;
+}
+
+// The checkpoint a resumed run goes on from must be there and have its seed; a new run has none.
+static bool check_latest(const Values *v, const char *folder, Arena *arena, Error *err)
 {
     Checkpoint latest = {0};
+    Error why = {0};
     const char *at = str_printf(arena, "%s/checkpoints", folder);
-    if (resume ? access(folder, F_OK) != 0 : mkdir(folder, 0777) != 0 && errno != EEXIST)
-        return error_set(err, "%s: %s", folder, strerror(errno));
-    *lock = train_lock(folder, stderr, err);
-    if (*lock < 0 || !checkpoint_latest(arena, at, &latest, (CheckpointWarn){0}, err)) return false;
-    if (latest.path && !resume)
+    if (!checkpoint_latest(arena, at, &latest, (CheckpointWarn){0}, &why))
+        return error_set(err, "%s; put back a copy of one, or begin anew in another folder (--out)",
+                         why.text);
+    if (latest.path && !v->resume)
         return error_set(err, "%s: a checkpoint is there; --resume %s goes on with it", latest.path,
                          folder);
-    return latest.path || !resume ||
-           error_set(err, "%s: no checkpoint is there; --out begins a run", at);
+    if (!latest.path && v->resume)
+        return error_set(err, "%s: no checkpoint is there; --out begins a run", at);
+    if (!latest.path || option_seed(v->seed, latest.seed) == latest.seed) return true;
+    return error_set(err, "--seed %s: the run in %s has seed %lld and keeps it", v->seed, folder,
+                     (long long)latest.seed);
+}
+
+// Make the folder and take its lock.
+static bool prepare(const Values *v, const char *folder, int *lock, Arena *arena, Error *err)
+{
+    if (v->resume && access(folder, F_OK) != 0)
+        return error_set(err, "%s: %s", folder, strerror(errno));
+    if (!v->resume && !make_folders(arena, folder, err)) return false;
+    *lock = train_lock(folder, stderr, err);
+    return *lock >= 0 && check_latest(v, folder, arena, err);
 }
 
 static int run_in(Run *run, const char *folder, Arena *arena)
@@ -201,8 +252,9 @@ static int run_in(Run *run, const char *folder, Arena *arena)
     Error err = {0};
     const char *saved = str_printf(arena, "%s/step.czt", folder);
     LoadOptions o = {.file = v->file ? v->file : saved,
-                     .save = v->file ? saved : NULL,
+                     .keep = v->file != NULL,
                      .threads = (uint32_t)v->threads};
+    if (v->file) run->saved = saved;
     o.frontend = (FrontendOptions){.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
     if (!load_program(&run->program, &o)) return EXIT_INPUT;
     train_hold_signals(); // before the data's threads start; the program's own take no signals
@@ -230,7 +282,9 @@ static int run(Cli *cli, const void *values)
     if (!folder || (v->resume && v->out))
         return usage("one of --out DIR and --resume DIR is needed");
     if (!v->file && !v->resume) return usage("FILE is missing");
-    int code = prepare(folder, v->resume != NULL, &lock, cli->arena, &err)
+    if (v->weights && v->resume)
+        return usage("--weights begins a new run (--out); a resumed one has its checkpoint's");
+    int code = prepare(v, folder, &lock, cli->arena, &err)
                    ? run_in(&run, folder, cli->arena)
                    : fail(&err);
     if (lock >= 0) close(lock);

@@ -7,16 +7,20 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+// A bad sample comes again in every epoch, and is told of once.
 static void report_skipped(void *user, const DataProblem *p)
 {
     Feed *f = user;
     enum { SHOWN = 20 };
-    if (f->skipped++ == SHOWN) fprintf(stderr, "warning: further bad samples are not named\n");
-    if (f->skipped > SHOWN) return;
-    fprintf(stderr, "warning: %s: ", p->shard);
-    if (*p->key) fprintf(stderr, "sample %s: ", p->key);
-    if (*p->member) fprintf(stderr, "member .%s: ", p->member);
-    fprintf(stderr, "%s; left out\n", p->reason);
+    const char *sample =
+        *p->key ? str_printf(f->arena, "%s: sample %s", p->shard, p->key) : p->shard;
+    if (!map_set(f->arena, &f->seen, sample, f)) return;
+    const char *reason = *p->member
+                             ? str_printf(f->arena, "member .%s: %s", p->member, p->reason)
+                             : str_copy(f->arena, p->reason);
+    vec_push(f->arena, &f->untold, (Skipped){f->seen.at[f->seen.n - 1].key, reason});
+    if (f->seen.n <= SHOWN) fprintf(stderr, "warning: %s: %s; left out\n", sample, reason);
+    if (f->seen.n == SHOWN + 1) fprintf(stderr, "warning: further bad samples are not named\n");
 }
 
 // The paths of the graph's series, which lie in `base`, as seen from the working directory.
@@ -36,6 +40,25 @@ static void place_series(json_t *series, const char *base, Arena *arena)
     }
 }
 
+// --series must give a series that a field of the graph is in.
+static bool check_series(Arena *arena, const json_t *spec, const char *text, Error *err)
+{
+    const char *eq = strchr(text, '='), *known = "";
+    const json_t *field;
+    size_t i;
+    if (!eq || eq == text || !eq[1])
+        return error_set(err, "--series: '%s' is no NAME=SHARDS", text);
+    const char *name = str_slice(arena, text, (size_t)(eq - text));
+    json_array_foreach(json_object_get(spec, "fields"), i, field)
+    {
+        const char *of = json_string_value(json_object_get(field, "series"));
+        if (of && strcmp(of, name) == 0) return true;
+        if (of) known = str_printf(arena, "%s%s%s", known, *known ? ", " : "", of);
+    }
+    return error_set(err, "--series: no field of the graph is in a series '%s' (there are: %s)",
+                     name, *known ? known : "none");
+}
+
 // The specification with this run's changes; *base is the folder of relative paths.
 static json_t *specification(const Step *step, const FeedOptions *o, const char **base,
                              Arena *arena, Error *err)
@@ -45,6 +68,7 @@ static json_t *specification(const Step *step, const FeedOptions *o, const char 
         error_set(err, "%s: the graph has no data", step->file);
         return NULL;
     }
+    if (o->series && !check_series(arena, manifest, o->series, err)) return NULL;
     json_t *spec = json_deep_copy(manifest);
     const char *folder = json_string_value(json_object_get(spec, "base_dir"));
     *base = folder ? str_copy(arena, folder) : "";
@@ -57,9 +81,8 @@ static json_t *specification(const Step *step, const FeedOptions *o, const char 
     if (o->series) {
         const char *eq = strchr(o->series, '=');
         json_t *series = json_object();
-        if (eq)
-            json_object_set_new(series, str_slice(arena, o->series, (size_t)(eq - o->series)),
-                                json_string(eq + 1));
+        json_object_set_new(series, str_slice(arena, o->series, (size_t)(eq - o->series)),
+                            json_string(eq + 1));
         json_object_set_new(spec, "series", series);
     }
     if (o->in_order) json_object_set_new(spec, "shuffle", json_false());
@@ -71,6 +94,20 @@ static json_t *specification(const Step *step, const FeedOptions *o, const char 
                                                 "class", "member", "cls"));
     }
     return spec;
+}
+
+// What the samples come from, by its key: two patterns at most are spelled out.
+static const char *describe(Arena *arena, const Names *source, const char *base, const char *key)
+{
+    enum { SHOWN = 2 };
+    const char *text = str_printf(arena, "%s:", key);
+    for (uint32_t i = 0; i < source->n && i < SHOWN; i++) {
+        bool beside = *base && source->at[i][0] != '/' && strncmp(source->at[i], "pipe:", 5) != 0;
+        text = str_printf(arena, "%s%s %s%s%s", text, i ? "," : "", beside ? base : "",
+                          beside ? "/" : "", source->at[i]);
+    }
+    if (source->n <= SHOWN) return text;
+    return str_printf(arena, "%s and %u more", text, source->n - SHOWN);
 }
 
 bool feed_open(Feed *f, const Loaded *program, const FeedOptions *o, Error *err)
@@ -89,6 +126,7 @@ bool feed_open(Feed *f, const Loaded *program, const FeedOptions *o, Error *err)
                          .threads = (int)o->workers,
                          .report = o->quiet ? NULL : report_skipped,
                          .user = f};
+        f->shards = describe(f->arena, &spec->source, base, d.key ? d.key : "data.source");
         f->data = data_open(spec, &d, err);
     }
     if (f->data) {
@@ -156,9 +194,26 @@ static bool next(void *ctx, uint32_t entry, void *const *slots, Error *err)
     void **to = malloc(sizeof *to * (f->nslots + 1));
     if (!to) return error_set(err, "no memory");
     feed_places(f, entry, to);
-    bool ok = data_next(f->data, to, NULL, err);
+    Error why = {0};
+    bool ok = data_next(f->data, to, NULL, &why) || error_set(err, "%s: %s", f->shards, why.text);
     free(to);
     return ok;
+}
+
+static bool tell(void *ctx, Log *log, int64_t step, Error *err)
+{
+    Feed *f = ctx;
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < f->untold.n; i++)
+        ok = log_skipped(log, step, f->untold.at[i].sample, f->untold.at[i].reason, err);
+    f->untold.n = 0;
+    return ok;
+}
+
+static int64_t skipped(void *ctx)
+{
+    const Feed *f = ctx;
+    return data_counts(f->data).bad;
 }
 
 static char *position(void *ctx)
@@ -191,5 +246,5 @@ static bool seek(void *ctx, const char *text, Error *err)
 
 TrainFeed feed_train(Feed *f)
 {
-    return (TrainFeed){f, next, position, seek};
+    return (TrainFeed){f, next, position, seek, tell, skipped};
 }

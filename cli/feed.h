@@ -2,6 +2,7 @@
 #ifndef CZT_CLI_FEED_H
 #define CZT_CLI_FEED_H
 
+#include "base/map.h"
 #include "cli/load.h"
 #include "runtime/data.h"
 #include "runtime/train.h"
@@ -10,12 +11,17 @@ typedef struct FeedOptions {
     const char *source; // shards, or a folder of them, instead of the program's own, or NULL;
                         // relative to the working directory
     const char *key;    // what gave the source, for messages: "--data"
-    const char *series; // "NAME=SHARDS" of label shards to the source, or NULL
+    const char *series; // "NAME=SHARDS" of label shards to the source, as --series gave it, or NULL
     bool in_order;      // one pass in the order of the shards, without augmentation
     bool classes;       // also read the samples' classes, into slot "$class"
     bool quiet;         // name no bad samples on stderr
     uint32_t workers;   // that decode; 0: one a core
 } FeedOptions;
+
+// A sample, or all of a shard, that could not be used.
+typedef struct Skipped {
+    const char *sample, *reason;
+} Skipped;
 
 typedef struct Feed {
     Arena *arena;
@@ -23,7 +29,9 @@ typedef struct Feed {
     Data *data;
     const DataSlot *slots;
     uint32_t nslots;
-    int64_t skipped; // samples that could not be used, named on stderr
+    const char *shards; // "KEY: SHARDS", for messages
+    Map seen;           // what could not be used, "SHARD: sample KEY", each once
+    VEC(Skipped) untold; // of it what is not in the log yet
 } Feed;
 
 // Open what the program's manifest says under "data". The Feed must not move.

@@ -22,6 +22,13 @@ bool load_is_step(const char *file)
     return yes;
 }
 
+static void keep(Loaded *l, const void *bytes, size_t size)
+{
+    l->arena = arena_new();
+    l->bytes = arena_copy(l->arena, bytes, size);
+    l->size = size;
+}
+
 static bool compile(Loaded *l, const LoadOptions *o, Error *err)
 {
     Pipeline p;
@@ -35,8 +42,8 @@ static bool compile(Loaded *l, const LoadOptions *o, Error *err)
         uint32_t n = pipeline_sections(&p, &sections);
         ranges_add(arena, p.program, sections, n);
         const uint8_t *bytes = container_build(arena, sections, n, &size);
-        ok = !o->save || container_write(o->save, NULL, 0, sections, n, err);
-        l->step = ok ? step_load_memory(o->file, bytes, size, err) : NULL;
+        l->step = step_load_memory(o->file, bytes, size, err);
+        if (o->keep) keep(l, bytes, size);
         l->flops = (double)p.flops;
         l->compile_s = seconds_now() - begin;
     }
@@ -44,22 +51,13 @@ static bool compile(Loaded *l, const LoadOptions *o, Error *err)
     return ok && l->step;
 }
 
-static bool copy_file(const char *from, const char *to, Error *err)
+static void load_file(Loaded *l, const LoadOptions *o, Error *err)
 {
     FileMap map;
-    FileWriter w;
-    Arena *arena = arena_new();
-    bool ok = file_map(&map, from, err);
-    if (ok) {
-        ok = file_create(&w, arena, to, 0666, err);
-        if (ok && file_put(&w, map.data, map.size, err))
-            ok = file_commit(&w, err);
-        else if (ok)
-            ok = false, file_cancel(&w);
-        file_unmap(&map);
-    }
-    arena_free(arena);
-    return ok;
+    if (!file_map(&map, o->file, err)) return;
+    l->step = step_load_memory(o->file, map.data, map.size, err);
+    if (l->step && o->keep) keep(l, map.data, map.size);
+    file_unmap(&map);
 }
 
 // Of a step file, what its products do is all that is known.
@@ -86,7 +84,7 @@ bool load_program(Loaded *l, const LoadOptions *o)
             fail_text("%s: --set changes a graph file, this is a step file", o->file);
             return false;
         }
-        if (!o->save || copy_file(o->file, o->save, &err)) l->step = step_load(o->file, &err);
+        load_file(l, o, &err);
         if (l->step) l->flops = step_file_flops(l->step);
     } else {
         compile(l, o, &err);
@@ -118,7 +116,21 @@ void load_free(Loaded *l)
 {
     exec_free(l->exec);
     step_free(l->step);
+    arena_free(l->arena);
     *l = (Loaded){0};
+}
+
+bool load_save(const Loaded *l, const char *path, Error *err)
+{
+    FileWriter w;
+    Arena *arena = arena_new();
+    bool ok = file_create(&w, arena, path, 0666, err);
+    if (ok) {
+        ok = file_put(&w, l->bytes, l->size, err) && file_commit(&w, err);
+        file_cancel(&w);
+    }
+    arena_free(arena);
+    return ok;
 }
 
 bool load_entry(const Loaded *l, const char *name, uint32_t *entry, Error *err)

@@ -13,7 +13,7 @@ typedef struct LoadOptions {
     FrontendOptions frontend; // must be empty for step files
     uint32_t threads;         // 0: one a core
     bool profile;
-    const char *save; // where the step file is kept too, or NULL
+    bool keep; // the step file's bytes, for load_save
 } LoadOptions;
 
 typedef struct Loaded {
@@ -22,6 +22,9 @@ typedef struct Loaded {
     double flops;     // of a step
     double compile_s; // 0 for step files
     uint32_t kernels;
+    Arena *arena;      // of the bytes
+    const void *bytes; // of the step file, NULL where they are not kept
+    size_t size;
 } Loaded;
 
 // The case that a graph names under `check:`.
@@ -36,6 +39,8 @@ bool load_check(LoadCheck *check, Arena *arena, const LoadOptions *options);
 // Compile or load, and start the threads. False after the error was printed.
 bool load_program(Loaded *l, const LoadOptions *options);
 void load_free(Loaded *l);
+// Write the kept bytes to a file, which appears whole or not at all.
+bool load_save(const Loaded *l, const char *path, Error *err);
 // The entry of that name, or an error.
 bool load_entry(const Loaded *l, const char *name, uint32_t *entry, Error *err);
 // True when the file is a step file (or an executable with a step).

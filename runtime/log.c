@@ -3,6 +3,7 @@
 #include "runtime/log.h"
 
 #include "base/file.h"
+#include "base/map.h"
 #include "base/vec.h"
 #include "runtime/append.h"
 #include "runtime/events.h"
@@ -21,17 +22,49 @@ struct Log {
     const char *path;
     int fd;         // -1: no file
     Events *events; // NULL: none
+    const char *later; // folder of events that are not begun yet, or NULL
+    int64_t from;      // finished updates when it was opened
+    Map names;         // of the lines of that step which were there
+    Map skipped;       // samples that a line names, quoted
     FILE *progress;
     bool terminal, drawn; // drawn: a progress line stands unended on the terminal
     double shown;         // when progress was last shown; 0 never
 };
 
+// A JSON text literal, quotes included; what is not UTF-8 has its bytes as \xNN.
+static const char *quote(Arena *arena, const char *text)
+{
+    json_t *value = json_string(text);
+    if (!value) {
+        char *escaped = arena_alloc(arena, 4 * strlen(text) + 1), *to = escaped;
+        for (const char *c = text; *c; c++)
+            to += sprintf(to, *c & 0x80 ? "\\x%02x" : "%c", (unsigned char)*c);
+        value = json_string(escaped);
+    }
+    char *dump = json_dumps(value, JSON_ENCODE_ANY);
+    const char *out = str_copy(arena, dump ? dump : "\"\"");
+    free(dump);
+    json_decref(value);
+    return out;
+}
+
+// What a kept line tells those who must not say it again.
+static void learn(Log *log, json_t *line)
+{
+    const char *name, *sample = json_string_value(json_object_get(line, "skipped_sample"));
+    json_t *value, *at = json_object_get(line, "step");
+    if (sample) map_set(log->arena, &log->skipped, quote(log->arena, sample), log);
+    if (!at || json_integer_value(at) != log->from) return;
+    json_object_foreach(line, name, value) map_set(log->arena, &log->names, name, log);
+}
+
 // True when the line is a whole JSON object of a step that is kept.
-static bool keeps(const char *line, size_t size, int64_t step)
+static bool keeps(Log *log, const char *line, size_t size)
 {
     json_error_t where;
     json_t *value = json_loadb(line, size, 0, &where), *at = json_object_get(value, "step");
-    bool ok = json_is_object(value) && (!at || json_integer_value(at) <= step);
+    bool ok = json_is_object(value) && (!at || json_integer_value(at) <= log->from);
+    if (ok) learn(log, value);
     json_decref(value);
     return ok;
 }
@@ -43,35 +76,35 @@ static ssize_t line_size(const char *at, const char *end)
     return next ? next - at : -1;
 }
 
-static bool keeps_all(const FileMap *map, int64_t step)
+static bool keeps_all(Log *log, const FileMap *map)
 {
     const char *at = (const char *)map->data, *end = at + map->size;
     for (ssize_t n; (n = line_size(at, end)) >= 0; at += n + 1)
-        if (!keeps(at, (size_t)n, step)) return false;
+        if (!keeps(log, at, (size_t)n)) return false;
     return at == end;
 }
 
 // Write the kept lines to a new file in place of the old one.
-static bool rewrite(const char *path, const FileMap *map, int64_t step, Error *err)
+static bool rewrite(Log *log, const FileMap *map, Error *err)
 {
     Arena *arena = arena_new();
     FileWriter w;
-    bool ok = file_create(&w, arena, path, 0666, err);
+    bool ok = file_create(&w, arena, log->path, 0666, err);
     const char *at = (const char *)map->data, *end = at + map->size;
     for (ssize_t n; ok && (n = line_size(at, end)) >= 0; at += n + 1)
-        if (keeps(at, (size_t)n, step)) ok = file_put(&w, at, (size_t)n + 1, err);
+        if (keeps(log, at, (size_t)n)) ok = file_put(&w, at, (size_t)n + 1, err);
     ok = ok && file_commit(&w, err);
     file_cancel(&w);
     arena_free(arena);
     return ok;
 }
 
-static bool cut(const char *path, int64_t step, Error *err)
+static bool cut(Log *log, Error *err)
 {
     FileMap map;
-    if (access(path, F_OK) && errno == ENOENT) return true;
-    if (!file_map(&map, path, err)) return false;
-    bool ok = keeps_all(&map, step) || rewrite(path, &map, step, err);
+    if (access(log->path, F_OK) && errno == ENOENT) return true;
+    if (!file_map(&map, log->path, err)) return false;
+    bool ok = keeps_all(log, &map) || rewrite(log, &map, err);
     file_unmap(&map);
     return ok;
 }
@@ -83,11 +116,11 @@ Log *log_open(const char *path, FILE *progress, int64_t step, Error *err)
         error_set(err, "no memory for the log");
         return NULL;
     }
-    *log = (Log){.arena = arena_new(), .fd = -1, .progress = progress};
+    *log = (Log){.arena = arena_new(), .fd = -1, .from = step, .progress = progress};
     log->terminal = progress && isatty(fileno(progress));
     if (!path) return log;
     log->path = str_copy(log->arena, path);
-    if (cut(path, step, err)) {
+    if (cut(log, err)) {
         log->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
         if (log->fd >= 0) return log;
         error_set(err, "%s: %s", path, strerror(errno));
@@ -99,7 +132,13 @@ Log *log_open(const char *path, FILE *progress, int64_t step, Error *err)
 bool log_events(Log *log, const char *folder, int64_t step, Error *err)
 {
     log->events = events_open(folder, step, err);
+    log->later = NULL;
     return log->events != NULL;
+}
+
+void log_events_later(Log *log, const char *folder)
+{
+    log->later = folder;
 }
 
 // End a progress line that stands on the terminal.
@@ -138,20 +177,9 @@ static void format_number(char *text, size_t size, LogValue v)
     }
 }
 
-// A JSON text literal, quotes included.
-static const char *quote(Arena *arena, const char *text)
-{
-    json_t *value = json_string(text);
-    if (!value) value = json_string("(not UTF-8)");
-    char *dump = json_dumps(value, JSON_ENCODE_ANY);
-    const char *out = str_copy(arena, dump ? dump : "\"\"");
-    free(dump);
-    json_decref(value);
-    return out;
-}
-
 bool log_values(Log *log, int64_t step, const LogValue *values, uint32_t n, Error *err)
 {
+    if (log->later && !log_events(log, log->later, log->from, err)) return false;
     for (uint32_t i = 0; log->events && i < n; i++)
         if (!events_scalar(log->events, step, values[i].name, (float)values[i].value, err))
             return false;
@@ -184,6 +212,28 @@ bool log_text(Log *log, int64_t step, const char *key, const char *text, Error *
                        err);
     arena_free(arena);
     return ok;
+}
+
+bool log_skipped(Log *log, int64_t step, const char *sample, const char *reason, Error *err)
+{
+    Arena *arena = arena_new();
+    const char *name = quote(arena, sample);
+    bool ok = map_find(&log->skipped, name) ||
+              put_line(log,
+                       str_printf(arena,
+                                  "{\"step\": %lld, \"skipped_sample\": %s, \"reason\": %s}\n",
+                                  (long long)step, name, quote(arena, reason)),
+                       err);
+    if (ok) map_set(log->arena, &log->skipped, name, log);
+    arena_free(arena);
+    return ok;
+}
+
+bool log_has(const Log *log, int64_t step, const char *prefix)
+{
+    for (uint32_t i = 0; step == log->from && i < log->names.n; i++)
+        if (strncmp(log->names.at[i].key, prefix, strlen(prefix)) == 0) return true;
+    return false;
 }
 
 bool log_sync(Log *log, Error *err)

@@ -19,12 +19,21 @@ typedef struct LogValue {
 Log *log_open(const char *path, FILE *progress, int64_t step, Error *err);
 // Also write every value of log_values to TensorBoard event files in a folder.
 bool log_events(Log *log, const char *folder, int64_t step, Error *err);
+// The same for log_open's step, but nothing is made before the first value. The folder's name must
+// outlive the log.
+void log_events_later(Log *log, const char *folder);
 // NULL is allowed.
 void log_close(Log *log);
 // Append {"step": step, NAME: value, ...}. Infinities and NaN become texts ("inf", "-inf", "nan").
 bool log_values(Log *log, int64_t step, const LogValue *values, uint32_t n, Error *err);
 // Append {"step": step, KEY: text}, and show the text to the person.
 bool log_text(Log *log, int64_t step, const char *key, const char *text, Error *err);
+// Append {"step": step, "skipped_sample": sample, "reason": reason}, unless a line names the sample
+// already, be it of an earlier process.
+bool log_skipped(Log *log, int64_t step, const char *sample, const char *reason, Error *err);
+// True when log_open found a line of `step`, which was its own step, with a name that begins with
+// prefix.
+bool log_has(const Log *log, int64_t step, const char *prefix);
 // Make all lines so far durable.
 bool log_sync(Log *log, Error *err);
 

@@ -1,6 +1,8 @@
 // The training loop. An update depends on the state, the step number, the seed and the batch, and
 // nothing else; a checkpoint holds all four. So a run killed anywhere goes on from its newest
-// checkpoint with the same bits, after the log lines of the lost updates are cut.
+// checkpoint with the same bits, after the log lines of the lost updates are cut. Lines about an
+// update bear its number, those about its batch too. `after` comes behind the checkpoint of its
+// update, so that an evaluation that fails loses none; a resumed run gives it the rest to do.
 #include "runtime/train.h"
 
 #include "runtime/checkpoint.h"
@@ -24,6 +26,7 @@ typedef struct Train {
     int signals;          // a signalfd
     int64_t step, steps;  // finished updates; where to stop, INT64_MAX without an end
     int64_t seed, saved;  // saved: the step of the newest checkpoint, -1 none
+    char *before;         // the data's position before the newest batch, malloced
     double began, window; // when the loop and the current rate window began
     double window_waited; // result->waited at the window's begin
     int64_t window_step;
@@ -113,43 +116,92 @@ static bool start(Train *t, Error *err)
     return true;
 }
 
+// All steps were done by an earlier process.
+static bool complete(const Train *t)
+{
+    return t->saved >= 0 && t->step >= t->steps;
+}
+
 static bool open_logs(Train *t, Error *err)
 {
     const TrainOptions *o = t->options;
     t->log = log_open(o->log_path, o->progress, t->step, err);
-    return t->log && (!o->events || log_events(t->log, o->events, t->step, err));
+    if (!t->log || !o->events) return t->log != NULL;
+    if (!complete(t)) return log_events(t->log, o->events, t->step, err);
+    log_events_later(t->log, o->events);
+    return true;
 }
 
-static bool save(Train *t, Error *err)
+static bool after(Train *t, Error *err)
+{
+    const TrainOptions *o = t->options;
+    return !o->after || o->after(o->ctx, t->exec, t->log, t->step, err);
+}
+
+// The data's position, malloced, or NULL with err.
+static char *position(const Train *t, Error *err)
+{
+    char *text = t->feed->position(t->feed->ctx);
+    if (!text) error_set(err, "no memory for the data's position");
+    return text;
+}
+
+static bool save_at(Train *t, const char *at, Error *err)
 {
     const TrainOptions *o = t->options;
     if (!o->checkpoints || t->saved == t->step) return true;
-    char *position = t->feed->position(t->feed->ctx);
-    if (!position) return error_set(err, "no memory for the data's position");
     // Lines first: a checkpoint must not be newer than the log beside it.
-    bool ok = log_sync(t->log, err) &&
-              checkpoint_save(t->exec, o->checkpoints, t->step, t->seed, position, err);
-    free(position);
-    if (!ok) return false;
+    if (!log_sync(t->log, err) ||
+        !checkpoint_save(t->exec, o->checkpoints, t->step, t->seed, at, err))
+        return false;
     t->saved = t->step;
     prune(t);
     return true;
 }
 
-// One batch and one update.
-static bool update(Train *t, uint32_t entry, Error *err)
+static bool save(Train *t, Error *err)
 {
+    char *at = position(t, err);
+    bool ok = at && save_at(t, at, err);
+    free(at);
+    return ok;
+}
+
+// The run must end, but its updates are sound: a checkpoint of the last, with the data at its
+// position then (NULL: now). Returns false; err says more.
+static bool keep(Train *t, const char *at, Error *err)
+{
+    Error why = {0};
+    if (!t->options->checkpoints || t->step == t->result->first) return false;
+    bool ok = at ? save_at(t, at, &why) : save(t, &why);
+    size_t n = strlen(err->text);
+    if (ok)
+        snprintf(err->text + n, sizeof err->text - n, "; the run can go on from update %lld",
+                 (long long)t->step);
+    else
+        snprintf(err->text + n, sizeof err->text - n, "; and no checkpoint of update %lld: %.300s",
+                 (long long)t->step, why.text);
+    return false;
+}
+
+// The next batch, into the entry's inputs. A failure leaves its position in t->before.
+static bool fetch(Train *t, uint32_t entry, Error *err)
+{
+    const TrainFeed *feed = t->feed;
     const StepEntry *e = &exec_step(t->exec)->entries[entry];
     Arena *arena = arena_new();
     void **slots = arena_array(arena, void *, e->ninputs + 1);
     for (uint32_t i = 0; i < e->ninputs; i++)
         if (strcmp(e->inputs[i].name, "$step") && strcmp(e->inputs[i].name, "$seed"))
             slots[i] = exec_input(t->exec, entry, i);
+    free(t->before);
+    t->before = position(t, err);
     double begin = seconds_now();
-    bool ok = t->feed->next(t->feed->ctx, entry, slots, err);
+    bool ok = t->before && feed->next(feed->ctx, entry, slots, err);
     t->result->waited += seconds_now() - begin;
     arena_free(arena);
-    return ok && exec_run(t->exec, entry, t->step, t->seed, err);
+    bool told = !feed->tell || feed->tell(feed->ctx, t->log, t->step + 1, err);
+    return ok && told;
 }
 
 // Rates are measured over windows of at least a second, or the first update.
@@ -177,6 +229,8 @@ static uint32_t collect(Train *t, uint32_t entry, double *loss)
         if (strcmp(e->outputs[i].name, "loss") == 0) *loss = t->values[n].value;
         n++;
     }
+    int64_t skipped = t->feed->skipped ? t->feed->skipped(t->feed->ctx) : 0;
+    if (skipped) t->values[n++] = (LogValue){"skipped", (double)skipped, false};
     t->values[n++] =
         (LogValue){"pairs/s", (float)(t->rate * (double)exec_step(t->exec)->batch), true};
     t->values[n++] = (LogValue){"wait", (float)t->wait_share, true};
@@ -231,12 +285,13 @@ static bool loop(Train *t, uint32_t fallback, Error *err)
             break;
         }
         uint32_t entry = o->entry_at ? o->entry_at(o->ctx, t->step) : fallback;
-        if (!update(t, entry, err)) return false;
+        if (!fetch(t, entry, err)) return keep(t, t->before, err);
+        if (!exec_run(t->exec, entry, t->step, t->seed, err)) return false;
         t->step++;
         if (!report(t, entry, err)) return false;
-        if (o->after && !o->after(o->ctx, t->exec, t->log, t->step, err)) return false;
-        if (o->checkpoint_every > 0 && t->step % o->checkpoint_every == 0 && !save(t, err))
-            return false;
+        bool due = o->checkpoint_every > 0 && t->step % o->checkpoint_every == 0;
+        if ((due || t->step == t->steps) && !save(t, err)) return false;
+        if (!after(t, err)) return keep(t, NULL, err);
     }
     return save(t, err);
 }
@@ -244,20 +299,22 @@ static bool loop(Train *t, uint32_t fallback, Error *err)
 static bool run(Train *t, Error *err)
 {
     const Step *step = exec_step(t->exec);
+    const TrainOptions *o = t->options;
     int32_t entry = step_entry(step, "step");
     uint32_t most = 0;
     for (uint32_t i = 0; i < step->nentries; i++)
         if (step->entries[i].noutputs > most) most = step->entries[i].noutputs;
-    if (entry < 0 && !t->options->entry_at)
+    if (entry < 0 && !o->entry_at)
         return error_set(err, "%s: it has no entry 'step' to train with", step->file);
-    t->values = arena_array(t->arena, LogValue, most + 2);
-    t->steps = t->options->steps ? t->options->steps : step->steps;
+    t->values = arena_array(t->arena, LogValue, most + 3);
+    t->steps = o->steps ? o->steps : step->steps;
     t->result->steps = t->steps;
     if (!t->steps) t->steps = INT64_MAX;
-    bool ok = start(t, err);
-    if (ok && (t->saved < 0 || t->step < t->steps)) // else the run is complete
-        ok = open_logs(t, err) && loop(t, (uint32_t)entry, err);
+    bool ok = start(t, err) && (complete(t) || !o->ready || o->ready(o->ctx, err)) &&
+              open_logs(t, err) && (t->saved < 0 || after(t, err)) &&
+              loop(t, (uint32_t)entry, err);
     log_close(t->log);
+    free(t->before);
     t->result->step = t->step;
     if (t->began > 0) t->result->seconds = seconds_now() - t->began;
     return ok;

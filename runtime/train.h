@@ -15,6 +15,11 @@ typedef struct TrainFeed {
     char *(*position)(void *ctx);
     // Go on from such a place.
     bool (*seek)(void *ctx, const char *position, Error *err);
+    // Log the samples that the last next() left out (log_skipped); step: the update they were for.
+    // NULL: nothing to tell.
+    bool (*tell)(void *ctx, Log *log, int64_t step, Error *err);
+    // Samples left out so far, as position and seek keep it. NULL: none.
+    int64_t (*skipped)(void *ctx);
 } TrainFeed;
 
 typedef struct TrainOptions {
@@ -35,8 +40,13 @@ typedef struct TrainOptions {
     bool (*start)(void *ctx, Exec *exec, Error *err);
     // The entry for the update after `step` finished ones (default: "step").
     uint32_t (*entry_at)(void *ctx, int64_t step);
-    // After each update, before a checkpoint of it: evaluation, more log lines. step: finished
-    // updates.
+    // State, data and step are where the run begins or goes on; nothing was written so far. Not
+    // called where the run is complete.
+    bool (*ready)(void *ctx, Error *err);
+    // After each update, and its checkpoint where one is due: evaluation, more log lines. step:
+    // finished updates. Called on a resume too, for the update resumed from: a process killed in
+    // here had not told all, so what log_has knows may not be told again. It must leave the state
+    // as it was.
     bool (*after)(void *ctx, Exec *exec, Log *log, int64_t step, Error *err);
     void *ctx;
 } TrainOptions;
@@ -53,8 +63,9 @@ typedef struct TrainResult {
 // Call it before any thread is started.
 void train_hold_signals(void);
 // Train until the steps are done, or SIGTERM or SIGINT comes: then a checkpoint is written, and it
-// returns true with result->stopped. Resumes from the newest whole checkpoint, if there is one; where
-// that has all steps done (first == step >= steps), nothing is written.
+// returns true with result->stopped. Resumes from the newest whole checkpoint, if there is one;
+// where that has all steps done (first == step >= steps), nothing is written but what `after` has
+// to tell. When the feed or `after` fails, a checkpoint of the last update is written first.
 bool train_run(Exec *exec, const TrainFeed *feed, const TrainOptions *options, TrainResult *result,
                Error *err);
 

@@ -111,6 +111,16 @@ exits 0 "$CZTC" bench small.czt -n 3 --json
 says out '"checked": "no"'
 says out '"share_of_peak"'
 
+exits 0 "$CZTC" bench small.czt -n 1 --profile --json
+says out '"kernels": [{"kernel": "'
+# random integers are drawn over the range that the graph gives them: all of the tokenizer's words here
+exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --print text --json
+largest=$(sed 's/.*"print": {"text".*"max": \([0-9]*\).*/\1/' out)
+[ "$largest" -gt 10000 ] && [ "$largest" -lt 49408 ] || miss "the largest token is $largest: $(cat out)"
+# with --json, standard output has the object alone
+exits 0 "$CZTC" compile "$SOURCE/tests/corpus/dot.ir" --dump-kernels --time-passes --json
+[ "$(wc -l <out)" -eq 1 ] || miss "compile --json prints more than one line"
+
 # bench prints no time for a step that computes something else
 micro=$SOURCE/tests/data/micro
 case_graph() {

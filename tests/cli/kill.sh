@@ -4,12 +4,16 @@
 
 STEPS=14
 pictures train
-cp "$SOURCE/tests/cli/small.yaml" small.yaml
+sed 's/^data:/data:\n  max_bad: 0.5/' "$SOURCE/tests/cli/small.yaml" >small.yaml
 exits 0 "$CZTC" compile small.yaml -o small.czt
+# one sample is bad: each log names it once
+mkdir bad && (cd bad && tar -xf ../train-00000.tar && for f in 00000005.[jpw]*; do echo x >"$f"; done &&
+    tar -cf ../train-00000.tar --sort=name *)
 plain() { sed 's/, "pairs\/s".*/}/' "$1/log.jsonl"; }
 last() { cat "$1"/checkpoints/step-000000$STEPS/*.safetensors; }
 exits 0 "$CZTC" train small.czt --out whole --steps $STEPS --checkpoint-every 100
 plain whole >whole.log
+[ "$(grep -c '"skipped_sample"' whole.log)" -eq 1 ] || miss "one bad sample: $(cat whole.log)"
 last whole >whole.state
 same_run() {
     plain "$1" >part.log

@@ -55,6 +55,69 @@ last whole >whole.state
 last parts >parts.state
 same whole.state parts.state
 
+# a resume that is refused leaves the run's program as it was; one that goes on may bring another
+refused() {
+    cksum <parts/step.czt >before.sum
+    exits 1 "$CZTC" train "$@" --resume parts --steps 9
+    cksum <parts/step.czt >after.sum
+    same before.sum after.sum
+}
+refused small.yaml --set encoders.visual.width=16
+refused small.yaml --set log.every=2 --data nothing.tar
+refused small.yaml --set eval.sets.held=nothing.tar
+says err "eval.sets.held: "
+head -c 4000 whole/step.czt >cut.czt
+refused cut.czt
+refused small.yaml --set log.every=2 --seed 4
+says err "--seed 4: the run in parts has seed 3"
+exits 2 "$CZTC" train --resume parts --weights whole/checkpoints/step-00000008/params.safetensors
+says err "--weights begins a new run"
+exits 0 "$CZTC" train small.yaml --set log.every=2 --resume parts --steps 9 --seed 3
+cmp -s whole/step.czt parts/step.czt && miss "a resume with another program did not keep it"
+exits 0 "$CZTC" train --resume parts --steps 10
+
+# killed between a checkpoint and its evaluation, a complete run evaluates still, and once
+cp -r whole late
+grep -v '"step": 8, "eval' whole/log.jsonl >late/log.jsonl
+exits 0 "$CZTC" train --resume late
+says out "its evaluation was missing"
+exits 0 "$CZTC" train --resume late
+says out "nothing was written"
+same whole/log.jsonl late/log.jsonl
+# the state does not depend on what is evaluated
+exits 0 "$CZTC" train small.yaml --set eval.every=100 --out a/new/run
+last a/new/run >unseen.state
+same whole.state unseen.state
+
+# no checkpoint that can be read
+cp -r whole broken
+for file in broken/checkpoints/*/params.safetensors; do echo >>"$file"; done
+exits 1 "$CZTC" train --resume broken
+says err "none of its"
+says err "put back a copy of one, or begin anew in another folder (--out)"
+
+# bad samples: told of once each, on stderr and in the log; counted in its lines
+mkdir bad && (cd bad && tar -xf ../train-00000.tar)
+spoil() { for f in bad/*"$1".[jpw]*; do echo x >"$f"; done; }
+spoil 02
+spoil 07
+(cd bad && tar -cf ../bad.tar --sort=name *)
+sed 's/^data:/data:\n  max_bad: 1/' small.yaml >bad.yaml
+exits 0 "$CZTC" train bad.yaml --data bad.tar --out spoiled --steps 26
+[ "$(grep -c 'bad.tar: sample .*left out' err)" -eq 2 ] || miss "two bad samples: $(cat err)"
+grep -q "not named" err && miss "a bad sample took the place of others"
+[ "$(grep -c '"skipped_sample": "bad.tar: sample 0000000[27]", "reason": "member' spoiled/log.jsonl)" -eq 2 ] ||
+    miss "two bad samples in the log: $(grep skipped_sample spoiled/log.jsonl)"
+tail -1 spoiled/log.jsonl | grep -q '"skipped": 2[46], "pairs/s"' || miss "26 steps of 10 good samples an epoch"
+grep -q '"skipped"' whole/log.jsonl && miss "nothing was skipped"
+rm spoiled/checkpoints/*26 -r
+exits 0 "$CZTC" train --resume spoiled --data bad.tar --steps 26
+[ "$(grep -c skipped_sample spoiled/log.jsonl)" -eq 2 ] || miss "told again after a resume"
+for n in 00 01 03 04 05 06 08; do spoil $n; done
+(cd bad && tar -cf ../bad.tar --sort=name *)
+exits 1 "$CZTC" train bad.yaml --data bad.tar --out spoiled-all
+says err "error: --data: bad.tar: a whole epoch of 12 samples gave no batch of 4"
+
 # killed while running
 "$CZTC" train whole/step.czt --out killed --steps 1000000 2>/dev/null >/dev/null &
 pid=$!
@@ -91,5 +154,9 @@ exits 1 "$CZTC" eval whole --data nothing.tar
 mkdir -p elsewhere
 (cd elsewhere && "$CZTC" eval ../whole --samples 4 >/dev/null 2>&1) || miss "eval from another folder"
 exits 1 "$CZTC" eval nowhere
+exits 1 "$CZTC" eval whole --series foo
+says err "--series: 'foo' is no NAME=SHARDS"
+exits 1 "$CZTC" eval whole --series foo=train-00000.tar
+says err "--series: no field of the graph is in a series 'foo' (there are: none)"
 
 exit $((failed != 0))

@@ -22,6 +22,8 @@ typedef struct Numbers {
     uint64_t state, n;
     int64_t nan_at, kill_at, signal_at, pause_us;
     int64_t reseed; // added to the seed: a resumed run must keep its own
+    uint64_t fail_at;      // the batch that cannot be had, 0 none
+    int64_t after_fail_at; // the update whose evaluation fails, 0 none
 } Numbers;
 
 static bool numbers_next(void *ctx, uint32_t entry, void *const *slots, Error *err)
@@ -36,6 +38,8 @@ static bool numbers_next(void *ctx, uint32_t entry, void *const *slots, Error *e
     }
     if ((int64_t)numbers->n == numbers->nan_at) x[2] = NAN;
     numbers->n++;
+    if (numbers->n == numbers->fail_at)
+        return error_set(err, "no batch %llu", (unsigned long long)numbers->n);
     if (numbers->pause_us) usleep((useconds_t)numbers->pause_us);
     return true;
 }
@@ -61,11 +65,37 @@ static bool numbers_seek(void *ctx, const char *position, Error *err)
     return true;
 }
 
+// Every fifth batch leaves a sample out, one of three.
+static bool numbers_tell(void *ctx, Log *log, int64_t step, Error *err)
+{
+    const Numbers *numbers = ctx;
+    char sample[8];
+    snprintf(sample, sizeof sample, "s%d", (int)(numbers->n % 15));
+    return numbers->n % 5 != 0 || log_skipped(log, step, sample, "it is bad", err);
+}
+
+static int64_t numbers_skipped(void *ctx)
+{
+    const Numbers *numbers = ctx;
+    return (int64_t)numbers->n / 5;
+}
+
+// One of the two evaluations of an update; a process before may have told it.
+static bool evaluation(Log *log, int64_t step, const char *name, Error *err)
+{
+    if (log_has(log, step, name)) return true;
+    return log_values(log, step, &(LogValue){name, (double)step, false}, 1, err);
+}
+
 static bool after(void *ctx, Exec *exec, Log *log, int64_t step, Error *err)
 {
     Numbers *numbers = ctx;
-    (void)exec, (void)log, (void)err;
+    (void)exec;
+    bool due = step % EVERY == 0 || step == STEPS;
+    if (due && !evaluation(log, step, "eval.a", err)) return false;
+    if (step == numbers->after_fail_at) return error_set(err, "no evaluation");
     if (step == numbers->kill_at) raise(SIGKILL);
+    if (due && !evaluation(log, step, "eval.b", err)) return false;
     if (step == numbers->signal_at) kill(getpid(), SIGTERM);
     return true;
 }
@@ -77,7 +107,12 @@ static bool train(const char *folder, Numbers *numbers, TrainOptions options, Tr
     Step *step = tiny_load(arena);
     train_hold_signals();
     Exec *exec = tiny_exec(step, 2);
-    const TrainFeed feed = {numbers, numbers_next, numbers_position, numbers_seek};
+    const TrainFeed feed = {.ctx = numbers,
+                            .next = numbers_next,
+                            .position = numbers_position,
+                            .seek = numbers_seek,
+                            .tell = numbers_tell,
+                            .skipped = numbers_skipped};
     options.checkpoints = str_printf(arena, "%s/runs", folder);
     options.log_path = str_printf(arena, "%s/log.jsonl", folder);
     options.steps = options.steps ? options.steps : STEPS;
@@ -144,6 +179,13 @@ static void assert_same_run(const char *folder, const char *reference)
     for (int i = 0; i < STEPS; i++) cr_assert_str_eq(got[i], want[i], "step %d", i + 1);
     cr_assert_str_neq(want[0], want[1]);
     cr_assert_eq(system(str_printf(arena, "diff -r %s/runs %s/runs", folder, reference)), 0);
+    // Beside rates, the lines are the same too: evaluations, samples left out.
+    const char *shown = "sed 's/, .pairs.*//'";
+    cr_assert_eq(system(str_printf(arena, "%s %s/log.jsonl >%s/got; %s %s/log.jsonl | diff - %s/got",
+                                   shown, folder, folder, shown, reference, folder)),
+                 0);
+    cr_assert_eq(system(str_printf(arena, "test $(grep -c skipped_sample %s/got) = 3", folder)), 0);
+    cr_assert_eq(system(str_printf(arena, "grep -q 'step.: 60, .*.skipped.: 12$' %s/got", folder)), 0);
     arena_free(arena);
 }
 
@@ -164,11 +206,11 @@ Test(train, killed_after_any_update_resumes_bit_for_bit)
 {
     Arena *arena = arena_new();
     const char *reference = reference_run(arena), *folder = tiny_folder(arena);
-    // The one killed after update 8 is the first to leave a checkpoint.
-    static const int64_t kills[] = {1, 6, 7, 8, 20, 21, 40, 59};
+    // The one killed after update 7 is the first to leave a checkpoint; its evaluation is missing.
+    static const int64_t kills[] = {1, 6, 7, 8, 20, 21, 40, 59, 60};
     for (size_t i = 0; i < sizeof kills / sizeof *kills; i++) {
         int status = train_child(
-            folder, (Numbers){.nan_at = -1, .kill_at = kills[i], .reseed = kills[i] > 8}, 0);
+            folder, (Numbers){.nan_at = -1, .kill_at = kills[i], .reseed = kills[i] > 7}, 0);
         cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     }
     cr_assert_eq(train_child(folder, (Numbers){.nan_at = -1}, 0), 0);
@@ -179,6 +221,62 @@ Test(train, killed_after_any_update_resumes_bit_for_bit)
     assert_same_run(folder, reference);
     tiny_remove(folder);
     tiny_remove(reference);
+    arena_free(arena);
+}
+
+// A failure that leaves the state sound keeps it: the run goes on from the update before.
+Test(train, a_failed_batch_or_evaluation_keeps_the_updates)
+{
+    Arena *arena = arena_new();
+    const char *reference = reference_run(arena), *folder = tiny_folder(arena);
+    static const struct {
+        uint64_t batch;
+        int64_t evaluation, kept;
+        const char *text;
+    } rows[] = {
+        {1, 0, -1, "no batch 1"}, // nothing is done yet
+        {20, 0, 19, "no batch 20; the run can go on from update 19"},
+        {20, 0, 19, "no batch 20"}, // again: no more was done
+        {0, 26, 26, "no evaluation; the run can go on from update 26"},
+        {0, 28, 28, "no evaluation; the run can go on from update 28"}, // after its checkpoint
+        {0, 60, 60, "no evaluation; the run can go on from update 60"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        Numbers numbers = {
+            .nan_at = -1, .fail_at = rows[i].batch, .after_fail_at = rows[i].evaluation};
+        TrainResult result;
+        Checkpoint c;
+        Error err = {0}, none = {0};
+        cr_assert(!train(folder, &numbers, (TrainOptions){0}, &result, &err));
+        cr_assert_str_eq(err.text, rows[i].text);
+        cr_assert(checkpoint_latest(arena, str_printf(arena, "%s/runs", folder), &c,
+                                    (CheckpointWarn){0}, &none));
+        cr_assert_eq(c.path ? c.step : -1, rows[i].kept, "row %zu", i);
+    }
+    cr_assert_eq(train_child(folder, (Numbers){.nan_at = -1}, 0), 0);
+    assert_same_run(folder, reference);
+    tiny_remove(folder);
+    tiny_remove(reference);
+    arena_free(arena);
+}
+
+static bool not_ready(void *ctx, Error *err)
+{
+    (void)ctx;
+    return error_set(err, "not ready");
+}
+
+Test(train, nothing_is_written_before_it_is_ready)
+{
+    Arena *arena = arena_new();
+    const char *folder = tiny_folder(arena);
+    Error err = {0};
+    TrainResult result;
+    Numbers numbers = {.nan_at = -1};
+    cr_assert(!train(folder, &numbers, (TrainOptions){.ready = not_ready}, &result, &err));
+    cr_assert_str_eq(err.text, "not ready");
+    cr_assert_neq(system(str_printf(arena, "ls -A %s | grep -q .", folder)), 0);
+    tiny_remove(folder);
     arena_free(arena);
 }
 
