@@ -70,7 +70,11 @@ static bool map_descriptor(FileMap *map, int fd, const char *path, Error *err)
 {
     struct stat st;
     if (fstat(fd, &st)) return error_set(err, "%s: fstat: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode)) return error_set(err, "%s: not a regular file", path);
+    if (!S_ISREG(st.st_mode))
+        return error_set(err, "%s: not a regular file, but a %s", path,
+                         S_ISDIR(st.st_mode)    ? "folder"
+                         : S_ISFIFO(st.st_mode) ? "pipe"
+                                                : "device or socket");
     map->size = (size_t)st.st_size;
     map->data = (const uint8_t *)"";
     if (!map->size) return true;
@@ -87,7 +91,7 @@ static bool map_descriptor(FileMap *map, int fd, const char *path, Error *err)
 bool file_map(FileMap *map, const char *path, Error *err)
 {
     *map = (FileMap){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a pipe would wait for its writer
     if (fd < 0) return error_set(err, "%s: %s", path, strerror(errno));
     bool ok = map_descriptor(map, fd, path, err);
     close(fd);

@@ -24,6 +24,7 @@ typedef struct FileMap {
     size_t size;
 } FileMap;
 
+// Err, and no waiting, where the path is a folder, a pipe or a device.
 bool file_map(FileMap *map, const char *path, Error *err);
 // A zeroed map is allowed.
 void file_unmap(FileMap *map);

@@ -54,7 +54,8 @@ static EvalOptions options_of(Arena *arena, const Loaded *l, const Values *v, co
     return o;
 }
 
-// Bring the state to what is evaluated; step: its finished updates, all of the graph's for weights from a file.
+// Bring the state to what is evaluated; step: its finished updates, all of the graph's for weights
+// from a file.
 static bool set_state(Arena *arena, const Loaded *l, const Values *v, bool folder, int64_t *step,
                       Error *err)
 {
@@ -125,8 +126,9 @@ static json_t *json_figures(const Figures *f, const Figures *untrained)
 static void print_figures(const Figures *f, const Figures *untrained, const char *set, bool json)
 {
     if (json) {
-        json_t *all = json_pack("{s:I, s:I, s:o}", "samples", (json_int_t)f->samples, "batches",
-                                (json_int_t)f->batches, "figures", json_figures(f, untrained));
+        json_t *all = json_pack("{s:I, s:I, s:I, s:o}", "samples", (json_int_t)f->samples,
+                                "batches", (json_int_t)f->batches, "left_out",
+                                (json_int_t)f->left_out, "figures", json_figures(f, untrained));
         if (set) json_object_set_new(all, "set", json_string(set));
         json_line(all, stdout);
         json_decref(all);
@@ -151,6 +153,10 @@ static bool run_set(Arena *arena, const Loaded *l, const Values *v, bool folder,
     if (v->compare && // at the same step, so that the losses mean the same
         (!exec_init(l->exec, l->step->seed, err) || !evaluate(arena, l, &o, &untrained, err)))
         return false;
+    evaluate_warn(o.key, figures.left_out, figures.batches, l->step->batch);
+    if (!figures.at.n)
+        return error_set(err, "%s: %lld samples give no figure: there must be a batch of %lld",
+                         o.key, (long long)figures.samples, (long long)l->step->batch);
     print_figures(&figures, v->compare ? &untrained : NULL, set, v->json);
     return true;
 }

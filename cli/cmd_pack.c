@@ -32,7 +32,7 @@ static const Option options[] = {
      "a folder of pictures (a sub-folder is a class), or a CSV table"},
     {"output", 'o', OPTION_TEXT, offsetof(Values, prefix), "PREFIX",
      "shards are PREFIX-00000.tar, PREFIX-00001.tar, .."},
-    {"per-shard", 0, OPTION_COUNT, offsetof(Values, per_shard), "N", "samples in a shard (1000)"},
+    {"per-shard", 0, OPTION_NUMBER, offsetof(Values, per_shard), "N", "samples in a shard (1000)"},
     {"caption", 0, OPTION_TEXT, offsetof(Values, caption), "TEXT",
      "of pictures without one; {} is the class"},
     {"seed", 0, OPTION_COUNT, offsetof(Values, seed), "N", "of the random order (0)"},
@@ -42,7 +42,7 @@ static const Option options[] = {
      "replace the shards of this prefix that are there"},
     {"skip-bad", 0, OPTION_FLAG, offsetof(Values, skip_bad), NULL,
      "leave out what cannot be read, and say so; else it is an error"},
-    {"threads", 0, OPTION_COUNT, offsetof(Values, threads), "N", "that read; 0: one a core"},
+    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that read (one a core)"},
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object"},
 };
 

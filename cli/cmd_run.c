@@ -57,9 +57,7 @@ static bool write_grads(const Loaded *l, uint32_t entry, const char *path, Error
         vec_push(arena, &list, t);
         vec_push(arena, &from, i);
     }
-    bool ok = list.n || error_set(err, "%s: it gives no gradients; --grads wants a graph file",
-                                  l->step->file);
-    ok = ok && safetensors_begin(&w, path, list.at, list.n, NULL, err);
+    bool ok = safetensors_begin(&w, path, list.at, list.n, NULL, err);
     if (ok) {
         for (uint32_t i = 0; ok && i < list.n; i++)
             ok =
@@ -73,24 +71,29 @@ static bool write_grads(const Loaded *l, uint32_t entry, const char *path, Error
     return ok;
 }
 
-// Shape, range and first values of an output.
+// Shape, range and first values of an output; NaNs are counted, and no part of the range.
 static json_t *describe(const Loaded *l, uint32_t entry, const CztTensor *t, uint32_t i)
 {
     const void *data = exec_output(l->exec, entry, i);
     int64_t n = t->bytes / czt_dtype_size(t->dtype);
+    int64_t nans = 0;
     double lo = INFINITY, hi = -INFINITY, sum = 0;
     json_t *values = json_array(), *shape = json_array();
     for (uint32_t a = 0; a < t->rank; a++) json_array_append_new(shape, json_integer(t->shape[a]));
     for (int64_t k = 0; k < n; k++) {
         double x = value_get(t->dtype, data, k);
-        if (!(x >= lo)) lo = x;
-        if (!(x <= hi)) hi = x;
-        sum += x;
         if (k < SHOWN) json_array_append_new(values, json_f32(x));
+        sum += x; // of a NaN on, the mean is NaN too
+        nans += isnan(x);
+        if (x < lo) lo = x; // not of a NaN
+        if (x > hi) hi = x;
     }
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "dtype", czt_dtype_name(t->dtype), "shape",
-                     shape, "min", json_f32(lo), "max", json_f32(hi), "mean",
-                     json_f32(sum / (double)n), "values", values);
+    if (nans == n) lo = hi = NAN;
+    json_t *all = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "dtype", czt_dtype_name(t->dtype),
+                            "shape", shape, "min", json_f32(lo), "max", json_f32(hi), "mean",
+                            json_f32(sum / (double)n), "values", values);
+    if (nans) json_object_set_new(all, "nan", json_integer(nans));
+    return all;
 }
 
 static json_t *describe_all(const Loaded *l, uint32_t entry, const Texts *print)
@@ -106,6 +109,17 @@ static json_t *describe_all(const Loaded *l, uint32_t entry, const Texts *print)
     return object;
 }
 
+// Losses and other scalars; gradients of scalars go to the file only.
+static void print_scalars(const Loaded *l, uint32_t entry)
+{
+    const StepEntry *e = &l->step->entries[entry];
+    for (uint32_t i = 0; i < e->noutputs; i++) {
+        if (e->outputs[i].rank != 0 || is_grad(&e->outputs[i])) continue;
+        double x = exec_scalar(l->exec, entry, i);
+        printf("  %s %.9g", e->outputs[i].name, isnan(x) ? (double)NAN : x); // never "-nan"
+    }
+}
+
 static void show(const Loaded *l, uint32_t entry, int64_t step, const Values *v)
 {
     json_t *line = json_object(), *scalars = load_scalars(l, entry),
@@ -113,8 +127,9 @@ static void show(const Loaded *l, uint32_t entry, int64_t step, const Values *v)
     const char *key;
     json_t *x;
     void *safe;
-    json_object_foreach_safe(scalars, safe, key, x) // gradients of scalars go to the file only
-        if (strncmp(key, grad_prefix, sizeof grad_prefix - 1) == 0) json_object_del(scalars, key);
+    json_object_foreach_safe(scalars, safe, key,
+                             x) if (strncmp(key, grad_prefix, sizeof grad_prefix - 1) == 0)
+        json_object_del(scalars, key);
     json_object_set_new(line, "step", json_integer(step));
     json_object_update(line, scalars);
     if (v->print.n) json_object_set(line, "print", prints);
@@ -122,7 +137,7 @@ static void show(const Loaded *l, uint32_t entry, int64_t step, const Values *v)
         json_line(line, stdout);
     } else {
         printf("step %lld", (long long)step);
-        json_object_foreach(scalars, key, x) printf("  %s %.9g", key, json_number_value(x));
+        print_scalars(l, entry);
         putchar('\n');
         json_object_foreach(prints, key, x)
         {
@@ -133,6 +148,27 @@ static void show(const Loaded *l, uint32_t entry, int64_t step, const Values *v)
     json_decref(line);
     json_decref(scalars);
     json_decref(prints);
+}
+
+// What --print and --grads want is looked for before a step is run: of IR text and step files,
+// whose outputs are fixed, they show what there is.
+static bool check_wanted(const Loaded *l, uint32_t entry, const Values *v, Error *err)
+{
+    const StepEntry *e = &l->step->entries[entry];
+    bool grads = false;
+    for (uint32_t i = 0; i < v->print.n; i++)
+        if (tensor_find(e->outputs, e->noutputs, v->print.at[i]) < 0)
+            return error_set(err,
+                             "%s: --print: entry '%s' has no output '%s' (expressions want a graph "
+                             "file, and entry step)",
+                             l->step->file, e->name, v->print.at[i]);
+    for (uint32_t i = 0; i < e->noutputs; i++) grads |= is_grad(&e->outputs[i]);
+    return grads || !v->grads ||
+           error_set(
+               err,
+               "%s: --grads: entry '%s' gives no gradients (they want a graph file, and entry "
+               "step)",
+               l->step->file, e->name);
 }
 
 static bool prepare(const Loaded *l, uint32_t entry, const Values *v, int64_t seed, Error *err)
@@ -150,7 +186,7 @@ static bool steps(const Loaded *l, const Values *v, Error *err)
     uint32_t entry;
     int64_t seed = option_seed(v->seed, l->step->seed);
     if (!load_entry(l, v->entry ? v->entry : "step", &entry, err) ||
-        !prepare(l, entry, v, seed, err))
+        !check_wanted(l, entry, v, err) || !prepare(l, entry, v, seed, err))
         return false;
     for (int64_t i = 0; i < (v->steps ? v->steps : 1); i++) {
         if (!exec_run(l->exec, entry, i, seed, err)) return false;

@@ -138,6 +138,7 @@ static bool sweep(Eval *ev)
         if (!data_next(ev->feed.data, to, &count, ev->err)) return false;
         if (count == 0) return true;
         ev->out->samples += count;
+        if (count < batch) ev->out->left_out = count;
         if (count == batch && !whole_batch(ev)) return false;
         if (count < batch && ev->has_image &&
             !(encode(ev, &ev->image, count) && encode(ev, &ev->text, count)))
@@ -208,8 +209,8 @@ static void add_tops(Eval *ev, const char *name, const int64_t *within, int64_t 
     }
 }
 
-// Keep the first sample of each distinct caption (equal tokens have equal embeddings): with two of one caption
-// no answer would be right. Gives how many are left, in the arrays given.
+// Keep the first sample of each distinct caption (equal tokens have equal embeddings): with two of
+// one caption no answer would be right. Gives how many are left, in the arrays given.
 static int64_t distinct_captions(const Eval *ev, float *image, float *text)
 {
     int64_t n = ev->out->samples, width = ev->image.width, kept = 0;
@@ -228,8 +229,8 @@ static int64_t distinct_captions(const Eval *ev, float *image, float *text)
 static void retrieval(Eval *ev)
 {
     int64_t width = ev->image.width, within[TOPS];
-    float *image = arena_array(ev->arena, float, ev->out->samples * width),
-          *text = arena_array(ev->arena, float, ev->out->samples * width);
+    float *image = arena_array(ev->arena, float, ev->out->samples *width),
+          *text = arena_array(ev->arena, float, ev->out->samples *width);
     int64_t n = distinct_captions(ev, image, text);
     Pool *pool = exec_pool(ev->program->exec);
     rank_within(pool, image, n, text, n, width, NULL, top, within, TOPS);

@@ -37,6 +37,32 @@ EvalOptions evaluate_options(Arena *arena, const Loaded *l, const char *set)
     return o;
 }
 
+void evaluate_warn(const char *key, int64_t left_out, int64_t batches, int64_t batch)
+{
+    if (!left_out) return;
+    if (batches)
+        fprintf(stderr,
+                "warning: %s: %lld samples of the last batch are left out of losses and metrics "
+                "(a batch is %lld)\n",
+                key, (long long)left_out, (long long)batch);
+    else
+        fprintf(stderr,
+                "warning: %s: there are no losses and metrics: %lld samples are fewer than a batch "
+                "of %lld\n",
+                key, (long long)left_out, (long long)batch);
+}
+
+// The same of a set that is not gone through yet, if it will be: of all its samples, or as many
+// whole batches as eval.samples asks for.
+static void warn_before(const Loaded *l, const Feed *f, const char *key)
+{
+    int64_t batch = l->step->batch, samples = data_counts(f->data).samples;
+    int64_t most = json_integer_value(json_object_get(section(l), "samples"));
+    bool wanted = json_integer_value(json_object_get(section(l), "every")) > 0;
+    if (wanted && (most <= 0 || most > samples / batch * batch))
+        evaluate_warn(key, samples % batch, samples / batch, batch);
+}
+
 bool evaluate_check(const Loaded *l, uint32_t workers, Error *err)
 {
     Arena *arena = arena_new();
@@ -58,6 +84,7 @@ bool evaluate_check(const Loaded *l, uint32_t workers, Error *err)
                          .classes = o.classes != NULL,
                          .workers = workers};
         ok = feed_open(&feed, l, &f, err) && feed_covers(&feed, entry, err);
+        if (ok) warn_before(l, &feed, o.key);
         if (feed.arena) feed_close(&feed);
     }
     arena_free(arena);

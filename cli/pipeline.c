@@ -2,6 +2,7 @@
 // printed here, so that callers only need to know whether it went well.
 #include "cli/pipeline.h"
 
+#include "base/container.h"
 #include "base/file.h"
 #include "cli/assets.h"
 #include "passes/lower.h"
@@ -31,6 +32,20 @@ static bool report(Pipeline *p, const Error *err)
     else if (!diag_errors(p->diag))
         return true;
     return false;
+}
+
+// What is to be compiled must be a regular file, and no step file, which is compiled.
+static bool check_file(const char *file, Error *err)
+{
+    FileMap map;
+    if (!file_map(&map, file, err)) return false;
+    bool step = container_present(map.data, map.size);
+    file_unmap(&map);
+    return !step ||
+           error_set(err,
+                     "%s: this is a step file, compiled already; run, train, bench and eval "
+                     "take it, other commands want its graph file",
+                     file);
 }
 
 static Program *read_ir(Pipeline *p, const char *file, Error *err)
@@ -96,6 +111,7 @@ bool pipeline_read(Pipeline *p, const char *file, const FrontendOptions *options
 {
     Error err = {0};
     size_t n = strlen(file);
+    if (!check_file(file, &err)) return report(p, &err);
     if (n > 3 && strcmp(file + n - 3, ".ir") == 0) {
         p->program = read_ir(p, file, &err);
     } else {

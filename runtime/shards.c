@@ -106,9 +106,12 @@ static void index_shard(Shard *shard)
     while ((result = tar_next(tar, &member, &shard->damage)) == TAR_MEMBER)
         add_member(scratch, shard, &member);
     if (result == TAR_DAMAGED) drop_incomplete(shard, member.name);
-    if (result == TAR_END && !shard->entries.n) {
+    if (result != TAR_DAMAGED) {
         shard->damage_key = shard->damage_member = "";
-        error_set(&shard->damage, "%s: no samples are in the shard", shard->name);
+        if (!shard->entries.n) {
+            shard->damage = (Error){0};
+            error_set(&shard->damage, "%s: no samples are in the shard", shard->name);
+        }
     }
     tar_close(tar);
     shard->keys = (Map){0};

@@ -38,8 +38,8 @@ typedef struct ShardsOptions {
 } ShardsOptions;
 
 // List the files (shards_list), then read the headers of all. Err when some cannot be opened. A
-// damaged or empty one is reported and counted, and its samples before the damage are used (the
-// last only if it is surely whole). NULL with err.
+// damaged or empty one is reported and counted, and its samples before the damage are used: the
+// last only if it is surely whole, or if the file ends behind one of its members. NULL with err.
 Shards *shards_open(const Names *patterns, const ShardsOptions *options, Error *err);
 void shards_close(Shards *s);
 // Samples in all, in the order of the shards.

@@ -31,7 +31,7 @@ enum { AT_NAME = 0, AT_SIZE = 124, AT_SUM = 148, AT_TYPE = 156, AT_MAGIC = 257, 
 
 Tar *tar_open(const char *path, Error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a pipe would wait for its writer
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         error_set(err, "%s: cannot read the shard: %s", path,
@@ -184,20 +184,39 @@ static const char *plain_name(const Tar *tar)
     return name;
 }
 
+// Behind the last member, where the file ends or a zero block begins: is it a whole archive's end?
+static TarResult at_end(const Tar *tar, int64_t at, Error *err)
+{
+    unsigned char second[BLOCK];
+    if (tar->size - at < 2 * BLOCK) {
+        error_set(err,
+                  "%s: cut off at byte %" PRId64 ": the two zero blocks that end an archive are "
+                  "missing, and with them any samples that followed",
+                  tar->path, tar->size);
+        return TAR_CUT;
+    }
+    if (!tar_read(tar->fd, tar->path, at + BLOCK, second, BLOCK, err)) return TAR_DAMAGED;
+    if (all_zero(second)) return TAR_END;
+    error_set(err,
+              "%s: a lone zero block at byte %" PRId64 ", where two end an archive: any samples "
+              "behind it",
+              tar->path, at);
+    return TAR_CUT;
+}
+
 TarResult tar_next(Tar *tar, TarMember *member, Error *err)
 {
     *member = (TarMember){0};
     for (;;) {
-        unsigned char h[BLOCK];
-        int64_t header = tar->at;
-        if (header == tar->size)
-            return TAR_END; // the two zero blocks are missing: still a whole archive
-        if (tar->size - header < BLOCK) {
+        unsigned char h[BLOCK] = {0};
+        int64_t header = tar->at, left = tar->size - header; // below 0: padding is cut off
+        if (!tar_read(tar->fd, tar->path, header, h, left < BLOCK ? left : BLOCK, err))
+            return TAR_DAMAGED;
+        if (all_zero(h)) return at_end(tar, header, err);
+        if (left < BLOCK) {
             error_set(err, "%s: cut off inside a header at byte %" PRId64, tar->path, header);
             return TAR_DAMAGED;
         }
-        if (!tar_read(tar->fd, tar->path, header, h, BLOCK, err)) return TAR_DAMAGED;
-        if (all_zero(h)) return TAR_END;
         if (!checksum_ok(h)) {
             error_set(err, "%s: bad header checksum at byte %" PRId64 " (after member %s)",
                       tar->path, header, tar->name ? tar->name : "none");
@@ -223,7 +242,6 @@ TarResult tar_next(Tar *tar, TarMember *member, Error *err)
             return TAR_DAMAGED;
         }
         tar->at = offset + (size + BLOCK - 1) / BLOCK * BLOCK;
-        if (tar->at > tar->size) tar->at = tar->size;
         if (extra && !read_extra(tar, type, offset, size, err)) return TAR_DAMAGED;
         if (type == '0' || type == 0 || type == '7') {
             *member = (TarMember){plain_name(tar), offset, size};

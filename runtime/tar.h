@@ -13,13 +13,16 @@ typedef struct TarMember {
     int64_t offset, size;
 } TarMember;
 
-typedef enum { TAR_MEMBER, TAR_END, TAR_DAMAGED } TarResult;
+typedef enum { TAR_MEMBER, TAR_END, TAR_CUT, TAR_DAMAGED } TarResult;
 
-// Open an archive at its first header. NULL with err when it cannot be opened.
+// Open an archive at its first header. NULL with err when it cannot be opened or is no regular
+// file.
 Tar *tar_open(const char *path, Error *err);
 // The next regular file; folders, links and devices are passed over. TAR_DAMAGED (err names file,
 // member and offset) on a bad checksum, a bad number or a body cut off; what came before stays
-// readable. member->name is then the member that is cut off, NULL when it is not known.
+// readable. member->name is then the member that is cut off, NULL when it is not known. TAR_CUT
+// (err names file and offset) behind the last whole member, where the two zero blocks that end an
+// archive are not: there may have been more.
 TarResult tar_next(Tar *tar, TarMember *member, Error *err);
 void tar_close(Tar *tar);
 

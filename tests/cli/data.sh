@@ -1,5 +1,5 @@
 # From a folder of pictures to figures: pack, train and evaluate with what pack wrote; and what is
-# said when data is missing or bad.
+# said when data, or what a command wants of a file, is missing or bad.
 . "$(dirname "$0")/common.sh"
 
 pictures shards/train # packs, and says what it did
@@ -99,6 +99,92 @@ position all | grep -q '"bad": *[1-9]' || miss "no bad samples in $(position all
 sed 's/max_bad: 0.2/max_bad: 0.1/' bad.yaml >strict.yaml
 exits 1 "$CZTC" train strict.yaml --out strict --data bad.tar
 says err "samples are corrupt or incomplete (max_bad is 0.1); the last: bad.tar, sample 0000000"
+
+# a shard that is cut off behind a member is named
+head -c 20480 shards/train-00000.tar >short.tar
+while ! tar -tf short.tar >/dev/null 2>&1; do # at a header: behind the end of a member's padding
+    head -c $(($(wc -c <short.tar) - 512)) short.tar >shorter.tar && mv shorter.tar short.tar
+done
+exits 0 "$CZTC" eval run --data short.tar
+says err "warning: short.tar: short.tar: cut off at byte $(wc -c <short.tar): the two zero blocks"
+
+# losses and metrics are of whole batches; what they leave out is said
+exits 0 "$CZTC" eval run --data shards/train-00000.tar --json
+says out '"samples": 6, "batches": 1, "left_out": 2,'
+says out '"loss.pair"'
+says err "warning: --data: 2 samples of the last batch are left out of losses and metrics"
+exits 0 "$CZTC" eval run --data shards --json
+says out '"left_out": 0,'
+[ "$(grep -c warning: err)" -eq 0 ] || miss "a warning for whole batches: $(cat err)"
+mkdir three && (cd three && tar -xf ../shards/train-00000.tar && tar -cf ../three.tar --sort=name \
+    $(ls | sed 's/[.].*//' | sort -u | head -3 | sed 's/$/.*/'))
+exits 0 "$CZTC" eval run --data three.tar --json # the encoders still give retrieval
+says out '"samples": 3, "batches": 0, "left_out": 3,'
+says err "warning: --data: there are no losses and metrics: 3 samples are fewer than a batch of 4"
+exits 1 "$CZTC" eval tiny --data three.tar
+says err "--data: 3 samples give no figure: there must be a batch of 4"
+[ -s out ] && miss "a table without figures"
+sed 's|held: shards|held: three.tar, most: shards/train-00000.tar|' graph.yaml >sets.yaml
+exits 0 "$CZTC" train sets.yaml --out sets --steps 1
+says err "warning: eval.sets.held: there are no losses and metrics: 3 samples"
+says err "warning: eval.sets.most: 2 samples of the last batch"
+exits 0 "$CZTC" train sets.yaml --out sets1 --steps 1 --set eval.samples=4
+[ "$(grep -c 'samples of the last batch' err)" -eq 0 ] || miss "eval.samples: $(cat err)"
+
+# run: what is not finite is printed, counted, and no part of the range
+cat >nan.ir <<END
+program "nan" batch=4 steps=1 seed=0
+state param "w" f32[2] trainable
+entry "step" {
+  %x = input {name="x"} : f32[4b, 2]
+  %logs = log %x
+  %sum = sum %logs {axes=[0, 1], cross=1} : f32[]
+  %big = const {value=1000} : f32[]
+  %most = exp %big
+  %least = neg %most
+  output "logs" %logs
+  output "sum" %sum
+  output "most" %most
+  output "least" %least
+}
+END
+exits 0 "$CZTC" run nan.ir --print logs
+says out "step 0  sum nan  most inf  least -inf"
+exits 0 "$CZTC" run nan.ir --print logs --json
+says out '"sum": "nan", "most": "inf", "least": "-inf"'
+sed 's/.*"values": .//; s/].*//; s/, /\n/g' out >values.txt # all eight
+grep -v nan values.txt | sort -g >numbers.txt
+nans=$(grep -c nan values.txt)
+[ "$nans" -gt 0 ] && [ "$nans" -lt 8 ] || miss "$nans NaNs: $(cat out)"
+says out "\"nan\": $nans}"
+says out "\"min\": $(head -1 numbers.txt), \"max\": $(tail -1 numbers.txt), \"mean\": \"nan\""
+
+# what a file cannot give is an error before a step is run
+exits 0 "$CZTC" compile nan.ir -o nan.czt
+for file in nan.ir nan.czt; do
+    exits 1 "$CZTC" run $file --print nothere
+    says err "$file: --print: entry 'step' has no output 'nothere'"
+    exits 1 "$CZTC" run $file --grads grads.safetensors
+    says err "$file: --grads: entry 'step' gives no gradients"
+    [ -s out ] && miss "run $file --grads took a step"
+done
+exits 0 "$CZTC" run nan.czt --print logs
+says out '"shape": [4, 2]'
+for command in check opt compile; do
+    exits 1 "$CZTC" $command nan.czt
+    says err "nan.czt: this is a step file, compiled already; run, train, bench and eval take it"
+done
+mkfifo pipe.yaml
+for command in check opt compile run bench eval; do
+    exits 1 timeout 5 "$CZTC" $command pipe.yaml
+    says err "pipe.yaml: not a regular file, but a pipe"
+done
+exits 1 timeout 5 "$CZTC" eval run --data pipe.yaml
+says err "--data: pipe.yaml: cannot read the shard: not a regular file"
+exits 2 "$CZTC" pack pictures -o packed/b --threads 1000000
+says err "--threads: '1000000' is no whole number from 1 to 4096"
+exits 2 "$CZTC" pack pictures -o packed/b --per-shard 0
+says err "--per-shard: '0' is no whole number from 1 up"
 
 # packing: bad pictures, a full disk, signals
 head -c 300 pictures/photo/1.jpg >pictures/photo/cut.jpg

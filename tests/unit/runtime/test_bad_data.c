@@ -254,6 +254,24 @@ Test(bad_data, archives)
     spit(in("s.tar"), whole.at, txt + 100); // in a header
     expect(spec, "k0 k1 k2 f0", "s.tar|k3||", "cut off inside a header");
 
+    static const struct { // behind a whole member: what is there is used
+        const char *member;
+        size_t n;
+    } cuts[] = {{"k3.jpg", 0}, {"k3.e.npy", 512 + 144}, {"k3.e.npy", 512 + 200}};
+    for (int i = 0; i < 3; i++) {
+        size_t n = header_of(&whole, cuts[i].member) + cuts[i].n;
+        spit(in("s.tar"), whole.at, n);
+        expect(spec, i ? "k0 k1 k2 k3 f0" : "k0 k1 k2 f0", "s.tar|||",
+               str_printf(arena, "/s.tar: cut off at byte %zu: the two zero blocks", n));
+    }
+    size_t end = header_of(&whole, "");
+    spit(in("s.tar"), whole.at, end + 512);
+    expect(spec, "k0 k1 k2 k3 k4 f0", "s.tar|||", "cut off at byte");
+    whole.at[end + 512] = 'k'; // another archive's beginning
+    spit(in("s.tar"), whole.at, whole.n);
+    expect(spec, "k0 k1 k2 k3 k4 f0", "s.tar|||",
+           str_printf(arena, "/s.tar: a lone zero block at byte %zu", end));
+
     set_size(&whole, jpg, 100); // the member is larger than the archive says
     spit(in("s.tar"), whole.at, whole.n);
     expect(spec, "k0 k1 k2 f0", "s.tar|k3||", "bad header checksum");
