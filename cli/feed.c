@@ -15,9 +15,8 @@ static void report_skipped(void *user, const DataProblem *p)
     const char *sample =
         *p->key ? str_printf(f->arena, "%s: sample %s", p->shard, p->key) : p->shard;
     if (!map_set(f->arena, &f->seen, sample, f)) return;
-    const char *reason = *p->member
-                             ? str_printf(f->arena, "member .%s: %s", p->member, p->reason)
-                             : str_copy(f->arena, p->reason);
+    const char *reason = *p->member ? str_printf(f->arena, "member .%s: %s", p->member, p->reason)
+                                    : str_copy(f->arena, p->reason);
     vec_push(f->arena, &f->untold, (Skipped){f->seen.at[f->seen.n - 1].key, reason});
     if (f->seen.n <= SHOWN) fprintf(stderr, "warning: %s: %s; left out\n", sample, reason);
     if (f->seen.n == SHOWN + 1) fprintf(stderr, "warning: further bad samples are not named\n");
@@ -127,6 +126,7 @@ bool feed_open(Feed *f, const Loaded *program, const FeedOptions *o, Error *err)
                          .report = o->quiet ? NULL : report_skipped,
                          .user = f};
         f->shards = describe(f->arena, &spec->source, base, d.key ? d.key : "data.source");
+        f->given = o->source ? str_copy(f->arena, o->source) : NULL;
         f->data = data_open(spec, &d, err);
     }
     if (f->data) {
@@ -220,13 +220,21 @@ static char *position(void *ctx)
 {
     const Feed *f = ctx;
     DataPosition at = data_position(f->data);
-    char *text = NULL;
-    if (asprintf(&text,
-                 "{\"epoch\": %" PRIu64 ", \"index\": %" PRIu64 ", \"used\": %" PRId64
-                 ", \"bad\": %" PRId64 "}",
-                 at.epoch, at.index, at.used, at.bad) < 0)
-        return NULL;
+    json_t *json =
+        json_pack("{s:I, s:I, s:I, s:I}", "epoch", (json_int_t)at.epoch, "index",
+                  (json_int_t)at.index, "used", (json_int_t)at.used, "bad", (json_int_t)at.bad);
+    if (f->given) json_object_set_new(json, "data", json_string(f->given));
+    char *text = json_dumps(json, 0);
+    json_decref(json);
     return text;
+}
+
+// Shards that the user named for the run before have to be named again.
+static bool same_source(const Feed *f, const json_t *json, Error *err)
+{
+    const char *data = json_string_value(json_object_get(json, "data"));
+    if (!data || f->given) return true;
+    return error_set(err, "this run is trained on --data '%s': give it again", data);
 }
 
 static bool seek(void *ctx, const char *text, Error *err)
@@ -236,7 +244,9 @@ static bool seek(void *ctx, const char *text, Error *err)
     json_t *json = json_loads(text, 0, NULL);
     bool ok = json && json_unpack(json, "{s:I, s:I, s?I, s?I}", "epoch", &epoch, "index", &index,
                                   "used", &used, "bad", &bad) == 0;
+    bool same = !ok || same_source(f, json, err);
     json_decref(json);
+    if (!same) return false;
     if (!ok)
         return error_set(err, "the checkpoint's data position is no {\"epoch\":, \"index\":}: %s",
                          text);

@@ -29,8 +29,9 @@ typedef struct Feed {
     Data *data;
     const DataSlot *slots;
     uint32_t nslots;
-    const char *shards; // "KEY: SHARDS", for messages
-    Map seen;           // what could not be used, "SHARD: sample KEY", each once
+    const char *shards;  // "KEY: SHARDS", for messages
+    const char *given;   // shards that the user named instead of the graph's; NULL: none
+    Map seen;            // what could not be used, "SHARD: sample KEY", each once
     VEC(Skipped) untold; // of it what is not in the log yet
 } Feed;
 

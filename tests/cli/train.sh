@@ -111,6 +111,8 @@ grep -q "not named" err && miss "a bad sample took the place of others"
 tail -1 spoiled/log.jsonl | grep -q '"skipped": 2[46], "pairs/s"' || miss "26 steps of 10 good samples an epoch"
 grep -q '"skipped"' whole/log.jsonl && miss "nothing was skipped"
 rm spoiled/checkpoints/*26 -r
+exits 1 "$CZTC" train --resume spoiled --steps 30
+says err "this run is trained on --data 'bad.tar': give it again"
 exits 0 "$CZTC" train --resume spoiled --data bad.tar --steps 26
 [ "$(grep -c skipped_sample spoiled/log.jsonl)" -eq 2 ] || miss "told again after a resume"
 for n in 00 01 03 04 05 06 08; do spoil $n; done
