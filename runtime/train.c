@@ -247,6 +247,14 @@ static bool refuse_loss(const Train *t, double loss, Error *err)
                      what, (long long)t->step, (long long)t->saved);
 }
 
+// NAN where it is not known; over 1 the peak was measured while the machine was busy.
+static double peak_share(const Train *t)
+{
+    const TrainOptions *o = t->options;
+    double share = o->flops > 0 && o->peak > 0 ? o->flops * t->rate / o->peak : NAN;
+    return share > 1 ? NAN : share;
+}
+
 static bool report(Train *t, uint32_t entry, Error *err)
 {
     const TrainOptions *o = t->options;
@@ -268,8 +276,7 @@ static bool report(Train *t, uint32_t entry, Error *err)
                              .loss = loss,
                              .pairs_per_second = t->rate * (double)exec_step(t->exec)->batch,
                              .wait = t->wait_share,
-                             .peak_share =
-                                 o->flops > 0 && o->peak > 0 ? o->flops * t->rate / o->peak : NAN,
+                             .peak_share = peak_share(t),
                              .seconds_left = endless ? NAN : (double)(t->steps - t->step) / t->rate,
                              .last = last,
                          });
