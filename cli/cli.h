@@ -3,6 +3,7 @@
 #ifndef CZT_CLI_CLI_H
 #define CZT_CLI_CLI_H
 
+#include "base/clock.h"
 #include "base/diag.h"
 #include "base/vec.h"
 
@@ -60,8 +61,6 @@ Parse options_parse(Arena *arena, const Command *command, int argc, char **argv,
 // Print what a command does and its options.
 void options_help(const Command *command, FILE *out);
 
-// Seconds of the monotonic clock.
-double seconds_now(void);
 // Print "cztc: error: ..." on stderr and give EXIT_INPUT.
 int fail(const Error *err);
 // The same with a text.

@@ -17,13 +17,6 @@ static const Command *const commands[] = {
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
-double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 int fail(const Error *err)
 {
     fflush(stdout);

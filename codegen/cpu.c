@@ -2,6 +2,8 @@
 // its own LLVM context and module, and linked into one blob.
 #include "codegen/cpu.h"
 
+#include "base/clock.h"
+
 #include "codegen/emit.h"
 #include "codegen/gemm.h"
 
@@ -85,13 +87,6 @@ typedef struct Job {
     CompileStats stats;
     Error err;
 } Job;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 const char *kernel_symbol(Arena *arena, uint32_t i)
 {
@@ -227,14 +222,14 @@ static void *run_job(void *arg)
 {
     Job *job = arg;
     if (!open_module(job)) return NULL;
-    double t0 = now();
+    double t0 = seconds_now();
     for (uint32_t i = job->first; i < job->plan->kernels.n; i += job->step) {
         emit_kernel(job, job->plan->kernels.at[i], kernel_symbol(job->arena, i));
         job->stats.kernels++;
     }
-    double t1 = now();
+    double t1 = seconds_now();
     optimise(job);
-    double t2 = now();
+    double t2 = seconds_now();
     LLVMMemoryBufferRef buffer = NULL;
     char *message = NULL;
     if (LLVMTargetMachineEmitToMemoryBuffer(job->machine, job->module, LLVMObjectFile, &message,
@@ -248,7 +243,7 @@ static void *run_job(void *arg)
     }
     job->stats.emit_s = t1 - t0;
     job->stats.optimise_s = t2 - t1;
-    job->stats.codegen_s = now() - t2;
+    job->stats.codegen_s = seconds_now() - t2;
     close_module(job);
     return NULL;
 }
@@ -309,9 +304,9 @@ bool cpu_compile(Arena *arena, const Plan *plan, const Cpu *cpu, uint32_t thread
     }
     const char **names = arena_array(arena, const char *, plan->kernels.n);
     for (uint32_t i = 0; i < plan->kernels.n; i++) names[i] = kernel_symbol(arena, i);
-    double start = now();
+    double start = seconds_now();
     ok = ok && link_objects(arena, n, objects, sizes, plan->kernels.n, names, blob, err);
-    stats->link_s = now() - start;
+    stats->link_s = seconds_now() - start;
     blob->worker_bytes = worker_bytes(plan, cpu->target.lanes);
     for (uint32_t i = 0; i < n; i++) arena_free(jobs[i].arena);
     return ok;

@@ -2,6 +2,8 @@
 // after each, dumps and times. Scratch memory lives for one pass.
 #include "passes/lower.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <time.h>
 
@@ -216,13 +218,6 @@ static bool dump_file(Arena *arena, const Program *p, const PassOptions *o, uint
     return true;
 }
 
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void check_result(const Program *p, const PassInfo *pass, const PassOptions *o)
 {
     Error broken = {0};
@@ -251,9 +246,9 @@ static bool run_pass(Program *p, const PassInfo *pass, const PassOptions *o, uin
     Arena *scratch = arena_new();
     PassContext ctx = {scratch, o};
     uint32_t before = count_nodes(p);
-    double start = seconds();
+    double start = seconds_now();
     bool good = pass->run(p, &ctx);
-    double took = seconds() - start;
+    double took = seconds_now() - start;
     if (good) {
         check_result(p, pass, o);
         *facts = (*facts & (pass->keeps | FACT_TARGET)) | pass->gives;

@@ -8,6 +8,8 @@
 // its worker from ticket to result, and to data_next from there to release; nobody else touches it.
 #include "runtime/data.h"
 
+#include "base/clock.h"
+
 #include "runtime/philox.h"
 #include "runtime/sample.h"
 
@@ -269,22 +271,15 @@ const DataSlot *data_slots(const Data *d, uint32_t *n)
     return d->layout.slots;
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 // Wait for the result of the oldest ticket.
 static RingEntry *collect(Data *d)
 {
     RingEntry *e = &d->ring[d->tail % d->size];
     pthread_mutex_lock(&d->lock);
     if (e->state == ENTRY_EMPTY) {
-        double begin = now();
+        double begin = seconds_now();
         while (e->state == ENTRY_EMPTY) pthread_cond_wait(&d->done, &d->lock);
-        d->counts.wait_seconds += now() - begin;
+        d->counts.wait_seconds += seconds_now() - begin;
     }
     pthread_mutex_unlock(&d->lock);
     return e;

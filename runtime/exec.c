@@ -3,6 +3,8 @@
 // launch's segments are numbered through; a worker's range is cut at segment borders.
 #include "runtime/exec.h"
 
+#include "base/clock.h"
+
 #include "runtime/values.h"
 
 #include <errno.h>
@@ -224,13 +226,6 @@ static void run_range(void *arg, int64_t begin, int64_t end, uint32_t worker)
         if (last > begin) s->kernel(s->buffers, begin - s->first, last - s->first, scratch);
         begin = last;
     }
-}
-
-static double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 static void run_launch(Exec *exec, RunLaunch *launch)

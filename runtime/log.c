@@ -2,6 +2,7 @@
 // and at most one torn last line, which the next log_open cuts.
 #include "runtime/log.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/map.h"
 #include "base/vec.h"
@@ -240,13 +241,6 @@ bool log_sync(Log *log, Error *err)
 {
     return (log->fd < 0 || append_sync(log->fd, log->path, err)) &&
            (!log->events || events_sync(log->events, err));
-}
-
-static double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 void log_progress(Log *log, const LogProgress *p)

@@ -5,6 +5,8 @@
 // update, so that an evaluation that fails loses none; a resumed run gives it the rest to do.
 #include "runtime/train.h"
 
+#include "base/clock.h"
+
 #include "runtime/checkpoint.h"
 
 #include <errno.h>
@@ -33,13 +35,6 @@ typedef struct Train {
     double rate, wait_share; // of the last whole window
     LogValue *values;        // room for a line of the entry with most outputs
 } Train;
-
-static double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static sigset_t stop_signals(void)
 {

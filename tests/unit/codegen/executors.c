@@ -1,10 +1,12 @@
 #include "executors.h"
 
+#include "base/file.h"
 #include "fence.h"
 #include "passes/pass.h"
 #include "runtime/cztc.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <math.h>
 
 static uint64_t next(uint64_t *seed)
@@ -320,6 +322,35 @@ void same_on_both(const char *name, const char *text, uint32_t mask, const uint3
     cr_assert(p, "%s does not parse", name);
     same_program_on_both(name, p, mask, threads);
     arena_free(arena);
+}
+
+// ---- the corpus
+// ---------------------------------------------------------------------------------------------
+
+#define CORPUS CZT_SOURCE_DIR "/tests/corpus"
+
+size_t corpus_names(char names[CORPUS_MOST][CORPUS_NAME])
+{
+    size_t n = 0;
+    DIR *dir = opendir(CORPUS);
+    cr_assert(dir, "no folder %s", CORPUS);
+    for (struct dirent *d; (d = readdir(dir)) && n < CORPUS_MOST;) {
+        size_t length = strlen(d->d_name);
+        if (length > 3 && length < CORPUS_NAME && strcmp(d->d_name + length - 3, ".ir") == 0)
+            strcpy(names[n++], d->d_name);
+    }
+    closedir(dir);
+    return n;
+}
+
+const char *corpus_text(Arena *arena, const char *name)
+{
+    FileMap map;
+    Error err = {0};
+    cr_assert(file_map(&map, str_printf(arena, CORPUS "/%s", name), &err), "%s", err.text);
+    const char *text = str_slice(arena, (const char *)map.data, map.size);
+    file_unmap(&map);
+    return text;
 }
 
 // ---- counting

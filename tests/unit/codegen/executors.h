@@ -39,6 +39,12 @@ typedef enum { TRIAL_SAME, TRIAL_DIFFERS, TRIAL_INVALID } TrialResult;
 TrialResult trial_run(Arena *arena, const char *name, const char *text, const Trial *trial,
                       Error *err);
 
+// Names of the corpus' files, as parameters of a Criterion test.
+enum { CORPUS_MOST = 256, CORPUS_NAME = 64 };
+size_t corpus_names(char names[CORPUS_MOST][CORPUS_NAME]);
+// The text of one of them; fails the test where it cannot be read.
+const char *corpus_text(Arena *arena, const char *name);
+
 // Kernels of an entry after fusion, by what they do.
 typedef struct KernelCount {
     uint32_t kernels; // all but the following

@@ -1,17 +1,13 @@
 // The execution corpus on CUDA text: the very text that NVRTC gets, run by the host shim with
 // threads, barriers and shuffles, against the interpreter bit for bit.
-#include "base/file.h"
 #include "codegen/cuda.h"
 #include "executors.h"
 #include "shim_run.h"
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
-#include <dirent.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#define FOLDER CZT_SOURCE_DIR "/tests/corpus"
 
 // ---- the shim as an engine ----------------------------------------------------------------------
 
@@ -61,26 +57,15 @@ static void close_unit(void *unit)
 
 ParameterizedTestParameters(cuda, corpus)
 {
-    static char names[256][64];
-    size_t n = 0;
-    DIR *dir = opendir(FOLDER);
-    for (struct dirent *d; dir && (d = readdir(dir)) && n < 256;) {
-        size_t length = strlen(d->d_name);
-        if (length > 3 && length < 64 && strcmp(d->d_name + length - 3, ".ir") == 0)
-            strcpy(names[n++], d->d_name);
-    }
-    closedir(dir);
-    return cr_make_param_array(char[64], names, n);
+    static char names[CORPUS_MOST][CORPUS_NAME];
+    return cr_make_param_array(char[CORPUS_NAME], names, corpus_names(names));
 }
 
-ParameterizedTest(char (*name)[64], cuda, corpus)
+ParameterizedTest(char (*name)[CORPUS_NAME], cuda, corpus)
 {
     Arena *arena = arena_new();
-    FileMap map;
     Error err = {0};
-    cr_assert(file_map(&map, str_printf(arena, FOLDER "/%s", *name), &err), "%s", err.text);
-    const char *text = str_slice(arena, (const char *)map.data, map.size);
-    file_unmap(&map);
+    const char *text = corpus_text(arena, *name);
     Engine engine = {"CUDA text", cuda_target(), compile, run, close_unit};
     Trial trial = {.engine = &engine, .mask = FUSE_ALL, .level = 1};
     cr_assert(trial_run(arena, *name, text, &trial, &err) == TRIAL_SAME, "%s", err.text);

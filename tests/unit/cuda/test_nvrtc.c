@@ -1,33 +1,24 @@
 // NVRTC, where it is installed, compiles every kernel of the corpus for each architecture, from the
 // text that the host shim runs, and tells what each takes.
-#include "base/file.h"
 #include "codegen/cuda.h"
 #include "codegen/nvrtc.h"
-#include "passes/lower.h"
+#include "executors.h"
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
-#include <dirent.h>
-
-#define FOLDER CZT_SOURCE_DIR "/tests/corpus"
 
 // All distinct kernels of the corpus in one unit.
-static const char *corpus_text(Arena *arena, uint32_t *n)
+static const char *all_kernels(Arena *arena, uint32_t *n)
 {
     VEC(Kernel *) kernels = {0};
     Map known = {0};
     Target target = cuda_target();
-    DIR *dir = opendir(FOLDER);
-    for (struct dirent *d; dir && (d = readdir(dir));) {
-        size_t length = strlen(d->d_name);
-        if (length < 4 || strcmp(d->d_name + length - 3, ".ir")) continue;
-        FileMap map;
+    static char names[CORPUS_MOST][CORPUS_NAME];
+    for (size_t f = 0, files = corpus_names(names); f < files; f++) {
         Error err = {0};
         Diag *diag = diag_new(arena);
-        cr_assert(file_map(&map, str_printf(arena, FOLDER "/%s", d->d_name), &err));
-        const char *text = str_slice(arena, (const char *)map.data, map.size);
-        Program *p = program_parse(arena, diag, diag_source(diag, d->d_name, text, map.size));
-        file_unmap(&map);
+        const char *text = corpus_text(arena, names[f]);
+        Program *p = program_parse(arena, diag, diag_source(diag, names[f], text, strlen(text)));
         cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
         const Plan *plan = plan_build(arena, p, &target, FUSE_ALL);
         for (uint32_t i = 0; i < plan->kernels.n; i++) {
@@ -37,7 +28,6 @@ static const char *corpus_text(Arena *arena, uint32_t *n)
             vec_push(arena, &kernels, plan->kernels.at[i]);
         }
     }
-    closedir(dir);
     *n = kernels.n;
     return cuda_text(arena, kernels.n, kernels.at, arena_array(arena, CudaLaunch, kernels.n + 1));
 }
@@ -61,7 +51,7 @@ ParameterizedTest(char (*arch)[8], nvrtc, compiles_the_corpus)
     Arena *arena = arena_new();
     Nvrtc *nvrtc = open_or_skip(arena);
     uint32_t n;
-    const char *text = corpus_text(arena, &n);
+    const char *text = all_kernels(arena, &n);
     CudaImage image;
     Error err = {0};
     cr_expect(n > 100, "only %u kernels", n);
