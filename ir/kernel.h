@@ -112,7 +112,8 @@ typedef struct KernelBuffer {
 
 typedef struct Kernel {
     KernelKind kind;
-    const char *name; // "row_12"; not part of its identity
+    const char *name; // "row_12"; not part of its identity, nor are
+    VEC(Loc) origins; // places in the source that it came from
     VEC(KernelBuffer) buffers;
     KernelBody body; // LOOP: all of it. GEMM: the epilogue, axes (batch, m, n) = (OUTER, OUTER,
                      // INNER), with KI_ACC. PACK: axes (batch, n, k), one store-less body whose

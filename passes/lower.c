@@ -72,6 +72,18 @@ Kernel *lower_kernel(Lower *lo, KernelKind kind, const char *stem, NodeId node)
     return k;
 }
 
+void lower_origins(Lower *lo, Kernel *k, const Group *gp)
+{
+    for (uint32_t m = 0; m < gp->members.n; m++) {
+        const Node *n = graph_node(lo->gr->graph, gp->members.at[m]);
+        if (!n->origins.n) continue;
+        Loc loc = n->origins.at[0];
+        uint32_t i = 0;
+        while (i < k->origins.n && memcmp(&k->origins.at[i], &loc, sizeof loc) != 0) i++;
+        if (i == k->origins.n && loc.source) vec_push(lo->arena, &k->origins, loc);
+    }
+}
+
 static uint32_t intern(Lower *lo, Kernel *k)
 {
     const char *text = kernel_text(lo->arena, k);

@@ -92,6 +92,8 @@ void build_store(Build *b, NodeId id, uint32_t value);
 // Intern the kernel and append a launch with the one segment.
 void lower_launch(Lower *lo, Kernel *k, const Segment *segment);
 Kernel *lower_kernel(Lower *lo, KernelKind kind, const char *stem, NodeId node);
+// Note where in the source the kernel of a group came from.
+void lower_origins(Lower *lo, Kernel *k, const Group *gp);
 
 void lower_loop(Lower *lo, uint32_t group);
 void lower_engine(Lower *lo, uint32_t group);

@@ -87,6 +87,7 @@ static void lower_dot(Lower *lo, uint32_t group)
     bool packs = lo->target->packs;
     uint32_t packed = packs ? pack(lo, id, batch, cols, depth) : 0;
     Kernel *k = lower_kernel(lo, KERNEL_GEMM, "gemm", id);
+    lower_origins(lo, k, gp);
     Segment segment = {0};
     Build a = {.lo = lo, .kernel = k, .body = &k->gemm.a, .segment = &segment};
     if (packs) k->gemm.packed = build_slot(&a, packed, false);
@@ -196,6 +197,7 @@ static void lower_attention(Lower *lo, uint32_t group)
     bool grad = n->op == OP_ATTENTION_GRAD;
     Kernel *k = lower_kernel(lo, grad ? KERNEL_ATTENTION_GRAD : KERNEL_ATTENTION,
                              grad ? "attention_grad" : "attention", id);
+    lower_origins(lo, k, gp);
     Segment segment = {0};
     Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
     const Type *q = graph_type(g, n->args[0]), *v = graph_type(g, n->args[2]);
@@ -249,6 +251,7 @@ static void lower_scatter(Lower *lo, uint32_t group)
     NodeId id = lo->gr->groups.at[group].members.at[0];
     const Node *n = graph_node(g, id);
     Kernel *k = lower_kernel(lo, KERNEL_SCATTER, "scatter", id);
+    lower_origins(lo, k, &lo->gr->groups.at[group]);
     Segment segment = {0};
     Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
     const Type *by = graph_type(g, n->args[0]), *of = graph_type(g, n->args[1]);
