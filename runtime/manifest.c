@@ -127,26 +127,66 @@ static bool read_lines(Reader *r, json_t *row, const char *where, StepKernel *k)
     return true;
 }
 
+// "buffers": [[bytes, written], ..] says how far a kernel reaches. A CPU's file may lack it.
+static bool read_extents(Reader *r, json_t *row, const char *where, StepKernel *k)
+{
+    json_t *array = json_object_get(row, "buffers");
+    if (!array && !r->step->cuda) return true;
+    if (!get_array(r, row, where, "buffers", &array, &k->nextents)) return false;
+    StepExtent *extents = arena_array(r->arena, StepExtent, k->nextents + 1);
+    for (uint32_t i = 0; i < k->nextents; i++) {
+        json_t *pair = json_array_get(array, i), *bytes = json_array_get(pair, 0);
+        json_t *written = json_array_get(pair, 1);
+        extents[i] = (StepExtent){json_integer_value(bytes), json_is_true(written)};
+        if (!json_is_integer(bytes) || !json_is_boolean(written) || extents[i].bytes < 0 ||
+            extents[i].bytes > LARGEST)
+            return fail(r, where, "buffers", "must hold pairs [bytes, written]");
+    }
+    k->extents = extents;
+    return true;
+}
+
+// A GPU's kernel: its name and launch.
+static bool read_launch_shape(Reader *r, json_t *row, const char *where, StepKernel *k)
+{
+    int64_t unit, threads, x, y, shared;
+    if (!get_text(r, row, where, "symbol", &k->symbol) ||
+        !get_int(r, row, where, "unit", 0, (int64_t)r->step->nunits - 1, &unit) ||
+        !get_int(r, row, where, "threads", 1, 1024, &threads) ||
+        !get_int(r, row, where, "blocks_x", 1, INT32_MAX, &x) ||
+        !get_int(r, row, where, "blocks_y", 1, UINT16_MAX, &y) ||
+        !get_int(r, row, where, "shared_bytes", 0, 1 << 20, &shared))
+        return false;
+    k->unit = (uint32_t)unit;
+    k->threads = (uint32_t)threads;
+    k->blocks[0] = (uint32_t)x;
+    k->blocks[1] = (uint32_t)y;
+    k->shared_bytes = (uint32_t)shared;
+    return true;
+}
+
+static bool read_kernel(Reader *r, json_t *row, const char *where, StepKernel *k)
+{
+    // An offset at the end would run off the section; a file without code has no kernels but those
+    // its loader brings (tests), so then any offset of 0 will do.
+    int64_t last = r->step->code_size ? (int64_t)r->step->code_size - 1 : 0;
+    return get_text(r, row, where, "name", &k->name) && get_text(r, row, where, "kind", &k->kind) &&
+           get_int(r, row, where, "flops", 0, INT64_MAX, &k->flops) &&
+           get_int(r, row, where, "bytes", 0, INT64_MAX, &k->bytes) &&
+           (r->step->cuda ? read_launch_shape(r, row, where, k)
+                          : get_int(r, row, where, "offset", 0, last, &k->offset)) &&
+           read_extents(r, row, where, k) && read_lines(r, row, where, k);
+}
+
 static bool read_kernels(Reader *r)
 {
     json_t *array;
     uint32_t n;
     if (!get_array(r, r->step->manifest, "", "kernels", &array, &n)) return false;
     StepKernel *kernels = arena_array(r->arena, StepKernel, n + 1);
-    // An offset at the end would run off the section; a file without code has no kernels but those
-    // its loader brings (tests), so then any offset of 0 will do.
-    int64_t last = r->step->code_size ? (int64_t)r->step->code_size - 1 : 0;
     for (uint32_t i = 0; i < n; i++) {
         const char *where = str_printf(r->arena, "kernels[%u]", i);
-        json_t *row = json_array_get(array, i);
-        StepKernel *k = &kernels[i];
-        if (!get_text(r, row, where, "name", &k->name) ||
-            !get_text(r, row, where, "kind", &k->kind) ||
-            !get_int(r, row, where, "offset", 0, last, &k->offset) ||
-            !get_int(r, row, where, "flops", 0, INT64_MAX, &k->flops) ||
-            !get_int(r, row, where, "bytes", 0, INT64_MAX, &k->bytes) ||
-            !read_lines(r, row, where, k))
-            return false;
+        if (!read_kernel(r, json_array_get(array, i), where, &kernels[i])) return false;
     }
     r->step->kernels = kernels;
     r->step->nkernels = n;
@@ -156,24 +196,19 @@ static bool read_kernels(Reader *r)
 static int64_t space_bytes(const Step *step, const StepEntry *entry, StepSpace space)
 {
     switch (space) {
-    case SPACE_STATE:
-        return step->state_bytes;
-    case SPACE_SCRATCH:
-        return entry->scratch_bytes;
-    case SPACE_INPUT:
-        return entry->input_bytes;
-    case SPACE_OUTPUT:
-        return entry->output_bytes;
-    case SPACE_CONST:
-        return step->const_bytes;
-    case SPACES:
-        break;
+    case SPACE_STATE: return step->state_bytes;
+    case SPACE_SCRATCH: return entry->scratch_bytes;
+    case SPACE_INPUT: return entry->input_bytes;
+    case SPACE_OUTPUT: return entry->output_bytes;
+    case SPACE_CONST: return step->const_bytes;
+    case SPACES: break;
     }
     return -1;
 }
 
+// `reach`: bytes that the kernel takes from there.
 static bool read_buffer(Reader *r, json_t *pair, const char *where, const StepEntry *entry,
-                        StepBuffer *out)
+                        int64_t reach, StepBuffer *out)
 {
     static const char names[SPACES][8] = {"state", "scratch", "input", "output", "const"};
     const char *name = json_string_value(json_array_get(pair, 0));
@@ -185,10 +220,10 @@ static bool read_buffer(Reader *r, json_t *pair, const char *where, const StepEn
     out->offset = json_integer_value(offset);
     int64_t bytes = space_bytes(r->step, entry, out->space);
     if (bytes < 0) return fail(r, where, "buffers", "names a block that is none");
-    if (out->offset < 0 || out->offset > bytes)
+    if (out->offset < 0 || out->offset > bytes - reach)
         return fail(r, where, "buffers",
                     str_printf(r->arena, "leave the block '%s': %lld of %lld bytes", name,
-                               (long long)out->offset, (long long)bytes));
+                               (long long)out->offset + (long long)reach, (long long)bytes));
     return true;
 }
 
@@ -202,9 +237,14 @@ static bool read_segment(Reader *r, json_t *row, const char *where, const StepEn
         !get_array(r, row, where, "buffers", &array, &s->nbuffers))
         return false;
     s->kernel = (uint32_t)kernel;
+    const StepKernel *k = &r->step->kernels[kernel];
+    if (k->extents && s->nbuffers != k->nextents)
+        return fail(r, where, "buffers", "are not as many as the kernel's");
     StepBuffer *buffers = arena_array(r->arena, StepBuffer, s->nbuffers + 1);
     for (uint32_t i = 0; i < s->nbuffers; i++)
-        if (!read_buffer(r, json_array_get(array, i), where, entry, &buffers[i])) return false;
+        if (!read_buffer(r, json_array_get(array, i), where, entry,
+                         k->extents ? k->extents[i].bytes : 0, &buffers[i]))
+            return false;
     s->buffers = buffers;
     return true;
 }
@@ -277,6 +317,7 @@ bool manifest_read(Step *step, const char *text, size_t size, Error *err)
         return error_set(err, "%s: manifest version %lld, this cztc reads 1: use a newer cztc",
                          step->file, (long long)version);
     if (!get_int(&r, m, "", "const_bytes", 0, LARGEST, &const_bytes)) return false;
+    if (!target_check(step, err)) return false;
     if (const_bytes != step->const_bytes)
         return fail(&r, "", "const_bytes", "is not the size of section 'const'");
     return get_text(&r, m, "", "name", &step->name) &&
