@@ -35,6 +35,7 @@ static bool compile(Loaded *l, const LoadOptions *o, Error *err)
     Arena *arena = arena_new();
     double begin = seconds_now();
     pipeline_begin(&p, arena, o->threads);
+    p.target = o->target;
     bool ok = pipeline_all(&p, o->file, &o->frontend, &(PassOptions){.level = 1});
     if (ok) {
         Section *sections;
@@ -84,6 +85,11 @@ bool load_program(Loaded *l, const LoadOptions *o)
             fail_text("%s: --set changes a graph file, this is a step file", o->file);
             return false;
         }
+        if (o->target) {
+            fail_text("%s: --target is for a graph file, this is a step file, made for its target",
+                      o->file);
+            return false;
+        }
         load_file(l, o, &err);
         if (l->step) l->flops = step_file_flops(l->step);
     } else {
@@ -91,8 +97,8 @@ bool load_program(Loaded *l, const LoadOptions *o)
     }
     if (l->step) {
         l->kernels = l->step->nkernels;
-        l->exec =
-            exec_new(l->step, &(ExecOptions){.threads = o->threads, .profile = o->profile}, &err);
+        ExecOptions e = {.threads = o->threads, .profile = o->profile, .device = o->device};
+        l->exec = exec_new(l->step, &e, &err);
     }
     if (err.set) fail(&err); // the pipeline prints its own
     if (l->exec) return true;
