@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 typedef struct Values {
-    const char *target, *file, *lib;
+    const char *target, *products, *file, *lib;
     Texts set;
     int64_t steps, threads, warm, device;
     bool json, profile, no_check;
@@ -26,6 +26,8 @@ static const Option options[] = {
      "steps after the first that are not timed (1)"},
     {"target", 0, OPTION_TEXT, offsetof(Values, target), "T",
      "of a graph file: cpu (and where none is said), cuda: this machine's GPU, cuda:sm_90a, .."},
+    {"products", 0, OPTION_TEXT, offsetof(Values, products), "WHO",
+     "on a GPU: measured (default), own (the program's kernels), library (cuBLASLt)"},
     {"device", 0, OPTION_COUNT, offsetof(Values, device), "N", "number of the GPU (0)"},
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "(one a core)"},
     {"profile", 0, OPTION_FLAG, offsetof(Values, profile), NULL, "time by kernel"},
@@ -45,6 +47,7 @@ static LoadOptions load_options(const Values *v)
     LoadOptions o = {.file = v->file,
                      .threads = (uint32_t)v->threads,
                      .target = v->target,
+                     .products = v->products,
                      .device = (int)v->device,
                      .profile = v->profile};
     o.frontend = (FrontendOptions){.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};

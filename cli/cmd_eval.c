@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 typedef struct Values {
-    const char *target, *what, *data, *series, *classes, *weights, *lib;
+    const char *target, *products, *what, *data, *series, *classes, *weights, *lib;
     Texts set;
     int64_t samples, threads, workers, device;
     bool json, compare;
@@ -29,6 +29,8 @@ static const Option options[] = {
      "at most (rounded up to a batch); 0: all"},
     {"target", 0, OPTION_TEXT, offsetof(Values, target), "T",
      "of a graph file: cpu (and where none is said), cuda: this machine's GPU, cuda:sm_90a, .."},
+    {"products", 0, OPTION_TEXT, offsetof(Values, products), "WHO",
+     "on a GPU: measured (default), own (the program's kernels), library (cuBLASLt)"},
     {"device", 0, OPTION_COUNT, offsetof(Values, device), "N", "number of the GPU (0)"},
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compute (one a core)"},
     {"workers", 0, OPTION_THREADS, offsetof(Values, workers), "N", "that decode (one a core)"},
@@ -184,6 +186,7 @@ static int run(Cli *cli, const void *values)
     bool folder = stat(v->what, &st) == 0 && S_ISDIR(st.st_mode);
     LoadOptions o = {.file = folder ? str_printf(cli->arena, "%s/step.czt", v->what) : v->what,
                      .target = v->target,
+                     .products = v->products,
                      .device = (int)v->device,
                      .threads = (uint32_t)v->threads};
     o.frontend = (FrontendOptions){.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 typedef struct Values {
-    const char *target, *file, *lib, *out, *resume, *data, *weights;
+    const char *target, *products, *file, *lib, *out, *resume, *data, *weights;
     Texts set;
     const char *seed;
     int64_t steps, threads, workers, every, device;
@@ -35,6 +35,8 @@ static const Option options[] = {
     {"seed", 0, OPTION_SEED, offsetof(Values, seed), "N", "of a new run (the graph's)"},
     {"target", 0, OPTION_TEXT, offsetof(Values, target), "T",
      "of a graph file: cpu (and where none is said), cuda: this machine's GPU, cuda:sm_90a, .."},
+    {"products", 0, OPTION_TEXT, offsetof(Values, products), "WHO",
+     "on a GPU: measured (default), own (the program's kernels), library (cuBLASLt)"},
     {"device", 0, OPTION_COUNT, offsetof(Values, device), "N", "number of the GPU (0)"},
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compute (one a core)"},
     {"workers", 0, OPTION_THREADS, offsetof(Values, workers), "N", "that decode (one a core)"},
@@ -257,6 +259,7 @@ static int run_in(Run *run, const char *folder, Arena *arena)
     LoadOptions o = {.file = v->file ? v->file : saved,
                      .keep = v->file != NULL,
                      .target = v->target,
+                     .products = v->products,
                      .device = (int)v->device,
                      .threads = (uint32_t)v->threads};
     if (v->file) run->saved = saved;

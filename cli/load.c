@@ -76,10 +76,24 @@ static double step_file_flops(const Step *step)
     return sum;
 }
 
+static bool products_named(const char *name, ExecProducts *out)
+{
+    static const char *const names[] = {"measured", "own", "library"};
+    for (int i = 0; i < 3; i++)
+        if (!name || strcmp(name, names[i]) == 0) {
+            *out = (ExecProducts)i;
+            return true;
+        }
+    fail_text("--products '%s': measured, own or library", name);
+    return false;
+}
+
 bool load_program(Loaded *l, const LoadOptions *o)
 {
     Error err = {0};
+    ExecOptions e = {.threads = o->threads, .profile = o->profile, .device = o->device};
     *l = (Loaded){0};
+    if (!products_named(o->products, &e.products)) return false;
     if (load_is_step(o->file)) {
         if (o->frontend.nset) {
             fail_text("%s: --set changes a graph file, this is a step file", o->file);
@@ -97,7 +111,6 @@ bool load_program(Loaded *l, const LoadOptions *o)
     }
     if (l->step) {
         l->kernels = l->step->nkernels;
-        ExecOptions e = {.threads = o->threads, .profile = o->profile, .device = o->device};
         l->exec = exec_new(l->step, &e, &err);
     }
     if (err.set) fail(&err); // the pipeline prints its own

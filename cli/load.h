@@ -13,6 +13,7 @@ typedef struct LoadOptions {
     FrontendOptions frontend; // must be empty for step files
     const char *target;       // NULL for "cpu"; must be NULL for step files
     int device;               // number of the GPU
+    const char *products;     // who does them there; NULL: "measured"
     uint32_t threads;         // 0: one a core
     bool profile;
     bool keep; // the step file's bytes, for load_save

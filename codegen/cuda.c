@@ -27,7 +27,7 @@ static int64_t one_task(const Target *t, const Kernel *k)
 Target cuda_target(void)
 {
     return (Target){
-        .name = "cuda", .lanes = 32, .packs = false, .packed_count = no_panels, .tasks = one_task};
+        .name = "cuda", .lanes = 32, .library = true, .packs = false, .packed_count = no_panels, .tasks = one_task};
 }
 
 static void put_text(CudaText *t, const char *s)

@@ -53,6 +53,26 @@ static json_t *lines_json(const Program *p, const Kernel *k)
     return a;
 }
 
+static json_t *matrix_json(const MatrixView *v)
+{
+    return json_pack("[I, I, I, I, I]", (json_int_t)v->buffer, (json_int_t)v->offset,
+                     (json_int_t)v->batch, (json_int_t)v->row, (json_int_t)v->col);
+}
+
+// The product of a kernel that a library may do.
+static json_t *product_json(const Kernel *k)
+{
+    const LibraryProduct *p = k->gemm.library;
+    json_t *o = json_pack("{s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o}", "batch",
+                          (json_int_t)k->gemm.batch, "m", (json_int_t)k->gemm.m, "n",
+                          (json_int_t)k->gemm.n, "k", (json_int_t)k->gemm.k, "from",
+                          dtype_name(k->buffers.at[p->a.buffer].dtype), "to",
+                          dtype_name(k->buffers.at[p->c.buffer].dtype), "a", matrix_json(&p->a),
+                          "b", matrix_json(&p->b), "c", matrix_json(&p->c));
+    if (p->rest) json_object_set_new(o, "rest", json_integer(p->rest - 1));
+    return o;
+}
+
 static json_t *kernel_json(const Program *p, const Kernel *k, const KernelCode *c)
 {
     json_t *o =
@@ -67,6 +87,8 @@ static json_t *kernel_json(const Program *p, const Kernel *k, const KernelCode *
             : json_pack("{s:I}", "offset", (json_int_t)c->offset);
     json_object_update(o, where);
     json_decref(where);
+    if (k->kind == KERNEL_GEMM && k->gemm.library)
+        json_object_set_new(o, "product", product_json(k));
     return o;
 }
 

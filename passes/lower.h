@@ -95,6 +95,12 @@ Kernel *lower_kernel(Lower *lo, KernelKind kind, const char *stem, NodeId node);
 // Note where in the source the kernel of a group came from.
 void lower_origins(Lower *lo, Kernel *k, const Group *gp);
 
+// The number of an equal kernel of the plan, or of this one, added.
+uint32_t lower_intern(Lower *lo, Kernel *k);
+// Describe a contraction's product for a library, where the target has one and the product is
+// plain.
+void lower_product(Lower *lo, Kernel *k, Build *b);
+
 void lower_loop(Lower *lo, uint32_t group);
 void lower_engine(Lower *lo, uint32_t group);
 

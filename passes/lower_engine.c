@@ -128,6 +128,7 @@ static void lower_dot(Lower *lo, uint32_t group)
     k->gemm.k = depth;
     k->flops = 2 * batch * rows * cols * depth;
     k->tasks = lo->target->tasks(lo->target, k);
+    lower_product(lo, k, &b);
     lower_launch(lo, k, &segment);
 }
 

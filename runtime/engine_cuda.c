@@ -5,51 +5,23 @@
 // block on a stream of their own, while the run before may still be at work; then on the main
 // stream staging -> inputs, the graph, outputs -> host. start returns after all this is queued.
 // With profile on, kernels are launched one by one between events instead.
-#include "runtime/engine.h"
-
-#include "runtime/cuda_driver.h"
-#include "runtime/order.h"
+#include "runtime/cuda_engine.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct CudaEntry {
-    CuPtr inputs, staging, outputs;
-    uint8_t *host_inputs, *host_outputs;
-    CuEvent staged, taken; // staging filled; staging read
-    Order order;
-    void **parameters; // by segment: its buffers' addresses, one after the other
-    CuGraphExec graph;
-    ExecTime *times;
-} CudaEntry;
-
-typedef struct CudaEngine {
-    Engine base;
-    const Step *step;
-    Arena *arena;
-    CudaDriver driver;
-    CudaDevice device;
-    CuContext context;
-    CuModule *modules;     // by unit
-    CuFunction *functions; // by kernel
-    const char **what;     // by kernel: its name and line, for errors
-    CuStream main, copy;
-    CuEvent from, to; // around a kernel that is timed
-    CuPtr state, scratch, constants;
-    CudaEntry *entries;
-    void *bounce; // state that was read
-    size_t bounce_size;
-    bool profile;
-    Error broken; // of a wait that had no other way to say it
-} CudaEngine;
-
-static bool check(CudaEngine *c, CuResult result, const char *what, Error *err)
+bool cuda_engine_check(CudaEngine *c, CuResult result, const char *what, Error *err)
 {
     if (!result) return true;
     Error inner = {0};
     cuda_check(&c->driver, result, what, &inner);
     return error_set(err, "%s: GPU %d (%s): %s", c->step->file, c->base.device.number,
                      c->device.name, inner.text);
+}
+
+static bool check(CudaEngine *c, CuResult result, const char *what, Error *err)
+{
+    return cuda_engine_check(c, result, what, err);
 }
 
 // ---- the image ----------------------------------------------------------------------------------
@@ -220,21 +192,56 @@ static CuPtr block_of(const CudaEngine *c, const CudaEntry *e, StepSpace space)
 }
 
 // A kernel's one parameter is the struct of its buffers' addresses.
-static void bind(CudaEngine *c, CudaEntry *e)
+static void *addresses_of(CudaEngine *c, const CudaEntry *e, const StepSegment *s)
 {
-    e->parameters = arena_array(c->arena, void *, e->order.n + 1);
-    for (uint32_t i = 0; i < e->order.n; i++) {
-        const StepSegment *s = e->order.segments[i];
-        CuPtr *addresses = arena_array(c->arena, CuPtr, s->nbuffers + 1);
-        for (uint32_t b = 0; b < s->nbuffers; b++)
-            addresses[b] = block_of(c, e, s->buffers[b].space) + (CuPtr)s->buffers[b].offset;
-        e->parameters[i] = addresses;
-    }
+    CuPtr *addresses = arena_array(c->arena, CuPtr, s->nbuffers + 1);
+    for (uint32_t b = 0; b < s->nbuffers; b++)
+        addresses[b] = block_of(c, e, s->buffers[b].space) + (CuPtr)s->buffers[b].offset;
+    return addresses;
 }
 
-static const StepKernel *kernel_of(const CudaEngine *c, const CudaEntry *e, uint32_t segment)
+static void bind(CudaEngine *c, uint32_t entry)
 {
-    return &c->step->kernels[e->order.segments[segment]->kernel];
+    const StepEntry *s = &c->step->entries[entry];
+    CudaEntry *e = &c->entries[entry];
+    uint32_t n = 0;
+    for (uint32_t l = 0; l < s->nlaunches; l++) n += s->launches[l].n;
+    e->parameters = arena_array(c->arena, void *, n + 1);
+    for (uint32_t l = 0, at = 0; l < s->nlaunches; l++)
+        for (uint32_t i = 0; i < s->launches[l].n; i++)
+            e->parameters[at++] = addresses_of(c, e, &s->launches[l].segments[i]);
+}
+
+static bool add_kernel(CudaEngine *c, CuGraph graph, uint32_t kernel, void *addresses,
+                       const CuGraphNode *after, uint32_t n, CuGraphNode *node, Error *err)
+{
+    const StepKernel *k = &c->step->kernels[kernel];
+    void *parameters[] = {addresses};
+    CuKernelNode own = {.function = c->functions[kernel],
+                        .grid_x = k->blocks[0],
+                        .grid_y = k->blocks[1],
+                        .grid_z = 1,
+                        .block_x = k->threads,
+                        .block_y = 1,
+                        .block_z = 1,
+                        .shared_bytes = k->shared_bytes,
+                        .parameters = parameters};
+    return check(c, c->driver.graph_kernel(node, graph, after, n, &own), c->what[kernel], err);
+}
+
+// What a library puts on a stream, as one node.
+static bool add_product(CudaEngine *c, CuGraph graph, uint32_t kernel, void *addresses,
+                        const CuGraphNode *after, uint32_t n, CuGraphNode *node, Error *err)
+{
+    enum { RELAXED = 2 };
+    CuGraph inside = NULL;
+    const char *what = c->what[kernel];
+    if (!check(c, c->driver.capture_begin(c->copy, RELAXED), what, err)) return false;
+    bool ok = cuda_products_run(c, kernel, addresses, c->copy, err);
+    ok = check(c, c->driver.capture_end(c->copy, &inside), what, err) && ok &&
+         check(c, c->driver.graph_child(node, graph, after, n, inside), what, err);
+    if (inside) c->driver.graph_destroy(inside);
+    return ok;
 }
 
 static bool add_nodes(CudaEngine *c, CudaEntry *e, CuGraph graph, Error *err)
@@ -242,20 +249,10 @@ static bool add_nodes(CudaEngine *c, CudaEntry *e, CuGraph graph, Error *err)
     CuGraphNode *nodes = arena_array(c->arena, CuGraphNode, e->order.n + 1),
                 *after = arena_array(c->arena, CuGraphNode, e->order.n + 1);
     for (uint32_t i = 0; i < e->order.n; i++) {
-        const StepKernel *k = kernel_of(c, e, i);
-        void *parameters[] = {e->parameters[i]};
-        CuKernelNode node = {.function = c->functions[e->order.segments[i]->kernel],
-                             .grid_x = k->blocks[0],
-                             .grid_y = k->blocks[1],
-                             .grid_z = 1,
-                             .block_x = k->threads,
-                             .block_y = 1,
-                             .block_z = 1,
-                             .shared_bytes = k->shared_bytes,
-                             .parameters = parameters};
-        for (uint32_t a = 0; a < e->order.nafter[i]; a++) after[a] = nodes[e->order.after[i][a]];
-        if (!check(c, c->driver.graph_kernel(&nodes[i], graph, after, e->order.nafter[i], &node),
-                   c->what[e->order.segments[i]->kernel], err))
+        uint32_t kernel = e->order.segments[i]->kernel, n = e->order.nafter[i];
+        for (uint32_t a = 0; a < n; a++) after[a] = nodes[e->order.after[i][a]];
+        if (!(c->products[kernel].algo < 0 ? add_kernel : add_product)(
+                c, graph, kernel, e->parameters[i], after, n, &nodes[i], err))
             return false;
     }
     return true;
@@ -264,11 +261,8 @@ static bool add_nodes(CudaEngine *c, CudaEntry *e, CuGraph graph, Error *err)
 static bool build_graph(CudaEngine *c, uint32_t entry, Error *err)
 {
     CudaEntry *e = &c->entries[entry];
-    const StepEntry *s = &c->step->entries[entry];
     CuGraph graph = NULL;
-    order_find(c->arena, c->step, s, &e->order);
-    bind(c, e);
-    e->times = arena_array(c->arena, ExecTime, s->nlaunches + 1);
+    e->times = arena_array(c->arena, ExecTime, c->step->entries[entry].nlaunches + 1);
     if (!check(c, c->driver.graph_create(&graph, 0), "making a graph", err)) return false;
     bool ok = add_nodes(c, e, graph, err) &&
               check(c, c->driver.graph_instantiate(&e->graph, graph, 0), "making a graph", err);
@@ -276,28 +270,55 @@ static bool build_graph(CudaEngine *c, uint32_t entry, Error *err)
     return ok;
 }
 
+// Every entry's graph, when it is known who does the products: those of the library share its
+// workspace.
+static bool build_graphs(CudaEngine *c, const ExecOptions *options, Error *err)
+{
+    bool *alone = arena_array(c->arena, bool, c->step->nkernels + 1), ok = true;
+    for (uint32_t i = 0; i < c->step->nentries; i++) bind(c, i);
+    if (!cuda_products_choose(c, options, err)) return false;
+    for (uint32_t i = 0; i < c->step->nkernels; i++) alone[i] = c->products[i].algo >= 0;
+    for (uint32_t i = 0; ok && i < c->step->nentries; i++) {
+        order_find(c->arena, c->step, &c->step->entries[i], alone, &c->entries[i].order);
+        ok = build_graph(c, i, err);
+    }
+    return ok;
+}
+
 // ---- runs ---------------------------------------------------------------------------------------
 
-// The kernels one by one, each timed and waited for: an error tells which it was.
+bool cuda_engine_launch(CudaEngine *c, uint32_t kernel, void *addresses, CuStream stream,
+                        Error *err)
+{
+    const StepKernel *k = &c->step->kernels[kernel];
+    void *parameters[] = {addresses};
+    return check(c,
+                 c->driver.launch(c->functions[kernel], k->blocks[0], k->blocks[1], 1, k->threads,
+                                  1, 1, k->shared_bytes, stream, parameters, NULL),
+                 c->what[kernel], err);
+}
+
+// A segment alone, timed and waited for: an error tells which it was.
+static bool run_alone(CudaEngine *c, uint32_t kernel, void *addresses, float *ms, Error *err)
+{
+    const char *what = c->what[kernel];
+    return check(c, c->driver.event_record(c->from, c->main), what, err) &&
+           (c->products[kernel].algo < 0 ? cuda_engine_launch
+                                         : cuda_products_run)(c, kernel, addresses, c->main, err) &&
+           check(c, c->driver.event_record(c->to, c->main), what, err) &&
+           check(c, c->driver.event_synchronize(c->to), what, err) &&
+           check(c, c->driver.event_elapsed(ms, c->from, c->to), what, err);
+}
+
 static bool run_profiled(CudaEngine *c, uint32_t entry, Error *err)
 {
+    const StepEntry *s = &c->step->entries[entry];
     CudaEntry *e = &c->entries[entry];
-    uint32_t segment = 0;
-    for (uint32_t l = 0; l < c->step->entries[entry].nlaunches; l++) {
-        for (uint32_t n = c->step->entries[entry].launches[l].n; n--; segment++) {
-            const StepKernel *k = kernel_of(c, e, segment);
-            void *parameters[] = {e->parameters[segment]};
+    uint32_t at = 0;
+    for (uint32_t l = 0; l < s->nlaunches; l++) {
+        for (uint32_t i = 0; i < s->launches[l].n; i++, at++) {
             float ms = 0;
-            const char *what = c->what[e->order.segments[segment]->kernel];
-            if (!check(c, c->driver.event_record(c->from, c->main), what, err) ||
-                !check(c,
-                       c->driver.launch(c->functions[e->order.segments[segment]->kernel],
-                                        k->blocks[0], k->blocks[1], 1, k->threads, 1, 1,
-                                        k->shared_bytes, c->main, parameters, NULL),
-                       what, err) ||
-                !check(c, c->driver.event_record(c->to, c->main), what, err) ||
-                !check(c, c->driver.event_synchronize(c->to), what, err) ||
-                !check(c, c->driver.event_elapsed(&ms, c->from, c->to), what, err))
+            if (!run_alone(c, s->launches[l].segments[i].kernel, e->parameters[at], &ms, err))
                 return false;
             e->times[l].seconds += 1e-3 * (double)ms;
         }
@@ -433,11 +454,13 @@ static void free_engine(Engine *engine)
     free(c->bounce);
     if (c->context) {
         d->context_set(c->context);
+        cuda_products_free(c);
         if (c->main) d->stream_synchronize(c->main);
         for (uint32_t i = 0; i < c->step->nentries; i++) free_entry(c, &c->entries[i]);
         if (c->state) d->memory_free(c->state);
         if (c->scratch) d->memory_free(c->scratch);
         if (c->constants) d->memory_free(c->constants);
+        if (c->workspace) d->memory_free(c->workspace);
         for (uint32_t i = 0; i < c->step->nunits; i++)
             if (c->modules[i]) d->module_unload(c->modules[i]);
         if (c->from) d->event_destroy(c->from);
@@ -473,11 +496,12 @@ Engine *engine_cuda(Arena *arena, const Step *step, const ExecOptions *options, 
                       .modules = arena_array(arena, CuModule, step->nunits + 1),
                       .what = arena_array(arena, const char *, step->nkernels + 1),
                       .functions = arena_array(arena, CuFunction, step->nkernels + 1),
+                      .products = arena_array(arena, CudaProduct, step->nkernels + 1),
                       .entries = arena_array(arena, CudaEntry, step->nentries + 1),
                       .profile = options->profile};
-    bool ok = open_device(c, err) && load_kernels(c, err) && allocate_blocks(c, err);
-    for (uint32_t i = 0; ok && i < step->nentries; i++) ok = build_graph(c, i, err);
-    if (ok && clear(&c->base, err)) return &c->base;
+    if (open_device(c, err) && load_kernels(c, err) && allocate_blocks(c, err) &&
+        build_graphs(c, options, err) && clear(&c->base, err))
+        return &c->base;
     free_engine(&c->base);
     return NULL;
 }

@@ -8,10 +8,15 @@
 
 typedef struct Exec Exec;
 
+// Who does products on a GPU: whoever is measured faster when the program is opened, the program's
+// own kernels, or cuBLASLt where it can.
+typedef enum { PRODUCTS_MEASURED, PRODUCTS_OWN, PRODUCTS_LIBRARY } ExecProducts;
+
 typedef struct ExecOptions {
     uint32_t threads; // 0: one for each core
     bool profile;     // time every launch
     int device;       // number of the GPU
+    ExecProducts products;
     const CztKernel
         *kernels; // step->nkernels functions to call instead of the mapped code, or NULL
 } ExecOptions;

@@ -12,13 +12,13 @@ typedef struct Touch {
 
 typedef struct Touches {
     const Touch *at;
-    uint32_t n, launch;
+    uint32_t n;
 } Touches;
 
-static Touches touches_of(Arena *arena, const Step *step, const StepSegment *s, uint32_t launch)
+static Touches touches_of(Arena *arena, const Step *step, const StepSegment *s, bool alone)
 {
     const StepKernel *k = &step->kernels[s->kernel];
-    Touch *at = arena_array(arena, Touch, s->nbuffers + 1);
+    Touch *at = arena_array(arena, Touch, s->nbuffers + 2);
     uint32_t n = 0;
     for (uint32_t i = 0; i < s->nbuffers; i++) {
         const StepBuffer *b = &s->buffers[i];
@@ -26,7 +26,8 @@ static Touches touches_of(Arena *arena, const Step *step, const StepSegment *s, 
         if (b->space != SPACE_CONST && x->bytes)
             at[n++] = (Touch){b->space, x->written, b->offset, b->offset + x->bytes};
     }
-    return (Touches){at, n, launch};
+    if (alone) at[n++] = (Touch){SPACES, true, 0, 1}; // a place that only these touch
+    return (Touches){at, n};
 }
 
 static bool conflict(const Touches *x, const Touches *y)
@@ -47,8 +48,7 @@ static void look_back(Order *o, uint32_t s, const Touches *touches, uint64_t *re
     uint64_t *mine = reached + (size_t)s * words;
     uint32_t n = 0;
     for (uint32_t e = s; e-- > 0;) {
-        if (touches[e].launch == touches[s].launch || mine[e / 64] >> e % 64 & 1) continue;
-        if (!conflict(&touches[s], &touches[e])) continue;
+        if (mine[e / 64] >> e % 64 & 1 || !conflict(&touches[s], &touches[e])) continue;
         list[n++] = e;
         mine[e / 64] |= UINT64_C(1) << e % 64;
         for (uint32_t w = 0; w < words; w++) mine[w] |= reached[(size_t)e * words + w];
@@ -61,7 +61,7 @@ static void look_back(Order *o, uint32_t s, const Touches *touches, uint64_t *re
     o->nafter[s] = n;
 }
 
-void order_find(Arena *arena, const Step *step, const StepEntry *entry, Order *o)
+void order_find(Arena *arena, const Step *step, const StepEntry *entry, const bool *alone, Order *o)
 {
     uint32_t n = 0;
     for (uint32_t l = 0; l < entry->nlaunches; l++) n += entry->launches[l].n;
@@ -73,7 +73,8 @@ void order_find(Arena *arena, const Step *step, const StepEntry *entry, Order *o
     for (uint32_t l = 0; l < entry->nlaunches; l++)
         for (uint32_t i = 0; i < entry->launches[l].n; i++, o->n++) {
             o->segments[o->n] = &entry->launches[l].segments[i];
-            touches[o->n] = touches_of(scratch, step, o->segments[o->n], l);
+            touches[o->n] =
+                touches_of(scratch, step, o->segments[o->n], alone[o->segments[o->n]->kernel]);
         }
     uint32_t words = n / 64 + 1, *list = arena_array(scratch, uint32_t, n + 1);
     uint64_t *reached = arena_array(scratch, uint64_t, (size_t)n * words + 1);

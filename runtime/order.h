@@ -15,7 +15,9 @@ typedef struct Order {
 
 // Find the order from the bytes that kernels read and write: two segments of different launches
 // that touch the same bytes, one of them writing, keep their order. What follows from other pairs
-// is left out. Needs the kernels' extents.
-void order_find(Arena *arena, const Step *step, const StepEntry *entry, Order *order);
+// is left out. Of the kernels that `alone` names (by number) one runs at a time. Needs the kernels'
+// extents.
+void order_find(Arena *arena, const Step *step, const StepEntry *entry, const bool *alone,
+                Order *order);
 
 #endif

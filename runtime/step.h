@@ -29,6 +29,22 @@ typedef struct StepExtent {
     bool written;
 } StepExtent;
 
+// Element (b, r, c) of a batch of matrices is element offset + b * batch + r * row + c * col of a
+// kernel's buffer; row or col is 1.
+typedef struct StepMatrix {
+    uint32_t buffer;
+    int64_t offset, batch, row, col;
+} StepMatrix;
+
+// A kernel's product as a library may do it: c (batch, m, n) = a (batch, m, k) times b (batch, n,
+// k), then the kernel `rest` on the same buffers, where it is not -1.
+typedef struct StepProduct {
+    int64_t batch, m, n, k;
+    CztDtype from, to;
+    StepMatrix a, b, c;
+    int32_t rest;
+} StepProduct;
+
 typedef struct StepKernel {
     const char *name, *kind;
     int64_t offset;     // CPU: in the code section
@@ -36,6 +52,7 @@ typedef struct StepKernel {
     uint32_t unit, threads, blocks[2], shared_bytes;
     const StepExtent *extents; // one for each buffer
     uint32_t nextents;
+    const StepProduct *product; // or NULL
     int64_t flops, bytes; // of all tasks of one call, for the roofline
     const char *const *lines;
     uint32_t nlines;
