@@ -1,17 +1,29 @@
-// A program ready to run, out of a graph file (compiled in memory) or a step file.
-#ifndef CZT_CLI_LOAD_H
-#define CZT_CLI_LOAD_H
+// A program ready to run, out of a graph file (compiled in memory, where there is a compiler), a
+// step file, or the executable itself.
+#ifndef CZT_RUNNER_LOAD_H
+#define CZT_RUNNER_LOAD_H
 
-#include "cli/cli.h"
-#include "frontend/frontend.h"
+#include "runner/cli.h"
 #include "runtime/exec.h"
 
 #include <jansson.h>
 
+// How a graph file is read; for step files there must be no `set`.
+typedef struct GraphOptions {
+    const char *lib;        // a folder of library files instead of the built-in ones, or NULL
+    const char *const *set; // "name=value": changes of the file
+    uint32_t nset;
+    bool use_check;          // with the values of the graph's check case
+    const char *const *taps; // expressions, to be outputs of entry "step"
+    uint32_t ntaps;
+    bool grads; // entry "step" also gives "grad.PATH", before clipping
+} GraphOptions;
+
 typedef struct LoadOptions {
-    const char *file;
-    FrontendOptions frontend; // must be empty for step files
-    uint32_t threads;         // 0: one a core
+    const Cli *cli;
+    const char *file; // NULL: the step that the executable carries
+    GraphOptions graph;
+    uint32_t threads; // 0: one a core
     bool profile;
     bool keep; // the step file's bytes, for load_save
 } LoadOptions;
@@ -33,16 +45,30 @@ typedef struct LoadCheck {
     double loss;         // of the first step
 } LoadCheck;
 
-// Read a graph's check case; fixture is NULL where it names none. False after the file's errors
-// were printed.
-bool load_check(LoadCheck *check, Arena *arena, const LoadOptions *options);
+// A graph file compiled: the bytes of its step file.
+typedef struct Compiled {
+    const uint8_t *bytes;
+    size_t size;
+    double flops; // of a step
+} Compiled;
+
+// What it takes to have graph files. Both print a file's errors, and give false then.
+typedef struct Compiler {
+    // Everything made lives in the arena.
+    bool (*compile)(Compiled *out, Arena *arena, const LoadOptions *options);
+    // Read a graph's check case; fixture is NULL where it names none.
+    bool (*check)(LoadCheck *check, Arena *arena, const LoadOptions *options);
+} Compiler;
+
 // Compile or load, and start the threads. False after the error was printed.
 bool load_program(Loaded *l, const LoadOptions *options);
 void load_free(Loaded *l);
-// Write the kept bytes to a file, which appears whole or not at all.
+// Write the kept step file (without the executable around it), which appears whole or not at all.
 bool load_save(const Loaded *l, const char *path, Error *err);
 // The entry of that name, or an error.
 bool load_entry(const Loaded *l, const char *name, uint32_t *entry, Error *err);
+// The executable of this process, as a path.
+extern const char own_executable[];
 // True when the file is a step file (or an executable with a step).
 bool load_is_step(const char *file);
 
@@ -53,7 +79,8 @@ bool load_inputs(const Loaded *l, uint32_t entry, const char *file, bool weights
 // this entry.
 bool load_weights(const Loaded *l, const char *file, bool inputs, Error *err);
 // Fill every input of an entry with seeded random numbers: floats normal, truth values true,
-// integers over the range that the manifest's "ranges" gives (all of u8, or 0 to 15, where it does not).
+// integers over the range that the manifest's "ranges" gives (all of u8, or 0 to 15, where it does
+// not).
 void load_random_inputs(const Loaded *l, uint32_t entry, uint64_t seed);
 
 // The outputs with one element, as {"name": number}; infinities and NaN as texts.
