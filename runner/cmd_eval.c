@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 typedef struct Values {
-    const char *what, *data, *series, *classes, *weights, *lib;
+    const char *what, *data, *root, *series, *classes, *weights, *lib;
     Texts set;
     int64_t samples, threads, workers;
     bool json, compare;
@@ -21,6 +21,8 @@ static const Option options[] = {
      "a folder of train, whose newest checkpoint is evaluated"},
     {"data", 0, OPTION_TEXT, offsetof(Values, data), "SHARDS",
      "test-{0000..0003}.tar, or a folder; none: the graph's eval sets"},
+    {"root", 0, OPTION_TEXT, offsetof(Values, root), "DIR",
+     "where relative paths of the graph begin (its own folder)"},
     {"series", 0, OPTION_TEXT, offsetof(Values, series), "NAME=SHARDS",
      "label shards to the samples"},
     {"classes", 0, OPTION_TEXT, offsetof(Values, classes), "FILE",
@@ -189,6 +191,7 @@ static int run(Cli *cli, const void *values)
         return fail_text("%s: no folder of train (the program carries its step)", v->what);
     LoadOptions o = {.cli = cli, .threads = (uint32_t)v->threads};
     if (!cli->carried) o.file = folder ? str_printf(cli->arena, "%s/step.czt", v->what) : v->what;
+    o.root = v->root;
     o.graph = (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n};
     if (!load_program(&l, &o)) return EXIT_INPUT;
     bool ok = run_all(cli->arena, &l, v, folder, &err);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 typedef struct Values {
-    const char *file, *lib, *out, *resume, *data, *weights;
+    const char *file, *lib, *out, *resume, *data, *root, *weights;
     Texts set;
     const char *seed;
     int64_t steps, threads, workers, every;
@@ -31,6 +31,8 @@ static const Option options[] = {
      "finished updates to reach (the graph's)"},
     {"data", 0, OPTION_TEXT, offsetof(Values, data), "SHARDS",
      "train on these shards, or a folder of them, not the graph's: dir/train-{0000..0003}.tar"},
+    {"root", 0, OPTION_TEXT, offsetof(Values, root), "DIR",
+     "where relative paths of the graph begin (its own folder)"},
     {"weights", 0, OPTION_TEXT, offsetof(Values, weights), "W.safetensors",
      "begin a new run with these parameters"},
     {"checkpoint-every", 0, OPTION_NUMBER, offsetof(Values, every), "N", "updates (the graph's)"},
@@ -259,6 +261,7 @@ static int run_in(const Cli *cli, Run *run, const char *folder)
                      .keep = given,
                      .threads = (uint32_t)v->threads};
     if (given) run->saved = saved;
+    o.root = v->root;
     o.graph = (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n};
     if (!load_program(&run->program, &o)) return EXIT_INPUT;
     train_hold_signals(); // before the data's threads start; the program's own take no signals

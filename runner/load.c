@@ -71,7 +71,17 @@ static double step_file_flops(const Step *step)
     return sum;
 }
 
-bool load_program(Loaded *l, const LoadOptions *o)
+// Paths of data and of eval sets then begin in that folder.
+static void set_root(const Step *step, const char *root)
+{
+    static const char sections[][8] = {"data", "eval"};
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
+        json_t *section = json_object_get(step->manifest, sections[i]);
+        if (section) json_object_set_new(section, "base_dir", json_string(root));
+    }
+}
+
+bool load_step(Loaded *l, const LoadOptions *o)
 {
     Error err = {0};
     *l = (Loaded){0};
@@ -85,13 +95,20 @@ bool load_program(Loaded *l, const LoadOptions *o)
     } else {
         compile(l, o, &err);
     }
-    if (l->step) {
-        l->kernels = l->step->nkernels;
-        l->exec =
-            exec_new(l->step, &(ExecOptions){.threads = o->threads, .profile = o->profile}, &err);
-    }
     if (err.set) fail(&err); // the pipeline prints its own
+    if (!l->step) return false;
+    l->kernels = l->step->nkernels;
+    if (o->root) set_root(l->step, o->root);
+    return true;
+}
+
+bool load_program(Loaded *l, const LoadOptions *o)
+{
+    Error err = {0};
+    if (!load_step(l, o)) return false;
+    l->exec = exec_new(l->step, &(ExecOptions){.threads = o->threads, .profile = o->profile}, &err);
     if (l->exec) return true;
+    fail(&err);
     load_free(l);
     return false;
 }

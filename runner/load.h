@@ -22,6 +22,7 @@ typedef struct GraphOptions {
 typedef struct LoadOptions {
     const Cli *cli;
     const char *file; // NULL: the step that the executable carries
+    const char *root; // folder that relative paths of the graph begin in; NULL: its own
     GraphOptions graph;
     uint32_t threads; // 0: one a core
     bool profile;
@@ -60,7 +61,9 @@ typedef struct Compiler {
     bool (*check)(LoadCheck *check, Arena *arena, const LoadOptions *options);
 } Compiler;
 
-// Compile or load, and start the threads. False after the error was printed.
+// Compile or load; the step alone, without memory for it. False after the error was printed.
+bool load_step(Loaded *l, const LoadOptions *options);
+// The same, and start the threads.
 bool load_program(Loaded *l, const LoadOptions *options);
 void load_free(Loaded *l);
 // Write the kept step file (without the executable around it), which appears whole or not at all.

@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const Command *const commands[] = {&command_run, &command_bench, &command_train,
-                                          &command_eval};
+static const Command *const commands[] = {
+    &command_run, &command_bench, &command_train, &command_eval, &command_describe,
+};
 
 // Where the executable's own bytes end: its sections' table, or the last of its segments.
 static size_t own_size(const FileMap *map)
