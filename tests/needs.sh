@@ -1,6 +1,6 @@
 # What cztc-run needs of the machine it is copied to: the C library and its loader, symbols no newer
 # than Debian 12's, and a plain x86-64, but for functions that are called after a look at the CPU.
-#     sh portable.sh cztc-run STRIPPED
+#     sh needs.sh cztc-run STRIPPED
 program=$1 stripped=$2
 failed=0
 miss() { echo "FAILED $*"; failed=$((failed + 1)); }
