@@ -43,8 +43,8 @@ static bool check_file(const char *file, Error *err)
     file_unmap(&map);
     return !step ||
            error_set(err,
-                     "%s: this is a step file, compiled already; run, train, bench and eval "
-                     "take it, other commands want its graph file",
+                     "%s: this is a step file, compiled already; run, train, bench, eval "
+                     "and describe take it, other commands want its graph file",
                      file);
 }
 
