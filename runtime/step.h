@@ -118,6 +118,9 @@ Step *step_load(const char *path, Error *err);
 Step *step_load_memory(const char *name, const void *data, size_t size, Error *err);
 // NULL is allowed.
 void step_free(Step *step);
+// What of the manifest is a caller's business, as new JSON: name, target, batch, state, entries
+// with inputs and outputs.
+json_t *step_describe(const Step *step);
 // Number of the entry, state tensor, input or output of that name; -1 when there is none.
 int32_t step_entry(const Step *step, const char *name);
 int32_t tensor_find(const CztTensor *tensors, uint32_t n, const char *name);

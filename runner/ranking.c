@@ -1,7 +1,7 @@
 // A query's rank is the number of candidates before its own, counted in one sweep over the
 // candidates; the queries are shared out to the pool's threads in blocks, so memory is one row of
 // similarities a thread.
-#include "cli/ranking.h"
+#include "runner/ranking.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,22 +1,29 @@
 // cztc eval: held-out figures of a run or of any parameters.
-#include "cli/evaluate.h"
+#include "runner/evaluate.h"
 #include "runtime/checkpoint.h"
 
 #include <math.h>
 #include <sys/stat.h>
 
 typedef struct Values {
-    const char *target, *products, *what, *data, *series, *classes, *weights, *lib;
+    const char *what, *data, *root, *series, *classes, *weights, *lib;
     Texts set;
-    int64_t samples, threads, workers, device;
+    int64_t samples, threads, workers;
+    Place place;
     bool json, compare;
 } Values;
 
 static const Option options[] = {
-    {"RUN", 0, OPTION_OPERAND, offsetof(Values, what), NULL,
-     "a folder of cztc train, a step file or a graph file"},
+    {"RUN", 0, OPTION_OPERAND | IN_CZTC, offsetof(Values, what), NULL,
+     "a folder of train, a step file or a graph file"},
+    {"RUN", 0, OPTION_OPERAND | IN_RUNNER, offsetof(Values, what), NULL,
+     "a folder of train, or a step file"},
+    {"RUN", 0, OPTION_MAYBE | IN_CARRIER, offsetof(Values, what), NULL,
+     "a folder of train, whose newest checkpoint is evaluated"},
     {"data", 0, OPTION_TEXT, offsetof(Values, data), "SHARDS",
      "test-{0000..0003}.tar, or a folder; none: the graph's eval sets"},
+    {"root", 0, OPTION_TEXT, offsetof(Values, root), "DIR",
+     "where relative paths of the graph begin (its own folder)"},
     {"series", 0, OPTION_TEXT, offsetof(Values, series), "NAME=SHARDS",
      "label shards to the samples"},
     {"classes", 0, OPTION_TEXT, offsetof(Values, classes), "FILE",
@@ -27,16 +34,12 @@ static const Option options[] = {
      "also evaluate the untrained network"},
     {"samples", 0, OPTION_COUNT, offsetof(Values, samples), "N",
      "at most (rounded up to a batch); 0: all"},
-    {"target", 0, OPTION_TEXT, offsetof(Values, target), "T",
-     "of a graph file: cpu (and where none is said), cuda: this machine's GPU, cuda:sm_90a, .."},
-    {"products", 0, OPTION_TEXT, offsetof(Values, products), "WHO",
-     "on a GPU: measured (default), own (the program's kernels), library (cuBLASLt)"},
-    {"device", 0, OPTION_COUNT, offsetof(Values, device), "N", "number of the GPU (0)"},
+    PLACE_OPTIONS(Values),
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compute (one a core)"},
     {"workers", 0, OPTION_THREADS, offsetof(Values, workers), "N", "that decode (one a core)"},
-    {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
+    {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
      "change a value of the graph file; globs allowed"},
-    {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
+    {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object a set"},
 };
@@ -76,6 +79,8 @@ static bool set_state(Arena *arena, const Loaded *l, const Values *v, bool folde
     if (!checkpoint_latest(arena, at, &latest, (CheckpointWarn){warn, NULL}, err)) return false;
     if (!latest.path) return error_set(err, "%s: no checkpoint is there", at);
     fprintf(stderr, "parameters of %s\n", latest.path);
+    if (strcmp(latest.source_hash, l->step->source_hash) != 0)
+        warn(NULL, "they were trained by another version of the program");
     *step = latest.step;
     return checkpoint_load(l->exec, &latest, err);
 }
@@ -183,13 +188,13 @@ static int run(Cli *cli, const void *values)
     Loaded l;
     Error err = {0};
     struct stat st;
-    bool folder = stat(v->what, &st) == 0 && S_ISDIR(st.st_mode);
-    LoadOptions o = {.file = folder ? str_printf(cli->arena, "%s/step.czt", v->what) : v->what,
-                     .target = v->target,
-                     .products = v->products,
-                     .device = (int)v->device,
-                     .threads = (uint32_t)v->threads};
-    o.frontend = (FrontendOptions){.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
+    bool folder = v->what && stat(v->what, &st) == 0 && S_ISDIR(st.st_mode);
+    if (cli->carried && v->what && !folder)
+        return fail_text("%s: no folder of train (the program carries its step)", v->what);
+    LoadOptions o = {.cli = cli, .place = v->place, .threads = (uint32_t)v->threads};
+    if (!cli->carried) o.file = folder ? str_printf(cli->arena, "%s/step.czt", v->what) : v->what;
+    o.root = v->root;
+    o.graph = (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n};
     if (!load_program(&l, &o)) return EXIT_INPUT;
     bool ok = run_all(cli->arena, &l, v, folder, &err);
     load_free(&l);

@@ -1,6 +1,6 @@
 // The machine's peak, measured as the design defines it.
-#ifndef CZT_CLI_PEAK_H
-#define CZT_CLI_PEAK_H
+#ifndef CZT_RUNNER_PEAK_H
+#define CZT_RUNNER_PEAK_H
 
 #include "runtime/exec.h"
 

@@ -1,7 +1,7 @@
 // The eval section of a graph: its sets, and what they need, looked at before a run begins.
-#include "cli/evaluate.h"
+#include "runner/evaluate.h"
 
-#include "cli/classes.h"
+#include "runner/classes.h"
 
 static const json_t *section(const Loaded *l)
 {

@@ -1,5 +1,5 @@
 // A file that begins with '{' is JSON; any other is lines.
-#include "cli/classes.h"
+#include "runner/classes.h"
 
 #include "base/file.h"
 #include "base/vec.h"

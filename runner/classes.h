@@ -1,6 +1,6 @@
 // Class names and prompt templates of zero-shot classification.
-#ifndef CZT_CLI_CLASSES_H
-#define CZT_CLI_CLASSES_H
+#ifndef CZT_RUNNER_CLASSES_H
+#define CZT_RUNNER_CLASSES_H
 
 #include "base/diag.h"
 

@@ -1,9 +1,9 @@
 // Evaluation on a set of samples: losses, the experts' metrics, retrieval, zero-shot
 // classification.
-#ifndef CZT_CLI_EVALUATE_H
-#define CZT_CLI_EVALUATE_H
+#ifndef CZT_RUNNER_EVALUATE_H
+#define CZT_RUNNER_EVALUATE_H
 
-#include "cli/feed.h"
+#include "runner/feed.h"
 
 typedef struct EvalOptions {
     const char *source, *series; // shards, as in FeedOptions

@@ -1,8 +1,8 @@
 // The manifest's "data" object becomes the data pipeline's specification; batches go straight into
 // the inputs of the entry that runs next.
-#include "cli/feed.h"
+#include "runner/feed.h"
 
-#include "cli/assets.h"
+#include "runner/assets.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -121,7 +121,7 @@ bool feed_open(Feed *f, const Loaded *program, const FeedOptions *o, Error *err)
         DataOptions d = {.base_dir = *base ? base : NULL,
                          .key = o->source ? o->key : NULL,
                          .merges = merges->data,
-                         .merges_size = (size_t)(merges->end - merges->data),
+                         .merges_size = asset_size(merges),
                          .threads = (int)o->workers,
                          .report = o->quiet ? NULL : report_skipped,
                          .user = f};

@@ -2,11 +2,11 @@
 // embeddings and updates the metrics; the last, partial batch only through the encoders, since its
 // padding must not count. Which encoder reads images and which text is told by their inputs: tokens
 // are integers of two axes.
-#include "cli/evaluate.h"
+#include "runner/evaluate.h"
 
-#include "cli/assets.h"
-#include "cli/classes.h"
-#include "cli/ranking.h"
+#include "runner/assets.h"
+#include "runner/classes.h"
+#include "runner/ranking.h"
 #include "runtime/tokenizer.h"
 
 #include <math.h>
@@ -279,8 +279,7 @@ static bool encode_texts(Eval *ev, const Tokenizer *t, const char *const *texts,
 static bool class_rows(Eval *ev, const Classes *c, float *rows)
 {
     const Asset *merges = assets_find("clip/bpe_simple_vocab_16e6.txt.gz");
-    Tokenizer *t = tokenizer_open_bytes(merges->data, (size_t)(merges->end - merges->data),
-                                        merges->name, ev->err);
+    Tokenizer *t = tokenizer_open_bytes(merges->data, asset_size(merges), merges->name, ev->err);
     int64_t n = c->n, m = c->ntemplates, width = ev->text.width;
     const char **texts = arena_array(ev->arena, const char *, n *m);
     for (int64_t i = 0; i < n * m; i++)

@@ -1,16 +1,17 @@
-// Loading: a graph file goes through the pipeline and the step's container in memory, so that
+// Loading: a graph file goes through the compiler and the step's container in memory, so that
 // running a graph and running its step file are one path.
-#include "cli/load.h"
+#include "runner/load.h"
 
+#include "base/container.h"
 #include "base/file.h"
-#include "cli/pipeline.h"
-#include "cli/ranges.h"
 #include "runtime/philox.h"
 #include "runtime/weights.h"
 
 #include <math.h>
 
 enum { UNKNOWN_RANGE = 16 }; // of an integer input that the graph only computes with
+
+const char own_executable[] = "/proc/self/exe";
 
 bool load_is_step(const char *file)
 {
@@ -24,6 +25,7 @@ bool load_is_step(const char *file)
 
 static void keep(Loaded *l, const void *bytes, size_t size)
 {
+    container_narrow(&bytes, &size); // there is one: it was loaded
     l->arena = arena_new();
     l->bytes = arena_copy(l->arena, bytes, size);
     l->size = size;
@@ -31,21 +33,14 @@ static void keep(Loaded *l, const void *bytes, size_t size)
 
 static bool compile(Loaded *l, const LoadOptions *o, Error *err)
 {
-    Pipeline p;
+    Compiled c;
     Arena *arena = arena_new();
     double begin = seconds_now();
-    pipeline_begin(&p, arena, o->threads);
-    p.target = o->target;
-    bool ok = pipeline_all(&p, o->file, &o->frontend, &(PassOptions){.level = 1});
+    bool ok = o->cli->compiler->compile(&c, arena, o);
     if (ok) {
-        Section *sections;
-        size_t size;
-        uint32_t n = pipeline_sections(&p, &sections);
-        ranges_add(arena, p.program, sections, n);
-        const uint8_t *bytes = container_build(arena, sections, n, &size);
-        l->step = step_load_memory(o->file, bytes, size, err);
-        if (o->keep) keep(l, bytes, size);
-        l->flops = (double)p.flops;
+        l->step = step_load_memory(o->file, c.bytes, c.size, err);
+        if (o->keep) keep(l, c.bytes, c.size);
+        l->flops = c.flops;
         l->compile_s = seconds_now() - begin;
     }
     arena_free(arena);
@@ -55,8 +50,8 @@ static bool compile(Loaded *l, const LoadOptions *o, Error *err)
 static void load_file(Loaded *l, const LoadOptions *o, Error *err)
 {
     FileMap map;
-    if (!file_map(&map, o->file, err)) return;
-    l->step = step_load_memory(o->file, map.data, map.size, err);
+    if (!file_map(&map, o->file ? o->file : own_executable, err)) return;
+    l->step = step_load_memory(o->file ? o->file : o->cli->carried, map.data, map.size, err);
     if (l->step && o->keep) keep(l, map.data, map.size);
     file_unmap(&map);
 }
@@ -76,6 +71,42 @@ static double step_file_flops(const Step *step)
     return sum;
 }
 
+// Paths of data and of eval sets then begin in that folder.
+static void set_root(const Step *step, const char *root)
+{
+    static const char sections[][8] = {"data", "eval"};
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
+        json_t *section = json_object_get(step->manifest, sections[i]);
+        if (section) json_object_set_new(section, "base_dir", json_string(root));
+    }
+}
+
+bool load_step(Loaded *l, const LoadOptions *o)
+{
+    Error err = {0};
+    *l = (Loaded){0};
+    if (!o->file || !o->cli->compiler || load_is_step(o->file)) {
+        if (o->graph.nset) {
+            fail_text("%s: --set changes a graph file, this is a step file", o->file);
+            return false;
+        }
+        if (o->place.target) {
+            fail_text("%s: --target is for a graph file, this is a step file, made for its target",
+                      o->file);
+            return false;
+        }
+        load_file(l, o, &err);
+        if (l->step) l->flops = step_file_flops(l->step);
+    } else {
+        compile(l, o, &err);
+    }
+    if (err.set) fail(&err); // the pipeline prints its own
+    if (!l->step) return false;
+    l->kernels = l->step->nkernels;
+    if (o->root) set_root(l->step, o->root);
+    return true;
+}
+
 static bool products_named(const char *name, ExecProducts *out)
 {
     static const char *const names[] = {"measured", "own", "library"};
@@ -91,44 +122,14 @@ static bool products_named(const char *name, ExecProducts *out)
 bool load_program(Loaded *l, const LoadOptions *o)
 {
     Error err = {0};
-    ExecOptions e = {.threads = o->threads, .profile = o->profile, .device = o->device};
+    ExecOptions e = {.threads = o->threads, .profile = o->profile, .device = (int)o->place.device};
     *l = (Loaded){0};
-    if (!products_named(o->products, &e.products)) return false;
-    if (load_is_step(o->file)) {
-        if (o->frontend.nset) {
-            fail_text("%s: --set changes a graph file, this is a step file", o->file);
-            return false;
-        }
-        if (o->target) {
-            fail_text("%s: --target is for a graph file, this is a step file, made for its target",
-                      o->file);
-            return false;
-        }
-        load_file(l, o, &err);
-        if (l->step) l->flops = step_file_flops(l->step);
-    } else {
-        compile(l, o, &err);
-    }
-    if (l->step) {
-        l->kernels = l->step->nkernels;
-        l->exec = exec_new(l->step, &e, &err);
-    }
-    if (err.set) fail(&err); // the pipeline prints its own
+    if (!products_named(o->place.products, &e.products) || !load_step(l, o)) return false;
+    l->exec = exec_new(l->step, &e, &err);
     if (l->exec) return true;
+    fail(&err);
     load_free(l);
     return false;
-}
-
-bool load_check(LoadCheck *check, Arena *arena, const LoadOptions *o)
-{
-    Pipeline p;
-    pipeline_begin(&p, arena, 1);
-    if (!pipeline_read(&p, o->file, &o->frontend)) return false;
-    const Frontend *f = p.frontend;
-    *check = (LoadCheck){0};
-    if (f && f->has_check && f->check.has_loss)
-        *check = (LoadCheck){f->check.fixture, f->check.loss};
-    return true;
 }
 
 void load_free(Loaded *l)

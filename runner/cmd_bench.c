@@ -1,8 +1,8 @@
 // cztc bench: how fast a step is. The graph's check case is run first, in a process of its own so
 // that its memory and time are not this run's; no time is printed for a step that computes
 // something else.
-#include "cli/load.h"
-#include "cli/peak.h"
+#include "runner/load.h"
+#include "runner/peak.h"
 
 #include <errno.h>
 #include <math.h>
@@ -12,45 +12,42 @@
 #include <unistd.h>
 
 typedef struct Values {
-    const char *target, *products, *file, *lib;
+    const char *file, *lib;
     Texts set;
-    int64_t steps, threads, warm, device;
+    int64_t steps, threads, warm;
+    Place place;
     bool json, profile, no_check;
 } Values;
 
 static const Option options[] = {
-    {"FILE", 0, OPTION_OPERAND, offsetof(Values, file), NULL,
+    {"FILE", 0, OPTION_OPERAND | IN_CZTC, offsetof(Values, file), NULL,
      "a graph file, IR text or a step file"},
+    {"STEP", 0, OPTION_OPERAND | IN_RUNNER, offsetof(Values, file), NULL, "a step file"},
     {"steps", 'n', OPTION_NUMBER, offsetof(Values, steps), "N", "timed steps (10)"},
     {"warm", 0, OPTION_NUMBER, offsetof(Values, warm), "N",
      "steps after the first that are not timed (1)"},
-    {"target", 0, OPTION_TEXT, offsetof(Values, target), "T",
-     "of a graph file: cpu (and where none is said), cuda: this machine's GPU, cuda:sm_90a, .."},
-    {"products", 0, OPTION_TEXT, offsetof(Values, products), "WHO",
-     "on a GPU: measured (default), own (the program's kernels), library (cuBLASLt)"},
-    {"device", 0, OPTION_COUNT, offsetof(Values, device), "N", "number of the GPU (0)"},
+    PLACE_OPTIONS(Values),
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "(one a core)"},
     {"profile", 0, OPTION_FLAG, offsetof(Values, profile), NULL, "time by kernel"},
-    {"no-check", 0, OPTION_FLAG, offsetof(Values, no_check), NULL,
+    {"no-check", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, no_check), NULL,
      "do not run the graph's check case"},
-    {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
+    {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
      "change a value of the file; globs allowed"},
-    {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
+    {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object"},
 };
 
 static const double check_tolerance = 1e-5; // relative, of the first loss
 
-static LoadOptions load_options(const Values *v)
+static LoadOptions load_options(const Cli *cli, const Values *v)
 {
-    LoadOptions o = {.file = v->file,
+    LoadOptions o = {.cli = cli,
+                     .file = v->file,
+                     .place = v->place,
                      .threads = (uint32_t)v->threads,
-                     .target = v->target,
-                     .products = v->products,
-                     .device = (int)v->device,
                      .profile = v->profile};
-    o.frontend = (FrontendOptions){.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
+    o.graph = (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n};
     return o;
 }
 
@@ -76,15 +73,15 @@ static int compare_loss(const Loaded *l, const LoadCheck *c)
                      c->fixture, loss, c->loss);
 }
 
-static int check_case(Cli *cli, const Values *v)
+static int check_case(const Cli *cli, const Values *v)
 {
-    LoadOptions o = load_options(v);
+    LoadOptions o = load_options(cli, v);
     LoadCheck check;
     Loaded l;
-    o.frontend.use_check = true;
+    o.graph.use_check = true;
     o.profile = false;
     if (load_is_step(v->file)) return CHECK_NONE;
-    if (!load_check(&check, cli->arena, &o)) return EXIT_INPUT;
+    if (!cli->compiler->check(&check, cli->arena, &o)) return EXIT_INPUT;
     if (!check.fixture) return CHECK_NONE;
     if (!load_program(&l, &o)) return EXIT_INPUT;
     int code = compare_loss(&l, &check);
@@ -93,12 +90,12 @@ static int check_case(Cli *cli, const Values *v)
 }
 
 // "yes", "no" (there is no case), or NULL when it failed; *seconds is what it took.
-static const char *run_check(Cli *cli, const Values *v, double *seconds)
+static const char *run_check(const Cli *cli, const Values *v, double *seconds)
 {
     double begin = seconds_now();
     int status = 0;
     *seconds = 0;
-    if (v->no_check) return "no";
+    if (v->no_check || !cli->compiler) return "no"; // a step file has none
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) _exit(check_case(cli, v));
@@ -293,7 +290,7 @@ static int run(Cli *cli, const void *values)
     double spent;
     const char *checked = run_check(cli, v, &spent);
     if (!checked) return EXIT_INPUT;
-    LoadOptions o = load_options(v);
+    LoadOptions o = load_options(cli, v);
     if (!load_program(&l, &o)) return EXIT_INPUT;
     bool ok = time_steps(&l, v, cli->start + spent, &t, &err);
     if (ok) print_result(cli->arena, &l, &t, checked, v);

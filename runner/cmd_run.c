@@ -1,41 +1,42 @@
 // cztc run: the same batch through a few steps, to see the losses, gradients and values of a graph.
-#include "cli/load.h"
+#include "runner/load.h"
 #include "runtime/safetensors.h"
 #include "runtime/values.h"
 
 #include <math.h>
 
 typedef struct Values {
-    const char *target, *products, *file, *lib, *weights, *inputs, *grads, *entry;
+    const char *file, *lib, *weights, *inputs, *grads, *entry;
     Texts set, print;
     const char *seed;
-    int64_t steps, threads, device;
+    int64_t steps, threads;
+    Place place;
     bool json;
 } Values;
 
 static const Option options[] = {
-    {"FILE", 0, OPTION_OPERAND, offsetof(Values, file), NULL,
+    {"FILE", 0, OPTION_OPERAND | IN_CZTC, offsetof(Values, file), NULL,
      "a graph file, IR text or a step file"},
+    {"STEP", 0, OPTION_OPERAND | IN_RUNNER, offsetof(Values, file), NULL, "a step file"},
     {"weights", 0, OPTION_TEXT, offsetof(Values, weights), "W.safetensors",
      "initial parameters by path; none: as the graph says"},
     {"inputs", 0, OPTION_TEXT, offsetof(Values, inputs), "B.safetensors",
      "the batch by input name (may be the same file); none: random"},
     {"steps", 'n', OPTION_NUMBER, offsetof(Values, steps), "N", "how many steps on that batch (1)"},
     {"entry", 0, OPTION_TEXT, offsetof(Values, entry), "NAME", "run this entry instead of step"},
-    {"grads", 0, OPTION_TEXT, offsetof(Values, grads), "G.safetensors",
+    {"grads", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, grads), "G.safetensors",
      "write the first step's gradients, before clipping"},
-    {"print", 0, OPTION_TEXTS, offsetof(Values, print), "EXPR", "show any expression of the graph"},
+    {"print", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, print), "EXPR",
+     "show any expression of the graph"},
+    {"print", 0, OPTION_TEXTS | IN_RUNNER | IN_CARRIER, offsetof(Values, print), "NAME",
+     "show an output of the entry"},
     {"seed", 0, OPTION_SEED, offsetof(Values, seed), "N",
      "of initialisation and random numbers (the graph's)"},
-    {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
+    {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
      "change a value of the file; globs allowed"},
-    {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
+    {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
-    {"target", 0, OPTION_TEXT, offsetof(Values, target), "T",
-     "of a graph file: cpu (and where none is said), cuda: this machine's GPU, cuda:sm_90a, .."},
-    {"products", 0, OPTION_TEXT, offsetof(Values, products), "WHO",
-     "on a GPU: measured (default), own (the program's kernels), library (cuBLASLt)"},
-    {"device", 0, OPTION_COUNT, offsetof(Values, device), "N", "number of the GPU (0)"},
+    PLACE_OPTIONS(Values),
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "(one a core)"},
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "a JSON object a step"},
 };
@@ -206,18 +207,13 @@ static int run(Cli *cli, const void *values)
     const Values *v = values;
     Loaded l;
     Error err = {0};
-    (void)cli;
-    LoadOptions o = {.file = v->file,
-                     .threads = (uint32_t)v->threads,
-                     .target = v->target,
-                     .products = v->products,
-                     .device = (int)v->device};
-    o.frontend = (FrontendOptions){.lib_dir = v->lib,
-                                   .set = v->set.at,
-                                   .nset = v->set.n,
-                                   .taps = v->print.at,
-                                   .ntaps = v->print.n,
-                                   .grads = v->grads != NULL};
+    LoadOptions o = {.cli = cli, .file = v->file, .place = v->place, .threads = (uint32_t)v->threads};
+    o.graph = (GraphOptions){.lib = v->lib,
+                             .set = v->set.at,
+                             .nset = v->set.n,
+                             .taps = v->print.at,
+                             .ntaps = v->print.n,
+                             .grads = v->grads != NULL};
     if (!load_program(&l, &o)) return EXIT_INPUT;
     bool ok = steps(&l, v, &err);
     load_free(&l);

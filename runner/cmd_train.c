@@ -1,7 +1,7 @@
 // cztc train: a run in a folder. OUT/step.czt is the program, OUT/log.jsonl and OUT/events the log,
 // OUT/checkpoints the state, OUT/lock what keeps a second trainer out.
-#include "cli/evaluate.h"
-#include "cli/peak.h"
+#include "runner/evaluate.h"
+#include "runner/peak.h"
 #include "runtime/checkpoint.h"
 #include "runtime/train_lock.h"
 
@@ -11,16 +11,19 @@
 #include <unistd.h>
 
 typedef struct Values {
-    const char *target, *products, *file, *lib, *out, *resume, *data, *weights;
+    const char *file, *lib, *out, *resume, *data, *root, *weights;
     Texts set;
     const char *seed;
-    int64_t steps, threads, workers, every, device;
+    int64_t steps, threads, workers, every;
+    Place place;
     bool json;
 } Values;
 
 static const Option options[] = {
-    {"FILE", 0, OPTION_MAYBE, offsetof(Values, file), NULL,
+    {"FILE", 0, OPTION_MAYBE | IN_CZTC, offsetof(Values, file), NULL,
      "a graph file or step file; with --resume, OUT/step.czt by default"},
+    {"STEP", 0, OPTION_MAYBE | IN_RUNNER, offsetof(Values, file), NULL,
+     "a step file; with --resume, OUT/step.czt by default"},
     {"out", 'o', OPTION_TEXT, offsetof(Values, out), "DIR",
      "folder of a new run; made, with those above it"},
     {"resume", 0, OPTION_TEXT, offsetof(Values, resume), "DIR",
@@ -29,20 +32,18 @@ static const Option options[] = {
      "finished updates to reach (the graph's)"},
     {"data", 0, OPTION_TEXT, offsetof(Values, data), "SHARDS",
      "train on these shards, or a folder of them, not the graph's: dir/train-{0000..0003}.tar"},
+    {"root", 0, OPTION_TEXT, offsetof(Values, root), "DIR",
+     "where relative paths of the graph begin (its own folder)"},
     {"weights", 0, OPTION_TEXT, offsetof(Values, weights), "W.safetensors",
      "begin a new run with these parameters"},
     {"checkpoint-every", 0, OPTION_NUMBER, offsetof(Values, every), "N", "updates (the graph's)"},
     {"seed", 0, OPTION_SEED, offsetof(Values, seed), "N", "of a new run (the graph's)"},
-    {"target", 0, OPTION_TEXT, offsetof(Values, target), "T",
-     "of a graph file: cpu (and where none is said), cuda: this machine's GPU, cuda:sm_90a, .."},
-    {"products", 0, OPTION_TEXT, offsetof(Values, products), "WHO",
-     "on a GPU: measured (default), own (the program's kernels), library (cuBLASLt)"},
-    {"device", 0, OPTION_COUNT, offsetof(Values, device), "N", "number of the GPU (0)"},
+    PLACE_OPTIONS(Values),
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compute (one a core)"},
     {"workers", 0, OPTION_THREADS, offsetof(Values, workers), "N", "that decode (one a core)"},
-    {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
+    {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
      "change a value of the file; globs allowed"},
-    {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
+    {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print the result as one JSON object"},
 };
@@ -251,33 +252,28 @@ static bool prepare(const Values *v, const char *folder, int *lock, Arena *arena
     return *lock >= 0 && check_latest(v, folder, arena, err);
 }
 
-static int run_in(Run *run, const char *folder, Arena *arena)
+static int run_in(const Cli *cli, Run *run, const char *folder)
 {
     const Values *v = run->values;
     Error err = {0};
-    const char *saved = str_printf(arena, "%s/step.czt", folder);
-    LoadOptions o = {.file = v->file ? v->file : saved,
-                     .keep = v->file != NULL,
-                     .target = v->target,
-                     .products = v->products,
-                     .device = (int)v->device,
+    const char *saved = str_printf(cli->arena, "%s/step.czt", folder);
+    bool given = v->file || cli->carried; // else the run's own
+    LoadOptions o = {.cli = cli,
+                     .file = given ? v->file : saved,
+                     .keep = given,
+                     .place = v->place,
                      .threads = (uint32_t)v->threads};
-    if (v->file) run->saved = saved;
-    o.frontend = (FrontendOptions){.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
+    if (given) run->saved = saved;
+    o.root = v->root;
+    o.graph = (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n};
     if (!load_program(&run->program, &o)) return EXIT_INPUT;
     train_hold_signals(); // before the data's threads start; the program's own take no signals
     FeedOptions f = {.source = v->data, .key = "--data", .workers = (uint32_t)v->workers};
-    int code =
-        feed_open(&run->feed, &run->program, &f, &err) ? train(run, folder, arena) : fail(&err);
+    int code = feed_open(&run->feed, &run->program, &f, &err) ? train(run, folder, cli->arena)
+                                                              : fail(&err);
     if (run->feed.arena) feed_close(&run->feed);
     load_free(&run->program);
     return code;
-}
-
-static int usage(const char *text)
-{
-    fprintf(stderr, "cztc train: %s; see cztc train --help\n", text);
-    return EXIT_USAGE;
 }
 
 static int run(Cli *cli, const void *values)
@@ -288,12 +284,13 @@ static int run(Cli *cli, const void *values)
     int lock = -1;
     const char *folder = v->resume ? v->resume : v->out;
     if (!folder || (v->resume && v->out))
-        return usage("one of --out DIR and --resume DIR is needed");
-    if (!v->file && !v->resume) return usage("FILE is missing");
+        return fail_usage("train", "one of --out DIR and --resume DIR is needed");
+    if (!v->file && !v->resume && !cli->carried)
+        return fail_usage("train", cli->compiler ? "FILE is missing" : "STEP is missing");
     if (v->weights && v->resume)
-        return usage("--weights begins a new run (--out); a resumed one has its checkpoint's");
-    int code =
-        prepare(v, folder, &lock, cli->arena, &err) ? run_in(&run, folder, cli->arena) : fail(&err);
+        return fail_usage("train",
+                          "--weights begins a new run (--out); a resumed one has its checkpoint's");
+    int code = prepare(v, folder, &lock, cli->arena, &err) ? run_in(cli, &run, folder) : fail(&err);
     if (lock >= 0) close(lock);
     return code;
 }

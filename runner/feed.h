@@ -1,9 +1,9 @@
 // The data pipeline in front of a program's inputs.
-#ifndef CZT_CLI_FEED_H
-#define CZT_CLI_FEED_H
+#ifndef CZT_RUNNER_FEED_H
+#define CZT_RUNNER_FEED_H
 
 #include "base/map.h"
-#include "cli/load.h"
+#include "runner/load.h"
 #include "runtime/data.h"
 #include "runtime/train.h"
 

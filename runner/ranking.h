@@ -1,6 +1,6 @@
 // Ranks in similarity tables that are never stored: retrieval and zero-shot classification.
-#ifndef CZT_CLI_RANKING_H
-#define CZT_CLI_RANKING_H
+#ifndef CZT_RUNNER_RANKING_H
+#define CZT_RUNNER_RANKING_H
 
 #include "runtime/pool.h"
 

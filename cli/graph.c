@@ -1,0 +1,47 @@
+// A graph file goes through the whole pipeline into the bytes of a step file.
+#include "cli/graph.h"
+
+#include "base/container.h"
+#include "cli/pipeline.h"
+#include "cli/ranges.h"
+
+static FrontendOptions frontend_options(const GraphOptions *g)
+{
+    return (FrontendOptions){.lib_dir = g->lib,
+                             .set = g->set,
+                             .nset = g->nset,
+                             .use_check = g->use_check,
+                             .taps = g->taps,
+                             .ntaps = g->ntaps,
+                             .grads = g->grads};
+}
+
+static bool compile(Compiled *out, Arena *arena, const LoadOptions *o)
+{
+    Pipeline p;
+    FrontendOptions f = frontend_options(&o->graph);
+    pipeline_begin(&p, arena, o->threads);
+    p.target = o->place.target;
+    if (!pipeline_all(&p, o->file, &f, &(PassOptions){.level = 1})) return false;
+    Section *sections;
+    uint32_t n = pipeline_sections(&p, &sections);
+    ranges_add(arena, p.program, sections, n);
+    out->bytes = container_build(arena, sections, n, &out->size);
+    out->flops = (double)p.flops;
+    return true;
+}
+
+static bool check(LoadCheck *out, Arena *arena, const LoadOptions *o)
+{
+    Pipeline p;
+    FrontendOptions f = frontend_options(&o->graph);
+    pipeline_begin(&p, arena, 1);
+    if (!pipeline_read(&p, o->file, &f)) return false;
+    const Frontend *read = p.frontend;
+    *out = (LoadCheck){0};
+    if (read && read->has_check && read->check.has_loss)
+        *out = (LoadCheck){read->check.fixture, read->check.loss};
+    return true;
+}
+
+const Compiler graph_compiler = {compile, check};
