@@ -33,14 +33,15 @@ static json_t *state_json(const Program *p, const Plan *plan)
 static const char *const kind_names[] = {"loop",      "pack",           "gemm",
                                          "attention", "attention_grad", "scatter"};
 
-// How far it reaches from where each of its buffers begins.
+// How far it reaches from where each of its buffers begins, and of what type.
 static json_t *extents_json(const Kernel *k)
 {
     json_t *a = json_array();
     for (uint32_t i = 0; i < k->buffers.n; i++) {
         const KernelBuffer *b = &k->buffers.at[i];
         json_array_append_new(
-            a, json_pack("[I, b]", (json_int_t)(b->count * dtype_size(b->dtype)), (int)b->written));
+            a, json_pack("[I, b, s]", (json_int_t)(b->count * dtype_size(b->dtype)),
+                         (int)b->written, dtype_name(b->dtype)));
     }
     return a;
 }

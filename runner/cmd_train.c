@@ -174,6 +174,13 @@ static int report(const Run *run, const TrainResult *r)
     return EXIT_OK;
 }
 
+static bool skips_nonfinite(const Step *step)
+{
+    const char *what = json_string_value(
+        json_object_get(json_object_get(step->manifest, "train"), "nonfinite"));
+    return what && strcmp(what, "skip") == 0;
+}
+
 static int train(Run *run, const char *folder, Arena *arena)
 {
     const Values *v = run->values;
@@ -195,6 +202,7 @@ static int train(Run *run, const char *folder, Arena *arena)
         .checkpoint_every = v->every ? v->every : setting(step, "train", "checkpoint_every", 1000),
         .log_every = setting(step, "train", "log_every", 10),
         .keep = (uint32_t)setting(step, "train", "checkpoint_keep", 2),
+        .skip_nonfinite = skips_nonfinite(step),
         .flops = run->program.flops,
         .peak = run->peak,
         .fresh = !v->resume,

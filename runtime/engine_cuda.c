@@ -310,21 +310,36 @@ static bool run_alone(CudaEngine *c, uint32_t kernel, void *addresses, float *ms
            check(c, c->driver.event_elapsed(ms, c->from, c->to), what, err);
 }
 
+// Number of a launch's first segment among all of the entry's.
+static uint32_t first_segment(const StepEntry *s, uint32_t launch)
+{
+    uint32_t n = 0;
+    for (uint32_t l = 0; l < launch; l++) n += s->launches[l].n;
+    return n;
+}
+
+static bool run_launch(Engine *engine, uint32_t entry, uint32_t launch, Error *err)
+{
+    CudaEngine *c = (CudaEngine *)engine;
+    CudaEntry *e = &c->entries[entry];
+    const StepLaunch *l = &c->step->entries[entry].launches[launch];
+    uint32_t at = first_segment(&c->step->entries[entry], launch);
+    if (!check(c, c->driver.context_set(c->context), "using the GPU", err)) return false;
+    for (uint32_t i = 0; i < l->n; i++, at++) {
+        float ms = 0;
+        if (!run_alone(c, l->segments[i].kernel, e->parameters[at], &ms, err)) return false;
+        e->times[launch].seconds += 1e-3 * (double)ms;
+    }
+    e->times[launch].calls++;
+    return true;
+}
+
 static bool run_profiled(CudaEngine *c, uint32_t entry, Error *err)
 {
-    const StepEntry *s = &c->step->entries[entry];
-    CudaEntry *e = &c->entries[entry];
-    uint32_t at = 0;
-    for (uint32_t l = 0; l < s->nlaunches; l++) {
-        for (uint32_t i = 0; i < s->launches[l].n; i++, at++) {
-            float ms = 0;
-            if (!run_alone(c, s->launches[l].segments[i].kernel, e->parameters[at], &ms, err))
-                return false;
-            e->times[l].seconds += 1e-3 * (double)ms;
-        }
-        e->times[l].calls++;
-    }
-    return true;
+    bool ok = true;
+    for (uint32_t l = 0; ok && l < c->step->entries[entry].nlaunches; l++)
+        ok = run_launch(&c->base, entry, l, err);
+    return ok;
 }
 
 static bool stage_inputs(CudaEngine *c, uint32_t entry, Error *err)
@@ -390,9 +405,10 @@ static bool clear(Engine *engine, Error *err)
            wait(engine, err);
 }
 
-static const void *read(Engine *engine, int64_t offset, int64_t bytes, Error *err)
+// Bytes of the device in memory of the engine's own.
+static const void *copy_out(CudaEngine *c, CuPtr from, int64_t bytes, Error *err)
 {
-    CudaEngine *c = (CudaEngine *)engine;
+    const char *what = "copying from the GPU";
     if ((size_t)bytes + 1 > c->bounce_size) {
         free(c->bounce);
         c->bounce_size = (size_t)bytes + 1;
@@ -400,16 +416,27 @@ static const void *read(Engine *engine, int64_t offset, int64_t bytes, Error *er
     }
     if (!c->bounce) {
         c->bounce_size = 0;
-        error_set(err, "%s: no memory for %lld bytes of state", c->step->file, (long long)bytes);
+        error_set(err, "%s: no memory for %lld bytes", c->step->file, (long long)bytes);
         return NULL;
     }
-    bool ok =
-        wait(engine, err) &&
-        (!bytes ||
-         check(c, c->driver.to_host(c->bounce, c->state + (CuPtr)offset, (size_t)bytes, c->main),
-               "copying state", err)) &&
-        wait(engine, err);
+    bool ok = wait(&c->base, err) &&
+              (!bytes || check(c, c->driver.to_host(c->bounce, from, (size_t)bytes, c->main), what,
+                               err)) &&
+              wait(&c->base, err);
     return ok ? c->bounce : NULL;
+}
+
+static const void *read(Engine *engine, int64_t offset, int64_t bytes, Error *err)
+{
+    CudaEngine *c = (CudaEngine *)engine;
+    return copy_out(c, c->state + (CuPtr)offset, bytes, err);
+}
+
+static const void *peek(Engine *engine, uint32_t entry, const StepBuffer *at, int64_t bytes,
+                        Error *err)
+{
+    CudaEngine *c = (CudaEngine *)engine;
+    return copy_out(c, block_of(c, &c->entries[entry], at->space) + (CuPtr)at->offset, bytes, err);
 }
 
 static bool write(Engine *engine, int64_t offset, const void *from, int64_t bytes, Error *err)
@@ -487,8 +514,8 @@ static bool open_device(CudaEngine *c, Error *err)
 
 Engine *engine_cuda(Arena *arena, const Step *step, const ExecOptions *options, Error *err)
 {
-    static const EngineOps ops = {free_engine, start, wait,  inputs, outputs,
-                                  clear,       read,  write, state,  times};
+    static const EngineOps ops = {free_engine, start, wait, inputs, outputs, clear, read,
+                                  write, run_launch, peek, state, times};
     CudaEngine *c = arena_make(arena, CudaEngine);
     *c = (CudaEngine){.base = {&ops, {true, options->device, c->device.name, 0}},
                       .step = step,

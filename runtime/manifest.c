@@ -127,7 +127,7 @@ static bool read_lines(Reader *r, json_t *row, const char *where, StepKernel *k)
     return true;
 }
 
-// "buffers": [[bytes, written], ..] says how far a kernel reaches. A CPU's file may lack it.
+// "buffers": [[bytes, written, dtype], ..] says how far a kernel reaches. A CPU's file may lack it.
 static bool read_extents(Reader *r, json_t *row, const char *where, StepKernel *k)
 {
     json_t *array = json_object_get(row, "buffers");
@@ -137,10 +137,11 @@ static bool read_extents(Reader *r, json_t *row, const char *where, StepKernel *
     for (uint32_t i = 0; i < k->nextents; i++) {
         json_t *pair = json_array_get(array, i), *bytes = json_array_get(pair, 0);
         json_t *written = json_array_get(pair, 1);
-        extents[i] = (StepExtent){json_integer_value(bytes), json_is_true(written)};
+        const char *dtype = json_string_value(json_array_get(pair, 2));
+        extents[i] = (StepExtent){json_integer_value(bytes), json_is_true(written), CZT_F32};
         if (!json_is_integer(bytes) || !json_is_boolean(written) || extents[i].bytes < 0 ||
-            extents[i].bytes > LARGEST)
-            return fail(r, where, "buffers", "must hold pairs [bytes, written]");
+            extents[i].bytes > LARGEST || !dtype || !dtype_parse(dtype, &extents[i].dtype))
+            return fail(r, where, "buffers", "must hold [bytes, written, dtype]");
     }
     k->extents = extents;
     return true;

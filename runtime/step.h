@@ -27,6 +27,7 @@ typedef struct StepBuffer {
 typedef struct StepExtent {
     int64_t bytes;
     bool written;
+    CztDtype dtype;
 } StepExtent;
 
 // Element (b, r, c) of a batch of matrices is element offset + b * batch + r * row + c * col of a
