@@ -93,6 +93,23 @@ typedef struct Case {
     Map inputs, state, out;
 } Case;
 
+static bool is_derived(const char *state)
+{
+    return strncmp(state, "$derived.", 9) == 0;
+}
+
+// Put in what entry "derive", made by a pass, gives from the state of the case.
+static bool add_derived(Case *c, Error *err)
+{
+    const Entry *derive = program_find_entry((Program *)c->program, "derive");
+    Map out = {0};
+    if (!derive) return true;
+    if (!entry_eval(derive, EVAL_BITS, &c->inputs, &c->state, c->arena, &out, err)) return false;
+    for (uint32_t i = 0; i < out.n; i++)
+        map_set(c->arena, &c->state, out.at[i].key + strlen("state:"), out.at[i].value);
+    return true;
+}
+
 static bool prepare(Case *c, bool special, Error *err)
 {
     const Program *p = c->program;
@@ -106,24 +123,8 @@ static bool prepare(Case *c, bool special, Error *err)
         if (!draw_into(c->arena, &c->inputs, node_str(n, ATTR_NAME), n->type, special, err))
             return false;
     }
-    return entry_eval(c->entry, EVAL_BITS, &c->inputs, &c->state, c->arena, &c->out, err);
-}
-
-static bool is_derived(const char *state)
-{
-    return strncmp(state, "$derived.", 9) == 0;
-}
-
-// Add what entry "derive", made by a pass, gives from the state of the case.
-static bool add_derived(Case *c, Error *err)
-{
-    const Entry *derive = program_find_entry((Program *)c->program, "derive");
-    Map out = {0};
-    if (!derive) return true;
-    if (!entry_eval(derive, EVAL_BITS, &c->inputs, &c->state, c->arena, &out, err)) return false;
-    for (uint32_t i = 0; i < out.n; i++)
-        map_set(c->arena, &c->state, out.at[i].key + strlen("state:"), out.at[i].value);
-    return true;
+    return add_derived(c, err) &&
+           entry_eval(c->entry, EVAL_BITS, &c->inputs, &c->state, c->arena, &c->out, err);
 }
 
 static bool compare(const Case *c, const char *how, const char *what, const void *got, Error *err)
@@ -246,7 +247,7 @@ static bool run_fenced(const Case *c, const Plan *plan, const Blob *blob, const 
 static bool run_passes(const char *name, Program *p, int level, bool first, Error *err)
 {
     Error why = {0};
-    PassOptions options = {.level = level, .stop_after = "simplify"};
+    PassOptions options = {.level = level, .stop_after = "precision"};
     if (!first)
         options = (PassOptions){.list = level > 1 ? "expand,dce,derive,save" : "expand,dce,derive"};
     if (passes_run(p, &options, &why)) return true;
@@ -373,6 +374,15 @@ const char *corpus_text(Arena *arena, const char *name)
     const char *text = str_slice(arena, (const char *)map.data, map.size);
     file_unmap(&map);
     return text;
+}
+
+const char *corpus_in_bf16(Arena *arena, const char *name)
+{
+    const char *text = corpus_text(arena, name), *header = strstr(text, "\nprogram ");
+    header = header ? header + 1 : text;
+    size_t n = (size_t)(header - text) + strcspn(header, "\n");
+    if (!strstr(text, " = dot ") && !strstr(text, " = attention ")) return NULL;
+    return str_printf(arena, "%.*s precision=bf16%s", (int)n, text, text + n);
 }
 
 // ---- counting
