@@ -61,13 +61,19 @@ ParameterizedTestParameters(cuda, corpus)
     return cr_make_param_array(char[CORPUS_NAME], names, corpus_names(names));
 }
 
+static void same_on_cuda_text(Arena *arena, const char *name, const char *text)
+{
+    Error err = {0};
+    Engine engine = {"CUDA text", cuda_target(), compile, run, close_unit};
+    Trial trial = {.engine = &engine, .mask = FUSE_ALL, .level = 1};
+    cr_assert(trial_run(arena, name, text, &trial, &err) == TRIAL_SAME, "%s", err.text);
+}
+
 ParameterizedTest(char (*name)[CORPUS_NAME], cuda, corpus)
 {
     Arena *arena = arena_new();
-    Error err = {0};
-    const char *text = corpus_text(arena, *name);
-    Engine engine = {"CUDA text", cuda_target(), compile, run, close_unit};
-    Trial trial = {.engine = &engine, .mask = FUSE_ALL, .level = 1};
-    cr_assert(trial_run(arena, *name, text, &trial, &err) == TRIAL_SAME, "%s", err.text);
+    const char *text = corpus_text(arena, *name), *half = corpus_in_bf16(arena, *name);
+    same_on_cuda_text(arena, *name, text);
+    if (half) same_on_cuda_text(arena, str_printf(arena, "%s in bf16", *name), half);
     arena_free(arena);
 }
