@@ -108,7 +108,7 @@ bool load_check(LoadCheck *check, Arena *arena, const LoadOptions *o)
     const Frontend *f = p.frontend;
     *check = (LoadCheck){0};
     if (f && f->has_check && f->check.has_loss)
-        *check = (LoadCheck){f->check.fixture, f->check.loss};
+        *check = (LoadCheck){f->check.fixture, f->check.loss, p.program->precision};
     return true;
 }
 

@@ -31,6 +31,7 @@ typedef struct Loaded {
 typedef struct LoadCheck {
     const char *fixture; // a safetensors file of parameters and inputs
     double loss;         // of the first step
+    DType precision;     // of the program's products
 } LoadCheck;
 
 // Read a graph's check case; fixture is NULL where it names none. False after the file's errors
@@ -53,7 +54,8 @@ bool load_inputs(const Loaded *l, uint32_t entry, const char *file, bool weights
 // this entry.
 bool load_weights(const Loaded *l, const char *file, bool inputs, Error *err);
 // Fill every input of an entry with seeded random numbers: floats normal, truth values true,
-// integers over the range that the manifest's "ranges" gives (all of u8, or 0 to 15, where it does not).
+// integers over the range that the manifest's "ranges" gives (all of u8, or 0 to 15, where it does
+// not).
 void load_random_inputs(const Loaded *l, uint32_t entry, uint64_t seed);
 
 // The outputs with one element, as {"name": number}; infinities and NaN as texts.
