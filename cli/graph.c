@@ -31,6 +31,13 @@ static bool compile(Compiled *out, Arena *arena, const LoadOptions *o)
     return true;
 }
 
+// Relative, of the first loss, which was recorded in f64. Operands in bf16 are off by 2^-9 at most,
+// and the loss is a mean over many of them.
+static double check_tolerance(DType precision)
+{
+    return precision == DT_F32 ? 1e-5 : 1e-2;
+}
+
 static bool check(LoadCheck *out, Arena *arena, const LoadOptions *o)
 {
     Pipeline p;
@@ -40,7 +47,8 @@ static bool check(LoadCheck *out, Arena *arena, const LoadOptions *o)
     const Frontend *read = p.frontend;
     *out = (LoadCheck){0};
     if (read && read->has_check && read->check.has_loss)
-        *out = (LoadCheck){read->check.fixture, read->check.loss};
+        *out = (LoadCheck){read->check.fixture, read->check.loss,
+                           check_tolerance(p.program->precision)};
     return true;
 }
 

@@ -38,8 +38,6 @@ static const Option options[] = {
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object"},
 };
 
-static const double check_tolerance = 1e-5; // relative, of the first loss
-
 static LoadOptions load_options(const Cli *cli, const Values *v)
 {
     LoadOptions o = {.cli = cli,
@@ -68,7 +66,7 @@ static int compare_loss(const Loaded *l, const LoadCheck *c)
     const StepEntry *e = &l->step->entries[entry];
     int32_t i = tensor_find(e->outputs, e->noutputs, "loss");
     double loss = i < 0 ? NAN : exec_scalar(l->exec, entry, (uint32_t)i);
-    if (fabs(loss - c->loss) <= check_tolerance * fabs(c->loss)) return CHECK_GOOD;
+    if (fabs(loss - c->loss) <= c->tolerance * fabs(c->loss)) return CHECK_GOOD;
     return fail_text("check: the loss of %s is %.9g, not %.9g: no time is printed for a wrong step",
                      c->fixture, loss, c->loss);
 }

@@ -61,6 +61,7 @@ typedef struct Loaded {
 typedef struct LoadCheck {
     const char *fixture; // a safetensors file of parameters and inputs
     double loss;         // of the first step
+    double tolerance;    // of the loss, relative
 } LoadCheck;
 
 // A graph file compiled: the bytes of its step file.

@@ -34,9 +34,11 @@ static bool half_is_nan(DType dt, uint16_t x)
 
 static float special_number(uint64_t r)
 {
-    const float at[] = {NAN,   INFINITY, -INFINITY, -0.0f, 0.0f,
-                        1e30f, -3e38f,   1e-40f,    88.9f, -104.0f};
-    return at[r % (sizeof at / sizeof *at)];
+    static const uint32_t low_nan = 0x7f800001; // without its low half it would be an infinity
+    float x, at[] = {NAN, INFINITY, -INFINITY, -0.0f, 0.0f, 1e30f, -3e38f, 1e-40f, 88.9f, -104.0f};
+    memcpy(&x, &low_nan, sizeof x);
+    uint64_t i = r % (sizeof at / sizeof *at + 1);
+    return i ? at[i - 1] : x;
 }
 
 // Values that show errors of place and order: floats in [-2, 2), small integers.
@@ -93,6 +95,23 @@ typedef struct Case {
     Map inputs, state, out;
 } Case;
 
+static bool is_derived(const char *state)
+{
+    return strncmp(state, "$derived.", 9) == 0;
+}
+
+// Put in what entry "derive", made by a pass, gives from the state of the case.
+static bool add_derived(Case *c, Error *err)
+{
+    const Entry *derive = program_find_entry((Program *)c->program, "derive");
+    Map out = {0};
+    if (!derive) return true;
+    if (!entry_eval(derive, EVAL_BITS, &c->inputs, &c->state, c->arena, &out, err)) return false;
+    for (uint32_t i = 0; i < out.n; i++)
+        map_set(c->arena, &c->state, out.at[i].key + strlen("state:"), out.at[i].value);
+    return true;
+}
+
 static bool prepare(Case *c, bool special, Error *err)
 {
     const Program *p = c->program;
@@ -106,29 +125,20 @@ static bool prepare(Case *c, bool special, Error *err)
         if (!draw_into(c->arena, &c->inputs, node_str(n, ATTR_NAME), n->type, special, err))
             return false;
     }
-    return entry_eval(c->entry, EVAL_BITS, &c->inputs, &c->state, c->arena, &c->out, err);
+    return add_derived(c, err) &&
+           entry_eval(c->entry, EVAL_BITS, &c->inputs, &c->state, c->arena, &c->out, err);
 }
 
-static bool is_derived(const char *state)
+// The result of that name; of entry "derive" also what pass derive added to it later.
+static const Tensor *wanted(const Case *c, const char *what)
 {
-    return strncmp(state, "$derived.", 9) == 0;
-}
-
-// Add what entry "derive", made by a pass, gives from the state of the case.
-static bool add_derived(Case *c, Error *err)
-{
-    const Entry *derive = program_find_entry((Program *)c->program, "derive");
-    Map out = {0};
-    if (!derive) return true;
-    if (!entry_eval(derive, EVAL_BITS, &c->inputs, &c->state, c->arena, &out, err)) return false;
-    for (uint32_t i = 0; i < out.n; i++)
-        map_set(c->arena, &c->state, out.at[i].key + strlen("state:"), out.at[i].value);
-    return true;
+    const Tensor *want = map_get(&c->out, what);
+    return want ? want : map_get(&c->state, what + strlen("state:"));
 }
 
 static bool compare(const Case *c, const char *how, const char *what, const void *got, Error *err)
 {
-    const Tensor *want = map_get(&c->out, what);
+    const Tensor *want = wanted(c, what);
     int64_t n = type_count(want->type), size = dtype_size(want->type->dtype), wrong = 0, first = -1;
     for (int64_t i = 0; i < n; i++) {
         const char *x = (const char *)want->data + i * size, *y = (const char *)got + i * size;
@@ -181,7 +191,7 @@ static bool run_loaded(const Case *c, const char *how, CztProgram *program, Erro
     }
     for (uint32_t i = 0; i < c->entry->updates.n; i++) {
         const char *key = str_printf(c->arena, "state:%s", c->entry->updates.at[i].name);
-        const Tensor *want = map_get(&c->out, key);
+        const Tensor *want = wanted(c, key);
         void *got = arena_alloc(c->arena, (size_t)type_bytes(want->type) + 1);
         if (!czt_get_state(program, c->entry->updates.at[i].name, got,
                            (size_t)type_bytes(want->type), &czt))
@@ -246,7 +256,7 @@ static bool run_fenced(const Case *c, const Plan *plan, const Blob *blob, const 
 static bool run_passes(const char *name, Program *p, int level, bool first, Error *err)
 {
     Error why = {0};
-    PassOptions options = {.level = level, .stop_after = "simplify"};
+    PassOptions options = {.level = level, .stop_after = "precision"};
     if (!first)
         options = (PassOptions){.list = level > 1 ? "expand,dce,derive,save" : "expand,dce,derive"};
     if (passes_run(p, &options, &why)) return true;
@@ -374,6 +384,15 @@ const char *corpus_text(Arena *arena, const char *name)
     const char *text = str_slice(arena, (const char *)map.data, map.size);
     file_unmap(&map);
     return text;
+}
+
+const char *corpus_in_bf16(Arena *arena, const char *name)
+{
+    const char *text = corpus_text(arena, name), *header = strstr(text, "\nprogram ");
+    header = header ? header + 1 : text;
+    size_t n = (size_t)(header - text) + strcspn(header, "\n");
+    if (!strstr(text, " = dot ") && !strstr(text, " = attention ")) return NULL;
+    return str_printf(arena, "%.*s precision=bf16%s", (int)n, text, text + n);
 }
 
 // ---- counting

@@ -1,59 +1,9 @@
 // The execution corpus on CUDA text: the very text that NVRTC gets, run by the host shim with
 // threads, barriers and shuffles, against the interpreter bit for bit.
-#include "codegen/cuda.h"
-#include "executors.h"
-#include "shim_run.h"
+#include "shim_engine.h"
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-// ---- the shim as an engine ----------------------------------------------------------------------
-
-typedef struct Unit {
-    Arena *arena;
-    const Plan *plan;
-    CudaLaunch *launches;
-    ShimModule *module;
-    Shim *shim;
-} Unit;
-
-static void *compile(Arena *arena, const Plan *plan, Error *err)
-{
-    static int number;
-    Unit *u = arena_make(arena, Unit);
-    *u = (Unit){.arena = arena, .plan = plan};
-    u->launches = arena_array(arena, CudaLaunch, plan->kernels.n + 1);
-    const char *text = cuda_text(arena, plan->kernels.n, plan->kernels.at, u->launches);
-    const char *path = str_printf(arena, "%s/czt-cuda-%d-%d.so", P_tmpdir, (int)getpid(), number++);
-    u->module = shim_compile(text, path, false, err);
-    if (!u->module) return NULL;
-    unlink(path);
-    unlink(str_printf(arena, "%.*s.cc", (int)strlen(path) - 3, path));
-    u->shim = shim_new();
-    return u;
-}
-
-static bool run(void *unit, uint32_t kernel, void *const *buffers, Error *err)
-{
-    Unit *u = unit;
-    const CudaLaunch *launch = &u->launches[kernel];
-    const ShimEntry *entry = shim_kernel(u->module, launch->symbol);
-    void *parameters[] = {(void *)(uintptr_t)buffers};
-    ShimOptions options = {.workers = 1, .order = SHIM_REVERSE};
-    return shim_launch(u->shim, &options, u->module, entry, parameters, (uint32_t)launch->blocks[0],
-                       (uint32_t)launch->blocks[1], launch->threads, 0, err);
-}
-
-static void close_unit(void *unit)
-{
-    Unit *u = unit;
-    shim_unload(u->module);
-    shim_free(u->shim);
-}
-
-// ---- files --------------------------------------------------------------------------------------
 
 ParameterizedTestParameters(cuda, corpus)
 {
@@ -64,10 +14,8 @@ ParameterizedTestParameters(cuda, corpus)
 ParameterizedTest(char (*name)[CORPUS_NAME], cuda, corpus)
 {
     Arena *arena = arena_new();
-    Error err = {0};
-    const char *text = corpus_text(arena, *name);
-    Engine engine = {"CUDA text", cuda_target(), compile, run, close_unit};
-    Trial trial = {.engine = &engine, .mask = FUSE_ALL, .level = 1};
-    cr_assert(trial_run(arena, *name, text, &trial, &err) == TRIAL_SAME, "%s", err.text);
+    const char *text = corpus_text(arena, *name), *half = corpus_in_bf16(arena, *name);
+    same_on_cuda_text(arena, *name, text);
+    if (half) same_on_cuda_text(arena, str_printf(arena, "%s in bf16", *name), half);
     arena_free(arena);
 }

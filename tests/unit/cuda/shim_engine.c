@@ -1,0 +1,58 @@
+#include "shim_engine.h"
+
+#include "codegen/cuda.h"
+#include "shim_run.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <unistd.h>
+
+typedef struct Unit {
+    Arena *arena;
+    const Plan *plan;
+    CudaLaunch *launches;
+    ShimModule *module;
+    Shim *shim;
+} Unit;
+
+static void *compile(Arena *arena, const Plan *plan, Error *err)
+{
+    static int number;
+    Unit *u = arena_make(arena, Unit);
+    *u = (Unit){.arena = arena, .plan = plan};
+    u->launches = arena_array(arena, CudaLaunch, plan->kernels.n + 1);
+    const char *text = cuda_text(arena, plan->kernels.n, plan->kernels.at, u->launches);
+    const char *path = str_printf(arena, "%s/czt-cuda-%d-%d.so", P_tmpdir, (int)getpid(), number++);
+    u->module = shim_compile(text, path, false, err);
+    if (!u->module) return NULL;
+    unlink(path);
+    unlink(str_printf(arena, "%.*s.cc", (int)strlen(path) - 3, path));
+    u->shim = shim_new();
+    return u;
+}
+
+static bool run(void *unit, uint32_t kernel, void *const *buffers, Error *err)
+{
+    Unit *u = unit;
+    const CudaLaunch *launch = &u->launches[kernel];
+    const ShimEntry *entry = shim_kernel(u->module, launch->symbol);
+    void *parameters[] = {(void *)(uintptr_t)buffers};
+    ShimOptions options = {.workers = 1, .order = SHIM_REVERSE};
+    return shim_launch(u->shim, &options, u->module, entry, parameters, (uint32_t)launch->blocks[0],
+                       (uint32_t)launch->blocks[1], launch->threads, 0, err);
+}
+
+static void close_unit(void *unit)
+{
+    Unit *u = unit;
+    shim_unload(u->module);
+    shim_free(u->shim);
+}
+
+void same_on_cuda_text(Arena *arena, const char *name, const char *text)
+{
+    Error err = {0};
+    Engine engine = {"CUDA text", cuda_target(), compile, run, close_unit};
+    Trial trial = {.engine = &engine, .mask = FUSE_ALL, .level = 1};
+    cr_assert(trial_run(arena, name, text, &trial, &err) == TRIAL_SAME, "%s", err.text);
+}
