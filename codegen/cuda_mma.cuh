@@ -13,12 +13,7 @@
 // The order of the sum is the tensor cores': a product of two bf16 is exact in f32, additions are
 // not, and not even rounded to nearest.
 
-struct alignas(8) f32x2 {
-    float at[2];
-};
-struct alignas(8) bf16x4 {
-    bf16 at[4];
-};
+#define INLINE __attribute__((always_inline))
 
 // What an operand's step is: rows of chunks, one row for each free index (k innermost) or each k.
 template <int FREE, int DEPTH, bool ALONG_K> struct MmaSide {
@@ -81,15 +76,11 @@ template <class S, int THREADS, class F> DEVICE void mma_copy(bf16 *to, F from)
     }
 }
 
-// Eight numbers that are bf16 already, as bits.
+// Eight numbers that are bf16 already.
 DEVICE u32x4 mma_pack(const float *x)
 {
-    u32x4 v;
-#pragma unroll
-    for (int i = 0; i < 4; i++)
-        v.at[i] =
-            (uint32_t)bits_of(x[2 * i]) >> 16 | ((uint32_t)bits_of(x[2 * i + 1]) & 0xffff0000u);
-    return v;
+    return {{bf16_pair(x[0], x[1]), bf16_pair(x[2], x[3]), bf16_pair(x[4], x[5]),
+             bf16_pair(x[6], x[7])}};
 }
 
 // The part of 16 free indices x 16 k that begins there, as mma_bf16 takes it: as a, or as two b,
@@ -194,8 +185,10 @@ template <class T> DEVICE void mma_lay_out(float *to, const MmaSums<T> &sums, in
         for (int j = 0; j < 2 * T::columns; j++) {
             float *at = own + i % T::parts * 16 * T::out_stride + j * 8;
             const f32x4 x = sums.at[i][j];
-            *(f32x2 *)at = {{x.at[0], x.at[1]}};
-            *(f32x2 *)(at + 8 * T::out_stride) = {{x.at[2], x.at[3]}};
+            const u32x2 upper = {{(uint32_t)bits_of(x.at[0]), (uint32_t)bits_of(x.at[1])}},
+                        lower = {{(uint32_t)bits_of(x.at[2]), (uint32_t)bits_of(x.at[3])}};
+            *(u32x2 *)at = upper;
+            *(u32x2 *)(at + 8 * T::out_stride) = lower;
         }
     }
 }

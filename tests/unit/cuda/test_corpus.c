@@ -43,7 +43,7 @@ static bool run(void *unit, uint32_t kernel, void *const *buffers, Error *err)
     void *parameters[] = {(void *)(uintptr_t)buffers};
     ShimOptions options = {.workers = 1, .order = SHIM_REVERSE};
     return shim_launch(u->shim, &options, u->module, entry, parameters, (uint32_t)launch->blocks[0],
-                       (uint32_t)launch->blocks[1], launch->threads, 0, err);
+                       (uint32_t)launch->blocks[1], launch->threads, launch->shared_bytes, err);
 }
 
 static void close_unit(void *unit)
