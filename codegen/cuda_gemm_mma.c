@@ -205,13 +205,12 @@ static void open_chunks(const Operand *o)
     CudaText *t = o->t;
     char side = (char)(o->name - 'a' + 'A'), first = o->name == 'a' ? 'm' : 'n';
     cuda_line(t, "#pragma unroll");
-    cuda_open(t, "for (uint32_t u = 0; u < %d; u++)", chunks_each(o));
-    cuda_line(t, "const uint32_t at = u * T::threads + thread();");
-    cuda_line(t, "const uint32_t row = at / T::%c::chunks, chunk = at %% T::%c::chunks;", side,
-              side);
+    cuda_open(t, "for (int u = 0; u < %d; u++)", chunks_each(o));
+    cuda_line(t, "const int row = mma_chunk_row<T::%c, T::threads>(u);", side);
+    cuda_line(t, "const int chunk = mma_chunk<T::%c>();", side);
     cuda_line(t,
-              o->inner == 2 ? "const int free = %c0 + (int)row, k = k0 + (int)chunk * %d;"
-                            : "const int free = %c0 + (int)chunk * %d, k = k0 + (int)row;",
+              o->inner == 2 ? "const int free = %c0 + row, k = k0 + chunk * %d;"
+                            : "const int free = %c0 + chunk * %d, k = k0 + row;",
               first, CHUNK);
 }
 
@@ -319,8 +318,7 @@ static void compute_chunks(Operand *o)
 
 static void loop(CudaText *t, Operand *operands, const Tile *tile)
 {
-    cuda_line(t, "mma_loop<T>((bf16 *)shared, %" PRId64 ", sums,",
-              parts(t->kernel->gemm.k, tile->k));
+    cuda_line(t, "mma_loop<T>(shared, %" PRId64 ", sums,", parts(t->kernel->gemm.k, tile->k));
     for (int behind = 0; behind < 2; behind++) {
         cuda_open(t, "[&](int step, bf16 *stage) INLINE");
         cuda_line(t, "const int k0 = step * T::k;");

@@ -32,8 +32,8 @@ struct MmaTile {
     static constexpr int threads = 32 * WARPS_M * WARPS_N;
     static constexpr int warp_m = M / WARPS_M, warp_n = N / WARPS_N; // what a warp has
     static constexpr int rows = warp_m / 16, columns = warp_n / 16;  // in parts of 16 x 16
-    static constexpr int stage = A::elements + B::elements;
-    static constexpr int bytes = 2 * STAGES * stage; // of shared memory
+    static constexpr int stage = 2 * (A::elements + B::elements);    // bytes of a step
+    static constexpr int bytes = STAGES * stage;                     // of shared memory
     // On the way out the sums go through shared memory in slabs: so many parts of each warp at once
     // that they fit; rows are 8 floats longer than the tile, for the banks' sake.
     static constexpr int out_stride = N + 8, part_bytes = 4 * 16 * WARPS_M * out_stride;
@@ -63,15 +63,27 @@ struct MmaChunk {
     uint32_t bytes;
 };
 
+// Which chunk number u of a thread is. Its row lies u times as many rows below that of number 0 as
+// the threads fill: places and addresses differ by constants.
+template <class S, int THREADS> DEVICE int mma_chunk_row(int u)
+{
+    static_assert(THREADS % (8 * S::chunks) == 0, "rows are turned alike");
+    return (int)(thread() / S::chunks) + u * (THREADS / S::chunks);
+}
+
+template <class S> DEVICE int mma_chunk()
+{
+    return (int)(thread() % S::chunks);
+}
+
 // Issue the copies of an operand's step. from(free, k) is the chunk whose first element is at this
 // place of the tile; the others follow along S's inner axis.
 template <class S, int THREADS, class F> DEVICE void mma_copy(bf16 *to, F from)
 {
 #pragma unroll
-    for (uint32_t u = 0; u < S::elements / 8 / THREADS; u++) {
-        const uint32_t at = u * THREADS + thread(), row = at / S::chunks, chunk = at % S::chunks;
-        const MmaChunk c =
-            S::along_k ? from((int)row, (int)chunk * 8) : from((int)chunk * 8, (int)row);
+    for (int u = 0; u < S::elements / 8 / THREADS; u++) {
+        const int row = mma_chunk_row<S, THREADS>(u), chunk = mma_chunk<S>();
+        const MmaChunk c = S::along_k ? from(row, chunk * 8) : from(chunk * 8, row);
         cp_async_16_fill(to + mma_place<S::chunks>(row, chunk), c.from, c.bytes);
     }
 }
@@ -84,30 +96,33 @@ DEVICE u32x4 mma_pack(const float *x)
 }
 
 // The part of 16 free indices x 16 k that begins there, as mma_bf16 takes it: as a, or as two b,
-// the registers 0 and 2 for the first eight columns, 1 and 3 for the others.
-template <class S> DEVICE u32x4 mma_part(const bf16 *step, uint32_t free, uint32_t k)
+// registers 0 and 1 for the first eight columns, 2 and 3 for the others.
+template <class S, bool IS_B>
+DEVICE u32x4 mma_part(const unsigned char *step, uint32_t free, uint32_t k)
 {
-    const uint32_t lane = thread() % 32;
+    const uint32_t lane = thread() % 32, far = lane / 16, near = lane / 8 % 2;
+    const uint32_t free_half = IS_B ? far : near, k_half = IS_B ? near : far;
     if (S::along_k)
-        return ldmatrix_x4(step + mma_place<S::chunks>(free + lane % 16, k / 8 + lane / 16));
+        return ldmatrix_x4(
+            step + 2 * mma_place<S::chunks>(free + free_half * 8 + lane % 8, k / 8 + k_half));
     return ldmatrix_x4_trans(
-        step + mma_place<S::chunks>(k + lane / 16 * 8 + lane % 8, free / 8 + lane / 8 % 2));
+        step + 2 * mma_place<S::chunks>(k + k_half * 8 + lane % 8, free / 8 + free_half));
 }
 
 template <class T> struct MmaParts {
     u32x4 a[T::rows], b[T::columns];
 };
 
-template <class T> DEVICE void mma_fetch(MmaParts<T> &parts, const bf16 *stage, uint32_t k)
+template <class T> DEVICE void mma_fetch(MmaParts<T> &parts, const unsigned char *stage, uint32_t k)
 {
     const uint32_t warp = thread() / 32;
     const uint32_t m = warp / T::across * T::warp_m, n = warp % T::across * T::warp_n;
 #pragma unroll
     for (uint32_t i = 0; i < T::rows; i++)
-        parts.a[i] = mma_part<typename T::A>(stage, m + 16 * i, k);
+        parts.a[i] = mma_part<typename T::A, false>(stage, m + 16 * i, k);
 #pragma unroll
     for (uint32_t j = 0; j < T::columns; j++)
-        parts.b[j] = mma_part<typename T::B>(stage + T::A::elements, n + 16 * j, k);
+        parts.b[j] = mma_part<typename T::B, true>(stage + 2 * T::A::elements, n + 16 * j, k);
 }
 
 template <class T> DEVICE void mma_multiply(MmaSums<T> &sums, const MmaParts<T> &p)
@@ -116,8 +131,8 @@ template <class T> DEVICE void mma_multiply(MmaSums<T> &sums, const MmaParts<T> 
     for (int i = 0; i < T::rows; i++)
 #pragma unroll
         for (int j = 0; j < 2 * T::columns; j++)
-            sums.at[i][j] =
-                mma_bf16(p.a[i], p.b[j / 2].at[j % 2], p.b[j / 2].at[j % 2 + 2], sums.at[i][j]);
+            sums.at[i][j] = mma_bf16(p.a[i], p.b[j / 2].at[j % 2 * 2], p.b[j / 2].at[j % 2 * 2 + 1],
+                                     sums.at[i][j]);
 }
 
 // The sums of a tile over `steps` steps. ahead(step, stage) begins to bring a step's operands to
@@ -125,7 +140,7 @@ template <class T> DEVICE void mma_multiply(MmaSums<T> &sums, const MmaParts<T> 
 // comes after a product and ends it: numbers loaded are stored. The parts of the next product are
 // fetched while one runs, across steps too.
 template <class T, class AHEAD, class BEHIND>
-DEVICE void mma_loop(bf16 *shared, int steps, MmaSums<T> &sums, AHEAD ahead, BEHIND behind)
+DEVICE void mma_loop(unsigned char *shared, int steps, MmaSums<T> &sums, AHEAD ahead, BEHIND behind)
 {
     constexpr int last = T::stages - 1, products = T::k / 16;
     MmaParts<T> parts[2];
@@ -136,36 +151,35 @@ DEVICE void mma_loop(bf16 *shared, int steps, MmaSums<T> &sums, AHEAD ahead, BEH
 #pragma unroll 1
     for (int s = 0; s < last; s++) {
         if (s < steps) {
-            ahead(s, shared + s * T::stage);
-            behind(s, shared + s * T::stage);
+            ahead(s, (bf16 *)(shared + s * T::stage));
+            behind(s, (bf16 *)(shared + s * T::stage));
         }
         cp_async_commit();
     }
     cp_async_wait_group<last - 1>();
     sync();
-    const bf16 *now = shared;
-    bf16 *later = shared + last * T::stage; // free: what it held is multiplied
-    mma_fetch<T>(parts[0], now, 0);
+    int now = 0, later = last * T::stage; // later: what it held is multiplied
+    mma_fetch<T>(parts[0], shared, 0);
 #pragma unroll 1
     for (int s = 0; s < steps; s++) {
 #pragma unroll
         for (int p = 0; p < products; p++) {
-            const bf16 *from = now;
+            int from = now;
             if (p == products - 1) { // from here on all have the step that is next
                 cp_async_wait_group<last - 1>();
                 sync();
-                now = now == shared + last * T::stage ? shared : now + T::stage;
+                now = now == last * T::stage ? 0 : now + T::stage;
                 from = now;
             }
-            mma_fetch<T>(parts[(p + 1) % 2], from, (p + 1) % products * 16);
+            mma_fetch<T>(parts[(p + 1) % 2], shared + from, (p + 1) % products * 16);
             if (p == 0) {
-                if (s + last < steps) ahead(s + last, later);
+                if (s + last < steps) ahead(s + last, (bf16 *)(shared + later));
                 cp_async_commit();
             }
             mma_multiply<T>(sums, parts[p % 2]);
         }
-        if (s + last < steps) behind(s + last, later);
-        later = later == shared + last * T::stage ? shared : later + T::stage;
+        if (s + last < steps) behind(s + last, (bf16 *)(shared + later));
+        later = later == last * T::stage ? 0 : later + T::stage;
     }
     cp_async_wait_group<0>();
     sync();

@@ -70,19 +70,20 @@ template <class T> DEVICE void multiply(const Buffers<4> &buffers)
     mma_tile((p.m + T::m - 1) / T::m, (p.n + T::n - 1) / T::n, m0, n0);
     m0 *= T::m;
     n0 *= T::n;
-    mma_loop<T>((bf16 *)shared, (p.k + T::k - 1) / T::k, sums,
-                [&](int s, bf16 *stage) {
-                    if (!p.whole) return;
-                    bring<typename T::A, T::threads>(stage, p.a, p.lda, m0, p.m, s * T::k, p.k);
-                    bring<typename T::B, T::threads>(stage + T::A::elements, p.b, p.ldb, n0, p.n,
-                                                     s * T::k, p.k);
-                },
-                [&](int s, bf16 *stage) {
-                    if (p.whole) return;
-                    compute<typename T::A, T::threads>(stage, p.a, p.lda, m0, p.m, s * T::k, p.k);
-                    compute<typename T::B, T::threads>(stage + T::A::elements, p.b, p.ldb, n0, p.n,
-                                                       s * T::k, p.k);
-                });
+    mma_loop<T>(
+        shared, (p.k + T::k - 1) / T::k, sums,
+        [&](int s, bf16 *stage) {
+            if (!p.whole) return;
+            bring<typename T::A, T::threads>(stage, p.a, p.lda, m0, p.m, s * T::k, p.k);
+            bring<typename T::B, T::threads>(stage + T::A::elements, p.b, p.ldb, n0, p.n, s * T::k,
+                                             p.k);
+        },
+        [&](int s, bf16 *stage) {
+            if (p.whole) return;
+            compute<typename T::A, T::threads>(stage, p.a, p.lda, m0, p.m, s * T::k, p.k);
+            compute<typename T::B, T::threads>(stage + T::A::elements, p.b, p.ldb, n0, p.n,
+                                               s * T::k, p.k);
+        });
 #pragma unroll 1
     for (int slab = 0; slab < T::slabs; slab++) {
         if (slab) sync();
