@@ -19,7 +19,7 @@ typedef struct Unit {
     Shim *shim;
 } Unit;
 
-static void *compile(Arena *arena, const Plan *plan, Error *err)
+static void *compile_text(Arena *arena, const Plan *plan, bool races, Error *err)
 {
     static int number;
     Unit *u = arena_make(arena, Unit);
@@ -27,12 +27,22 @@ static void *compile(Arena *arena, const Plan *plan, Error *err)
     u->launches = arena_array(arena, CudaLaunch, plan->kernels.n + 1);
     const char *text = cuda_text(arena, plan->kernels.n, plan->kernels.at, u->launches);
     const char *path = str_printf(arena, "%s/czt-cuda-%d-%d.so", P_tmpdir, (int)getpid(), number++);
-    u->module = shim_compile(text, path, false, err);
+    u->module = shim_compile(text, path, races, err);
     if (!u->module) return NULL;
     unlink(path);
     unlink(str_printf(arena, "%.*s.cc", (int)strlen(path) - 3, path));
     u->shim = shim_new();
     return u;
+}
+
+static void *compile(Arena *arena, const Plan *plan, Error *err)
+{
+    return compile_text(arena, plan, false, err);
+}
+
+static void *compile_races(Arena *arena, const Plan *plan, Error *err)
+{
+    return compile_text(arena, plan, true, err);
 }
 
 static bool run(void *unit, uint32_t kernel, void *const *buffers, Error *err)
@@ -70,4 +80,20 @@ ParameterizedTest(char (*name)[CORPUS_NAME], cuda, corpus)
     Trial trial = {.engine = &engine, .mask = FUSE_ALL, .level = 1};
     cr_assert(trial_run(arena, *name, text, &trial, &err) == TRIAL_SAME, "%s", err.text);
     arena_free(arena);
+}
+
+// Products on tensor cores once more, where accesses to shared memory without a barrier between
+// them are errors.
+Test(cuda, products_do_not_race)
+{
+    static const char *const names[] = {"half_products.ir", "half_dot.ir"};
+    for (int i = 0; i < 2; i++) {
+        Arena *arena = arena_new();
+        Error err = {0};
+        const char *text = corpus_text(arena, names[i]);
+        Engine engine = {"CUDA text", cuda_target(), compile_races, run, close_unit};
+        Trial trial = {.engine = &engine, .mask = FUSE_ALL, .level = 1};
+        cr_expect(trial_run(arena, names[i], text, &trial, &err) == TRIAL_SAME, "%s", err.text);
+        arena_free(arena);
+    }
 }
