@@ -27,8 +27,12 @@ static int64_t one_task(const Target *t, const Kernel *k)
 
 Target cuda_target(void)
 {
-    return (Target){
-        .name = "cuda", .lanes = 32, .packs = false, .packed_count = no_panels, .tasks = one_task};
+    return (Target){.name = "cuda",
+                    .lanes = 32,
+                    .packs = false,
+                    .packed_count = no_panels,
+                    .tasks = one_task,
+                    .parts = cuda_mma_parts};
 }
 
 static void put_text(CudaText *t, const char *s)

@@ -19,7 +19,13 @@ enum {
     CHUNK = 8,        // elements of an operand that are brought at once
     RESULTS = 4,      // of a thread in the epilogue
     EARLY_WORDS = 48, // registers for an operand's loads
-    PROCESSORS = 132  // of the GPU that tiles are chosen for
+    // The GPU that is chosen for: an H100, whose multiprocessors do 2.2e12 steps of mma.sync and
+    // get 2.3e10 bytes from memory in a second; a launch takes 3e-6 s.
+    PROCESSORS = 132,
+    STEPS_PER_SUM = 6, // 8 bytes, shared by all multiprocessors
+    STEPS_PER_LAUNCH = 6600000,
+    PARTS_MOST = 32,  // of a sum over k
+    PART_LEAST = 512, // of k
 };
 
 // ---- the tile -----------------------------------------------------------------------------------
@@ -38,26 +44,48 @@ static const Tile tiles[] = {
     {64, 64, 32, 2, 2, 4, 65, true},
 };
 
-static int64_t parts(int64_t n, int64_t each)
+static int64_t blocks_for(int64_t n, int64_t each)
 {
     return (n + each - 1) / each;
 }
 
-// The tile for a product: the one with which the multiprocessor that has the most blocks takes the
-// least time for them. The choice is static, and the tile is all that it decides: sums are the same
-// with any other.
-static const Tile *tile_for(const Kernel *k, bool computes)
+// Steps of one multiply and add of a result by one multiprocessor that is full, until the one with
+// the most blocks is done.
+static double tile_steps(const Tile *t, int64_t batch, int64_t m, int64_t n, int64_t k)
+{
+    int64_t blocks = blocks_for(m, t->m) * blocks_for(n, t->n) * batch;
+    return (double)(blocks_for(blocks, PROCESSORS) * t->m * t->n) * (double)k * 100 / t->rate;
+}
+
+// The tile with which a product takes the least time. The choice is static, and the tile is all
+// that it decides: sums are the same with any other.
+static const Tile *tile_for(int64_t batch, int64_t m, int64_t n, int64_t k, bool computes)
 {
     const Tile *best = NULL;
-    double least = 0;
     for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
         const Tile *t = &tiles[i];
         if (computes && !t->computes) continue;
-        int64_t blocks = parts(k->gemm.m, t->m) * parts(k->gemm.n, t->n) * k->gemm.batch;
-        double time = (double)(parts(blocks, PROCESSORS) * t->m * t->n) / t->rate;
-        if (best && time >= least) continue;
-        best = t;
-        least = time;
+        if (!best || tile_steps(t, batch, m, n, k) < tile_steps(best, batch, m, n, k)) best = t;
+    }
+    return best;
+}
+
+// Products with few results and a long k, as the gradients of weights are, have too few blocks for
+// all multiprocessors. The number of parts that takes the least time: that of the product, of its
+// sums' way through memory, written and read, and of one more launch.
+int64_t cuda_mma_parts(const Target *t, DType dt, int64_t batch, int64_t m, int64_t n, int64_t k)
+{
+    (void)t;
+    int64_t best = 1;
+    double least = 0;
+    for (int64_t p = 1; p <= PARTS_MOST && k / p >= PART_LEAST; p++) {
+        if (dt != DT_BF16 || k % p || m < 8 || n < 8) continue;
+        const Tile *tile = tile_for(batch * p, m, n, k / p, false);
+        double steps = tile_steps(tile, batch * p, m, n, k / p);
+        if (p > 1) steps += (double)(p * batch * m * n) * STEPS_PER_SUM + STEPS_PER_LAUNCH;
+        if (p > 1 && steps >= least) continue;
+        best = p;
+        least = steps;
     }
     return best;
 }
@@ -318,7 +346,7 @@ static void compute_chunks(Operand *o)
 
 static void loop(CudaText *t, Operand *operands, const Tile *tile)
 {
-    cuda_line(t, "mma_loop<T>(shared, %" PRId64 ", sums,", parts(t->kernel->gemm.k, tile->k));
+    cuda_line(t, "mma_loop<T>(shared, %" PRId64 ", sums,", blocks_for(t->kernel->gemm.k, tile->k));
     for (int behind = 0; behind < 2; behind++) {
         cuda_open(t, "[&](int step, bf16 *stage) INLINE");
         cuda_line(t, "const int k0 = step * T::k;");
@@ -406,7 +434,8 @@ void cuda_mma_kernel(CudaText *t, CudaLaunch *launch)
         {.t = t, .body = &k->gemm.a, .name = 'a', .free = k->gemm.m, .depth = k->gemm.k},
         {.t = t, .body = &k->gemm.b, .name = 'b', .free = k->gemm.n, .depth = k->gemm.k}};
     for (int i = 0; i < 2; i++) lay_out(&operands[i]);
-    const Tile *tile = tile_for(k, !operands[0].direct || !operands[1].direct);
+    const Tile *tile = tile_for(k->gemm.batch, k->gemm.m, k->gemm.n, k->gemm.k,
+                                !operands[0].direct || !operands[1].direct);
     for (int i = 0; i < 2; i++) {
         operands[i].tile = tile;
         operands[i].across = i ? tile->n : tile->m;
@@ -415,7 +444,7 @@ void cuda_mma_kernel(CudaText *t, CudaLaunch *launch)
     launch->tensor_cores = true;
     launch->threads = (uint32_t)(32 * tile->warps_m * tile->warps_n);
     launch->shared_bytes = (uint32_t)(2 * tile->stages * tile->k * (tile->m + tile->n));
-    int64_t down = parts(k->gemm.m, tile->m), across = parts(k->gemm.n, tile->n);
+    int64_t down = blocks_for(k->gemm.m, tile->m), across = blocks_for(k->gemm.n, tile->n);
     launch->blocks[0] = down * across;
     launch->blocks[1] = k->gemm.batch;
     cuda_line(t, "typedef MmaTile<%d, %d, %d, %d, %d, %d, %s, %s> T;", tile->m, tile->n, tile->k,

@@ -69,7 +69,7 @@ typedef struct Build {
     IndexId a, r, c;    // the point
     const GuardList *guards;
     VEC(Emitted) emitted;
-    uint32_t acc; // KI_ACC + 1 in a contraction's epilogue
+    uint32_t acc; // 1 + the finished product in a contraction's epilogue
 } Build;
 
 uint32_t lower_buffer(Lower *lo, Block block, DType dtype, int64_t count, const char *name);
@@ -92,6 +92,8 @@ void build_store(Build *b, NodeId id, uint32_t value);
 // Intern the kernel and append a launch with the one segment.
 void lower_launch(Lower *lo, Kernel *k, const Segment *segment);
 Kernel *lower_kernel(Lower *lo, KernelKind kind, const char *stem, NodeId node);
+// Tasks and grain of a loop kernel that is complete; `columns`: it has column stores.
+void lower_tasks(Kernel *k, bool columns);
 
 void lower_loop(Lower *lo, uint32_t group);
 void lower_engine(Lower *lo, uint32_t group);

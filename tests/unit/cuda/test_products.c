@@ -134,3 +134,15 @@ Test(products, copy_operands_that_lie_in_chunks)
     }
     arena_free(arena);
 }
+
+// A gradient of weights: as many parts as give all multiprocessors work, that divide k.
+Test(products, are_cut_into_parts_over_a_long_k)
+{
+    Target t = cuda_target();
+    int64_t small = t.parts(&t, DT_BF16, 1, 768, 768, 50432);
+    cr_expect(small >= 4 && 50432 % small == 0, "%lld parts", (long long)small);
+    cr_expect_eq(t.parts(&t, DT_F32, 1, 768, 768, 50432), 1);
+    cr_expect_eq(t.parts(&t, DT_BF16, 1, 12608, 3072, 768), 1);
+    cr_expect_eq(t.parts(&t, DT_BF16, 1, 768, 768, 50411), 1); // a prime
+    cr_expect_eq(t.parts(&t, DT_BF16, 1, 1, 768, 50432), 1);
+}
