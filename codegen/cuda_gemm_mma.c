@@ -320,6 +320,15 @@ static void group_values(CudaText *t, Groups *g, const bool *early, char name)
     }
 }
 
+// The value of an instruction on its way to memory, where it is rounded: not before.
+static const char *unrounded(CudaText *t, uint32_t instr)
+{
+    const KernelInstr *in = &t->body->code.at[instr];
+    bool rounds = in->kind == KI_OP && in->op == OP_CAST && in->dtype == DT_BF16 &&
+                  t->body->code.at[in->args[0]].dtype == DT_F32;
+    return cuda_value(t, rounds ? in->args[0] : instr);
+}
+
 static void compute_chunks(Operand *o)
 {
     CudaText *t = o->t;
@@ -333,7 +342,7 @@ static void compute_chunks(Operand *o)
     cuda_open(t, "for (int j = 0; j < %d; j++)", CHUNK);
     if (also) cuda_open(t, "if (%s)", also);
     at_element(o);
-    cuda_line(t, "value[j] = %s;", cuda_value(t, o->body->code.n - 1));
+    cuda_line(t, "value[j] = %s;", unrounded(t, o->body->code.n - 1));
     if (also) cuda_close(t);
     cuda_close(t);
     if (exists) cuda_close(t);
@@ -379,7 +388,7 @@ static void results(CudaText *t, int each)
     cuda_open(t, "for (int j = 0; j < %d; j++)", each);
     t->axis[2] = "(n + j)";
     for (uint32_t i = 0; i < b->stores.n; i++)
-        cuda_line(t, "out%u[j] = %s;", i, cuda_value(t, b->stores.at[i].value));
+        cuda_line(t, "out%u[j] = %s;", i, unrounded(t, b->stores.at[i].value));
     cuda_close(t);
     for (uint32_t i = 0; i < b->stores.n; i++) {
         const KernelStore *s = &b->stores.at[i];

@@ -241,16 +241,10 @@ template <int N> DEVICE void store_neighbours(float *to, const float *x)
     for (int i = 0; i < N; i += 4) store_f32x4(to + i, {{x[i], x[i + 1], x[i + 2], x[i + 3]}});
 }
 
-// Two numbers that are bf16 already.
-DEVICE uint32_t bf16_pair(float low, float high)
-{
-    return (uint32_t)bits_of(low) >> 16 | ((uint32_t)bits_of(high) & 0xffff0000u);
-}
-
 template <int N> DEVICE void store_neighbours(bf16 *to, const float *x)
 {
     static_assert(N == 4, "");
-    *(u32x2 *)to = {{bf16_pair(x[0], x[1]), bf16_pair(x[2], x[3])}};
+    *(u32x2 *)to = {{pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3])}};
 }
 
 // ---- warps --------------------------------------------------------------------------------------

@@ -88,11 +88,11 @@ template <class S, int THREADS, class F> DEVICE void mma_copy(bf16 *to, F from)
     }
 }
 
-// Eight numbers that are bf16 already.
+// Eight numbers, rounded, as a chunk.
 DEVICE u32x4 mma_pack(const float *x)
 {
-    return {{bf16_pair(x[0], x[1]), bf16_pair(x[2], x[3]), bf16_pair(x[4], x[5]),
-             bf16_pair(x[6], x[7])}};
+    return {{pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3]), pack_bf16(x[4], x[5]),
+             pack_bf16(x[6], x[7])}};
 }
 
 // The part of 16 free indices x 16 k that begins there, as mma_bf16 takes it: as a, or as two b,

@@ -138,7 +138,7 @@ static void halves(Rows *r)
         const uint32_t *o = out + u * 34;
         for (uint32_t i = 0; i < 16; i++) {
             float x = number(u << 16 | low[i]);
-            uint32_t want = f32_to_bf16(x) | (uint32_t)f32_to_f16(x) << 16;
+            uint32_t want = packed_half(x) | (uint32_t)f32_to_f16(x) << 16;
             if (o[i] != want)
                 CHECK(&r->c, false, "halves of %08x: %08x, not %08x", word(x), o[i], want);
             float y = number(u << 16 | low[(i + 1) % 16]);
