@@ -169,9 +169,10 @@ static void choose_early(Operand *o)
         const KernelInstr *in = &o->body->code.at[i];
         if (in->kind != KI_LOAD || (in->axes & 6) != 6) continue;
         if (index_uses_value(&o->body->index, in->index)) continue;
-        bool half =
-            in->dtype == DT_BF16 && cuda_groups_load(&o->groups, o->t->kernel->buffers.at, i);
-        words += chunks_each(o) * CHUNK / (half ? 2 : 1) * (in->dtype == DT_I64 ? 2 : 1);
+        const KernelBuffer *buffers = o->t->kernel->buffers.at;
+        int bytes = (int)dtype_size(buffers[in->buffer].dtype);
+        if (bytes < 4 && !cuda_groups_load(&o->groups, buffers, i)) bytes = 4;
+        words += chunks_each(o) * CHUNK * bytes / 4;
         o->early[i] = words <= EARLY_WORDS;
     }
 }

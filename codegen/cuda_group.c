@@ -65,23 +65,25 @@ bool cuda_groups_guards(Groups *g, const KernelGuard *guards, uint32_t n)
     return true;
 }
 
-static bool one_access(Groups *g, const KernelBuffer *buffer, IndexId index,
-                       const KernelGuard *guards, uint32_t n)
+static bool one_access(Groups *g, IndexId index, const KernelGuard *guards, uint32_t n)
 {
-    return g->whole && (buffer->dtype == DT_F32 || buffer->dtype == DT_BF16) &&
-           cuda_groups_index(g, index) == GROUP_BESIDE && cuda_groups_guards(g, guards, n);
+    return g->whole && cuda_groups_index(g, index) == GROUP_BESIDE &&
+           cuda_groups_guards(g, guards, n);
 }
 
 bool cuda_groups_load(Groups *g, const KernelBuffer *buffers, uint32_t instr)
 {
     const KernelInstr *in = &g->body->code.at[instr];
-    return in->kind == KI_LOAD &&
-           one_access(g, &buffers[in->buffer], in->index, in->guards, in->nguards);
+    if (in->kind != KI_LOAD) return false;
+    DType dt = buffers[in->buffer].dtype;
+    bool moves = dt == DT_F32 || dt == DT_BF16 || (dt == DT_U8 && g->width == 8);
+    return moves && one_access(g, in->index, in->guards, in->nguards);
 }
 
 bool cuda_groups_store(Groups *g, const KernelBuffer *buffers, const KernelStore *s)
 {
-    return one_access(g, &buffers[s->buffer], s->index, s->guards, s->nguards);
+    DType dt = buffers[s->buffer].dtype;
+    return (dt == DT_F32 || dt == DT_BF16) && one_access(g, s->index, s->guards, s->nguards);
 }
 
 const char *cuda_groups_type(CudaText *t, const Groups *g, uint32_t instr)

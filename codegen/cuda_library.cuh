@@ -235,6 +235,11 @@ template <int N> DEVICE float number(const Neighbours<bf16, N> &x, int i)
     return from_bits((int)(i % 2 ? x.word[i / 2] & 0xffff0000u : x.word[i / 2] << 16));
 }
 
+template <int N> DEVICE uint8_t number(const Neighbours<uint8_t, N> &x, int i)
+{
+    return (uint8_t)(x.word[i / 4] >> i % 4 * 8);
+}
+
 template <int N> DEVICE void store_neighbours(float *to, const float *x)
 {
     static_assert(N % 4 == 0, "");
