@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 typedef struct Values {
-    const char *file, *lib;
+    const char *target, *products, *file, *lib;
     Texts set;
-    int64_t steps, threads, warm;
+    int64_t steps, threads, warm, device;
     bool json, profile, no_check;
 } Values;
 
@@ -24,6 +24,11 @@ static const Option options[] = {
     {"steps", 'n', OPTION_NUMBER, offsetof(Values, steps), "N", "timed steps (10)"},
     {"warm", 0, OPTION_NUMBER, offsetof(Values, warm), "N",
      "steps after the first that are not timed (1)"},
+    {"target", 0, OPTION_TEXT, offsetof(Values, target), "T",
+     "of a graph file: cpu (and where none is said), cuda: this machine's GPU, cuda:sm_90a, .."},
+    {"products", 0, OPTION_TEXT, offsetof(Values, products), "WHO",
+     "on a GPU: measured (default), own (the program's kernels), library (cuBLASLt)"},
+    {"device", 0, OPTION_COUNT, offsetof(Values, device), "N", "number of the GPU (0)"},
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "(one a core)"},
     {"profile", 0, OPTION_FLAG, offsetof(Values, profile), NULL, "time by kernel"},
     {"no-check", 0, OPTION_FLAG, offsetof(Values, no_check), NULL,
@@ -39,7 +44,12 @@ static const double check_tolerance = 1e-5; // relative, of the first loss
 
 static LoadOptions load_options(const Values *v)
 {
-    LoadOptions o = {.file = v->file, .threads = (uint32_t)v->threads, .profile = v->profile};
+    LoadOptions o = {.file = v->file,
+                     .threads = (uint32_t)v->threads,
+                     .target = v->target,
+                     .products = v->products,
+                     .device = (int)v->device,
+                     .profile = v->profile};
     o.frontend = (FrontendOptions){.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
     return o;
 }
@@ -110,6 +120,8 @@ typedef struct Timing {
     double first, median, fastest, peak, loss;
 } Timing;
 
+enum { QUEUE = 4 };
+
 static int by_value(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -124,21 +136,25 @@ static bool time_steps(const Loaded *l, const Values *v, double start, Timing *t
         return false;
     load_random_inputs(l, entry, 1);
     // Before and after, and the larger: a neighbour on one of the cores makes it smaller.
-    double before = peak_f32(exec_pool(l->exec));
+    double before = peak_of(l->exec);
     double *seconds = calloc((size_t)n, sizeof *seconds);
     bool ok = seconds || error_set(err, "no memory");
     for (int64_t i = 0; ok && i <= n + warm; i++) {
         double begin = seconds_now();
-        ok = exec_run(l->exec, entry, i, l->step->seed, err);
+        // A GPU gets several steps at once, as in training it never waits for the host.
+        int64_t queued = exec_device(l->exec).gpu && i ? QUEUE : 1;
+        for (int64_t q = 0; ok && q < queued; q++)
+            ok = exec_start(l->exec, entry, i, l->step->seed, err);
+        ok = ok && exec_wait(l->exec, err);
         if (i == 0) t->first = seconds_now() - start;
         if (i == warm) exec_clear_times(l->exec);
-        if (i > warm) seconds[i - warm - 1] = seconds_now() - begin;
+        if (i > warm) seconds[i - warm - 1] = (seconds_now() - begin) / (double)queued;
     }
     if (ok) {
         qsort(seconds, (size_t)n, sizeof *seconds, by_value);
         t->fastest = seconds[0];
         t->median = n % 2 ? seconds[n / 2] : (seconds[n / 2 - 1] + seconds[n / 2]) / 2;
-        t->peak = fmax(before, peak_f32(exec_pool(l->exec)));
+        t->peak = fmax(before, peak_of(l->exec));
         const StepEntry *e = &l->step->entries[entry];
         int32_t i = tensor_find(e->outputs, e->noutputs, "loss");
         t->loss = i < 0 ? NAN : exec_scalar(l->exec, entry, (uint32_t)i);
@@ -205,7 +221,7 @@ static void print_profile(Arena *arena, const Loaded *l, double peak)
     double all = 0;
     const Row *rows = profile(arena, l, &all);
     fprintf(stderr, "%9s %6s %6s %9s %8s %8s  kernel\n", "ms/step", "share", "calls", "GFLOP/s",
-            "of peak", "GB/s");
+            "of peak", "GB/s"); // a peak that is not known prints nan
     for (const Row *r = rows; r->calls; r++)
         fprintf(stderr, "%9.3f %5.1f%% %6u %9.1f %7.1f%% %8.1f  %s\n", r->seconds * 1e3,
                 100 * r->seconds / all, r->calls, r->flops / r->seconds * 1e-9,
@@ -213,17 +229,22 @@ static void print_profile(Arena *arena, const Loaded *l, double peak)
     fprintf(stderr, "%9.3f ms in kernels a step\n", all * 1e3);
 }
 
+// A number, or null where it is not known.
+static json_t *known(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
 static json_t *profile_json(Arena *arena, const Loaded *l, double peak)
 {
     double all = 0;
     json_t *list = json_array();
     for (const Row *r = profile(arena, l, &all); r->calls; r++)
-        json_array_append_new(
-            list, json_pack("{s:s, s:f, s:i, s:f, s:f, s:f}", "kernel", r->kernel->name, "step_s",
-                            r->seconds, "calls", (int)r->calls, "gflops",
-                            r->flops / r->seconds * 1e-9, "share_of_peak",
-                            r->flops / r->seconds / peak, "gbytes_per_s",
-                            r->bytes / r->seconds * 1e-9));
+        json_array_append_new(list, json_pack("{s:s, s:f, s:i, s:f, s:o, s:f}", "kernel",
+                                              r->kernel->name, "step_s", r->seconds, "calls",
+                                              (int)r->calls, "gflops", r->flops / r->seconds * 1e-9,
+                                              "share_of_peak", known(r->flops / r->seconds / peak),
+                                              "gbytes_per_s", r->bytes / r->seconds * 1e-9));
     return list;
 }
 
@@ -232,24 +253,32 @@ static void print_result(Arena *arena, const Loaded *l, const Timing *t, const c
 {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
+    ExecDevice on = exec_device(l->exec);
     double rate = l->flops / t->median, pairs = (double)l->step->batch / t->median;
     if (!v->json) {
         if (v->profile) print_profile(arena, l, t->peak);
-        printf("%s: %.2f ms a step (fastest %.2f), %.2f pairs/s, %.1f GFLOP/s = %.1f %% of peak "
-               "(%.1f)\n",
-               l->step->name, t->median * 1e3, t->fastest * 1e3, pairs, rate * 1e-9,
-               100 * rate / t->peak, t->peak * 1e-9);
-        printf("compiled in %.2f s, first step after %.2f s, peak memory %ld MiB, checked: %s\n",
+        printf("%s: %.2f ms a step (fastest %.2f), %.2f pairs/s, %.1f GFLOP/s", l->step->name,
+               t->median * 1e3, t->fastest * 1e3, pairs, rate * 1e-9);
+        if (isfinite(t->peak))
+            printf(" = %.1f %% of peak (%.1f)", 100 * rate / t->peak, t->peak * 1e-9);
+        printf("\ncompiled in %.2f s, first step after %.2f s, peak memory %ld MiB, checked: %s\n",
                l->compile_s, t->first, usage.ru_maxrss / 1024, checked);
+        if (on.gpu)
+            printf("on GPU %d (%s), %.0f MiB there\n", on.number, on.name,
+                   (double)on.bytes / (1 << 20));
         return;
     }
-    json_t *o = json_pack("{s:s, s:I, s:i, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:o, s:s}",
+    json_t *o = json_pack("{s:s, s:I, s:i, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:o, s:o, s:o, s:s}",
                           "graph", l->step->name, "batch", (json_int_t)l->step->batch, "threads",
                           (int)pool_threads(exec_pool(l->exec)), "step_s", t->median, "step_min_s",
                           t->fastest, "pairs_per_s", pairs, "first_step_s", t->first, "compile_s",
                           l->compile_s, "peak_mib", (json_int_t)(usage.ru_maxrss / 1024), "gflops",
-                          rate * 1e-9, "peak_gflops", t->peak * 1e-9, "share_of_peak",
-                          rate / t->peak, "loss", json_f32(t->loss), "checked", checked);
+                          rate * 1e-9, "peak_gflops", known(t->peak * 1e-9), "share_of_peak",
+                          known(rate / t->peak), "loss", json_f32(t->loss), "checked", checked);
+    if (on.gpu) {
+        json_object_set_new(o, "device", json_string(on.name));
+        json_object_set_new(o, "device_mib", json_integer(on.bytes >> 20));
+    }
     if (v->profile) json_object_set_new(o, "kernels", profile_json(arena, l, t->peak));
     json_line(o, stdout);
     json_decref(o);

@@ -20,7 +20,8 @@ static const Option options[] = {
     {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
     {"target", 0, OPTION_TEXT, offsetof(Values, target), "T",
-     "cpu: this machine's; cpu:x86-64-v3, cpu:x86-64-v4: any CPU of that level"},
+     "cpu (or cpu:x86-64-v3, cpu:x86-64-v4: any of that level), cuda (this machine's GPU), "
+     "cuda:sm_90a"},
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compile (one a core)"},
     {"skip", 0, OPTION_TEXT, offsetof(Values, skip), "A,B", "passes to leave out"},
     {"memory", 0, OPTION_COUNT, offsetof(Values, level), "0|1",
@@ -78,7 +79,8 @@ static void print_report(const Pipeline *p, double seconds)
            short_number(a, (double)p->plan->state_bytes), short_number(a, (double)e->scratch_bytes),
            short_number(a, (double)e->unplanned_bytes), short_number(a, (double)e->input_bytes),
            short_number(a, (double)e->output_bytes));
-    printf("code        %sB for %s\n", short_number(a, (double)p->blob.size), p->cpu.name);
+    printf("code        %sB for %s\n", short_number(a, (double)p->code.size), p->code.label);
+    if (p->code.remark) printf("            %s\n", p->code.remark);
     print_phases(p, seconds);
 }
 
@@ -97,7 +99,7 @@ static void print_json(const Pipeline *p, double seconds)
                   "calls", (int)segments(e), "launches", (int)e->launches.n, "state_bytes",
                   (json_int_t)p->plan->state_bytes, "scratch_bytes", (json_int_t)e->scratch_bytes,
                   "unplanned_bytes", (json_int_t)e->unplanned_bytes, "code_bytes",
-                  (json_int_t)p->blob.size, "seconds", seconds, "phases", phases);
+                  (json_int_t)p->code.size, "seconds", seconds, "phases", phases);
     json_dumpf(o, stdout, JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(o);

@@ -6,9 +6,9 @@
 #include <sys/stat.h>
 
 typedef struct Values {
-    const char *what, *data, *series, *classes, *weights, *lib;
+    const char *target, *products, *what, *data, *series, *classes, *weights, *lib;
     Texts set;
-    int64_t samples, threads, workers;
+    int64_t samples, threads, workers, device;
     bool json, compare;
 } Values;
 
@@ -27,6 +27,11 @@ static const Option options[] = {
      "also evaluate the untrained network"},
     {"samples", 0, OPTION_COUNT, offsetof(Values, samples), "N",
      "at most (rounded up to a batch); 0: all"},
+    {"target", 0, OPTION_TEXT, offsetof(Values, target), "T",
+     "of a graph file: cpu (and where none is said), cuda: this machine's GPU, cuda:sm_90a, .."},
+    {"products", 0, OPTION_TEXT, offsetof(Values, products), "WHO",
+     "on a GPU: measured (default), own (the program's kernels), library (cuBLASLt)"},
+    {"device", 0, OPTION_COUNT, offsetof(Values, device), "N", "number of the GPU (0)"},
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compute (one a core)"},
     {"workers", 0, OPTION_THREADS, offsetof(Values, workers), "N", "that decode (one a core)"},
     {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
@@ -180,6 +185,9 @@ static int run(Cli *cli, const void *values)
     struct stat st;
     bool folder = stat(v->what, &st) == 0 && S_ISDIR(st.st_mode);
     LoadOptions o = {.file = folder ? str_printf(cli->arena, "%s/step.czt", v->what) : v->what,
+                     .target = v->target,
+                     .products = v->products,
+                     .device = (int)v->device,
                      .threads = (uint32_t)v->threads};
     o.frontend = (FrontendOptions){.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
     if (!load_program(&l, &o)) return EXIT_INPUT;

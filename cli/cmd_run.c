@@ -6,10 +6,10 @@
 #include <math.h>
 
 typedef struct Values {
-    const char *file, *lib, *weights, *inputs, *grads, *entry;
+    const char *target, *products, *file, *lib, *weights, *inputs, *grads, *entry;
     Texts set, print;
     const char *seed;
-    int64_t steps, threads;
+    int64_t steps, threads, device;
     bool json;
 } Values;
 
@@ -31,6 +31,11 @@ static const Option options[] = {
      "change a value of the file; globs allowed"},
     {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
+    {"target", 0, OPTION_TEXT, offsetof(Values, target), "T",
+     "of a graph file: cpu (and where none is said), cuda: this machine's GPU, cuda:sm_90a, .."},
+    {"products", 0, OPTION_TEXT, offsetof(Values, products), "WHO",
+     "on a GPU: measured (default), own (the program's kernels), library (cuBLASLt)"},
+    {"device", 0, OPTION_COUNT, offsetof(Values, device), "N", "number of the GPU (0)"},
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "(one a core)"},
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "a JSON object a step"},
 };
@@ -202,7 +207,11 @@ static int run(Cli *cli, const void *values)
     Loaded l;
     Error err = {0};
     (void)cli;
-    LoadOptions o = {.file = v->file, .threads = (uint32_t)v->threads};
+    LoadOptions o = {.file = v->file,
+                     .threads = (uint32_t)v->threads,
+                     .target = v->target,
+                     .products = v->products,
+                     .device = (int)v->device};
     o.frontend = (FrontendOptions){.lib_dir = v->lib,
                                    .set = v->set.at,
                                    .nset = v->set.n,

@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 typedef struct Values {
-    const char *file, *lib, *out, *resume, *data, *weights;
+    const char *target, *products, *file, *lib, *out, *resume, *data, *weights;
     Texts set;
     const char *seed;
-    int64_t steps, threads, workers, every;
+    int64_t steps, threads, workers, every, device;
     bool json;
 } Values;
 
@@ -33,6 +33,11 @@ static const Option options[] = {
      "begin a new run with these parameters"},
     {"checkpoint-every", 0, OPTION_NUMBER, offsetof(Values, every), "N", "updates (the graph's)"},
     {"seed", 0, OPTION_SEED, offsetof(Values, seed), "N", "of a new run (the graph's)"},
+    {"target", 0, OPTION_TEXT, offsetof(Values, target), "T",
+     "of a graph file: cpu (and where none is said), cuda: this machine's GPU, cuda:sm_90a, .."},
+    {"products", 0, OPTION_TEXT, offsetof(Values, products), "WHO",
+     "on a GPU: measured (default), own (the program's kernels), library (cuBLASLt)"},
+    {"device", 0, OPTION_COUNT, offsetof(Values, device), "N", "number of the GPU (0)"},
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compute (one a core)"},
     {"workers", 0, OPTION_THREADS, offsetof(Values, workers), "N", "that decode (one a core)"},
     {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
@@ -132,12 +137,12 @@ static bool ready(void *ctx, Error *err)
 
 static void print_json(const Run *run, const TrainResult *r, double pairs)
 {
-    json_t *o = json_pack(
-        "{s:I, s:I, s:I, s:o, s:f, s:f, s:f, s:b, s:b}", "first", (json_int_t)r->first, "step",
-        (json_int_t)r->step, "steps", (json_int_t)r->steps, "loss",
-        r->step == r->first ? json_null() : json_f32(r->loss), "seconds", r->seconds, "pairs_per_s",
-        pairs, "loader_wait_s", r->waited, "stopped", (int)r->stopped, "complete",
-        (int)(r->steps && r->step >= r->steps));
+    json_t *o =
+        json_pack("{s:I, s:I, s:I, s:o, s:f, s:f, s:f, s:b, s:b}", "first", (json_int_t)r->first,
+                  "step", (json_int_t)r->step, "steps", (json_int_t)r->steps, "loss",
+                  r->step == r->first ? json_null() : json_f32(r->loss), "seconds", r->seconds,
+                  "pairs_per_s", pairs, "loader_wait_s", r->waited, "stopped", (int)r->stopped,
+                  "complete", (int)(r->steps && r->step >= r->steps));
     json_object_set_new(o, "skipped", json_integer(data_counts(run->feed.data).bad));
     double updates = pairs / (double)run->program.step->batch; // a second
     json_object_set_new(o, "share_of_peak",
@@ -178,7 +183,7 @@ static int train(Run *run, const char *folder, Arena *arena)
     run->seed = option_seed(v->seed, setting(step, "train", "seed", step->seed));
     run->eval_every = setting(step, "eval", "every", 0);
     if (!check_sets(run, &err)) return fail(&err);
-    run->peak = peak_f32(exec_pool(run->program.exec));
+    run->peak = peak_of(run->program.exec);
     TrainOptions o = {
         .checkpoints = str_printf(arena, "%s/checkpoints", folder),
         .log_path = str_printf(arena, "%s/log.jsonl", folder),
@@ -253,6 +258,9 @@ static int run_in(Run *run, const char *folder, Arena *arena)
     const char *saved = str_printf(arena, "%s/step.czt", folder);
     LoadOptions o = {.file = v->file ? v->file : saved,
                      .keep = v->file != NULL,
+                     .target = v->target,
+                     .products = v->products,
+                     .device = (int)v->device,
                      .threads = (uint32_t)v->threads};
     if (v->file) run->saved = saved;
     o.frontend = (FrontendOptions){.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
@@ -284,9 +292,8 @@ static int run(Cli *cli, const void *values)
     if (!v->file && !v->resume) return usage("FILE is missing");
     if (v->weights && v->resume)
         return usage("--weights begins a new run (--out); a resumed one has its checkpoint's");
-    int code = prepare(v, folder, &lock, cli->arena, &err)
-                   ? run_in(&run, folder, cli->arena)
-                   : fail(&err);
+    int code =
+        prepare(v, folder, &lock, cli->arena, &err) ? run_in(&run, folder, cli->arena) : fail(&err);
     if (lock >= 0) close(lock);
     return code;
 }

@@ -35,6 +35,7 @@ static bool compile(Loaded *l, const LoadOptions *o, Error *err)
     Arena *arena = arena_new();
     double begin = seconds_now();
     pipeline_begin(&p, arena, o->threads);
+    p.target = o->target;
     bool ok = pipeline_all(&p, o->file, &o->frontend, &(PassOptions){.level = 1});
     if (ok) {
         Section *sections;
@@ -75,13 +76,32 @@ static double step_file_flops(const Step *step)
     return sum;
 }
 
+static bool products_named(const char *name, ExecProducts *out)
+{
+    static const char *const names[] = {"measured", "own", "library"};
+    for (int i = 0; i < 3; i++)
+        if (!name || strcmp(name, names[i]) == 0) {
+            *out = (ExecProducts)i;
+            return true;
+        }
+    fail_text("--products '%s': measured, own or library", name);
+    return false;
+}
+
 bool load_program(Loaded *l, const LoadOptions *o)
 {
     Error err = {0};
+    ExecOptions e = {.threads = o->threads, .profile = o->profile, .device = o->device};
     *l = (Loaded){0};
+    if (!products_named(o->products, &e.products)) return false;
     if (load_is_step(o->file)) {
         if (o->frontend.nset) {
             fail_text("%s: --set changes a graph file, this is a step file", o->file);
+            return false;
+        }
+        if (o->target) {
+            fail_text("%s: --target is for a graph file, this is a step file, made for its target",
+                      o->file);
             return false;
         }
         load_file(l, o, &err);
@@ -91,8 +111,7 @@ bool load_program(Loaded *l, const LoadOptions *o)
     }
     if (l->step) {
         l->kernels = l->step->nkernels;
-        l->exec =
-            exec_new(l->step, &(ExecOptions){.threads = o->threads, .profile = o->profile}, &err);
+        l->exec = exec_new(l->step, &e, &err);
     }
     if (err.set) fail(&err); // the pipeline prints its own
     if (l->exec) return true;

@@ -11,6 +11,9 @@
 typedef struct LoadOptions {
     const char *file;
     FrontendOptions frontend; // must be empty for step files
+    const char *target;       // NULL for "cpu"; must be NULL for step files
+    int device;               // number of the GPU
+    const char *products;     // who does them there; NULL: "measured"
     uint32_t threads;         // 0: one a core
     bool profile;
     bool keep; // the step file's bytes, for load_save
@@ -53,7 +56,8 @@ bool load_inputs(const Loaded *l, uint32_t entry, const char *file, bool weights
 // this entry.
 bool load_weights(const Loaded *l, const char *file, bool inputs, Error *err);
 // Fill every input of an entry with seeded random numbers: floats normal, truth values true,
-// integers over the range that the manifest's "ranges" gives (all of u8, or 0 to 15, where it does not).
+// integers over the range that the manifest's "ranges" gives (all of u8, or 0 to 15, where it does
+// not).
 void load_random_inputs(const Loaded *l, uint32_t entry, uint64_t seed);
 
 // The outputs with one element, as {"name": number}; infinities and NaN as texts.

@@ -93,14 +93,9 @@ static int run(Cli *cli, int argc, char **argv)
     void *values = arena_alloc(cli->arena, c->size + 1);
     Error err = {0};
     switch (options_parse(cli->arena, c, argc - 2, argv + 2, values, &err)) {
-    case PARSE_HELP:
-        options_help(c, stdout);
-        return EXIT_OK;
-    case PARSE_WRONG:
-        fprintf(stderr, "cztc %s: %s\n", c->name, err.text);
-        return EXIT_USAGE;
-    case PARSE_RUN:
-        break;
+    case PARSE_HELP: options_help(c, stdout); return EXIT_OK;
+    case PARSE_WRONG: fprintf(stderr, "cztc %s: %s\n", c->name, err.text); return EXIT_USAGE;
+    case PARSE_RUN: break;
     }
     return c->run(cli, values);
 }

@@ -6,6 +6,8 @@
 
 #include "cli/cli.h"
 
+#include <math.h>
+
 #include <immintrin.h>
 #include <stdlib.h>
 
@@ -79,4 +81,9 @@ double peak_f32(Pool *pool)
     qsort(runs, RUNS, sizeof *runs, by_value);
     arena_free(arena);
     return runs[RUNS / 2];
+}
+
+double peak_of(Exec *exec)
+{
+    return exec_device(exec).gpu ? NAN : peak_f32(exec_pool(exec));
 }

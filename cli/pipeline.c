@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "cli/assets.h"
 #include "passes/lower.h"
+#include "runtime/cuda_driver.h"
 
 #include <unistd.h>
 
@@ -128,20 +129,31 @@ bool pipeline_read(Pipeline *p, const char *file, const FrontendOptions *options
     return true;
 }
 
-// "cpu" is the host's, "cpu:LEVEL" any CPU of that level.
+// "cuda" alone: the architecture of this machine's first GPU.
+static const char *this_gpu(Pipeline *p, Error *err)
+{
+    CudaDriver driver;
+    CudaDevice d;
+    const char *name = NULL;
+    if (!cuda_driver_open(&driver, err)) return NULL;
+    if (cuda_device_open(&driver, 0, &d, err))
+        name = str_printf(p->arena, "cuda:%s", cuda_architecture(p->arena, &d));
+    cuda_driver_close(&driver);
+    return name;
+}
+
 static bool choose_target(Pipeline *p, Error *err)
 {
-    const char *target = p->target ? p->target : "cpu";
-    if (strncmp(target, "cpu", 3) || (target[3] && target[3] != ':'))
-        return error_set(err, "there is no target '%s': cpu, cpu:x86-64-v3, cpu:x86-64-v4", target);
-    return cpu_target(p->arena, target[3] ? target + 4 : NULL, &p->cpu, err);
+    if (p->target && strcmp(p->target, "cuda") == 0 && !(p->target = this_gpu(p, err)))
+        return false;
+    return backend_open(p->arena, p->target, &p->backend, err);
 }
 
 bool pipeline_passes(Pipeline *p, const PassOptions *options)
 {
     Error err = {0};
     if (!choose_target(p, &err)) return report(p, &err);
-    Lowering lowering = {.arena = p->arena, .target = &p->cpu.target, .mask = FUSE_ALL};
+    Lowering lowering = {.arena = p->arena, .target = p->backend.target, .mask = FUSE_ALL};
     PassOptions o = *options;
     o.lowering = &lowering;
     bool good = passes_run(p->program, &o, &err);
@@ -160,7 +172,7 @@ bool pipeline_emit(Pipeline *p)
         error_set(&err, "there is no plan to make code of: pass memplan was left out");
         return report(p, &err);
     }
-    if (!cpu_compile(p->arena, p->plan, &p->cpu, p->threads, &p->blob, &p->stats, &err))
+    if (!backend_compile(&p->backend, p->arena, p->plan, p->threads, &p->code, &p->stats, &err))
         return report(p, &err);
     pipeline_phase(p, "code");
     return true;
@@ -174,7 +186,7 @@ bool pipeline_all(Pipeline *p, const char *file, const FrontendOptions *options,
 
 uint32_t pipeline_sections(Pipeline *p, Section **sections)
 {
-    return step_sections(p->arena, p->program, p->plan, &p->blob, &p->cpu, sections);
+    return step_sections(p->arena, p->program, p->plan, &p->code, sections);
 }
 
 const PlanEntry *pipeline_entry(const Pipeline *p, const char *name)

@@ -4,7 +4,7 @@
 #define CZT_CLI_PIPELINE_H
 
 #include "cli/cli.h"
-#include "codegen/cpu.h"
+#include "codegen/backend.h"
 #include "frontend/frontend.h"
 #include "passes/pass.h"
 
@@ -17,12 +17,12 @@ typedef struct Pipeline {
     Arena *arena;
     Diag *diag;
     uint32_t threads;   // that compile; 0: one a core
-    const char *target; // "cpu" (NULL: the same), "cpu:x86-64-v3", ...
+    const char *target; // see codegen/backend.h; "cuda" alone is this machine's GPU
     Frontend *frontend; // NULL for IR text
     Program *program;
-    Cpu cpu;
+    Backend backend;
     Plan *plan;
-    Blob blob;
+    Code code;
     CompileStats stats;
     int64_t flops;          // of a step: products and attention, forward, times three
     uint32_t before, after; // nodes of entry "step" before and after the passes

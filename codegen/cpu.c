@@ -336,3 +336,39 @@ const char *cpu_kernel_ir(Arena *arena, const Kernel *k, const Cpu *cpu, bool as
     close_module(&job);
     return text;
 }
+
+// ---- for the step file --------------------------------------------------------------------------
+
+static const char *target_json(Arena *arena, const Cpu *cpu)
+{
+    const char *list = "";
+    for (const char *f = cpu->features; *f;) {
+        size_t n = strcspn(f, ",");
+        list = str_printf(arena, "%s%s\"%.*s\"", list, *list ? ", " : "", (int)n, f);
+        f += n + (f[n] == ',');
+    }
+    return str_printf(arena, "{\"arch\": \"x86-64\", \"cpu\": \"%s\", \"features\": [%s]}",
+                      cpu->name, list);
+}
+
+Code cpu_code(Arena *arena, const Cpu *cpu, const Plan *plan, const Blob *blob)
+{
+    KernelCode *kernels = arena_array(arena, KernelCode, plan->kernels.n + 1);
+    for (uint32_t i = 0; i < plan->kernels.n; i++) kernels[i].offset = blob->offset[i];
+    Code code = {.target_json = target_json(arena, cpu),
+                 .label = cpu->name,
+                 .kernels = kernels,
+                 .worker_bytes = blob->worker_bytes,
+                 .size = blob->size};
+    vec_push(arena, &code.sections, (Section){"code", blob->bytes, blob->size});
+    return code;
+}
+
+bool cpu_backend_compile(const Backend *backend, Arena *arena, const Plan *plan, uint32_t threads,
+                         Code *code, CompileStats *stats, Error *err)
+{
+    Blob blob;
+    if (!cpu_compile(arena, plan, backend->own, threads, &blob, stats, err)) return false;
+    *code = cpu_code(arena, backend->own, plan, &blob);
+    return true;
+}

@@ -2,9 +2,7 @@
 #ifndef CZT_CODEGEN_CPU_H
 #define CZT_CODEGEN_CPU_H
 
-#include "base/container.h"
-#include "ir/program.h"
-#include "ir/target.h"
+#include "codegen/backend.h"
 
 typedef struct Cpu {
     Target target;        // first: a Target pointer is a Cpu pointer
@@ -26,11 +24,6 @@ typedef struct Blob {
     int64_t worker_bytes; // scratch that each thread needs
 } Blob;
 
-typedef struct CompileStats {
-    double emit_s, optimise_s, codegen_s, link_s;
-    uint32_t kernels;
-} CompileStats;
-
 // Compile every kernel of the plan, with `threads` threads.
 bool cpu_compile(Arena *arena, const Plan *plan, const Cpu *cpu, uint32_t threads, Blob *blob,
                  CompileStats *stats, Error *err);
@@ -43,11 +36,10 @@ bool link_objects(Arena *arena, uint32_t nobjects, const uint8_t *const *objects
                   const size_t *sizes, uint32_t n, const char *const *names, Blob *blob,
                   Error *err);
 
-// The manifest of docs/step-format.md for a program and its plan, as JSON text.
-const char *step_manifest(Arena *arena, const Program *p, const Plan *plan, const Blob *blob,
-                          const Cpu *cpu);
-// The sections of a step file.
-uint32_t step_sections(Arena *arena, const Program *p, const Plan *plan, const Blob *blob,
-                       const Cpu *cpu, Section **sections);
+// The blob as the step file takes it.
+Code cpu_code(Arena *arena, const Cpu *cpu, const Plan *plan, const Blob *blob);
+// For a Backend whose `own` is a Cpu.
+bool cpu_backend_compile(const Backend *backend, Arena *arena, const Plan *plan, uint32_t threads,
+                         Code *code, CompileStats *stats, Error *err);
 
 #endif

@@ -29,6 +29,7 @@ Target cuda_target(void)
 {
     return (Target){.name = "cuda",
                     .lanes = 32,
+                    .library = true,
                     .packs = false,
                     .packed_count = no_panels,
                     .tasks = one_task,

@@ -3,8 +3,7 @@
 #ifndef CZT_CODEGEN_CUDA_H
 #define CZT_CODEGEN_CUDA_H
 
-#include "ir/kernel.h"
-#include "ir/target.h"
+#include "codegen/backend.h"
 
 // How a kernel is launched: blocks[0] x blocks[1] blocks of `threads`. Its one parameter is a
 // struct of the buffers' addresses in the kernel's order, each a multiple of 16.
@@ -19,5 +18,11 @@ typedef struct CudaLaunch {
 Target cuda_target(void);
 // One translation unit with kernels k0 .. k(n - 1), and how each is launched (n entries).
 const char *cuda_text(Arena *arena, uint32_t n, Kernel *const *kernels, CudaLaunch *launches);
+
+// Architectures to compile for: "sm_90a", "compute_80", "text".
+typedef VEC(const char *) CudaArchs;
+// For a Backend whose `own` are CudaArchs.
+bool cuda_backend_compile(const Backend *backend, Arena *arena, const Plan *plan, uint32_t threads,
+                          Code *code, CompileStats *stats, Error *err);
 
 #endif

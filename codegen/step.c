@@ -1,5 +1,5 @@
 // The manifest and sections of a step file (docs/step-format.md).
-#include "codegen/cpu.h"
+#include "codegen/code.h"
 
 #include <jansson.h>
 
@@ -33,16 +33,70 @@ static json_t *state_json(const Program *p, const Plan *plan)
 static const char *const kind_names[] = {"loop",      "pack",           "gemm",
                                          "attention", "attention_grad", "scatter"};
 
-static json_t *kernels_json(const Plan *plan, const Blob *blob)
+// How far it reaches from where each of its buffers begins.
+static json_t *extents_json(const Kernel *k)
 {
     json_t *a = json_array();
-    for (uint32_t i = 0; i < plan->kernels.n; i++) {
-        const Kernel *k = plan->kernels.at[i];
-        json_array_append_new(a, json_pack("{s:s, s:I, s:s, s:I, s:I}", "name", k->name, "offset",
-                                           (json_int_t)blob->offset[i], "kind", kind_names[k->kind],
-                                           "flops", (json_int_t)k->flops, "bytes",
-                                           (json_int_t)k->bytes));
+    for (uint32_t i = 0; i < k->buffers.n; i++) {
+        const KernelBuffer *b = &k->buffers.at[i];
+        json_array_append_new(
+            a, json_pack("[I, b]", (json_int_t)(b->count * dtype_size(b->dtype)), (int)b->written));
     }
+    return a;
+}
+
+static json_t *lines_json(const Program *p, const Kernel *k)
+{
+    json_t *a = json_array();
+    for (uint32_t i = 0; i < k->origins.n; i++)
+        json_array_append_new(a, json_string(diag_where(p->diag, k->origins.at[i])));
+    return a;
+}
+
+static json_t *matrix_json(const MatrixView *v)
+{
+    return json_pack("[I, I, I, I, I]", (json_int_t)v->buffer, (json_int_t)v->offset,
+                     (json_int_t)v->batch, (json_int_t)v->row, (json_int_t)v->col);
+}
+
+// The product of a kernel that a library may do.
+static json_t *product_json(const Kernel *k)
+{
+    const LibraryProduct *p = k->gemm.library;
+    json_t *o = json_pack("{s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o}", "batch",
+                          (json_int_t)k->gemm.batch, "m", (json_int_t)k->gemm.m, "n",
+                          (json_int_t)k->gemm.n, "k", (json_int_t)k->gemm.k, "from",
+                          dtype_name(k->buffers.at[p->a.buffer].dtype), "to",
+                          dtype_name(k->buffers.at[p->c.buffer].dtype), "a", matrix_json(&p->a),
+                          "b", matrix_json(&p->b), "c", matrix_json(&p->c));
+    if (p->rest) json_object_set_new(o, "rest", json_integer(p->rest - 1));
+    return o;
+}
+
+static json_t *kernel_json(const Program *p, const Kernel *k, const KernelCode *c)
+{
+    json_t *o =
+        json_pack("{s:s, s:s, s:I, s:I, s:o, s:o}", "name", k->name, "kind", kind_names[k->kind],
+                  "flops", (json_int_t)k->flops, "bytes", (json_int_t)k->bytes, "buffers",
+                  extents_json(k), "lines", lines_json(p, k));
+    json_t *where =
+        c->symbol
+            ? json_pack("{s:s, s:i, s:i, s:I, s:I, s:i}", "symbol", c->symbol, "unit", (int)c->unit,
+                        "threads", (int)c->threads, "blocks_x", (json_int_t)c->blocks[0],
+                        "blocks_y", (json_int_t)c->blocks[1], "shared_bytes", (int)c->shared_bytes)
+            : json_pack("{s:I}", "offset", (json_int_t)c->offset);
+    json_object_update(o, where);
+    json_decref(where);
+    if (k->kind == KERNEL_GEMM && k->gemm.library)
+        json_object_set_new(o, "product", product_json(k));
+    return o;
+}
+
+static json_t *kernels_json(const Program *p, const Plan *plan, const Code *code)
+{
+    json_t *a = json_array();
+    for (uint32_t i = 0; i < plan->kernels.n; i++)
+        json_array_append_new(a, kernel_json(p, plan->kernels.at[i], &code->kernels[i]));
     return a;
 }
 
@@ -99,17 +153,6 @@ static json_t *entry_json(const Entry *e, const PlanEntry *pe, const Plan *plan)
                      outputs, "launches", launches_json(pe, plan));
 }
 
-static json_t *features_json(const Cpu *cpu)
-{
-    json_t *a = json_array();
-    for (const char *f = cpu->features; *f;) {
-        size_t n = strcspn(f, ",");
-        json_array_append_new(a, json_stringn(f, n));
-        f += n + (f[n] == ',');
-    }
-    return a;
-}
-
 static void add_text(json_t *m, const char *key, const char *text)
 {
     json_error_t error;
@@ -118,26 +161,31 @@ static void add_text(json_t *m, const char *key, const char *text)
     if (value) json_object_set_new(m, key, value);
 }
 
-const char *step_manifest(Arena *arena, const Program *p, const Plan *plan, const Blob *blob,
-                          const Cpu *cpu)
+// Of all that decides what the program computes.
+static uint64_t source_hash(const Program *p, const Code *code)
+{
+    uint64_t hash = hash_str(0, p->name);
+    for (uint32_t i = 0; i < code->sections.n; i++)
+        hash = hash_bytes(hash, code->sections.at[i].data, code->sections.at[i].size);
+    if (p->train_json) hash = hash_str(hash, p->train_json);
+    return p->data_json ? hash_str(hash, p->data_json) : hash;
+}
+
+const char *step_manifest(Arena *arena, const Program *p, const Plan *plan, const Code *code)
 {
     json_t *entries = json_array();
     for (uint32_t i = 0; i < plan->entries.n; i++)
         json_array_append_new(entries, entry_json(p->entries.at[i], &plan->entries.at[i], plan));
-    json_t *target = json_pack("{s:s, s:s, s:o}", "arch", "x86-64", "cpu", cpu->name, "features",
-                               features_json(cpu));
-    uint64_t hash = hash_bytes(hash_str(0, p->name), blob->bytes, blob->size);
-    if (p->train_json) hash = hash_str(hash, p->train_json);
-    if (p->data_json) hash = hash_str(hash, p->data_json);
     json_t *m = json_pack(
-        "{s:i, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "cztc", 1, "name",
-        p->name, "source_hash", str_printf(arena, "%016llx", (unsigned long long)hash), "target",
-        target, "batch", (json_int_t)p->batch, "seed", (json_int_t)p->seed, "steps",
-        (json_int_t)p->steps, "state_bytes", (json_int_t)plan->state_bytes, "const_bytes",
+        "{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "cztc", 1, "name", p->name,
+        "source_hash", str_printf(arena, "%016llx", (unsigned long long)source_hash(p, code)),
+        "batch", (json_int_t)p->batch, "seed", (json_int_t)p->seed, "steps", (json_int_t)p->steps,
+        "state_bytes", (json_int_t)plan->state_bytes, "const_bytes",
         (json_int_t)(plan->constants.n * sizeof(int64_t)), "worker_bytes",
-        (json_int_t)blob->worker_bytes, "state", state_json(p, plan), "kernels",
-        kernels_json(plan, blob), "entries", entries);
+        (json_int_t)code->worker_bytes, "state", state_json(p, plan), "kernels",
+        kernels_json(p, plan, code), "entries", entries);
     if (!m) bug("manifest");
+    add_text(m, "target", code->target_json);
     add_text(m, "data", p->data_json);
     add_text(m, "train", p->train_json);
     add_text(m, "eval", p->eval_json);
@@ -148,13 +196,14 @@ const char *step_manifest(Arena *arena, const Program *p, const Plan *plan, cons
     return copy;
 }
 
-uint32_t step_sections(Arena *arena, const Program *p, const Plan *plan, const Blob *blob,
-                       const Cpu *cpu, Section **sections)
+uint32_t step_sections(Arena *arena, const Program *p, const Plan *plan, const Code *code,
+                       Section **sections)
 {
-    const char *manifest = step_manifest(arena, p, plan, blob, cpu);
-    *sections = arena_array(arena, Section, 3);
-    (*sections)[0] = (Section){"manifest", manifest, strlen(manifest)};
-    (*sections)[1] = (Section){"code", blob->bytes, blob->size};
-    (*sections)[2] = (Section){"const", plan->constants.at, plan->constants.n * sizeof(int64_t)};
-    return 3;
+    const char *manifest = step_manifest(arena, p, plan, code);
+    uint32_t n = 0;
+    *sections = arena_array(arena, Section, code->sections.n + 2);
+    (*sections)[n++] = (Section){"manifest", manifest, strlen(manifest)};
+    (*sections)[n++] = (Section){"const", plan->constants.at, plan->constants.n * sizeof(int64_t)};
+    for (uint32_t i = 0; i < code->sections.n; i++) (*sections)[n++] = code->sections.at[i];
+    return n;
 }

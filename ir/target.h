@@ -7,6 +7,7 @@
 typedef struct Target {
     const char *name;
     uint32_t lanes; // f32 lanes of a vector register
+    bool library;   // a library may do plain products instead of their kernels
     bool packs;     // the right operand of a product is packed by a kernel of its own
     // With `packs`: elements of the packed operand's buffer for (batch, n, k), as the target's PACK
     // kernel writes it.

@@ -72,7 +72,19 @@ Kernel *lower_kernel(Lower *lo, KernelKind kind, const char *stem, NodeId node)
     return k;
 }
 
-static uint32_t intern(Lower *lo, Kernel *k)
+void lower_origins(Lower *lo, Kernel *k, const Group *gp)
+{
+    for (uint32_t m = 0; m < gp->members.n; m++) {
+        const Node *n = graph_node(lo->gr->graph, gp->members.at[m]);
+        if (!n->origins.n) continue;
+        Loc loc = n->origins.at[0];
+        uint32_t i = 0;
+        while (i < k->origins.n && memcmp(&k->origins.at[i], &loc, sizeof loc) != 0) i++;
+        if (i == k->origins.n && loc.source) vec_push(lo->arena, &k->origins, loc);
+    }
+}
+
+uint32_t lower_intern(Lower *lo, Kernel *k)
 {
     const char *text = kernel_text(lo->arena, k);
     void *known = map_get(&lo->plan->kernel_index, text);
@@ -94,7 +106,7 @@ void lower_launch(Lower *lo, Kernel *k, const Segment *segment)
 {
     k->bytes = traffic(k);
     Segment s = *segment;
-    s.kernel = intern(lo, k);
+    s.kernel = lower_intern(lo, k);
     Launch launch = {0};
     vec_push(lo->arena, &launch.segments, s);
     vec_push(lo->arena, &lo->entry->launches, launch);

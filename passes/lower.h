@@ -92,6 +92,14 @@ void build_store(Build *b, NodeId id, uint32_t value);
 // Intern the kernel and append a launch with the one segment.
 void lower_launch(Lower *lo, Kernel *k, const Segment *segment);
 Kernel *lower_kernel(Lower *lo, KernelKind kind, const char *stem, NodeId node);
+// Note where in the source the kernel of a group came from.
+void lower_origins(Lower *lo, Kernel *k, const Group *gp);
+
+// The number of an equal kernel of the plan, or of this one, added.
+uint32_t lower_intern(Lower *lo, Kernel *k);
+// Describe a contraction's product for a library, where the target has one and the product is
+// plain.
+void lower_product(Lower *lo, Kernel *k, Build *b);
 // Tasks and grain of a loop kernel that is complete; `columns`: it has column stores.
 void lower_tasks(Kernel *k, bool columns);
 

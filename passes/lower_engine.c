@@ -103,11 +103,12 @@ static IndexId product_index(IndexPool *pool, IndexId batch, IndexId m, IndexId 
 }
 
 // The product's kernel, all but its epilogue.
-static Build product(Lower *lo, NodeId id, const Dot *d, Segment *segment)
+static Build product(Lower *lo, NodeId id, const Dot *d, const Group *gp, Segment *segment)
 {
     bool packs = lo->target->packs;
     uint32_t packed = packs ? pack(lo, id, d) : 0;
     Kernel *k = lower_kernel(lo, KERNEL_GEMM, "gemm", id);
+    lower_origins(lo, k, gp);
     Build a = {.lo = lo, .kernel = k, .body = &k->gemm.a, .segment = segment};
     if (packs) k->gemm.packed = build_slot(&a, packed, false);
     operand_body(&a, d, 0);
@@ -133,12 +134,12 @@ static Build product(Lower *lo, NodeId id, const Dot *d, Segment *segment)
 static const KernelInstr finished = {.kind = KI_ACC, .dtype = DT_F32, .axes = 7};
 
 // Launch the products of the parts; their buffer comes back.
-static uint32_t products_of_parts(Lower *lo, NodeId id, const Dot *d)
+static uint32_t products_of_parts(Lower *lo, NodeId id, const Dot *d, const Group *gp)
 {
     Segment segment = {0};
     int64_t count = d->batch * d->parts * d->rows * d->cols;
     uint32_t sums = lower_buffer(lo, BLOCK_SCRATCH, DT_F32, count, NULL);
-    Build b = product(lo, id, d, &segment);
+    Build b = product(lo, id, d, gp, &segment);
     KernelStore store = {.kind = STORE_PLAIN, .index = b.a};
     store.buffer = build_slot(&b, sums, true);
     vec_push(lo->arena, &b.body->code, finished);
@@ -150,14 +151,16 @@ static uint32_t products_of_parts(Lower *lo, NodeId id, const Dot *d)
 // Products of the parts, then a kernel that adds them up in rising order and has the epilogue.
 static void lower_parts(Lower *lo, uint32_t group, NodeId id, const Dot *d)
 {
-    uint32_t sums = products_of_parts(lo, id, d);
+    const Group *gp = &lo->gr->groups.at[group];
+    uint32_t sums = products_of_parts(lo, id, d, gp);
     Kernel *k = lower_kernel(lo, KERNEL_LOOP, "parts", id);
+    lower_origins(lo, k, gp);
     Segment segment = {0};
     Build b = {.lo = lo,
                .kernel = k,
                .body = &k->body,
                .segment = &segment,
-               .group = &lo->gr->groups.at[group],
+               .group = gp,
                .group_id = group + 1};
     IndexPool *pool = &k->body.index;
     build_axis(&b, d->batch, ROLE_OUTER);
@@ -197,18 +200,18 @@ static void lower_dot(Lower *lo, uint32_t group)
     d.depth = axes_product(x, lc, nc);
     d.rows = type_count(x) / d.batch / d.depth;
     d.cols = type_count(y) / d.batch / d.depth;
-    if (lo->target->parts)
-        d.parts = lo->target->parts(lo->target, x->dtype, d.batch, d.rows, d.cols, d.depth);
-    if (d.parts > 1) {
-        lower_parts(lo, group, id, &d);
-        return;
-    }
     Segment segment = {0};
-    Build b = product(lo, id, &d, &segment);
+    Build b = product(lo, id, &d, gp, &segment);
     b.group = gp;
     b.group_id = group + 1;
     epilogue(&b, &d, finished);
-    lower_launch(lo, b.kernel, &segment);
+    lower_product(lo, b.kernel, &b);
+    if (lo->target->parts && !b.kernel->gemm.library) // a library cuts sums by itself
+        d.parts = lo->target->parts(lo->target, x->dtype, d.batch, d.rows, d.cols, d.depth);
+    if (d.parts > 1)
+        lower_parts(lo, group, id, &d);
+    else
+        lower_launch(lo, b.kernel, &segment);
 }
 
 // A matrix operand over outer axes 0..rank-3 of the kernel, with row and column as axes rank-2 and
@@ -285,6 +288,7 @@ static void lower_attention(Lower *lo, uint32_t group)
     bool grad = n->op == OP_ATTENTION_GRAD;
     Kernel *k = lower_kernel(lo, grad ? KERNEL_ATTENTION_GRAD : KERNEL_ATTENTION,
                              grad ? "attention_grad" : "attention", id);
+    lower_origins(lo, k, gp);
     Segment segment = {0};
     Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
     const Type *q = graph_type(g, n->args[0]), *v = graph_type(g, n->args[2]);
@@ -338,6 +342,7 @@ static void lower_scatter(Lower *lo, uint32_t group)
     NodeId id = lo->gr->groups.at[group].members.at[0];
     const Node *n = graph_node(g, id);
     Kernel *k = lower_kernel(lo, KERNEL_SCATTER, "scatter", id);
+    lower_origins(lo, k, &lo->gr->groups.at[group]);
     Segment segment = {0};
     Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
     const Type *by = graph_type(g, n->args[0]), *of = graph_type(g, n->args[1]);

@@ -229,6 +229,7 @@ void lower_loop(Lower *lo, uint32_t group)
     for (uint32_t i = 0; i < k->body.stores.n; i++)
         columns |= k->body.stores.at[i].kind == STORE_COLUMN;
     lower_tasks(k, columns);
+    lower_origins(lo, k, gp);
     lower_launch(lo, k, &segment);
     for (uint32_t i = 0, s = 0; i < gp->members.n; i++) {
         NodeId id = gp->members.at[i];

@@ -226,12 +226,14 @@ static bool dl_type(CztDtype dtype, uint8_t *code)
     return *code != NONE;
 }
 
+enum { DL_CPU = 1, DL_CUDA = 2 };
+
 static void dl_delete(CztDlManaged *self)
 {
     free(self);
 }
 
-static CztDlManaged *dl_view(const CztTensor *t, const void *data, CztError *err)
+static CztDlManaged *dl_view(const CztTensor *t, const void *data, ExecDevice on, CztError *err)
 {
     Error inner = {0};
     uint8_t code;
@@ -243,7 +245,7 @@ static CztDlManaged *dl_view(const CztTensor *t, const void *data, CztError *err
         return NULL;
     }
     *view = (CztDlManaged){.tensor = {.data = (void *)(uintptr_t)data,
-                                      .device = {1, 0},
+                                      .device = {on.gpu ? DL_CUDA : DL_CPU, on.number},
                                       .ndim = (int32_t)t->rank,
                                       .shape = (int64_t *)(view + 1)},
                            .deleter = dl_delete};
@@ -259,7 +261,8 @@ CztDlManaged *czt_state_dlpack(CztProgram *program, const char *name, CztError *
     Error inner = {0};
     int32_t i = tensor_find(program->step->state, program->step->nstate, name);
     if (i >= 0)
-        return dl_view(&program->step->state[i], exec_state(program->exec, (uint32_t)i), err);
+        return dl_view(&program->step->state[i], exec_state_address(program->exec, (uint32_t)i),
+                       exec_device(program->exec), err);
     error_set(&inner, "%s: no state tensor '%s'", program->step->file, name);
     report(false, &inner, err);
     return NULL;
@@ -271,7 +274,9 @@ CztDlManaged *czt_output_dlpack(CztProgram *program, uint32_t entry, const char 
     Error inner = {0};
     const StepEntry *e = &program->step->entries[entry];
     int32_t i = tensor_find(e->outputs, e->noutputs, name);
-    if (i >= 0) return dl_view(&e->outputs[i], exec_output(program->exec, entry, (uint32_t)i), err);
+    if (i >= 0) // outputs are on the host whatever the target
+        return dl_view(&e->outputs[i], exec_output(program->exec, entry, (uint32_t)i),
+                       (ExecDevice){0}, err);
     error_set(&inner, "%s: entry '%s' has no output '%s'", program->step->file, e->name, name);
     report(false, &inner, err);
     return NULL;
@@ -303,8 +308,8 @@ bool czt_input_from_dlpack(CztProgram *program, uint32_t entry, const char *name
     Error inner = {0};
     const CztDlTensor *t = &tensor->tensor;
     CztDtype dtype = CZT_F32;
-    const char *wrong = t->device.device_type != 1 ? "the tensor is not on the CPU"
-                        : !dl_dtype(t, &dtype)     ? "a dtype cztc has not"
+    const char *wrong = t->device.device_type != DL_CPU ? "the tensor is not on the CPU"
+                        : !dl_dtype(t, &dtype)          ? "a dtype cztc has not"
                         : !dl_dense(t) ? "the tensor is not dense and row-major; copy it first"
                                        : NULL;
     if (wrong) return report(error_set(&inner, "input '%s': %s", name, wrong), &inner, err);

@@ -37,7 +37,7 @@ static bool list_file(json_t *files, const char *folder, const char *name, uint6
     return ok;
 }
 
-static bool save_state(const Exec *exec, const char *folder, const char *name, uint32_t kinds,
+static bool save_state(Exec *exec, const char *folder, const char *name, uint32_t kinds,
                        json_t *files, Error *err)
 {
     Arena *arena = arena_new();
@@ -80,7 +80,7 @@ static bool save_position(const char *folder, int64_t step, int64_t seed, const 
     return ok;
 }
 
-static bool save_all(const Exec *exec, const char *folder, int64_t step, int64_t seed,
+static bool save_all(Exec *exec, const char *folder, int64_t step, int64_t seed,
                      const char *position, Error *err)
 {
     json_t *files = json_object();
@@ -121,7 +121,7 @@ static bool make_folder(const char *path, Error *err)
     return error_set(err, "%s: cannot create the folder: %s", path, strerror(errno));
 }
 
-bool checkpoint_save(const Exec *exec, const char *folder, int64_t step, int64_t seed,
+bool checkpoint_save(Exec *exec, const char *folder, int64_t step, int64_t seed,
                      const char *position, Error *err)
 {
     Arena *arena = arena_new();

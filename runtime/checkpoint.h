@@ -25,7 +25,7 @@ typedef struct CheckpointWarn {
 // Write folder/step-N. It appears only when all of it is on disk; an earlier one of the same step
 // is replaced. On failure (disk full) what was there stays, and nothing new does. position is a
 // JSON text.
-bool checkpoint_save(const Exec *exec, const char *folder, int64_t step, int64_t seed,
+bool checkpoint_save(Exec *exec, const char *folder, int64_t step, int64_t seed,
                      const char *position, Error *err);
 // Read one checkpoint's manifest and position and check every file's size and checksum. Texts live
 // in the arena.

@@ -123,7 +123,7 @@ bool czt_save_weights(const CztProgram *program, const char *path, CztError *err
 typedef struct CztDlTensor {
     void *data;
     struct {
-        int32_t device_type, device_id; // 1 is the CPU
+        int32_t device_type, device_id; // 1 is the CPU, 2 a CUDA GPU
     } device;
     int32_t ndim;
     struct {
@@ -140,7 +140,8 @@ typedef struct CztDlManaged {
     void (*deleter)(struct CztDlManaged *self);
 } CztDlManaged;
 
-// A view of a state tensor or of an output, without a copy; it must not outlive the program. Call
+// A view of a state tensor (on the program's device) or of an output (on the host), without a copy;
+// it must not outlive the program. Call
 // its deleter. NULL and an error when there is none of that name, or DLPack has no such dtype.
 CztDlManaged *czt_state_dlpack(CztProgram *program, const char *name, CztError *err);
 CztDlManaged *czt_output_dlpack(CztProgram *program, uint32_t entry, const char *name,

@@ -1,5 +1,5 @@
-// The executor: one program's state and blocks on this machine, and its entries run on a thread
-// pool. Not for several threads at once.
+// The executor: one program's state and blocks on this machine, and its entries run by the engine
+// of its target: a thread pool, or a GPU. Not for several threads at once.
 #ifndef CZT_RUNTIME_EXEC_H
 #define CZT_RUNTIME_EXEC_H
 
@@ -8,9 +8,15 @@
 
 typedef struct Exec Exec;
 
+// Who does products on a GPU: whoever is measured faster when the program is opened, the program's
+// own kernels, or cuBLASLt where it can.
+typedef enum { PRODUCTS_MEASURED, PRODUCTS_OWN, PRODUCTS_LIBRARY } ExecProducts;
+
 typedef struct ExecOptions {
     uint32_t threads; // 0: one for each core
     bool profile;     // time every launch
+    int device;       // number of the GPU
+    ExecProducts products;
     const CztKernel
         *kernels; // step->nkernels functions to call instead of the mapped code, or NULL
 } ExecOptions;
@@ -23,26 +29,42 @@ void exec_free(Exec *exec);
 const Step *exec_step(const Exec *exec);
 Pool *exec_pool(Exec *exec);
 
+// Where it runs.
+typedef struct ExecDevice {
+    bool gpu;
+    int number;
+    const char *name; // of the GPU
+    int64_t bytes;    // of its memory that the program takes
+} ExecDevice;
+ExecDevice exec_device(const Exec *exec);
+
 // Zero the state, then run "init" with the seed and "derive", where the program has them.
 bool exec_init(Exec *exec, int64_t seed, Error *err);
 // Run "derive" where there is one: after every change of state from outside.
 bool exec_derive(Exec *exec, Error *err);
 // Run an entry. step (finished updates) and seed go to the scalar inputs "$step" and "$seed".
 bool exec_run(Exec *exec, uint32_t entry, int64_t step, int64_t seed, Error *err);
+// The two halves of exec_run. Between them the inputs of the next run may be filled; outputs and
+// state are there after exec_wait, which also has the errors of what ran meanwhile.
+bool exec_start(Exec *exec, uint32_t entry, int64_t step, int64_t seed, Error *err);
+bool exec_wait(Exec *exec, Error *err);
 
 // Copy data into an input of the same shape; integers convert to another width when all values fit.
 bool exec_set_input(Exec *exec, uint32_t entry, const char *name, CztDtype dtype, uint32_t rank,
                     const int64_t *shape, const void *data, Error *err);
-// The bytes of an input (to fill), an output (of the last run), a state tensor.
+// The bytes of an input (to fill), an output (of the last run).
 void *exec_input(Exec *exec, uint32_t entry, uint32_t i);
 const void *exec_output(const Exec *exec, uint32_t entry, uint32_t i);
-void *exec_state(const Exec *exec, uint32_t i);
-// The block all state tensors lie in, at their offsets.
-void *exec_state_block(const Exec *exec);
+// The bytes of a state tensor on the host, good until the next call; NULL with err. Change them
+// with exec_put_state.
+const void *exec_state(Exec *exec, uint32_t i, Error *err);
+bool exec_put_state(Exec *exec, uint32_t i, const void *from, Error *err);
+// Its address on the device.
+void *exec_state_address(const Exec *exec, uint32_t i);
 // An output with one element as a number; NaN when it has more or there is no such output.
 double exec_scalar(const Exec *exec, uint32_t entry, uint32_t i);
 // Copy a state tensor out or in by name; bytes must be its own.
-bool exec_get_state(const Exec *exec, const char *name, void *data, size_t bytes, Error *err);
+bool exec_get_state(Exec *exec, const char *name, void *data, size_t bytes, Error *err);
 bool exec_set_state(Exec *exec, const char *name, const void *data, size_t bytes, Error *err);
 
 // Seconds and calls of a launch since the profile was last cleared; zeros when not profiling.

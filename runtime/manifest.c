@@ -127,53 +127,147 @@ static bool read_lines(Reader *r, json_t *row, const char *where, StepKernel *k)
     return true;
 }
 
+// "buffers": [[bytes, written], ..] says how far a kernel reaches. A CPU's file may lack it.
+static bool read_extents(Reader *r, json_t *row, const char *where, StepKernel *k)
+{
+    json_t *array = json_object_get(row, "buffers");
+    if (!array && !r->step->cuda) return true;
+    if (!get_array(r, row, where, "buffers", &array, &k->nextents)) return false;
+    StepExtent *extents = arena_array(r->arena, StepExtent, k->nextents + 1);
+    for (uint32_t i = 0; i < k->nextents; i++) {
+        json_t *pair = json_array_get(array, i), *bytes = json_array_get(pair, 0);
+        json_t *written = json_array_get(pair, 1);
+        extents[i] = (StepExtent){json_integer_value(bytes), json_is_true(written)};
+        if (!json_is_integer(bytes) || !json_is_boolean(written) || extents[i].bytes < 0 ||
+            extents[i].bytes > LARGEST)
+            return fail(r, where, "buffers", "must hold pairs [bytes, written]");
+    }
+    k->extents = extents;
+    return true;
+}
+
+// A GPU's kernel: its name and launch.
+static bool read_launch_shape(Reader *r, json_t *row, const char *where, StepKernel *k)
+{
+    int64_t unit, threads, x, y, shared;
+    if (!get_text(r, row, where, "symbol", &k->symbol) ||
+        !get_int(r, row, where, "unit", 0, (int64_t)r->step->nunits - 1, &unit) ||
+        !get_int(r, row, where, "threads", 1, 1024, &threads) ||
+        !get_int(r, row, where, "blocks_x", 1, INT32_MAX, &x) ||
+        !get_int(r, row, where, "blocks_y", 1, UINT16_MAX, &y) ||
+        !get_int(r, row, where, "shared_bytes", 0, 1 << 20, &shared))
+        return false;
+    k->unit = (uint32_t)unit;
+    k->threads = (uint32_t)threads;
+    k->blocks[0] = (uint32_t)x;
+    k->blocks[1] = (uint32_t)y;
+    k->shared_bytes = (uint32_t)shared;
+    return true;
+}
+
+// [buffer, offset, batch, row, col] of rows x cols elements, which must lie in the buffer.
+static bool read_matrix(Reader *r, json_t *product, const char *where, const char *key,
+                        const StepKernel *k, const int64_t size[3], CztDtype dtype, StepMatrix *m)
+{
+    json_t *array = json_object_get(product, key);
+    int64_t v[5], last;
+    for (size_t i = 0; i < 5; i++) {
+        json_t *x = json_array_get(array, i);
+        v[i] = json_integer_value(x);
+        if (!json_is_integer(x) || v[i] < 0 || v[i] > LARGEST)
+            return fail(r, where, key, "must be [buffer, offset, batch, row, col]");
+    }
+    *m = (StepMatrix){(uint32_t)v[0], v[1], v[2], v[3], v[4]};
+    if (v[0] >= k->nextents || (m->row != 1 && m->col != 1))
+        return fail(r, where, key, "is no dense matrix of the kernel's buffers");
+    last = m->offset;
+    int64_t strides[3] = {m->batch, m->row, m->col}, way;
+    for (int i = 0; i < 3; i++)
+        if (__builtin_mul_overflow(size[i] - 1, strides[i], &way) || way > LARGEST ||
+            (last += way) > LARGEST)
+            return fail(r, where, key, "leaves its buffer");
+    return (last + 1) * czt_dtype_size(dtype) <= k->extents[v[0]].bytes ||
+           fail(r, where, key, "leaves its buffer");
+}
+
+static bool read_product(Reader *r, json_t *row, const char *where, StepKernel *k)
+{
+    json_t *o = json_object_get(row, "product");
+    if (!o) return true;
+    StepProduct *p = arena_make(r->arena, StepProduct);
+    const char *from, *to, *at = str_printf(r->arena, "%s.product", where);
+    int64_t rest = -1;
+    if (!get_int(r, o, at, "batch", 1, INT32_MAX, &p->batch) ||
+        !get_int(r, o, at, "m", 1, INT32_MAX, &p->m) ||
+        !get_int(r, o, at, "n", 1, INT32_MAX, &p->n) ||
+        !get_int(r, o, at, "k", 1, INT32_MAX, &p->k) || !get_text(r, o, at, "from", &from) ||
+        !get_text(r, o, at, "to", &to))
+        return false;
+    if (!dtype_parse(from, &p->from) || !dtype_parse(to, &p->to) ||
+        (p->from != CZT_F32 && p->from != CZT_BF16 && p->from != CZT_F16) ||
+        (p->to != CZT_F32 && p->to != p->from))
+        return fail(r, at, "from", "and to are no dtypes of products");
+    if (json_object_get(o, "rest") &&
+        !get_int(r, o, at, "rest", 0, (int64_t)r->step->nkernels - 1, &rest))
+        return false;
+    p->rest = (int32_t)rest;
+    k->product = p;
+    return read_matrix(r, o, at, "a", k, (int64_t[]){p->batch, p->m, p->k}, p->from, &p->a) &&
+           read_matrix(r, o, at, "b", k, (int64_t[]){p->batch, p->n, p->k}, p->from, &p->b) &&
+           read_matrix(r, o, at, "c", k, (int64_t[]){p->batch, p->m, p->n}, p->to, &p->c);
+}
+
+static bool read_kernel(Reader *r, json_t *row, const char *where, StepKernel *k)
+{
+    // An offset at the end would run off the section; a file without code has no kernels but those
+    // its loader brings (tests), so then any offset of 0 will do.
+    int64_t last = r->step->code_size ? (int64_t)r->step->code_size - 1 : 0;
+    return get_text(r, row, where, "name", &k->name) && get_text(r, row, where, "kind", &k->kind) &&
+           get_int(r, row, where, "flops", 0, INT64_MAX, &k->flops) &&
+           get_int(r, row, where, "bytes", 0, INT64_MAX, &k->bytes) &&
+           (r->step->cuda ? read_launch_shape(r, row, where, k)
+                          : get_int(r, row, where, "offset", 0, last, &k->offset)) &&
+           read_extents(r, row, where, k) && read_lines(r, row, where, k) &&
+           read_product(r, row, where, k);
+}
+
 static bool read_kernels(Reader *r)
 {
     json_t *array;
     uint32_t n;
     if (!get_array(r, r->step->manifest, "", "kernels", &array, &n)) return false;
     StepKernel *kernels = arena_array(r->arena, StepKernel, n + 1);
-    // An offset at the end would run off the section; a file without code has no kernels but those
-    // its loader brings (tests), so then any offset of 0 will do.
-    int64_t last = r->step->code_size ? (int64_t)r->step->code_size - 1 : 0;
+    r->step->nkernels = n;
     for (uint32_t i = 0; i < n; i++) {
         const char *where = str_printf(r->arena, "kernels[%u]", i);
-        json_t *row = json_array_get(array, i);
-        StepKernel *k = &kernels[i];
-        if (!get_text(r, row, where, "name", &k->name) ||
-            !get_text(r, row, where, "kind", &k->kind) ||
-            !get_int(r, row, where, "offset", 0, last, &k->offset) ||
-            !get_int(r, row, where, "flops", 0, INT64_MAX, &k->flops) ||
-            !get_int(r, row, where, "bytes", 0, INT64_MAX, &k->bytes) ||
-            !read_lines(r, row, where, k))
-            return false;
+        if (!read_kernel(r, json_array_get(array, i), where, &kernels[i])) return false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const StepProduct *p = kernels[i].product;
+        if (p && p->rest >= 0 && kernels[p->rest].nextents != kernels[i].nextents)
+            return fail(r, str_printf(r->arena, "kernels[%u].product", i), "rest",
+                        "has other buffers");
     }
     r->step->kernels = kernels;
-    r->step->nkernels = n;
     return true;
 }
 
 static int64_t space_bytes(const Step *step, const StepEntry *entry, StepSpace space)
 {
     switch (space) {
-    case SPACE_STATE:
-        return step->state_bytes;
-    case SPACE_SCRATCH:
-        return entry->scratch_bytes;
-    case SPACE_INPUT:
-        return entry->input_bytes;
-    case SPACE_OUTPUT:
-        return entry->output_bytes;
-    case SPACE_CONST:
-        return step->const_bytes;
-    case SPACES:
-        break;
+    case SPACE_STATE: return step->state_bytes;
+    case SPACE_SCRATCH: return entry->scratch_bytes;
+    case SPACE_INPUT: return entry->input_bytes;
+    case SPACE_OUTPUT: return entry->output_bytes;
+    case SPACE_CONST: return step->const_bytes;
+    case SPACES: break;
     }
     return -1;
 }
 
+// `reach`: bytes that the kernel takes from there.
 static bool read_buffer(Reader *r, json_t *pair, const char *where, const StepEntry *entry,
-                        StepBuffer *out)
+                        int64_t reach, StepBuffer *out)
 {
     static const char names[SPACES][8] = {"state", "scratch", "input", "output", "const"};
     const char *name = json_string_value(json_array_get(pair, 0));
@@ -185,10 +279,10 @@ static bool read_buffer(Reader *r, json_t *pair, const char *where, const StepEn
     out->offset = json_integer_value(offset);
     int64_t bytes = space_bytes(r->step, entry, out->space);
     if (bytes < 0) return fail(r, where, "buffers", "names a block that is none");
-    if (out->offset < 0 || out->offset > bytes)
+    if (out->offset < 0 || out->offset > bytes - reach)
         return fail(r, where, "buffers",
                     str_printf(r->arena, "leave the block '%s': %lld of %lld bytes", name,
-                               (long long)out->offset, (long long)bytes));
+                               (long long)out->offset + (long long)reach, (long long)bytes));
     return true;
 }
 
@@ -202,9 +296,14 @@ static bool read_segment(Reader *r, json_t *row, const char *where, const StepEn
         !get_array(r, row, where, "buffers", &array, &s->nbuffers))
         return false;
     s->kernel = (uint32_t)kernel;
+    const StepKernel *k = &r->step->kernels[kernel];
+    if (k->extents && s->nbuffers != k->nextents)
+        return fail(r, where, "buffers", "are not as many as the kernel's");
     StepBuffer *buffers = arena_array(r->arena, StepBuffer, s->nbuffers + 1);
     for (uint32_t i = 0; i < s->nbuffers; i++)
-        if (!read_buffer(r, json_array_get(array, i), where, entry, &buffers[i])) return false;
+        if (!read_buffer(r, json_array_get(array, i), where, entry,
+                         k->extents ? k->extents[i].bytes : 0, &buffers[i]))
+            return false;
     s->buffers = buffers;
     return true;
 }
@@ -277,6 +376,7 @@ bool manifest_read(Step *step, const char *text, size_t size, Error *err)
         return error_set(err, "%s: manifest version %lld, this cztc reads 1: use a newer cztc",
                          step->file, (long long)version);
     if (!get_int(&r, m, "", "const_bytes", 0, LARGEST, &const_bytes)) return false;
+    if (!target_check(step, err)) return false;
     if (const_bytes != step->const_bytes)
         return fail(&r, "", "const_bytes", "is not the size of section 'const'");
     return get_text(&r, m, "", "name", &step->name) &&

@@ -95,6 +95,33 @@ static bool map_sections(Step *step, const Section *code, const Section *constan
     return true;
 }
 
+// Sections "ARCH.UNIT" of the architectures that the target lists, copied with a zero behind each,
+// as the driver wants PTX.
+static bool read_images(Step *step, const Section *sections, uint32_t n, Error *err)
+{
+    Arena *a = step->arena;
+    json_t *list = json_object_get(json_object_get(step->manifest, "target"), "images");
+    if (!step->cuda) return true;
+    step->nimages = (uint32_t)json_array_size(list);
+    StepImage *images = arena_array(a, StepImage, step->nimages + 1);
+    for (uint32_t i = 0; i < step->nimages; i++) {
+        const char *arch = json_string_value(json_array_get(list, i));
+        if (!arch) return error_set(err, "%s: manifest: target.images must hold texts", step->file);
+        const void **units = arena_array(a, const void *, step->nunits + 1);
+        for (uint32_t u = 0; u < step->nunits; u++) {
+            const char *name = str_printf(a, "%s.%u", arch, u);
+            const Section *s = container_find(sections, n, name);
+            if (!s) return error_set(err, "%s: no section '%s'", step->file, name);
+            char *bytes = arena_alloc(a, s->size + 1);
+            memcpy(bytes, s->data, s->size);
+            units[u] = bytes;
+        }
+        images[i] = (StepImage){arch, units};
+    }
+    step->images = images;
+    return step->nimages || error_set(err, "%s: manifest: target.images is empty", step->file);
+}
+
 static bool load(Step *step, const void *data, size_t size, Error *err)
 {
     Section *sections;
@@ -108,8 +135,8 @@ static bool load(Step *step, const void *data, size_t size, Error *err)
     if (!constants) constants = &none;
     step->code_size = code->size;
     step->const_bytes = (int64_t)constants->size;
-    return manifest_read(step, manifest->data, manifest->size, err) && target_check(step, err) &&
-           map_sections(step, code, constants, err);
+    return manifest_read(step, manifest->data, manifest->size, err) &&
+           read_images(step, sections, n, err) && map_sections(step, code, constants, err);
 }
 
 Step *step_load_memory(const char *name, const void *data, size_t size, Error *err)

@@ -23,9 +23,36 @@ typedef struct StepBuffer {
     int64_t offset;
 } StepBuffer;
 
+// How far a kernel reaches from where one of its buffers begins.
+typedef struct StepExtent {
+    int64_t bytes;
+    bool written;
+} StepExtent;
+
+// Element (b, r, c) of a batch of matrices is element offset + b * batch + r * row + c * col of a
+// kernel's buffer; row or col is 1.
+typedef struct StepMatrix {
+    uint32_t buffer;
+    int64_t offset, batch, row, col;
+} StepMatrix;
+
+// A kernel's product as a library may do it: c (batch, m, n) = a (batch, m, k) times b (batch, n,
+// k), then the kernel `rest` on the same buffers, where it is not -1.
+typedef struct StepProduct {
+    int64_t batch, m, n, k;
+    CztDtype from, to;
+    StepMatrix a, b, c;
+    int32_t rest;
+} StepProduct;
+
 typedef struct StepKernel {
     const char *name, *kind;
-    int64_t offset;       // in the code section
+    int64_t offset;     // CPU: in the code section
+    const char *symbol; // GPU: its name in its unit of the images, and how it is launched
+    uint32_t unit, threads, blocks[2], shared_bytes;
+    const StepExtent *extents; // one for each buffer
+    uint32_t nextents;
+    const StepProduct *product; // or NULL
     int64_t flops, bytes; // of all tasks of one call, for the roofline
     const char *const *lines;
     uint32_t nlines;
@@ -54,6 +81,14 @@ typedef struct StepEntry {
     uint32_t nlaunches;
 } StepEntry;
 
+// Code for one kind of GPU: a cubin of "sm_90a" (runs on compute capability 9.0) or "sm_80" (on 8.0
+// and later 8.x), PTX text of "compute_80" (on 8.0 and all later ones); "text" is the source, which
+// only the tests' stand-in for a driver takes.
+typedef struct StepImage {
+    const char *arch;
+    const void *const *units; // step->nunits, each zero-terminated
+} StepImage;
+
 typedef struct Step {
     Arena *arena;
     const char *file; // as named in errors
@@ -69,6 +104,9 @@ typedef struct Step {
     json_t *manifest; // all of it: "data", "train", "eval", "tokenizer" are for others to read
     const uint8_t *code, *constants; // 64-byte-aligned; code may be executed
     size_t code_size;
+    bool cuda; // it runs on a GPU, by one of the images
+    const StepImage *images;
+    uint32_t nimages, nunits;
     void *mapping; // of code and constants
     size_t mapping_size;
 } Step;
@@ -91,8 +129,9 @@ const char *kind_name(CztKind kind);
 
 // Read the manifest text into the step's tables, every number checked (runtime/manifest.c).
 bool manifest_read(Step *step, const char *text, size_t size, Error *err);
-// Check "target" of the manifest against this machine (runtime/target.c).
-bool target_check(const Step *step, Error *err);
+// Read "target" of the manifest, and check it against this machine where it is for CPUs
+// (runtime/target.c); a GPU is looked for when the program is opened to run.
+bool target_check(Step *step, Error *err);
 // True when a list of processor flags, as in /proc/cpuinfo, has the feature LLVM calls by that
 // name.
 bool target_has(const char *flags, const char *feature);

@@ -1,6 +1,6 @@
-// Is this machine the one a step file was compiled for? Features carry LLVM's names; the kernel's
-// list of processor flags says what both processor and system support. Two spellings meet by
-// dropping '_' and '.', and by a table of the names that really differ.
+// Is this machine the one a step file was compiled for? A CPU's features carry LLVM's names; the
+// kernel's list of processor flags says what both processor and system support. Two spellings meet
+// by dropping '_' and '.', and by a table of the names that really differ.
 #include "runtime/step.h"
 
 #include <ctype.h>
@@ -82,11 +82,10 @@ static void read_cpuinfo(Arena *arena, const char **model, const char **flags)
     fclose(f);
 }
 
-bool target_check(const Step *step, Error *err)
+static bool check_cpu(const Step *step, json_t *target, const char *arch, Error *err)
 {
-    json_t *target = json_object_get(step->manifest, "target"), *feature;
-    const char *arch = json_string_value(json_object_get(target, "arch")), *model, *flags;
-    if (!arch) return error_set(err, "%s: manifest: target.arch must be a name", step->file);
+    json_t *feature;
+    const char *model, *flags;
     if (strcmp(arch, host_arch))
         return error_set(err, "%s: made for %s, this machine is %s; compile it here", step->file,
                          arch, host_arch);
@@ -103,4 +102,19 @@ bool target_check(const Step *step, Error *err)
     if (!*lacking) return true;
     return error_set(err, "%s: needs %s, which this CPU (%s) has not; compile it here", step->file,
                      lacking, model);
+}
+
+bool target_check(Step *step, Error *err)
+{
+    json_t *target = json_object_get(step->manifest, "target");
+    const char *arch = json_string_value(json_object_get(target, "arch"));
+    if (!arch) return error_set(err, "%s: manifest: target.arch must be a name", step->file);
+    if (strcmp(arch, "cuda")) return check_cpu(step, target, arch, err);
+    json_int_t units = json_integer_value(json_object_get(target, "units"));
+    if (units < 0 || units > 65535)
+        return error_set(err, "%s: manifest: target.units must be an integer from 0 to 65535",
+                         step->file);
+    step->cuda = true;
+    step->nunits = (uint32_t)units;
+    return true;
 }

@@ -3,6 +3,8 @@
 // checkpoint with the same bits, after the log lines of the lost updates are cut. Lines about an
 // update bear its number, those about its batch too. `after` comes behind the checkpoint of its
 // update, so that an evaluation that fails loses none; a resumed run gives it the rest to do.
+// While an update runs (on a GPU), the next batch is brought; a checkpoint then holds the data's
+// position before that one.
 #include "runtime/train.h"
 
 #include "base/clock.h"
@@ -18,6 +20,15 @@
 #include <time.h>
 #include <unistd.h>
 
+// A batch in an entry's inputs.
+typedef struct Batch {
+    uint32_t entry;
+    char *before;    // the data's position before it, malloced
+    int64_t skipped; // samples left out up to its end
+    bool waits;      // it was brought and not used yet
+    Error err;       // why it could not be brought
+} Batch;
+
 typedef struct Train {
     Exec *exec;
     const TrainFeed *feed;
@@ -26,9 +37,11 @@ typedef struct Train {
     Arena *arena;
     Log *log;
     int signals;          // a signalfd
+    uint32_t fallback;    // the entry where options do not say which
     int64_t step, steps;  // finished updates; where to stop, INT64_MAX without an end
     int64_t seed, saved;  // saved: the step of the newest checkpoint, -1 none
-    char *before;         // the data's position before the newest batch, malloced
+    Batch batch;          // that was brought last
+    int64_t skipped;      // samples left out so far, of the batches that were used
     double began, window; // when the loop and the current rate window began
     double window_waited; // result->waited at the window's begin
     int64_t window_step;
@@ -136,39 +149,35 @@ static bool after(Train *t, Error *err)
 // The data's position, malloced, or NULL with err.
 static char *position(const Train *t, Error *err)
 {
-    char *text = t->feed->position(t->feed->ctx);
+    const Batch *b = &t->batch;
+    char *text =
+        b->before && (b->waits || b->err.set) ? strdup(b->before) : t->feed->position(t->feed->ctx);
     if (!text) error_set(err, "no memory for the data's position");
     return text;
 }
 
-static bool save_at(Train *t, const char *at, Error *err)
+static bool save(Train *t, Error *err)
 {
     const TrainOptions *o = t->options;
     if (!o->checkpoints || t->saved == t->step) return true;
+    char *at = position(t, err);
     // Lines first: a checkpoint must not be newer than the log beside it.
-    if (!log_sync(t->log, err) ||
-        !checkpoint_save(t->exec, o->checkpoints, t->step, t->seed, at, err))
-        return false;
+    bool ok = at && log_sync(t->log, err) &&
+              checkpoint_save(t->exec, o->checkpoints, t->step, t->seed, at, err);
+    free(at);
+    if (!ok) return false;
     t->saved = t->step;
     prune(t);
     return true;
 }
 
-static bool save(Train *t, Error *err)
-{
-    char *at = position(t, err);
-    bool ok = at && save_at(t, at, err);
-    free(at);
-    return ok;
-}
-
-// The run must end, but its updates are sound: a checkpoint of the last, with the data at its
-// position then (NULL: now). Returns false; err says more.
-static bool keep(Train *t, const char *at, Error *err)
+// The run must end, but its updates are sound: a checkpoint of the last. Returns false; err says
+// more.
+static bool keep(Train *t, Error *err)
 {
     Error why = {0};
     if (!t->options->checkpoints || t->step == t->result->first) return false;
-    bool ok = at ? save_at(t, at, &why) : save(t, &why);
+    bool ok = save(t, &why);
     size_t n = strlen(err->text);
     if (ok)
         snprintf(err->text + n, sizeof err->text - n, "; the run can go on from update %lld",
@@ -179,24 +188,39 @@ static bool keep(Train *t, const char *at, Error *err)
     return false;
 }
 
-// The next batch, into the entry's inputs. A failure leaves its position in t->before.
-static bool fetch(Train *t, uint32_t entry, Error *err)
+// Bring the batch of the update after `step` finished ones, if it is not there yet.
+static void bring(Train *t, int64_t step)
 {
     const TrainFeed *feed = t->feed;
-    const StepEntry *e = &exec_step(t->exec)->entries[entry];
+    const TrainOptions *o = t->options;
+    Batch *b = &t->batch;
+    if (b->waits || b->err.set) return;
+    b->entry = o->entry_at ? o->entry_at(o->ctx, step) : t->fallback;
+    const StepEntry *e = &exec_step(t->exec)->entries[b->entry];
     Arena *arena = arena_new();
     void **slots = arena_array(arena, void *, e->ninputs + 1);
     for (uint32_t i = 0; i < e->ninputs; i++)
         if (strcmp(e->inputs[i].name, "$step") && strcmp(e->inputs[i].name, "$seed"))
-            slots[i] = exec_input(t->exec, entry, i);
-    free(t->before);
-    t->before = position(t, err);
+            slots[i] = exec_input(t->exec, b->entry, i);
+    free(b->before);
+    b->before = position(t, &b->err);
     double begin = seconds_now();
-    bool ok = t->before && feed->next(feed->ctx, entry, slots, err);
+    b->waits = b->before && feed->next(feed->ctx, b->entry, slots, &b->err);
     t->result->waited += seconds_now() - begin;
+    b->skipped = feed->skipped ? feed->skipped(feed->ctx) : 0;
     arena_free(arena);
+}
+
+// The batch that was brought is now the update's own.
+static bool take(Train *t, Error *err)
+{
+    const TrainFeed *feed = t->feed;
+    Batch *b = &t->batch;
     bool told = !feed->tell || feed->tell(feed->ctx, t->log, t->step + 1, err);
-    return ok && told;
+    if (b->err.set) return error_set(err, "%s", b->err.text);
+    t->skipped = b->skipped;
+    b->waits = false;
+    return told;
 }
 
 // Rates are measured over windows of at least a second, or the first update.
@@ -224,8 +248,7 @@ static uint32_t collect(Train *t, uint32_t entry, double *loss)
         if (strcmp(e->outputs[i].name, "loss") == 0) *loss = t->values[n].value;
         n++;
     }
-    int64_t skipped = t->feed->skipped ? t->feed->skipped(t->feed->ctx) : 0;
-    if (skipped) t->values[n++] = (LogValue){"skipped", (double)skipped, false};
+    if (t->skipped) t->values[n++] = (LogValue){"skipped", (double)t->skipped, false};
     t->values[n++] =
         (LogValue){"pairs/s", (float)(t->rate * (double)exec_step(t->exec)->batch), true};
     t->values[n++] = (LogValue){"wait", (float)t->wait_share, true};
@@ -278,7 +301,18 @@ static bool report(Train *t, uint32_t entry, Error *err)
     return true;
 }
 
-static bool loop(Train *t, uint32_t fallback, Error *err)
+// One update, with the next batch brought meanwhile.
+static bool update(Train *t, Error *err)
+{
+    uint32_t entry = t->batch.entry;
+    bool ok = exec_start(t->exec, entry, t->step, t->seed, err);
+    if (ok && t->step + 1 < t->steps) bring(t, t->step + 1);
+    if (!ok || !exec_wait(t->exec, err)) return false;
+    t->step++;
+    return report(t, entry, err);
+}
+
+static bool loop(Train *t, Error *err)
 {
     const TrainOptions *o = t->options;
     while (t->step < t->steps) {
@@ -286,14 +320,12 @@ static bool loop(Train *t, uint32_t fallback, Error *err)
             t->result->stopped = true;
             break;
         }
-        uint32_t entry = o->entry_at ? o->entry_at(o->ctx, t->step) : fallback;
-        if (!fetch(t, entry, err)) return keep(t, t->before, err);
-        if (!exec_run(t->exec, entry, t->step, t->seed, err)) return false;
-        t->step++;
-        if (!report(t, entry, err)) return false;
+        bring(t, t->step);
+        if (!take(t, err)) return keep(t, err);
+        if (!update(t, err)) return false;
         bool due = o->checkpoint_every > 0 && t->step % o->checkpoint_every == 0;
         if ((due || t->step == t->steps) && !save(t, err)) return false;
-        if (!after(t, err)) return keep(t, NULL, err);
+        if (!after(t, err)) return keep(t, err);
     }
     return save(t, err);
 }
@@ -308,15 +340,15 @@ static bool run(Train *t, Error *err)
         if (step->entries[i].noutputs > most) most = step->entries[i].noutputs;
     if (entry < 0 && !o->entry_at)
         return error_set(err, "%s: it has no entry 'step' to train with", step->file);
+    t->fallback = (uint32_t)entry;
     t->values = arena_array(t->arena, LogValue, most + 3);
     t->steps = o->steps ? o->steps : step->steps;
     t->result->steps = t->steps;
     if (!t->steps) t->steps = INT64_MAX;
     bool ok = start(t, err) && (complete(t) || !o->ready || o->ready(o->ctx, err)) &&
-              open_logs(t, err) && (t->saved < 0 || after(t, err)) &&
-              loop(t, (uint32_t)entry, err);
+              open_logs(t, err) && (t->saved < 0 || after(t, err)) && loop(t, err);
     log_close(t->log);
-    free(t->before);
+    free(t->batch.before);
     t->result->step = t->step;
     if (t->began > 0) t->result->seconds = seconds_now() - t->began;
     return ok;

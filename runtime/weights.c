@@ -57,31 +57,38 @@ static void compare(Complaints *c, const Step *step, const SafeTensors *file, ui
                      str_printf(c->arena, "'%s' is unknown to the program", file->tensors[i].name));
 }
 
-static void copy_in(Exec *exec, const SafeTensors *file, uint32_t kinds)
+static bool copy_in(Exec *exec, const SafeTensors *file, uint32_t kinds, Error *err)
 {
     const Step *step = exec_step(exec);
-    for (uint32_t i = 0; i < step->nstate; i++) {
+    Arena *arena = arena_new(); // of floats of another width
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < step->nstate; i++) {
         const CztTensor *t = &step->state[i], *f = safetensors_find(file, t->name);
         if (!f || !(kinds & KIND_BIT(t->kind))) continue;
-        const uint8_t *from = file->data + f->offset;
-        if (t->dtype == f->dtype && t->bytes) memcpy(exec_state(exec, i), from, (size_t)t->bytes);
-        if (t->dtype != f->dtype) values_to_f32(exec_state(exec, i), f->dtype, from, t->bytes / 4);
+        const void *from = file->data + f->offset;
+        if (t->dtype != f->dtype) {
+            float *wide = arena_alloc(arena, (size_t)t->bytes);
+            values_to_f32(wide, f->dtype, from, t->bytes / 4);
+            from = wide;
+        }
+        ok = exec_put_state(exec, i, from, err);
     }
+    arena_free(arena);
+    return ok;
 }
 
 bool weights_load(Exec *exec, const SafeTensors *file, uint32_t kinds, uint32_t flags, Error *err)
 {
     Complaints c = {.arena = arena_new(), .text = ""};
     compare(&c, exec_step(exec), file, kinds, flags);
-    if (!c.n)
-        copy_in(exec, file, kinds);
-    else if (c.n <= SHOWN)
+    bool ok = !c.n && copy_in(exec, file, kinds, err);
+    if (c.n && c.n <= SHOWN)
         error_set(err, "%s: %u tensors do not fit: %s", file->file, c.n, c.text + 2);
-    else
+    else if (c.n)
         error_set(err, "%s: %u tensors do not fit: %s; and %u more", file->file, c.n, c.text + 2,
                   c.n - SHOWN);
     arena_free(c.arena);
-    return !c.n;
+    return ok;
 }
 
 // Larger elements first, so that every tensor is aligned in the file; else the program's order.
@@ -93,7 +100,7 @@ static int by_size(const void *a, const void *b)
     return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-bool weights_save(const Exec *exec, const char *path, uint32_t kinds, const json_t *metadata,
+bool weights_save(Exec *exec, const char *path, uint32_t kinds, const json_t *metadata,
                   uint64_t *sum, Error *err)
 {
     const Step *step = exec_step(exec);
@@ -108,9 +115,11 @@ bool weights_save(const Exec *exec, const char *path, uint32_t kinds, const json
     SafeWriter w;
     bool ok = safetensors_begin(&w, path, tensors, n, metadata, err);
     if (ok) {
-        const uint8_t *state = exec_state_block(exec);
-        for (uint32_t i = 0; ok && i < n; i++)
-            ok = safetensors_put(&w, state + tensors[i].offset, tensors[i].bytes, err);
+        for (uint32_t i = 0; ok && i < n; i++) {
+            int32_t at = tensor_find(step->state, step->nstate, tensors[i].name);
+            const void *data = exec_state(exec, (uint32_t)at, err);
+            ok = data && safetensors_put(&w, data, tensors[i].bytes, err);
+        }
         if (ok)
             ok = safetensors_end(&w, sum, err);
         else

@@ -244,7 +244,8 @@ static Runner compile(Arena *arena, const Case *c, const Options *o, uint32_t th
             puts(cpu_kernel_ir(arena, plan->kernels.at[i], &cpu, true, &err));
     if (!cpu_compile(arena, plan, &cpu, 1, &blob, &stats, &err)) die(c->name, err.text);
     Section *sections;
-    uint32_t n = step_sections(arena, p, plan, &blob, &cpu, &sections);
+    Code code = cpu_code(arena, &cpu, plan, &blob);
+    uint32_t n = step_sections(arena, p, plan, &code, &sections);
     size_t size;
     const uint8_t *bytes = container_build(arena, sections, n, &size);
     Runner r = {.step = step_load_memory(c->name, bytes, size, &err)};

@@ -52,7 +52,7 @@ static bool run(const Step *step, uint32_t threads, Result *r, Error *err)
     for (int64_t i = 0; ok && i < STEPS; i++)
         ok = exec_run(exec, (uint32_t)entry, i, step->seed, err);
     for (uint32_t i = 0; ok && i < step->nstate; i++)
-        keep(r, exec_state(exec, i), step->state[i].bytes);
+        keep(r, exec_state(exec, i, err), step->state[i].bytes);
     for (uint32_t i = 0; ok && i < step->entries[entry].noutputs; i++)
         keep(r, exec_output(exec, (uint32_t)entry, i), step->entries[entry].outputs[i].bytes);
     exec_free(exec);

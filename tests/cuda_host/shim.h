@@ -396,6 +396,7 @@ template <typename T> struct ShimPlain<const T> {
 template <auto kernel> struct ShimThunk;
 template <typename... P, void (*kernel)(P...)> struct ShimThunk<kernel> {
     static constexpr uint32_t parameters = sizeof...(P);
+    static constexpr uint32_t bytes = (0 + ... + (uint32_t)sizeof(P));
 
     static void call(void *const *at)
     {
@@ -413,7 +414,8 @@ template <typename... P, void (*kernel)(P...)> struct ShimThunk<kernel> {
 #define SHIM_FIRST(first, ...) (first)
 #define SHIM_ENTRY(name, bounds)                                                                   \
     {                                                                                              \
-#name, ShimThunk < name> ::call, SHIM_FIRST bounds, ShimThunk < name> ::parameters         \
+#name, ShimThunk < name> ::call, SHIM_FIRST bounds, ShimThunk < name> ::parameters,        \
+        ShimThunk < name> ::bytes                                                                  \
     }
 
 // ---- meetings tell their place in the text

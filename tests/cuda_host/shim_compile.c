@@ -44,7 +44,7 @@ static void write_entries(FILE *out, const char *text)
         if (n && *skip_space(name + n) == '(')
             fprintf(out, "    SHIM_ENTRY(%.*s, %.*s),\n", n, name, (int)(end + 1 - bounds), bounds);
     }
-    fprintf(out, "    {0, 0, 0, 0}};\n");
+    fprintf(out, "    {0, 0, 0, 0, 0}};\n");
 }
 
 static bool write_source(const char *path, const char *text, Error *err)
@@ -137,13 +137,22 @@ static bool build(Arena *arena, const char *source, const char *so_path, bool ra
     return good;
 }
 
-ShimModule *shim_compile(const char *text, const char *so_path, bool races, Error *err)
+bool shim_build(const char *text, const char *so_path, bool races, Error *err)
 {
     Arena *arena = arena_new();
     const char *source = beside(arena, so_path, ".cc");
     bool good = write_source(source, text, err) && build(arena, source, so_path, races, err);
     arena_free(arena);
-    if (!good) return NULL;
+    return good;
+}
+
+ShimModule *shim_compile(const char *text, const char *so_path, bool races, Error *err)
+{
+    return shim_build(text, so_path, races, err) ? shim_load(so_path, races, err) : NULL;
+}
+
+ShimModule *shim_load(const char *so_path, bool races, Error *err)
+{
     ShimModule *m = calloc(1, sizeof *m);
     if (!m) bug("no memory");
     m->races = races;
@@ -172,6 +181,11 @@ const ShimEntry *shim_kernel(const ShimModule *m, const char *name)
     for (const ShimEntry *e = m->entries; e->name; e++)
         if (strcmp(e->name, name) == 0) return e;
     return NULL;
+}
+
+uint32_t shim_parameter_bytes(const ShimEntry *entry)
+{
+    return entry->bytes;
 }
 
 ShimLane **module_lane_slot(const ShimModule *m)

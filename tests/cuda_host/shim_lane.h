@@ -40,7 +40,7 @@ struct ShimLane {
 typedef struct ShimEntry {
     const char *name;
     void (*call)(void *const *parameters);
-    uint32_t max_threads, parameters;
+    uint32_t max_threads, parameters, bytes; // bytes: of all parameters
 } ShimEntry;
 
 #endif

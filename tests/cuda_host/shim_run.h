@@ -25,7 +25,12 @@ typedef struct ShimOptions {
 // of them writing, no barrier between, is an error of the launch. Errors carry the compiler's
 // messages.
 ShimModule *shim_compile(const char *text, const char *so_path, bool races, Error *err);
+// The two halves of it: leave so_path; load it, in this process or a later one.
+bool shim_build(const char *text, const char *so_path, bool races, Error *err);
+ShimModule *shim_load(const char *so_path, bool races, Error *err);
 void shim_unload(ShimModule *module);
+// Bytes of all parameters of a kernel.
+uint32_t shim_parameter_bytes(const ShimEntry *entry);
 // A kernel by its name, or NULL.
 const ShimEntry *shim_kernel(const ShimModule *module, const char *name);
 

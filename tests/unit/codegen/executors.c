@@ -302,7 +302,8 @@ static bool run_compiled(Arena *arena, Program *p, Case *cases, uint32_t ncases,
         if (!run_fenced(&cases[i], plan, &blob, NULL, NULL, true, err) ||
             !run_fenced(&cases[i], plan, &blob, NULL, NULL, false, err))
             return false;
-    uint32_t n = step_sections(arena, p, plan, &blob, &cpu, &sections);
+    Code code = cpu_code(arena, &cpu, plan, &blob);
+    uint32_t n = step_sections(arena, p, plan, &code, &sections);
     const uint8_t *bytes = container_build(arena, sections, n, &size);
     for (const uint32_t *t = trial->threads; *t; t++)
         if (!run_threads(cases, ncases, bytes, size, *t, err)) return false;

@@ -52,7 +52,8 @@ static CztProgram *compile(Arena *arena, Program *p, Error *err)
     if (!cpu_target(arena, NULL, &cpu, err)) return NULL;
     Plan *plan = plan_build(arena, p, &cpu.target, FUSE_ALL);
     if (!cpu_compile(arena, plan, &cpu, THREADS, &blob, &stats, err)) return NULL;
-    uint32_t n = step_sections(arena, p, plan, &blob, &cpu, &sections);
+    Code code = cpu_code(arena, &cpu, plan, &blob);
+    uint32_t n = step_sections(arena, p, plan, &code, &sections);
     const uint8_t *bytes = container_build(arena, sections, n, &size);
     CztOptions options = {.threads = THREADS};
     CztProgram *program = czt_load_memory(p->name, bytes, size, &options, &czt);

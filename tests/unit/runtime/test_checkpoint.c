@@ -75,8 +75,8 @@ Test(checkpoint, brings_back_every_bit_and_derives_the_rest)
     cr_assert_null(latest(&f).path, "no folder is no checkpoint");
     for (int64_t i = 1; i <= 3; i++) save(&f, i);
     uint8_t before[256];
-    memcpy(before, exec_state_block(f.exec), 256);
-    memset(exec_state_block(f.exec), 0xee, 256);
+    memcpy(before, exec_state_address(f.exec, 0), 256);
+    memset(exec_state_address(f.exec, 0), 0xee, 256);
     Checkpoint c = latest(&f);
     cr_assert_eq(c.step, 3);
     cr_assert_eq(c.seed, 99);
@@ -86,7 +86,7 @@ Test(checkpoint, brings_back_every_bit_and_derives_the_rest)
     cr_assert(checkpoint_load(f.exec, &c, &err), "%s", err.text);
     for (uint32_t i = 0; i < f.step->nstate; i++) {
         const CztTensor *t = &f.step->state[i];
-        cr_assert_eq(memcmp(exec_state(f.exec, i), before + t->offset, (size_t)t->bytes), 0, "%s",
+        cr_assert_eq(memcmp(exec_state(f.exec, i, &err), before + t->offset, (size_t)t->bytes), 0, "%s",
                      t->name);
     }
     const char *params = str_printf(f.arena, "%s/params.safetensors", c.path);

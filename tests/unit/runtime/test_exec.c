@@ -93,7 +93,7 @@ Test(exec, profiles_every_launch)
     Arena *arena = arena_new();
     Error err = {0};
     Step *step = tiny_load(arena);
-    Exec *exec = exec_new(step, &(ExecOptions){2, true, tiny_kernels}, &err);
+    Exec *exec = exec_new(step, &(ExecOptions){.threads = 2, .profile = true, .kernels = tiny_kernels}, &err);
     cr_assert_not_null(exec);
     for (int i = 0; i < 3; i++) cr_assert(exec_run(exec, 2, i, 0, &err));
     for (uint32_t l = 0; l < 3; l++) {
@@ -129,7 +129,7 @@ Test(exec, gives_large_blocks_and_says_when_there_is_no_memory)
     uint8_t *bytes = tiny_build(arena, text, "", 0, &size);
     Step *step = step_load_memory("large.czt", bytes, size, &err);
     Exec *exec = tiny_exec(step, 1);
-    uint8_t *state = exec_state_block(exec);
+    uint8_t *state = exec_state_address(exec, 0);
     cr_assert_eq((uintptr_t)state % (2 << 20), 0);
     for (size_t i = 0; i < 16777216; i += 4096) cr_assert_eq(state[i], 0);
     state[16777215] = 1;

@@ -1,0 +1,79 @@
+// The list of targets.
+#include "codegen/backend.h"
+
+#include "codegen/cpu.h"
+#include "codegen/cuda.h"
+
+#include <ctype.h>
+
+static bool open_cpu(Arena *arena, const char *level, Backend *b, Error *err)
+{
+    Cpu *cpu = arena_make(arena, Cpu);
+    if (!cpu_target(arena, level, cpu, err)) return false;
+    *b = (Backend){&cpu->target, cpu, cpu_backend_compile};
+    return true;
+}
+
+// "sm_90", "sm_90a", "compute_80", "text".
+static bool is_architecture(const char *name)
+{
+    if (strcmp(name, "text") == 0) return true;
+    size_t prefix = strncmp(name, "sm_", 3) == 0 ? 3 : strncmp(name, "compute_", 8) == 0 ? 8 : 0;
+    size_t digits = strspn(name + prefix, "0123456789");
+    const char *end = name + prefix + digits;
+    return prefix && digits >= 2 && digits <= 3 && (!*end || (*end == 'a' && !end[1]));
+}
+
+static bool open_cuda(Arena *arena, const char *list, Backend *b, Error *err)
+{
+    CudaArchs *archs = arena_make(arena, CudaArchs);
+    bool ptx = false, text = false;
+    for (const char *at = list ? list : ""; *at;) {
+        size_t n = strcspn(at, ",");
+        const char *name = str_slice(arena, at, n);
+        if (!is_architecture(name))
+            return error_set(err,
+                             "'%s' is no GPU architecture: sm_80, sm_86, sm_89, sm_90a, sm_100, "
+                             "sm_120 (or compute_80: PTX for all later ones)",
+                             name);
+        vec_push(arena, archs, name);
+        ptx = ptx || strncmp(name, "compute_", 8) == 0;
+        text = text || strcmp(name, "text") == 0;
+        at += n + (at[n] == ',');
+    }
+    if (!archs->n)
+        return error_set(err, "the target cuda wants the GPU's architecture: cuda:sm_90a (H100), "
+                              "cuda:sm_80 (A100), cuda:sm_89, cuda:sm_100, cuda:sm_120");
+    if (!ptx && !text) vec_push(arena, archs, "compute_80");
+    Target *target = arena_make(arena, Target);
+    *target = cuda_target();
+    *b = (Backend){target, archs, cuda_backend_compile};
+    return true;
+}
+
+static const struct {
+    const char *name;
+    bool (*open)(Arena *arena, const char *rest, Backend *backend, Error *err);
+} targets[] = {{"cpu", open_cpu}, {"cuda", open_cuda}};
+
+bool backend_open(Arena *arena, const char *target, Backend *backend, Error *err)
+{
+    if (!target) target = "cpu";
+    size_t n = strcspn(target, ":");
+    const char *rest = target[n] ? target + n + 1 : NULL;
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
+        if (strlen(targets[i].name) == n && strncmp(targets[i].name, target, n) == 0)
+            return targets[i].open(arena, rest, backend, err);
+    return error_set(err,
+                     "there is no target '%s': cpu, cpu:x86-64-v3, cpu:x86-64-v4, cuda, "
+                     "cuda:sm_90a, ..",
+                     target);
+}
+
+bool backend_compile(const Backend *backend, Arena *arena, const Plan *plan, uint32_t threads,
+                     Code *code, CompileStats *stats, Error *err)
+{
+    *code = (Code){.kernels = NULL};
+    *stats = (CompileStats){0};
+    return backend->compile(backend, arena, plan, threads, code, stats, err);
+}

@@ -1,0 +1,179 @@
+// A plan's kernels for GPUs: texts of a few dozen kernels each (units), each compiled by NVRTC for
+// every architecture, on all threads.
+#include "codegen/cuda.h"
+
+#include "base/clock.h"
+#include "codegen/nvrtc.h"
+
+#include <pthread.h>
+#include <string.h>
+
+enum { UNIT_KERNELS = 24 };
+
+typedef struct Unit {
+    uint32_t first, n; // kernels
+    const char *text;
+} Unit;
+
+// One unit for one architecture.
+typedef struct Job {
+    const Unit *unit;
+    const char *arch;
+    CudaImage image;
+    Error err;
+} Job;
+
+typedef struct Build {
+    const Nvrtc *nvrtc;
+    Job *jobs;
+    uint32_t n;
+    uint32_t next; // taken by threads one by one
+} Build;
+
+typedef struct BuildThread {
+    Build *build;
+    Arena *arena; // its own
+    pthread_t thread;
+    bool started;
+} BuildThread;
+
+static void *run_jobs(void *arg)
+{
+    BuildThread *t = arg;
+    for (uint32_t i;
+         (i = __atomic_fetch_add(&t->build->next, 1, __ATOMIC_RELAXED)) < t->build->n;) {
+        Job *job = &t->build->jobs[i];
+        nvrtc_compile(t->build->nvrtc, t->arena, job->unit->text, job->arch, &job->image,
+                      &job->err);
+    }
+    return NULL;
+}
+
+// The images are copied into the caller's arena.
+static bool compile_all(Arena *arena, Build *build, uint32_t threads, Error *err)
+{
+    if (threads > build->n) threads = build->n;
+    if (!threads) threads = 1;
+    BuildThread *t = arena_array(arena, BuildThread, threads);
+    for (uint32_t i = 0; i < threads; i++) {
+        t[i] = (BuildThread){.build = build, .arena = arena_new()};
+        if (i) t[i].started = pthread_create(&t[i].thread, NULL, run_jobs, &t[i]) == 0;
+    }
+    run_jobs(&t[0]);
+    for (uint32_t i = 1; i < threads; i++)
+        if (t[i].started) pthread_join(t[i].thread, NULL);
+    bool ok = true;
+    for (uint32_t i = 0; i < build->n; i++) {
+        Job *job = &build->jobs[i];
+        if (job->err.set) ok = error_set(err, "%s", job->err.text);
+        job->image.bytes = arena_copy(arena, job->image.bytes, job->image.size);
+        CudaUsage *usage = arena_array(arena, CudaUsage, job->image.n + 1);
+        for (uint32_t u = 0; u < job->image.n; u++) {
+            usage[u] = job->image.usage[u];
+            usage[u].symbol = str_copy(arena, usage[u].symbol);
+        }
+        job->image.usage = usage;
+    }
+    for (uint32_t i = 0; i < threads; i++) arena_free(t[i].arena);
+    return ok;
+}
+
+// Text for people about what the assembler said.
+static const char *remark(Arena *arena, const Build *build, const Plan *plan)
+{
+    uint32_t most = 0, spilling = 0, bytes = 0;
+    const char *worst = "";
+    for (uint32_t i = 0; i < build->n; i++)
+        for (uint32_t u = 0; u < build->jobs[i].image.n; u++) {
+            const CudaUsage *k = &build->jobs[i].image.usage[u];
+            if (k->registers > most) most = k->registers;
+            if (!k->spilled) continue;
+            spilling++;
+            if (k->spilled <= bytes) continue;
+            bytes = k->spilled;
+            uint32_t number = 0; // "k12" is the unit's twelfth
+            for (const char *c = k->symbol + 1; *c; c++)
+                number = number * 10 + (uint32_t)(*c - '0');
+            worst = str_printf(arena, "%s for %s",
+                               plan->kernels.at[build->jobs[i].unit->first + number]->name,
+                               build->jobs[i].arch);
+        }
+    if (!most) return NULL;
+    if (!spilling) return str_printf(arena, "at most %u registers, nothing spilled", most);
+    return str_printf(arena, "at most %u registers; %u spill, most %s: %u bytes", most, spilling,
+                      worst, bytes);
+}
+
+static const Unit *write_units(Arena *arena, const Plan *plan, KernelCode *kernels, uint32_t *n)
+{
+    uint32_t count = (plan->kernels.n + UNIT_KERNELS - 1) / UNIT_KERNELS;
+    Unit *units = arena_array(arena, Unit, count + 1);
+    CudaLaunch *launches = arena_array(arena, CudaLaunch, plan->kernels.n + 1);
+    for (uint32_t u = 0; u < count; u++) {
+        uint32_t first = u * plan->kernels.n / count, end = (u + 1) * plan->kernels.n / count;
+        units[u] =
+            (Unit){first, end - first,
+                   cuda_text(arena, end - first, plan->kernels.at + first, launches + first)};
+        for (uint32_t k = first; k < end; k++)
+            kernels[k] = (KernelCode){.symbol = launches[k].symbol,
+                                      .unit = u,
+                                      .threads = launches[k].threads,
+                                      .shared_bytes = launches[k].shared_bytes,
+                                      .blocks = {launches[k].blocks[0], launches[k].blocks[1]}};
+    }
+    *n = count;
+    return units;
+}
+
+static void add_section(Arena *arena, Code *code, const char *arch, uint32_t unit,
+                        const void *bytes, size_t size)
+{
+    Section s = {str_printf(arena, "%s.%u", arch, unit), bytes, size};
+    vec_push(arena, &code->sections, s);
+    code->size += size;
+}
+
+static void describe(Arena *arena, const CudaArchs *archs, uint32_t units, Code *code)
+{
+    const char *list = "", *label = "";
+    for (uint32_t i = 0; i < archs->n; i++) {
+        list = str_printf(arena, "%s%s\"%s\"", list, i ? ", " : "", archs->at[i]);
+        label = str_printf(arena, "%s%s%s", label, i ? ", " : "", archs->at[i]);
+    }
+    code->label = label;
+    code->target_json =
+        str_printf(arena, "{\"arch\": \"cuda\", \"units\": %u, \"images\": [%s]}", units, list);
+}
+
+bool cuda_backend_compile(const Backend *backend, Arena *arena, const Plan *plan, uint32_t threads,
+                          Code *code, CompileStats *stats, Error *err)
+{
+    const CudaArchs *archs = backend->own;
+    KernelCode *kernels = arena_array(arena, KernelCode, plan->kernels.n + 1);
+    uint32_t n;
+    double begin = seconds_now();
+    const Unit *units = write_units(arena, plan, kernels, &n);
+    stats->emit_s = seconds_now() - begin;
+    stats->kernels = plan->kernels.n;
+    code->kernels = kernels;
+    describe(arena, archs, n, code);
+    Build build = {.jobs = arena_array(arena, Job, archs->n * n + 1)};
+    for (uint32_t a = 0; a < archs->n; a++)
+        for (uint32_t u = 0; u < n; u++) {
+            if (strcmp(archs->at[a], "text") == 0)
+                add_section(arena, code, "text", u, units[u].text, strlen(units[u].text));
+            else
+                build.jobs[build.n++] = (Job){.unit = &units[u], .arch = archs->at[a]};
+        }
+    if (!build.n) return true;
+    Nvrtc *nvrtc = nvrtc_open(arena, err);
+    build.nvrtc = nvrtc;
+    bool ok = nvrtc && compile_all(arena, &build, threads, err);
+    nvrtc_close(nvrtc);
+    stats->codegen_s = seconds_now() - begin - stats->emit_s;
+    for (uint32_t i = 0; ok && i < build.n; i++)
+        add_section(arena, code, build.jobs[i].arch, (uint32_t)(build.jobs[i].unit - units),
+                    build.jobs[i].image.bytes, build.jobs[i].image.size);
+    code->remark = remark(arena, &build, plan);
+    return ok;
+}

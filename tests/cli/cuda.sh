@@ -1,0 +1,89 @@
+# The target cuda through a stand-in for the driver (tests/cuda_fake), which runs CUDA text on the
+# CPU: the same bits as the target cpu, one graph a step, nothing allocated once it runs, and clear
+# errors. The fourth argument is the stand-in's folder.
+FAKE=$4
+. "$(dirname "$0")/common.sh"
+CZT_CUDA_LIBS=$FAKE CZT_FAKE_CACHE=$PWD
+export CZT_CUDA_LIBS CZT_FAKE_CACHE
+
+pictures train
+cp "$SOURCE/tests/cli/small.yaml" small.yaml
+plain() { sed 's/, "pairs\/s".*/}/' "$1"; }
+# the program and its log differ in the target's name only
+state() { cat "$1"/checkpoints/step-00000008/*.safetensors; }
+
+# a whole run: losses, parameters and optimiser state have the bits of the target cpu
+exits 0 "$CZTC" train small.yaml --out cpu
+CZT_FAKE_LOG=$PWD/calls exits 0 "$CZTC" train small.yaml --out cuda --target cuda
+says out "finished at step 8"
+plain cpu/log.jsonl >cpu.log
+plain cuda/log.jsonl >cuda.log
+same cpu.log cuda.log
+state cpu >cpu.state
+state cuda >cuda.state
+same cpu.state cuda.state
+
+# after the first launch nothing is allocated; a step is one graph launch
+sed '1,/^graph_launch/d' calls >running
+grep alloc running && miss "memory was allocated in a run"
+grep '^launch' running && miss "kernels were launched outside of graphs"
+kernels=$(sed -n 's/^graph_launch //p' calls | sort | uniq -c | awk '$1 == 8 {print $2}')
+[ "${kernels:-0}" -gt 50 ] || miss "no graph of many kernels was launched once for each of 8 steps"
+
+# products by the library and the rest by a kernel: the stand-in sums in the same order
+CZT_FAKE_LOG=$PWD/library exits 0 "$CZTC" train small.yaml --out blas --target cuda --products library
+grep -q '^host' library || miss "the library did no product"
+state blas >blas.state
+same cpu.state blas.state
+exits 1 "$CZTC" train small.yaml --out none --target cuda --products mine
+says err "--products 'mine': measured, own or library"
+
+# the run's program goes on, and evaluates
+exits 0 "$CZTC" train cuda/step.czt --out parts --steps 5
+exits 0 "$CZTC" train --resume parts
+plain parts/log.jsonl >parts.log
+same cuda.log parts.log
+exits 0 "$CZTC" eval cpu --json
+mv out cpu.eval
+exits 0 "$CZTC" eval cuda --json
+sed 's/"run": "[^"]*"//; s/"seconds.*//' out >cuda.eval
+sed 's/"run": "[^"]*"//; s/"seconds.*//' cpu.eval >cpu.eval2
+same cpu.eval2 cuda.eval
+
+# kernels one by one, with their times
+exits 0 "$CZTC" bench small.yaml --target cuda --steps 2 --profile
+says err "ms in kernels a step"
+says out "on GPU 0 (a CPU that runs CUDA text)"
+
+# what can be wrong with the machine
+MICRO=$SOURCE/graphs/bench/micro.yaml
+exits 0 "$CZTC" compile "$MICRO" --target cuda -o micro.czt
+CZT_CUDA_LIBS=$PWD exits 1 "$CZTC" run micro.czt
+says err "there is no NVIDIA driver"
+CZT_FAKE_DEVICES=0 exits 1 "$CZTC" run micro.czt
+says err "sees no GPU"
+exits 1 "$CZTC" run micro.czt --device 3
+says err "there is no GPU 3: the driver sees 1"
+CZT_FAKE_CAPABILITY=8.0 exits 1 "$CZTC" run micro.czt
+says err "made for text; GPU 0 (a CPU that runs CUDA text) has compute capability 8.0: compile it with --target cuda:sm_80"
+CZT_FAKE_MEMORY=25 exits 1 "$CZTC" run micro.czt
+says err "MiB free of 25: a batch of about "
+CZT_FAKE_MEMORY=10 exits 1 "$CZTC" run micro.czt
+says err "the state alone does not fit"
+exits 1 "$CZTC" compile "$MICRO" --target cuda:h100
+says err "'h100' is no GPU architecture"
+exits 1 "$CZTC" run micro.czt --target cuda
+says err "--target is for a graph file"
+
+# a kernel that fails ends the run with the last checkpoint as it was; profiling names the kernel
+CZT_FAKE_FAIL=700 exits 1 "$CZTC" train small.yaml --out broken --target cuda --checkpoint-every 1
+says err "CUDA_ERROR_ILLEGAL_ADDRESS"
+exits 0 "$CZTC" train --resume broken
+state broken >broken.state
+same cuda.state broken.state
+CZT_FAKE_FAIL=600 exits 1 "$CZTC" bench micro.czt --profile
+says err "CUDA_ERROR_ILLEGAL_ADDRESS"
+says err "kernel step_"
+says err ".yaml:"
+
+exit $((failed != 0))
