@@ -14,6 +14,7 @@
 #include "base/diag.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 enum {
     CHUNK = 8,        // elements of an operand that are brought at once
@@ -118,11 +119,33 @@ typedef struct Operand {
     bool *early;   // by instruction: loaded before the product of an earlier step
 } Operand;
 
+static bool same_guards(const KernelInstr *x, const KernelInstr *y)
+{
+    bool same = x->nguards == y->nguards;
+    for (uint32_t i = 0; same && i < x->nguards; i++)
+        same = x->guards[i].index == y->guards[i].index && x->guards[i].lo == y->guards[i].lo &&
+               x->guards[i].hi == y->guards[i].hi;
+    return same;
+}
+
+// The load that is all of a body, or NULL. Padding with zeros counts: a load whose guards fail is
+// 0.
+static const KernelInstr *only_load(const KernelBody *b)
+{
+    const KernelInstr *last = &b->code.at[b->code.n - 1];
+    if (last->kind == KI_LOAD) return last;
+    if (last->kind != KI_OP || last->op != OP_SELECT) return NULL;
+    const KernelInstr *test = &b->code.at[last->args[0]], *load = &b->code.at[last->args[1]],
+                      *fill = &b->code.at[last->args[2]];
+    bool pads = test->kind == KI_TEST && load->kind == KI_LOAD && fill->kind == KI_CONST &&
+                fill->value == 0 && !signbit(fill->value) && same_guards(test, load);
+    return pads ? load : NULL;
+}
+
 static bool is_direct(Groups *g, const Kernel *k)
 {
-    uint32_t last = g->body->code.n - 1;
-    const KernelInstr *in = &g->body->code.at[last];
-    return in->kind == KI_LOAD && k->buffers.at[in->buffer].dtype == DT_BF16 &&
+    const KernelInstr *in = only_load(g->body);
+    return in && k->buffers.at[in->buffer].dtype == DT_BF16 &&
            cuda_groups_index(g, in->index) == GROUP_BESIDE &&
            cuda_groups_guards(g, in->guards, in->nguards);
 }
@@ -211,7 +234,7 @@ static const char *inside_chunk(const Operand *o)
 static void copy_chunks(const Operand *o)
 {
     CudaText *t = o->t;
-    const KernelInstr *in = &o->body->code.at[o->body->code.n - 1];
+    const KernelInstr *in = only_load(o->body);
     const char *exists = inside(o), *bytes = "16";
     if (!o->groups.whole)
         bytes = str_printf(t->arena, "2 * (uint32_t)smaller<int>(%d, %" PRId64 " - %s)", CHUNK,

@@ -86,50 +86,65 @@ Test(products, choose_tiles_by_shape)
 }
 
 // Neighbours that lie side by side are copied, whatever the index looks like.
+static const struct {
+    const char *name, *statements;
+    uint32_t copies;
+} ways[] = {{"heads",
+             "  %x = input {name=\"x\"} : bf16[2b, 24, 96]\n"
+             "  %x1 = reshape %x : bf16[2b, 24, 6, 16]\n"
+             "  %q = transpose %x1 {perm=[0, 2, 1, 3]} : bf16[2b, 6, 24, 16]\n"
+             "  %z = dot %q, %q {lb=[0, 1], lc=[3], rb=[0, 1], rc=[3]} : f32[2b, 6, 24, 24]\n"
+             "  output \"z\" %z\n",
+             2},
+            {"rows",
+             "  %x = input {name=\"x\"} : bf16[2b, 24, 40]\n"
+             "  %y = input {name=\"y\"} : bf16[2b, 24, 64]\n"
+             "  %z = dot %x, %y {lc=[0, 1], rc=[0, 1]} : f32[40, 64]\n"
+             "  output \"z\" %z\n",
+             2},
+            {"patches",
+             "  %x = input {name=\"x\"} : bf16[2b, 64, 96, 3]\n"
+             "  %w = input {name=\"w\"} : bf16[48, 768]\n"
+             "  %x1 = reshape %x : bf16[2b, 4, 16, 6, 16, 3]\n"
+             "  %x2 = transpose %x1 {perm=[0, 1, 3, 2, 4, 5]} : bf16[2b, 4, 6, 16, 16, 3]\n"
+             "  %x3 = reshape %x2 : bf16[2b, 24, 768]\n"
+             "  %z = dot %x3, %w {lc=[2], rc=[1]} : f32[2b, 24, 48]\n"
+             "  output \"z\" %z\n",
+             2},
+            {"zeros around",
+             "  %x = input {name=\"x\"} : bf16[50, 64]\n"
+             "  %zero = const {value=0} : bf16[]\n"
+             "  %p = pad %x, %zero {lo=[3, 8], hi=[3, 16]} : bf16[56, 88]\n"
+             "  %z = dot %p, %p {lc=[1], rc=[1]} : f32[56, 56]\n"
+             "  output \"z\" %z\n",
+             2},
+            {"zeros up to a length that is no multiple of eight",
+             "  %x = input {name=\"x\"} : bf16[50, 64]\n"
+             "  %zero = const {value=0} : bf16[]\n"
+             "  %p = pad %x, %zero {lo=[0, 4], hi=[0, 12]} : bf16[50, 80]\n"
+             "  %z = dot %p, %p {lc=[1], rc=[1]} : f32[50, 50]\n"
+             "  output \"z\" %z\n",
+             0},
+            {"a row length that is no multiple of eight",
+             "  %x = input {name=\"x\"} : bf16[24, 100]\n"
+             "  %w = input {name=\"w\"} : bf16[48, 100]\n"
+             "  %z = dot %x, %w {lc=[1], rc=[1]} : f32[24, 48]\n"
+             "  output \"z\" %z\n",
+             0},
+            {"a cast",
+             "  %x = input {name=\"x\"} : f32[24, 96]\n"
+             "  %w = input {name=\"w\"} : bf16[48, 96]\n"
+             "  %c = cast %x : bf16[24, 96]\n"
+             "  %z = dot %c, %w {lc=[1], rc=[1]} : f32[24, 48]\n"
+             "  output \"z\" %z\n",
+             1}};
+
 Test(products, copy_operands_that_lie_in_chunks)
 {
-    static const struct {
-        const char *name, *statements;
-        uint32_t copies;
-    } cases[] = {{"heads",
-                  "  %x = input {name=\"x\"} : bf16[2b, 24, 96]\n"
-                  "  %x1 = reshape %x : bf16[2b, 24, 6, 16]\n"
-                  "  %q = transpose %x1 {perm=[0, 2, 1, 3]} : bf16[2b, 6, 24, 16]\n"
-                  "  %z = dot %q, %q {lb=[0, 1], lc=[3], rb=[0, 1], rc=[3]} : f32[2b, 6, 24, 24]\n"
-                  "  output \"z\" %z\n",
-                  2},
-                 {"rows",
-                  "  %x = input {name=\"x\"} : bf16[2b, 24, 40]\n"
-                  "  %y = input {name=\"y\"} : bf16[2b, 24, 64]\n"
-                  "  %z = dot %x, %y {lc=[0, 1], rc=[0, 1]} : f32[40, 64]\n"
-                  "  output \"z\" %z\n",
-                  2},
-                 {"patches",
-                  "  %x = input {name=\"x\"} : bf16[2b, 64, 96, 3]\n"
-                  "  %w = input {name=\"w\"} : bf16[48, 768]\n"
-                  "  %x1 = reshape %x : bf16[2b, 4, 16, 6, 16, 3]\n"
-                  "  %x2 = transpose %x1 {perm=[0, 1, 3, 2, 4, 5]} : bf16[2b, 4, 6, 16, 16, 3]\n"
-                  "  %x3 = reshape %x2 : bf16[2b, 24, 768]\n"
-                  "  %z = dot %x3, %w {lc=[2], rc=[1]} : f32[2b, 24, 48]\n"
-                  "  output \"z\" %z\n",
-                  2},
-                 {"a row length that is no multiple of eight",
-                  "  %x = input {name=\"x\"} : bf16[24, 100]\n"
-                  "  %w = input {name=\"w\"} : bf16[48, 100]\n"
-                  "  %z = dot %x, %w {lc=[1], rc=[1]} : f32[24, 48]\n"
-                  "  output \"z\" %z\n",
-                  0},
-                 {"a cast",
-                  "  %x = input {name=\"x\"} : f32[24, 96]\n"
-                  "  %w = input {name=\"w\"} : bf16[48, 96]\n"
-                  "  %c = cast %x : bf16[24, 96]\n"
-                  "  %z = dot %c, %w {lc=[1], rc=[1]} : f32[24, 48]\n"
-                  "  output \"z\" %z\n",
-                  1}};
     Arena *arena = arena_new();
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        Made p = make(arena, cases[i].statements);
-        cr_expect_eq(count(p.text, "mma_copy<"), cases[i].copies, "%s: %u copies", cases[i].name,
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        Made p = make(arena, ways[i].statements);
+        cr_expect_eq(count(p.text, "mma_copy<"), ways[i].copies, "%s: %u copies", ways[i].name,
                      count(p.text, "mma_copy<"));
     }
     arena_free(arena);
