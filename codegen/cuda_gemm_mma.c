@@ -235,7 +235,7 @@ static void copy_chunks(const Operand *o)
 {
     CudaText *t = o->t;
     const KernelInstr *in = only_load(o->body);
-    const char *exists = inside(o), *bytes = "16";
+    const char *exists = inside(o), *bytes = "16u";
     if (!o->groups.whole)
         bytes = str_printf(t->arena, "2 * (uint32_t)smaller<int>(%d, %" PRId64 " - %s)", CHUNK,
                            o->inner == 2 ? o->depth : o->free, o->inner == 2 ? "k" : "free");
@@ -246,7 +246,7 @@ static void copy_chunks(const Operand *o)
     const char *guard = cuda_guards(t, in->guards, in->nguards);
     if (exists && guard) exists = str_printf(t->arena, "%s && %s", exists, guard);
     if (!exists) exists = guard;
-    if (exists) bytes = str_printf(t->arena, "%s ? %s : 0", exists, bytes);
+    if (exists) bytes = str_printf(t->arena, "%s ? %s : 0u", exists, bytes);
     cuda_line(t, "return {b%u + %s, %s};", in->buffer, cuda_index(t, in->index), bytes);
     t->indent--;
     cuda_line(t, "});");
@@ -264,6 +264,7 @@ static void open_chunks(const Operand *o)
               o->inner == 2 ? "const int free = %c0 + row, k = k0 + chunk * %d;"
                             : "const int free = %c0 + chunk * %d, k = k0 + row;",
               first, CHUNK);
+    cuda_line(t, "(void)free, (void)k;");
 }
 
 static const char *early_name(const Operand *o, uint32_t instr)
@@ -383,6 +384,7 @@ static void loop(CudaText *t, Operand *operands, const Tile *tile)
     for (int behind = 0; behind < 2; behind++) {
         cuda_open(t, "[&](int step, bf16 *stage) INLINE");
         cuda_line(t, "const int k0 = step * T::k;");
+        cuda_line(t, "(void)k0;");
         for (Operand *o = operands; o < operands + 2; o++) {
             if (!behind && o->direct) copy_chunks(o);
             if (!behind && !o->direct) load_early(o);
@@ -485,6 +487,7 @@ void cuda_mma_kernel(CudaText *t, CudaLaunch *launch)
               operands[1].inner == 2 ? "true" : "false");
     cuda_line(t, "SHARED_BYTES(shared);");
     cuda_line(t, "const int batch = (int)block_y();");
+    cuda_line(t, "(void)batch;");
     cuda_line(t, "int m0, n0;");
     cuda_line(t, "mma_tile(%" PRId64 ", %" PRId64 ", m0, n0);", down, across);
     cuda_line(t, "m0 *= T::m;");
