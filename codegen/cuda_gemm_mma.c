@@ -1,9 +1,8 @@
 // Products of bf16 on tensor cores as CUDA text: sums in f32, any scalar body before them and
 // behind. cuda_mma.cuh has the block's tile, its loop and its way through shared memory; here is
 // chosen how each operand comes there.
-//   direct     the body is one load, and eight neighbours along k or along the free axis lie side
-//   by
-//              side: cp.async copies them
+//   direct     the body is one load (or a load within zeros), and eight neighbours along k or along
+//              the free axis lie side by side: cp.async copies them
 //   computed   anything else: eight elements at a time are evaluated and stored. Loads that depend
 //              on k and on the free axis are made before the product of an earlier step and kept in
 //              registers behind it
@@ -80,7 +79,7 @@ int64_t cuda_mma_parts(const Target *t, DType dt, int64_t batch, int64_t m, int6
     int64_t best = 1;
     double least = 0;
     for (int64_t p = 1; p <= PARTS_MOST && k / p >= PART_LEAST; p++) {
-        if (dt != DT_BF16 || k % p || m < 8 || n < 8) continue;
+        if (dt != DT_BF16 || k % p || m < 8 || n < 8 || batch * p > UINT16_MAX) continue;
         const Tile *tile = tile_for(batch * p, m, n, k / p, false);
         double steps = tile_steps(tile, batch * p, m, n, k / p);
         if (p > 1) steps += (double)(p * batch * m * n) * STEPS_PER_SUM + STEPS_PER_LAUNCH;
