@@ -86,7 +86,7 @@ int main(int argc, char **argv)
 {
     Check c = check_begin(argc, argv);
     ShimModule *m = check_compile(&c, mma_text(&c, false), "mma", false),
-               *races = check_compile(&c, mma_text(&c, false), "mma_races", true);
+               *races = check_compile(&c, mma_text(&c, true), "mma_races", true);
     CHECK(&c, m && races, "does not compile");
     if (!m || !races) return check_end(&c);
     static const Case cases[] = {
@@ -103,8 +103,8 @@ int main(int argc, char **argv)
             if (k < 4) one(&c, m, &options[i % 2], &mma_shapes[i / 4], i % 4, x, true);
             if (k > 2) one(&c, m, &options[i % 2], &mma_shapes[i / 4], i % 4, x, false);
         }
-    for (int i = 0; i < 4 * MMA_SHAPES; i++)
-        one(&c, races, &options[1], &mma_shapes[i / 4], i % 4, &cases[1 + i % 2], i % 3 != 0);
+    for (int i = 0; i < 2 * MMA_SHAPES; i++) // each tile, copied and element by element
+        one(&c, races, &options[1], &mma_shapes[i / 2], i / 2 % 4, &cases[1 + i % 2], i % 2 == 0);
     shim_unload(m);
     shim_unload(races);
     return check_end(&c);
