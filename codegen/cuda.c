@@ -5,12 +5,13 @@
 #include "base/diag.h"
 #include "codegen/cuda_emit.h"
 
-extern const char czt_cuda_prelude[], czt_cuda_library[];
+extern const char czt_cuda_prelude[], czt_cuda_library[], czt_cuda_mma[];
 
-// The two texts that every unit begins with, as they lie in the sources.
+// The texts that every unit begins with, as they lie in the sources.
 __asm__(".section .rodata\nczt_cuda_prelude: .incbin \"" CZT_CUDA_TEXTS
         "/cuda_prelude.cuh\"\n.byte 0\n"
-        "czt_cuda_library: .incbin \"" CZT_CUDA_TEXTS "/cuda_library.cuh\"\n.byte 0\n.text\n");
+        "czt_cuda_library: .incbin \"" CZT_CUDA_TEXTS "/cuda_library.cuh\"\n.byte 0\n"
+        "czt_cuda_mma: .incbin \"" CZT_CUDA_TEXTS "/cuda_mma.cuh\"\n.byte 0\n.text\n");
 
 static int64_t no_panels(const Target *t, int64_t batch, int64_t n, int64_t k)
 {
@@ -26,8 +27,13 @@ static int64_t one_task(const Target *t, const Kernel *k)
 
 Target cuda_target(void)
 {
-    return (Target){
-        .name = "cuda", .lanes = 32, .library = true, .packs = false, .packed_count = no_panels, .tasks = one_task};
+    return (Target){.name = "cuda",
+                    .lanes = 32,
+                    .library = true,
+                    .packs = false,
+                    .packed_count = no_panels,
+                    .tasks = one_task,
+                    .parts = cuda_mma_parts};
 }
 
 static void put_text(CudaText *t, const char *s)
@@ -42,7 +48,9 @@ static void put_kernel(CudaText *t, const Kernel *k, uint32_t number, CudaLaunch
     *launch = (CudaLaunch){.symbol = str_printf(t->arena, "k%u", number)};
     switch (k->kind) {
     case KERNEL_LOOP: cuda_loop_kernel(&body, launch); break;
-    case KERNEL_GEMM: cuda_gemm_kernel(&body, launch); break;
+    case KERNEL_GEMM:
+        (cuda_mma_takes(k) ? cuda_mma_kernel : cuda_gemm_kernel)(&body, launch);
+        break;
     default: cuda_engine_kernel(&body, launch);
     }
     vec_push(t->arena, &body.out, 0);
@@ -65,6 +73,7 @@ const char *cuda_text(Arena *arena, uint32_t n, Kernel *const *kernels, CudaLaun
     CudaText t = {.arena = arena};
     put_text(&t, czt_cuda_prelude);
     put_text(&t, czt_cuda_library);
+    put_text(&t, czt_cuda_mma);
     for (uint32_t i = 0; i < n; i++) cuda_functions(&t, kernels[i]);
     for (uint32_t i = 0; i < n; i++) put_kernel(&t, kernels[i], i, &launches[i]);
     vec_push(arena, &t.out, 0);

@@ -118,6 +118,7 @@ static const Unit *write_units(Arena *arena, const Plan *plan, KernelCode *kerne
             kernels[k] = (KernelCode){.symbol = launches[k].symbol,
                                       .unit = u,
                                       .threads = launches[k].threads,
+                                      .shared_bytes = launches[k].shared_bytes,
                                       .blocks = {launches[k].blocks[0], launches[k].blocks[1]}};
     }
     *n = count;

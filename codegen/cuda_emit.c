@@ -142,8 +142,7 @@ const char *cuda_index(CudaText *t, IndexId index)
     return str_printf(t->arena, "(%s)", index_part(t, index, is_wide(&t->body->index, index)));
 }
 
-// "(a && b)", or NULL without guards.
-static const char *guards_hold(CudaText *t, const KernelGuard *guards, uint32_t n)
+const char *cuda_guards(CudaText *t, const KernelGuard *guards, uint32_t n)
 {
     const char *all = NULL;
     for (uint32_t i = 0; i < n; i++) {
@@ -268,7 +267,7 @@ const char *cuda_identity(CudaText *t, OpCode op, DType dt)
 
 static const char *load_text(CudaText *t, const KernelInstr *in)
 {
-    const char *guard = guards_hold(t, in->guards, in->nguards), *at = cuda_index(t, in->index);
+    const char *guard = cuda_guards(t, in->guards, in->nguards), *at = cuda_index(t, in->index);
     const char *x = str_printf(t->arena, "b%u[%s]", in->buffer, at);
     if (in->dtype == DT_BOOL) x = str_printf(t->arena, "%s != 0", x);
     if (in->dtype == DT_BF16 || in->dtype == DT_F16) x = str_printf(t->arena, "number(%s)", x);
@@ -303,7 +302,7 @@ static const char *instr_text(CudaText *t, uint32_t instr)
         return rounded(
             t, in->dtype,
             str_printf(t->arena, "(%s)%s", cuda_type(in->dtype), cuda_index(t, in->index)));
-    case KI_TEST: guard = guards_hold(t, in->guards, in->nguards); return guard ? guard : "true";
+    case KI_TEST: guard = cuda_guards(t, in->guards, in->nguards); return guard ? guard : "true";
     case KI_RANDOM: return random_text(t, in);
     case KI_OP: return operation(t, in);
     case KI_ACC: return t->acc;

@@ -37,6 +37,8 @@ const char *cuda_value(CudaText *t, uint32_t instr);
 void cuda_hoist(CudaText *t, const Sweeps *s, uint64_t loops, uint32_t over);
 // The expression of an index; int where every part fits, else long long.
 const char *cuda_index(CudaText *t, IndexId index);
+// Do these guards hold, "x && y"; NULL without guards.
+const char *cuda_guards(CudaText *t, const KernelGuard *guards, uint32_t n);
 // Store the (known or now declared) value.
 void cuda_store(CudaText *t, const KernelStore *s);
 // x op y for a reduction, and what it starts from.
@@ -47,6 +49,12 @@ void cuda_functions(CudaText *t, const Kernel *k);
 
 void cuda_loop_kernel(CudaText *t, CudaLaunch *launch);
 void cuda_gemm_kernel(CudaText *t, CudaLaunch *launch);
+void cuda_mma_kernel(CudaText *t, CudaLaunch *launch); // cuda_mma_takes: on tensor cores
+bool cuda_mma_takes(const Kernel *k);
+// Target.parts
+int64_t cuda_mma_parts(const Target *t, DType dt, int64_t batch, int64_t m, int64_t n, int64_t k);
+// Does the operand lie with k innermost? Then neighbouring threads read neighbouring k.
+bool cuda_runs_along_k(const KernelBody *b, Arena *arena);
 void cuda_engine_kernel(CudaText *t, CudaLaunch *launch);
 
 #endif

@@ -78,7 +78,15 @@ INSTRUCTION(float, rint_f32, (float x), { return rintf(x); })
 INSTRUCTION(float, abs_f32, (float x), { return fabsf(x); })
 INSTRUCTION(int, bits_of, (float x), { return __float_as_int(x); })
 INSTRUCTION(float, from_bits, (int x), { return __int_as_float(x); })
+// The larger one; the other one where one is NaN.
+INSTRUCTION(float, max_f32, (float x, float y), { return fmaxf(x, y); })
 INSTRUCTION(uint32_t, mul_high_u32, (uint32_t x, uint32_t y), { return __umulhi(x, y); })
+
+// Two bf16 in one register, x in the lower half, rounded to nearest even; NaN becomes 0x7fff.
+INSTRUCTION(uint32_t, pack_bf16, (float x, float y),
+            { uint32_t d;
+              asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(d) : "f"(y), "f"(x));
+              return d; })
 
 // Atomics on shared or global memory; the value before.
 INSTRUCTION(uint32_t, atomic_add_u32, (uint32_t *p, uint32_t x), { return atomicAdd(p, x); })
@@ -157,12 +165,11 @@ INSTRUCTION(f32x4, mma_tf32, (u32x4 a, uint32_t b0, uint32_t b1, f32x4 c),
 #include "shim.h"
 #endif
 
-// ---- rounding to 16 bits: nearest even by integers, NaN quiet, as ir/scalar.h
+// ---- rounding to 16 bits: nearest even, f16 by integers, as ir/scalar.h but for the bits of NaN
 
 DEVICE bf16 f32_to_bf16(float x)
 {
-    uint32_t u = (uint32_t)bits_of(x), nan = u >> 16 | 0x40;
-    return {(uint16_t)(x != x ? nan : (u + 0x7fff + (u >> 16 & 1)) >> 16)};
+    return {(uint16_t)pack_bf16(x, 0)};
 }
 
 DEVICE float bf16_to_f32(bf16 x)

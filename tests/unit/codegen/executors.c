@@ -27,11 +27,6 @@ static uint16_t half_number(DType dt, uint64_t r, bool odd)
     return dt == DT_BF16 ? f32_to_bf16(x) : f32_to_f16(x);
 }
 
-static bool half_is_nan(DType dt, uint16_t x)
-{
-    return dt == DT_BF16 ? isnan(bf16_to_f32(x)) : isnan(f16_to_f32(x));
-}
-
 static float special_number(uint64_t r)
 {
     static const uint32_t low_nan = 0x7f800001; // without its low half it would be an infinity
@@ -92,6 +87,7 @@ typedef struct Case {
     const Program *program;
     const Entry *entry;
     uint32_t which;
+    double tolerance; // of results, see Trial; 0: to the bit
     Map inputs, state, out;
 } Case;
 
@@ -136,33 +132,67 @@ static const Tensor *wanted(const Case *c, const char *what)
     return want ? want : map_get(&c->state, what + strlen("state:"));
 }
 
+static double number_at(DType dt, const void *data, int64_t i)
+{
+    switch (dt) {
+    case DT_F32: return ((const float *)data)[i];
+    case DT_BF16: return bf16_to_f32(((const uint16_t *)data)[i]);
+    case DT_F16: return f16_to_f32(((const uint16_t *)data)[i]);
+    case DT_I32: return ((const int32_t *)data)[i];
+    default: return 0;
+    }
+}
+
+// Does the case's entry multiply bf16?
+static bool multiplies_bf16(const Entry *e)
+{
+    for (NodeId id = 1; id < e->graph->nodes.n; id++) {
+        const Node *n = graph_node(e->graph, id);
+        if (n->op == OP_DOT && graph_type(e->graph, n->args[0])->dtype == DT_BF16) return true;
+    }
+    return false;
+}
+
+// By how much elements of the tensor may be off, but for the rounding of a 16-bit float.
+static double allowance(const Case *c, const Tensor *want)
+{
+    double largest = 0;
+    if (!c->tolerance || !dtype_is_float(want->type->dtype)) return 0;
+    for (int64_t i = 0; i < type_count(want->type); i++) {
+        double x = fabs(number_at(want->type->dtype, want->data, i));
+        if (isfinite(x) && x > largest) largest = x;
+    }
+    return largest * c->tolerance;
+}
+
+static bool agree(DType dt, const void *want, const void *got, int64_t i, double allowed)
+{
+    int64_t size = dtype_size(dt);
+    if (memcmp((const char *)want + i * size, (const char *)got + i * size, (size_t)size) == 0)
+        return true;
+    if (dt != DT_F32 && dt != DT_BF16 && dt != DT_F16) return false;
+    double x = number_at(dt, want, i), y = number_at(dt, got, i);
+    if (isnan(x) && isnan(y)) return true;
+    if (!allowed) return false;
+    if (dt != DT_F32) allowed += fabs(x) * (dt == DT_BF16 ? 0x1p-7 : 0x1p-10);
+    return fabs(x - y) <= allowed;
+}
+
 static bool compare(const Case *c, const char *how, const char *what, const void *got, Error *err)
 {
     const Tensor *want = wanted(c, what);
-    int64_t n = type_count(want->type), size = dtype_size(want->type->dtype), wrong = 0, first = -1;
+    DType dt = want->type->dtype;
+    int64_t n = type_count(want->type), wrong = 0, first = -1;
+    double allowed = allowance(c, want);
     for (int64_t i = 0; i < n; i++) {
-        const char *x = (const char *)want->data + i * size, *y = (const char *)got + i * size;
-        bool same = memcmp(x, y, (size_t)size) == 0;
-        if (!same && want->type->dtype == DT_F32)
-            same = isnan(*(const float *)x) && isnan(*(const float *)y);
-        if (!same && (want->type->dtype == DT_BF16 || want->type->dtype == DT_F16))
-            same = half_is_nan(want->type->dtype, *(const uint16_t *)x) &&
-                   half_is_nan(want->type->dtype, *(const uint16_t *)y);
-        if (same) continue;
+        if (agree(dt, want->data, got, i, allowed)) continue;
         if (first < 0) first = i;
         wrong++;
     }
     if (!wrong) return true;
-    double x = 0, y = 0;
-    if (want->type->dtype == DT_F32)
-        x = ((const float *)want->data)[first], y = ((const float *)got)[first];
-    if (want->type->dtype == DT_BF16)
-        x = bf16_to_f32(((const uint16_t *)want->data)[first]),
-        y = bf16_to_f32(((const uint16_t *)got)[first]);
-    if (want->type->dtype == DT_I32)
-        x = ((const int32_t *)want->data)[first], y = ((const int32_t *)got)[first];
     return error_set(err, "%s: %s: %s: %lld of %lld elements differ, first %lld: %.9g and %.9g",
-                     c->name, how, what, (long long)wrong, (long long)n, (long long)first, x, y);
+                     c->name, how, what, (long long)wrong, (long long)n, (long long)first,
+                     number_at(dt, want->data, first), number_at(dt, got, first));
 }
 
 // ---- the runtime
@@ -312,6 +342,7 @@ static TrialResult run_program(Arena *arena, const char *name, Program *p, const
     for (uint32_t i = 0; i < n; i++) {
         cases[i] = (Case){
             .arena = arena, .name = name, .program = p, .entry = p->entries.at[i], .which = i};
+        if (multiplies_bf16(cases[i].entry)) cases[i].tolerance = trial->tolerance;
         if (!prepare(&cases[i], trial->special, err)) return TRIAL_DIFFERS;
     }
     bool same = run_passes(name, p, trial->level, false, err);

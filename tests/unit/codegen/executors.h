@@ -24,6 +24,9 @@ typedef struct Trial {
     int level;    // of the passes
     bool special; // inputs hold NaN, infinities, -0, subnormal and huge numbers too
     bool fenced;  // also run it without the runtime and its memory plan: see fence.h
+    // Where an entry multiplies bf16, whose sums may be in the engine's own order: by how much
+    // results may differ, relative to the largest of their tensor. 0: not by a bit.
+    double tolerance;
 } Trial;
 
 // Parse IR text (NAME is shown on failure), run the default passes, compile with the FUSE_* mask,

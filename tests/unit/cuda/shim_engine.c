@@ -15,7 +15,7 @@ typedef struct Unit {
     Shim *shim;
 } Unit;
 
-static void *compile(Arena *arena, const Plan *plan, Error *err)
+static void *compile_text(Arena *arena, const Plan *plan, bool races, Error *err)
 {
     static int number;
     Unit *u = arena_make(arena, Unit);
@@ -23,12 +23,22 @@ static void *compile(Arena *arena, const Plan *plan, Error *err)
     u->launches = arena_array(arena, CudaLaunch, plan->kernels.n + 1);
     const char *text = cuda_text(arena, plan->kernels.n, plan->kernels.at, u->launches);
     const char *path = str_printf(arena, "%s/czt-cuda-%d-%d.so", P_tmpdir, (int)getpid(), number++);
-    u->module = shim_compile(text, path, false, err);
+    u->module = shim_compile(text, path, races, err);
     if (!u->module) return NULL;
     unlink(path);
     unlink(str_printf(arena, "%.*s.cc", (int)strlen(path) - 3, path));
     u->shim = shim_new();
     return u;
+}
+
+static void *compile(Arena *arena, const Plan *plan, Error *err)
+{
+    return compile_text(arena, plan, false, err);
+}
+
+static void *compile_races(Arena *arena, const Plan *plan, Error *err)
+{
+    return compile_text(arena, plan, true, err);
 }
 
 static bool run(void *unit, uint32_t kernel, void *const *buffers, Error *err)
@@ -39,7 +49,7 @@ static bool run(void *unit, uint32_t kernel, void *const *buffers, Error *err)
     void *parameters[] = {(void *)(uintptr_t)buffers};
     ShimOptions options = {.workers = 1, .order = SHIM_REVERSE};
     return shim_launch(u->shim, &options, u->module, entry, parameters, (uint32_t)launch->blocks[0],
-                       (uint32_t)launch->blocks[1], launch->threads, 0, err);
+                       (uint32_t)launch->blocks[1], launch->threads, launch->shared_bytes, err);
 }
 
 static void close_unit(void *unit)
@@ -49,10 +59,15 @@ static void close_unit(void *unit)
     shim_free(u->shim);
 }
 
+Engine cuda_text_engine(bool races)
+{
+    return (Engine){"CUDA text", cuda_target(), races ? compile_races : compile, run, close_unit};
+}
+
 void same_on_cuda_text(Arena *arena, const char *name, const char *text)
 {
     Error err = {0};
-    Engine engine = {"CUDA text", cuda_target(), compile, run, close_unit};
+    Engine engine = cuda_text_engine(false);
     Trial trial = {.engine = &engine, .mask = FUSE_ALL, .level = 1};
     cr_assert(trial_run(arena, name, text, &trial, &err) == TRIAL_SAME, "%s", err.text);
 }

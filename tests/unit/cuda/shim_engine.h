@@ -4,6 +4,8 @@
 
 #include "executors.h"
 
+// With `races`, accesses to shared memory without a barrier between them are errors.
+Engine cuda_text_engine(bool races);
 // Run every entry of IR text (NAME is shown on failure) on the interpreter and on CUDA text. Fails
 // the Criterion test on a difference.
 void same_on_cuda_text(Arena *arena, const char *name, const char *text);

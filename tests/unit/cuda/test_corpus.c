@@ -19,3 +19,68 @@ ParameterizedTest(char (*name)[CORPUS_NAME], cuda, corpus)
     if (half) same_on_cuda_text(arena, str_printf(arena, "%s in bf16", *name), half);
     arena_free(arena);
 }
+
+// Products on tensor cores once more, where accesses to shared memory without a barrier between
+// them are errors.
+Test(cuda, products_do_not_race)
+{
+    static const char *const names[] = {"half_products.ir", "half_dot.ir"};
+    for (int i = 0; i < 2; i++) {
+        Arena *arena = arena_new();
+        Error err = {0};
+        const char *text = corpus_text(arena, names[i]);
+        Engine engine = cuda_text_engine(true);
+        Trial trial = {.engine = &engine, .mask = FUSE_ALL, .level = 1};
+        cr_expect(trial_run(arena, names[i], text, &trial, &err) == TRIAL_SAME, "%s", err.text);
+        arena_free(arena);
+    }
+}
+
+// The largest tile, which is taken where there are enough of them; its sums leave in two slabs.
+Test(cuda, large_tiles)
+{
+    static const char text[] = "program \"large\" batch=0 steps=1 seed=0\n"
+                               "entry \"step\" {\n"
+                               "  %x = input {name=\"x\"} : bf16[1400, 24]\n"
+                               "  %y = input {name=\"y\"} : bf16[24, 1528]\n"
+                               "  %z = dot %x, %y {lc=[1], rc=[0]} : bf16[1400, 1528]\n"
+                               "  output \"z\" %z\n"
+                               "}\n";
+    Arena *arena = arena_new();
+    Error err = {0};
+    Engine engine = cuda_text_engine(false);
+    Trial trial = {.engine = &engine, .mask = FUSE_ALL, .level = 1};
+    cr_expect(trial_run(arena, "large", text, &trial, &err) == TRIAL_SAME, "%s", err.text);
+    arena_free(arena);
+}
+
+// Sums over a long k are cut into parts, and these added up by a kernel that has the epilogue. In
+// the shim each part is a chain of fma; 4096 terms of up to 4, at most 2^-12 of the largest sum
+// apart from one chain were all errors of one sign, come out far nearer.
+Test(cuda, sums_in_parts)
+{
+    static const char text[] =
+        "program \"parts\" batch=2 steps=1 seed=0\n"
+        "entry \"step\" {\n"
+        "  %x = input {name=\"x\"} : bf16[2b, 4096, 24]\n"
+        "  %y = input {name=\"y\"} : bf16[2b, 4096, 16]\n"
+        "  %bias = input {name=\"bias\"} : f32[16]\n"
+        "  %z = dot %x, %y {lc=[0, 1], rc=[0, 1]} : f32[24, 16]\n"
+        "  %bb = broadcast %bias {axes=[1]} : f32[24, 16]\n"
+        "  %zb = add %z, %bb\n"
+        "  %half = cast %zb : bf16[24, 16]\n"
+        "  %each = dot %x, %y {lb=[0], lc=[1], rb=[0], rc=[1]} : bf16[2b, 24, 16]\n"
+        "  output \"z\" %zb\n"
+        "  output \"half\" %half\n"
+        "  output \"each\" %each\n"
+        "}\n";
+    Arena *arena = arena_new();
+    Error err = {0};
+    Engine engine = cuda_text_engine(false);
+    engine.target.library = false; // which would cut them by itself
+    Trial trial = {.engine = &engine, .mask = FUSE_ALL, .level = 1, .tolerance = 0x1p-18};
+    cr_expect(trial_run(arena, "parts", text, &trial, &err) == TRIAL_SAME, "%s", err.text);
+    trial.tolerance = 0; // the order is another one
+    cr_expect(trial_run(arena, "parts", text, &trial, &err) == TRIAL_DIFFERS);
+    arena_free(arena);
+}
