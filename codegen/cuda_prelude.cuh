@@ -78,7 +78,15 @@ INSTRUCTION(float, rint_f32, (float x), { return rintf(x); })
 INSTRUCTION(float, abs_f32, (float x), { return fabsf(x); })
 INSTRUCTION(int, bits_of, (float x), { return __float_as_int(x); })
 INSTRUCTION(float, from_bits, (int x), { return __int_as_float(x); })
+// The larger one; the other one where one is NaN.
+INSTRUCTION(float, max_f32, (float x, float y), { return fmaxf(x, y); })
 INSTRUCTION(uint32_t, mul_high_u32, (uint32_t x, uint32_t y), { return __umulhi(x, y); })
+
+// Two bf16 in one register, x in the lower half, rounded as f32_to_bf16; NaN becomes 0x7fff.
+INSTRUCTION(uint32_t, pack_bf16, (float x, float y),
+            { uint32_t d;
+              asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(d) : "f"(y), "f"(x));
+              return d; })
 
 // Atomics on shared or global memory; the value before.
 INSTRUCTION(uint32_t, atomic_add_u32, (uint32_t *p, uint32_t x), { return atomicAdd(p, x); })

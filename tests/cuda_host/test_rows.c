@@ -99,7 +99,7 @@ static void floats(Rows *r)
                                     NAN,   3.4e38f,    1e-38f, -2.0f};
     _Alignas(16) float in[256];
     for (uint32_t i = 0; i < 256; i++) in[i] = i < 16 ? special[i] : check_number(i) * 100;
-    uint32_t *out = run(r, "row_float", in, 1, 1, 256, 2560);
+    uint32_t *out = run(r, "row_float", in, 1, 1, 256, 2816);
     const float *f = (const float *)out;
     for (uint32_t i = 0; i < 256; i++) {
         float x = in[i], y = in[(i + 1) % 256], z = in[(i + 2) % 256];
@@ -115,8 +115,16 @@ static void floats(Rows *r)
         volatile float product = x * y; // two roundings, not one
         CHECK(&r->c, same(f[2048 + i], product + z), "x * y + z %u", i);
         CHECK(&r->c, same(f[2304 + i], x / y), "x / y %u", i);
+        float larger = x > y || y != y ? x : y;
+        CHECK(&r->c, f[2560 + i] == larger || same(f[2560 + i], larger), "max %u", i);
     }
-    shim_guarded_free(out, 2560 * 4);
+    shim_guarded_free(out, 2816 * 4);
+}
+
+// As cvt.rn rounds: every NaN becomes one.
+static uint32_t packed_half(float x)
+{
+    return isnan(x) ? 0x7fff : f32_to_bf16(x);
 }
 
 static void halves(Rows *r)
@@ -124,15 +132,19 @@ static void halves(Rows *r)
     _Alignas(16) static const uint32_t low[16] = {0,      1,      0x1000, 0x0fff, 0x1001, 0x2000,
                                                   0x3000, 0x7fff, 0x8000, 0x8001, 0xffff, 0xf000,
                                                   0xefff, 0xe000, 0x4321, 0xcdef};
-    size_t bytes = 65536 * 18 * 4;
-    uint32_t *out = run(r, "row_halves", low, 256, 1, 256, 65536 * 18);
+    size_t bytes = 65536 * 34 * 4;
+    uint32_t *out = run(r, "row_halves", low, 256, 1, 256, 65536 * 34);
     for (uint32_t u = 0; u < 65536; u++) {
-        const uint32_t *o = out + u * 18;
+        const uint32_t *o = out + u * 34;
         for (uint32_t i = 0; i < 16; i++) {
             float x = number(u << 16 | low[i]);
             uint32_t want = f32_to_bf16(x) | (uint32_t)f32_to_f16(x) << 16;
             if (o[i] != want)
                 CHECK(&r->c, false, "halves of %08x: %08x, not %08x", word(x), o[i], want);
+            float y = number(u << 16 | low[(i + 1) % 16]);
+            want = packed_half(x) | packed_half(y) << 16;
+            if (o[18 + i] != want)
+                CHECK(&r->c, false, "pair of %08x: %08x, not %08x", word(x), o[18 + i], want);
         }
         if (o[16] != word(bf16_to_f32((uint16_t)u)) || o[17] != word(f16_to_f32((uint16_t)u)))
             CHECK(&r->c, false, "f32 of the half %04x", u);
