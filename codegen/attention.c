@@ -93,30 +93,46 @@ static LLVMValueRef take(Heads *h, int64_t floats)
     return p;
 }
 
+// Operands and results lie as f32 or in 16 bits; all else is f32.
+static DType dtype_of(const Heads *h, const StridedView *v)
+{
+    return h->k->buffers.at[v->buffer].dtype;
+}
+
+static LLVMTypeRef memory_of(const Heads *h, const StridedView *v)
+{
+    return emit_memory_type(h->e, dtype_of(h, v));
+}
+
+static uint32_t align_of(const Heads *h, const StridedView *v)
+{
+    return (uint32_t)dtype_size(dtype_of(h, v));
+}
+
 static LLVMValueRef base_of(Heads *h, const StridedView *v)
 {
-    return at(h->e, h->e->base[v->buffer], emit_index(h->e, v->base));
+    return emit_at(h->e, memory_of(h, v), h->e->base[v->buffer], emit_index(h->e, v->base));
 }
 
 static LLVMValueRef element(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValueRef row,
                             LLVMValueRef col)
 {
     Emit *e = h->e;
-    return at(e, base, add(e, mul(e, row, v->row), mul(e, col, v->col)));
+    return emit_at(e, memory_of(h, v), base, add(e, mul(e, row, v->row), mul(e, col, v->col)));
 }
 
 // ---- operands
 // -----------------------------------------------------------------------------------------
 
-// A call of llvm.masked.load, .store, .gather or .scatter of one vector; x is NULL for the first
-// and the third.
-static LLVMValueRef masked(Heads *h, const char *name, LLVMValueRef x, LLVMValueRef where,
-                           LLVMValueRef mask)
+// A call of llvm.masked.load, .store, .gather or .scatter of one vector as it lies in memory; x is
+// NULL for the first and the third.
+static LLVMValueRef masked(Heads *h, const StridedView *v, const char *name, LLVMValueRef x,
+                           LLVMValueRef where, LLVMValueRef mask)
 {
     Emit *e = h->e;
-    LLVMTypeRef types[2] = {vector(e), LLVMTypeOf(where)};
+    LLVMTypeRef type = emit_vector_type(e, memory_of(h, v)), types[2] = {type, LLVMTypeOf(where)};
     unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
-    LLVMValueRef align = LLVMConstInt(e->t.i32, 4, false), zero = LLVMConstNull(vector(e));
+    LLVMValueRef align = LLVMConstInt(e->t.i32, align_of(h, v), false), zero = LLVMConstNull(type);
     LLVMValueRef load[4] = {where, align, mask, zero}, store[4] = {x, where, align, mask};
     return LLVMBuildCall2(e->builder, LLVMIntrinsicGetType(e->context, id, types, 2),
                           LLVMGetIntrinsicDeclaration(e->module, id, types, 2), x ? store : load, 4,
@@ -132,7 +148,7 @@ static LLVMValueRef lanes_at(Heads *h, const StridedView *v, LLVMValueRef base, 
     if (v->col == 1) return from;
     LLVMValueRef index =
         LLVMBuildMul(e->builder, emit_iota(e), emit_splat(e, emit_i64(e, v->col)), "");
-    return LLVMBuildGEP2(e->builder, e->t.f32, from, &index, 1, "");
+    return LLVMBuildGEP2(e->builder, memory_of(h, v), from, &index, 1, "");
 }
 
 // Elements (row, col + lane) for the first n lanes, 0 elsewhere.
@@ -140,24 +156,28 @@ static LLVMValueRef row_vector(Heads *h, const StridedView *v, LLVMValueRef base
                                LLVMValueRef col, int64_t n)
 {
     Emit *e = h->e;
-    LLVMValueRef from = lanes_at(h, v, base, row, col);
-    if (v->col == 1 && n >= e->lanes) return emit_load(e, vector(e), from, 4);
+    LLVMValueRef from = lanes_at(h, v, base, row, col), x;
     const char *name = v->col == 1 ? "llvm.masked.load" : "llvm.masked.gather";
-    return masked(h, name, NULL, from, emit_mask(e, n < e->lanes ? (uint32_t)n : e->lanes));
+    if (v->col == 1 && n >= e->lanes)
+        x = emit_load(e, emit_vector_type(e, memory_of(h, v)), from, align_of(h, v));
+    else
+        x = masked(h, v, name, NULL, from, emit_mask(e, n < e->lanes ? (uint32_t)n : e->lanes));
+    return emit_widen(e, dtype_of(h, v), x);
 }
 
-// The first n lanes of x to elements (row, col + lane).
+// The first n lanes of x, rounded to the result's type, to elements (row, col + lane).
 static void store_row(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValueRef row,
                       int64_t col, int64_t n, LLVMValueRef x)
 {
     Emit *e = h->e;
     LLVMValueRef to = lanes_at(h, v, base, row, emit_i64(e, col));
+    x = emit_narrow(e, dtype_of(h, v), emit_round(e, dtype_of(h, v), x));
     if (v->col == 1 && n >= e->lanes) {
-        emit_store(e, x, to, 4);
+        emit_store(e, x, to, align_of(h, v));
         return;
     }
     const char *name = v->col == 1 ? "llvm.masked.store" : "llvm.masked.scatter";
-    masked(h, name, x, to, emit_mask(e, n < e->lanes ? (uint32_t)n : e->lanes));
+    masked(h, v, name, x, to, emit_mask(e, n < e->lanes ? (uint32_t)n : e->lanes));
 }
 
 static void clear(Heads *h, LLVMValueRef to, int64_t floats)
@@ -175,10 +195,10 @@ typedef struct Rows {
     int64_t stride;
 } Rows;
 
-// Rows are read in place where they lie densely and not all on one set of the first cache.
-static bool in_place(const StridedView *v)
+// Rows are read in place where they lie densely as f32 and not all on one set of the first cache.
+static bool in_place(const Heads *h, const StridedView *v)
 {
-    return v->col == 1 && v->row % SET_STRIDE;
+    return dtype_of(h, v) == DT_F32 && v->col == 1 && v->row % SET_STRIDE;
 }
 
 // Rows [first, first + rows) of an operand: in place, or copied to `to`.
@@ -188,7 +208,7 @@ static Rows rows_of(Heads *h, const StridedView *v, LLVMValueRef first, LLVMValu
     Emit *e = h->e;
     LLVMValueRef base = base_of(h, v);
     int64_t stride = up(cols, h->nr) + 16;
-    if (in_place(v)) return (Rows){element(h, v, base, first, emit_i64(e, 0)), v->row};
+    if (in_place(h, v)) return (Rows){element(h, v, base, first, emit_i64(e, 0)), v->row};
     EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), rows, 1, NULL, 0);
     for (int64_t c = 0; c < cols; c += e->lanes) {
         LLVMValueRef x = row_vector(h, v, base, add(e, first, r.index), emit_i64(e, c), cols - c);
@@ -200,7 +220,7 @@ static Rows rows_of(Heads *h, const StridedView *v, LLVMValueRef first, LLVMValu
 
 static int64_t rows_floats(const Heads *h, const StridedView *v, int64_t cols)
 {
-    return in_place(v) ? 0 : h->block * (up(cols, h->nr) + 16);
+    return in_place(h, v) ? 0 : h->block * (up(cols, h->nr) + 16);
 }
 
 // A rows x cols operand as panels [col / nr][row][nr], for products along its rows.

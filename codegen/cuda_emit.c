@@ -50,7 +50,9 @@ void cuda_close(CudaText *t)
 const char *cuda_type(DType dt)
 {
     switch (dt) {
-    case DT_F32: return "float";
+    case DT_F32:
+    case DT_BF16:
+    case DT_F16: return "float";
     case DT_I64: return "long long";
     case DT_I32: return "int";
     case DT_I8: return "signed char";
@@ -64,6 +66,7 @@ const char *cuda_type(DType dt)
 
 const char *cuda_memory_type(DType dt)
 {
+    if (dt == DT_BF16 || dt == DT_F16) return dtype_name(dt);
     return dt == DT_BOOL ? "unsigned char" : cuda_type(dt);
 }
 
@@ -79,7 +82,7 @@ static const char *float_text(CudaText *t, float x)
 
 static const char *number_text(CudaText *t, DType dt, double x)
 {
-    if (dt == DT_F32) return float_text(t, (float)x);
+    if (dtype_is_float(dt)) return float_text(t, (float)x);
     return str_printf(t->arena, "(%s)%" PRId64 "ll", cuda_type(dt), (int64_t)x);
 }
 
@@ -214,13 +217,17 @@ static const char *cast(CudaText *t, DType from, DType to, const char *x)
     return str_printf(t->arena, "(%s)%s", cuda_type(to), x);
 }
 
-static const char *op_text(CudaText *t, OpCode op, DType from, DType to, const char *const *a)
+// A float to the nearest number of a 16-bit type, still as a float.
+static const char *rounded(CudaText *t, DType dt, const char *x)
+{
+    if (dt != DT_BF16 && dt != DT_F16) return x;
+    return str_printf(t->arena, "number(f32_to_%s(%s))", dtype_name(dt), x);
+}
+
+static const char *plain_op(CudaText *t, OpCode op, DType from, const char *const *a)
 {
     const char *x;
     switch (op) {
-    case OP_SELECT: return str_printf(t->arena, "%s ? %s : %s", a[0], a[1], a[2]);
-    case OP_CAST: return cast(t, from, to, a[0]);
-    case OP_STOP_GRADIENT: return a[0];
     case OP_MAX: return call(t, "larger", from, 2, a);
     case OP_MIN: return call(t, "smaller", from, 2, a);
     case OP_LT: return infix(t, "<", a);
@@ -235,6 +242,13 @@ static const char *op_text(CudaText *t, OpCode op, DType from, DType to, const c
     x = dtype_is_float(from) ? float_op(t, op, a) : integer_op(t, op, from, a);
     if (!x) bug("%s on %s", op_info(op)->name, dtype_name(from));
     return x;
+}
+
+static const char *op_text(CudaText *t, OpCode op, DType from, DType to, const char *const *a)
+{
+    if (op == OP_SELECT) return str_printf(t->arena, "%s ? %s : %s", a[0], a[1], a[2]);
+    if (op == OP_STOP_GRADIENT) return a[0];
+    return rounded(t, to, op == OP_CAST ? cast(t, from, to, a[0]) : plain_op(t, op, from, a));
 }
 
 const char *cuda_combine(CudaText *t, OpCode op, DType dt, const char *x, const char *y)
@@ -255,8 +269,9 @@ const char *cuda_identity(CudaText *t, OpCode op, DType dt)
 static const char *load_text(CudaText *t, const KernelInstr *in)
 {
     const char *guard = guards_hold(t, in->guards, in->nguards), *at = cuda_index(t, in->index);
-    const char *x =
-        str_printf(t->arena, "b%u[%s]%s", in->buffer, at, in->dtype == DT_BOOL ? " != 0" : "");
+    const char *x = str_printf(t->arena, "b%u[%s]", in->buffer, at);
+    if (in->dtype == DT_BOOL) x = str_printf(t->arena, "%s != 0", x);
+    if (in->dtype == DT_BF16 || in->dtype == DT_F16) x = str_printf(t->arena, "number(%s)", x);
     if (!guard) return x;
     return str_printf(t->arena, "%s ? %s : (%s)0", guard, x, cuda_type(in->dtype));
 }
@@ -285,7 +300,9 @@ static const char *instr_text(CudaText *t, uint32_t instr)
     case KI_CONST: return number_text(t, in->dtype, in->value);
     case KI_LOAD: return load_text(t, in);
     case KI_INDEX:
-        return str_printf(t->arena, "(%s)%s", cuda_type(in->dtype), cuda_index(t, in->index));
+        return rounded(
+            t, in->dtype,
+            str_printf(t->arena, "(%s)%s", cuda_type(in->dtype), cuda_index(t, in->index)));
     case KI_TEST: guard = guards_hold(t, in->guards, in->nguards); return guard ? guard : "true";
     case KI_RANDOM: return random_text(t, in);
     case KI_OP: return operation(t, in);
@@ -316,6 +333,8 @@ void cuda_store(CudaText *t, const KernelStore *s)
 {
     if (s->nguards) bug("guarded stores");
     const char *x = cuda_value(t, s->value);
+    DType dt = t->body->code.at[s->value].dtype;
+    if (dt == DT_BF16 || dt == DT_F16) x = str_printf(t->arena, "f32_to_%s(%s)", dtype_name(dt), x);
     cuda_line(t, "b%u[%s] = %s;", s->buffer, cuda_index(t, s->index), x);
 }
 

@@ -22,7 +22,8 @@ typedef struct CudaText {
 void cuda_line(CudaText *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cuda_open(CudaText *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cuda_close(CudaText *t);
-// Element type in registers ("float", bool is bool) and in memory (bool is a byte).
+// Element type in registers ("float", also for bf16 and f16; bool is bool) and in memory (bool is a
+// byte).
 const char *cuda_type(DType dt);
 const char *cuda_memory_type(DType dt);
 

@@ -1,5 +1,5 @@
 // Attention, its gradient and scatter_add in f32 as CUDA text, in the orders that docs/ir.md
-// defines.
+// defines; elements in memory may be 16-bit floats.
 //
 // Attention: a block of 64 threads has one query; a thread has the keys of one lane. The scores of
 // that query stand in shared memory. Gradient: a block has one query (for dq) or one key (for dk
@@ -18,8 +18,9 @@ enum { LANES = ROW_LANES, WARP = 32, WARPS = 8 };
 // Declare NAME, the address of the matrix at this outer point.
 static void view(CudaText *t, const char *name, const StridedView *v)
 {
-    const char *fixed = t->kernel->buffers.at[v->buffer].written ? "" : "const ";
-    cuda_line(t, "%sfloat *%s = b%u + %s;", fixed, name, v->buffer, cuda_index(t, v->base));
+    const KernelBuffer *b = &t->kernel->buffers.at[v->buffer];
+    cuda_line(t, "%s%s *%s = b%u + %s;", b->written ? "" : "const ", cuda_memory_type(b->dtype),
+              name, v->buffer, cuda_index(t, v->base));
 }
 
 // `task` counts what a block has: outer points x `each`. Declares `at` (below each) and the outer
@@ -82,8 +83,8 @@ static void forward(CudaText *t)
     cuda_line(t, "sum = block_sum(sum, lanes);");
     cuda_open(t, "for (int e = lane; e < %" PRId64 "; e += %d)", k->attention.vdim, LANES);
     cuda_line(t,
-              "%s = chain_of_products(score, 1, v + (long long)e * %" PRId64 ", %" PRId64
-              ", 0, keys) / sum;",
+              "put(%s, chain_of_products(score, 1, v + (long long)e * %" PRId64 ", %" PRId64
+              ", 0, keys) / sum);",
               element(t, "out", &k->attention.out, "at", "e"), k->attention.v.col,
               k->attention.v.row);
     cuda_close(t);
@@ -137,8 +138,8 @@ static void chain_rows(CudaText *t, const char *name, const StridedView *to, con
 {
     cuda_open(t, "for (int x = lane; x < %" PRId64 "; x += %d)", width, LANES);
     cuda_line(t,
-              "%s = chain_of_products(%s, 1, %s + (long long)x * %" PRId64 ", %" PRId64
-              ", from, end)%s%s;",
+              "put(%s, chain_of_products(%s, 1, %s + (long long)x * %" PRId64 ", %" PRId64
+              ", from, end)%s%s);",
               element(t, name, to, "row", "x"), weight, matrix, of->col, of->row,
               scaled ? " * " : "", scaled ? scale_text(t) : "");
     cuda_close(t);

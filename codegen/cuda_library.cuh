@@ -141,6 +141,37 @@ template <class T> DEVICE T to_integer(float x)
     return (T)x;
 }
 
+// An element in memory as a number in a register, and back, rounded.
+DEVICE float number(float x)
+{
+    return x;
+}
+
+DEVICE float number(bf16 x)
+{
+    return bf16_to_f32(x);
+}
+
+DEVICE float number(f16 x)
+{
+    return f16_to_f32(x);
+}
+
+DEVICE void put(float &to, float x)
+{
+    to = x;
+}
+
+DEVICE void put(bf16 &to, float x)
+{
+    to = f32_to_bf16(x);
+}
+
+DEVICE void put(f16 &to, float x)
+{
+    to = f32_to_f16(x);
+}
+
 template <class T> DEVICE unsigned long long word_of(T x)
 {
     return (unsigned long long)(typename Unsigned<T>::type)x;
@@ -230,12 +261,14 @@ DEVICE float block_max(float x, float *shared)
 }
 
 // By one thread, of the products x[i * xs] * y[i * ys], i < n <= 4096.
-DEVICE float row_sum_of_products(const float *x, int xs, const float *y, int ys, int n)
+template <class X, class Y>
+DEVICE float row_sum_of_products(const X *x, int xs, const Y *y, int ys, int n)
 {
     float lanes[64];
     for (int l = 0; l < 64; l++) {
         lanes[l] = 0;
-        for (int i = l; i < n; i += 64) lanes[l] = lanes[l] + x[i * xs] * y[i * ys];
+        for (int i = l; i < n; i += 64)
+            lanes[l] = lanes[l] + number(x[i * xs]) * number(y[i * ys]);
     }
     for (int w = 32; w; w /= 2)
         for (int l = 0; l < w; l++) lanes[l] = lanes[l] + lanes[l + w];
@@ -243,10 +276,10 @@ DEVICE float row_sum_of_products(const float *x, int xs, const float *y, int ys,
 }
 
 // A chain of fma from 0 in rising i.
-DEVICE float chain_of_products(const float *x, long long xs, const float *y, long long ys, int from,
-                               int to)
+template <class X, class Y>
+DEVICE float chain_of_products(const X *x, long long xs, const Y *y, long long ys, int from, int to)
 {
     float sum = 0;
-    for (int i = from; i < to; i++) sum = fma_f32(x[i * xs], y[i * ys], sum);
+    for (int i = from; i < to; i++) sum = fma_f32(number(x[i * xs]), number(y[i * ys]), sum);
     return sum;
 }

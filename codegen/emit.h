@@ -88,6 +88,11 @@ LLVMValueRef emit_value(Emit *e, uint32_t instr);
 void emit_body_store(Emit *e, const KernelStore *s);
 // Scalar i64 value of an index expression that is free of the vector axis.
 LLVMValueRef emit_index(Emit *e, IndexId index);
+// An f32 register to the nearest number of a 16-bit float type, still as an f32; other types stay.
+LLVMValueRef emit_round(const Emit *e, DType dt, LLVMValueRef x);
+// From memory form to register form, and back (exact: the value is one of the type).
+LLVMValueRef emit_widen(const Emit *e, DType dt, LLVMValueRef x);
+LLVMValueRef emit_narrow(const Emit *e, DType dt, LLVMValueRef x);
 // An elementwise op on register values of dtype `from` (operands) and `to` (result), scalar or
 // vector.
 LLVMValueRef emit_op(Emit *e, OpCode op, DType from, DType to, const LLVMValueRef *args);

@@ -155,30 +155,6 @@ static LLVMValueRef lanes_used(Emit *e, LLVMValueRef guard)
     return e->mask ? LLVMBuildAnd(e->builder, guard, e->mask, "") : guard;
 }
 
-// From memory form to register form, and back.
-static LLVMValueRef widen(Emit *e, LLVMValueRef x, DType dt)
-{
-    bool vector = emit_is_vector(x);
-    if (dt == DT_BOOL)
-        return LLVMBuildICmp(e->builder, LLVMIntNE, x, LLVMConstNull(LLVMTypeOf(x)), "");
-    if (dt != DT_BF16) return x;
-    LLVMTypeRef i32 = vector ? emit_vector_type(e, e->t.i32) : e->t.i32;
-    LLVMTypeRef f32 = vector ? emit_vector_type(e, e->t.f32) : e->t.f32;
-    LLVMValueRef sixteen = LLVMConstInt(e->t.i32, 16, false);
-    x = LLVMBuildShl(e->builder, LLVMBuildZExt(e->builder, x, i32, ""),
-                     vector ? emit_splat(e, sixteen) : sixteen, "");
-    return LLVMBuildBitCast(e->builder, x, f32, "");
-}
-
-static LLVMValueRef narrow(Emit *e, LLVMValueRef x, DType dt)
-{
-    bool vector = emit_is_vector(x);
-    if (dt == DT_BOOL)
-        return LLVMBuildZExt(e->builder, x, vector ? emit_vector_type(e, e->t.i8) : e->t.i8, "");
-    if (dt == DT_F16 || dt == DT_BF16) bug("stores of %s need the precision pass", dtype_name(dt));
-    return x;
-}
-
 static LLVMValueRef masked_load(Emit *e, LLVMTypeRef type, LLVMValueRef at, LLVMValueRef mask,
                                 uint32_t align)
 {
@@ -216,7 +192,7 @@ static LLVMValueRef load_value(Emit *e, const KernelInstr *in)
             guard ? LLVMBuildSelect(e->builder, guard, a.index, emit_i64(e, 0), "") : a.index;
         LLVMValueRef x = emit_load(e, type, emit_at(e, type, base, at), align);
         if (guard) x = LLVMBuildSelect(e->builder, guard, x, LLVMConstNull(type), "");
-        return widen(e, x, in->dtype);
+        return emit_widen(e, in->dtype, x);
     }
     LLVMValueRef mask = lanes_used(e, guard), x;
     if (a.kind == ACCESS_ROW) {
@@ -226,7 +202,7 @@ static LLVMValueRef load_value(Emit *e, const KernelInstr *in)
     } else {
         x = gather(e, type, base, a.index, mask, align);
     }
-    return widen(e, x, in->dtype);
+    return emit_widen(e, in->dtype, x);
 }
 
 static LLVMValueRef index_number(Emit *e, const KernelInstr *in)
@@ -235,7 +211,8 @@ static LLVMValueRef index_number(Emit *e, const KernelInstr *in)
     LLVMValueRef x = index_value_at(e, in->index, vector);
     LLVMTypeRef type = emit_type(e, in->dtype);
     if (vector) type = emit_vector_type(e, type);
-    if (dtype_is_float(in->dtype)) return LLVMBuildSIToFP(e->builder, x, type, "");
+    if (dtype_is_float(in->dtype))
+        return emit_round(e, in->dtype, LLVMBuildSIToFP(e->builder, x, type, ""));
     return LLVMBuildIntCast2(e->builder, x, type, true, "");
 }
 
@@ -362,7 +339,7 @@ void emit_body_store(Emit *e, const KernelStore *s)
     DType dt = e->body->code.at[s->value].dtype;
     LLVMTypeRef type = emit_memory_type(e, dt);
     uint32_t align = (uint32_t)dtype_size(dt);
-    LLVMValueRef x = narrow(e, emit_value(e, s->value), dt), base = e->base[s->buffer];
+    LLVMValueRef x = emit_narrow(e, dt, emit_value(e, s->value)), base = e->base[s->buffer];
     if (s->nguards) bug("guarded stores");
     Access a = access_at(e, s->index);
     if (a.kind == ACCESS_SCALAR) {

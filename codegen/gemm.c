@@ -3,10 +3,11 @@
 // ([panel][k][NR], zero-filled). A task of the product takes a block of rows (and of columns, where
 // rows alone make too few tasks) and runs the register tile, KC steps of k at a time, panel by
 // panel over the rows of the block, which stay in the second cache while panels come and go. Rows
-// of a plain left operand are read where they lie; any other (computed, transposed, or all its rows
-// on one set of the first cache) is first copied to the worker's scratch. Between blocks of k the
-// sums stay as f32 in memory, so every dot product is one fma chain in rising k. After the last
-// block the epilogue body runs over the tile while it is in the nearest cache.
+// of a plain f32 left operand are read where they lie; any other (computed, in 16 bits, transposed,
+// or all its rows on one set of the first cache) is first copied to the worker's scratch, as f32.
+// Between blocks of k the sums stay as f32 in memory, so every dot product is one fma chain in
+// rising k. After the last block the epilogue body runs over the tile while it is in the nearest
+// cache.
 //
 // Sums go straight to the result where the epilogue is nothing but its store.
 #include "codegen/gemm.h"
@@ -177,11 +178,12 @@ static LLVMValueRef elements(Emit *e, LLVMValueRef one, LLVMValueRef two, LLVMVa
     return mask ? LLVMBuildSelect(e->builder, mask, x, LLVMConstNull(vector(e)), "") : x;
 }
 
-// Element type of operands is f32; anything else was cast by the body.
-static void check_f32(const KernelBody *body)
+// Elements of operands are f32 registers: f32, or 16-bit floats that the body widened.
+static void check_f32(const Emit *e)
 {
-    if (body->code.at[body->code.n - 1].dtype != DT_F32)
-        bug("contraction of %s", dtype_name(body->code.at[body->code.n - 1].dtype));
+    DType dt = e->body->code.at[e->body->code.n - 1].dtype;
+    if (!dtype_is_float(dt) || emit_type(e, dt) != e->t.f32)
+        bug("contraction of %s", dtype_name(dt));
 }
 
 // The first `width` lanes of x.
@@ -265,7 +267,7 @@ void emit_pack_kernel(Emit *e)
     p.width = p.nr < e->lanes ? (uint32_t)p.nr : e->lanes;
     bool along_n = runs_along(&k->body, 1, 2);
     emit_use_body(e, &k->body, along_n ? 1 : 2);
-    check_f32(e->body);
+    check_f32(e);
     p.block = LLVMBuildAlloca(e->builder, LLVMArrayType2(vector(e), e->lanes), "");
     LLVMSetAlignment(p.block, 64);
     EmitLoop task = emit_loop_begin(e, e->begin, e->end, 1, NULL, 0);
@@ -512,7 +514,7 @@ void emit_gemm_kernel(Emit *e)
     p.copy = p.a = e->worker;
     p.c = emit_at(e, e->t.f32, e->worker, emit_i64(e, up(a_floats(k, &p.b), 16)));
     emit_use_body(e, &k->gemm.a, p.along_m ? 1 : 2);
-    check_f32(e->body);
+    check_f32(e);
     EmitLoop task = emit_loop_begin(e, e->begin, e->end, 1, NULL, 0);
     set_task(&p, task.index);
     LLVMValueRef all = emit_i64(e, k->gemm.k);

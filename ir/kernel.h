@@ -42,7 +42,7 @@ typedef enum {
     KI_RANDOM, // args: seed, step, stream (i64); index: element; index2: sample -> u32
     KI_OP,     // elementwise op `op` on args
     KI_REDUCE, // op OP_SUM, OP_REDUCE_MAX or OP_REDUCE_MIN of args[0] over RED, in `order`
-    KI_ACC     // contraction kernels: the finished dot product at (batch, m, n)
+    KI_ACC     // contraction kernels: the finished dot product at (batch, m, n), f32
 } KernelInstrKind;
 
 // lo <= index < hi.
@@ -51,6 +51,8 @@ typedef struct KernelGuard {
     int64_t lo, hi;
 } KernelGuard;
 
+// A value of a 16-bit float type is an f32 in its register that is exactly a number of the type:
+// loads widen, ops compute in f32 and round, stores narrow exactly.
 typedef struct KernelInstr {
     KernelInstrKind kind;
     OpCode op;
@@ -117,22 +119,23 @@ typedef struct Kernel {
     KernelBody body; // LOOP: all of it. GEMM: the epilogue, axes (batch, m, n) = (OUTER, OUTER,
                      // INNER), with KI_ACC. PACK: axes (batch, n, k), one store-less body whose
                      // last instruction is the element
-    int64_t tasks;        // task range [0, tasks) of one launch
-    int64_t grain;        // LOOP: outer points of one task (64 when there are column stores)
+    int64_t tasks;   // task range [0, tasks) of one launch
+    int64_t grain;   // LOOP: outer points of one task (64 when there are column stores)
     int64_t flops, bytes; // for the roofline
 
     // GEMM: c[b, m, n] = chain over k of a[b, m, k] * w[b, n, k], then the epilogue body.
     // `a` has axes (batch, m, k); its last instruction is the element. The other operand is `b`,
     // the same with axes (batch, n, k); or, where b has no axes, it was packed by a PACK kernel
-    // into buffer `packed` in the target's own layout.
+    // into buffer `packed` in the target's own layout, as f32. Elements are f32 or 16-bit floats.
     struct {
         int64_t batch, m, n, k;
         KernelBody a, b;
         uint32_t packed;
     } gemm;
 
-    // ATTENTION: outer axes are body.axes (all OUTER); one task an outer point and block of queries
-    // (forward) or an outer point (gradient).
+    // ATTENTION (operands and results f32 or a 16-bit float, lse f32): outer axes are body.axes
+    // (all OUTER); one task an outer point and block of queries (forward) or an outer point
+    // (gradient).
     struct {
         int64_t queries, keys, dim, vdim;
         float scale;

@@ -1,7 +1,8 @@
 // Reductions in the form that kernels take: composed ones become their parts, and every sum,
 // maximum or minimum runs over one run of axes, either the last ones (row stage) or others (column
 // stage). Long rows with few results are cut into the segments of their definition, so that they
-// can be shared out. The bits stay those of docs/ir.md. Needs FACT_GRADLESS. Keeps it. Afterwards
+// can be shared out. Reductions and scatters of 16-bit floats become those of f32 with one rounding
+// at the end. The bits stay those of docs/ir.md. Needs FACT_GRADLESS. Keeps it. Afterwards
 // no logsumexp and argmax are left.
 #include "passes/pass.h"
 #include "passes/rewrite.h"
@@ -208,18 +209,37 @@ static NodeId reduce(Rewrite *r, OpCode op, NodeId x, const int64_t *axes, uint3
     return reshaped(r, x, rank, result);
 }
 
+// 16-bit sums and maxima are computed in f32 and rounded once.
+static NodeId widened(Rewrite *r, NodeId x)
+{
+    DType dt = graph_type(r->to, x)->dtype;
+    return dt == DT_BF16 || dt == DT_F16 ? graph_cast(r->to, x, DT_F32) : x;
+}
+
+static NodeId expand_scatter(Rewrite *r, const Node *n)
+{
+    NodeId args[2] = {r->map[n->args[0]], widened(r, r->map[n->args[1]])};
+    NodeId y = graph_add_copy(r->to, n->op, n->copy, 2, args, n->nattrs, n->attrs);
+    return graph_cast(r->to, y, n->type->dtype);
+}
+
+static NodeId expand_reduction(Rewrite *r, const Node *n)
+{
+    NodeId x = widened(r, r->map[n->args[0]]);
+    uint32_t count;
+    if (n->op == OP_LOGSUMEXP) return expand_logsumexp(r, x, n);
+    if (n->op == OP_ARGMAX) return expand_argmax(r, x, n);
+    const int64_t *axes = node_ints(n, ATTR_AXES, &count);
+    return reduce(r, n->op, x, axes, count);
+}
+
 static NodeId expand(Rewrite *r, NodeId id)
 {
     const Node *n = graph_node(r->from, id);
+    if (n->op == OP_SCATTER_ADD) return expand_scatter(r, n);
     if (op_info(n->op)->class != CLASS_REDUCE) return 0;
-    NodeId x = r->map[n->args[0]];
-    uint32_t count;
-    if (n->op == OP_LOGSUMEXP)
-        return reshaped(r, expand_logsumexp(r, x, n), n->type->rank, n->type->axes);
-    if (n->op == OP_ARGMAX)
-        return reshaped(r, expand_argmax(r, x, n), n->type->rank, n->type->axes);
-    const int64_t *axes = node_ints(n, ATTR_AXES, &count);
-    return reshaped(r, reduce(r, n->op, x, axes, count), n->type->rank, n->type->axes);
+    NodeId x = graph_cast(r->to, expand_reduction(r, n), n->type->dtype);
+    return reshaped(r, x, n->type->rank, n->type->axes);
 }
 
 bool pass_expand(Program *p, PassContext *ctx)

@@ -61,7 +61,7 @@ static uint32_t pack(Lower *lo, NodeId id, int64_t batch, int64_t cols, int64_t 
     Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
     operand_body(&b, n, 1, batch, cols, depth);
     int64_t count = lo->target->packed_count(lo->target, batch, cols, depth);
-    uint32_t packed = lower_buffer(lo, BLOCK_SCRATCH, n->type->dtype, count, NULL);
+    uint32_t packed = lower_buffer(lo, BLOCK_SCRATCH, DT_F32, count, NULL);
     k->gemm.packed = build_slot(&b, packed, true);
     k->gemm.batch = batch;
     k->gemm.n = cols;
@@ -69,6 +69,16 @@ static uint32_t pack(Lower *lo, NodeId id, int64_t batch, int64_t cols, int64_t 
     k->tasks = lo->target->tasks(lo->target, k);
     lower_launch(lo, k, &segment);
     return packed;
+}
+
+// The finished product as the epilogue sees it: sums are f32, rounded once to the dot's type.
+static void push_product(Build *b, DType dt)
+{
+    KernelInstr acc = {.kind = KI_ACC, .dtype = DT_F32, .axes = 7};
+    KernelInstr cast = {.kind = KI_OP, .op = OP_CAST, .dtype = dt, .axes = 7};
+    vec_push(b->lo->arena, &b->body->code, acc);
+    if (dt != DT_F32) vec_push(b->lo->arena, &b->body->code, cast);
+    b->acc = b->body->code.n;
 }
 
 static void lower_dot(Lower *lo, uint32_t group)
@@ -107,9 +117,7 @@ static void lower_dot(Lower *lo, uint32_t group)
                      index_axis(pool, 2, cols)};
     int64_t sizes[3] = {batch, rows, cols};
     b.a = index_linear(pool, 3, at, sizes);
-    vec_push(lo->arena, &k->body.code,
-             (KernelInstr){.kind = KI_ACC, .dtype = n->type->dtype, .axes = 7});
-    b.acc = 1;
+    push_product(&b, n->type->dtype);
     for (uint32_t i = 0; i < gp->members.n; i++)
         if (gr->stored[gp->members.at[i]])
             build_store(&b, gp->members.at[i], build_value(&b, gp->members.at[i], NULL));

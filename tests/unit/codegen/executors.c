@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "fence.h"
+#include "ir/scalar.h"
 #include "passes/pass.h"
 #include "runtime/cztc.h"
 
@@ -17,6 +18,19 @@ static uint64_t next(uint64_t *seed)
 
 // ---- inputs
 // ----------------------------------------------------------------------------------------------
+
+// A 16-bit float: any bits at all in one of 16 places (denormals, infinities, NaNs), else as f32.
+static uint16_t half_number(DType dt, uint64_t r, bool odd)
+{
+    float x = (float)(r % 4096) / 1024.0f - 2.0f;
+    if (odd) return (uint16_t)(r >> 8);
+    return dt == DT_BF16 ? f32_to_bf16(x) : f32_to_f16(x);
+}
+
+static bool half_is_nan(DType dt, uint16_t x)
+{
+    return dt == DT_BF16 ? isnan(bf16_to_f32(x)) : isnan(f16_to_f32(x));
+}
 
 static float special_number(uint64_t r)
 {
@@ -36,6 +50,8 @@ static bool draw(const Type *type, void *data, uint64_t seed, bool special, Erro
         case DT_F32:
             ((float *)data)[i] = odd ? special_number(r) : (float)(r % 4096) / 1024.0f - 2.0f;
             break;
+        case DT_BF16:
+        case DT_F16: ((uint16_t *)data)[i] = half_number(type->dtype, r, odd); break;
         case DT_I32:
             ((int32_t *)data)[i] = odd ? (r % 2 ? INT32_MAX : INT32_MIN) : (int32_t)(r % 7) - 1;
             break;
@@ -119,6 +135,9 @@ static bool compare(const Case *c, const char *how, const char *what, const void
         bool same = memcmp(x, y, (size_t)size) == 0;
         if (!same && want->type->dtype == DT_F32)
             same = isnan(*(const float *)x) && isnan(*(const float *)y);
+        if (!same && (want->type->dtype == DT_BF16 || want->type->dtype == DT_F16))
+            same = half_is_nan(want->type->dtype, *(const uint16_t *)x) &&
+                   half_is_nan(want->type->dtype, *(const uint16_t *)y);
         if (same) continue;
         if (first < 0) first = i;
         wrong++;
@@ -127,6 +146,9 @@ static bool compare(const Case *c, const char *how, const char *what, const void
     double x = 0, y = 0;
     if (want->type->dtype == DT_F32)
         x = ((const float *)want->data)[first], y = ((const float *)got)[first];
+    if (want->type->dtype == DT_BF16)
+        x = bf16_to_f32(((const uint16_t *)want->data)[first]),
+        y = bf16_to_f32(((const uint16_t *)got)[first]);
     if (want->type->dtype == DT_I32)
         x = ((const int32_t *)want->data)[first], y = ((const int32_t *)got)[first];
     return error_set(err, "%s: %s: %s: %lld of %lld elements differ, first %lld: %.9g and %.9g",
