@@ -81,10 +81,11 @@ static void forward(CudaText *t)
     cuda_line(t, "sum = sum + score[j];");
     cuda_close(t);
     cuda_line(t, "sum = block_sum(sum, lanes);");
+    cuda_line(t, "const float by = sum == 0 ? 1 : sum; // a query without keys");
     cuda_open(t, "for (int e = lane; e < %" PRId64 "; e += %d)", k->attention.vdim, LANES);
     cuda_line(t,
               "put(%s, chain_of_products(score, 1, v + (long long)e * %" PRId64 ", %" PRId64
-              ", 0, keys) / sum);",
+              ", 0, keys) / by);",
               element(t, "out", &k->attention.out, "at", "e"), k->attention.v.col,
               k->attention.v.row);
     cuda_close(t);
