@@ -37,6 +37,9 @@ const char *cuda_value(CudaText *t, uint32_t instr);
 void cuda_hoist(CudaText *t, const Sweeps *s, uint64_t loops, uint32_t over);
 // The expression of an index; int where every part fits, else long long.
 const char *cuda_index(CudaText *t, IndexId index);
+// Blocks count outer points x `each`: declare the outer axes and `at`, below each. Gives the number
+// of points.
+int64_t cuda_outer_points(CudaText *t, int64_t each);
 // Store the (known or now declared) value.
 void cuda_store(CudaText *t, const KernelStore *s);
 // x op y for a reduction, and what it starts from.
@@ -48,5 +51,9 @@ void cuda_functions(CudaText *t, const Kernel *k);
 void cuda_loop_kernel(CudaText *t, CudaLaunch *launch);
 void cuda_gemm_kernel(CudaText *t, CudaLaunch *launch);
 void cuda_engine_kernel(CudaText *t, CudaLaunch *launch);
+// Attention on tensor cores: is this kernel one that it takes? Its text needs
+// codegen/cuda_attention.cuh.
+bool cuda_attention_takes(const Kernel *k);
+void cuda_attention_kernel(CudaText *t, CudaLaunch *launch);
 
 #endif

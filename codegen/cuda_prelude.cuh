@@ -22,17 +22,20 @@ struct alignas(16) u32x4 { uint32_t at[4]; };
 // A kernel's only parameter: addresses of its buffers.
 template <int N> struct Buffers { void *at[N]; };
 
+// DEVICE, METHOD         open a function, a struct's function
 // KERNEL(threads, blocks on one multiprocessor at least)   opens a kernel's definition
 // SHARED(type, name, n)    an array in shared memory, aligned to 16 bytes
 // SHARED_BYTES(name)       dynamic shared memory: unsigned char *name, as much as the launch gives
 #ifndef CZT_HOST_SHIM
 #define DEVICE __device__ __forceinline__
+#define METHOD DEVICE
 #define KERNEL(...) extern "C" __global__ void __launch_bounds__(__VA_ARGS__)
 #define SHARED(type, name, n) __shared__ __align__(16) type name[n]
 #define SHARED_BYTES(name) extern __shared__ __align__(16) unsigned char name[]
 #define INSTRUCTION(type, name, parameters, ...) DEVICE type name parameters __VA_ARGS__
 #else
 #define DEVICE static inline
+#define METHOD inline
 #define INSTRUCTION(type, name, parameters, ...) DEVICE type name parameters;
 #endif
 #define INSTRUCTION_N(...) template <int N> INSTRUCTION(__VA_ARGS__)
