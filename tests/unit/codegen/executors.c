@@ -90,6 +90,7 @@ typedef struct Case {
     const Program *program;
     const Entry *entry;
     uint32_t which;
+    double tolerance;
     Map inputs, state, out;
 } Case;
 
@@ -126,10 +127,42 @@ static bool add_derived(Case *c, Error *err)
     return true;
 }
 
+static double float_at(DType dt, const void *data, int64_t i)
+{
+    switch (dt) {
+    case DT_F32: return (double)((const float *)data)[i];
+    case DT_BF16: return (double)bf16_to_f32(((const uint16_t *)data)[i]);
+    case DT_F16: return (double)f16_to_f32(((const uint16_t *)data)[i]);
+    default: bug("%s is no float", dtype_name(dt));
+    }
+}
+
+// No finite number further off than the tolerance by the largest one; others are the same.
+static bool close_enough(const Case *c, const char *how, const char *what, const Tensor *want,
+                         const void *got, Error *err)
+{
+    DType dt = want->type->dtype;
+    int64_t n = type_count(want->type);
+    double largest = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double x = fabs(float_at(dt, want->data, i));
+        if (isfinite(x)) largest = fmax(largest, x);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        double x = float_at(dt, want->data, i), y = float_at(dt, got, i);
+        if (x == y || (isnan(x) && isnan(y)) || fabs(x - y) <= c->tolerance * largest) continue;
+        return error_set(err, "%s: %s: %s: element %lld: %.9g and %.9g, the largest is %.9g",
+                         c->name, how, what, (long long)i, x, y, largest);
+    }
+    return true;
+}
+
 static bool compare(const Case *c, const char *how, const char *what, const void *got, Error *err)
 {
     const Tensor *want = map_get(&c->out, what);
     int64_t n = type_count(want->type), size = dtype_size(want->type->dtype), wrong = 0, first = -1;
+    if (c->tolerance > 0 && dtype_is_float(want->type->dtype))
+        return close_enough(c, how, what, want, got, err);
     for (int64_t i = 0; i < n; i++) {
         const char *x = (const char *)want->data + i * size, *y = (const char *)got + i * size;
         bool same = memcmp(x, y, (size_t)size) == 0;
@@ -299,8 +332,12 @@ static TrialResult run_program(Arena *arena, const char *name, Program *p, const
     uint32_t n = p->entries.n;
     Case *cases = arena_array(arena, Case, n + 1);
     for (uint32_t i = 0; i < n; i++) {
-        cases[i] = (Case){
-            .arena = arena, .name = name, .program = p, .entry = p->entries.at[i], .which = i};
+        cases[i] = (Case){.arena = arena,
+                          .name = name,
+                          .program = p,
+                          .entry = p->entries.at[i],
+                          .which = i,
+                          .tolerance = trial->tolerance};
         if (!prepare(&cases[i], trial->special, err)) return TRIAL_DIFFERS;
     }
     bool same = run_passes(name, p, trial->level, false, err);

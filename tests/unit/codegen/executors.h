@@ -24,6 +24,7 @@ typedef struct Trial {
     int level;    // of the passes
     bool special; // inputs hold NaN, infinities, -0, subnormal and huge numbers too
     bool fenced;  // also run it without the runtime and its memory plan: see fence.h
+    double tolerance; // of float results, by the largest number of the tensor; 0: the same bits
 } Trial;
 
 // Parse IR text (NAME is shown on failure), run the default passes, compile with the FUSE_* mask,
