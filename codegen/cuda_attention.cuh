@@ -210,7 +210,7 @@ DEVICE void put_tiles(const HeadRows<bf16> &to, int row, int rows, const f32x4 (
 #pragma unroll
         for (int i = 0; to.wide && i + 4 <= T; i += 4) {
             const u32x4 x = turn_quad({{pairs[i], pairs[i + 1], pairs[i + 2], pairs[i + 3]}});
-            if (row < rows) store_u32x4(to.at + row * to.row + (i + t) * 8, x);
+            if (row < rows) store_global_u32x4(to.at + row * to.row + (i + t) * 8, x);
         }
 #pragma unroll
         for (int i = to.wide ? T / 4 * 4 : 0; i < T; i++)

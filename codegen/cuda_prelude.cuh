@@ -107,6 +107,12 @@ INSTRUCTION(u32x4, load_u32x4, (const void *p),
             { uint4 v = *(const uint4 *)p; return {{v.x, v.y, v.z, v.w}}; })
 INSTRUCTION(void, store_u32x4, (void *p, u32x4 x),
             { *(uint4 *)p = make_uint4(x.at[0], x.at[1], x.at[2], x.at[3]); })
+// To global memory, and never as four stores, which the compiler makes of the one above where it
+// likes to.
+INSTRUCTION(void, store_global_u32x4, (void *p, u32x4 x),
+            { asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};"
+                           :: "l"(GLOBAL_ADDRESS(p)), "r"(x.at[0]), "r"(x.at[1]), "r"(x.at[2]),
+                              "r"(x.at[3]) : "memory"); })
 
 // Copies of 16 bytes from global to shared memory that run on by themselves: issued, put into a
 // group, waited for. The second form takes `bytes` (0 to 16) of them and fills up with zeros. Data
