@@ -105,7 +105,7 @@ static bool head_fits(const Kernel *k, Shape *s)
     s->warps = ceil_div(tiles, s->rows);
     if (s->warps < FEW_WARPS) s->warps = FEW_WARPS;
     s->shared = tiles * TILE * both + s->keys * both + tiles * TILE * (s->keys == 32 ? 144 : 64);
-    s->registers = s->rows * (k->attention.dim / 2 + s->keys) + (k->attention.causal ? 68 : 60);
+    s->registers = s->rows * (k->attention.dim / 2 + s->keys) + 60;
     int64_t most = 16384 / 32 / warps_of_part(s) / 8 * 8;
     return s->shared <= SHARED_LIMIT && s->registers <= (most < 255 ? most : 255);
 }

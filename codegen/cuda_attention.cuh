@@ -77,6 +77,13 @@ DEVICE void put_pair(const HeadRows<bf16> &x, int row, int col, uint32_t pair)
     p[x.col].bits = (uint16_t)(pair >> 16);
 }
 
+// x, of which the compiler does not know that it is: what is computed from it is not kept in
+// registers from the beginning of a kernel on.
+DEVICE int anew(int x)
+{
+    return (int)shfl_u32((uint32_t)x, thread() % 32);
+}
+
 // Rows first .. first + n - 1 of a matrix of width W to shared memory, zeros behind row `rows` and
 // behind column W. Wide ones arrive with the thread's current group of copies.
 template <int W>
@@ -84,7 +91,7 @@ DEVICE void copy_rows(bf16 *to, const HeadRows<const bf16> &from, int first, int
                       int threads)
 {
     const int each = 2 * Width<W>::STEPS;
-    for (int i = (int)thread(); i < n * each; i += threads) {
+    for (int i = anew((int)thread()); i < n * each; i += threads) {
         const int row = i / each, col = i % each * 8;
         const bool inside = first + row < rows && col < W;
         bf16 *p = to + row * Width<W>::PITCH + col;
@@ -216,13 +223,6 @@ DEVICE void put_tiles(const HeadRows<bf16> &to, int row, int rows, const f32x4 (
         for (int i = to.wide ? T / 4 * 4 : 0; i < T; i++)
             if (row < rows) put_pair(to, row, i * 8 + t * 2, pairs[i]);
     }
-}
-
-// The first lane's number. To the compiler it is another one than x: addresses that are computed
-// with it are not those from the beginning of a kernel, which would be kept in registers.
-DEVICE int anew(int x)
-{
-    return (int)shfl_u32((uint32_t)x, 0);
 }
 
 DEVICE float quad_sum(float x)
@@ -365,7 +365,7 @@ DEVICE void attend(AttentionQueries<D, E> &w, const AttentionScores &scores, con
 template <int D, int E>
 DEVICE void end_queries(const AttentionQueries<D, E> &w, const AttentionForward &a)
 {
-    const int rows = a.scores.queries, first = anew(w.query);
+    const int rows = a.scores.queries, first = anew(w.query - (int)thread() % 32 / 4);
     float factor[2];
     for (int r = 0; r < 2; r++) {
         const float sum = quad_sum(w.sum[r]);

@@ -167,28 +167,47 @@ DEVICE void add_keys(HeadQueries<D, E, R> &w, const AttentionGradient &a,
     }
 }
 
+// sum (16 keys, 32 columns; 16 of them without `both`) += transposed weights of 16 queries times
+// their rows at b.
+DEVICE void add_weighted(f32x4 (&sum)[4], const bf16 *weights, const bf16 *b, bool both)
+{
+    const u32x4 x = ldmatrix_x4_trans(weights), y = ldmatrix_x4_trans(b);
+    sum[0] = mma_bf16(x, y.at[0], y.at[1], sum[0]);
+    sum[1] = mma_bf16(x, y.at[2], y.at[3], sum[1]);
+    if (!both) return;
+    const u32x4 z = ldmatrix_x4_trans(b + 16);
+    sum[2] = mma_bf16(x, z.at[0], z.at[1], sum[2]);
+    sum[3] = mma_bf16(x, z.at[2], z.at[3], sum[3]);
+}
+
 // Columns 32 n .. of 16 rows of dk or dv (rows of `to` from `key` on): column `at` of the weights,
-// with rows of b (queries, W), both from tile `from` on.
+// with rows of b (queries, W), both from tile `from` on. Even and odd tiles are summed apart, so
+// that a warp has eight products under way.
 template <int W, int S>
 DEVICE void key_tile(const HeadRows<bf16> &to, int key, int keys, const bf16 *weights, int at,
                      const bf16 *b, int from, int tiles, int n, float scale)
 {
-    enum { STEPS = Width<W>::STEPS, PITCH = Width<W>::PITCH, REST = W / 8 % 4 };
+    enum {
+        STEPS = Width<W>::STEPS,
+        REST = W / 8 % 4,
+        DOWN = 16 * Weights<S>::PITCH, // from tile to tile of weights, of b
+        NEXT = 16 * Width<W>::PITCH
+    };
     const int lane = (int)thread() % 32;
     const bool both = STEPS % 2 == 0 || 2 * n + 1 < STEPS;
-    f32x4 sum[4] = {};
+    f32x4 sum[4] = {}, odd[4] = {};
     weights += weight_at<S>(from * 16 + lane % 8 + lane / 16 * 8, at + lane / 8 % 2 * 8);
-    b += from * 16 * PITCH + n * 32 + tile_down(PITCH);
-#pragma unroll 2
-    for (int i = from; i < tiles; i++, weights += 16 * Weights<S>::PITCH, b += 16 * PITCH) {
-        const u32x4 x = ldmatrix_x4_trans(weights), y = ldmatrix_x4_trans(b);
-        sum[0] = mma_bf16(x, y.at[0], y.at[1], sum[0]);
-        sum[1] = mma_bf16(x, y.at[2], y.at[3], sum[1]);
-        if (!both) continue;
-        const u32x4 z = ldmatrix_x4_trans(b + 16);
-        sum[2] = mma_bf16(x, z.at[0], z.at[1], sum[2]);
-        sum[3] = mma_bf16(x, z.at[2], z.at[3], sum[3]);
+    b += from * NEXT + n * 32 + tile_down(Width<W>::PITCH);
+#pragma unroll 1
+    for (; from + 1 < tiles; from += 2, weights += 2 * DOWN, b += 2 * NEXT) {
+        add_weighted(sum, weights, b, both);
+        add_weighted(odd, weights + DOWN, b + NEXT, both);
     }
+    if (from < tiles) add_weighted(sum, weights, b, both);
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+#pragma unroll
+        for (int x = 0; x < 4; x++) sum[i].at[x] = sum[i].at[x] + odd[i].at[x];
     HeadRows<bf16> part = to;
     part.at += n * 32 * to.col;
     const float factor[2] = {scale, scale};
