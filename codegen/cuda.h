@@ -10,6 +10,7 @@
 typedef struct CudaLaunch {
     const char *symbol;             // "k3"
     uint32_t threads, shared_bytes; // shared_bytes: dynamic shared memory of a block
+    uint32_t residents;             // blocks that a multiprocessor is to hold at least; 0: no wish
     int64_t blocks[2];
     bool tensor_cores; // sums are in the tensor cores' order, not in that of docs/ir.md
 } CudaLaunch;

@@ -39,6 +39,9 @@ void cuda_hoist(CudaText *t, const Sweeps *s, uint64_t loops, uint32_t over);
 const char *cuda_index(CudaText *t, IndexId index);
 // Do these guards hold, "x && y"; NULL without guards.
 const char *cuda_guards(CudaText *t, const KernelGuard *guards, uint32_t n);
+// Blocks count outer points x `each`: declare the outer axes and `at`, below each. Gives the number
+// of points.
+int64_t cuda_outer_points(CudaText *t, int64_t each);
 // Store the (known or now declared) value.
 void cuda_store(CudaText *t, const KernelStore *s);
 // x op y for a reduction, and what it starts from.
@@ -56,5 +59,9 @@ int64_t cuda_mma_parts(const Target *t, DType dt, int64_t batch, int64_t m, int6
 // Does the operand lie with k innermost? Then neighbouring threads read neighbouring k.
 bool cuda_runs_along_k(const KernelBody *b, Arena *arena);
 void cuda_engine_kernel(CudaText *t, CudaLaunch *launch);
+// Attention on tensor cores: is this kernel one that it takes? Its text needs
+// codegen/cuda_attention.cuh.
+bool cuda_attention_takes(const Kernel *k);
+void cuda_attention_kernel(CudaText *t, CudaLaunch *launch);
 
 #endif

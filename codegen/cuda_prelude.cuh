@@ -22,17 +22,20 @@ struct alignas(16) u32x4 { uint32_t at[4]; };
 // A kernel's only parameter: addresses of its buffers.
 template <int N> struct Buffers { void *at[N]; };
 
+// DEVICE, METHOD         open a function, a struct's function
 // KERNEL(threads, blocks on one multiprocessor at least)   opens a kernel's definition
 // SHARED(type, name, n)    an array in shared memory, aligned to 16 bytes
 // SHARED_BYTES(name)       dynamic shared memory: unsigned char *name, as much as the launch gives
 #ifndef CZT_HOST_SHIM
 #define DEVICE __device__ __forceinline__
+#define METHOD DEVICE
 #define KERNEL(...) extern "C" __global__ void __launch_bounds__(__VA_ARGS__)
 #define SHARED(type, name, n) __shared__ __align__(16) type name[n]
 #define SHARED_BYTES(name) extern __shared__ __align__(16) unsigned char name[]
 #define INSTRUCTION(type, name, parameters, ...) DEVICE type name parameters __VA_ARGS__
 #else
 #define DEVICE static inline
+#define METHOD inline
 #define INSTRUCTION(type, name, parameters, ...) DEVICE type name parameters;
 #endif
 #define INSTRUCTION_N(...) template <int N> INSTRUCTION(__VA_ARGS__)
@@ -82,7 +85,7 @@ INSTRUCTION(float, from_bits, (int x), { return __int_as_float(x); })
 INSTRUCTION(float, max_f32, (float x, float y), { return fmaxf(x, y); })
 INSTRUCTION(uint32_t, mul_high_u32, (uint32_t x, uint32_t y), { return __umulhi(x, y); })
 
-// Two bf16 in one register, x in the lower half, rounded to nearest even; NaN becomes 0x7fff.
+// Two bf16 in one register, x in the lower half, rounded as f32_to_bf16; NaN becomes 0x7fff.
 INSTRUCTION(uint32_t, pack_bf16, (float x, float y),
             { uint32_t d;
               asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(d) : "f"(y), "f"(x));
@@ -104,6 +107,12 @@ INSTRUCTION(u32x4, load_u32x4, (const void *p),
             { uint4 v = *(const uint4 *)p; return {{v.x, v.y, v.z, v.w}}; })
 INSTRUCTION(void, store_u32x4, (void *p, u32x4 x),
             { *(uint4 *)p = make_uint4(x.at[0], x.at[1], x.at[2], x.at[3]); })
+// To global memory, and never as four stores, which the compiler makes of the one above where it
+// likes to.
+INSTRUCTION(void, store_global_u32x4, (void *p, u32x4 x),
+            { asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};"
+                           :: "l"(GLOBAL_ADDRESS(p)), "r"(x.at[0]), "r"(x.at[1]), "r"(x.at[2]),
+                              "r"(x.at[3]) : "memory"); })
 
 // Copies of 16 bytes from global to shared memory that run on by themselves: issued, put into a
 // group, waited for. The second form takes `bytes` (0 to 16) of them and fills up with zeros. Data

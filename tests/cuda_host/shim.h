@@ -247,6 +247,10 @@ void store_u32x4(void *p, u32x4 x)
 {
     shim_store(p, x, "store_u32x4");
 }
+void store_global_u32x4(void *p, u32x4 x)
+{
+    shim_store(p, x, "store_global_u32x4");
+}
 
 void cp_async_16_fill(void *to, const void *from, uint32_t bytes)
 {

@@ -153,6 +153,18 @@ static bool multiplies_bf16(const Entry *e)
     return false;
 }
 
+// Does it attend in bf16, with heads that are large enough for tensor cores?
+static bool attends_bf16(const Entry *e)
+{
+    for (NodeId id = 1; id < e->graph->nodes.n; id++) {
+        const Node *n = graph_node(e->graph, id);
+        if (op_info(n->op)->class != CLASS_ATTENTION) continue;
+        const Type *q = graph_type(e->graph, n->args[0]);
+        if (q->dtype == DT_BF16 && q->axes[q->rank - 1].size >= 32) return true;
+    }
+    return false;
+}
+
 // By how much elements of the tensor may be off, but for the rounding of a 16-bit float.
 static double allowance(const Case *c, const Tensor *want)
 {
@@ -343,6 +355,7 @@ static TrialResult run_program(Arena *arena, const char *name, Program *p, const
         cases[i] = (Case){
             .arena = arena, .name = name, .program = p, .entry = p->entries.at[i], .which = i};
         if (multiplies_bf16(cases[i].entry)) cases[i].tolerance = trial->tolerance;
+        if (attends_bf16(cases[i].entry)) cases[i].tolerance = trial->attention_tolerance;
         if (!prepare(&cases[i], trial->special, err)) return TRIAL_DIFFERS;
     }
     bool same = run_passes(name, p, trial->level, false, err);

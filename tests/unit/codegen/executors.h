@@ -27,6 +27,8 @@ typedef struct Trial {
     // Where an entry multiplies bf16, whose sums may be in the engine's own order: by how much
     // results may differ, relative to the largest of their tensor. 0: not by a bit.
     double tolerance;
+    // The same for an entry with attention of bf16, whose weights are rounded on tensor cores.
+    double attention_tolerance;
 } Trial;
 
 // Parse IR text (NAME is shown on failure), run the default passes, compile with the FUSE_* mask,

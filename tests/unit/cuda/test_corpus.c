@@ -1,5 +1,7 @@
 // The execution corpus on CUDA text: the very text that NVRTC gets, run by the host shim with
 // threads, barriers and shuffles, against the interpreter bit for bit.
+#include "codegen/cuda.h"
+#include "passes/lower.h"
 #include "shim_engine.h"
 
 #include <criterion/criterion.h>
@@ -82,5 +84,24 @@ Test(cuda, sums_in_parts)
     cr_expect(trial_run(arena, "parts", text, &trial, &err) == TRIAL_SAME, "%s", err.text);
     trial.tolerance = 0; // the order is another one
     cr_expect(trial_run(arena, "parts", text, &trial, &err) == TRIAL_DIFFERS);
+    arena_free(arena);
+}
+
+// Attention in bf16 is written for tensor cores, and reads 16 bytes where rows lie side by side.
+Test(cuda, attention_takes_tensor_cores)
+{
+    Arena *arena = arena_new();
+    Error err = {0};
+    Diag *diag = diag_new(arena);
+    const char *source = corpus_text(arena, "half_heads.ir");
+    Program *p = program_parse(arena, diag, diag_source(diag, "half", source, strlen(source)));
+    cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
+    Target target = cuda_target();
+    const Plan *plan = plan_build(arena, p, &target, FUSE_ALL);
+    CudaLaunch *launches = arena_array(arena, CudaLaunch, plan->kernels.n + 1);
+    const char *text = cuda_text(arena, plan->kernels.n, plan->kernels.at, launches);
+    cr_expect(strstr(text, "attention_at_once<64, 64>(") && strstr(text, ", 384, 1, true}"));
+    cr_expect(strstr(text, "attention_gradient_head<64, 64, 1, 32>("));
+    cr_expect(strstr(text, "attention_at_once<40, 32>(") && strstr(text, ", 1, 35, false}"));
     arena_free(arena);
 }
