@@ -1,5 +1,5 @@
 // Attention and its gradient on tensor cores, over the instructions of cuda_prelude.cuh: operands
-// in bf16; scores, softmax and sums in f32. Scores live in registers only. A warp owns rows of the
+// in bf16; scores, softmax and sums in f32, never in global memory. A warp owns rows of the
 // result and adds to them in one fixed order, so that results do not depend on the order of blocks.
 //
 // Matrices: queries (N, D), keys (M, D), values (M, E). What a warp computes at a time is tiles of

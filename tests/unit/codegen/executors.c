@@ -5,6 +5,8 @@
 #include "ir/scalar.h"
 #include "passes/pass.h"
 #include "runtime/cztc.h"
+#include "runtime/safetensors.h"
+#include "runtime/step.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -345,6 +347,73 @@ static bool run_engine(Arena *arena, Program *p, Case *cases, uint32_t ncases, c
     return good;
 }
 
+// ---- records
+// -----------------------------------------------------------------------------------------------
+
+typedef struct Record {
+    VEC(CztTensor) tensors;
+    VEC(const void *) data;
+} Record;
+
+static void add_record(Arena *arena, Record *r, const char *kind, const char *name, const Tensor *t)
+{
+    int64_t *shape = arena_array(arena, int64_t, t->type->rank + 1);
+    for (uint32_t i = 0; i < t->type->rank; i++) shape[i] = t->type->axes[i].size;
+    CztTensor row = {.name = str_printf(arena, "%s:%s", kind, name),
+                     .rank = t->type->rank,
+                     .shape = shape,
+                     .bytes = type_bytes(t->type)};
+    dtype_parse(dtype_name(t->type->dtype), &row.dtype);
+    vec_push(arena, &r->tensors, row);
+    vec_push(arena, &r->data, t->data);
+}
+
+static bool write_record(const Case *c, const char *path, Error *err)
+{
+    Record r = {0};
+    for (uint32_t i = 0; i < c->inputs.n; i++)
+        add_record(c->arena, &r, "in", c->inputs.at[i].key, c->inputs.at[i].value);
+    for (uint32_t i = 0; i < c->state.n; i++)
+        add_record(c->arena, &r, "state", c->state.at[i].key, c->state.at[i].value);
+    for (uint32_t i = 0; i < c->entry->outputs.n; i++) {
+        const char *name = c->entry->outputs.at[i].name;
+        add_record(c->arena, &r, "out", name, wanted(c, str_printf(c->arena, "out:%s", name)));
+    }
+    for (uint32_t i = 0; i < c->entry->updates.n; i++) {
+        const char *name = c->entry->updates.at[i].name;
+        add_record(c->arena, &r, "new", name, wanted(c, str_printf(c->arena, "state:%s", name)));
+    }
+    json_t *meta =
+        json_pack("{s:o}", "tolerance", json_string(str_printf(c->arena, "%.17g", c->tolerance)));
+    SafeWriter w;
+    bool ok = safetensors_begin(&w, path, r.tensors.at, r.tensors.n, meta, err);
+    for (uint32_t i = 0; ok && i < r.tensors.n; i++)
+        ok = safetensors_put(&w, r.data.at[i], r.tensors.at[i].bytes, err);
+    if (ok) ok = safetensors_end(&w, NULL, err);
+    json_decref(meta);
+    return ok;
+}
+
+static bool record(Arena *arena, Program *p, Case *cases, uint32_t ncases, const Trial *trial,
+                   Error *err)
+{
+    Backend backend;
+    Code code;
+    CompileStats stats;
+    Section *sections;
+    if (!backend_open(arena, trial->target, &backend, err)) return false;
+    const Plan *plan = plan_build(arena, p, backend.target, trial->mask);
+    if (!backend_compile(&backend, arena, plan, 1, &code, &stats, err)) return false;
+    uint32_t n = step_sections(arena, p, plan, &code, &sections);
+    bool ok =
+        container_write(str_printf(arena, "%s.czt", trial->record), NULL, 0, sections, n, err);
+    for (uint32_t i = 0; ok && i < ncases; i++)
+        ok = write_record(
+            &cases[i], str_printf(arena, "%s.%s.safetensors", trial->record, cases[i].entry->name),
+            err);
+    return ok;
+}
+
 static TrialResult run_program(Arena *arena, const char *name, Program *p, const Trial *trial,
                                Error *err)
 {
@@ -360,7 +429,9 @@ static TrialResult run_program(Arena *arena, const char *name, Program *p, const
     }
     bool same = run_passes(name, p, trial->level, false, err);
     for (uint32_t i = 0; same && i < n; i++) same = add_derived(&cases[i], err);
-    same = same && (trial->engine ? run_engine : run_compiled)(arena, p, cases, n, trial, err);
+    same = same && (trial->record   ? record
+                    : trial->engine ? run_engine
+                                    : run_compiled)(arena, p, cases, n, trial, err);
     return same ? TRIAL_SAME : TRIAL_DIFFERS;
 }
 

@@ -27,6 +27,10 @@ typedef struct Trial {
     // Where an entry multiplies bf16, whose sums may be in the engine's own order: by how much
     // results may differ, relative to the largest of their tensor. 0: not by a bit.
     double tolerance;
+    // Where not NULL: nothing is run; RECORD.czt gets the program for `target`, and
+    // RECORD.ENTRY.safetensors what each entry is given ("in:", "state:") and has to make of it
+    // ("out:", "new:"), with the tolerance in its metadata.
+    const char *record, *target;
     // The same for an entry with attention of bf16, whose weights are rounded on tensor cores.
     double attention_tolerance;
 } Trial;
