@@ -150,8 +150,7 @@ static void copy(Lower *lo, uint32_t from, uint32_t to)
     Kernel *k = lower_kernel(lo, KERNEL_LOOP, "copy", to);
     Segment segment = {0};
     Build build = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
-    int64_t inner = b->count;
-    while (inner > 8192 && inner % 2 == 0) inner /= 2;
+    int64_t inner = lower_inner(b->count);
     build_axis(&build, b->count / inner, ROLE_OUTER);
     build_axis(&build, inner, ROLE_INNER);
     IndexPool *pool = &k->body.index;
