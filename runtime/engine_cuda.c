@@ -1,5 +1,5 @@
-// The CUDA engine: all of a program's blocks on one GPU, and every entry as one graph, whose edges
-// are those of runtime/order.h. Nothing is allocated after the opening.
+// The CUDA engine: all of a program's blocks on one GPU, and every entry as one graph, whose nodes
+// and edges are those of runtime/order.h. Nothing is allocated after the opening.
 //
 // The way of a run: the inputs that the host has filled (pinned memory) are copied to a staging
 // block on a stream of their own, while the run before may still be at work; then on the main
@@ -18,7 +18,7 @@ typedef struct CudaEntry {
     uint8_t *host_inputs, *host_outputs;
     CuEvent staged, taken; // staging filled; staging read
     Order order;
-    void **parameters; // by segment: its buffers' addresses, one after the other
+    void **parameters; // by node: its buffers' addresses one after the other, or its table's
     CuGraphExec graph;
     ExecTime *times;
 } CudaEntry;
@@ -35,7 +35,9 @@ typedef struct CudaEngine {
     const char **what;     // by kernel: its name and line, for errors
     CuStream main, copy;
     CuEvent from, to; // around a kernel that is timed
-    CuPtr state, scratch, constants;
+    CuPtr state, scratch, constants, tables;
+    uint8_t *host_tables; // the tables of all nodes, as they go to the GPU
+    size_t table_bytes;
     CudaEntry *entries;
     void *bounce; // state that was read
     size_t bounce_size;
@@ -142,7 +144,8 @@ static bool check_room(CudaEngine *c, Error *err)
 {
     const Step *step = c->step;
     size_t available, total;
-    int64_t batch_bytes = scratch_bytes(step), fixed = step->state_bytes + step->const_bytes;
+    int64_t batch_bytes = scratch_bytes(step),
+            fixed = step->state_bytes + step->const_bytes + (int64_t)c->table_bytes;
     for (uint32_t i = 0; i < step->nentries; i++)
         batch_bytes += 2 * step->entries[i].input_bytes + step->entries[i].output_bytes;
     if (!check(c, c->driver.memory_info(&available, &total), "asking for free memory", err))
@@ -184,7 +187,8 @@ static bool allocate_blocks(CudaEngine *c, Error *err)
     const Step *step = c->step;
     if (!check_room(c, err) || !allocate(c, &c->state, step->state_bytes, "state", err) ||
         !allocate(c, &c->scratch, scratch_bytes(step), "scratch", err) ||
-        !allocate(c, &c->constants, step->const_bytes, "constants", err))
+        !allocate(c, &c->constants, step->const_bytes, "constants", err) ||
+        !allocate(c, &c->tables, (int64_t)c->table_bytes, "tables", err))
         return false;
     for (uint32_t i = 0; i < step->nentries; i++) {
         const StepEntry *s = &step->entries[i];
@@ -204,8 +208,6 @@ static bool allocate_blocks(CudaEngine *c, Error *err)
                                        "copying constants", err);
 }
 
-// ---- graphs -------------------------------------------------------------------------------------
-
 static CuPtr block_of(const CudaEngine *c, const CudaEntry *e, StepSpace space)
 {
     switch (space) {
@@ -219,33 +221,103 @@ static CuPtr block_of(const CudaEngine *c, const CudaEntry *e, StepSpace space)
     bug("block %d", (int)space);
 }
 
-// A kernel's one parameter is the struct of its buffers' addresses.
-static void bind(CudaEngine *c, CudaEntry *e)
+// ---- tables: a row a segment, then the row of every block (docs/step-format.md)
+
+static const StepKernel *kernel_of(const CudaEngine *c, const OrderNode *node, uint32_t segment)
 {
-    e->parameters = arena_array(c->arena, void *, e->order.n + 1);
-    for (uint32_t i = 0; i < e->order.n; i++) {
-        const StepSegment *s = e->order.segments[i];
-        CuPtr *addresses = arena_array(c->arena, CuPtr, s->nbuffers + 1);
-        for (uint32_t b = 0; b < s->nbuffers; b++)
-            addresses[b] = block_of(c, e, s->buffers[b].space) + (CuPtr)s->buffers[b].offset;
-        e->parameters[i] = addresses;
+    return &c->step->kernels[node->segments[segment]->kernel];
+}
+
+static uint32_t blocks_of(const CudaEngine *c, const OrderNode *node)
+{
+    uint32_t blocks = 0;
+    for (uint32_t s = 0; s < node->n; s++) blocks += kernel_of(c, node, s)->blocks[0];
+    return blocks;
+}
+
+static size_t row_words(const OrderNode *node)
+{
+    return node->segments[0]->nbuffers + 3;
+}
+
+static size_t table_bytes(const CudaEngine *c, const OrderNode *node)
+{
+    if (!kernel_of(c, node, 0)->table) return 0;
+    size_t bytes = 8 * row_words(node) * node->n + 4 * (size_t)blocks_of(c, node);
+    return (bytes + 15) / 16 * 16;
+}
+
+static void find_orders(CudaEngine *c)
+{
+    for (uint32_t i = 0; i < c->step->nentries; i++) {
+        Order *o = &c->entries[i].order;
+        order_find(c->arena, c->step, &c->step->entries[i], o);
+        for (uint32_t n = 0; n < o->n; n++) c->table_bytes += table_bytes(c, &o->nodes[n]);
     }
 }
 
-static const StepKernel *kernel_of(const CudaEngine *c, const CudaEntry *e, uint32_t segment)
+static void put_addresses(const CudaEngine *c, const CudaEntry *e, const StepSegment *s, CuPtr *to)
 {
-    return &c->step->kernels[e->order.segments[segment]->kernel];
+    for (uint32_t b = 0; b < s->nbuffers; b++)
+        to[b] = block_of(c, e, s->buffers[b].space) + (CuPtr)s->buffers[b].offset;
 }
+
+static void put_table(CudaEngine *c, const CudaEntry *e, const OrderNode *node, uint8_t *to)
+{
+    size_t words = row_words(node);
+    CuPtr *rows = (CuPtr *)(void *)to;
+    uint32_t *row_of = (uint32_t *)(rows + words * node->n), first = 0;
+    for (uint32_t s = 0; s < node->n; s++, rows += words) {
+        const StepKernel *k = kernel_of(c, node, s);
+        put_addresses(c, e, node->segments[s], rows);
+        rows[words - 3] = (CuPtr)k->size[0];
+        rows[words - 2] = (CuPtr)k->size[1];
+        rows[words - 1] = first;
+        for (uint32_t b = 0; b < k->blocks[0]; b++) row_of[first++] = s;
+    }
+}
+
+// A kernel's one parameter: the struct of its buffers' addresses, or where its table lies.
+static void bind(CudaEngine *c, CudaEntry *e, size_t *table)
+{
+    e->parameters = arena_array(c->arena, void *, e->order.n + 1);
+    for (uint32_t i = 0; i < e->order.n; i++) {
+        const OrderNode *node = &e->order.nodes[i];
+        size_t bytes = table_bytes(c, node);
+        CuPtr *addresses = arena_array(c->arena, CuPtr, node->segments[0]->nbuffers + 2);
+        e->parameters[i] = addresses;
+        if (!bytes) {
+            put_addresses(c, e, node->segments[0], addresses);
+            continue;
+        }
+        put_table(c, e, node, c->host_tables + *table);
+        addresses[0] = c->tables + *table;
+        addresses[1] = addresses[0] + 8 * row_words(node) * node->n;
+        *table += bytes;
+    }
+}
+
+static bool bind_all(CudaEngine *c, Error *err)
+{
+    size_t table = 0;
+    c->host_tables = arena_alloc(c->arena, c->table_bytes + 16);
+    for (uint32_t i = 0; i < c->step->nentries; i++) bind(c, &c->entries[i], &table);
+    return !table || check(c, c->driver.to_device(c->tables, c->host_tables, table, c->main),
+                           "copying tables", err);
+}
+
+// ---- graphs -------------------------------------------------------------------------------------
 
 static bool add_nodes(CudaEngine *c, CudaEntry *e, CuGraph graph, Error *err)
 {
     CuGraphNode *nodes = arena_array(c->arena, CuGraphNode, e->order.n + 1),
                 *after = arena_array(c->arena, CuGraphNode, e->order.n + 1);
     for (uint32_t i = 0; i < e->order.n; i++) {
-        const StepKernel *k = kernel_of(c, e, i);
+        const OrderNode *o = &e->order.nodes[i];
+        const StepKernel *k = kernel_of(c, o, 0);
         void *parameters[] = {e->parameters[i]};
-        CuKernelNode node = {.function = c->functions[e->order.segments[i]->kernel],
-                             .grid_x = k->blocks[0],
+        CuKernelNode node = {.function = c->functions[o->segments[0]->kernel],
+                             .grid_x = blocks_of(c, o),
                              .grid_y = k->blocks[1],
                              .grid_z = 1,
                              .block_x = k->threads,
@@ -253,9 +325,9 @@ static bool add_nodes(CudaEngine *c, CudaEntry *e, CuGraph graph, Error *err)
                              .block_z = 1,
                              .shared_bytes = k->shared_bytes,
                              .parameters = parameters};
-        for (uint32_t a = 0; a < e->order.nafter[i]; a++) after[a] = nodes[e->order.after[i][a]];
-        if (!check(c, c->driver.graph_kernel(&nodes[i], graph, after, e->order.nafter[i], &node),
-                   c->what[e->order.segments[i]->kernel], err))
+        for (uint32_t a = 0; a < o->nafter; a++) after[a] = nodes[o->after[a]];
+        if (!check(c, c->driver.graph_kernel(&nodes[i], graph, after, o->nafter, &node),
+                   c->what[o->segments[0]->kernel], err))
             return false;
     }
     return true;
@@ -266,8 +338,6 @@ static bool build_graph(CudaEngine *c, uint32_t entry, Error *err)
     CudaEntry *e = &c->entries[entry];
     const StepEntry *s = &c->step->entries[entry];
     CuGraph graph = NULL;
-    order_find(c->arena, c->step, s, &e->order);
-    bind(c, e);
     e->times = arena_array(c->arena, ExecTime, s->nlaunches + 1);
     if (!check(c, c->driver.graph_create(&graph, 0), "making a graph", err)) return false;
     bool ok = add_nodes(c, e, graph, err) &&
@@ -278,31 +348,33 @@ static bool build_graph(CudaEngine *c, uint32_t entry, Error *err)
 
 // ---- runs ---------------------------------------------------------------------------------------
 
+static bool run_timed(CudaEngine *c, CudaEntry *e, uint32_t i, Error *err)
+{
+    const OrderNode *o = &e->order.nodes[i];
+    const StepKernel *k = kernel_of(c, o, 0);
+    void *parameters[] = {e->parameters[i]};
+    float ms = 0;
+    CuFunction function = c->functions[o->segments[0]->kernel];
+    const char *what = c->what[o->segments[0]->kernel];
+    bool ok = check(c, c->driver.event_record(c->from, c->main), what, err) &&
+              check(c,
+                    c->driver.launch(function, blocks_of(c, o), k->blocks[1], 1, k->threads, 1, 1,
+                                     k->shared_bytes, c->main, parameters, NULL),
+                    what, err) &&
+              check(c, c->driver.event_record(c->to, c->main), what, err) &&
+              check(c, c->driver.event_synchronize(c->to), what, err) &&
+              check(c, c->driver.event_elapsed(&ms, c->from, c->to), what, err);
+    e->times[o->launch].seconds += 1e-3 * (double)ms;
+    return ok;
+}
+
 // The kernels one by one, each timed and waited for: an error tells which it was.
 static bool run_profiled(CudaEngine *c, uint32_t entry, Error *err)
 {
     CudaEntry *e = &c->entries[entry];
-    uint32_t segment = 0;
-    for (uint32_t l = 0; l < c->step->entries[entry].nlaunches; l++) {
-        for (uint32_t n = c->step->entries[entry].launches[l].n; n--; segment++) {
-            const StepKernel *k = kernel_of(c, e, segment);
-            void *parameters[] = {e->parameters[segment]};
-            float ms = 0;
-            const char *what = c->what[e->order.segments[segment]->kernel];
-            if (!check(c, c->driver.event_record(c->from, c->main), what, err) ||
-                !check(c,
-                       c->driver.launch(c->functions[e->order.segments[segment]->kernel],
-                                        k->blocks[0], k->blocks[1], 1, k->threads, 1, 1,
-                                        k->shared_bytes, c->main, parameters, NULL),
-                       what, err) ||
-                !check(c, c->driver.event_record(c->to, c->main), what, err) ||
-                !check(c, c->driver.event_synchronize(c->to), what, err) ||
-                !check(c, c->driver.event_elapsed(&ms, c->from, c->to), what, err))
-                return false;
-            e->times[l].seconds += 1e-3 * (double)ms;
-        }
-        e->times[l].calls++;
-    }
+    for (uint32_t i = 0; i < e->order.n; i++)
+        if (!run_timed(c, e, i, err)) return false;
+    for (uint32_t l = 0; l < c->step->entries[entry].nlaunches; l++) e->times[l].calls++;
     return true;
 }
 
@@ -438,6 +510,7 @@ static void free_engine(Engine *engine)
         if (c->state) d->memory_free(c->state);
         if (c->scratch) d->memory_free(c->scratch);
         if (c->constants) d->memory_free(c->constants);
+        if (c->tables) d->memory_free(c->tables);
         for (uint32_t i = 0; i < c->step->nunits; i++)
             if (c->modules[i]) d->module_unload(c->modules[i]);
         if (c->from) d->event_destroy(c->from);
@@ -475,7 +548,9 @@ Engine *engine_cuda(Arena *arena, const Step *step, const ExecOptions *options, 
                       .functions = arena_array(arena, CuFunction, step->nkernels + 1),
                       .entries = arena_array(arena, CudaEntry, step->nentries + 1),
                       .profile = options->profile};
-    bool ok = open_device(c, err) && load_kernels(c, err) && allocate_blocks(c, err);
+    find_orders(c);
+    bool ok =
+        open_device(c, err) && load_kernels(c, err) && allocate_blocks(c, err) && bind_all(c, err);
     for (uint32_t i = 0; ok && i < step->nentries; i++) ok = build_graph(c, i, err);
     if (ok && clear(&c->base, err)) return &c->base;
     free_engine(&c->base);
