@@ -93,6 +93,7 @@ void cuda_use_body(CudaText *t, const KernelBody *body)
     t->body = body;
     t->axis = arena_array(t->arena, const char *, body->axes.n + 1);
     t->memo = arena_array(t->arena, const char *, body->code.n + 1);
+    t->known = arena_array(t->arena, const char *, body->code.n + 1);
 }
 
 void cuda_forget(CudaText *t, uint64_t axes)
@@ -142,8 +143,7 @@ const char *cuda_index(CudaText *t, IndexId index)
     return str_printf(t->arena, "(%s)", index_part(t, index, is_wide(&t->body->index, index)));
 }
 
-// "(a && b)", or NULL without guards.
-static const char *guards_hold(CudaText *t, const KernelGuard *guards, uint32_t n)
+const char *cuda_guards(CudaText *t, const KernelGuard *guards, uint32_t n)
 {
     const char *all = NULL;
     for (uint32_t i = 0; i < n; i++) {
@@ -268,8 +268,8 @@ const char *cuda_identity(CudaText *t, OpCode op, DType dt)
 
 static const char *load_text(CudaText *t, const KernelInstr *in)
 {
-    const char *guard = guards_hold(t, in->guards, in->nguards), *at = cuda_index(t, in->index);
-    const char *x = str_printf(t->arena, "b%u[%s]", in->buffer, at);
+    const char *guard = cuda_guards(t, in->guards, in->nguards);
+    const char *x = str_printf(t->arena, "b%u[%s]", in->buffer, cuda_index(t, in->index));
     if (in->dtype == DT_BOOL) x = str_printf(t->arena, "%s != 0", x);
     if (in->dtype == DT_BF16 || in->dtype == DT_F16) x = str_printf(t->arena, "number(%s)", x);
     if (!guard) return x;
@@ -296,6 +296,7 @@ static const char *instr_text(CudaText *t, uint32_t instr)
 {
     const KernelInstr *in = &t->body->code.at[instr];
     const char *guard;
+    if (t->known[instr]) return t->known[instr];
     switch (in->kind) {
     case KI_CONST: return number_text(t, in->dtype, in->value);
     case KI_LOAD: return load_text(t, in);
@@ -303,7 +304,7 @@ static const char *instr_text(CudaText *t, uint32_t instr)
         return rounded(
             t, in->dtype,
             str_printf(t->arena, "(%s)%s", cuda_type(in->dtype), cuda_index(t, in->index)));
-    case KI_TEST: guard = guards_hold(t, in->guards, in->nguards); return guard ? guard : "true";
+    case KI_TEST: guard = cuda_guards(t, in->guards, in->nguards); return guard ? guard : "true";
     case KI_RANDOM: return random_text(t, in);
     case KI_OP: return operation(t, in);
     case KI_ACC: return t->acc;

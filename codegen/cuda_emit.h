@@ -13,9 +13,10 @@ typedef struct CudaText {
 
     const Kernel *kernel;
     const KernelBody *body;
-    const char **axis; // by axis of the body: the C expression of its value
-    const char **memo; // by instruction: the name of its value here, or NULL
-    const char *acc;   // value of KI_ACC
+    const char **axis;  // by axis of the body: the C expression of its value
+    const char **memo;  // by instruction: the name of its value here, or NULL
+    const char **known; // by instruction: an expression that has its value already, or NULL
+    const char *acc;    // value of KI_ACC
 } CudaText;
 
 // A line at the current depth; open adds " {" and goes one deeper, close comes back.
@@ -39,6 +40,8 @@ void cuda_hoist(CudaText *t, const Sweeps *s, uint64_t loops, uint32_t over);
 const char *cuda_index(CudaText *t, IndexId index);
 // Store the (known or now declared) value.
 void cuda_store(CudaText *t, const KernelStore *s);
+// "(a && b)" of guards, or NULL without any.
+const char *cuda_guards(CudaText *t, const KernelGuard *guards, uint32_t n);
 // x op y for a reduction, and what it starts from.
 const char *cuda_combine(CudaText *t, OpCode op, DType dt, const char *x, const char *y);
 const char *cuda_identity(CudaText *t, OpCode op, DType dt);

@@ -104,6 +104,7 @@ KERNEL(32) row_vectors(const Buffers<2> b)
     bf16x8 z = load_bf16x8((const bf16 *)in + 8 * t), w;
     for (int i = 0; i < 8; i++) w.at[i] = z.at[7 - i];
     store_bf16x8((bf16 *)(out + 256) + 8 * t, w);
+    store_u32x2(out + 384 + 2 * (31 - t), load_u32x2(in + 2 * (t ^ 3)));
 }
 
 // Three groups of copies, the third cut to 4 (t % 5) bytes; what is seen after waits for all but 2,

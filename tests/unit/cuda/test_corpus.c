@@ -35,12 +35,28 @@ static void *compile(Arena *arena, const Plan *plan, Error *err)
     return u;
 }
 
+// A table of one segment: a row of addresses, sizes and first block, and the row of every block.
+static const void *table_of(Unit *u, uint32_t kernel, void *const *buffers)
+{
+    const CudaLaunch *launch = &u->launches[kernel];
+    uint32_t n = u->plan->kernels.at[kernel]->buffers.n;
+    int64_t *row = arena_array(u->arena, int64_t, n + 3);
+    const void **table = arena_array(u->arena, const void *, 2);
+    memcpy(row, buffers, n * sizeof *row);
+    row[n] = launch->size[0];
+    row[n + 1] = launch->size[1];
+    table[0] = row;
+    table[1] = arena_array(u->arena, uint32_t, (size_t)launch->blocks[0]);
+    return table;
+}
+
 static bool run(void *unit, uint32_t kernel, void *const *buffers, Error *err)
 {
     Unit *u = unit;
     const CudaLaunch *launch = &u->launches[kernel];
     const ShimEntry *entry = shim_kernel(u->module, launch->symbol);
-    void *parameters[] = {(void *)(uintptr_t)buffers};
+    const void *given = launch->table ? table_of(u, kernel, buffers) : buffers;
+    void *parameters[] = {(void *)(uintptr_t)given};
     ShimOptions options = {.workers = 1, .order = SHIM_REVERSE};
     return shim_launch(u->shim, &options, u->module, entry, parameters, (uint32_t)launch->blocks[0],
                        (uint32_t)launch->blocks[1], launch->threads, 0, err);

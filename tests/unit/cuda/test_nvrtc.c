@@ -7,7 +7,7 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 
-// All distinct kernels of the corpus in one unit.
+// All distinct kernels of the corpus in one unit of n functions.
 static const char *all_kernels(Arena *arena, uint32_t *n)
 {
     VEC(Kernel *) kernels = {0};
@@ -28,8 +28,9 @@ static const char *all_kernels(Arena *arena, uint32_t *n)
             vec_push(arena, &kernels, plan->kernels.at[i]);
         }
     }
-    *n = kernels.n;
-    return cuda_text(arena, kernels.n, kernels.at, arena_array(arena, CudaLaunch, kernels.n + 1));
+    CudaProgram program = cuda_program(arena, kernels.n, kernels.at);
+    *n = program.n;
+    return cuda_unit(arena, &program, 0, program.n);
 }
 
 static Nvrtc *open_or_skip(Arena *arena)
