@@ -66,6 +66,30 @@ static void load_packs(CudaLoop *l, uint32_t width, const char *many, const char
             vector_load(l, i, width, many, left);
 }
 
+static void load_many(CudaLoop *l, uint32_t width, const char *left)
+{
+    load_packs(l, width, "u", left);
+}
+
+static void store_packs(CudaLoop *l, uint32_t width, const char *left)
+{
+    for (uint32_t i = 0; i < l->body->stores.n; i++)
+        if (packed_store(l, &l->body->stores.at[i], width)) vector_store(l, i, width, left);
+}
+
+// Whole packs and the one at the end apart, so that all loads (or stores) of a pack take one
+// branch.
+static void split_packs(CudaLoop *l, uint32_t width, const char *left,
+                        void (*move)(CudaLoop *l, uint32_t width, const char *left))
+{
+    cuda_open(l->t, "if (%s >= %u)", left, width);
+    move(l, width, NULL);
+    cuda_close(l->t);
+    cuda_open(l->t, "else");
+    move(l, width, left);
+    cuda_close(l->t);
+}
+
 // The body at the elements of a pack that begins at `at`; `column`: a line for each column sum.
 static void pack_body(CudaLoop *l, uint32_t width, const char *at, const char *many,
                       const char *left, void (*sums)(CudaLoop *))
@@ -96,8 +120,8 @@ static void pack_body(CudaLoop *l, uint32_t width, const char *at, const char *m
     cuda_forget(t, inner);
     vector_forget(l);
     t->axis[l->s.inner] = at;
-    for (uint32_t i = 0; i < b->stores.n; i++)
-        if (packed_store(l, &b->stores.at[i], width)) vector_store(l, i, width, left);
+    if (width > 1 && left) split_packs(l, width, left, store_packs);
+    if (width > 1 && !left) store_packs(l, width, NULL);
 }
 
 // How many packs a thread has on their way.
@@ -133,7 +157,7 @@ static void flat_points(CudaLoop *l, CudaLaunch *launch)
         cuda_open(t, "for (int u = 0; u < %u; u++)", many);
         cuda_line(t, "const point_t point = begin + (round + u) * %u;", BLOCK * width);
         t->axis[l->s.inner] = "point";
-        load_packs(l, width, "u", "size0 - point");
+        split_packs(l, width, "size0 - point", load_many);
         cuda_close(t);
     }
     cuda_line(t, "#pragma unroll");

@@ -17,6 +17,7 @@ typedef struct Unit {
     CudaLaunch *launches;
     ShimModule *module;
     Shim *shim;
+    uint32_t runs;
 } Unit;
 
 static void *compile(Arena *arena, const Plan *plan, Error *err)
@@ -27,7 +28,7 @@ static void *compile(Arena *arena, const Plan *plan, Error *err)
     u->launches = arena_array(arena, CudaLaunch, plan->kernels.n + 1);
     const char *text = cuda_text(arena, plan->kernels.n, plan->kernels.at, u->launches);
     const char *path = str_printf(arena, "%s/czt-cuda-%d-%d.so", P_tmpdir, (int)getpid(), number++);
-    u->module = shim_compile(text, path, false, err);
+    u->module = shim_compile(text, path, true, err);
     if (!u->module) return NULL;
     unlink(path);
     unlink(str_printf(arena, "%.*s.cc", (int)strlen(path) - 3, path));
@@ -57,7 +58,8 @@ static bool run(void *unit, uint32_t kernel, void *const *buffers, Error *err)
     const ShimEntry *entry = shim_kernel(u->module, launch->symbol);
     const void *given = launch->table ? table_of(u, kernel, buffers) : buffers;
     void *parameters[] = {(void *)(uintptr_t)given};
-    ShimOptions options = {.workers = 1, .order = SHIM_REVERSE};
+    static const ShimOrder orders[] = {SHIM_REVERSE, SHIM_RANDOM, SHIM_FORWARD};
+    ShimOptions options = {.workers = 1, .order = orders[u->runs++ % 3], .seed = kernel};
     return shim_launch(u->shim, &options, u->module, entry, parameters, (uint32_t)launch->blocks[0],
                        (uint32_t)launch->blocks[1], launch->threads, 0, err);
 }
