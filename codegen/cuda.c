@@ -26,10 +26,22 @@ static int64_t one_task(const Target *t, const Kernel *k)
     return 1;
 }
 
+static bool any_size(const Kernel *k)
+{
+    Arena *arena = arena_new();
+    bool flat = k->kind == KERNEL_LOOP && cuda_any_size(arena, k);
+    arena_free(arena);
+    return flat;
+}
+
 Target cuda_target(void)
 {
-    return (Target){
-        .name = "cuda", .lanes = 32, .packs = false, .packed_count = no_panels, .tasks = one_task};
+    return (Target){.name = "cuda",
+                    .lanes = 32,
+                    .packs = false,
+                    .packed_count = no_panels,
+                    .tasks = one_task,
+                    .any_size = any_size};
 }
 
 static void put_text(CudaText *t, const char *s)

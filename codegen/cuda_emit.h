@@ -49,6 +49,8 @@ const char *cuda_identity(CudaText *t, OpCode op, DType dt);
 void cuda_functions(CudaText *t, const Kernel *k);
 
 void cuda_loop_kernel(CudaText *t, CudaLaunch *launch);
+// Is the text of this loop kernel the same for all sizes?
+bool cuda_any_size(Arena *arena, const Kernel *k);
 void cuda_gemm_kernel(CudaText *t, CudaLaunch *launch);
 void cuda_engine_kernel(CudaText *t, CudaLaunch *launch);
 

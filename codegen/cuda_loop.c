@@ -97,15 +97,27 @@ void loop_open_task(CudaLoop *l)
               l->k->grain, l->rows);
 }
 
-void cuda_loop_kernel(CudaText *t, CudaLaunch *launch)
+static CudaLoop open_loop(CudaText *t)
 {
     CudaLoop l = {.t = t, .k = t->kernel, .body = &t->kernel->body, .rows = 1};
     cuda_use_body(t, l.body);
     sweeps_find(&l.s, t->arena, l.body);
     for (uint32_t i = 0; i < l.body->axes.n; i++)
         if (l.body->axes.at[i].role == ROLE_OUTER) l.rows *= l.body->axes.at[i].size;
-    launch->blocks[1] = 1;
     flat_try(&l);
+    return l;
+}
+
+bool cuda_any_size(Arena *arena, const Kernel *k)
+{
+    CudaText t = {.arena = arena, .kernel = k};
+    return open_loop(&t).flat.on;
+}
+
+void cuda_loop_kernel(CudaText *t, CudaLaunch *launch)
+{
+    CudaLoop l = open_loop(t);
+    launch->blocks[1] = 1;
     bool row = l.s.red != UINT32_MAX, vector = l.s.inner != UINT32_MAX;
     if (row)
         (vector ? cuda_middle : cuda_rows)(&l, launch);

@@ -14,7 +14,8 @@ enum {
     COLUMNS_MOST = 48,      // that a thread adds up
     FLAT_ROW_WARPS = 8,
     LONG_ROW_WARPS = 32,
-    MANY_ROWS = 1024
+    MANY_ROWS = 1024,
+    LOADS = 3 // of one step, up to which four steps have theirs on their way at once, else two
 };
 
 typedef struct Rows {
@@ -70,13 +71,11 @@ static void flat_pack(const Rows *r, uint32_t instr)
 }
 
 // Pairs of elements, before the loop over the two.
-static void open_pairs(const Rows *r, uint32_t sweep)
+static void open_pairs(const Rows *r, uint32_t sweep, const bool *needed)
 {
     CudaLoop *l = r->l;
     CudaText *t = l->t;
     const KernelBody *b = l->body;
-    bool *needed = arena_array(t->arena, bool, b->code.n + 1);
-    keep_needs(l, r->keep, sweep, needed);
     t->axis[l->s.red] = "pair";
     for (uint32_t i = 0; i < b->code.n; i++) {
         if (!needed[i] || b->code.at[i].kind != KI_LOAD) continue;
@@ -155,11 +154,16 @@ static void elements(const Rows *r, uint32_t sweep, const char *from, const char
 {
     CudaLoop *l = r->l;
     CudaText *t = l->t;
-    cuda_line(t, "#pragma unroll 4");
+    bool *needed = arena_array(t->arena, bool, l->body->code.n + 1);
+    uint32_t loads = 0;
+    keep_needs(l, r->keep, sweep, needed);
+    for (uint32_t i = 0; i < l->body->code.n; i++)
+        loads += needed[i] && l->body->code.at[i].kind == KI_LOAD;
+    cuda_line(t, "#pragma unroll %d", loads > LOADS ? 2 : 4);
     cuda_open(t, "for (int start = %s; start < %s; start += %u)", from, to, step);
     cuda_line(t, "const int pair = start + 2 * lane;");
     if (!exact(r)) cuda_open(t, "if (pair < %s)", to);
-    open_pairs(r, sweep);
+    open_pairs(r, sweep, needed);
     for (uint32_t i = 0; i < l->body->stores.n; i++)
         if (paired_store(r, &l->body->stores.at[i], sweep)) vector_declare(l, i, 2);
     cuda_line(t, "#pragma unroll");

@@ -164,7 +164,7 @@ static int64_t count_tasks(const Target *target, const Kernel *k)
 // Run passes of which the last makes kernels; what it made, as text.
 static char *lowered(const Golden *t)
 {
-    Target target = {"made up", 4, true, packed_count, count_tasks};
+    Target target = {"made up", 4, true, packed_count, count_tasks, NULL};
     Lowering lowering = {.arena = t->arena, .target = &target, .mask = FUSE_ALL};
     char *text = NULL;
     size_t size;
