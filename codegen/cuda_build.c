@@ -77,8 +77,8 @@ static bool compile_all(Arena *arena, Build *build, uint32_t threads, Error *err
     return ok;
 }
 
-// Text for people about what the assembler said.
-static const char *remark(Arena *arena, const Build *build, const CudaProgram *program)
+// What the assembler said, for people.
+static const char *usage(Arena *arena, const Build *build, const CudaProgram *program)
 {
     uint32_t most = 0, spilling = 0, bytes = 0;
     const char *worst = "";
@@ -96,9 +96,9 @@ static const char *remark(Arena *arena, const Build *build, const CudaProgram *p
             worst =
                 str_printf(arena, "%s for %s", program->kernels[number]->name, build->jobs[i].arch);
         }
-    if (!most) return NULL;
-    if (!spilling) return str_printf(arena, "at most %u registers, nothing spilled", most);
-    return str_printf(arena, "at most %u registers; %u spill, most %s: %u bytes", most, spilling,
+    if (!most) return "";
+    if (!spilling) return str_printf(arena, "; at most %u registers, nothing spilled", most);
+    return str_printf(arena, "; at most %u registers; %u spill, most %s: %u bytes", most, spilling,
                       worst, bytes);
 }
 
@@ -171,6 +171,7 @@ bool cuda_backend_compile(const Backend *backend, Arena *arena, const Plan *plan
             else
                 build.jobs[build.n++] = (Job){.unit = &units[u], .arch = archs->at[a]};
         }
+    code->remark = str_printf(arena, "%u functions in %u units", program.n, n);
     if (!build.n) return true;
     Nvrtc *nvrtc = nvrtc_open(arena, err);
     build.nvrtc = nvrtc;
@@ -180,6 +181,6 @@ bool cuda_backend_compile(const Backend *backend, Arena *arena, const Plan *plan
     for (uint32_t i = 0; ok && i < build.n; i++)
         add_section(arena, code, build.jobs[i].arch, (uint32_t)(build.jobs[i].unit - units),
                     build.jobs[i].image.bytes, build.jobs[i].image.size);
-    code->remark = remark(arena, &build, &program);
+    code->remark = str_printf(arena, "%s%s", code->remark, usage(arena, &build, &program));
     return ok;
 }

@@ -15,7 +15,7 @@ enum {
     FLAT_ROW_WARPS = 8,
     LONG_ROW_WARPS = 32,
     MANY_ROWS = 1024,
-    LOADS = 3 // of one step, up to which four steps have theirs on their way at once, else two
+    LOADS = 1 // of one step, up to which four steps have theirs on their way at once, else two
 };
 
 typedef struct Rows {
