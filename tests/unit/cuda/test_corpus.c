@@ -2,6 +2,7 @@
 // threads, barriers and shuffles, against the interpreter bit for bit.
 #include "codegen/cuda.h"
 #include "executors.h"
+#include "fuzz.h"
 #include "shim_run.h"
 
 #include <criterion/criterion.h>
@@ -88,4 +89,28 @@ ParameterizedTest(char (*name)[CORPUS_NAME], cuda, corpus)
     Trial trial = {.engine = &engine, .mask = FUSE_ALL, .level = 1};
     cr_assert(trial_run(arena, *name, text, &trial, &err) == TRIAL_SAME, "%s", err.text);
     arena_free(arena);
+}
+
+// ---- random programs ----------------------------------------------------------------------------
+
+enum { SEEDS = 8 };
+
+// CZT_FUZZ=FIRST:COUNT runs other seeds.
+Test(cuda, random_programs)
+{
+    const char *range = getenv("CZT_FUZZ"), *colon = range ? strchr(range, ':') : NULL;
+    uint64_t first = range ? strtoull(range, NULL, 10) : 1000;
+    uint64_t count = colon ? strtoull(colon + 1, NULL, 10) : range ? 1 : SEEDS;
+    for (uint64_t seed = first; seed < first + count; seed++) {
+        Arena *arena = arena_new();
+        Error err = {0};
+        const char *name = str_printf(arena, "seed %llu", (unsigned long long)seed);
+        const char *text = fuzz_program(arena, seed);
+        Engine engine = {"CUDA text", cuda_target(), compile, run, close_unit};
+        Trial trial = fuzz_trial(seed);
+        trial.engine = &engine;
+        TrialResult r = trial_run(arena, name, text, &trial, &err);
+        cr_expect(r == TRIAL_SAME || r == TRIAL_INVALID, "%s: %s", name, err.text);
+        arena_free(arena);
+    }
 }
