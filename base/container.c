@@ -128,10 +128,17 @@ static bool locate(const uint8_t **data, size_t *size)
     return *size >= 8 && memcmp(*data, magic, 8) == 0;
 }
 
+bool container_narrow(const void **data, size_t *size)
+{
+    const uint8_t *at = *data;
+    bool found = locate(&at, size);
+    if (found) *data = at;
+    return found;
+}
+
 bool container_present(const void *data, size_t size)
 {
-    const uint8_t *at = data;
-    return locate(&at, &size);
+    return container_narrow(&data, &size);
 }
 
 static bool all_zero(const uint8_t *data, uint64_t begin, uint64_t end)

@@ -27,7 +27,10 @@ uint8_t *container_build(Arena *arena, const Section *sections, uint32_t n, size
 // must be 64-byte-aligned for them to be. `file` is the name shown in errors.
 bool container_read(Arena *arena, const char *file, const void *data, size_t size,
                     Section **sections, uint32_t *n, Error *err);
-// True when the bytes are, or end with, a container (of any version).
+// Narrow data to the container's own bytes, without a prefix and its trailer. False when there is
+// no container (of any version).
+bool container_narrow(const void **data, size_t *size);
+// The same question alone.
 bool container_present(const void *data, size_t size);
 // The section of that name, or NULL.
 const Section *container_find(const Section *sections, uint32_t n, const char *name);

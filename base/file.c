@@ -66,15 +66,20 @@ uint64_t checksum_bytes(const void *data, size_t size)
     return checksum_end(&sum);
 }
 
+static bool is_file(const struct stat *st, const char *path, Error *err)
+{
+    if (S_ISREG(st->st_mode)) return true;
+    return error_set(err, "%s: not a regular file, but a %s", path,
+                     S_ISDIR(st->st_mode)    ? "folder"
+                     : S_ISFIFO(st->st_mode) ? "pipe"
+                                             : "device or socket");
+}
+
 static bool map_descriptor(FileMap *map, int fd, const char *path, Error *err)
 {
     struct stat st;
     if (fstat(fd, &st)) return error_set(err, "%s: fstat: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return error_set(err, "%s: not a regular file, but a %s", path,
-                         S_ISDIR(st.st_mode)    ? "folder"
-                         : S_ISFIFO(st.st_mode) ? "pipe"
-                                                : "device or socket");
+    if (!is_file(&st, path, err)) return false;
     map->size = (size_t)st.st_size;
     map->data = (const uint8_t *)"";
     if (!map->size) return true;
@@ -108,6 +113,8 @@ bool file_create(FileWriter *w, Arena *arena, const char *path, uint32_t mode, E
 {
     *w = (FileWriter){.fd = -1, .path = str_copy(arena, path), .sum = checksum_start()};
     w->temporary = str_printf(arena, "%s.tmp.%ld", path, (long)getpid());
+    struct stat there;
+    if (stat(path, &there) == 0 && !is_file(&there, path, err)) return false; // not over /dev/null
     w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t)mode);
     if (w->fd < 0) return error_set(err, "%s: cannot create: %s", w->temporary, strerror(errno));
     return true;

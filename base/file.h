@@ -36,7 +36,8 @@ typedef struct FileWriter {
     Checksum sum; // of all bytes so far
 } FileWriter;
 
-// Create the temporary file; mode as in open(2). The names live in the arena.
+// Create the temporary file; mode as in open(2). The names live in the arena. Err where something
+// is at the path that is no regular file.
 bool file_create(FileWriter *w, Arena *arena, const char *path, uint32_t mode, Error *err);
 // Append bytes. After a failure only file_cancel is allowed.
 bool file_put(FileWriter *w, const void *data, size_t size, Error *err);

@@ -10,21 +10,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-const Asset *assets_find(const char *name)
-{
-    for (const Asset *a = assets; a->name; a++)
-        if (strcmp(a->name, name) == 0) return a;
-    bug("no asset %s", name);
-}
-
 static bool is_library(const Asset *a)
 {
     return strncmp(a->name, "lib/", 4) == 0;
-}
-
-static size_t size_of(const Asset *a)
-{
-    return (size_t)(a->end - a->data);
 }
 
 static uint64_t library_checksum(void)
@@ -33,7 +21,7 @@ static uint64_t library_checksum(void)
     for (const Asset *a = assets; a->name; a++) {
         if (!is_library(a)) continue;
         checksum_add(&sum, a->name, strlen(a->name) + 1);
-        checksum_add(&sum, a->data, size_of(a));
+        checksum_add(&sum, a->data, asset_size(a));
     }
     return checksum_end(&sum);
 }
@@ -57,9 +45,9 @@ static bool same_file(const Asset *a, const char *path)
     FileMap map = {0};
     Error none = {0};
     struct stat st;
-    if (stat(path, &st) != 0 || (size_t)st.st_size != size_of(a) || !file_map(&map, path, &none))
+    if (stat(path, &st) != 0 || (size_t)st.st_size != asset_size(a) || !file_map(&map, path, &none))
         return false;
-    bool same = map.size == size_of(a) && memcmp(map.data, a->data, map.size) == 0;
+    bool same = map.size == asset_size(a) && memcmp(map.data, a->data, map.size) == 0;
     file_unmap(&map);
     return same;
 }
@@ -69,7 +57,7 @@ static bool unpack(Arena *arena, const Asset *a, const char *path, Error *err)
     FileWriter w;
     if (same_file(a, path)) return true;
     if (!make_folders(arena, path, err) || !file_create(&w, arena, path, 0666, err)) return false;
-    if (file_put(&w, a->data, size_of(a), err)) return file_commit(&w, err);
+    if (file_put(&w, a->data, asset_size(a), err)) return file_commit(&w, err);
     file_cancel(&w);
     return false;
 }

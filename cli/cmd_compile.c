@@ -1,4 +1,5 @@
-// cztc compile: a graph file to a step file.
+// cztc compile: a graph file to a step file, or to an executable that carries it.
+#include "cli/output.h"
 #include "cli/ranges.h"
 
 #include <jansson.h>
@@ -13,8 +14,8 @@ typedef struct Values {
 static const Option options[] = {
     {"FILE", 0, OPTION_OPERAND, offsetof(Values, file), NULL,
      "a graph file (.yaml) or IR text (.ir)"},
-    {"output", 'o', OPTION_TEXT, offsetof(Values, out), "STEP.czt",
-     "where the step file goes; none: nothing is written"},
+    {"output", 'o', OPTION_TEXT, offsetof(Values, out), "OUT",
+     "NAME.czt: a step file; other names: an executable; none: nothing"},
     {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
      "change a value of the file; globs allowed"},
     {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
@@ -127,7 +128,7 @@ static int run(Cli *cli, const void *values)
     Section *sections;
     uint32_t n = pipeline_sections(&p, &sections);
     ranges_add(p.arena, p.program, sections, n);
-    if (v->out && !container_write(v->out, NULL, 0, sections, n, &err)) return fail(&err);
+    if (v->out && !output_write(v->out, sections, n, &err)) return fail(&err);
     pipeline_phase(&p, "write");
     if (v->json)
         print_json(&p, seconds_now() - cli->start);
@@ -137,7 +138,7 @@ static int run(Cli *cli, const void *values)
 }
 
 const Command command_compile = {
-    "compile",      "compile a graph file to a step file",
+    "compile",      "compile a graph file to a step file or an executable",
     options,        sizeof options / sizeof *options,
     sizeof(Values), run,
 };

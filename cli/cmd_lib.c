@@ -1,6 +1,6 @@
 // cztc lib: what the library has.
 #include "cli/assets.h"
-#include "cli/cli.h"
+#include "cli/commands.h"
 #include "frontend/frontend.h"
 
 typedef struct Values {

@@ -1,5 +1,6 @@
 // cztc pack: pictures, captions and labels into shards.
-#include "cli/load.h"
+#include "cli/commands.h"
+#include "runner/load.h"
 #include "runtime/pack.h"
 
 #include <errno.h>
@@ -122,10 +123,7 @@ static int run(Cli *cli, const void *values)
     const Values *v = values;
     Error err = {0};
     PackResult result;
-    if (!v->prefix) {
-        fprintf(stderr, "cztc pack: -o PREFIX is missing\n");
-        return EXIT_USAGE;
-    }
+    if (!v->prefix) return fail_usage("pack", "-o PREFIX is missing");
     if (!pack(v, &result, &err)) return fail(&err);
     print(cli->arena, v, &result);
     return EXIT_OK;

@@ -42,11 +42,10 @@ static bool check_file(const char *file, Error *err)
     if (!file_map(&map, file, err)) return false;
     bool step = container_present(map.data, map.size);
     file_unmap(&map);
-    return !step ||
-           error_set(err,
-                     "%s: this is a step file, compiled already; run, train, bench and eval "
-                     "take it, other commands want its graph file",
-                     file);
+    return !step || error_set(err,
+                              "%s: this is a step file, compiled already; run, train, bench, eval "
+                              "and describe take it, other commands want its graph file",
+                              file);
 }
 
 static Program *read_ir(Pipeline *p, const char *file, Error *err)

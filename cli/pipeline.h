@@ -3,7 +3,7 @@
 #ifndef CZT_CLI_PIPELINE_H
 #define CZT_CLI_PIPELINE_H
 
-#include "cli/cli.h"
+#include "cli/commands.h"
 #include "codegen/backend.h"
 #include "frontend/frontend.h"
 #include "passes/pass.h"

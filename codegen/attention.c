@@ -529,8 +529,9 @@ static void write_out(Heads *h, LLVMValueRef row, LLVMValueRef query, LLVMValueR
                       LLVMValueRef max)
 {
     Emit *e = h->e;
-    LLVMValueRef out = base_of(h, &h->k->attention.out), lse = base_of(h, &h->k->attention.lse),
-                 by = emit_splat(e, sum);
+    LLVMValueRef out = base_of(h, &h->k->attention.out), lse = base_of(h, &h->k->attention.lse);
+    LLVMValueRef none = LLVMBuildFCmp(e->builder, LLVMRealOEQ, sum, emit_f32(e, 0), "");
+    LLVMValueRef by = emit_splat(e, LLVMBuildSelect(e->builder, none, emit_f32(e, 1), sum, ""));
     for (int64_t c = 0; c < h->vdim; c += e->lanes) {
         LLVMValueRef x = emit_load(e, vector(e), at(e, row, emit_i64(e, c)), 4);
         store_row(h, &h->k->attention.out, out, query, c, h->vdim - c,

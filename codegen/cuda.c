@@ -7,12 +7,17 @@
 
 #include <string.h>
 
-extern const char czt_cuda_prelude[], czt_cuda_library[];
+extern const char czt_cuda_prelude[], czt_cuda_library[], czt_cuda_mma[], czt_cuda_attention[],
+    czt_cuda_attention_grad[];
 
-// The two texts that every unit begins with, as they lie in the sources.
+// The two texts that every unit begins with and those that some need, as they lie in the sources.
 __asm__(".section .rodata\nczt_cuda_prelude: .incbin \"" CZT_CUDA_TEXTS
         "/cuda_prelude.cuh\"\n.byte 0\n"
-        "czt_cuda_library: .incbin \"" CZT_CUDA_TEXTS "/cuda_library.cuh\"\n.byte 0\n.text\n");
+        "czt_cuda_library: .incbin \"" CZT_CUDA_TEXTS "/cuda_library.cuh\"\n.byte 0\n"
+        "czt_cuda_mma: .incbin \"" CZT_CUDA_TEXTS "/cuda_mma.cuh\"\n.byte 0\n"
+        "czt_cuda_attention: .incbin \"" CZT_CUDA_TEXTS "/cuda_attention.cuh\"\n.byte 0\n"
+        "czt_cuda_attention_grad: .incbin \"" CZT_CUDA_TEXTS
+        "/cuda_attention_grad.cuh\"\n.byte 0\n.text\n");
 
 static int64_t no_panels(const Target *t, int64_t batch, int64_t n, int64_t k)
 {
@@ -38,10 +43,12 @@ Target cuda_target(void)
 {
     return (Target){.name = "cuda",
                     .lanes = 32,
+                    .library = true,
                     .packs = false,
                     .packed_count = no_panels,
                     .tasks = one_task,
-                    .any_size = any_size};
+                    .any_size = any_size,
+                    .parts = cuda_mma_parts};
 }
 
 static void put_text(CudaText *t, const char *s)
@@ -73,8 +80,10 @@ static const char *function_text(Arena *arena, const Kernel *k, CudaLaunch *laun
     CudaText body = {.arena = arena, .kernel = k, .indent = 1}, t = {.arena = arena};
     switch (k->kind) {
     case KERNEL_LOOP: cuda_loop_kernel(&body, launch); break;
-    case KERNEL_GEMM: cuda_gemm_kernel(&body, launch); break;
-    default: cuda_engine_kernel(&body, launch);
+    case KERNEL_GEMM:
+        (cuda_mma_takes(k) ? cuda_mma_kernel : cuda_gemm_kernel)(&body, launch);
+        break;
+    default: (cuda_attention_takes(k) ? cuda_attention_kernel : cuda_engine_kernel)(&body, launch);
     }
     vec_push(arena, &body.out, 0);
     if (launch->table)
@@ -85,7 +94,8 @@ static const char *function_text(Arena *arena, const Kernel *k, CudaLaunch *laun
     put_text(&t, body.out.at);
     cuda_close(&t);
     vec_push(arena, &t.out, 0);
-    return str_printf(arena, "%u%s", launch->threads, t.out.at);
+    const char *residents = launch->residents ? str_printf(arena, ", %u", launch->residents) : "";
+    return str_printf(arena, "%u%s%s", launch->threads, residents, t.out.at);
 }
 
 CudaProgram cuda_program(Arena *arena, uint32_t n, Kernel *const *kernels)
@@ -112,11 +122,26 @@ CudaProgram cuda_program(Arena *arena, uint32_t n, Kernel *const *kernels)
     return p;
 }
 
+// The libraries of products and attention, where a function of the unit needs them.
+static void put_engines(CudaText *t, const CudaProgram *p, uint32_t first, uint32_t end)
+{
+    bool attends = false, multiplies = false;
+    for (uint32_t i = first; i < end; i++) {
+        const Kernel *k = p->kernels[i];
+        attends = attends || cuda_attention_takes(k);
+        multiplies = multiplies || (k->kind == KERNEL_GEMM && cuda_mma_takes(k));
+    }
+    if (multiplies) put_text(t, czt_cuda_mma);
+    if (attends) put_text(t, czt_cuda_attention);
+    if (attends) put_text(t, czt_cuda_attention_grad);
+}
+
 const char *cuda_unit(Arena *arena, const CudaProgram *p, uint32_t first, uint32_t end)
 {
     CudaText t = {.arena = arena};
     put_text(&t, czt_cuda_prelude);
     put_text(&t, czt_cuda_library);
+    put_engines(&t, p, first, end);
     for (uint32_t i = first; i < end; i++) cuda_functions(&t, p->kernels[i]);
     for (uint32_t i = first; i < end; i++) {
         int threads = (int)strcspn(p->texts[i], "(");

@@ -6,16 +6,18 @@
 #include "codegen/backend.h"
 
 // How a kernel is launched: blocks[0] x blocks[1] blocks of `threads`. Its one parameter is a
-// struct of the buffers' addresses in the kernel's order; or with `table` a Table of
-// codegen/cuda_prelude.cuh, whose row has these addresses and sizes. Such a function may serve
-// several kernels, and one launch many segments, block after block.
+// struct of the buffers' addresses in the kernel's order, each a multiple of 16; or with `table` a
+// Table of codegen/cuda_prelude.cuh, whose row has these addresses and sizes. Such a function may
+// serve several kernels, and one launch many segments, block after block.
 typedef struct CudaLaunch {
-    const char *symbol; // "k3"
-    uint32_t function;  // its number, of the distinct ones
-    uint32_t threads;
+    const char *symbol;             // "k3"
+    uint32_t function;              // its number, of the distinct ones
+    uint32_t threads, shared_bytes; // shared_bytes: dynamic shared memory of a block
+    uint32_t residents;             // blocks that a multiprocessor is to hold at least; 0: no wish
     int64_t blocks[2];
     bool table;
     int64_t size[2];
+    bool tensor_cores; // sums are in the tensor cores' order, not in that of docs/ir.md
 } CudaLaunch;
 
 // Kernels as text. Kernels that differ in sizes alone may share a function.

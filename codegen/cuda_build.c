@@ -124,6 +124,7 @@ static const KernelCode *describe_kernels(Arena *arena, const Plan *plan,
         kernels[k] = (KernelCode){.symbol = l->symbol,
                                   .unit = unit,
                                   .threads = l->threads,
+                                  .shared_bytes = l->shared_bytes,
                                   .blocks = {l->blocks[0], l->blocks[1]},
                                   .table = l->table,
                                   .size = {l->size[0], l->size[1]}};

@@ -38,6 +38,11 @@ const char *cuda_value(CudaText *t, uint32_t instr);
 void cuda_hoist(CudaText *t, const Sweeps *s, uint64_t loops, uint32_t over);
 // The expression of an index; int where every part fits, else long long.
 const char *cuda_index(CudaText *t, IndexId index);
+// Do these guards hold, "x && y"; NULL without guards.
+const char *cuda_guards(CudaText *t, const KernelGuard *guards, uint32_t n);
+// Blocks count outer points x `each`: declare the outer axes and `at`, below each. Gives the number
+// of points.
+int64_t cuda_outer_points(CudaText *t, int64_t each);
 // Store the (known or now declared) value.
 void cuda_store(CudaText *t, const KernelStore *s);
 // "(a && b)" of guards, or NULL without any.
@@ -52,6 +57,16 @@ void cuda_loop_kernel(CudaText *t, CudaLaunch *launch);
 // Is the text of this loop kernel the same for all sizes?
 bool cuda_any_size(Arena *arena, const Kernel *k);
 void cuda_gemm_kernel(CudaText *t, CudaLaunch *launch);
+void cuda_mma_kernel(CudaText *t, CudaLaunch *launch); // cuda_mma_takes: on tensor cores
+bool cuda_mma_takes(const Kernel *k);
+// Target.parts
+int64_t cuda_mma_parts(const Target *t, DType dt, int64_t batch, int64_t m, int64_t n, int64_t k);
+// Does the operand lie with k innermost? Then neighbouring threads read neighbouring k.
+bool cuda_runs_along_k(const KernelBody *b, Arena *arena);
 void cuda_engine_kernel(CudaText *t, CudaLaunch *launch);
+// Attention on tensor cores: is this kernel one that it takes? Its text needs
+// codegen/cuda_attention.cuh.
+bool cuda_attention_takes(const Kernel *k);
+void cuda_attention_kernel(CudaText *t, CudaLaunch *launch);
 
 #endif

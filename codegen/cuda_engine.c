@@ -23,9 +23,7 @@ static void view(CudaText *t, const char *name, const StridedView *v)
               name, v->buffer, cuda_index(t, v->base));
 }
 
-// `task` counts what a block has: outer points x `each`. Declares `at` (below each) and the outer
-// axes.
-static int64_t outer_points(CudaText *t, int64_t each)
+int64_t cuda_outer_points(CudaText *t, int64_t each)
 {
     const KernelBody *b = &t->kernel->body;
     int64_t points = 1;
@@ -81,10 +79,11 @@ static void forward(CudaText *t)
     cuda_line(t, "sum = sum + score[j];");
     cuda_close(t);
     cuda_line(t, "sum = block_sum(sum, lanes);");
+    cuda_line(t, "const float by = sum == 0 ? 1 : sum; // a query without keys");
     cuda_open(t, "for (int e = lane; e < %" PRId64 "; e += %d)", k->attention.vdim, LANES);
     cuda_line(t,
               "put(%s, chain_of_products(score, 1, v + (long long)e * %" PRId64 ", %" PRId64
-              ", 0, keys) / sum);",
+              ", 0, keys) / by);",
               element(t, "out", &k->attention.out, "at", "e"), k->attention.v.col,
               k->attention.v.row);
     cuda_close(t);
@@ -101,7 +100,7 @@ static void attention(CudaText *t, CudaLaunch *launch)
     cuda_line(t, "SHARED(float, score, %" PRId64 ");", k->attention.keys);
     cuda_line(t, "SHARED(float, lanes, %d);", LANES);
     cuda_line(t, "const int lane = (int)thread();");
-    launch->blocks[0] = outer_points(t, k->attention.queries) * k->attention.queries;
+    launch->blocks[0] = cuda_outer_points(t, k->attention.queries) * k->attention.queries;
     view(t, "q", &k->attention.q);
     view(t, "k", &k->attention.k);
     view(t, "v", &k->attention.v);
@@ -195,7 +194,7 @@ static void attention_grad(CudaText *t, CudaLaunch *launch)
     cuda_line(t, "SHARED(float, gradient, %" PRId64 ");", most);
     cuda_line(t, "SHARED(float, share, %" PRId64 ");", most);
     cuda_line(t, "const int lane = (int)thread();");
-    launch->blocks[0] = outer_points(t, both) * both;
+    launch->blocks[0] = cuda_outer_points(t, both) * both;
     view(t, "q", &k->attention.q);
     view(t, "k", &k->attention.k);
     view(t, "v", &k->attention.v);

@@ -115,8 +115,8 @@ void flat_try(CudaLoop *l)
     int64_t points = l->rows;
     bool *both = arena_array(l->t->arena, bool, l->body->code.n + 1);
     Plane p = {.l = l};
-    if (l->s.columns.n) return;
-    if (l->s.red != UINT32_MAX) { // one sweep that only sums
+    if (l->s.columns.n || l->k->rest) return; // (that one is launched with its addresses)
+    if (l->s.red != UINT32_MAX) {             // one sweep that only sums
         if (l->s.n != 1 || loop_axis_size(l, l->s.red) == 1) return;
         for (uint32_t i = 0; i < l->body->stores.n; i++)
             if (sweeps_inside(&l->s, &l->body->stores.at[i])) return;

@@ -9,8 +9,7 @@
 
 enum { TILE = 64, DEPTH = 16, EACH = 4, THREADS = TILE / EACH * (TILE / EACH) };
 
-// Does the operand lie with k innermost? Then neighbouring threads read neighbouring k.
-static bool runs_along_k(const KernelBody *b, Arena *arena)
+bool cuda_runs_along_k(const KernelBody *b, Arena *arena)
 {
     IndexPool pool;
     int64_t c = 0;
@@ -26,7 +25,7 @@ static bool runs_along_k(const KernelBody *b, Arena *arena)
 // Fill tile_a or tile_b: rows of k, 64 elements of the free axis each.
 static void load_tile(CudaText *t, const KernelBody *body, const char *name, int64_t n)
 {
-    bool along_k = runs_along_k(body, t->arena);
+    bool along_k = cuda_runs_along_k(body, t->arena);
     cuda_use_body(t, body);
     cuda_open(t, "for (int i = (int)thread(); i < %d; i += %d)", TILE * DEPTH, THREADS);
     cuda_line(t,

@@ -339,6 +339,57 @@ DEVICE void store_pack(T *p, const Pack<typename Held<T>::type, N> &x, long long
         if (i < left) put(p[i], x.at[i]);
 }
 
+// ---- neighbours in memory -----------------------------------------------------------------------
+
+// N elements that lie side by side, moved by instructions of 16 bytes, or one of 8; they begin at a
+// multiple of that.
+template <class T, int N> struct Neighbours {
+    uint32_t word[N * sizeof(T) / 4];
+};
+
+template <int N, class T> DEVICE Neighbours<T, N> load_neighbours(const T *from)
+{
+    constexpr int words = N * sizeof(T) / 4;
+    const uint32_t *p = (const uint32_t *)from;
+    Neighbours<T, N> x;
+    if (words == 2) {
+        const u32x2 v = *(const u32x2 *)p;
+        for (int i = 0; i < 2; i++) x.word[i] = v.at[i];
+    }
+    for (int w = 0; w + 4 <= words; w += 4) {
+        const u32x4 v = load_u32x4(p + w);
+        for (int i = 0; i < 4; i++) x.word[w + i] = v.at[i];
+    }
+    return x;
+}
+
+template <int N> DEVICE float number(const Neighbours<float, N> &x, int i)
+{
+    return from_bits((int)x.word[i]);
+}
+
+template <int N> DEVICE float number(const Neighbours<bf16, N> &x, int i)
+{
+    return from_bits((int)(i % 2 ? x.word[i / 2] & 0xffff0000u : x.word[i / 2] << 16));
+}
+
+template <int N> DEVICE uint8_t number(const Neighbours<uint8_t, N> &x, int i)
+{
+    return (uint8_t)(x.word[i / 4] >> i % 4 * 8);
+}
+
+template <int N> DEVICE void store_neighbours(float *to, const float *x)
+{
+    static_assert(N % 4 == 0, "");
+    for (int i = 0; i < N; i += 4) store_f32x4(to + i, {{x[i], x[i + 1], x[i + 2], x[i + 3]}});
+}
+
+template <int N> DEVICE void store_neighbours(bf16 *to, const float *x)
+{
+    static_assert(N == 4, "");
+    *(u32x2 *)to = {{pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3])}};
+}
+
 // ---- warps --------------------------------------------------------------------------------------
 
 template <class T> DEVICE T shuffle_down(T x, int by)
@@ -465,8 +516,7 @@ DEVICE float row_sum_of_products(const X *x, int xs, const Y *y, int ys, int n)
     float lanes[64];
     for (int l = 0; l < 64; l++) {
         lanes[l] = 0;
-        for (int i = l; i < n; i += 64)
-            lanes[l] = lanes[l] + number(x[i * xs]) * number(y[i * ys]);
+        for (int i = l; i < n; i += 64) lanes[l] = lanes[l] + number(x[i * xs]) * number(y[i * ys]);
     }
     for (int w = 32; w; w /= 2)
         for (int l = 0; l < w; l++) lanes[l] = lanes[l] + lanes[l + w];

@@ -27,17 +27,20 @@ template <int N> struct Buffers { void *at[N]; };
 template <int N> struct Row { void *at[N]; long long size[2], first; };
 template <int N> struct Table { const Row<N> *rows; const uint32_t *row_of; };
 
+// DEVICE, METHOD         open a function, a struct's function
 // KERNEL(threads, blocks on one multiprocessor at least)   opens a kernel's definition
 // SHARED(type, name, n)    an array in shared memory, aligned to 16 bytes
 // SHARED_BYTES(name)       dynamic shared memory: unsigned char *name, as much as the launch gives
 #ifndef CZT_HOST_SHIM
 #define DEVICE __device__ __forceinline__
+#define METHOD DEVICE
 #define KERNEL(...) extern "C" __global__ void __launch_bounds__(__VA_ARGS__)
 #define SHARED(type, name, n) __shared__ __align__(16) type name[n]
 #define SHARED_BYTES(name) extern __shared__ __align__(16) unsigned char name[]
 #define INSTRUCTION(type, name, parameters, ...) DEVICE type name parameters __VA_ARGS__
 #else
 #define DEVICE static inline
+#define METHOD inline
 #define INSTRUCTION(type, name, parameters, ...) DEVICE type name parameters;
 #endif
 #define INSTRUCTION_N(...) template <int N> INSTRUCTION(__VA_ARGS__)
@@ -83,7 +86,15 @@ INSTRUCTION(float, rint_f32, (float x), { return rintf(x); })
 INSTRUCTION(float, abs_f32, (float x), { return fabsf(x); })
 INSTRUCTION(int, bits_of, (float x), { return __float_as_int(x); })
 INSTRUCTION(float, from_bits, (int x), { return __int_as_float(x); })
+// The larger one; the other one where one is NaN.
+INSTRUCTION(float, max_f32, (float x, float y), { return fmaxf(x, y); })
 INSTRUCTION(uint32_t, mul_high_u32, (uint32_t x, uint32_t y), { return __umulhi(x, y); })
+
+// Two bf16 in one register, x in the lower half, rounded as f32_to_bf16; NaN becomes 0x7fff.
+INSTRUCTION(uint32_t, pack_bf16, (float x, float y),
+            { uint32_t d;
+              asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(d) : "f"(y), "f"(x));
+              return d; })
 
 // Atomics on shared or global memory; the value before.
 INSTRUCTION(uint32_t, atomic_add_u32, (uint32_t *p, uint32_t x), { return atomicAdd(p, x); })
@@ -106,6 +117,12 @@ INSTRUCTION(u32x2, load_u32x2, (const void *p),
             { uint2 v = *(const uint2 *)p; return {{v.x, v.y}}; })
 INSTRUCTION(void, store_u32x2, (void *p, u32x2 x),
             { *(uint2 *)p = make_uint2(x.at[0], x.at[1]); })
+// To global memory, and never as four stores, which the compiler makes of the one above where it
+// likes to.
+INSTRUCTION(void, store_global_u32x4, (void *p, u32x4 x),
+            { asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};"
+                           :: "l"(GLOBAL_ADDRESS(p)), "r"(x.at[0]), "r"(x.at[1]), "r"(x.at[2]),
+                              "r"(x.at[3]) : "memory"); })
 
 // Copies of 16 bytes from global to shared memory that run on by themselves: issued, put into a
 // group, waited for. The second form takes `bytes` (0 to 16) of them and fills up with zeros. Data
@@ -167,12 +184,11 @@ INSTRUCTION(f32x4, mma_tf32, (u32x4 a, uint32_t b0, uint32_t b1, f32x4 c),
 #include "shim.h"
 #endif
 
-// ---- rounding to 16 bits: nearest even by integers, NaN quiet, as ir/scalar.h
+// ---- rounding to 16 bits: nearest even, f16 by integers, as ir/scalar.h but for the bits of NaN
 
 DEVICE bf16 f32_to_bf16(float x)
 {
-    uint32_t u = (uint32_t)bits_of(x), nan = u >> 16 | 0x40;
-    return {(uint16_t)(x != x ? nan : (u + 0x7fff + (u >> 16 & 1)) >> 16)};
+    return {(uint16_t)pack_bf16(x, 0)};
 }
 
 DEVICE float bf16_to_f32(bf16 x)

@@ -33,14 +33,15 @@ static json_t *state_json(const Program *p, const Plan *plan)
 static const char *const kind_names[] = {"loop",      "pack",           "gemm",
                                          "attention", "attention_grad", "scatter"};
 
-// How far it reaches from where each of its buffers begins.
+// How far it reaches from where each of its buffers begins, and of what type.
 static json_t *extents_json(const Kernel *k)
 {
     json_t *a = json_array();
     for (uint32_t i = 0; i < k->buffers.n; i++) {
         const KernelBuffer *b = &k->buffers.at[i];
         json_array_append_new(
-            a, json_pack("[I, b]", (json_int_t)(b->count * dtype_size(b->dtype)), (int)b->written));
+            a, json_pack("[I, b, s]", (json_int_t)(b->count * dtype_size(b->dtype)),
+                         (int)b->written, dtype_name(b->dtype)));
     }
     return a;
 }
@@ -51,6 +52,26 @@ static json_t *lines_json(const Program *p, const Kernel *k)
     for (uint32_t i = 0; i < k->origins.n; i++)
         json_array_append_new(a, json_string(diag_where(p->diag, k->origins.at[i])));
     return a;
+}
+
+static json_t *matrix_json(const MatrixView *v)
+{
+    return json_pack("[I, I, I, I, I]", (json_int_t)v->buffer, (json_int_t)v->offset,
+                     (json_int_t)v->batch, (json_int_t)v->row, (json_int_t)v->col);
+}
+
+// The product of a kernel that a library may do.
+static json_t *product_json(const Kernel *k)
+{
+    const LibraryProduct *p = k->gemm.library;
+    json_t *o = json_pack("{s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o}", "batch",
+                          (json_int_t)k->gemm.batch, "m", (json_int_t)k->gemm.m, "n",
+                          (json_int_t)k->gemm.n, "k", (json_int_t)k->gemm.k, "from",
+                          dtype_name(k->buffers.at[p->a.buffer].dtype), "to",
+                          dtype_name(k->buffers.at[p->c.buffer].dtype), "a", matrix_json(&p->a),
+                          "b", matrix_json(&p->b), "c", matrix_json(&p->c));
+    if (p->rest) json_object_set_new(o, "rest", json_integer(p->rest - 1));
+    return o;
 }
 
 static json_t *kernel_json(const Program *p, const Kernel *k, const KernelCode *c)
@@ -70,6 +91,8 @@ static json_t *kernel_json(const Program *p, const Kernel *k, const KernelCode *
     if (c->table)
         json_object_set_new(o, "sizes",
                             json_pack("[I, I]", (json_int_t)c->size[0], (json_int_t)c->size[1]));
+    if (k->kind == KERNEL_GEMM && k->gemm.library)
+        json_object_set_new(o, "product", product_json(k));
     return o;
 }
 

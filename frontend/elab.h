@@ -296,6 +296,7 @@ struct Elab {
     uint32_t depth; // nesting of evaluation, against endless recursion
     uint32_t noted; // errors when notes were last added
     int64_t batch, steps, seed;
+    DType precision;
     bool marking; // this build decides what the loader decodes
     Map used;     // views and fields that are read: name -> anything
     Map wrong;    // views and fields that data_check reported

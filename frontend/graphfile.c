@@ -167,6 +167,25 @@ static void check_lets(Elab *el, const Tree *let)
 
 enum { STAND_IN = 8 }; // for a batch that is wrong, so that the rest of the file is looked at too
 
+// train.precision: what the operands of products are rounded to.
+static void read_precision(Elab *el, const Tree *train)
+{
+    static const DType known[] = {DT_F32, DT_BF16};
+    const Tree *t = train ? tree_get(train, "precision") : NULL;
+    const char *list = "";
+    el->precision = DT_F32;
+    if (!t || t->kind != TREE_SCALAR) return; // reported by the key table
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        list = str_printf(el->arena, "%s%s%s", list, *list ? ", " : "", dtype_name(known[i]));
+        if (strcmp(t->text, dtype_name(known[i])) == 0) {
+            el->precision = known[i];
+            return;
+        }
+    }
+    el_error(el, t->loc, "there is no precision '%s'", t->text);
+    diag_help(el->diag, "precisions are: %s", list);
+}
+
 static void read_settings(Elab *el)
 {
     const Tree *let = tree_get(el->root, "let"), *train = tree_get(el->root, "train");
@@ -186,11 +205,7 @@ static void read_settings(Elab *el)
     }
     if (!one_part)
         el_error(el, tree_get(train, "accumulate")->loc, "accumulation is not supported yet");
-    const Tree *precision = train ? tree_get(train, "precision") : NULL;
-    if (precision && precision->kind == TREE_SCALAR && strcmp(precision->text, "f32") != 0) {
-        el_error(el, precision->loc, "precision '%s' is not supported yet", precision->text);
-        diag_help(el->diag, "f32 is");
-    }
+    read_precision(el, train);
     if (ok && batch > 1 << 24) {
         el_error(el, tree_get(let, "batch")->loc, "batch is %lld; it is at most %d",
                  (long long)batch, 1 << 24);
@@ -292,6 +307,7 @@ Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const Fronte
     el->program = program_new(arena, diag, graph_name(el, path), el->batch);
     el->program->steps = el->steps;
     el->program->seed = el->seed;
+    el->program->precision = el->precision;
     el->out->program = el->program;
     entries_build(el);
     return diag_errors(diag) > before ? NULL : el->out;

@@ -15,6 +15,7 @@ typedef struct Optimizer {
     const Tree *tree;
     Instance *instance; // settings
     NodeId count;       // updates of this state, this one included
+    NodeId finite;      // bool: the loss and all gradients are
 } Optimizer;
 
 // Nodes that the loss depends on through differentiable ops.
@@ -224,10 +225,19 @@ static NodeId limited(Elab *el, const char *name, NodeId x)
     return graph_binary(el->graph, OP_MIN, x, graph_const(el->graph, DT_F32, l->max));
 }
 
-// One line of update: the new value replaces the old one for the lines below.
-static bool update_row(Elab *el, const Item *item, const Trained *t, Scope *s, Entry *entry,
-                       const char *param)
+// What the optimiser calls the parameter.
+static const char *param_name(const Optimizer *o)
 {
+    for (uint32_t i = 0; i < o->def->in.n; i++)
+        if (o->def->in.at[i].word == WORD_PARAM) return o->def->in.at[i].name;
+    return "p";
+}
+
+// One line of update: the new value replaces the old one for the lines below.
+static bool update_row(Elab *el, const Optimizer *o, const Item *item, const Trained *t, Scope *s,
+                       Entry *entry)
+{
+    const char *param = param_name(o);
     Binding *b = map_get(&s->names, item->name);
     bool is_param = strcmp(item->name, param) == 0;
     const char *name =
@@ -244,7 +254,11 @@ static bool update_row(Elab *el, const Item *item, const Trained *t, Scope *s, E
         b->value = value_node(el, x);
     else
         scope_value(el, s, item->name, item->loc, value_node(el, x));
-    if (var) vec_push(el->arena, &entry->updates, (NamedNode){name, x});
+    if (!var) return true;
+    // An update that would spoil the state leaves it as it was.
+    NodeId old = graph_state(el->graph, name, var->type);
+    vec_push(el->arena, &entry->updates,
+             (NamedNode){name, graph_select(el->graph, o->finite, x, old)});
     return true;
 }
 
@@ -255,12 +269,10 @@ static bool optimize(Elab *el, const Optimizer *o, const Trained *t, Entry *entr
     f->stream = hash_str(0, str_printf(el->arena, "$opt.%s", t->var->name));
     Scope *s = scope_new(el, el->globals, f);
     Frame *caller = el->frame;
-    const char *param = "p";
     bool ok = true;
     el->frame = f;
     for (uint32_t i = 0; i < o->def->in.n; i++) {
         const Decl *d = &o->def->in.at[i];
-        if (d->word == WORD_PARAM) param = d->name;
         if (d->word == WORD_PARAM || d->word == WORD_GRAD || d->word == WORD_COUNT)
             scope_value(el, s, d->name, d->loc, input_value(el, o, t, d->word));
         else
@@ -268,7 +280,7 @@ static bool optimize(Elab *el, const Optimizer *o, const Trained *t, Entry *entr
     }
     ok = bind_state(el, o, t, s);
     for (uint32_t i = 0; ok && i < o->def->update.n; i++)
-        ok = update_row(el, &o->def->update.at[i], t, s, entry, param);
+        ok = update_row(el, o, &o->def->update.at[i], t, s, entry);
     el->frame = caller;
     return ok;
 }
@@ -289,9 +301,39 @@ static bool optimizer_open(Elab *el, Optimizer *o)
     return true;
 }
 
+// Whether loss and gradients are finite: a sum of squares is not where one of its terms is not.
+// Clipping by the joint norm wants the same sums.
+static NodeId all_finite(Elab *el, NodeId loss, const TrainedList *list)
+{
+    Graph *g = el->graph;
+    NodeId sum = 0;
+    for (uint32_t i = 0; i < list->n; i++) {
+        NodeId x = list->at[i].g;
+        uint32_t rank = graph_type(g, x)->rank;
+        int64_t *axes = arena_array(el->arena, int64_t, rank + 1);
+        for (uint32_t a = 0; a < rank; a++) axes[a] = a;
+        NodeId one = graph_binary(g, OP_MUL, x, x);
+        if (rank) one = graph_reduce(g, OP_SUM, one, axes, rank, false, false);
+        sum = sum ? graph_binary(g, OP_ADD, sum, one) : one;
+    }
+    return graph_binary(g, OP_AND, graph_unary(g, OP_IS_FINITE, loss),
+                        graph_unary(g, OP_IS_FINITE, sum));
+}
+
+static const char *nonfinite(Elab *el)
+{
+    const Tree *train = tree_get(el->root, "train");
+    const Tree *t = train && train->kind == TREE_MAP ? tree_get(train, "nonfinite") : NULL;
+    if (!t || t->kind != TREE_SCALAR) return "stop";
+    if (strcmp(t->text, "stop") && strcmp(t->text, "skip"))
+        el_error(el, t->loc, "nonfinite is stop or skip, not '%s'", t->text);
+    return t->text;
+}
+
 void train_step(Elab *el, Entry *entry, NodeId loss)
 {
     Optimizer o = {0};
+    nonfinite(el);
     TrainedList list = {0};
     if (!loss) { // reported; the rest is looked at for its errors
         if (optimizer_open(el, &o)) check_groups(el, o.def, &list);
@@ -308,6 +350,8 @@ void train_step(Elab *el, Entry *entry, NodeId loss)
                  "the loss depends on no trainable parameter");
         return;
     }
+    o.finite = all_finite(el, loss, &list);
+    vec_push(el->arena, &entry->outputs, (NamedNode){"$finite", o.finite});
     bool ok = clip(el, &list);
     if (!optimizer_open(el, &o) || !check_groups(el, o.def, &list) || !ok || !o.instance) return;
     for (uint32_t i = 0; i < list.n; i++)
@@ -331,6 +375,7 @@ const char *train_json(Elab *el)
     json_open(&j, NULL, '{');
     json_int(&j, "steps", el->steps);
     json_int(&j, "seed", el->seed);
+    json_str(&j, "nonfinite", nonfinite(el));
     put_every(el, &j, "checkpoint", "every", "checkpoint_every", 1000);
     put_every(el, &j, "checkpoint", "keep", "checkpoint_keep", 2);
     put_every(el, &j, "log", "every", "log_every", 10);

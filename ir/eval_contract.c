@@ -159,7 +159,8 @@ static float query_f32(Eval *ev, const Attention *a, int64_t keys, const float *
     eval_expand(ev, OP_EXP, keys, p, p);
     for (int64_t j = keys; j < a->m; j++) p[j] = 0;
     l = row_sum(p, a->m);
-    for (int64_t e = 0; e < a->e; e++) out[e] = chain_f32(keys, p, 1, v + e, a->e) / l;
+    float by = l == 0 ? 1 : l; // a query without keys
+    for (int64_t e = 0; e < a->e; e++) out[e] = chain_f32(keys, p, 1, v + e, a->e) / by;
     eval_expand(ev, OP_LOG, 1, &l, &l);
     return m + l;
 }
@@ -173,7 +174,8 @@ static double query_f64(const Attention *a, int64_t keys, const double *q, const
         m = m > p[j] || m != m ? m : p[j];
     }
     for (int64_t j = 0; j < keys; j++) l += p[j] = exp(p[j] - m);
-    for (int64_t e = 0; e < a->e; e++) out[e] = chain_f64(keys, p, 1, v + e, a->e) / l;
+    double by = l == 0 ? 1 : l; // a query without keys
+    for (int64_t e = 0; e < a->e; e++) out[e] = chain_f64(keys, p, 1, v + e, a->e) / by;
     return m + log(l);
 }
 

@@ -159,6 +159,46 @@ static bool join_division(IndexPool *pool, Sum *sum)
     return false;
 }
 
+// k * m * (z / m) + k * (y % m) = k * z where z % m is y % m, as for z = y % (m q)
+static bool join_quotient(IndexPool *pool, Sum *sum)
+{
+    for (uint32_t i = 0; i < sum->terms.n; i++) {
+        Term high = sum->terms.at[i];
+        IndexNode division = pool->nodes.at[high.atom];
+        if (division.op != IX_DIV || high.coefficient % division.c) continue;
+        IndexId low = index_mod(pool, division.a, division.c);
+        int64_t k = high.coefficient / division.c;
+        if (pool->nodes.at[low].op != IX_MOD || coefficient_of(sum, low) != k) continue;
+        add_term(pool, sum, low, -k);
+        add_term(pool, sum, high.atom, -high.coefficient);
+        add_scaled(pool, sum, division.a, k);
+        return true;
+    }
+    return false;
+}
+
+// k * m * ((y / m) % q) + k * (y % m) = k * (y % (m q))
+static bool join_remainders(IndexPool *pool, Sum *sum)
+{
+    for (uint32_t i = 0; i < sum->terms.n; i++) {
+        Term low = sum->terms.at[i];
+        IndexNode mod = pool->nodes.at[low.atom];
+        if (mod.op != IX_MOD) continue;
+        IndexId quotient = index_div(pool, mod.a, mod.c);
+        for (uint32_t j = 0; j < sum->terms.n; j++) {
+            Term high = sum->terms.at[j];
+            IndexNode upper = pool->nodes.at[high.atom];
+            if (upper.op != IX_MOD || upper.a != quotient) continue;
+            if (high.coefficient != low.coefficient * mod.c) continue;
+            add_term(pool, sum, low.atom, -low.coefficient);
+            add_term(pool, sum, high.atom, -high.coefficient);
+            add_scaled(pool, sum, index_mod(pool, mod.a, mod.c * upper.c), low.coefficient);
+            return true;
+        }
+    }
+    return false;
+}
+
 static IndexId scaled(IndexPool *pool, IndexId atom, int64_t c)
 {
     if (c == 1) return atom;
@@ -171,7 +211,7 @@ static IndexId scaled(IndexPool *pool, IndexId atom, int64_t c)
 
 static IndexId from_sum(IndexPool *pool, Sum *sum)
 {
-    while (join_division(pool, sum)) {
+    while (join_division(pool, sum) || join_quotient(pool, sum) || join_remainders(pool, sum)) {
     }
     IndexId e = index_const(pool, sum->constant);
     for (uint32_t i = 0; i < sum->terms.n; i++) {

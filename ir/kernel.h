@@ -106,6 +106,20 @@ typedef struct StridedView {
     int64_t row, col;
 } StridedView;
 
+// Element (b, r, c) of a batch of matrices is at buffer[offset + b * batch + r * row + c * col].
+typedef struct MatrixView {
+    uint32_t buffer;
+    int64_t offset, batch, row, col;
+} MatrixView;
+
+// A product as a library takes it: c = sum over k of a (batch, m, k) times b (batch, n, k), summed
+// as f32 in any order and rounded once to c's dtype. With `rest` (number of a kernel, + 1, with the
+// same buffers), c is a workspace and that kernel comes next; else c is the result.
+typedef struct LibraryProduct {
+    MatrixView a, b, c;
+    uint32_t rest;
+} LibraryProduct;
+
 typedef struct KernelBuffer {
     DType dtype;
     int64_t count; // elements
@@ -120,6 +134,7 @@ typedef struct Kernel {
     KernelBody body; // LOOP: all of it. GEMM: the epilogue, axes (batch, m, n) = (OUTER, OUTER,
                      // INNER), with KI_ACC. PACK: axes (batch, n, k), one store-less body whose
                      // last instruction is the element
+    bool rest;       // LOOP: it does the rest of a product that a library did, on the same buffers
     int64_t tasks;   // task range [0, tasks) of one launch
     int64_t grain;   // LOOP: outer points of one task (64 when there are column stores)
     int64_t flops, bytes; // for the roofline
@@ -132,6 +147,7 @@ typedef struct Kernel {
         int64_t batch, m, n, k;
         KernelBody a, b;
         uint32_t packed;
+        const LibraryProduct *library; // another way to do all of it, or NULL
     } gemm;
 
     // ATTENTION (operands and results f32 or a 16-bit float, lse f32): outer axes are body.axes

@@ -388,6 +388,18 @@ static bool read_setting(Parser *p, const char *name, int64_t least, int64_t *va
     return *value >= least || fail(p, begin, "%s is at least %lld", name, (long long)least);
 }
 
+static bool read_precision(Parser *p, DType *precision)
+{
+    size_t begin = p->at;
+    if (strcmp(read_word(p), "precision") != 0 || !expect(p, '='))
+        return fail(p, begin, "expected precision= or the end of the line");
+    begin = p->at;
+    const char *name = read_word(p);
+    *precision = dtype_find(name);
+    return *precision == DT_F32 || *precision == DT_BF16 ||
+           fail(p, begin, "precision is f32 or bf16, not '%s'", name);
+}
+
 static bool read_program(Parser *p)
 {
     Program *prog = p->program;
@@ -396,7 +408,7 @@ static bool read_program(Parser *p)
         !read_setting(p, "seed", INT64_MIN, &prog->seed))
         return false;
     p->scratch->batch = prog->batch;
-    return true;
+    return at_line_end(p) || read_precision(p, &prog->precision);
 }
 
 static bool read_state(Parser *p)

@@ -129,8 +129,10 @@ void program_print(const Program *p, FILE *out)
     Arena *scratch = arena_new();
     fputs("program ", out);
     print_string(out, p->name);
-    fprintf(out, " batch=%lld steps=%lld seed=%lld\n", (long long)p->batch, (long long)p->steps,
+    fprintf(out, " batch=%lld steps=%lld seed=%lld", (long long)p->batch, (long long)p->steps,
             (long long)p->seed);
+    if (p->precision != DT_F32) fprintf(out, " precision=%s", dtype_name(p->precision));
+    fputc('\n', out);
     print_text(out, "data", p->data_json);
     print_text(out, "train", p->train_json);
     print_text(out, "eval", p->eval_json);

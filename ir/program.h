@@ -46,6 +46,7 @@ typedef struct Program {
     Diag *diag;
     const char *name;
     int64_t batch, steps, seed;
+    DType precision; // of the operands of products: f32, or bf16 where pass precision is asked for
     VEC(StateVar) states;
     Map state_index; // name -> (void *)(index + 1)
     VEC(Entry *) entries;

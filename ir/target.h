@@ -7,6 +7,7 @@
 typedef struct Target {
     const char *name;
     uint32_t lanes; // f32 lanes of a vector register
+    bool library;   // a library may do plain products instead of their kernels
     bool packs;     // the right operand of a product is packed by a kernel of its own
     // With `packs`: elements of the packed operand's buffer for (batch, n, k), as the target's PACK
     // kernel writes it.
@@ -16,6 +17,11 @@ typedef struct Target {
     int64_t (*tasks)(const struct Target *t, const Kernel *k);
     // Is the kernel done by a function for all sizes, many segments in one launch? NULL: none is.
     bool (*any_size)(const Kernel *k);
+    // Into how many equal parts the sum over k of a product of these sizes is cut, each a product
+    // of its own, added up in rising order by a second kernel; it divides k. 1: one sum. NULL:
+    // always.
+    int64_t (*parts)(const struct Target *t, DType dt, int64_t batch, int64_t m, int64_t n,
+                     int64_t k);
 } Target;
 
 #endif

@@ -93,9 +93,19 @@ static bool choose(Fixed *f, const Entry *e)
     return any;
 }
 
-// Copy taken nodes, with all that they need, into the graph of `derive`; its ids by those of f->g.
-static NodeId *copy_fixed(const Fixed *f, Graph *to, Arena *scratch)
+// The value that `derive` itself gives the state that `n` reads (a shadow), 0 where it gives none.
+static NodeId made_here(const Entry *derive, const Node *n)
 {
+    for (uint32_t i = 0; n->op == OP_STATE && i < derive->updates.n; i++)
+        if (!strcmp(derive->updates.at[i].name, node_str(n, ATTR_NAME)))
+            return derive->updates.at[i].node;
+    return 0;
+}
+
+// Copy taken nodes, with all that they need, into the graph of `derive`; its ids by those of f->g.
+static NodeId *copy_fixed(const Fixed *f, const Entry *derive, Arena *scratch)
+{
+    Graph *to = derive->graph;
     uint32_t n = f->g->nodes.n;
     NodeId *map = arena_array(scratch, NodeId, n);
     bool *needed = arena_copy(scratch, f->taken, n * sizeof *needed);
@@ -105,6 +115,8 @@ static NodeId *copy_fixed(const Fixed *f, Graph *to, Arena *scratch)
     for (NodeId id = 1; id < n; id++) {
         const Node *node = graph_node(f->g, id);
         if (!needed[id]) continue;
+        map[id] = made_here(derive, node);
+        if (map[id]) continue;
         NodeId *args = arena_array(scratch, NodeId, node->nargs + 1);
         for (uint32_t i = 0; i < node->nargs; i++) args[i] = map[node->args[i]];
         map[id] =
@@ -150,7 +162,7 @@ static void derive_entry(Program *p, Entry *e, const Map *changed, Arena *scratc
     if (!choose(&f, e)) return;
     Entry *derive = program_find_entry(p, "derive");
     if (!derive) derive = program_entry(p, "derive");
-    const NodeId *in_derive = copy_fixed(&f, derive->graph, scratch);
+    const NodeId *in_derive = copy_fixed(&f, derive, scratch);
     Replace with = {&f, arena_array(scratch, const char *, n)};
     for (NodeId id = 1; id < n; id++)
         if (f.taken[id]) with.name[id] = derived_name(p, derive, in_derive[id]);

@@ -100,10 +100,15 @@ static NodeId plain_axes(Rewrite *r, NodeId x, const int64_t *axes, uint32_t n)
     return x;
 }
 
-// Rows of n elements, `outer` of them, in segments.
+// Rows of n elements, `outer` of them, in segments. No axis stays a batch axis, since rows and what
+// lies before them are flattened: a batch of 1 may lie anywhere.
 static NodeId reduce_segments(Rewrite *r, OpCode op, NodeId x, int64_t outer, int64_t n)
 {
     Graph *g = r->to;
+    uint32_t rank = graph_type(g, x)->rank;
+    int64_t *every = arena_array(r->scratch, int64_t, rank + 1);
+    for (uint32_t i = 0; i < rank; i++) every[i] = i;
+    x = plain_axes(r, x, every, rank);
     int64_t segments = (n + SEGMENT - 1) / SEGMENT, axis = 2;
     Axis flat[2] = {{outer, 0}, {n, 0}}, cut[3] = {{outer, 0}, {segments, 0}, {SEGMENT, 0}};
     x = reshaped(r, x, 2, flat);
@@ -198,7 +203,6 @@ static NodeId reduce(Rewrite *r, OpCode op, NodeId x, const int64_t *axes, uint3
         if (length > LONG_ROW && outer < MANY_RESULTS && identity(op, type->dtype, &fill)) {
             Axis *kept = arena_copy(r->scratch, type->axes, (type->rank + 1) * sizeof *kept);
             for (uint32_t i = 0; i < nrow; i++) kept[row[i]] = (Axis){1, 0};
-            x = plain_axes(r, x, row, nrow);
             x = reshaped(r, reduce_segments(r, op, x, outer, length), type->rank, kept);
         } else {
             x = keep_axes(g, x, op, row, nrow);

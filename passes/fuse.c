@@ -420,6 +420,31 @@ static uint32_t join_rows(Grouping *gr, NodeId id, const Candidates *c)
     return UINT32_MAX;
 }
 
+// A pointwise group over a contraction's result becomes its epilogue; the last such contraction is
+// taken. One that rounds the result to 16 bits does so at once (early), before what follows can
+// make a row of it: the f32 result is not stored then. Another may come behind that.
+static void take_epilogue(Grouping *gr, uint32_t k, bool early)
+{
+    Candidates c = {.gr = gr};
+    Group *gp = group_at(gr, k);
+    if (gp->kind != GROUP_LOOP || gp->gone || gp->split != SPLIT_NONE) return;
+    for (uint32_t i = 0; i < gp->members.n; i++)
+        visit_sources(gr, gp->members.at[i], candidate, &c);
+    for (uint32_t i = 0; i < c.at.n; i++) {
+        uint32_t d = c.at.at[i];
+        const Group *dot = group_at(gr, d);
+        if (d == k || dot->kind != GROUP_DOT || dot->total != gp->total) continue;
+        if (dot->members.n > 1 && !dot->rounds) continue;
+        bool ok = !detour(gr, d, k);
+        for (uint32_t m = 0; m < gp->members.n && ok; m++)
+            ok = fits(gr, gp, k, d, gp->members.at[m], LEVEL_FULL);
+        if (!ok) continue;
+        group_at(gr, d)->rounds = early && dot->members.n == 1;
+        absorb(gr, d, k);
+        return;
+    }
+}
+
 static void place_loop_node(Grouping *gr, NodeId id, uint32_t mask)
 {
     const Node *n = graph_node(gr->graph, id);
@@ -449,6 +474,7 @@ static void place_loop_node(Grouping *gr, NodeId id, uint32_t mask)
         for (uint32_t i = 0; i < c.at.n && (mask & FUSE_REDUCE); i++)
             if (c.at.at[i] != found && take_rows(gr, c.at.at[i], found)) break;
     }
+    if ((mask & FUSE_EPILOGUE) && op_narrows(gr->graph, n)) take_epilogue(gr, found, true);
 }
 
 static void place_engine(Grouping *gr, NodeId id, GroupKind kind)
@@ -474,28 +500,6 @@ static void place(Grouping *gr, NodeId id, uint32_t mask)
     case CLASS_GRADIENT: bug("grad reached fuse");
     default:
         if (n->op != OP_STOP_GRADIENT) place_loop_node(gr, id, mask);
-    }
-}
-
-// A pointwise group over a contraction's result becomes its epilogue; the last such contraction is
-// taken.
-static void take_epilogue(Grouping *gr, uint32_t k)
-{
-    Candidates c = {.gr = gr};
-    Group *gp = group_at(gr, k);
-    for (uint32_t i = 0; i < gp->members.n; i++)
-        visit_sources(gr, gp->members.at[i], candidate, &c);
-    for (uint32_t i = 0; i < c.at.n; i++) {
-        uint32_t d = c.at.at[i];
-        const Group *dot = group_at(gr, d);
-        if (d == k || dot->kind != GROUP_DOT || dot->members.n > 1 || dot->total != gp->total)
-            continue;
-        bool ok = !detour(gr, d, k);
-        for (uint32_t m = 0; m < gp->members.n && ok; m++)
-            ok = fits(gr, gp, k, d, gp->members.at[m], LEVEL_FULL);
-        if (!ok) continue;
-        absorb(gr, d, k);
-        return;
     }
 }
 
@@ -577,10 +581,7 @@ static Grouping *groups_form(Arena *arena, const Layout *layout, uint32_t mask)
     for (NodeId id = 1; id < g->nodes.n; id++)
         if (layout->live[id]) place(gr, id, mask);
     if (mask & FUSE_EPILOGUE)
-        for (uint32_t k = 0; k < gr->groups.n; k++)
-            if (!group_at(gr, k)->gone && group_at(gr, k)->kind == GROUP_LOOP &&
-                group_at(gr, k)->split == SPLIT_NONE)
-                take_epilogue(gr, k);
+        for (uint32_t k = 0; k < gr->groups.n; k++) take_epilogue(gr, k, false);
     for (NodeId id = 1; id < g->nodes.n; id++)
         if (layout->live[id]) place_operands(gr, id);
     for (uint32_t i = 0; i < entry->outputs.n; i++) place_root(gr, entry->outputs.at[i].node);

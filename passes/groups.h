@@ -57,6 +57,7 @@ typedef struct Group {
     bool gone; // merged into another
     Split split;
     bool columns; // has members of LEVEL_COLUMN
+    bool rounds;  // a contraction whose epilogue ends in 16 bits, so far
     int64_t total, outer, red, inner;
     VEC(NodeId) members; // rising
     uint64_t *needs;     // bit set of groups that must be finished before, transitively closed
@@ -95,6 +96,8 @@ void reduce_coordinates(IndexPool *pool, const Node *n, const Type *of, const In
 
 // The order in which groups run; returns how many there are.
 uint32_t groups_order(const Grouping *gr, Arena *arena, uint32_t **order);
+// A cast from a wider float to one of 16 bits.
+bool op_narrows(const Graph *g, const Node *n);
 // True for ops that only rearrange elements and are absorbed into the indices of their users.
 bool op_is_view(OpCode op);
 // For a node at coordinates `at` (one an axis) follow simple views down to what they show; at is

@@ -84,7 +84,7 @@ void lower_origins(Lower *lo, Kernel *k, const Group *gp)
     }
 }
 
-static uint32_t intern(Lower *lo, Kernel *k)
+uint32_t lower_intern(Lower *lo, Kernel *k)
 {
     const char *text = kernel_text(lo->arena, k);
     void *known = map_get(&lo->plan->kernel_index, text);
@@ -107,7 +107,7 @@ void lower_launch(Lower *lo, Kernel *k, Segment *segment)
     if (k->kind == KERNEL_LOOP) lower_canonical(lo->arena, k, segment);
     k->bytes = traffic(k);
     Segment s = *segment;
-    s.kernel = intern(lo, k);
+    s.kernel = lower_intern(lo, k);
     Launch launch = {0};
     vec_push(lo->arena, &launch.segments, s);
     vec_push(lo->arena, &lo->entry->launches, launch);

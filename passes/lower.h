@@ -69,7 +69,7 @@ typedef struct Build {
     IndexId a, r, c;    // the point
     const GuardList *guards;
     VEC(Emitted) emitted;
-    uint32_t acc; // KI_ACC + 1 in a contraction's epilogue
+    uint32_t acc; // 1 + the finished product in a contraction's epilogue
 } Build;
 
 uint32_t lower_buffer(Lower *lo, Block block, DType dtype, int64_t count, const char *name);
@@ -100,6 +100,14 @@ void lower_origins(Lower *lo, Kernel *k, const Group *gp);
 
 // The vector axis of `count` points in one row: their largest divisor that leaves rows to share out.
 int64_t lower_inner(int64_t count);
+// The number of an equal kernel of the plan, or of this one, added.
+uint32_t lower_intern(Lower *lo, Kernel *k);
+// Describe a contraction's product for a library, where the target has one and the product is
+// plain.
+void lower_product(Lower *lo, Kernel *k, Build *b);
+// Tasks and grain of a loop kernel that is complete; `columns`: it has column stores.
+void lower_tasks(Kernel *k, bool columns);
+
 void lower_loop(Lower *lo, uint32_t group);
 void lower_engine(Lower *lo, uint32_t group);
 

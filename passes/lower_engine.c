@@ -36,49 +36,151 @@ static int64_t axes_product(const Type *t, const int64_t *axes, uint32_t n)
     return product;
 }
 
-// Body of an operand over (batch, free, k).
-static void operand_body(Build *b, const Node *n, uint32_t operand, int64_t batch, int64_t free,
-                         int64_t k)
+// Sizes of a product. Its sum over k may be cut into parts, each a product of its own:
+// products[batch * parts + part] over k / parts.
+typedef struct Dot {
+    const Node *node;
+    int64_t batch, rows, cols, depth, parts;
+} Dot;
+
+// Body of an operand over (batch and part, free, k).
+static void operand_body(Build *b, const Dot *d, uint32_t operand)
 {
+    int64_t free = operand ? d->cols : d->rows, each = d->depth / d->parts;
     index_init(&b->body->index, b->lo->arena);
-    build_axis(b, batch, ROLE_OUTER);
+    build_axis(b, d->batch * d->parts, ROLE_OUTER);
     build_axis(b, free, ROLE_OUTER);
-    build_axis(b, k, ROLE_INNER);
+    build_axis(b, each, ROLE_INNER);
     IndexPool *pool = &b->body->index;
-    const IndexId *at = dot_coordinates(b, n, operand, index_axis(pool, 0, batch),
-                                        index_axis(pool, 1, free), index_axis(pool, 2, k));
-    uint32_t value = build_value(b, n->args[operand], at);
+    IndexId k = index_axis(pool, 2, each), at_free = index_axis(pool, 1, free);
+    IndexId outer = index_axis(pool, 0, d->batch * d->parts);
+    IndexId batch = index_div(pool, outer, d->parts), part = index_mod(pool, outer, d->parts);
+    k = index_add(pool, index_mul(pool, part, each), k);
+    const IndexId *at = dot_coordinates(b, d->node, operand, batch, at_free, k);
+    uint32_t value = build_value(b, d->node->args[operand], at);
     if (value + 1 != b->body->code.n) // the element is the last instruction
         vec_push(b->lo->arena, &b->body->code, b->body->code.at[value]);
 }
 
 // Launch the kernel that packs the right operand; its buffer comes back.
-static uint32_t pack(Lower *lo, NodeId id, int64_t batch, int64_t cols, int64_t depth)
+static uint32_t pack(Lower *lo, NodeId id, const Dot *d)
 {
-    const Node *n = graph_node(lo->gr->graph, id);
     Kernel *k = lower_kernel(lo, KERNEL_PACK, "pack", id);
     Segment segment = {0};
     Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
-    operand_body(&b, n, 1, batch, cols, depth);
-    int64_t count = lo->target->packed_count(lo->target, batch, cols, depth);
+    operand_body(&b, d, 1);
+    int64_t count = lo->target->packed_count(lo->target, d->batch, d->cols, d->depth);
     uint32_t packed = lower_buffer(lo, BLOCK_SCRATCH, DT_F32, count, NULL);
     k->gemm.packed = build_slot(&b, packed, true);
-    k->gemm.batch = batch;
-    k->gemm.n = cols;
-    k->gemm.k = depth;
+    k->gemm.batch = d->batch;
+    k->gemm.n = d->cols;
+    k->gemm.k = d->depth;
     k->tasks = lo->target->tasks(lo->target, k);
     lower_launch(lo, k, &segment);
     return packed;
 }
 
-// The finished product as the epilogue sees it: sums are f32, rounded once to the dot's type.
-static void push_product(Build *b, DType dt)
+// The epilogue on the finished product `acc`, f32, in the group's own coordinates (batch, m, n). As
+// the epilogue sees it, it is rounded once to the dot's type.
+static void epilogue(Build *b, const Dot *d, KernelInstr acc)
 {
-    KernelInstr acc = {.kind = KI_ACC, .dtype = DT_F32, .axes = 7};
-    KernelInstr cast = {.kind = KI_OP, .op = OP_CAST, .dtype = dt, .axes = 7};
+    const Grouping *gr = b->lo->gr;
+    DType dt = d->node->type->dtype;
+    KernelInstr cast = {.kind = KI_OP, .op = OP_CAST, .dtype = dt, .axes = acc.axes};
     vec_push(b->lo->arena, &b->body->code, acc);
+    cast.args[0] = b->body->code.n - 1;
     if (dt != DT_F32) vec_push(b->lo->arena, &b->body->code, cast);
     b->acc = b->body->code.n;
+    for (uint32_t i = 0; i < b->group->members.n; i++)
+        if (gr->stored[b->group->members.at[i]])
+            build_store(b, b->group->members.at[i], build_value(b, b->group->members.at[i], NULL));
+}
+
+static IndexId product_index(IndexPool *pool, IndexId batch, IndexId m, IndexId n, const Dot *d)
+{
+    return index_linear(pool, 3, (IndexId[]){batch, m, n},
+                        (int64_t[]){d->batch * d->parts, d->rows, d->cols});
+}
+
+// The product's kernel, all but its epilogue.
+static Build product(Lower *lo, NodeId id, const Dot *d, const Group *gp, Segment *segment)
+{
+    bool packs = lo->target->packs;
+    uint32_t packed = packs ? pack(lo, id, d) : 0;
+    Kernel *k = lower_kernel(lo, KERNEL_GEMM, "gemm", id);
+    lower_origins(lo, k, gp);
+    Build a = {.lo = lo, .kernel = k, .body = &k->gemm.a, .segment = segment};
+    if (packs) k->gemm.packed = build_slot(&a, packed, false);
+    operand_body(&a, d, 0);
+    Build right = {.lo = lo, .kernel = k, .body = &k->gemm.b, .segment = segment};
+    if (!packs) operand_body(&right, d, 1);
+    Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = segment};
+    build_axis(&b, d->batch * d->parts, ROLE_OUTER);
+    build_axis(&b, d->rows, ROLE_OUTER);
+    build_axis(&b, d->cols, ROLE_INNER);
+    IndexPool *pool = &k->body.index;
+    IndexId outer = index_axis(pool, 0, d->batch * d->parts), m = index_axis(pool, 1, d->rows),
+            n = index_axis(pool, 2, d->cols);
+    b.a = product_index(pool, outer, m, n, d);
+    k->gemm.batch = d->batch * d->parts;
+    k->gemm.m = d->rows;
+    k->gemm.n = d->cols;
+    k->gemm.k = d->depth / d->parts;
+    k->flops = 2 * d->batch * d->rows * d->cols * d->depth;
+    k->tasks = lo->target->tasks(lo->target, k);
+    return b;
+}
+
+static const KernelInstr finished = {.kind = KI_ACC, .dtype = DT_F32, .axes = 7};
+
+// Launch the products of the parts; their buffer comes back.
+static uint32_t products_of_parts(Lower *lo, NodeId id, const Dot *d, const Group *gp)
+{
+    Segment segment = {0};
+    int64_t count = d->batch * d->parts * d->rows * d->cols;
+    uint32_t sums = lower_buffer(lo, BLOCK_SCRATCH, DT_F32, count, NULL);
+    Build b = product(lo, id, d, gp, &segment);
+    KernelStore store = {.kind = STORE_PLAIN, .index = b.a};
+    store.buffer = build_slot(&b, sums, true);
+    vec_push(lo->arena, &b.body->code, finished);
+    vec_push(lo->arena, &b.body->stores, store);
+    lower_launch(lo, b.kernel, &segment);
+    return sums;
+}
+
+// Products of the parts, then a kernel that adds them up in rising order and has the epilogue.
+static void lower_parts(Lower *lo, uint32_t group, NodeId id, const Dot *d)
+{
+    const Group *gp = &lo->gr->groups.at[group];
+    uint32_t sums = products_of_parts(lo, id, d, gp);
+    Kernel *k = lower_kernel(lo, KERNEL_LOOP, "parts", id);
+    lower_origins(lo, k, gp);
+    Segment segment = {0};
+    Build b = {.lo = lo,
+               .kernel = k,
+               .body = &k->body,
+               .segment = &segment,
+               .group = gp,
+               .group_id = group + 1};
+    IndexPool *pool = &k->body.index;
+    build_axis(&b, d->batch, ROLE_OUTER);
+    build_axis(&b, d->rows, ROLE_OUTER);
+    build_axis(&b, d->parts, ROLE_RED);
+    build_axis(&b, d->cols, ROLE_INNER);
+    IndexId batch = index_axis(pool, 0, d->batch), m = index_axis(pool, 1, d->rows),
+            n = index_axis(pool, 3, d->cols);
+    IndexId part = index_axis(pool, 2, d->parts);
+    part = index_add(pool, index_mul(pool, batch, d->parts), part);
+    b.a = product_index(pool, batch, m, n, d);
+    KernelInstr load = {.kind = KI_LOAD, .dtype = DT_F32, .axes = 15};
+    load.index = product_index(pool, part, m, n, d);
+    load.buffer = build_slot(&b, sums, false);
+    vec_push(lo->arena, &k->body.code, load);
+    KernelInstr sum = {.kind = KI_REDUCE, .op = OP_SUM, .dtype = DT_F32, .axes = 11};
+    sum.order = ORDER_CHAIN;
+    epilogue(&b, d, sum);
+    lower_tasks(k, false);
+    lower_launch(lo, k, &segment);
 }
 
 static void lower_dot(Lower *lo, uint32_t group)
@@ -88,47 +190,28 @@ static void lower_dot(Lower *lo, uint32_t group)
     NodeId id = gp->members.at[0];
     for (uint32_t i = 0; i < gp->members.n; i++)
         if (graph_node(gr->graph, gp->members.at[i])->op == OP_DOT) id = gp->members.at[i];
-    const Node *n = graph_node(gr->graph, id);
-    const Type *x = graph_type(gr->graph, n->args[0]), *y = graph_type(gr->graph, n->args[1]);
+    Dot d = {.node = graph_node(gr->graph, id), .parts = 1};
+    const Type *x = graph_type(gr->graph, d.node->args[0]),
+               *y = graph_type(gr->graph, d.node->args[1]);
     uint32_t nb, nc;
-    const int64_t *lb = node_ints(n, ATTR_LBATCH, &nb), *lc = node_ints(n, ATTR_LCONTRACT, &nc);
-    int64_t batch = axes_product(x, lb, nb), depth = axes_product(x, lc, nc);
-    int64_t rows = type_count(x) / batch / depth, cols = type_count(y) / batch / depth;
-    bool packs = lo->target->packs;
-    uint32_t packed = packs ? pack(lo, id, batch, cols, depth) : 0;
-    Kernel *k = lower_kernel(lo, KERNEL_GEMM, "gemm", id);
-    lower_origins(lo, k, gp);
+    const int64_t *lb = node_ints(d.node, ATTR_LBATCH, &nb),
+                  *lc = node_ints(d.node, ATTR_LCONTRACT, &nc);
+    d.batch = axes_product(x, lb, nb);
+    d.depth = axes_product(x, lc, nc);
+    d.rows = type_count(x) / d.batch / d.depth;
+    d.cols = type_count(y) / d.batch / d.depth;
     Segment segment = {0};
-    Build a = {.lo = lo, .kernel = k, .body = &k->gemm.a, .segment = &segment};
-    if (packs) k->gemm.packed = build_slot(&a, packed, false);
-    operand_body(&a, n, 0, batch, rows, depth);
-    Build right = {.lo = lo, .kernel = k, .body = &k->gemm.b, .segment = &segment};
-    if (!packs) operand_body(&right, n, 1, batch, cols, depth);
-    Build b = {.lo = lo,
-               .kernel = k,
-               .body = &k->body,
-               .segment = &segment,
-               .group = gp,
-               .group_id = group + 1};
-    build_axis(&b, batch, ROLE_OUTER);
-    build_axis(&b, rows, ROLE_OUTER);
-    build_axis(&b, cols, ROLE_INNER);
-    IndexPool *pool = &k->body.index;
-    IndexId at[3] = {index_axis(pool, 0, batch), index_axis(pool, 1, rows),
-                     index_axis(pool, 2, cols)};
-    int64_t sizes[3] = {batch, rows, cols};
-    b.a = index_linear(pool, 3, at, sizes);
-    push_product(&b, n->type->dtype);
-    for (uint32_t i = 0; i < gp->members.n; i++)
-        if (gr->stored[gp->members.at[i]])
-            build_store(&b, gp->members.at[i], build_value(&b, gp->members.at[i], NULL));
-    k->gemm.batch = batch;
-    k->gemm.m = rows;
-    k->gemm.n = cols;
-    k->gemm.k = depth;
-    k->flops = 2 * batch * rows * cols * depth;
-    k->tasks = lo->target->tasks(lo->target, k);
-    lower_launch(lo, k, &segment);
+    Build b = product(lo, id, &d, gp, &segment);
+    b.group = gp;
+    b.group_id = group + 1;
+    epilogue(&b, &d, finished);
+    lower_product(lo, b.kernel, &b);
+    if (lo->target->parts && !b.kernel->gemm.library) // a library cuts sums by itself
+        d.parts = lo->target->parts(lo->target, x->dtype, d.batch, d.rows, d.cols, d.depth);
+    if (d.parts > 1)
+        lower_parts(lo, group, id, &d);
+    else
+        lower_launch(lo, b.kernel, &segment);
 }
 
 // A matrix operand over outer axes 0..rank-3 of the kernel, with row and column as axes rank-2 and

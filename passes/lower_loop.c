@@ -173,7 +173,7 @@ static int64_t choose_inner(Lower *lo, uint32_t group)
     return best ? best : 1;
 }
 
-static void set_tasks(Kernel *k, bool columns)
+void lower_tasks(Kernel *k, bool columns)
 {
     int64_t points = 1, rows = 1;
     for (uint32_t i = 0; i < k->body.axes.n; i++) {
@@ -213,7 +213,7 @@ static void finish_column(Lower *lo, NodeId id, uint32_t partial, int64_t chunks
     KernelStore s = {.kind = STORE_PLAIN, .value = 1, .index = at};
     s.buffer = build_slot(&b, lower_node_buffer(lo, id), true);
     vec_push(lo->arena, &k->body.stores, s);
-    set_tasks(k, false);
+    lower_tasks(k, false);
     lower_launch(lo, k, &segment);
 }
 
@@ -233,7 +233,7 @@ void lower_loop(Lower *lo, uint32_t group)
     bool columns = false;
     for (uint32_t i = 0; i < k->body.stores.n; i++)
         columns |= k->body.stores.at[i].kind == STORE_COLUMN;
-    set_tasks(k, columns);
+    lower_tasks(k, columns);
     lower_origins(lo, k, gp);
     lower_launch(lo, k, &segment);
     for (uint32_t i = 0, s = 0; i < gp->members.n; i++) {

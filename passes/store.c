@@ -54,12 +54,15 @@ static uint32_t own_cost(const Node *n)
     return 1;
 }
 
+// Rounding to 16 bits is not repeated: what it made is half as much to keep and to read as what it
+// was made of.
 static bool can_repeat(const Grouping *gr, NodeId id)
 {
-    OpClass class = op_info(graph_node(gr->graph, id)->op)->class;
+    const Node *n = graph_node(gr->graph, id);
+    OpClass class = op_info(n->op)->class;
     const Group *gp = &gr->groups.at[gr->group_of[id] - 1];
-    return (class == CLASS_ELEMENTWISE || class == CLASS_GATHER) && gr->level[id] == LEVEL_FULL &&
-           gp->total > 1;
+    return !op_narrows(gr->graph, n) && (class == CLASS_ELEMENTWISE || class == CLASS_GATHER) &&
+           gr->level[id] == LEVEL_FULL && gp->total > 1;
 }
 
 static void count_costs(Uses *u)

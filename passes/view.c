@@ -1,6 +1,12 @@
 // Views: an index expression for each axis is carried from a node to what it shows.
 #include "passes/groups.h"
 
+bool op_narrows(const Graph *g, const Node *n)
+{
+    return n->op == OP_CAST && dtype_is_float(n->type->dtype) && dtype_size(n->type->dtype) == 2 &&
+           dtype_size(graph_type(g, n->args[0])->dtype) > 2;
+}
+
 bool op_is_view(OpCode op)
 {
     return op_info(op)->class == CLASS_VIEW || op == OP_STOP_GRADIENT;

@@ -67,31 +67,10 @@ void czt_free(CztProgram *program)
     free(program);
 }
 
-// What of the manifest is a caller's business: not launches, kernels, or sizes of scratch.
-static json_t *describe(const json_t *manifest)
-{
-    static const char tops[][12] = {"name", "source_hash", "target", "batch",
-                                    "seed", "steps",       "state"};
-    static const char parts[][8] = {"name", "inputs", "outputs"};
-    json_t *out = json_object(), *entries = json_array(), *entry;
-    for (size_t i = 0; i < sizeof tops / sizeof *tops; i++)
-        json_object_set(out, tops[i], json_object_get(manifest, tops[i]));
-    size_t e;
-    json_array_foreach(json_object_get(manifest, "entries"), e, entry)
-    {
-        json_t *row = json_object();
-        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-            json_object_set(row, parts[i], json_object_get(entry, parts[i]));
-        json_array_append_new(entries, row);
-    }
-    json_object_set_new(out, "entries", entries);
-    return out;
-}
-
 const char *czt_describe(CztProgram *program)
 {
     if (!program->description) {
-        json_t *value = describe(program->step->manifest);
+        json_t *value = step_describe(program->step);
         program->description = json_dumps(value, JSON_INDENT(1));
         json_decref(value);
     }

@@ -91,6 +91,10 @@ enum {
     X(graph_destroy, "cuGraphDestroy", (CuGraph)) \
     X(graph_kernel, "cuGraphAddKernelNode_v2", \
       (CuGraphNode *, CuGraph, const CuGraphNode *after, size_t n, const CuKernelNode *)) \
+    X(graph_child, "cuGraphAddChildGraphNode", \
+      (CuGraphNode *, CuGraph, const CuGraphNode *after, size_t n, CuGraph child)) \
+    X(capture_begin, "cuStreamBeginCapture_v2", (CuStream, int mode)) \
+    X(capture_end, "cuStreamEndCapture", (CuStream, CuGraph *)) \
     X(graph_instantiate, "cuGraphInstantiateWithFlags", (CuGraphExec *, CuGraph, \
       unsigned long long flags)) \
     X(graph_exec_destroy, "cuGraphExecDestroy", (CuGraphExec)) \

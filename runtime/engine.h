@@ -22,6 +22,10 @@ typedef struct EngineOps {
     bool (*clear)(Engine *, Error *err);
     const void *(*read)(Engine *, int64_t offset, int64_t bytes, Error *err);
     bool (*write)(Engine *, int64_t offset, const void *from, int64_t bytes, Error *err);
+    // One launch of an entry alone, with the inputs of the last run, waited for; bytes of one of the
+    // entry's blocks (good until the next call).
+    bool (*launch)(Engine *, uint32_t entry, uint32_t launch, Error *err);
+    const void *(*peek)(Engine *, uint32_t entry, const StepBuffer *at, int64_t bytes, Error *err);
     // Where the state lies on the device.
     void *(*state)(const Engine *);
     // Times of an entry's launches, NULL when they are not measured.

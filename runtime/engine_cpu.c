@@ -166,18 +166,25 @@ static void run_range(void *arg, int64_t begin, int64_t end, uint32_t worker)
     }
 }
 
+static bool run_launch(Engine *engine, uint32_t entry, uint32_t launch, Error *err)
+{
+    CpuEngine *cpu = (CpuEngine *)engine;
+    const RunLaunch *l = &cpu->entries[entry].launches[launch];
+    (void)err;
+    pool_run(cpu->pool, run_range, &(Region){cpu, l}, l->tasks);
+    return true;
+}
+
 static bool start(Engine *engine, uint32_t entry, Error *err)
 {
     CpuEngine *cpu = (CpuEngine *)engine;
-    RunEntry *run = &cpu->entries[entry];
-    (void)err;
+    ExecTime *t = cpu->entries[entry].times;
     for (uint32_t i = 0; i < cpu->step->entries[entry].nlaunches; i++) {
-        const RunLaunch *launch = &run->launches[i];
         double begin = cpu->profile ? seconds_now() : 0;
-        pool_run(cpu->pool, run_range, &(Region){cpu, launch}, launch->tasks);
+        run_launch(engine, entry, i, err);
         if (!cpu->profile) continue;
-        run->times[i].seconds += seconds_now() - begin;
-        run->times[i].calls++;
+        t[i].seconds += seconds_now() - begin;
+        t[i].calls++;
     }
     return true;
 }
@@ -219,6 +226,14 @@ static bool write(Engine *engine, int64_t offset, const void *from, int64_t byte
     return true;
 }
 
+static const void *peek(Engine *engine, uint32_t entry, const StepBuffer *at, int64_t bytes,
+                        Error *err)
+{
+    CpuEngine *cpu = (CpuEngine *)engine;
+    (void)bytes, (void)err;
+    return block_of(cpu, &cpu->entries[entry], at->space) + at->offset;
+}
+
 static void *state(const Engine *engine)
 {
     return ((const CpuEngine *)engine)->state.data;
@@ -244,8 +259,8 @@ static void free_engine(Engine *engine)
 Engine *engine_cpu(Arena *arena, const Step *step, const ExecOptions *options, Pool *pool,
                    Error *err)
 {
-    static const EngineOps ops = {free_engine, start, wait,  inputs, outputs,
-                                  clear,       read,  write, state,  times};
+    static const EngineOps ops = {free_engine, start, wait, inputs, outputs, clear, read,
+                                  write, run_launch, peek, state, times};
     CpuEngine *cpu = arena_make(arena, CpuEngine);
     *cpu = (CpuEngine){.base = {.ops = &ops},
                        .step = step,

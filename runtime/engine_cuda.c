@@ -1,57 +1,27 @@
-// The CUDA engine: all of a program's blocks on one GPU, and every entry as one graph, whose nodes
-// and edges are those of runtime/order.h. Nothing is allocated after the opening.
+// The CUDA engine: all of a program's blocks on one GPU, and every entry as one graph, whose edges
+// are those of runtime/order.h. Nothing is allocated after the opening.
 //
 // The way of a run: the inputs that the host has filled (pinned memory) are copied to a staging
 // block on a stream of their own, while the run before may still be at work; then on the main
 // stream staging -> inputs, the graph, outputs -> host. start returns after all this is queued.
 // With profile on, kernels are launched one by one between events instead.
-#include "runtime/engine.h"
-
-#include "runtime/cuda_driver.h"
-#include "runtime/order.h"
+#include "runtime/cuda_engine.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct CudaEntry {
-    CuPtr inputs, staging, outputs;
-    uint8_t *host_inputs, *host_outputs;
-    CuEvent staged, taken; // staging filled; staging read
-    Order order;
-    void **parameters; // by node: its buffers' addresses one after the other, or its table's
-    CuGraphExec graph;
-    ExecTime *times;
-} CudaEntry;
-
-typedef struct CudaEngine {
-    Engine base;
-    const Step *step;
-    Arena *arena;
-    CudaDriver driver;
-    CudaDevice device;
-    CuContext context;
-    CuModule *modules;     // by unit
-    CuFunction *functions; // by kernel
-    const char **what;     // by kernel: its name and line, for errors
-    CuStream main, copy;
-    CuEvent from, to; // around a kernel that is timed
-    CuPtr state, scratch, constants, tables;
-    uint8_t *host_tables; // the tables of all nodes, as they go to the GPU
-    size_t table_bytes;
-    CudaEntry *entries;
-    void *bounce; // state that was read
-    size_t bounce_size;
-    bool profile;
-    Error broken; // of a wait that had no other way to say it
-} CudaEngine;
-
-static bool check(CudaEngine *c, CuResult result, const char *what, Error *err)
+bool cuda_engine_check(CudaEngine *c, CuResult result, const char *what, Error *err)
 {
     if (!result) return true;
     Error inner = {0};
     cuda_check(&c->driver, result, what, &inner);
     return error_set(err, "%s: GPU %d (%s): %s", c->step->file, c->base.device.number,
                      c->device.name, inner.text);
+}
+
+static bool check(CudaEngine *c, CuResult result, const char *what, Error *err)
+{
+    return cuda_engine_check(c, result, what, err);
 }
 
 // ---- the image ----------------------------------------------------------------------------------
@@ -145,7 +115,7 @@ static bool check_room(CudaEngine *c, Error *err)
     const Step *step = c->step;
     size_t available, total;
     int64_t batch_bytes = scratch_bytes(step),
-            fixed = step->state_bytes + step->const_bytes + (int64_t)c->table_bytes;
+            fixed = step->state_bytes + step->const_bytes + cuda_tables_bytes(c);
     for (uint32_t i = 0; i < step->nentries; i++)
         batch_bytes += 2 * step->entries[i].input_bytes + step->entries[i].output_bytes;
     if (!check(c, c->driver.memory_info(&available, &total), "asking for free memory", err))
@@ -188,7 +158,7 @@ static bool allocate_blocks(CudaEngine *c, Error *err)
     if (!check_room(c, err) || !allocate(c, &c->state, step->state_bytes, "state", err) ||
         !allocate(c, &c->scratch, scratch_bytes(step), "scratch", err) ||
         !allocate(c, &c->constants, step->const_bytes, "constants", err) ||
-        !allocate(c, &c->tables, (int64_t)c->table_bytes, "tables", err))
+        !allocate(c, &c->tables, cuda_tables_bytes(c), "tables", err))
         return false;
     for (uint32_t i = 0; i < step->nentries; i++) {
         const StepEntry *s = &step->entries[i];
@@ -208,6 +178,8 @@ static bool allocate_blocks(CudaEngine *c, Error *err)
                                        "copying constants", err);
 }
 
+// ---- graphs -------------------------------------------------------------------------------------
+
 static CuPtr block_of(const CudaEngine *c, const CudaEntry *e, StepSpace space)
 {
     switch (space) {
@@ -221,113 +193,71 @@ static CuPtr block_of(const CudaEngine *c, const CudaEntry *e, StepSpace space)
     bug("block %d", (int)space);
 }
 
-// ---- tables: a row a segment, then the row of every block (docs/step-format.md)
-
-static const StepKernel *kernel_of(const CudaEngine *c, const OrderNode *node, uint32_t segment)
+// A kernel's one parameter is the struct of its buffers' addresses.
+static void *addresses_of(CudaEngine *c, const CudaEntry *e, const StepSegment *s)
 {
-    return &c->step->kernels[node->segments[segment]->kernel];
-}
-
-static uint32_t blocks_of(const CudaEngine *c, const OrderNode *node)
-{
-    uint32_t blocks = 0;
-    for (uint32_t s = 0; s < node->n; s++) blocks += kernel_of(c, node, s)->blocks[0];
-    return blocks;
-}
-
-static size_t row_words(const OrderNode *node)
-{
-    return node->segments[0]->nbuffers + 3;
-}
-
-static size_t table_bytes(const CudaEngine *c, const OrderNode *node)
-{
-    if (!kernel_of(c, node, 0)->table) return 0;
-    size_t bytes = 8 * row_words(node) * node->n + 4 * (size_t)blocks_of(c, node);
-    return (bytes + 15) / 16 * 16;
-}
-
-static void find_orders(CudaEngine *c)
-{
-    for (uint32_t i = 0; i < c->step->nentries; i++) {
-        Order *o = &c->entries[i].order;
-        order_find(c->arena, c->step, &c->step->entries[i], o);
-        for (uint32_t n = 0; n < o->n; n++) c->table_bytes += table_bytes(c, &o->nodes[n]);
-    }
-}
-
-static void put_addresses(const CudaEngine *c, const CudaEntry *e, const StepSegment *s, CuPtr *to)
-{
+    CuPtr *addresses = arena_array(c->arena, CuPtr, s->nbuffers + 1);
     for (uint32_t b = 0; b < s->nbuffers; b++)
-        to[b] = block_of(c, e, s->buffers[b].space) + (CuPtr)s->buffers[b].offset;
+        addresses[b] = block_of(c, e, s->buffers[b].space) + (CuPtr)s->buffers[b].offset;
+    return addresses;
 }
 
-static void put_table(CudaEngine *c, const CudaEntry *e, const OrderNode *node, uint8_t *to)
+static void bind(CudaEngine *c, uint32_t entry)
 {
-    size_t words = row_words(node);
-    CuPtr *rows = (CuPtr *)(void *)to;
-    uint32_t *row_of = (uint32_t *)(rows + words * node->n), first = 0;
-    for (uint32_t s = 0; s < node->n; s++, rows += words) {
-        const StepKernel *k = kernel_of(c, node, s);
-        put_addresses(c, e, node->segments[s], rows);
-        rows[words - 3] = (CuPtr)k->size[0];
-        rows[words - 2] = (CuPtr)k->size[1];
-        rows[words - 1] = first;
-        for (uint32_t b = 0; b < k->blocks[0]; b++) row_of[first++] = s;
-    }
+    const StepEntry *s = &c->step->entries[entry];
+    CudaEntry *e = &c->entries[entry];
+    uint32_t n = 0;
+    for (uint32_t l = 0; l < s->nlaunches; l++) n += s->launches[l].n;
+    e->parameters = arena_array(c->arena, void *, n + 1);
+    for (uint32_t l = 0, at = 0; l < s->nlaunches; l++)
+        for (uint32_t i = 0; i < s->launches[l].n; i++)
+            e->parameters[at++] = addresses_of(c, e, &s->launches[l].segments[i]);
 }
 
-// A kernel's one parameter: the struct of its buffers' addresses, or where its table lies.
-static void bind(CudaEngine *c, CudaEntry *e, size_t *table)
+static bool add_kernel(CudaEngine *c, CuGraph graph, const OrderNode *node, void *parameter,
+                       const CuGraphNode *after, CuGraphNode *to, Error *err)
 {
-    e->parameters = arena_array(c->arena, void *, e->order.n + 1);
-    for (uint32_t i = 0; i < e->order.n; i++) {
-        const OrderNode *node = &e->order.nodes[i];
-        size_t bytes = table_bytes(c, node);
-        CuPtr *addresses = arena_array(c->arena, CuPtr, node->segments[0]->nbuffers + 2);
-        e->parameters[i] = addresses;
-        if (!bytes) {
-            put_addresses(c, e, node->segments[0], addresses);
-            continue;
-        }
-        put_table(c, e, node, c->host_tables + *table);
-        addresses[0] = c->tables + *table;
-        addresses[1] = addresses[0] + 8 * row_words(node) * node->n;
-        *table += bytes;
-    }
+    uint32_t kernel = node->segments[0]->kernel;
+    const StepKernel *k = &c->step->kernels[kernel];
+    void *parameters[] = {parameter};
+    CuKernelNode own = {.function = c->functions[kernel],
+                        .grid_x = cuda_node_blocks(c, node),
+                        .grid_y = k->blocks[1],
+                        .grid_z = 1,
+                        .block_x = k->threads,
+                        .block_y = 1,
+                        .block_z = 1,
+                        .shared_bytes = k->shared_bytes,
+                        .parameters = parameters};
+    return check(c, c->driver.graph_kernel(to, graph, after, node->nafter, &own), c->what[kernel],
+                 err);
 }
 
-static bool bind_all(CudaEngine *c, Error *err)
+// What a library puts on a stream, as one node.
+static bool add_product(CudaEngine *c, CuGraph graph, const OrderNode *node, void *addresses,
+                        const CuGraphNode *after, CuGraphNode *to, Error *err)
 {
-    size_t table = 0;
-    c->host_tables = arena_alloc(c->arena, c->table_bytes + 16);
-    for (uint32_t i = 0; i < c->step->nentries; i++) bind(c, &c->entries[i], &table);
-    return !table || check(c, c->driver.to_device(c->tables, c->host_tables, table, c->main),
-                           "copying tables", err);
+    uint32_t kernel = node->segments[0]->kernel;
+    enum { RELAXED = 2 };
+    CuGraph inside = NULL;
+    const char *what = c->what[kernel];
+    if (!check(c, c->driver.capture_begin(c->copy, RELAXED), what, err)) return false;
+    bool ok = cuda_products_run(c, kernel, addresses, c->copy, err);
+    ok = check(c, c->driver.capture_end(c->copy, &inside), what, err) && ok &&
+         check(c, c->driver.graph_child(to, graph, after, node->nafter, inside), what, err);
+    if (inside) c->driver.graph_destroy(inside);
+    return ok;
 }
-
-// ---- graphs -------------------------------------------------------------------------------------
 
 static bool add_nodes(CudaEngine *c, CudaEntry *e, CuGraph graph, Error *err)
 {
     CuGraphNode *nodes = arena_array(c->arena, CuGraphNode, e->order.n + 1),
                 *after = arena_array(c->arena, CuGraphNode, e->order.n + 1);
     for (uint32_t i = 0; i < e->order.n; i++) {
-        const OrderNode *o = &e->order.nodes[i];
-        const StepKernel *k = kernel_of(c, o, 0);
-        void *parameters[] = {e->parameters[i]};
-        CuKernelNode node = {.function = c->functions[o->segments[0]->kernel],
-                             .grid_x = blocks_of(c, o),
-                             .grid_y = k->blocks[1],
-                             .grid_z = 1,
-                             .block_x = k->threads,
-                             .block_y = 1,
-                             .block_z = 1,
-                             .shared_bytes = k->shared_bytes,
-                             .parameters = parameters};
-        for (uint32_t a = 0; a < o->nafter; a++) after[a] = nodes[o->after[a]];
-        if (!check(c, c->driver.graph_kernel(&nodes[i], graph, after, o->nafter, &node),
-                   c->what[o->segments[0]->kernel], err))
+        const OrderNode *node = &e->order.nodes[i];
+        for (uint32_t a = 0; a < node->nafter; a++) after[a] = nodes[node->after[a]];
+        if (!(c->products[node->segments[0]->kernel].algo < 0 ? add_kernel : add_product)(
+                c, graph, node, e->node_parameters[i], after, &nodes[i], err))
             return false;
     }
     return true;
@@ -336,9 +266,8 @@ static bool add_nodes(CudaEngine *c, CudaEntry *e, CuGraph graph, Error *err)
 static bool build_graph(CudaEngine *c, uint32_t entry, Error *err)
 {
     CudaEntry *e = &c->entries[entry];
-    const StepEntry *s = &c->step->entries[entry];
     CuGraph graph = NULL;
-    e->times = arena_array(c->arena, ExecTime, s->nlaunches + 1);
+    e->times = arena_array(c->arena, ExecTime, c->step->entries[entry].nlaunches + 1);
     if (!check(c, c->driver.graph_create(&graph, 0), "making a graph", err)) return false;
     bool ok = add_nodes(c, e, graph, err) &&
               check(c, c->driver.graph_instantiate(&e->graph, graph, 0), "making a graph", err);
@@ -346,36 +275,75 @@ static bool build_graph(CudaEngine *c, uint32_t entry, Error *err)
     return ok;
 }
 
-// ---- runs ---------------------------------------------------------------------------------------
-
-static bool run_timed(CudaEngine *c, CudaEntry *e, uint32_t i, Error *err)
+// Every entry's graph, when it is known who does the products: those of the library share its
+// workspace.
+static bool build_graphs(CudaEngine *c, const ExecOptions *options, Error *err)
 {
-    const OrderNode *o = &e->order.nodes[i];
-    const StepKernel *k = kernel_of(c, o, 0);
-    void *parameters[] = {e->parameters[i]};
-    float ms = 0;
-    CuFunction function = c->functions[o->segments[0]->kernel];
-    const char *what = c->what[o->segments[0]->kernel];
-    bool ok = check(c, c->driver.event_record(c->from, c->main), what, err) &&
-              check(c,
-                    c->driver.launch(function, blocks_of(c, o), k->blocks[1], 1, k->threads, 1, 1,
-                                     k->shared_bytes, c->main, parameters, NULL),
-                    what, err) &&
-              check(c, c->driver.event_record(c->to, c->main), what, err) &&
-              check(c, c->driver.event_synchronize(c->to), what, err) &&
-              check(c, c->driver.event_elapsed(&ms, c->from, c->to), what, err);
-    e->times[o->launch].seconds += 1e-3 * (double)ms;
+    bool *alone = arena_array(c->arena, bool, c->step->nkernels + 1), ok = true;
+    for (uint32_t i = 0; i < c->step->nentries; i++) bind(c, i);
+    if (!cuda_products_choose(c, options, err)) return false;
+    for (uint32_t i = 0; i < c->step->nkernels; i++) alone[i] = c->products[i].algo >= 0;
+    for (uint32_t i = 0; i < c->step->nentries; i++)
+        order_find(c->arena, c->step, &c->step->entries[i], alone, &c->entries[i].order);
+    ok = cuda_tables_bind(c, err);
+    for (uint32_t i = 0; ok && i < c->step->nentries; i++) ok = build_graph(c, i, err);
     return ok;
 }
 
-// The kernels one by one, each timed and waited for: an error tells which it was.
+// ---- runs ---------------------------------------------------------------------------------------
+
+static bool launch_blocks(CudaEngine *c, uint32_t kernel, uint32_t blocks, void *parameter,
+                          CuStream stream, Error *err)
+{
+    const StepKernel *k = &c->step->kernels[kernel];
+    void *parameters[] = {parameter};
+    return check(c,
+                 c->driver.launch(c->functions[kernel], blocks, k->blocks[1], 1, k->threads, 1, 1,
+                                  k->shared_bytes, stream, parameters, NULL),
+                 c->what[kernel], err);
+}
+
+bool cuda_engine_launch(CudaEngine *c, uint32_t kernel, void *addresses, CuStream stream,
+                        Error *err)
+{
+    return launch_blocks(c, kernel, c->step->kernels[kernel].blocks[0], addresses, stream, err);
+}
+
+// A node alone, timed and waited for: an error tells which it was.
+static bool run_alone(CudaEngine *c, const OrderNode *node, void *parameter, float *ms, Error *err)
+{
+    uint32_t kernel = node->segments[0]->kernel;
+    const char *what = c->what[kernel];
+    return check(c, c->driver.event_record(c->from, c->main), what, err) &&
+           (c->products[kernel].algo < 0
+                ? launch_blocks(c, kernel, cuda_node_blocks(c, node), parameter, c->main, err)
+                : cuda_products_run(c, kernel, parameter, c->main, err)) &&
+           check(c, c->driver.event_record(c->to, c->main), what, err) &&
+           check(c, c->driver.event_synchronize(c->to), what, err) &&
+           check(c, c->driver.event_elapsed(ms, c->from, c->to), what, err);
+}
+
+static bool run_launch(Engine *engine, uint32_t entry, uint32_t launch, Error *err)
+{
+    CudaEngine *c = (CudaEngine *)engine;
+    CudaEntry *e = &c->entries[entry];
+    if (!check(c, c->driver.context_set(c->context), "using the GPU", err)) return false;
+    for (uint32_t i = 0; i < e->order.n; i++) {
+        float ms = 0;
+        if (e->order.nodes[i].launch != launch) continue;
+        if (!run_alone(c, &e->order.nodes[i], e->node_parameters[i], &ms, err)) return false;
+        e->times[launch].seconds += 1e-3 * (double)ms;
+    }
+    e->times[launch].calls++;
+    return true;
+}
+
 static bool run_profiled(CudaEngine *c, uint32_t entry, Error *err)
 {
-    CudaEntry *e = &c->entries[entry];
-    for (uint32_t i = 0; i < e->order.n; i++)
-        if (!run_timed(c, e, i, err)) return false;
-    for (uint32_t l = 0; l < c->step->entries[entry].nlaunches; l++) e->times[l].calls++;
-    return true;
+    bool ok = true;
+    for (uint32_t l = 0; ok && l < c->step->entries[entry].nlaunches; l++)
+        ok = run_launch(&c->base, entry, l, err);
+    return ok;
 }
 
 static bool stage_inputs(CudaEngine *c, uint32_t entry, Error *err)
@@ -441,9 +409,10 @@ static bool clear(Engine *engine, Error *err)
            wait(engine, err);
 }
 
-static const void *read(Engine *engine, int64_t offset, int64_t bytes, Error *err)
+// Bytes of the device in memory of the engine's own.
+static const void *copy_out(CudaEngine *c, CuPtr from, int64_t bytes, Error *err)
 {
-    CudaEngine *c = (CudaEngine *)engine;
+    const char *what = "copying from the GPU";
     if ((size_t)bytes + 1 > c->bounce_size) {
         free(c->bounce);
         c->bounce_size = (size_t)bytes + 1;
@@ -451,16 +420,27 @@ static const void *read(Engine *engine, int64_t offset, int64_t bytes, Error *er
     }
     if (!c->bounce) {
         c->bounce_size = 0;
-        error_set(err, "%s: no memory for %lld bytes of state", c->step->file, (long long)bytes);
+        error_set(err, "%s: no memory for %lld bytes", c->step->file, (long long)bytes);
         return NULL;
     }
-    bool ok =
-        wait(engine, err) &&
-        (!bytes ||
-         check(c, c->driver.to_host(c->bounce, c->state + (CuPtr)offset, (size_t)bytes, c->main),
-               "copying state", err)) &&
-        wait(engine, err);
+    bool ok = wait(&c->base, err) &&
+              (!bytes ||
+               check(c, c->driver.to_host(c->bounce, from, (size_t)bytes, c->main), what, err)) &&
+              wait(&c->base, err);
     return ok ? c->bounce : NULL;
+}
+
+static const void *read(Engine *engine, int64_t offset, int64_t bytes, Error *err)
+{
+    CudaEngine *c = (CudaEngine *)engine;
+    return copy_out(c, c->state + (CuPtr)offset, bytes, err);
+}
+
+static const void *peek(Engine *engine, uint32_t entry, const StepBuffer *at, int64_t bytes,
+                        Error *err)
+{
+    CudaEngine *c = (CudaEngine *)engine;
+    return copy_out(c, block_of(c, &c->entries[entry], at->space) + (CuPtr)at->offset, bytes, err);
 }
 
 static bool write(Engine *engine, int64_t offset, const void *from, int64_t bytes, Error *err)
@@ -505,12 +485,14 @@ static void free_engine(Engine *engine)
     free(c->bounce);
     if (c->context) {
         d->context_set(c->context);
+        cuda_products_free(c);
         if (c->main) d->stream_synchronize(c->main);
         for (uint32_t i = 0; i < c->step->nentries; i++) free_entry(c, &c->entries[i]);
         if (c->state) d->memory_free(c->state);
         if (c->scratch) d->memory_free(c->scratch);
         if (c->constants) d->memory_free(c->constants);
         if (c->tables) d->memory_free(c->tables);
+        if (c->workspace) d->memory_free(c->workspace);
         for (uint32_t i = 0; i < c->step->nunits; i++)
             if (c->modules[i]) d->module_unload(c->modules[i]);
         if (c->from) d->event_destroy(c->from);
@@ -537,8 +519,8 @@ static bool open_device(CudaEngine *c, Error *err)
 
 Engine *engine_cuda(Arena *arena, const Step *step, const ExecOptions *options, Error *err)
 {
-    static const EngineOps ops = {free_engine, start, wait,  inputs, outputs,
-                                  clear,       read,  write, state,  times};
+    static const EngineOps ops = {free_engine, start, wait,       inputs, outputs, clear,
+                                  read,        write, run_launch, peek,   state,   times};
     CudaEngine *c = arena_make(arena, CudaEngine);
     *c = (CudaEngine){.base = {&ops, {true, options->device, c->device.name, 0}},
                       .step = step,
@@ -546,13 +528,12 @@ Engine *engine_cuda(Arena *arena, const Step *step, const ExecOptions *options, 
                       .modules = arena_array(arena, CuModule, step->nunits + 1),
                       .what = arena_array(arena, const char *, step->nkernels + 1),
                       .functions = arena_array(arena, CuFunction, step->nkernels + 1),
+                      .products = arena_array(arena, CudaProduct, step->nkernels + 1),
                       .entries = arena_array(arena, CudaEntry, step->nentries + 1),
                       .profile = options->profile};
-    find_orders(c);
-    bool ok =
-        open_device(c, err) && load_kernels(c, err) && allocate_blocks(c, err) && bind_all(c, err);
-    for (uint32_t i = 0; ok && i < step->nentries; i++) ok = build_graph(c, i, err);
-    if (ok && clear(&c->base, err)) return &c->base;
+    if (open_device(c, err) && load_kernels(c, err) && allocate_blocks(c, err) &&
+        build_graphs(c, options, err) && clear(&c->base, err))
+        return &c->base;
     free_engine(&c->base);
     return NULL;
 }

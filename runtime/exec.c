@@ -193,6 +193,47 @@ bool exec_set_state(Exec *exec, const char *name, const void *data, size_t bytes
     return i >= 0 && exec_put_state(exec, (uint32_t)i, data, err);
 }
 
+// Number of the first NaN (or infinity) of n floats, -1 without one.
+static int64_t find_bad(CztDtype dtype, const void *data, int64_t n, bool nan)
+{
+    for (int64_t i = 0; i < n; i++) {
+        double x = value_get(dtype, data, i);
+        if (nan ? isnan(x) : isinf(x)) return i;
+    }
+    return -1;
+}
+
+static bool look_at(Exec *exec, uint32_t entry, const StepSegment *s, bool nan, ExecTrouble *out,
+                    Error *err)
+{
+    const StepKernel *k = &exec->step->kernels[s->kernel];
+    for (uint32_t b = 0; b < k->nextents && !out->kernel; b++) {
+        const StepExtent *x = &k->extents[b];
+        if (!x->written || !value_is_float(x->dtype)) continue;
+        const void *data =
+            exec->engine->ops->peek(exec->engine, entry, &s->buffers[b], x->bytes, err);
+        if (!data) return false;
+        int64_t n = x->bytes / czt_dtype_size(x->dtype), i = find_bad(x->dtype, data, n, nan);
+        if (i >= 0) *out = (ExecTrouble){k, nan, i, n};
+    }
+    return true;
+}
+
+bool exec_find_nonfinite(Exec *exec, uint32_t entry, ExecTrouble *trouble, Error *err)
+{
+    const StepEntry *e = &exec->step->entries[entry];
+    *trouble = (ExecTrouble){0};
+    // Infinities may be meant (a mask, the maximum of nothing), so NaN comes first.
+    for (int nan = 1; nan >= 0 && !trouble->kernel; nan--)
+        for (uint32_t l = 0; l < e->nlaunches && !trouble->kernel; l++) {
+            if (!exec->engine->ops->launch(exec->engine, entry, l, err)) return false;
+            for (uint32_t i = 0; i < e->launches[l].n && !trouble->kernel; i++)
+                if (!look_at(exec, entry, &e->launches[l].segments[i], nan, trouble, err))
+                    return false;
+        }
+    return true;
+}
+
 static int64_t elements(uint32_t rank, const int64_t *shape)
 {
     int64_t n = 1;

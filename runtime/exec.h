@@ -8,10 +8,15 @@
 
 typedef struct Exec Exec;
 
+// Who does products on a GPU: whoever is measured faster when the program is opened, the program's
+// own kernels, or cuBLASLt where it can.
+typedef enum { PRODUCTS_MEASURED, PRODUCTS_OWN, PRODUCTS_LIBRARY } ExecProducts;
+
 typedef struct ExecOptions {
     uint32_t threads; // 0: one for each core
     bool profile;     // time every launch
     int device;       // number of the GPU
+    ExecProducts products;
     const CztKernel
         *kernels; // step->nkernels functions to call instead of the mapped code, or NULL
 } ExecOptions;
@@ -61,6 +66,17 @@ double exec_scalar(const Exec *exec, uint32_t entry, uint32_t i);
 // Copy a state tensor out or in by name; bytes must be its own.
 bool exec_get_state(Exec *exec, const char *name, void *data, size_t bytes, Error *err);
 bool exec_set_state(Exec *exec, const char *name, const void *data, size_t bytes, Error *err);
+
+// The first kernel of an entry whose result has a NaN (or, where none has, an infinity).
+typedef struct ExecTrouble {
+    const StepKernel *kernel; // NULL: there is none
+    bool nan;
+    int64_t element; // of the result, and how many it has
+    int64_t count;
+} ExecTrouble;
+// Do the last run of an entry again, launch by launch, and look at what each wrote. State that the
+// entry changes is changed again.
+bool exec_find_nonfinite(Exec *exec, uint32_t entry, ExecTrouble *trouble, Error *err);
 
 // Seconds and calls of a launch since the profile was last cleared; zeros when not profiling.
 typedef struct ExecTime {

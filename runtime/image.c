@@ -4,7 +4,7 @@
 #include "runtime/image.h"
 
 #include <inttypes.h>
-#include <spng.h>
+#include <png.h>
 #include <stdlib.h>
 #include <string.h>
 #include <turbojpeg.h>
@@ -98,40 +98,123 @@ static bool decode_webp(const uint8_t *data, size_t size, Image *image, Error *e
            error_set(err, "WebP: damaged or cut off");
 }
 
-// Open a PNG and read its header. NULL with err when it is none or too large.
-static spng_ctx *open_png(const void *data, size_t size, struct spng_ihdr *header, Error *err)
+// ---- PNG
+// --------------------------------------------------------------------------------------------
+
+enum { PNG_MOST_CHUNK = 1 << 26 }; // bytes of memory that one chunk may take
+
+// A PNG being read. libpng leaves by longjmp where it finds an error, so what it works on is here
+// and not in the variables of a function.
+typedef struct Png {
+    png_structp png;
+    png_infop info;
+    const uint8_t *data;
+    size_t size, at; // at: read so far
+    int64_t height, width;
+    int bits, channels; // of a stored sample; stored
+    uint8_t *rows;      // where they go, (height, stride)
+    size_t stride;
+    Error *err;
+} Png;
+
+static void png_fail(png_structp png, png_const_charp text)
 {
-    spng_ctx *png = spng_ctx_new(0);
-    int code = png ? 0 : SPNG_EMEM;
-    if (!code) code = spng_set_png_buffer(png, data, size);
-    if (!code) code = spng_set_chunk_limits(png, 1 << 26, 1 << 26);
-    if (!code) code = spng_get_ihdr(png, header);
-    if (code) error_set(err, "PNG: %s", spng_strerror(code));
-    if (!code && dimensions_ok(header->height, header->width, err)) return png;
-    spng_ctx_free(png);
-    return NULL;
+    const Png *p = png_get_error_ptr(png);
+    error_set(p->err, "PNG: %s", text);
+    png_longjmp(png, 1);
 }
 
-// Decode all rows in a format into at, which has room for bytes.
-static bool decode_png(spng_ctx *png, void *at, size_t bytes, int format, Error *err)
+static void png_no_warning(png_structp png, png_const_charp text)
 {
-    size_t need;
-    int code = spng_decoded_image_size(png, format, &need);
-    if (!code && need != bytes)
-        return error_set(err, "PNG: %zu bytes of pixels where %zu were expected", need, bytes);
-    if (!code) code = spng_decode_image(png, at, bytes, format, 0);
-    return !code || error_set(err, "PNG: %s", spng_strerror(code));
+    (void)png, (void)text;
+}
+
+static void png_take(png_structp png, png_bytep to, size_t n)
+{
+    Png *p = png_get_io_ptr(png);
+    if (n > p->size - p->at) png_error(png, "cut off");
+    memcpy(to, p->data + p->at, n);
+    p->at += n;
+}
+
+// Do a part of the reading; false with p->err where libpng found an error.
+static bool png_try(Png *p, void (*part)(Png *))
+{
+    if (setjmp(png_jmpbuf(p->png))) return false;
+    part(p);
+    return true;
+}
+
+// Everything up to the pixels. Only chunks that they need are kept.
+static void png_header(Png *p)
+{
+    png_set_read_fn(p->png, p, png_take);
+    png_set_user_limits(p->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); // dimensions_ok is the limit
+    png_set_chunk_malloc_max(p->png, PNG_MOST_CHUNK);
+    png_set_keep_unknown_chunks(p->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
+    png_read_info(p->png, p->info);
+    p->height = png_get_image_height(p->png, p->info);
+    p->width = png_get_image_width(p->png, p->info);
+    p->bits = png_get_bit_depth(p->png, p->info);
+    p->channels = png_get_channels(p->png, p->info);
+}
+
+static void png_as_rgb(Png *p)
+{
+    int colour = png_get_color_type(p->png, p->info);
+    if (colour == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(p->png);
+    if (colour == PNG_COLOR_TYPE_GRAY) png_set_expand_gray_1_2_4_to_8(p->png);
+    if (!(colour & PNG_COLOR_MASK_COLOR)) png_set_gray_to_rgb(p->png);
+    png_set_strip_16(p->png);
+    png_set_strip_alpha(p->png);
+}
+
+// Samples as stored, those of 16 bits in host order.
+static void png_as_stored(Png *p)
+{
+    if (p->bits == 16) png_set_swap(p->png);
+}
+
+// All rows, and what follows them: the last checksums are there.
+static void png_pixels(Png *p)
+{
+    int passes = png_set_interlace_handling(p->png);
+    png_read_update_info(p->png, p->info);
+    if (png_get_rowbytes(p->png, p->info) != p->stride) png_error(p->png, "rows of another size");
+    for (int pass = 0; pass < passes; pass++)
+        for (int64_t y = 0; y < p->height; y++)
+            png_read_row(p->png, p->rows + (size_t)y * p->stride, NULL);
+    png_read_end(p->png, NULL);
+}
+
+static void close_png(Png *p)
+{
+    png_destroy_read_struct(&p->png, &p->info, NULL);
+}
+
+// Open a PNG and read its header. False with err when it is none or too large.
+static bool open_png(Png *p, const void *data, size_t size, Error *err)
+{
+    *p = (Png){.data = data, .size = size, .err = err};
+    p->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, p, png_fail, png_no_warning);
+    p->info = p->png ? png_create_info_struct(p->png) : NULL;
+    if (!p->info) {
+        if (!err->set) error_set(err, "out of memory for a PNG decoder");
+    } else if (png_try(p, png_header) && dimensions_ok(p->height, p->width, err)) {
+        return true;
+    }
+    close_png(p);
+    return false;
 }
 
 static bool decode_png_rgb(const void *data, size_t size, Image *image, Error *err)
 {
-    struct spng_ihdr header;
-    spng_ctx *png = open_png(data, size, &header, err);
-    if (!png) return false;
-    bool ok =
-        image_size(image, header.height, header.width, err) &&
-        decode_png(png, image->at, (size_t)(image->height * image->width * 3), SPNG_FMT_RGB8, err);
-    spng_ctx_free(png);
+    Png p;
+    if (!open_png(&p, data, size, err)) return false;
+    bool ok = image_size(image, p.height, p.width, err);
+    p.rows = image->at, p.stride = (size_t)p.width * 3;
+    ok = ok && png_try(&p, png_as_rgb) && png_try(&p, png_pixels);
+    close_png(&p);
     return ok;
 }
 
@@ -148,8 +231,8 @@ bool image_decode(const void *data, size_t size, Image *image, Error *err)
     return ok;
 }
 
-// Unpack a row of stored samples (SPNG_FMT_PNG: 16 bits in host order, 8 bits, or packed high bits
-// first) into 16-bit values; `stored` channels lie in the file, the first raw->channels are kept.
+// Unpack a row of stored samples (16 bits in host order, 8 bits, or packed high bits first) into
+// 16-bit values; `stored` channels lie in the file, the first raw->channels are kept.
 static void unpack_row(const uint8_t *row, const RawImage *raw, int stored, uint16_t *to)
 {
     int bits = raw->bits;
@@ -168,24 +251,22 @@ static void unpack_row(const uint8_t *row, const RawImage *raw, int stored, uint
         }
 }
 
-static bool decode_raw(spng_ctx *png, const struct spng_ihdr *header, RawImage *raw, Error *err)
+static bool decode_raw(Png *p, RawImage *raw, Error *err)
 {
-    static const int channels_of[7] = {1, 0, 3, 1, 2, 0, 4}; // by PNG colour type
-    int stored = channels_of[header->color_type % 7];
-    raw->height = header->height, raw->width = header->width;
-    raw->bits = header->bit_depth, raw->channels = stored >= 3 ? 3 : 1;
-    size_t row = ((size_t)raw->width * (size_t)stored * (size_t)raw->bits + 7) / 8;
-    size_t packed = row * (size_t)raw->height;
+    raw->height = p->height, raw->width = p->width;
+    raw->bits = p->bits, raw->channels = p->channels >= 3 ? 3 : 1;
     void *at = raw->at;
     bool ok = reserve(&at, &raw->capacity,
                       (size_t)(raw->height * raw->width) * (size_t)raw->channels * 2, err);
     raw->at = at;
-    uint8_t *bytes = ok ? malloc(packed) : NULL;
-    if (ok && !bytes) ok = error_set(err, "out of memory for a picture");
-    ok = ok && decode_png(png, bytes, packed, SPNG_FMT_PNG, err);
+    p->stride = ((size_t)raw->width * (size_t)p->channels * (size_t)raw->bits + 7) / 8;
+    p->rows = ok ? malloc(p->stride * (size_t)raw->height) : NULL;
+    if (ok && !p->rows) ok = error_set(err, "out of memory for a picture");
+    ok = ok && png_try(p, png_as_stored) && png_try(p, png_pixels);
     for (int64_t y = 0; ok && y < raw->height; y++)
-        unpack_row(bytes + (size_t)y * row, raw, stored, raw->at + y * raw->width * raw->channels);
-    free(bytes);
+        unpack_row(p->rows + (size_t)y * p->stride, raw, p->channels,
+                   raw->at + y * raw->width * raw->channels);
+    free(p->rows);
     return ok;
 }
 
@@ -193,10 +274,9 @@ bool image_decode_raw(const void *data, size_t size, RawImage *raw, Error *err)
 {
     const char *format = image_format(data, size);
     if (!format || format[0] != 'p') return error_set(err, "a label picture must be PNG");
-    struct spng_ihdr header;
-    spng_ctx *png = open_png(data, size, &header, err);
-    if (!png) return false;
-    bool ok = decode_raw(png, &header, raw, err);
-    spng_ctx_free(png);
+    Png p;
+    if (!open_png(&p, data, size, err)) return false;
+    bool ok = decode_raw(&p, raw, err);
+    close_png(&p);
     return ok;
 }

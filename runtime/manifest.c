@@ -127,7 +127,7 @@ static bool read_lines(Reader *r, json_t *row, const char *where, StepKernel *k)
     return true;
 }
 
-// "buffers": [[bytes, written], ..] says how far a kernel reaches. A CPU's file may lack it.
+// "buffers": [[bytes, written, dtype], ..] says how far a kernel reaches. A CPU's file may lack it.
 static bool read_extents(Reader *r, json_t *row, const char *where, StepKernel *k)
 {
     json_t *array = json_object_get(row, "buffers");
@@ -137,10 +137,11 @@ static bool read_extents(Reader *r, json_t *row, const char *where, StepKernel *
     for (uint32_t i = 0; i < k->nextents; i++) {
         json_t *pair = json_array_get(array, i), *bytes = json_array_get(pair, 0);
         json_t *written = json_array_get(pair, 1);
-        extents[i] = (StepExtent){json_integer_value(bytes), json_is_true(written)};
+        const char *dtype = json_string_value(json_array_get(pair, 2));
+        extents[i] = (StepExtent){json_integer_value(bytes), json_is_true(written), CZT_F32};
         if (!json_is_integer(bytes) || !json_is_boolean(written) || extents[i].bytes < 0 ||
-            extents[i].bytes > LARGEST)
-            return fail(r, where, "buffers", "must hold pairs [bytes, written]");
+            extents[i].bytes > LARGEST || !dtype || !dtype_parse(dtype, &extents[i].dtype))
+            return fail(r, where, "buffers", "must hold [bytes, written, dtype]");
     }
     k->extents = extents;
     return true;
@@ -182,6 +183,58 @@ static bool read_launch_shape(Reader *r, json_t *row, const char *where, StepKer
     return read_sizes(r, row, where, k);
 }
 
+// [buffer, offset, batch, row, col] of rows x cols elements, which must lie in the buffer.
+static bool read_matrix(Reader *r, json_t *product, const char *where, const char *key,
+                        const StepKernel *k, const int64_t size[3], CztDtype dtype, StepMatrix *m)
+{
+    json_t *array = json_object_get(product, key);
+    int64_t v[5], last;
+    for (size_t i = 0; i < 5; i++) {
+        json_t *x = json_array_get(array, i);
+        v[i] = json_integer_value(x);
+        if (!json_is_integer(x) || v[i] < 0 || v[i] > LARGEST)
+            return fail(r, where, key, "must be [buffer, offset, batch, row, col]");
+    }
+    *m = (StepMatrix){(uint32_t)v[0], v[1], v[2], v[3], v[4]};
+    if (v[0] >= k->nextents || (m->row != 1 && m->col != 1))
+        return fail(r, where, key, "is no dense matrix of the kernel's buffers");
+    last = m->offset;
+    int64_t strides[3] = {m->batch, m->row, m->col}, way;
+    for (int i = 0; i < 3; i++)
+        if (__builtin_mul_overflow(size[i] - 1, strides[i], &way) || way > LARGEST ||
+            (last += way) > LARGEST)
+            return fail(r, where, key, "leaves its buffer");
+    return (last + 1) * czt_dtype_size(dtype) <= k->extents[v[0]].bytes ||
+           fail(r, where, key, "leaves its buffer");
+}
+
+static bool read_product(Reader *r, json_t *row, const char *where, StepKernel *k)
+{
+    json_t *o = json_object_get(row, "product");
+    if (!o) return true;
+    StepProduct *p = arena_make(r->arena, StepProduct);
+    const char *from, *to, *at = str_printf(r->arena, "%s.product", where);
+    int64_t rest = -1;
+    if (!get_int(r, o, at, "batch", 1, INT32_MAX, &p->batch) ||
+        !get_int(r, o, at, "m", 1, INT32_MAX, &p->m) ||
+        !get_int(r, o, at, "n", 1, INT32_MAX, &p->n) ||
+        !get_int(r, o, at, "k", 1, INT32_MAX, &p->k) || !get_text(r, o, at, "from", &from) ||
+        !get_text(r, o, at, "to", &to))
+        return false;
+    if (!dtype_parse(from, &p->from) || !dtype_parse(to, &p->to) ||
+        (p->from != CZT_F32 && p->from != CZT_BF16 && p->from != CZT_F16) ||
+        (p->to != CZT_F32 && p->to != p->from))
+        return fail(r, at, "from", "and to are no dtypes of products");
+    if (json_object_get(o, "rest") &&
+        !get_int(r, o, at, "rest", 0, (int64_t)r->step->nkernels - 1, &rest))
+        return false;
+    p->rest = (int32_t)rest;
+    k->product = p;
+    return read_matrix(r, o, at, "a", k, (int64_t[]){p->batch, p->m, p->k}, p->from, &p->a) &&
+           read_matrix(r, o, at, "b", k, (int64_t[]){p->batch, p->n, p->k}, p->from, &p->b) &&
+           read_matrix(r, o, at, "c", k, (int64_t[]){p->batch, p->m, p->n}, p->to, &p->c);
+}
+
 static bool read_kernel(Reader *r, json_t *row, const char *where, StepKernel *k)
 {
     // An offset at the end would run off the section; a file without code has no kernels but those
@@ -192,7 +245,8 @@ static bool read_kernel(Reader *r, json_t *row, const char *where, StepKernel *k
            get_int(r, row, where, "bytes", 0, INT64_MAX, &k->bytes) &&
            (r->step->cuda ? read_launch_shape(r, row, where, k)
                           : get_int(r, row, where, "offset", 0, last, &k->offset)) &&
-           read_extents(r, row, where, k) && read_lines(r, row, where, k);
+           read_extents(r, row, where, k) && read_lines(r, row, where, k) &&
+           read_product(r, row, where, k);
 }
 
 static bool read_kernels(Reader *r)
@@ -201,12 +255,18 @@ static bool read_kernels(Reader *r)
     uint32_t n;
     if (!get_array(r, r->step->manifest, "", "kernels", &array, &n)) return false;
     StepKernel *kernels = arena_array(r->arena, StepKernel, n + 1);
+    r->step->nkernels = n;
     for (uint32_t i = 0; i < n; i++) {
         const char *where = str_printf(r->arena, "kernels[%u]", i);
         if (!read_kernel(r, json_array_get(array, i), where, &kernels[i])) return false;
     }
+    for (uint32_t i = 0; i < n; i++) {
+        const StepProduct *p = kernels[i].product;
+        if (p && p->rest >= 0 && kernels[p->rest].nextents != kernels[i].nextents)
+            return fail(r, str_printf(r->arena, "kernels[%u].product", i), "rest",
+                        "has other buffers");
+    }
     r->step->kernels = kernels;
-    r->step->nkernels = n;
     return true;
 }
 

@@ -12,14 +12,14 @@ typedef struct Touch {
 
 typedef struct Touches {
     const Touch *at;
-    uint32_t n, launch;
+    uint32_t n;
 } Touches;
 
-static Touches touches_of(Arena *arena, const Step *step, const OrderNode *node)
+static Touches touches_of(Arena *arena, const Step *step, const OrderNode *node, bool alone)
 {
     uint32_t n = 0, most = 0;
     for (uint32_t s = 0; s < node->n; s++) most += node->segments[s]->nbuffers;
-    Touch *at = arena_array(arena, Touch, most + 1);
+    Touch *at = arena_array(arena, Touch, most + 2);
     for (uint32_t s = 0; s < node->n; s++) {
         const StepSegment *segment = node->segments[s];
         for (uint32_t i = 0; i < segment->nbuffers; i++) {
@@ -29,7 +29,8 @@ static Touches touches_of(Arena *arena, const Step *step, const OrderNode *node)
                 at[n++] = (Touch){b->space, x->written, b->offset, b->offset + x->bytes};
         }
     }
-    return (Touches){at, n, node->launch};
+    if (alone) at[n++] = (Touch){SPACES, true, 0, 1}; // a place that only these touch
+    return (Touches){at, n};
 }
 
 static bool conflict(const Touches *x, const Touches *y)
@@ -50,8 +51,7 @@ static uint32_t look_back(uint32_t s, const Touches *touches, uint64_t *reached,
     uint64_t *mine = reached + (size_t)s * words;
     uint32_t n = 0;
     for (uint32_t e = s; e-- > 0;) {
-        if (touches[e].launch == touches[s].launch || mine[e / 64] >> e % 64 & 1) continue;
-        if (!conflict(&touches[s], &touches[e])) continue;
+        if (mine[e / 64] >> e % 64 & 1 || !conflict(&touches[s], &touches[e])) continue;
         list[n++] = e;
         mine[e / 64] |= UINT64_C(1) << e % 64;
         for (uint32_t w = 0; w < words; w++) mine[w] |= reached[(size_t)e * words + w];
@@ -76,9 +76,10 @@ static bool goes_with(const Step *step, const OrderNode *node, const StepKernel 
     return blocks <= INT32_MAX;
 }
 
-static void add_launch(Arena *arena, const Step *step, const StepLaunch *launch, uint32_t number,
-                       Order *o)
+static void add_launch(Arena *arena, const Step *step, const StepEntry *entry, uint32_t number,
+                       uint32_t *segments, Order *o)
 {
+    const StepLaunch *launch = &entry->launches[number];
     uint32_t begin = o->n;
     for (uint32_t i = 0; i < launch->n; i++) {
         const StepSegment *s = &launch->segments[i];
@@ -86,22 +87,26 @@ static void add_launch(Arena *arena, const Step *step, const StepLaunch *launch,
         while (at < o->n && !goes_with(step, &o->nodes[at], &step->kernels[s->kernel])) at++;
         OrderNode *node = &o->nodes[at];
         if (at == o->n)
-            o->nodes[o->n++] = (OrderNode){
-                .segments = arena_array(arena, const StepSegment *, launch->n), .launch = number};
+            o->nodes[o->n++] =
+                (OrderNode){.segments = arena_array(arena, const StepSegment *, launch->n),
+                            .numbers = arena_array(arena, uint32_t, launch->n),
+                            .launch = number};
+        node->numbers[node->n] = (*segments)++;
         node->segments[node->n++] = s;
     }
 }
 
-void order_find(Arena *arena, const Step *step, const StepEntry *entry, Order *o)
+void order_find(Arena *arena, const Step *step, const StepEntry *entry, const bool *alone, Order *o)
 {
-    uint32_t most = 0;
+    uint32_t most = 0, segments = 0;
     for (uint32_t l = 0; l < entry->nlaunches; l++) most += entry->launches[l].n;
     *o = (Order){.nodes = arena_array(arena, OrderNode, most + 1)};
-    for (uint32_t l = 0; l < entry->nlaunches; l++)
-        add_launch(arena, step, &entry->launches[l], l, o);
+    for (uint32_t l = 0; l < entry->nlaunches; l++) add_launch(arena, step, entry, l, &segments, o);
     Arena *scratch = arena_new();
     Touches *touches = arena_array(scratch, Touches, o->n + 1);
-    for (uint32_t i = 0; i < o->n; i++) touches[i] = touches_of(scratch, step, &o->nodes[i]);
+    for (uint32_t i = 0; i < o->n; i++)
+        touches[i] =
+            touches_of(scratch, step, &o->nodes[i], alone[o->nodes[i].segments[0]->kernel]);
     uint32_t words = o->n / 64 + 1, *list = arena_array(scratch, uint32_t, o->n + 1);
     uint64_t *reached = arena_array(scratch, uint64_t, (size_t)o->n * words + 1);
     for (uint32_t i = 0; i < o->n; i++) {

@@ -8,6 +8,7 @@
 // table.
 typedef struct OrderNode {
     const StepSegment **segments;
+    uint32_t *numbers; // of the segments, among all of the entry
     uint32_t n, launch;
     const uint32_t *after; // earlier nodes that it must wait for, rising
     uint32_t nafter;
@@ -20,7 +21,9 @@ typedef struct Order {
 
 // Find an entry's nodes, and their order from the bytes that kernels read and write: two nodes of
 // different launches that touch the same bytes, one of them writing, keep their order. What follows
-// from other pairs is left out. Needs the kernels' extents.
-void order_find(Arena *arena, const Step *step, const StepEntry *entry, Order *order);
+// from other pairs is left out. Of the kernels that `alone` names (by number) one runs at a time.
+// Needs the kernels' extents.
+void order_find(Arena *arena, const Step *step, const StepEntry *entry, const bool *alone,
+                Order *order);
 
 #endif

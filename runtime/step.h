@@ -27,7 +27,24 @@ typedef struct StepBuffer {
 typedef struct StepExtent {
     int64_t bytes;
     bool written;
+    CztDtype dtype;
 } StepExtent;
+
+// Element (b, r, c) of a batch of matrices is element offset + b * batch + r * row + c * col of a
+// kernel's buffer; row or col is 1.
+typedef struct StepMatrix {
+    uint32_t buffer;
+    int64_t offset, batch, row, col;
+} StepMatrix;
+
+// A kernel's product as a library may do it: c (batch, m, n) = a (batch, m, k) times b (batch, n,
+// k), then the kernel `rest` on the same buffers, where it is not -1.
+typedef struct StepProduct {
+    int64_t batch, m, n, k;
+    CztDtype from, to;
+    StepMatrix a, b, c;
+    int32_t rest;
+} StepProduct;
 
 typedef struct StepKernel {
     const char *name, *kind;
@@ -38,6 +55,7 @@ typedef struct StepKernel {
     int64_t size[2];
     const StepExtent *extents; // one for each buffer
     uint32_t nextents;
+    const StepProduct *product; // or NULL
     int64_t flops, bytes; // of all tasks of one call, for the roofline
     const char *const *lines;
     uint32_t nlines;
@@ -103,6 +121,9 @@ Step *step_load(const char *path, Error *err);
 Step *step_load_memory(const char *name, const void *data, size_t size, Error *err);
 // NULL is allowed.
 void step_free(Step *step);
+// What of the manifest is a caller's business, as new JSON: name, target, batch, state, entries
+// with inputs and outputs.
+json_t *step_describe(const Step *step);
 // Number of the entry, state tensor, input or output of that name; -1 when there is none.
 int32_t step_entry(const Step *step, const char *name);
 int32_t tensor_find(const CztTensor *tensors, uint32_t n, const char *name);

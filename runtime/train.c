@@ -42,6 +42,7 @@ typedef struct Train {
     int64_t seed, saved;  // saved: the step of the newest checkpoint, -1 none
     Batch batch;          // that was brought last
     int64_t skipped;      // samples left out so far, of the batches that were used
+    int skips;            // updates skipped in a row
     double began, window; // when the loop and the current rate window began
     double window_waited; // result->waited at the window's begin
     int64_t window_step;
@@ -242,7 +243,7 @@ static uint32_t collect(Train *t, uint32_t entry, double *loss)
     const StepEntry *e = &exec_step(t->exec)->entries[entry];
     uint32_t n = 0;
     for (uint32_t i = 0; i < e->noutputs; i++) {
-        if (e->outputs[i].rank) continue;
+        if (e->outputs[i].rank || e->outputs[i].name[0] == '$') continue;
         bool single = czt_dtype_size(e->outputs[i].dtype) <= 4;
         t->values[n] = (LogValue){e->outputs[i].name, exec_scalar(t->exec, entry, i), single};
         if (strcmp(e->outputs[i].name, "loss") == 0) *loss = t->values[n].value;
@@ -255,14 +256,54 @@ static uint32_t collect(Train *t, uint32_t entry, double *loss)
     return n;
 }
 
-static bool refuse_loss(const Train *t, double loss, Error *err)
+// "the first kernel with one is step_row_12 (clip.yaml:8:3), element 3 of 100", in the arena.
+static const char *where_from(Train *t, uint32_t entry)
 {
-    const char *what = isnan(loss) ? "not a number" : "infinite";
-    if (t->saved < 0)
-        return error_set(err, "the loss is %s after update %lld", what, (long long)t->step);
-    return error_set(err,
-                     "the loss is %s after update %lld; the newest checkpoint is of update %lld",
-                     what, (long long)t->step, (long long)t->saved);
+    ExecTrouble trouble;
+    Error ignored = {0};
+    if (!exec_find_nonfinite(t->exec, entry, &trouble, &ignored) || !trouble.kernel) return "";
+    const StepKernel *k = trouble.kernel;
+    const char *lines = "";
+    for (uint32_t i = 0; i < k->nlines && i < 3; i++)
+        lines = str_printf(t->arena, "%s%s%s", lines, i ? ", " : " from ", k->lines[i]);
+    return str_printf(t->arena, "; the first %s is element %lld of %lld of kernel %s%s",
+                      trouble.nan ? "NaN" : "infinity", (long long)trouble.element,
+                      (long long)trouble.count, k->name, lines);
+}
+
+static const char *trouble_text(Train *t, uint32_t entry, double loss)
+{
+    return str_printf(t->arena, "%s is %s%s", isfinite(loss) ? "a gradient" : "the loss",
+                      isnan(loss)      ? "not a number"
+                      : isfinite(loss) ? "not finite"
+                                       : "infinite",
+                      where_from(t, entry));
+}
+
+static bool refuse(Train *t, uint32_t entry, double loss, Error *err)
+{
+    const char *what = trouble_text(t, entry, loss);
+    if (t->saved < 0) return error_set(err, "update %lld: %s", (long long)t->step, what);
+    return error_set(err, "update %lld: %s; the newest checkpoint is of update %lld",
+                     (long long)t->step, what, (long long)t->saved);
+}
+
+enum { SKIPS_IN_A_ROW = 20 };
+
+// The update changed nothing: note it and go on, but not for ever.
+static bool skip(Train *t, uint32_t entry, double loss, Error *err)
+{
+    if (++t->skips >= SKIPS_IN_A_ROW) {
+        refuse(t, entry, loss, err);
+        size_t n = strlen(err->text);
+        snprintf(err->text + n, sizeof err->text - n, "; %d updates in a row were skipped",
+                 SKIPS_IN_A_ROW);
+        return false;
+    }
+    t->result->skips++;
+    return log_text(t->log, t->step, "skipped",
+                    str_printf(t->arena, "the update was skipped: %s", trouble_text(t, entry, loss)),
+                    err);
 }
 
 // NAN where it is not known; over 1 the peak was measured while the machine was busy.
@@ -273,6 +314,15 @@ static double peak_share(const Train *t)
     return share > 1 ? NAN : share;
 }
 
+// Did the update go well? The entry says so where it can, else the loss does.
+static bool went_well(const Train *t, uint32_t entry, double loss)
+{
+    const StepEntry *e = &exec_step(t->exec)->entries[entry];
+    int32_t says = tensor_find(e->outputs, e->noutputs, "$finite");
+    if (says >= 0) return exec_scalar(t->exec, entry, (uint32_t)says) != 0;
+    return tensor_find(e->outputs, e->noutputs, "loss") < 0 || isfinite(loss);
+}
+
 static bool report(Train *t, uint32_t entry, Error *err)
 {
     const TrainOptions *o = t->options;
@@ -280,13 +330,12 @@ static bool report(Train *t, uint32_t entry, Error *err)
     double loss = NAN;
     measure(t);
     uint32_t n = collect(t, entry, &loss);
-    const StepEntry *e = &exec_step(t->exec)->entries[entry];
-    bool has_loss = tensor_find(e->outputs, e->noutputs, "loss") >= 0;
-    bool last = t->step == t->steps, broken = has_loss && !isfinite(loss) && !o->allow_nonfinite;
+    bool last = t->step == t->steps, broken = !went_well(t, entry, loss) && !o->allow_nonfinite;
     t->result->loss = loss;
     if ((last || broken || t->step % every == 0) && !log_values(t->log, t->step, t->values, n, err))
         return false;
-    if (broken) return refuse_loss(t, loss, err);
+    if (broken && !(o->skip_nonfinite ? skip : refuse)(t, entry, loss, err)) return false;
+    if (!broken) t->skips = 0;
     bool endless = t->steps == INT64_MAX;
     log_progress(t->log, &(LogProgress){
                              .step = t->step,

@@ -35,6 +35,7 @@ typedef struct TrainOptions {
     uint32_t keep;            // newest checkpoints to keep; 0: all
     bool fresh;               // do not resume; refused when the folder has a checkpoint
     bool allow_nonfinite;     // go on when the output "loss" is infinite or NaN
+    bool skip_nonfinite;      // the same where the entry says by "$finite" that it changed nothing
     // Called with ctx where not NULL. Set the state of a new run (default: exec_init with the
     // seed).
     bool (*start)(void *ctx, Exec *exec, Error *err);
@@ -55,6 +56,7 @@ typedef struct TrainResult {
     int64_t first, step;    // finished updates at the start (0 if not resumed) and at the end
     int64_t steps;          // that were to be reached, 0 without an end
     bool stopped;           // by SIGTERM or SIGINT
+    int64_t skips;          // updates that were skipped, as their loss was not finite
     double loss;            // of the last update; NaN where there is none
     double seconds, waited; // in all, and for data
 } TrainResult;

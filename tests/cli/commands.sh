@@ -6,7 +6,7 @@ exits 2 "$CZTC" chek
 says err "did you mean check?"
 exits 0 "$CZTC" --help
 says out "compile"
-for command in check compile run bench train eval lib pack opt; do
+for command in check compile run bench train eval describe lib pack opt; do
     exits 0 "$CZTC" $command --help
     says out "usage: cztc $command"
 done
@@ -98,6 +98,11 @@ exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" -n 3 --json --print visual.ma
 says out '"shape": [4, 32, 2, 2]'
 sed 's/, "print".*/}/' out >printed.json
 same printed.json one.json
+exits 0 "$CZTC" describe small.czt --json
+cp out small.json
+exits 0 "$CZTC" describe "$SOURCE/tests/cli/small.yaml" --json
+same out small.json
+exits 1 "$CZTC" describe cztc.png
 exits 1 "$CZTC" run small.czt --set batch=8
 other=$SOURCE/tests/data/micro/grads.safetensors
 exits 1 "$CZTC" run small.czt --inputs "$other"

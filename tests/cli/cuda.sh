@@ -24,10 +24,19 @@ state cuda >cuda.state
 same cpu.state cuda.state
 
 # after the first launch nothing is allocated; a step is one graph launch
-sed '1,/^graph_launch/d' calls | grep alloc && miss "memory was allocated in a run"
-[ "$(grep -c '^launch' calls)" -eq 0 ] || miss "kernels were launched outside of graphs"
+sed '1,/^graph_launch/d' calls >running
+grep alloc running && miss "memory was allocated in a run"
+grep '^launch' running && miss "kernels were launched outside of graphs"
 kernels=$(sed -n 's/^graph_launch //p' calls | sort | uniq -c | awk '$1 == 8 {print $2}')
 [ "${kernels:-0}" -gt 50 ] || miss "no graph of many kernels was launched once for each of 8 steps"
+
+# products by the library and the rest by a kernel: the stand-in sums in the same order
+CZT_FAKE_LOG=$PWD/library exits 0 "$CZTC" train small.yaml --out blas --target cuda --products library
+grep -q '^host' library || miss "the library did no product"
+state blas >blas.state
+same cpu.state blas.state
+exits 1 "$CZTC" train small.yaml --out none --target cuda --products mine
+says err "--products 'mine': measured, own or library"
 
 # the run's program goes on, and evaluates
 exits 0 "$CZTC" train cuda/step.czt --out parts --steps 5

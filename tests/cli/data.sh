@@ -172,7 +172,7 @@ exits 0 "$CZTC" run nan.czt --print logs
 says out '"shape": [4, 2]'
 for command in check opt compile; do
     exits 1 "$CZTC" $command nan.czt
-    says err "nan.czt: this is a step file, compiled already; run, train, bench and eval take it"
+    says err "nan.czt: this is a step file, compiled already; run, train, bench, eval and describe take it"
 done
 mkfifo pipe.yaml
 for command in check opt compile run bench eval; do

@@ -39,6 +39,7 @@ entry "step" {
 }
 END
 twice vit.czt "$CZTC" compile "$SOURCE/tests/corpus/vit_block.ir" -o vit.czt
+twice vit "$CZTC" compile "$SOURCE/tests/corpus/vit_block.ir" -o vit
 twice grads.safetensors "$CZTC" run grads.ir --grads grads.safetensors
 
 # a run's own step file, when it begins

@@ -161,4 +161,18 @@ says err "--series: 'foo' is no NAME=SHARDS"
 exits 1 "$CZTC" eval whole --series foo=train-00000.tar
 says err "--series: no field of the graph is in a series 'foo' (there are: none)"
 
+# a loss that is not finite: the state stays as it was, the message says which kernel and which line
+exits 1 "$CZTC" train small.yaml --out hot --set 'train.optimizer.lr=1e30'
+says err "the loss is "
+says err "of kernel step_"
+says err ".yaml:"
+exits 0 "$CZTC" train small.yaml --out skips --set 'train.optimizer.lr=1e30' --set train.nonfinite=skip
+[ "$(grep -c '"skipped": "the update was skipped' skips/log.jsonl)" -eq 7 ] || miss "seven updates are skipped"
+cmp -s skips/checkpoints/step-00000003/params.safetensors skips/checkpoints/step-00000008/params.safetensors ||
+    miss "a skipped update changed parameters"
+exits 1 "$CZTC" train small.yaml --out endless --set 'train.optimizer.lr=1e30' --set train.nonfinite=skip --steps 90
+says err "20 updates in a row were skipped"
+exits 1 "$CZTC" check small.yaml --set train.nonfinite=ignore
+says err "nonfinite is stop or skip, not 'ignore'"
+
 exit $((failed != 0))

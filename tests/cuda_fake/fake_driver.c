@@ -40,7 +40,7 @@ struct CuFunctionTag {
     const ShimEntry *entry;
 };
 
-typedef enum { OP_KERNEL, OP_COPY, OP_SET, OP_GRAPH, OP_RECORD, OP_WAIT } OpKind;
+typedef enum { OP_KERNEL, OP_HOST, OP_COPY, OP_SET, OP_GRAPH, OP_RECORD, OP_WAIT } OpKind;
 
 // A launch with a copy of its parameter, the addresses of the buffers.
 typedef struct Kernel {
@@ -56,7 +56,9 @@ typedef struct Op {
     const void *from;
     size_t bytes;
     int value;
-    CuGraphExec graph;
+    void (*host)(void *);
+    void *data;
+    CuGraph graph;
     CuEvent event;
     uint64_t ticket; // of the event's recording
     struct Op *next;
@@ -64,6 +66,8 @@ typedef struct Op {
 
 struct CuStreamTag {
     Op *first, **last;
+    CuGraph capture; // what is put on it becomes nodes of this, one after the other
+    CuGraphNode captured;
 };
 
 struct CuEventTag {
@@ -71,8 +75,12 @@ struct CuEventTag {
     uint64_t recorded, passed; // tickets
 };
 
+// A kernel, a function of the host, or a graph.
 struct CuGraphNodeTag {
-    Kernel kernel;
+    Kernel *kernel;
+    void (*host)(void *);
+    void *data;
+    CuGraph child;
     CuGraphNode *after;
     size_t n;
     uint32_t done; // launch of the graph that it was done in
@@ -81,12 +89,11 @@ struct CuGraphNodeTag {
 
 struct CuGraphTag {
     CuGraphNode first, *last;
-    uint32_t n, references;
+    uint32_t n, references, launches;
 };
 
 struct CuGraphExecTag {
     CuGraph graph;
-    uint32_t launches;
 };
 
 typedef struct Memory {
@@ -351,17 +358,26 @@ static bool ready(const struct CuGraphNodeTag *node, uint32_t launch)
     return node->done != launch;
 }
 
-// Of the nodes that may run, any one.
-static void run_graph(CuGraphExec exec)
+static void run_graph(CuGraph graph);
+
+static void run_node(CuGraphNode node)
 {
-    uint32_t launch = ++exec->launches, left = exec->graph->n;
+    if (node->kernel) run_kernel(node->kernel);
+    if (node->host && !fake.broken) node->host(node->data);
+    if (node->child) run_graph(node->child);
+}
+
+// Of the nodes that may run, any one.
+static void run_graph(CuGraph graph)
+{
+    uint32_t launch = ++graph->launches, left = graph->n;
     CuGraphNode *candidates = calloc(left + 1, sizeof *candidates);
     while (left) {
         uint32_t n = 0;
-        for (CuGraphNode node = exec->graph->first; node; node = node->next)
+        for (CuGraphNode node = graph->first; node; node = node->next)
             if (ready(node, launch)) candidates[n++] = node;
         CuGraphNode chosen = candidates[draw(n)];
-        run_kernel(&chosen->kernel);
+        run_node(chosen);
         chosen->done = launch;
         left--;
     }
@@ -374,6 +390,9 @@ static void run_op(Op *op)
 {
     switch (op->kind) {
     case OP_KERNEL: run_kernel(op->kernel); break;
+    case OP_HOST:
+        if (!fake.broken) op->host(op->data);
+        break;
     case OP_COPY: memcpy(op->to, op->from, op->bytes); break;
     case OP_SET: memset(op->to, op->value, op->bytes); break;
     case OP_GRAPH: run_graph(op->graph); break;
@@ -397,9 +416,34 @@ static void run_stream(CuStream stream, CuEvent until, uint64_t ticket)
     }
 }
 
+static CuGraphNode add_node(CuGraph graph, const CuGraphNode *after, size_t n)
+{
+    CuGraphNode node = calloc(1, sizeof *node);
+    node->after = calloc(n + 1, sizeof *node->after);
+    if (n) memcpy(node->after, after, n * sizeof *after);
+    node->n = n;
+    *graph->last = node;
+    graph->last = &node->next;
+    graph->n++;
+    return node;
+}
+
+// A kernel or a function of the host on a stream that is captured.
+static CuResult capture(CuStream stream, const Op *op)
+{
+    if (op->kind != OP_KERNEL && op->kind != OP_HOST) return INVALID_VALUE;
+    CuGraphNode node = add_node(stream->capture, &stream->captured, stream->captured ? 1 : 0);
+    node->kernel = op->kernel;
+    node->host = op->host;
+    node->data = op->data;
+    stream->captured = node;
+    return 0;
+}
+
 static CuResult push(CuStream stream, Op op)
 {
     if (fake.broken) return fake.broken;
+    if (stream->capture) return capture(stream, &op);
     Op *own = malloc(sizeof *own);
     *own = op;
     own->next = NULL;
@@ -536,6 +580,8 @@ static void release(CuGraph graph)
     if (--graph->references) return;
     for (CuGraphNode node = graph->first, next; node; node = next) {
         next = node->next;
+        if (node->child) release(node->child);
+        free(node->kernel);
         free(node->after);
         free(node);
     }
@@ -552,17 +598,44 @@ EXPORT CuResult cuGraphAddKernelNode_v2(CuGraphNode *node, CuGraph graph, const 
                                         size_t n, const CuKernelNode *k)
 {
     if (k->grid_z != 1 || k->block_y != 1 || k->block_z != 1 || k->extra) return INVALID_VALUE;
-    CuGraphNode own = calloc(1, sizeof *own);
-    keep(&own->kernel, k->function, k->grid_x, k->grid_y, k->block_x, k->shared_bytes,
+    CuGraphNode own = add_node(graph, after, n);
+    own->kernel = malloc(sizeof *own->kernel);
+    keep(own->kernel, k->function, k->grid_x, k->grid_y, k->block_x, k->shared_bytes,
          k->parameters);
-    own->after = calloc(n + 1, sizeof *own->after);
-    if (n) memcpy(own->after, after, n * sizeof *after);
-    own->n = n;
-    *graph->last = own;
-    graph->last = &own->next;
-    graph->n++;
     *node = own;
     return 0;
+}
+
+EXPORT CuResult cuGraphAddChildGraphNode(CuGraphNode *node, CuGraph graph, const CuGraphNode *after,
+                                         size_t n, CuGraph child)
+{
+    *node = add_node(graph, after, n);
+    (*node)->child = child;
+    child->references++;
+    return 0;
+}
+
+EXPORT CuResult cuStreamBeginCapture_v2(CuStream stream, int mode)
+{
+    (void)mode;
+    if (stream->first || stream->capture) return INVALID_VALUE;
+    stream->captured = NULL;
+    return cuGraphCreate(&stream->capture, 0);
+}
+
+EXPORT CuResult cuStreamEndCapture(CuStream stream, CuGraph *graph)
+{
+    if (!stream->capture) return INVALID_VALUE;
+    *graph = stream->capture;
+    stream->capture = NULL;
+    return 0;
+}
+
+// What fake_blas.c puts its products on streams with.
+EXPORT CuResult cuLaunchHostFunc(CuStream stream, void (*function)(void *), void *data)
+{
+    note("host", 0);
+    return push(stream, (Op){.kind = OP_HOST, .host = function, .data = data});
 }
 
 EXPORT CuResult cuGraphInstantiateWithFlags(CuGraphExec *exec, CuGraph graph,
@@ -586,5 +659,5 @@ EXPORT CuResult cuGraphExecDestroy(CuGraphExec exec)
 EXPORT CuResult cuGraphLaunch(CuGraphExec exec, CuStream stream)
 {
     note("graph_launch", exec->graph->n);
-    return push(stream, (Op){.kind = OP_GRAPH, .graph = exec});
+    return push(stream, (Op){.kind = OP_GRAPH, .graph = exec->graph});
 }

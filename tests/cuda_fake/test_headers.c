@@ -1,8 +1,10 @@
-// The types and numbers of runtime/cuda_driver.h are those of the toolkit's cuda.h. All of it is
+// The types and numbers of runtime/cuda_driver.h and cuda_blas.h are those of the toolkit. All of it is
 // checked by the compiler; running it says so.
 #include <cuda.h>
 
-#include "runtime/cuda_driver.h"
+#include <cublasLt.h>
+
+#include "runtime/cuda_blas.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -35,6 +37,22 @@ SAME_PLACE(parameters, kernelParams);
 SAME_PLACE(extra, extra);
 SAME_PLACE(kernel, kern);
 SAME_PLACE(context, ctx);
+
+SAME(BLAS_R_32F, CUDA_R_32F);
+SAME(BLAS_R_16F, CUDA_R_16F);
+SAME(BLAS_R_16BF, CUDA_R_16BF);
+SAME(BLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F);
+SAME(BLAS_DESC_TRANSA, CUBLASLT_MATMUL_DESC_TRANSA);
+SAME(BLAS_DESC_TRANSB, CUBLASLT_MATMUL_DESC_TRANSB);
+SAME(BLAS_LAYOUT_BATCH_COUNT, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT);
+SAME(BLAS_LAYOUT_BATCH_STRIDE, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET);
+SAME(BLAS_PREF_WORKSPACE, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES);
+SAME(BLAS_PREF_ALIGN_A, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES);
+SAME(BLAS_PREF_ALIGN_A + 3, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES);
+SAME_SIZE(BlasAlgo, cublasLtMatmulAlgo_t);
+SAME_SIZE(BlasHeuristic, cublasLtMatmulHeuristicResult_t);
+SAME(offsetof(BlasHeuristic, workspace), offsetof(cublasLtMatmulHeuristicResult_t, workspaceSize));
+SAME(offsetof(BlasHeuristic, state), offsetof(cublasLtMatmulHeuristicResult_t, state));
 
 // A symbol as cuda.h calls it now: cuMemAlloc is cuMemAlloc_v2.
 #define TEXT(x) #x

@@ -62,9 +62,11 @@ KERNEL(256) row_float(const Buffers<2> b)
     ((uint32_t *)out)[1792 + t] = mul_high_u32((uint32_t)bits_of(x), (uint32_t)bits_of(y));
     out[2048 + t] = x * y + z;
     out[2304 + t] = x / y;
+    out[2560 + t] = max_f32(x, y);
 }
 
-// 65536 x 16 words: conversions to 16 bits of all upper halves with 16 lower ones, and back.
+// 65536 x 34 words: conversions to 16 bits of all upper halves with 16 lower ones, and back; then
+// pairs of bf16, of a number and the one with the next lower half.
 KERNEL(256) row_halves(const Buffers<2> b)
 {
     uint32_t *out = (uint32_t *)b.at[1];
@@ -72,12 +74,14 @@ KERNEL(256) row_halves(const Buffers<2> b)
     uint32_t upper = block_x() * 256 + thread();
     for (uint32_t i = 0; i < 16; i++) {
         float x = from_bits((int)(upper << 16 | low[i]));
-        out[upper * 18 + i] = f32_to_bf16(x).bits | (uint32_t)f32_to_f16(x).bits << 16;
+        float y = from_bits((int)(upper << 16 | low[(i + 1) % 16]));
+        out[upper * 34 + i] = f32_to_bf16(x).bits | (uint32_t)f32_to_f16(x).bits << 16;
+        out[upper * 34 + 18 + i] = pack_bf16(x, y);
     }
     bf16 p = {(uint16_t)upper};
     f16 q = {(uint16_t)upper};
-    out[upper * 18 + 16] = (uint32_t)bits_of(bf16_to_f32(p));
-    out[upper * 18 + 17] = (uint32_t)bits_of(f16_to_f32(q));
+    out[upper * 34 + 16] = (uint32_t)bits_of(bf16_to_f32(p));
+    out[upper * 34 + 17] = (uint32_t)bits_of(f16_to_f32(q));
 }
 
 // Totals of all blocks: added, added with signs, the largest; and who drew which number.
@@ -104,7 +108,8 @@ KERNEL(32) row_vectors(const Buffers<2> b)
     bf16x8 z = load_bf16x8((const bf16 *)in + 8 * t), w;
     for (int i = 0; i < 8; i++) w.at[i] = z.at[7 - i];
     store_bf16x8((bf16 *)(out + 256) + 8 * t, w);
-    store_u32x2(out + 384 + 2 * (31 - t), load_u32x2(in + 2 * (t ^ 3)));
+    store_global_u32x4(out + 384 + 4 * (t ^ 9), y);
+    store_u32x2(out + 512 + 2 * (31 - t), load_u32x2(in + 2 * (t ^ 3)));
 }
 
 // Three groups of copies, the third cut to 4 (t % 5) bytes; what is seen after waits for all but 2,

@@ -168,6 +168,22 @@ float from_bits(int x)
     return value;
 }
 
+float max_f32(float x, float y)
+{
+    return __builtin_fmaxf(x, y);
+}
+
+static inline uint32_t shim_round_bf16(float x)
+{
+    uint32_t u = (uint32_t)bits_of(x);
+    return x != x ? 0x7fffu : (u + 0x7fff + (u >> 16 & 1)) >> 16;
+}
+
+uint32_t pack_bf16(float x, float y)
+{
+    return shim_round_bf16(x) | shim_round_bf16(y) << 16;
+}
+
 uint32_t mul_high_u32(uint32_t x, uint32_t y)
 {
     return (uint32_t)((uint64_t)x * y >> 32);
@@ -244,6 +260,10 @@ void store_u32x2(void *p, u32x2 x)
     if ((uint64_t)p % 8) shim_lane->calls->check16(shim_lane, p, "store_u32x2", 0);
     shim_lane->calls->access(shim_lane, p, 8, 1);
     __builtin_memcpy(p, &x, 8);
+}
+void store_global_u32x4(void *p, u32x4 x)
+{
+    shim_store(p, x, "store_global_u32x4");
 }
 
 void cp_async_16_fill(void *to, const void *from, uint32_t bytes)

@@ -1,10 +1,9 @@
 // NVRTC, where it is installed, compiles the shim's test kernels for every architecture, and says
 // what registers they take. Kernels that are run on the CPU and never compiled for a GPU prove
 // little.
-#include "check.h"
+#include "mma_tiles.h"
 
 #include <dlfcn.h>
-#include <string.h>
 
 typedef struct Nvrtc {
     int (*create)(void **, const char *, const char *, int, const char *const *,
@@ -31,8 +30,8 @@ static bool nvrtc_open(Nvrtc *n)
     return n->create && n->compile && n->log_size && n->log && n->destroy;
 }
 
-// Print a line for each kernel of ptxas' log: registers, and spills where there are any.
-static void print_usage(const char *arch, char *log)
+// Print a line for each kernel of ptxas' log: registers. None may spill.
+static void print_usage(Check *c, const char *arch, char *log)
 {
     const char *name = "", *spills = "";
     for (char *line = strtok(log, "\n"); line; line = strtok(NULL, "\n")) {
@@ -45,6 +44,7 @@ static void print_usage(const char *arch, char *log)
         if (strstr(line, "bytes spill")) spills = strstr(line, " 0 bytes spill") ? "" : line;
         at = strstr(line, "Used ");
         if (at) printf("%-7s %-14s %s%s\n", arch, name, at, spills);
+        CHECK(c, !at || !*spills, "%s for %s spills registers", name, arch);
     }
 }
 
@@ -61,7 +61,7 @@ static void compile(Check *c, const Nvrtc *n, const char *text, const char *name
     n->log(program, log);
     CHECK(c, result == 0, "%s for %s: %s", name, arch, log);
     CHECK(c, !strstr(log, "warning"), "%s for %s: %s", name, arch, log);
-    if (result == 0) print_usage(arch, log);
+    if (result == 0) print_usage(c, arch, log);
     n->destroy(&program);
 }
 
@@ -77,6 +77,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof archs / sizeof *archs; i++) {
         compile(&c, &nvrtc, check_text(&c, "kernels.cuh"), "kernels.cuh", archs[i]);
         compile(&c, &nvrtc, check_text(&c, "rows.cuh"), "rows.cuh", archs[i]);
+        compile(&c, &nvrtc, mma_text(&c, true), "mma.cuh", archs[i]);
     }
     return check_end(&c);
 }

@@ -99,7 +99,7 @@ static void floats(Rows *r)
                                     NAN,   3.4e38f,    1e-38f, -2.0f};
     _Alignas(16) float in[256];
     for (uint32_t i = 0; i < 256; i++) in[i] = i < 16 ? special[i] : check_number(i) * 100;
-    uint32_t *out = run(r, "row_float", in, 1, 1, 256, 2560);
+    uint32_t *out = run(r, "row_float", in, 1, 1, 256, 2816);
     const float *f = (const float *)out;
     for (uint32_t i = 0; i < 256; i++) {
         float x = in[i], y = in[(i + 1) % 256], z = in[(i + 2) % 256];
@@ -115,8 +115,16 @@ static void floats(Rows *r)
         volatile float product = x * y; // two roundings, not one
         CHECK(&r->c, same(f[2048 + i], product + z), "x * y + z %u", i);
         CHECK(&r->c, same(f[2304 + i], x / y), "x / y %u", i);
+        float larger = x > y || y != y ? x : y;
+        CHECK(&r->c, f[2560 + i] == larger || same(f[2560 + i], larger), "max %u", i);
     }
-    shim_guarded_free(out, 2560 * 4);
+    shim_guarded_free(out, 2816 * 4);
+}
+
+// As cvt.rn rounds: every NaN becomes one.
+static uint32_t packed_half(float x)
+{
+    return isnan(x) ? 0x7fff : f32_to_bf16(x);
 }
 
 static void halves(Rows *r)
@@ -124,15 +132,19 @@ static void halves(Rows *r)
     _Alignas(16) static const uint32_t low[16] = {0,      1,      0x1000, 0x0fff, 0x1001, 0x2000,
                                                   0x3000, 0x7fff, 0x8000, 0x8001, 0xffff, 0xf000,
                                                   0xefff, 0xe000, 0x4321, 0xcdef};
-    size_t bytes = 65536 * 18 * 4;
-    uint32_t *out = run(r, "row_halves", low, 256, 1, 256, 65536 * 18);
+    size_t bytes = 65536 * 34 * 4;
+    uint32_t *out = run(r, "row_halves", low, 256, 1, 256, 65536 * 34);
     for (uint32_t u = 0; u < 65536; u++) {
-        const uint32_t *o = out + u * 18;
+        const uint32_t *o = out + u * 34;
         for (uint32_t i = 0; i < 16; i++) {
             float x = number(u << 16 | low[i]);
-            uint32_t want = f32_to_bf16(x) | (uint32_t)f32_to_f16(x) << 16;
+            uint32_t want = packed_half(x) | (uint32_t)f32_to_f16(x) << 16;
             if (o[i] != want)
                 CHECK(&r->c, false, "halves of %08x: %08x, not %08x", word(x), o[i], want);
+            float y = number(u << 16 | low[(i + 1) % 16]);
+            want = packed_half(x) | packed_half(y) << 16;
+            if (o[18 + i] != want)
+                CHECK(&r->c, false, "pair of %08x: %08x, not %08x", word(x), o[18 + i], want);
         }
         if (o[16] != word(bf16_to_f32((uint16_t)u)) || o[17] != word(f16_to_f32((uint16_t)u)))
             CHECK(&r->c, false, "f32 of the half %04x", u);
@@ -177,17 +189,18 @@ static void vectors(Rows *r)
 {
     _Alignas(16) uint32_t in[128];
     for (uint32_t i = 0; i < 128; i++) in[i] = i * 2654435761u;
-    uint32_t *out = run(r, "row_vectors", in, 1, 1, 32, 448);
+    uint32_t *out = run(r, "row_vectors", in, 1, 1, 32, 576);
     for (uint32_t t = 0; t < 32; t++)
         for (uint32_t i = 0; i < 4; i++) {
             CHECK(&r->c, out[4 * t + i] == in[4 * (t ^ 5) + i], "load_f32x4 %u", t);
             CHECK(&r->c, out[128 + 4 * (31 - t) + i] == in[4 * t + i], "load_u32x4 %u", t);
             uint32_t x = in[4 * t + 3 - i];
             CHECK(&r->c, out[256 + 4 * t + i] == (x << 16 | x >> 16), "bf16x8 %u", t);
-            uint32_t y = out[384 + 2 * (31 - t) + i % 2];
+            CHECK(&r->c, out[384 + 4 * (t ^ 9) + i] == in[4 * t + i], "store_global %u", t);
+            uint32_t y = out[512 + 2 * (31 - t) + i % 2];
             CHECK(&r->c, y == in[2 * (t ^ 3) + i % 2], "u32x2 %u", t);
         }
-    shim_guarded_free(out, 448 * 4);
+    shim_guarded_free(out, 576 * 4);
 }
 
 static void copies(Rows *r)

@@ -27,16 +27,13 @@ static uint16_t half_number(DType dt, uint64_t r, bool odd)
     return dt == DT_BF16 ? f32_to_bf16(x) : f32_to_f16(x);
 }
 
-static bool half_is_nan(DType dt, uint16_t x)
-{
-    return dt == DT_BF16 ? isnan(bf16_to_f32(x)) : isnan(f16_to_f32(x));
-}
-
 static float special_number(uint64_t r)
 {
-    const float at[] = {NAN,   INFINITY, -INFINITY, -0.0f, 0.0f,
-                        1e30f, -3e38f,   1e-40f,    88.9f, -104.0f};
-    return at[r % (sizeof at / sizeof *at)];
+    static const uint32_t low_nan = 0x7f800001; // without its low half it would be an infinity
+    float x, at[] = {NAN, INFINITY, -INFINITY, -0.0f, 0.0f, 1e30f, -3e38f, 1e-40f, 88.9f, -104.0f};
+    memcpy(&x, &low_nan, sizeof x);
+    uint64_t i = r % (sizeof at / sizeof *at + 1);
+    return i ? at[i - 1] : x;
 }
 
 // Values that show errors of place and order: floats in [-2, 2), small integers.
@@ -90,8 +87,26 @@ typedef struct Case {
     const Program *program;
     const Entry *entry;
     uint32_t which;
+    double tolerance; // of results, see Trial; 0: to the bit
     Map inputs, state, out;
 } Case;
+
+static bool is_derived(const char *state)
+{
+    return strncmp(state, "$derived.", 9) == 0;
+}
+
+// Put in what entry "derive", made by a pass, gives from the state of the case.
+static bool add_derived(Case *c, Error *err)
+{
+    const Entry *derive = program_find_entry((Program *)c->program, "derive");
+    Map out = {0};
+    if (!derive) return true;
+    if (!entry_eval(derive, EVAL_BITS, &c->inputs, &c->state, c->arena, &out, err)) return false;
+    for (uint32_t i = 0; i < out.n; i++)
+        map_set(c->arena, &c->state, out.at[i].key + strlen("state:"), out.at[i].value);
+    return true;
+}
 
 static bool prepare(Case *c, bool special, Error *err)
 {
@@ -106,53 +121,90 @@ static bool prepare(Case *c, bool special, Error *err)
         if (!draw_into(c->arena, &c->inputs, node_str(n, ATTR_NAME), n->type, special, err))
             return false;
     }
-    return entry_eval(c->entry, EVAL_BITS, &c->inputs, &c->state, c->arena, &c->out, err);
+    return add_derived(c, err) &&
+           entry_eval(c->entry, EVAL_BITS, &c->inputs, &c->state, c->arena, &c->out, err);
 }
 
-static bool is_derived(const char *state)
+// The result of that name; of entry "derive" also what pass derive added to it later.
+static const Tensor *wanted(const Case *c, const char *what)
 {
-    return strncmp(state, "$derived.", 9) == 0;
+    const Tensor *want = map_get(&c->out, what);
+    return want ? want : map_get(&c->state, what + strlen("state:"));
 }
 
-// Add what entry "derive", made by a pass, gives from the state of the case.
-static bool add_derived(Case *c, Error *err)
+static double number_at(DType dt, const void *data, int64_t i)
 {
-    const Entry *derive = program_find_entry((Program *)c->program, "derive");
-    Map out = {0};
-    if (!derive) return true;
-    if (!entry_eval(derive, EVAL_BITS, &c->inputs, &c->state, c->arena, &out, err)) return false;
-    for (uint32_t i = 0; i < out.n; i++)
-        map_set(c->arena, &c->state, out.at[i].key + strlen("state:"), out.at[i].value);
-    return true;
+    switch (dt) {
+    case DT_F32: return ((const float *)data)[i];
+    case DT_BF16: return bf16_to_f32(((const uint16_t *)data)[i]);
+    case DT_F16: return f16_to_f32(((const uint16_t *)data)[i]);
+    case DT_I32: return ((const int32_t *)data)[i];
+    default: return 0;
+    }
+}
+
+// Does the case's entry multiply bf16?
+static bool multiplies_bf16(const Entry *e)
+{
+    for (NodeId id = 1; id < e->graph->nodes.n; id++) {
+        const Node *n = graph_node(e->graph, id);
+        if (n->op == OP_DOT && graph_type(e->graph, n->args[0])->dtype == DT_BF16) return true;
+    }
+    return false;
+}
+
+// Does it attend in bf16, with heads that are large enough for tensor cores?
+static bool attends_bf16(const Entry *e)
+{
+    for (NodeId id = 1; id < e->graph->nodes.n; id++) {
+        const Node *n = graph_node(e->graph, id);
+        if (op_info(n->op)->class != CLASS_ATTENTION) continue;
+        const Type *q = graph_type(e->graph, n->args[0]);
+        if (q->dtype == DT_BF16 && q->axes[q->rank - 1].size >= 32) return true;
+    }
+    return false;
+}
+
+// By how much elements of the tensor may be off, but for the rounding of a 16-bit float.
+static double allowance(const Case *c, const Tensor *want)
+{
+    double largest = 0;
+    if (!c->tolerance || !dtype_is_float(want->type->dtype)) return 0;
+    for (int64_t i = 0; i < type_count(want->type); i++) {
+        double x = fabs(number_at(want->type->dtype, want->data, i));
+        if (isfinite(x) && x > largest) largest = x;
+    }
+    return largest * c->tolerance;
+}
+
+static bool agree(DType dt, const void *want, const void *got, int64_t i, double allowed)
+{
+    int64_t size = dtype_size(dt);
+    if (memcmp((const char *)want + i * size, (const char *)got + i * size, (size_t)size) == 0)
+        return true;
+    if (dt != DT_F32 && dt != DT_BF16 && dt != DT_F16) return false;
+    double x = number_at(dt, want, i), y = number_at(dt, got, i);
+    if (isnan(x) && isnan(y)) return true;
+    if (!allowed) return false;
+    if (dt != DT_F32) allowed += fabs(x) * (dt == DT_BF16 ? 0x1p-7 : 0x1p-10);
+    return fabs(x - y) <= allowed;
 }
 
 static bool compare(const Case *c, const char *how, const char *what, const void *got, Error *err)
 {
-    const Tensor *want = map_get(&c->out, what);
-    int64_t n = type_count(want->type), size = dtype_size(want->type->dtype), wrong = 0, first = -1;
+    const Tensor *want = wanted(c, what);
+    DType dt = want->type->dtype;
+    int64_t n = type_count(want->type), wrong = 0, first = -1;
+    double allowed = allowance(c, want);
     for (int64_t i = 0; i < n; i++) {
-        const char *x = (const char *)want->data + i * size, *y = (const char *)got + i * size;
-        bool same = memcmp(x, y, (size_t)size) == 0;
-        if (!same && want->type->dtype == DT_F32)
-            same = isnan(*(const float *)x) && isnan(*(const float *)y);
-        if (!same && (want->type->dtype == DT_BF16 || want->type->dtype == DT_F16))
-            same = half_is_nan(want->type->dtype, *(const uint16_t *)x) &&
-                   half_is_nan(want->type->dtype, *(const uint16_t *)y);
-        if (same) continue;
+        if (agree(dt, want->data, got, i, allowed)) continue;
         if (first < 0) first = i;
         wrong++;
     }
     if (!wrong) return true;
-    double x = 0, y = 0;
-    if (want->type->dtype == DT_F32)
-        x = ((const float *)want->data)[first], y = ((const float *)got)[first];
-    if (want->type->dtype == DT_BF16)
-        x = bf16_to_f32(((const uint16_t *)want->data)[first]),
-        y = bf16_to_f32(((const uint16_t *)got)[first]);
-    if (want->type->dtype == DT_I32)
-        x = ((const int32_t *)want->data)[first], y = ((const int32_t *)got)[first];
     return error_set(err, "%s: %s: %s: %lld of %lld elements differ, first %lld: %.9g and %.9g",
-                     c->name, how, what, (long long)wrong, (long long)n, (long long)first, x, y);
+                     c->name, how, what, (long long)wrong, (long long)n, (long long)first,
+                     number_at(dt, want->data, first), number_at(dt, got, first));
 }
 
 // ---- the runtime
@@ -181,7 +233,7 @@ static bool run_loaded(const Case *c, const char *how, CztProgram *program, Erro
     }
     for (uint32_t i = 0; i < c->entry->updates.n; i++) {
         const char *key = str_printf(c->arena, "state:%s", c->entry->updates.at[i].name);
-        const Tensor *want = map_get(&c->out, key);
+        const Tensor *want = wanted(c, key);
         void *got = arena_alloc(c->arena, (size_t)type_bytes(want->type) + 1);
         if (!czt_get_state(program, c->entry->updates.at[i].name, got,
                            (size_t)type_bytes(want->type), &czt))
@@ -246,7 +298,7 @@ static bool run_fenced(const Case *c, const Plan *plan, const Blob *blob, const 
 static bool run_passes(const char *name, Program *p, int level, bool first, Error *err)
 {
     Error why = {0};
-    PassOptions options = {.level = level, .stop_after = "simplify"};
+    PassOptions options = {.level = level, .stop_after = "precision"};
     if (!first)
         options = (PassOptions){.list = level > 1 ? "expand,dce,derive,save" : "expand,dce,derive"};
     if (passes_run(p, &options, &why)) return true;
@@ -302,6 +354,8 @@ static TrialResult run_program(Arena *arena, const char *name, Program *p, const
     for (uint32_t i = 0; i < n; i++) {
         cases[i] = (Case){
             .arena = arena, .name = name, .program = p, .entry = p->entries.at[i], .which = i};
+        if (multiplies_bf16(cases[i].entry)) cases[i].tolerance = trial->tolerance;
+        if (attends_bf16(cases[i].entry)) cases[i].tolerance = trial->attention_tolerance;
         if (!prepare(&cases[i], trial->special, err)) return TRIAL_DIFFERS;
     }
     bool same = run_passes(name, p, trial->level, false, err);
@@ -374,6 +428,15 @@ const char *corpus_text(Arena *arena, const char *name)
     const char *text = str_slice(arena, (const char *)map.data, map.size);
     file_unmap(&map);
     return text;
+}
+
+const char *corpus_in_bf16(Arena *arena, const char *name)
+{
+    const char *text = corpus_text(arena, name), *header = strstr(text, "\nprogram ");
+    header = header ? header + 1 : text;
+    size_t n = (size_t)(header - text) + strcspn(header, "\n");
+    if (!strstr(text, " = dot ") && !strstr(text, " = attention ")) return NULL;
+    return str_printf(arena, "%.*s precision=bf16%s", (int)n, text, text + n);
 }
 
 // ---- counting

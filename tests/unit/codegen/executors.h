@@ -24,6 +24,11 @@ typedef struct Trial {
     int level;    // of the passes
     bool special; // inputs hold NaN, infinities, -0, subnormal and huge numbers too
     bool fenced;  // also run it without the runtime and its memory plan: see fence.h
+    // Where an entry multiplies bf16, whose sums may be in the engine's own order: by how much
+    // results may differ, relative to the largest of their tensor. 0: not by a bit.
+    double tolerance;
+    // The same for an entry with attention of bf16, whose weights are rounded on tensor cores.
+    double attention_tolerance;
 } Trial;
 
 // Parse IR text (NAME is shown on failure), run the default passes, compile with the FUSE_* mask,
@@ -44,6 +49,8 @@ enum { CORPUS_MOST = 256, CORPUS_NAME = 64 };
 size_t corpus_names(char names[CORPUS_MOST][CORPUS_NAME]);
 // The text of one of them; fails the test where it cannot be read.
 const char *corpus_text(Arena *arena, const char *name);
+// The same with products in bf16; NULL where it has none.
+const char *corpus_in_bf16(Arena *arena, const char *name);
 
 // Kernels of an entry after fusion, by what they do.
 typedef struct KernelCount {

@@ -19,6 +19,7 @@ typedef struct Gen {
     uint32_t names;
     const Type *main; // the shape that most values have
     bool special;     // of its trial
+    DType half;       // a 16-bit float that some values have, or f32
 } Gen;
 
 static uint32_t draw(Gen *f, uint32_t n)
@@ -94,7 +95,7 @@ static NodeId fresh(Gen *f, const Type *type)
     const char *name = str_printf(f->arena, "n%u", f->names++);
     bool plain = true;
     for (uint32_t i = 0; i < type->rank; i++) plain &= !type->axes[i].per;
-    if (plain && type->dtype == DT_F32 && often(f, 40)) {
+    if (plain && dtype_is_float(type->dtype) && often(f, 40)) {
         program_state(f->p, name, STATE_PARAM, type, (Loc){0})->trainable = true;
         return keep(f, graph_state(f->g, name, type));
     }
@@ -123,7 +124,13 @@ static NodeId pick(Gen *f, DType dt)
 static DType number_type(Gen *f)
 {
     static const DType all[] = {DT_F32, DT_F32, DT_F32, DT_F32, DT_F32, DT_I32, DT_I64, DT_U8};
+    if (f->half != DT_F32 && often(f, 40)) return f->half;
     return all[draw(f, 8)];
+}
+
+static DType float_type(Gen *f)
+{
+    return f->half != DT_F32 && often(f, 50) ? f->half : DT_F32;
 }
 
 // x at the shape of `to`: by rank-0 broadcast, leading or trailing axes, or reshape.
@@ -171,8 +178,8 @@ static NodeId make_unary(Gen *f)
     NodeId x = pick(f, often(f, 90) ? number_type(f) : DT_BOOL);
     DType dt = type_of(f, x)->dtype;
     if (dt == DT_BOOL) return graph_unary(f->g, OP_NOT, x);
-    if (dt == DT_F32 && often(f, 5)) return graph_unary(f->g, OP_IS_FINITE, x);
-    return graph_unary(f->g, dt == DT_F32 ? floats[draw(f, 14)] : ints[draw(f, 3)], x);
+    if (dtype_is_float(dt) && often(f, 5)) return graph_unary(f->g, OP_IS_FINITE, x);
+    return graph_unary(f->g, dtype_is_float(dt) ? floats[draw(f, 14)] : ints[draw(f, 3)], x);
 }
 
 static NodeId make_binary(Gen *f)
@@ -183,7 +190,7 @@ static NodeId make_binary(Gen *f)
     NodeId x = pick(f, number_type(f));
     DType dt = type_of(f, x)->dtype;
     NodeId y = shaped(f, dt, type_of(f, x));
-    OpCode op = dt == DT_F32 ? floats[draw(f, 10)] : ints[draw(f, 7)];
+    OpCode op = dtype_is_float(dt) ? floats[draw(f, 10)] : ints[draw(f, 7)];
     return often(f, 50) ? graph_binary(f->g, op, x, y) : graph_binary(f->g, op, y, x);
 }
 
@@ -199,11 +206,11 @@ static NodeId make_compare(Gen *f)
 
 static NodeId make_ternary(Gen *f)
 {
-    NodeId x = pick(f, often(f, 70) ? DT_F32 : DT_NONE);
+    NodeId x = pick(f, often(f, 70) ? float_type(f) : DT_NONE);
     const Type *t = type_of(f, x);
     NodeId y = shaped(f, t->dtype, t);
-    if (t->dtype == DT_F32 && often(f, 40)) {
-        NodeId args[3] = {x, y, shaped(f, DT_F32, t)};
+    if (dtype_is_float(t->dtype) && often(f, 40)) {
+        NodeId args[3] = {x, y, shaped(f, t->dtype, t)};
         return graph_add(f->g, OP_FMA, 3, args, 0, NULL);
     }
     return graph_select(f->g, shaped(f, DT_BOOL, t), x, y);
@@ -213,6 +220,7 @@ static NodeId make_cast(Gen *f)
 {
     static const DType to[] = {DT_F32, DT_F32,  DT_F32, DT_I32, DT_I64,
                                DT_U8,  DT_BOOL, DT_U32, DT_I8};
+    if (f->half != DT_F32 && often(f, 50)) return graph_cast(f->g, pick(f, DT_NONE), f->half);
     return graph_cast(f->g, pick(f, DT_NONE), to[draw(f, 9)]);
 }
 
@@ -352,7 +360,7 @@ static NodeId make_reduce(Gen *f)
 {
     static const OpCode ops[] = {OP_SUM,        OP_SUM,        OP_SUM,
                                  OP_REDUCE_MAX, OP_REDUCE_MIN, OP_LOGSUMEXP};
-    NodeId x = pick(f, often(f, 85) ? DT_F32 : number_type(f));
+    NodeId x = pick(f, often(f, 85) ? float_type(f) : number_type(f));
     const Type *t = type_of(f, x);
     int64_t axes[8];
     uint32_t n = some_axes(f, t, axes);
@@ -361,8 +369,8 @@ static NodeId make_reduce(Gen *f)
         Attr attr = attr_int(ATTR_AXIS, axes[0]);
         return graph_add(f->g, OP_ARGMAX, 1, &x, 1, &attr);
     }
-    return graph_reduce(f->g, ops[draw(f, t->dtype == DT_F32 ? 6 : 5)], x, axes, n, often(f, 40),
-                        true);
+    return graph_reduce(f->g, ops[draw(f, dtype_is_float(t->dtype) ? 6 : 5)], x, axes, n,
+                        often(f, 40), true);
 }
 
 // x minus something of its rows, over another such thing: softmax, norms and their kin.
@@ -384,9 +392,20 @@ static NodeId make_row(Gen *f)
     return graph_binary(f->g, OP_DIV, often(f, 50) ? c : e, s);
 }
 
+// The same product of 16-bit operands with its sums in f32.
+static NodeId widened_dot(Gen *f, NodeId d)
+{
+    const Node *n = graph_node(f->g, d);
+    Attr attrs[8];
+    if (n->op != OP_DOT) return d;
+    memcpy(attrs, n->attrs, n->nattrs * sizeof *attrs);
+    attrs[n->nattrs] = attr_dtype(ATTR_DTYPE, DT_F32);
+    return graph_add(f->g, OP_DOT, 2, n->args, n->nattrs + 1, attrs);
+}
+
 static NodeId make_dot(Gen *f)
 {
-    NodeId x = pick(f, DT_F32);
+    NodeId x = pick(f, float_type(f));
     const Type *t = type_of(f, x);
     if (!t->rank || type_count(t) > 8000) return 0;
     int64_t lb[8], lc[8], rb[8], rc[8];
@@ -416,10 +435,11 @@ static NodeId make_dot(Gen *f)
         else if (order[i] < nb + nc)
             rc[order[i] - nb] = i;
     }
-    const Type *to = type_new(f->arena, DT_F32, rank, mixed);
+    const Type *to = type_new(f->arena, t->dtype, rank, mixed);
     if (type_count(to) > 20000) return 0;
-    NodeId y = shaped(f, DT_F32, to);
+    NodeId y = shaped(f, t->dtype, to);
     NodeId d = graph_dot(f->g, x, y, nb, lb, rb, nc, lc, rc);
+    if (d && t->dtype != DT_F32 && often(f, 60)) return widened_dot(f, d);
     if (!d || !often(f, 20)) return d;
     NodeId both[2] = {
         d, graph_dot(f->g, x, fresh(f, to), nb, lb, rb, nc, lc, rc)}; // parts of one buffer
@@ -468,19 +488,19 @@ static NodeId make_attention(Gen *f)
     bool causal = m >= n && !f->special && often(f, 40);
     int64_t rows[3] = {n, m, m}, cols[3] = {d, d, e};
     NodeId args[3];
+    DType dt = float_type(f);
     for (int i = 0; i < 3; i++) {
         Axis axes[4];
         memcpy(axes, outer, sizeof outer);
         axes[nb] = (Axis){rows[i], 0};
         axes[nb + 1] = (Axis){cols[i], 0};
-        const Type *to = type_new(f->arena, DT_F32, nb + 2, axes);
+        const Type *to = type_new(f->arena, dt, nb + 2, axes);
         if (nb == 2 && often(f, 40)) { // as a model has it: (B, N, H, D) with heads inside
             Axis inside[4] = {axes[0], axes[2], axes[1], axes[3]};
-            args[i] =
-                graph_transpose(f->g, shaped(f, DT_F32, type_new(f->arena, DT_F32, 4, inside)),
-                                (int64_t[]){0, 2, 1, 3});
+            args[i] = graph_transpose(f->g, shaped(f, dt, type_new(f->arena, dt, 4, inside)),
+                                      (int64_t[]){0, 2, 1, 3});
         } else {
-            args[i] = shaped(f, DT_F32, to);
+            args[i] = shaped(f, dt, to);
         }
     }
     Attr attrs[2] = {attr_str(ATTR_MASK, causal ? "causal" : "none"), attr_float(ATTR_SCALE, 0.25)};
@@ -595,8 +615,11 @@ const char *fuzz_program(Arena *arena, uint64_t seed)
 {
     Diag *diag = diag_new(arena);
     Gen f = {.arena = arena, .seed = hash_u64(1, seed) | 1, .special = fuzz_trial(seed).special};
+    uint64_t r = hash_u64(3, seed); // a third has 16-bit values, a third of all products in bf16
+    if (r % 3 == 0) f.half = r / 3 % 2 ? DT_F16 : DT_BF16;
     f.p = program_new(arena, diag, str_printf(arena, "seed %llu", (unsigned long long)seed),
                       1 + draw(&f, 4));
+    if (r / 6 % 3 == 0) f.p->precision = DT_BF16;
     f.entry = program_entry(f.p, "step");
     f.g = f.entry->graph;
     f.main = some_shape(&f, DT_F32);

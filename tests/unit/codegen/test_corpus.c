@@ -26,3 +26,20 @@ ParameterizedTest(char (*name)[CORPUS_NAME], corpus, same_bits)
                      i == 0 ? every : fewer);
     arena_free(arena);
 }
+
+// The same programs with products in bf16, as pass precision makes them.
+ParameterizedTestParameters(corpus, same_bits_in_bf16)
+{
+    static char names[CORPUS_MOST][CORPUS_NAME];
+    return cr_make_param_array(char[CORPUS_NAME], names, corpus_names(names));
+}
+
+ParameterizedTest(char (*name)[CORPUS_NAME], corpus, same_bits_in_bf16)
+{
+    Arena *arena = arena_new();
+    const char *text = corpus_in_bf16(arena, *name);
+    const uint32_t threads[] = {1, 3, 0};
+    if (text) same_on_both(str_printf(arena, "%s in bf16", *name), text, FUSE_ALL, threads);
+    if (text) same_on_both(str_printf(arena, "%s in bf16, unfused", *name), text, 0, threads);
+    arena_free(arena);
+}

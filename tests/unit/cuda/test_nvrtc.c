@@ -7,28 +7,39 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 
-// All distinct kernels of the corpus in one unit of n functions.
+typedef struct Kernels {
+    Arena *arena;
+    VEC(Kernel *) all;
+    Map known; // by text
+} Kernels;
+
+static void add_kernels(Kernels *k, const char *name, const char *text)
+{
+    Error err = {0};
+    Diag *diag = diag_new(k->arena);
+    Target target = cuda_target();
+    Program *p = program_parse(k->arena, diag, diag_source(diag, name, text, strlen(text)));
+    cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
+    const Plan *plan = plan_build(k->arena, p, &target, FUSE_ALL);
+    for (uint32_t i = 0; i < plan->kernels.n; i++) {
+        const char *key = kernel_text(k->arena, plan->kernels.at[i]);
+        if (map_get(&k->known, key)) continue;
+        map_set(k->arena, &k->known, key, diag);
+        vec_push(k->arena, &k->all, plan->kernels.at[i]);
+    }
+}
+
+// All distinct kernels of the corpus, in f32 and in bf16, in one unit of n functions.
 static const char *all_kernels(Arena *arena, uint32_t *n)
 {
-    VEC(Kernel *) kernels = {0};
-    Map known = {0};
-    Target target = cuda_target();
+    Kernels k = {.arena = arena};
     static char names[CORPUS_MOST][CORPUS_NAME];
     for (size_t f = 0, files = corpus_names(names); f < files; f++) {
-        Error err = {0};
-        Diag *diag = diag_new(arena);
-        const char *text = corpus_text(arena, names[f]);
-        Program *p = program_parse(arena, diag, diag_source(diag, names[f], text, strlen(text)));
-        cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
-        const Plan *plan = plan_build(arena, p, &target, FUSE_ALL);
-        for (uint32_t i = 0; i < plan->kernels.n; i++) {
-            const char *key = kernel_text(arena, plan->kernels.at[i]);
-            if (map_get(&known, key)) continue;
-            map_set(arena, &known, key, diag);
-            vec_push(arena, &kernels, plan->kernels.at[i]);
-        }
+        const char *half = corpus_in_bf16(arena, names[f]);
+        add_kernels(&k, names[f], corpus_text(arena, names[f]));
+        if (half) add_kernels(&k, names[f], half);
     }
-    CudaProgram program = cuda_program(arena, kernels.n, kernels.at);
+    CudaProgram program = cuda_program(arena, k.all.n, k.all.at);
     *n = program.n;
     return cuda_unit(arena, &program, 0, program.n);
 }

@@ -34,10 +34,10 @@ static bool run_passes(Program *p, const PassOptions *options, Error *err)
     return error_set(err, "%s: the passes refuse it", p->name);
 }
 
-// What comes out of the passes up to simplify defines the results; the others keep them to the bit.
+// What comes out of the passes up to precision defines the results; the others keep them to the bit.
 static bool first_passes(Program *p, Error *err)
 {
-    return run_passes(p, &(PassOptions){.level = 1, .stop_after = "simplify"}, err);
+    return run_passes(p, &(PassOptions){.level = 1, .stop_after = "precision"}, err);
 }
 
 static CztProgram *compile(Arena *arena, Program *p, Error *err)
@@ -133,7 +133,7 @@ static void draw_for_cpu(CztProgram *cpu, uint32_t entry)
 static const struct {
     const char *entry;
     int64_t step;
-} rounds[] = {{"init", 0}, {"step", 0}, {"step", 1}, {"eval", 2}, {"metrics", 2}};
+} rounds[] = {{"init", 0}, {"derive", 0}, {"step", 0}, {"step", 1}, {"eval", 2}, {"metrics", 2}};
 enum { ROUNDS = sizeof rounds / sizeof *rounds };
 
 // What the interpreter left after each round: "out:NAME" and "state:NAME" of what it changed.

@@ -554,6 +554,25 @@ Test(eval, attention_is_its_composition)
     }
 }
 
+// Of 5 queries the first 3 see none of 2 keys.
+Test(eval, attention_without_keys_is_zero)
+{
+    EACH_MODE {
+        Fix f = fix_new(mode);
+        Heads h = {.q = input(&f, DT_F32, "3,5,8", NULL),
+                   .k = input(&f, DT_F32, "3,2,8", NULL),
+                   .v = input(&f, DT_F32, "3,2,6", NULL)};
+        NodeId a = attention(&f, &h, true);
+        Value out = run(&f, graph_proj(f.g, a, 0)), lse = run(&f, graph_proj(f.g, a, 1));
+        for (int i = 0; i < 3 * 5; i++) {
+            bool none = i % 5 < 3;
+            cr_assert_eq(at(&lse, i) == (double)-INFINITY, none);
+            for (int e = 0; e < 6; e++) cr_assert_eq(at(&out, i * 6 + e) == 0, none);
+        }
+        arena_free(f.arena);
+    }
+}
+
 Test(eval, attention_grad_is_its_composition)
 {
     EACH_MODE for (int causal = 0; causal < 2; causal++) {

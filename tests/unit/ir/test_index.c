@@ -81,6 +81,28 @@ Test(index, merging_axes_needs_no_division)
     arena_free(arena);
 }
 
+// Pixels of a patch: the columns (x, channel) within one are side by side.
+Test(index, columns_of_a_patch_are_one_remainder)
+{
+    Arena *arena = arena_new();
+    IndexPool p;
+    index_init(&p, arena);
+    int64_t patch[] = {8, 16, 3}, image[] = {32, 48, 3};
+    IndexId column = index_axis(&p, 0, 8 * 16 * 3), at[3];
+    index_split(&p, column, 3, patch, at);
+    IndexId want =
+        index_add(&p, index_mod(&p, column, 48), index_mul(&p, index_div(&p, column, 48), 48 * 3));
+    cr_assert_eq(index_linear(&p, 3, at, image), want);
+    // The same through the image's own indices, (z, y, x, channel) of a batch of images of patches.
+    int64_t grid[] = {2, 4, 6}, six[] = {2, 4, 8, 6, 16, 3}, images[] = {2, 32, 96, 3};
+    IndexId f[3], all[4];
+    index_split(&p, index_axis(&p, 1, 2 * 4 * 6), 3, grid, f);
+    IndexId e = index_linear(&p, 6, (IndexId[]){f[0], f[1], at[0], f[2], at[1], at[2]}, six);
+    index_split(&p, e, 4, images, all);
+    cr_assert_eq(index_linear(&p, 4, all, images), e);
+    arena_free(arena);
+}
+
 Test(index, random_expressions_keep_their_value_and_range)
 {
     Arena *arena = arena_new();

@@ -96,6 +96,45 @@ Test(run, kernel_passes_follow_each_other)
     }
 }
 
+static char *printed(const Program *p)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    program_print(p, out);
+    fclose(out);
+    return text;
+}
+
+static uint32_t count_casts(const Program *p)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < p->entries.n; i++)
+        for (NodeId id = 1; id < p->entries.at[i]->graph->nodes.n; id++)
+            count += graph_node(p->entries.at[i]->graph, id)->op == OP_CAST;
+    return count;
+}
+
+// Products in bf16 are left alone; simplify does not take back what precision did.
+Test(run, precision_twice_is_precision)
+{
+    FileMap map;
+    Error err = {0};
+    cr_assert(file_map(&map, CZT_SOURCE_DIR "/tests/passes/precision.expected", &err));
+    Arena *arena = arena_new();
+    Diag *diag = diag_new(arena);
+    uint32_t source = diag_source(diag, "p", (const char *)map.data, map.size);
+    Program *p = program_parse(arena, diag, source);
+    char *before = printed(p);
+    cr_assert(passes_run(p, &(PassOptions){.list = "precision"}, &err), "%s", err.text);
+    cr_expect_str_eq(printed(p), before);
+    uint32_t casts = count_casts(p);
+    cr_expect_geq(casts, 20);
+    cr_assert(passes_run(p, &(PassOptions){.list = "simplify"}, &err), "%s", err.text);
+    cr_expect_eq(count_casts(p), casts);
+    arena_free(arena);
+}
+
 Test(run, skip_and_stop)
 {
     Error err = {0};

@@ -16,19 +16,19 @@ static const char manifest[] =
     "{\"name\": \"a\", \"kind\": \"loop\", \"flops\": 0, \"bytes\": 0, \"symbol\": \"f\", "
     "\"unit\": 0,"
     " \"threads\": 256, \"blocks_x\": 3, \"blocks_y\": 1, \"shared_bytes\": 0,"
-    " \"sizes\": [12, 0], \"buffers\": [[48, true]]},"
+    " \"sizes\": [12, 0], \"buffers\": [[48, true, \"f32\"]]},"
     "{\"name\": \"b\", \"kind\": \"loop\", \"flops\": 0, \"bytes\": 0, \"symbol\": \"f\", "
     "\"unit\": 0,"
     " \"threads\": 256, \"blocks_x\": 2000000000, \"blocks_y\": 1, \"shared_bytes\": 0,"
-    " \"sizes\": [8, 5], \"buffers\": [[32, true]]},"
+    " \"sizes\": [8, 5], \"buffers\": [[32, true, \"f32\"]]},"
     "{\"name\": \"c\", \"kind\": \"loop\", \"flops\": 0, \"bytes\": 0, \"symbol\": \"h\", "
     "\"unit\": 0,"
     " \"threads\": 64, \"blocks_x\": 1, \"blocks_y\": 1, \"shared_bytes\": 0,"
-    " \"sizes\": [1, 1], \"buffers\": [[16, true]]},"
+    " \"sizes\": [1, 1], \"buffers\": [[16, true, \"f32\"]]},"
     "{\"name\": \"d\", \"kind\": \"loop\", \"flops\": 0, \"bytes\": 0, \"symbol\": \"k\", "
     "\"unit\": 0,"
     " \"threads\": 64, \"blocks_x\": 1, \"blocks_y\": 7, \"shared_bytes\": 0,"
-    " \"buffers\": [[32, false], [16, true]]}],"
+    " \"buffers\": [[32, false, \"f32\"], [16, true, \"f32\"]]}],"
     " \"entries\": [{\"name\": \"step\", \"input_bytes\": 0, \"output_bytes\": 0,"
     " \"scratch_bytes\": 4096, \"inputs\": [], \"outputs\": [], \"launches\": ["
     "{\"segments\": ["
@@ -54,11 +54,12 @@ Test(order, segments_of_one_function_are_one_node)
     Arena *arena = arena_new();
     Error err = {0};
     Order o;
+    const bool alone[4] = {false};
     Step *step = load(arena, manifest, &err);
     cr_assert_not_null(step, "%s", err.text);
     cr_expect(step->kernels[0].table && step->kernels[0].size[0] == 12 &&
               step->kernels[1].size[1] == 5 && !step->kernels[3].table);
-    order_find(arena, step, &step->entries[0], &o);
+    order_find(arena, step, &step->entries[0], alone, &o);
     cr_assert_eq(o.n, 4);
     cr_expect_eq(o.nodes[0].n, 3); // a, b, a
     cr_expect_eq(o.nodes[1].n, 1);
@@ -77,10 +78,11 @@ Test(order, a_launch_has_no_more_blocks_than_it_may)
     Arena *arena = arena_new();
     Error err = {0};
     Order o;
+    const bool alone[4] = {false};
     const char *text = tiny_replace(arena, manifest, "\"blocks_x\": 3", "\"blocks_x\": 2000000000");
     Step *step = load(arena, text, &err);
     cr_assert_not_null(step, "%s", err.text);
-    order_find(arena, step, &step->entries[0], &o);
+    order_find(arena, step, &step->entries[0], alone, &o);
     cr_expect_eq(o.n, 6, "%u nodes", o.n); // a, c, b, a, d, d
     step_free(step);
     arena_free(arena);

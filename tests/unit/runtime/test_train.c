@@ -403,8 +403,8 @@ Test(train, stops_when_the_loss_is_not_finite)
     Error err = {0};
     Numbers numbers = {.nan_at = 18};
     cr_assert(!train(folder, &numbers, (TrainOptions){0}, &result, &err));
-    cr_assert_str_eq(err.text, "the loss is not a number after update 19; the newest checkpoint is "
-                               "of update 14");
+    cr_assert_str_eq(err.text, "update 19: the loss is not a number; the newest checkpoint is of "
+                               "update 14");
     cr_assert_eq(result.step, 19);
     tiny_remove(folder);
     folder = tiny_folder(arena);

@@ -1,0 +1,9 @@
+// The commands that only cztc has.
+#ifndef CZT_CLI_COMMANDS_H
+#define CZT_CLI_COMMANDS_H
+
+#include "runner/cli.h"
+
+extern const Command command_check, command_compile, command_lib, command_pack, command_opt;
+
+#endif

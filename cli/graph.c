@@ -1,0 +1,55 @@
+// A graph file goes through the whole pipeline into the bytes of a step file.
+#include "cli/graph.h"
+
+#include "base/container.h"
+#include "cli/pipeline.h"
+#include "cli/ranges.h"
+
+static FrontendOptions frontend_options(const GraphOptions *g)
+{
+    return (FrontendOptions){.lib_dir = g->lib,
+                             .set = g->set,
+                             .nset = g->nset,
+                             .use_check = g->use_check,
+                             .taps = g->taps,
+                             .ntaps = g->ntaps,
+                             .grads = g->grads};
+}
+
+static bool compile(Compiled *out, Arena *arena, const LoadOptions *o)
+{
+    Pipeline p;
+    FrontendOptions f = frontend_options(&o->graph);
+    pipeline_begin(&p, arena, o->threads);
+    p.target = o->place.target;
+    if (!pipeline_all(&p, o->file, &f, &(PassOptions){.level = 1})) return false;
+    Section *sections;
+    uint32_t n = pipeline_sections(&p, &sections);
+    ranges_add(arena, p.program, sections, n);
+    out->bytes = container_build(arena, sections, n, &out->size);
+    out->flops = (double)p.flops;
+    return true;
+}
+
+// Relative, of the first loss, which was recorded in f64. Operands in bf16 are off by 2^-9 at most,
+// and the loss is a mean over many of them.
+static double check_tolerance(DType precision)
+{
+    return precision == DT_F32 ? 1e-5 : 1e-2;
+}
+
+static bool check(LoadCheck *out, Arena *arena, const LoadOptions *o)
+{
+    Pipeline p;
+    FrontendOptions f = frontend_options(&o->graph);
+    pipeline_begin(&p, arena, 1);
+    if (!pipeline_read(&p, o->file, &f)) return false;
+    const Frontend *read = p.frontend;
+    *out = (LoadCheck){0};
+    if (read && read->has_check && read->check.has_loss)
+        *out = (LoadCheck){read->check.fixture, read->check.loss,
+                           check_tolerance(p.program->precision)};
+    return true;
+}
+
+const Compiler graph_compiler = {compile, check};

@@ -1,0 +1,432 @@
+// Attention and its gradient on tensor cores, over the instructions of cuda_prelude.cuh: operands
+// in bf16; scores, softmax and sums in f32. Scores live in registers only. A warp owns rows of the
+// result and adds to them in one fixed order, so that results do not depend on the order of blocks.
+//
+// Matrices: queries (N, D), keys (M, D), values (M, E). What a warp computes at a time is tiles of
+// 16 x 16; g = lane / 4 and t = lane % 4 are a thread's place in a tile's fragment: rows g and
+// g + 8, columns 2 t, 2 t + 1, 2 t + 8, 2 t + 9.
+
+DEVICE float expand_exp(float x);
+DEVICE float expand_log(float x);
+
+// ---- operands -----------------------------------------------------------------------------------
+
+// A matrix of one head: element (r, c) at at[r * row + c * col]. wide: col is 1, row and the
+// address are multiples of 8 elements.
+template <class T> struct HeadRows {
+    T *at;
+    long long row, col;
+    bool wide;
+};
+
+// A width in elements: whole steps of 16, tiles of 8, and elements from row to row in shared
+// memory. 16 bytes of padding put the eight rows that ldmatrix reads into eight groups of banks.
+template <int W> struct Width {
+    enum { STEPS = (W + 15) / 16, TILES = W / 8, PITCH = STEPS * 16 + 8 };
+};
+
+// The score of a query and a key, and which of them count. What else a score depends on (lengths,
+// segments, a bias) belongs here: `of` sees each product once, in the forward and in both backward
+// kernels.
+struct AttentionScores {
+    float scale;
+    int queries, keys;
+    bool causal;
+
+    // Keys before this one are all visible to this query, the others are not.
+    METHOD int end_of_keys(int query) const
+    {
+        if (!causal) return keys;
+        const int end = query + 1 + keys - queries;
+        return end < 0 ? 0 : end < keys ? end : keys;
+    }
+    // Queries before this one do not see this key.
+    METHOD int first_query(int key) const
+    {
+        const int first = key - (keys - queries);
+        return causal && first > 0 ? first : 0;
+    }
+    // Do all queries from this one on see n keys from this one on?
+    METHOD bool all_visible(int query, int key, int n) const
+    {
+        return key + n <= end_of_keys(query);
+    }
+    METHOD float of(float product, int query, int key) const
+    {
+        (void)query, (void)key;
+        return product * scale;
+    }
+};
+
+DEVICE uint32_t pair_at(const HeadRows<const bf16> &x, int row, int col, int rows, int cols)
+{
+    if (row >= rows || col >= cols) return 0;
+    const bf16 *p = x.at + row * x.row + col * x.col;
+    if (x.wide) return *(const uint32_t *)p;
+    return p[0].bits | (uint32_t)p[x.col].bits << 16;
+}
+
+DEVICE void put_pair(const HeadRows<bf16> &x, int row, int col, uint32_t pair)
+{
+    bf16 *p = x.at + row * x.row + col * x.col;
+    if (x.wide) {
+        *(uint32_t *)p = pair;
+        return;
+    }
+    p[0].bits = (uint16_t)pair;
+    p[x.col].bits = (uint16_t)(pair >> 16);
+}
+
+// x, of which the compiler does not know that it is: what is computed from it is not kept in
+// registers from the beginning of a kernel on.
+DEVICE int anew(int x)
+{
+    return (int)shfl_u32((uint32_t)x, thread() % 32);
+}
+
+// Rows first .. first + n - 1 of a matrix of width W to shared memory, zeros behind row `rows` and
+// behind column W. Wide ones arrive with the thread's current group of copies.
+template <int W>
+DEVICE void copy_rows(bf16 *to, const HeadRows<const bf16> &from, int first, int n, int rows,
+                      int threads)
+{
+    const int each = 2 * Width<W>::STEPS;
+    for (int i = anew((int)thread()); i < n * each; i += threads) {
+        const int row = i / each, col = i % each * 8;
+        const bool inside = first + row < rows && col < W;
+        bf16 *p = to + row * Width<W>::PITCH + col;
+        if (from.wide) {
+            const bf16 *source = from.at + (inside ? (first + row) * from.row + col : 0);
+            cp_async_16_fill(p, source, inside ? 16 : 0);
+        } else {
+            bf16x8 x = {};
+            for (int c = 0; inside && c < 8; c++)
+                x.at[c] = from.at[(first + row) * from.row + (col + c) * from.col];
+            store_bf16x8(p, x);
+        }
+    }
+}
+
+// ---- fragments ----------------------------------------------------------------------------------
+
+// Where this lane's row lies in a tile of 16 x 16 for ldmatrix. down: the second matrix is rows 8
+// to 15 (an operand a; b with k down, transposed). across: it is columns 8 to 15 (b with n down; a
+// that lies transposed).
+DEVICE int tile_down(int pitch)
+{
+    const int lane = (int)thread() % 32;
+    return lane % 16 * pitch + lane / 16 * 8;
+}
+
+DEVICE int tile_across(int pitch)
+{
+    const int lane = (int)thread() % 32;
+    return (lane % 8 + lane / 16 * 8) * pitch + lane / 8 % 2 * 8;
+}
+
+// Two neighbouring tiles of sums (16 x 8 each) as an operand a of 16 x 16.
+DEVICE u32x4 fragment_of(const f32x4 &x, const f32x4 &y)
+{
+    return {{pack_bf16(x.at[0], x.at[1]), pack_bf16(x.at[2], x.at[3]), pack_bf16(y.at[0], y.at[1]),
+             pack_bf16(y.at[2], y.at[3])}};
+}
+
+// Columns 16 step .. of 16 rows from `row` of a matrix (rows, W) as an operand a, from global
+// memory.
+template <int W>
+DEVICE u32x4 fragment_at(const HeadRows<const bf16> &x, int row, int step, int rows)
+{
+    const int lane = (int)thread() % 32, r = row + lane / 4, c = step * 16 + lane % 4 * 2;
+    return {{pair_at(x, r, c, rows, W), pair_at(x, r + 8, c, rows, W),
+             pair_at(x, r, c + 8, rows, W), pair_at(x, r + 8, c + 8, rows, W)}};
+}
+
+template <int R, int T> DEVICE void clear_tiles(f32x4 (&sum)[R][T])
+{
+#pragma unroll
+    for (int r = 0; r < R; r++)
+#pragma unroll
+        for (int i = 0; i < T; i++) sum[r][i] = {{0, 0, 0, 0}};
+}
+
+// sum[r] (16, 8 T) += a[r] (16, 16) b' with b (8 T, 16) at rows of `pitch` in shared memory.
+template <int R, int T>
+DEVICE void multiply_rows(f32x4 (&sum)[R][T], const u32x4 (&a)[R], const bf16 *b, int pitch)
+{
+    b += tile_across(pitch);
+#pragma unroll
+    for (int i = 0; i < T / 2; i++) {
+        const u32x4 x = ldmatrix_x4(b + i * 16 * pitch);
+#pragma unroll
+        for (int r = 0; r < R; r++) {
+            sum[r][2 * i] = mma_bf16(a[r], x.at[0], x.at[1], sum[r][2 * i]);
+            sum[r][2 * i + 1] = mma_bf16(a[r], x.at[2], x.at[3], sum[r][2 * i + 1]);
+        }
+    }
+}
+
+// sum[r] (16, 8 T) += a[r] (16, 16) b with b (16, 8 T) at rows of `pitch` in shared memory.
+template <int R, int T>
+DEVICE void multiply_columns(f32x4 (&sum)[R][T], const u32x4 (&a)[R], const bf16 *b, int pitch)
+{
+    b += tile_down(pitch);
+#pragma unroll
+    for (int i = 0; i < (T + 1) / 2; i++) {
+        const u32x4 x = ldmatrix_x4_trans(b + i * 16);
+#pragma unroll
+        for (int r = 0; r < R; r++) {
+            sum[r][2 * i] = mma_bf16(a[r], x.at[0], x.at[1], sum[r][2 * i]);
+            if (2 * i + 1 < T)
+                sum[r][2 * i + 1] = mma_bf16(a[r], x.at[2], x.at[3], sum[r][2 * i + 1]);
+        }
+    }
+}
+
+// A quad of lanes as a matrix of 4 x 4, a row a lane: transposed.
+DEVICE u32x4 turn_quad(u32x4 x)
+{
+#pragma unroll
+    for (int by = 1; by < 4; by *= 2) {
+        const bool upper = thread() & by;
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            if (i & by) continue;
+            uint32_t &low = x.at[i], &high = x.at[i + by];
+            const uint32_t other = shfl_xor_u32(upper ? low : high, by);
+            low = upper ? other : low;
+            high = upper ? high : other;
+        }
+    }
+    return x;
+}
+
+// 16 rows from `row` of a result, 8 T columns: sum * factor[0] (rows g), * factor[1] (rows g + 8).
+// Four tiles at a time where a lane can write 16 bytes.
+template <int T>
+DEVICE void put_tiles(const HeadRows<bf16> &to, int row, int rows, const f32x4 (&sum)[T],
+                      const float (&factor)[2])
+{
+    const int t = (int)thread() % 4;
+    row += (int)thread() % 32 / 4;
+#pragma unroll
+    for (int r = 0; r < 2; r++, row += 8) {
+        uint32_t pairs[T];
+#pragma unroll
+        for (int i = 0; i < T; i++)
+            pairs[i] = pack_bf16(sum[i].at[2 * r] * factor[r], sum[i].at[2 * r + 1] * factor[r]);
+#pragma unroll
+        for (int i = 0; to.wide && i + 4 <= T; i += 4) {
+            const u32x4 x = turn_quad({{pairs[i], pairs[i + 1], pairs[i + 2], pairs[i + 3]}});
+            if (row < rows) store_global_u32x4(to.at + row * to.row + (i + t) * 8, x);
+        }
+#pragma unroll
+        for (int i = to.wide ? T / 4 * 4 : 0; i < T; i++)
+            if (row < rows) put_pair(to, row, i * 8 + t * 2, pairs[i]);
+    }
+}
+
+DEVICE float quad_sum(float x)
+{
+    x = x + shfl_xor_f32(x, 1);
+    return x + shfl_xor_f32(x, 2);
+}
+
+DEVICE float quad_max(float x)
+{
+    x = max_f32(x, shfl_xor_f32(x, 1));
+    return max_f32(x, shfl_xor_f32(x, 2));
+}
+
+// ---- forward ------------------------------------------------------------------------------------
+
+struct AttentionForward {
+    HeadRows<const bf16> q, k, v;
+    HeadRows<bf16> out;
+    HeadRows<float> lse;
+    AttentionScores scores;
+};
+
+// A warp's 16 queries. Of a thread's two rows (query and query + 8): what is subtracted from
+// scores, and its part of the sum.
+template <int D, int E> struct AttentionQueries {
+    u32x4 q[Width<D>::STEPS];
+    f32x4 out[1][Width<E>::TILES];
+    float most[2], sum[2];
+    int query;
+};
+
+template <int D, int E>
+DEVICE void begin_queries(AttentionQueries<D, E> &w, const AttentionForward &a, int first)
+{
+#pragma unroll
+    for (int i = 0; i < Width<D>::STEPS; i++)
+        w.q[i] = fragment_at<D>(a.q, first, i, a.scores.queries);
+    clear_tiles(w.out);
+    for (int r = 0; r < 2; r++) {
+        w.most[r] = least<float>();
+        w.sum[r] = 0;
+    }
+    w.query = first + (int)thread() % 32 / 4;
+}
+
+// The scores of the products s of 16 queries with 8 T keys from `key` on; -inf where hidden. query
+// is the thread's first row.
+template <int T>
+DEVICE void score_queries(f32x4 (&s)[T], const AttentionScores &scores, int query, int key)
+{
+    const int first = query - (int)thread() % 32 / 4, column = key + (int)thread() % 4 * 2;
+#pragma unroll
+    for (int i = 0; i < T; i++)
+#pragma unroll
+        for (int x = 0; x < 4; x++)
+            s[i].at[x] = scores.of(s[i].at[x], query + x / 2 * 8, column + i * 8 + x % 2);
+    if (scores.all_visible(first, key, 8 * T)) return;
+#pragma unroll
+    for (int x = 0; x < 4; x++) {
+        const int end = scores.end_of_keys(query + x / 2 * 8);
+#pragma unroll
+        for (int i = 0; i < T; i++)
+            if (column + i * 8 + x % 2 >= end) s[i].at[x] = least<float>();
+    }
+}
+
+// Make the rows' `most` follow the largest score. It may stay behind by SLACK, which changes no
+// result (exp(SLACK) times 4096 keys is far from infinity) and saves most of the rescaling.
+template <int D, int E, int T>
+DEVICE void follow_most(AttentionQueries<D, E> &w, const f32x4 (&s)[1][T])
+{
+    const float SLACK = 6;
+    float next[2];
+    bool grew[2];
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+        float x = s[0][0].at[2 * r];
+#pragma unroll
+        for (int i = 0; i < T; i++)
+            x = max_f32(x, max_f32(s[0][i].at[2 * r], s[0][i].at[2 * r + 1]));
+        next[r] = quad_max(x);
+        grew[r] = next[r] > w.most[r] + SLACK;
+    }
+    if (!any(grew[0] || grew[1])) return;
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+        const float factor = grew[r] ? expand_exp(w.most[r] - next[r]) : 1.0f;
+        if (grew[r]) w.most[r] = next[r];
+        w.sum[r] = w.sum[r] * factor;
+#pragma unroll
+        for (int i = 0; i < Width<E>::TILES; i++) {
+            w.out[0][i].at[2 * r] = w.out[0][i].at[2 * r] * factor;
+            w.out[0][i].at[2 * r + 1] = w.out[0][i].at[2 * r + 1] * factor;
+        }
+    }
+}
+
+// Add 16 G keys from `key` on, whose rows lie at k and v.
+template <int G, int D, int E>
+DEVICE void add_keys(AttentionQueries<D, E> &w, const AttentionScores &scores, const bf16 *k,
+                     const bf16 *v, int key)
+{
+    f32x4 s[1][2 * G];
+    clear_tiles(s);
+#pragma unroll
+    for (int i = 0; i < Width<D>::STEPS; i++) {
+        const u32x4 q[1] = {w.q[i]};
+        multiply_rows(s, q, k + i * 16, Width<D>::PITCH);
+    }
+    score_queries(s[0], scores, w.query, key);
+    follow_most(w, s);
+    // Nothing visible yet: exp(-inf - 0) is 0, exp(-inf - -inf) would be NaN.
+    float base[2];
+    for (int r = 0; r < 2; r++) base[r] = w.most[r] == least<float>() ? 0.0f : w.most[r];
+#pragma unroll
+    for (int i = 0; i < G; i++) {
+#pragma unroll
+        for (int x = 0; x < 8; x++) {
+            float &p = s[0][2 * i + x / 4].at[x % 4];
+            p = expand_exp(p - base[x % 4 / 2]);
+            w.sum[x % 4 / 2] = w.sum[x % 4 / 2] + p;
+        }
+        const u32x4 p[1] = {fragment_of(s[0][2 * i], s[0][2 * i + 1])};
+        multiply_columns(w.out, p, v + i * 16 * Width<E>::PITCH, Width<E>::PITCH);
+    }
+}
+
+// Add keys key .. end - 1, whose rows lie at k and v, zeros behind them up to a multiple of 16.
+template <int D, int E>
+DEVICE void attend(AttentionQueries<D, E> &w, const AttentionScores &scores, const bf16 *k,
+                   const bf16 *v, int key, int end)
+{
+    for (; end - key > 32; key += 48, k += 48 * Width<D>::PITCH, v += 48 * Width<E>::PITCH)
+        add_keys<3>(w, scores, k, v, key);
+    for (; key < end; key += 16, k += 16 * Width<D>::PITCH, v += 16 * Width<E>::PITCH)
+        add_keys<1>(w, scores, k, v, key);
+}
+
+template <int D, int E>
+DEVICE void end_queries(const AttentionQueries<D, E> &w, const AttentionForward &a)
+{
+    const int rows = a.scores.queries, first = anew(w.query - (int)thread() % 32 / 4);
+    float factor[2];
+    for (int r = 0; r < 2; r++) {
+        const float sum = quad_sum(w.sum[r]);
+        factor[r] = sum == 0 ? 0.0f : 1.0f / sum; // nothing visible: zeros
+        if (thread() % 4 == 0 && w.query + 8 * r < rows)
+            a.lse.at[(w.query + 8 * r) * a.lse.row] = w.most[r] + expand_log(sum);
+    }
+    put_tiles(a.out, first, rows, w.out[0], factor);
+}
+
+// The block's queries are tiles first .. end - 1 of 16. All keys and values lie in shared memory.
+template <int D, int E>
+DEVICE void attention_at_once(const AttentionForward &a, unsigned char *shared, int first, int end,
+                              int warps)
+{
+    const int keys = a.scores.keys, n = (keys + 15) / 16 * 16;
+    bf16 *k = (bf16 *)shared, *v = k + n * Width<D>::PITCH;
+    copy_rows<D>(k, a.k, 0, n, keys, warps * 32);
+    copy_rows<E>(v, a.v, 0, n, keys, warps * 32);
+    cp_async_commit();
+    cp_async_wait_group<0>();
+    sync();
+    for (int tile = first + (int)thread() / 32; tile < end; tile += warps) {
+        AttentionQueries<D, E> w;
+        const int last = smaller<int>(tile * 16 + 15, a.scores.queries - 1);
+        begin_queries(w, a, tile * 16);
+        attend(w, a.scores, k, v, 0, a.scores.end_of_keys(last));
+        end_queries(w, a);
+    }
+}
+
+// A tile a warp, from `first` on. Keys and values pass through shared memory 48 at a time.
+template <int D, int E>
+DEVICE void attention_in_parts(const AttentionForward &a, unsigned char *shared, int first, int end,
+                               int warps)
+{
+    enum { KEYS = 48, K = KEYS * Width<D>::PITCH, V = KEYS * Width<E>::PITCH };
+    const int keys = a.scores.keys, tile = first + (int)thread() / 32;
+    const int limit = a.scores.end_of_keys(smaller<int>(end * 16, a.scores.queries) - 1);
+    const int last = smaller<int>(tile * 16 + 15, a.scores.queries - 1);
+    const int own = tile < end ? a.scores.end_of_keys(last) : 0;
+    bf16 *stage = (bf16 *)shared;
+    for (int s = 0; s < 2; s++) {
+        copy_rows<D>(stage + s * (K + V), a.k, s * KEYS, KEYS, keys, warps * 32);
+        copy_rows<E>(stage + s * (K + V) + K, a.v, s * KEYS, KEYS, keys, warps * 32);
+        cp_async_commit();
+    }
+    AttentionQueries<D, E> w;
+    begin_queries(w, a, tile * 16);
+    for (int key = 0, s = 0; key < limit; key += KEYS, s ^= 1) {
+        bf16 *k = stage + s * (K + V), *v = k + K;
+        cp_async_wait_group<1>();
+        sync();
+        attend(w, a.scores, k, v, key, smaller<int>(own, key + KEYS));
+        sync();
+        if (key + 2 * KEYS < limit) {
+            copy_rows<D>(k, a.k, key + 2 * KEYS, KEYS, keys, warps * 32);
+            copy_rows<E>(v, a.v, key + 2 * KEYS, KEYS, keys, warps * 32);
+        }
+        cp_async_commit();
+    }
+    cp_async_wait_group<0>();
+    end_queries(w, a);
+}

@@ -1,0 +1,235 @@
+// Products in bf16, where the program asks for it (precision=bf16). Operands are rounded, sums are
+// f32:
+//
+// - Every product and attention (forward and gradient) of f32 operands takes them as bf16. A
+//   product still gives f32; attention gives bf16, which is widened for whoever wants f32.
+// - The result of a product with a parameter that has a batch axis, an activation or its gradient,
+//   is rounded to bf16 and widened again, after its bias where it has one: what is kept between
+//   kernels is bf16. Gradients of parameters, products of activations with each other (the logits
+//   of a contrastive loss), sums, norms and updates stay f32.
+// - A parameter that is an operand gets a shadow: derived state in bf16, written wherever the
+//   parameter is, and by entry derive. Products read the shadow, updates the f32 master.
+//
+// A rounded operand is rounded where its elements come from, below the views that lie between, so
+// that all its users share one value. Entry init stays f32.
+//
+// Needs nothing, keeps all but FACT_SIMPLE. Products in bf16 are left alone: a second run changes
+// nothing.
+#include "ir/fold.h"
+#include "passes/pass.h"
+#include "passes/rewrite.h"
+
+typedef struct Precision {
+    Program *program;
+    const Entry *entry;
+    bool *weight;          // by old id: a parameter, seen through views
+    bool *rounded;         // by old id: to be rounded to bf16 and widened again
+    VEC(const char *) new; // parameters that got a shadow in this run
+} Precision;
+
+static const char *shadow_name(const Precision *p, const char *parameter)
+{
+    return str_printf(p->program->arena, "$derived.bf16.%s", parameter);
+}
+
+static bool is_parameter(const Precision *p, const Node *n)
+{
+    if (n->op != OP_STATE) return false;
+    const StateVar *s = program_find_state(p->program, node_str(n, ATTR_NAME));
+    return s->kind == STATE_PARAM || s->kind == STATE_EMA;
+}
+
+static bool is_view(const Node *n)
+{
+    return op_info(n->op)->class == CLASS_VIEW || n->op == OP_STOP_GRADIENT;
+}
+
+// ---- operands -----------------------------------------------------------------------------------
+
+static NodeId shadow(Rewrite *r, const Node *n)
+{
+    Precision *p = r->user;
+    const char *parameter = node_str(n, ATTR_NAME), *name = shadow_name(p, parameter);
+    const Type *type = type_new(p->program->arena, DT_BF16, n->type->rank, n->type->axes);
+    if (!program_find_state(p->program, name)) {
+        program_state(p->program, name, STATE_DERIVED, type,
+                      n->origins.n ? n->origins.at[0] : (Loc){0});
+        vec_push(p->program->arena, &p->new, parameter);
+    }
+    return graph_state(r->to, name, type);
+}
+
+// Can the elements be had in bf16 without rounding anything here?
+static bool is_narrow(const Rewrite *r, NodeId x)
+{
+    const Node *n = graph_node(r->to, x);
+    if (n->type->dtype == DT_BF16 || n->op == OP_CONST || is_parameter(r->user, n)) return true;
+    if (n->op == OP_CAST) return graph_type(r->to, n->args[0])->dtype == DT_BF16;
+    bool all = is_view(n);
+    for (uint32_t i = 0; all && i < n->nargs; i++) all = is_narrow(r, n->args[i]);
+    return all;
+}
+
+// Node x of the new graph in bf16. A window is rounded by itself, unless it shows bf16 already.
+static NodeId narrow(Rewrite *r, NodeId x)
+{
+    const Node n = *graph_node(r->to, x); // adding nodes moves the table
+    if (n.type->dtype == DT_BF16) return x;
+    if (is_parameter(r->user, &n)) return shadow(r, &n);
+    if (n.op == OP_CAST && graph_type(r->to, n.args[0])->dtype == DT_BF16) return n.args[0];
+    if (!is_view(&n) || (n.op == OP_SLICE && !is_narrow(r, x)))
+        return graph_cast(r->to, x, DT_BF16);
+    NodeId *args = arena_array(r->scratch, NodeId, n.nargs + 1);
+    for (uint32_t i = 0; i < n.nargs; i++) args[i] = narrow(r, n.args[i]);
+    return graph_add_copy(r->to, n.op, n.copy, n.nargs, args, n.nattrs, n.attrs);
+}
+
+// The bf16 value that node x of the new graph widens, or a constant that is one; 0 for other nodes.
+static NodeId widened(Rewrite *r, NodeId x)
+{
+    const Node *n = graph_node(r->to, x);
+    double value;
+    if (n->op == OP_CAST && graph_type(r->to, n->args[0])->dtype == DT_BF16) return n->args[0];
+    bool exact = graph_is_const(r->to, x, &value) && fold_round(DT_BF16, value) == value;
+    return exact && n->type->dtype == DT_F32 ? graph_cast(r->to, x, DT_BF16) : 0;
+}
+
+// A view of what was widened is widened itself, so that users see one value in bf16; 0 for others.
+static NodeId view(Rewrite *r, const Node *n)
+{
+    NodeId *args = arena_array(r->scratch, NodeId, n->nargs + 1);
+    for (uint32_t i = 0; i < n->nargs; i++) {
+        args[i] = widened(r, r->map[n->args[i]]);
+        if (!args[i]) return 0;
+    }
+    NodeId y = graph_add_copy(r->to, n->op, n->copy, n->nargs, args, n->nattrs, n->attrs);
+    return graph_cast(r->to, y, DT_F32);
+}
+
+static NodeId product(Rewrite *r, const Node *n)
+{
+    NodeId args[2] = {narrow(r, r->map[n->args[0]]), narrow(r, r->map[n->args[1]])};
+    Attr *attrs = arena_array(r->scratch, Attr, n->nattrs + 1);
+    memcpy(attrs, n->attrs, n->nattrs * sizeof *attrs);
+    attrs[n->nattrs] = attr_dtype(ATTR_DTYPE, DT_F32);
+    return graph_add_copy(r->to, n->op, n->copy, 2, args, n->nattrs + 1, attrs);
+}
+
+static NodeId attention(Rewrite *r, const Node *n)
+{
+    enum { LSE = 4 }; // of the gradient's operands: f32 at any precision
+    NodeId args[6];
+    for (uint32_t i = 0; i < n->nargs; i++)
+        args[i] = i == LSE ? r->map[n->args[i]] : narrow(r, r->map[n->args[i]]);
+    return graph_add_copy(r->to, n->op, n->copy, n->nargs, args, n->nattrs, n->attrs);
+}
+
+static NodeId replace(Rewrite *r, NodeId id)
+{
+    const Precision *p = r->user;
+    const Node *n = graph_node(r->from, id);
+    OpClass class = op_info(n->op)->class;
+    bool f32 = n->nargs && graph_type(r->from, n->args[0])->dtype == DT_F32;
+    NodeId y = 0;
+    if (class == CLASS_CONTRACT && f32) y = product(r, n);
+    if (class == CLASS_ATTENTION && f32) y = attention(r, n);
+    if (class == CLASS_VIEW && n->op != OP_BROADCAST && f32) y = view(r, n);
+    if (class == CLASS_TUPLE) y = graph_cast(r->to, rewrite_keep(r, id), n->type->dtype);
+    if (!p->rounded[id]) return y;
+    if (!y) y = rewrite_keep(r, id);
+    return graph_cast(r->to, graph_cast(r->to, y, DT_BF16), DT_F32);
+}
+
+// ---- results ------------------------------------------------------------------------------------
+
+static bool has_batch(const Type *type)
+{
+    for (uint32_t i = 0; i < type->rank; i++)
+        if (type->axes[i].per) return true;
+    return false;
+}
+
+// A product with a parameter over the batch, before this pass.
+static bool is_activation(const Precision *p, const Node *n)
+{
+    const Graph *g = p->entry->graph;
+    return n->op == OP_DOT && graph_type(g, n->args[0])->dtype == DT_F32 && has_batch(n->type) &&
+           (p->weight[n->args[0]] || p->weight[n->args[1]]);
+}
+
+// The product that `id` shows through reshapes and transposes, all without other use; 0: none.
+static NodeId only_product(const Precision *p, const uint32_t *uses, NodeId id)
+{
+    const Node *n = graph_node(p->entry->graph, id);
+    for (; uses[id] == 1 && (n->op == OP_RESHAPE || n->op == OP_TRANSPOSE);
+         n = graph_node(p->entry->graph, id))
+        id = n->args[0];
+    return uses[id] == 1 && is_activation(p, n) ? id : 0;
+}
+
+// Which values are rounded: products, or their sums with a bias that nothing else reads.
+static void find_rounded(Precision *p, Arena *scratch)
+{
+    const Graph *g = p->entry->graph;
+    const uint32_t *uses = rewrite_uses(p->entry, scratch);
+    for (NodeId id = 1; id < g->nodes.n; id++) {
+        const Node *n = graph_node(g, id);
+        p->weight[id] = is_parameter(p, n);
+        for (uint32_t i = 0; is_view(n) && i < n->nargs; i++)
+            p->weight[id] = p->weight[n->args[i]] && (i == 0 || p->weight[id]);
+        p->rounded[id] = is_activation(p, n);
+        for (uint32_t i = 0; n->op == OP_ADD && i < 2; i++) {
+            NodeId of = p->weight[n->args[1 - i]] ? only_product(p, uses, n->args[i]) : 0;
+            if (!of) continue;
+            p->rounded[of] = false;
+            p->rounded[id] = true;
+        }
+    }
+}
+
+// ---- shadows ------------------------------------------------------------------------------------
+
+static void write_shadow(const Precision *p, Entry *e, const char *parameter, NodeId value)
+{
+    NodeId x = graph_cast(e->graph, value, DT_BF16);
+    rewrite_origins(e->graph, x, graph_node(e->graph, value));
+    vec_push(p->program->arena, &e->updates, (NamedNode){shadow_name(p, parameter), x});
+}
+
+// By derive, and by every entry that changes the parameter; init is followed by derive.
+static void write_shadows(const Precision *p)
+{
+    Program *program = p->program;
+    Entry *derive = program_find_entry(program, "derive");
+    if (p->new.n && !derive) derive = program_entry(program, "derive");
+    for (uint32_t s = 0; s < p->new.n; s++) {
+        const char *name = p->new.at[s];
+        const StateVar *master = program_find_state(program, name);
+        write_shadow(p, derive, name, graph_state(derive->graph, name, master->type));
+        for (uint32_t i = 0; i < program->entries.n; i++) {
+            Entry *e = program->entries.at[i];
+            if (e == derive || !strcmp(e->name, "init")) continue;
+            for (uint32_t u = 0, n = e->updates.n; u < n; u++)
+                if (!strcmp(e->updates.at[u].name, name))
+                    write_shadow(p, e, name, e->updates.at[u].node);
+        }
+    }
+}
+
+bool pass_precision(Program *p, PassContext *ctx)
+{
+    Precision all = {.program = p};
+    if (p->precision != DT_BF16) return true;
+    for (uint32_t i = 0; i < p->entries.n; i++) {
+        Entry *e = p->entries.at[i];
+        if (!strcmp(e->name, "init") || !strcmp(e->name, "derive")) continue;
+        all.entry = e;
+        all.weight = arena_array(ctx->scratch, bool, e->graph->nodes.n);
+        all.rounded = arena_array(ctx->scratch, bool, e->graph->nodes.n);
+        find_rounded(&all, ctx->scratch);
+        if (!rewrite_entry(e, ctx->scratch, replace, &all)) return false;
+        entry_compact(e);
+    }
+    write_shadows(&all);
+    return true;
+}

@@ -1,0 +1,303 @@
+// cztc bench: how fast a step is. The graph's check case is run first, in a process of its own so
+// that its memory and time are not this run's; no time is printed for a step that computes
+// something else.
+#include "runner/load.h"
+#include "runner/peak.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+typedef struct Values {
+    const char *file, *lib;
+    Texts set;
+    int64_t steps, threads, warm;
+    Place place;
+    bool json, profile, no_check;
+} Values;
+
+static const Option options[] = {
+    {"FILE", 0, OPTION_OPERAND | IN_CZTC, offsetof(Values, file), NULL,
+     "a graph file, IR text or a step file"},
+    {"STEP", 0, OPTION_OPERAND | IN_RUNNER, offsetof(Values, file), NULL, "a step file"},
+    {"steps", 'n', OPTION_NUMBER, offsetof(Values, steps), "N", "timed steps (10)"},
+    {"warm", 0, OPTION_NUMBER, offsetof(Values, warm), "N",
+     "steps after the first that are not timed (1)"},
+    PLACE_OPTIONS(Values),
+    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "(one a core)"},
+    {"profile", 0, OPTION_FLAG, offsetof(Values, profile), NULL, "time by kernel"},
+    {"no-check", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, no_check), NULL,
+     "do not run the graph's check case"},
+    {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
+     "change a value of the file; globs allowed"},
+    {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
+     "library files instead of the built-in ones"},
+    {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object"},
+};
+
+static LoadOptions load_options(const Cli *cli, const Values *v)
+{
+    LoadOptions o = {.cli = cli,
+                     .file = v->file,
+                     .place = v->place,
+                     .threads = (uint32_t)v->threads,
+                     .profile = v->profile};
+    o.graph = (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n};
+    return o;
+}
+
+// ---- the check case
+// -----------------------------------------------------------------------------------
+
+enum { CHECK_NONE = 100, CHECK_GOOD = 101 }; // exit codes of the process that checks
+
+static int compare_loss(const Loaded *l, const LoadCheck *c)
+{
+    Error err = {0};
+    uint32_t entry;
+    if (!load_entry(l, "step", &entry, &err) || !exec_init(l->exec, l->step->seed, &err) ||
+        !load_weights(l, c->fixture, true, &err) ||
+        !load_inputs(l, entry, c->fixture, true, &err) ||
+        !exec_run(l->exec, entry, 0, l->step->seed, &err))
+        return fail(&err);
+    const StepEntry *e = &l->step->entries[entry];
+    int32_t i = tensor_find(e->outputs, e->noutputs, "loss");
+    double loss = i < 0 ? NAN : exec_scalar(l->exec, entry, (uint32_t)i);
+    if (fabs(loss - c->loss) <= c->tolerance * fabs(c->loss)) return CHECK_GOOD;
+    return fail_text("check: the loss of %s is %.9g, not %.9g: no time is printed for a wrong step",
+                     c->fixture, loss, c->loss);
+}
+
+static int check_case(const Cli *cli, const Values *v)
+{
+    LoadOptions o = load_options(cli, v);
+    LoadCheck check;
+    Loaded l;
+    o.graph.use_check = true;
+    o.profile = false;
+    if (load_is_step(v->file)) return CHECK_NONE;
+    if (!cli->compiler->check(&check, cli->arena, &o)) return EXIT_INPUT;
+    if (!check.fixture) return CHECK_NONE;
+    if (!load_program(&l, &o)) return EXIT_INPUT;
+    int code = compare_loss(&l, &check);
+    load_free(&l);
+    return code;
+}
+
+// "yes", "no" (there is no case), or NULL when it failed; *seconds is what it took.
+static const char *run_check(const Cli *cli, const Values *v, double *seconds)
+{
+    double begin = seconds_now();
+    int status = 0;
+    *seconds = 0;
+    if (v->no_check || !cli->compiler) return "no"; // a step file has none
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) _exit(check_case(cli, v));
+    if (child < 0 || waitpid(child, &status, 0) != child) {
+        fail_text("check: no process: %s", strerror(errno));
+        return NULL;
+    }
+    *seconds = seconds_now() - begin;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_GOOD) return "yes";
+    if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_NONE) return "no";
+    if (WIFSIGNALED(status)) fail_text("check: ended by signal %d", WTERMSIG(status));
+    return NULL;
+}
+
+// ---- timing
+// -------------------------------------------------------------------------------------------
+
+typedef struct Timing {
+    double first, median, fastest, peak, loss;
+} Timing;
+
+enum { QUEUE = 4 };
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static bool time_steps(const Loaded *l, const Values *v, double start, Timing *t, Error *err)
+{
+    uint32_t entry;
+    int64_t n = v->steps ? v->steps : 10, warm = v->warm ? v->warm : 1;
+    if (!load_entry(l, "step", &entry, err) || !exec_init(l->exec, l->step->seed, err))
+        return false;
+    load_random_inputs(l, entry, 1);
+    // Before and after, and the larger: a neighbour on one of the cores makes it smaller.
+    double before = peak_of(l->exec);
+    double *seconds = calloc((size_t)n, sizeof *seconds);
+    bool ok = seconds || error_set(err, "no memory");
+    for (int64_t i = 0; ok && i <= n + warm; i++) {
+        double begin = seconds_now();
+        // A GPU gets several steps at once, as in training it never waits for the host.
+        int64_t queued = exec_device(l->exec).gpu && i ? QUEUE : 1;
+        for (int64_t q = 0; ok && q < queued; q++)
+            ok = exec_start(l->exec, entry, i, l->step->seed, err);
+        ok = ok && exec_wait(l->exec, err);
+        if (i == 0) t->first = seconds_now() - start;
+        if (i == warm) exec_clear_times(l->exec);
+        if (i > warm) seconds[i - warm - 1] = (seconds_now() - begin) / (double)queued;
+    }
+    if (ok) {
+        qsort(seconds, (size_t)n, sizeof *seconds, by_value);
+        t->fastest = seconds[0];
+        t->median = n % 2 ? seconds[n / 2] : (seconds[n / 2 - 1] + seconds[n / 2]) / 2;
+        t->peak = fmax(before, peak_of(l->exec));
+        const StepEntry *e = &l->step->entries[entry];
+        int32_t i = tensor_find(e->outputs, e->noutputs, "loss");
+        t->loss = i < 0 ? NAN : exec_scalar(l->exec, entry, (uint32_t)i);
+    }
+    free(seconds);
+    return ok;
+}
+
+// ---- profile
+// --------------------------------------------------------------------------------------------
+
+typedef struct Row {
+    const StepKernel *kernel;
+    double seconds, flops, bytes; // of a step
+    uint32_t calls;
+} Row;
+
+static int by_seconds(const void *a, const void *b)
+{
+    double x = ((const Row *)a)->seconds, y = ((const Row *)b)->seconds;
+    return (x < y) - (x > y);
+}
+
+// A launch's time goes to its segments' kernels by their work.
+static double weight_of(const Step *step, const StepLaunch *launch, uint32_t s)
+{
+    double all = 0, own = 0;
+    for (uint32_t i = 0; i < launch->n; i++) {
+        const StepKernel *k = &step->kernels[launch->segments[i].kernel];
+        double w = (double)k->bytes + (double)k->flops / 8 + 1;
+        all += w;
+        if (i == s) own = w;
+    }
+    return own / all;
+}
+
+// The kernels of a step by the time they take; those that were called come first.
+static Row *profile(Arena *arena, const Loaded *l, double *all)
+{
+    const Step *step = l->step;
+    uint32_t entry = (uint32_t)step_entry(step, "step");
+    Row *rows = arena_array(arena, Row, step->nkernels + 1);
+    for (uint32_t i = 0; i < step->nkernels; i++) rows[i].kernel = &step->kernels[i];
+    for (uint32_t i = 0; i < step->entries[entry].nlaunches; i++) {
+        const StepLaunch *launch = &step->entries[entry].launches[i];
+        ExecTime t = exec_time(l->exec, entry, i);
+        if (!t.calls) continue;
+        for (uint32_t s = 0; s < launch->n; s++) {
+            Row *r = &rows[launch->segments[s].kernel];
+            double seconds = t.seconds / (double)t.calls * weight_of(step, launch, s);
+            r->seconds += seconds;
+            r->flops += (double)r->kernel->flops;
+            r->bytes += (double)r->kernel->bytes;
+            r->calls++;
+            *all += seconds;
+        }
+    }
+    qsort(rows, step->nkernels, sizeof *rows, by_seconds);
+    return rows;
+}
+
+static void print_profile(Arena *arena, const Loaded *l, double peak)
+{
+    double all = 0;
+    const Row *rows = profile(arena, l, &all);
+    fprintf(stderr, "%9s %6s %6s %9s %8s %8s  kernel\n", "ms/step", "share", "calls", "GFLOP/s",
+            "of peak", "GB/s"); // a peak that is not known prints nan
+    for (const Row *r = rows; r->calls; r++)
+        fprintf(stderr, "%9.3f %5.1f%% %6u %9.1f %7.1f%% %8.1f  %s\n", r->seconds * 1e3,
+                100 * r->seconds / all, r->calls, r->flops / r->seconds * 1e-9,
+                100 * r->flops / r->seconds / peak, r->bytes / r->seconds * 1e-9, r->kernel->name);
+    fprintf(stderr, "%9.3f ms in kernels a step\n", all * 1e3);
+}
+
+// A number, or null where it is not known.
+static json_t *known(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
+static json_t *profile_json(Arena *arena, const Loaded *l, double peak)
+{
+    double all = 0;
+    json_t *list = json_array();
+    for (const Row *r = profile(arena, l, &all); r->calls; r++)
+        json_array_append_new(list, json_pack("{s:s, s:f, s:i, s:f, s:o, s:f}", "kernel",
+                                              r->kernel->name, "step_s", r->seconds, "calls",
+                                              (int)r->calls, "gflops", r->flops / r->seconds * 1e-9,
+                                              "share_of_peak", known(r->flops / r->seconds / peak),
+                                              "gbytes_per_s", r->bytes / r->seconds * 1e-9));
+    return list;
+}
+
+static void print_result(Arena *arena, const Loaded *l, const Timing *t, const char *checked,
+                         const Values *v)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    ExecDevice on = exec_device(l->exec);
+    double rate = l->flops / t->median, pairs = (double)l->step->batch / t->median;
+    if (!v->json) {
+        if (v->profile) print_profile(arena, l, t->peak);
+        printf("%s: %.2f ms a step (fastest %.2f), %.2f pairs/s, %.1f GFLOP/s", l->step->name,
+               t->median * 1e3, t->fastest * 1e3, pairs, rate * 1e-9);
+        if (isfinite(t->peak))
+            printf(" = %.1f %% of peak (%.1f)", 100 * rate / t->peak, t->peak * 1e-9);
+        printf("\ncompiled in %.2f s, first step after %.2f s, peak memory %ld MiB, checked: %s\n",
+               l->compile_s, t->first, usage.ru_maxrss / 1024, checked);
+        if (on.gpu)
+            printf("on GPU %d (%s), %.0f MiB there\n", on.number, on.name,
+                   (double)on.bytes / (1 << 20));
+        return;
+    }
+    json_t *o = json_pack("{s:s, s:I, s:i, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:o, s:o, s:o, s:s}",
+                          "graph", l->step->name, "batch", (json_int_t)l->step->batch, "threads",
+                          (int)pool_threads(exec_pool(l->exec)), "step_s", t->median, "step_min_s",
+                          t->fastest, "pairs_per_s", pairs, "first_step_s", t->first, "compile_s",
+                          l->compile_s, "peak_mib", (json_int_t)(usage.ru_maxrss / 1024), "gflops",
+                          rate * 1e-9, "peak_gflops", known(t->peak * 1e-9), "share_of_peak",
+                          known(rate / t->peak), "loss", json_f32(t->loss), "checked", checked);
+    if (on.gpu) {
+        json_object_set_new(o, "device", json_string(on.name));
+        json_object_set_new(o, "device_mib", json_integer(on.bytes >> 20));
+    }
+    if (v->profile) json_object_set_new(o, "kernels", profile_json(arena, l, t->peak));
+    json_line(o, stdout);
+    json_decref(o);
+}
+
+static int run(Cli *cli, const void *values)
+{
+    const Values *v = values;
+    Loaded l;
+    Timing t = {0};
+    Error err = {0};
+    double spent;
+    const char *checked = run_check(cli, v, &spent);
+    if (!checked) return EXIT_INPUT;
+    LoadOptions o = load_options(cli, v);
+    if (!load_program(&l, &o)) return EXIT_INPUT;
+    bool ok = time_steps(&l, v, cli->start + spent, &t, &err);
+    if (ok) print_result(cli->arena, &l, &t, checked, v);
+    load_free(&l);
+    return ok ? EXIT_OK : fail(&err);
+}
+
+const Command command_bench = {
+    "bench",        "time a step on synthetic inputs, beside the machine's peak",
+    options,        sizeof options / sizeof *options,
+    sizeof(Values), run,
+};

@@ -1,0 +1,208 @@
+// cztc eval: held-out figures of a run or of any parameters.
+#include "runner/evaluate.h"
+#include "runtime/checkpoint.h"
+
+#include <math.h>
+#include <sys/stat.h>
+
+typedef struct Values {
+    const char *what, *data, *root, *series, *classes, *weights, *lib;
+    Texts set;
+    int64_t samples, threads, workers;
+    Place place;
+    bool json, compare;
+} Values;
+
+static const Option options[] = {
+    {"RUN", 0, OPTION_OPERAND | IN_CZTC, offsetof(Values, what), NULL,
+     "a folder of train, a step file or a graph file"},
+    {"RUN", 0, OPTION_OPERAND | IN_RUNNER, offsetof(Values, what), NULL,
+     "a folder of train, or a step file"},
+    {"RUN", 0, OPTION_MAYBE | IN_CARRIER, offsetof(Values, what), NULL,
+     "a folder of train, whose newest checkpoint is evaluated"},
+    {"data", 0, OPTION_TEXT, offsetof(Values, data), "SHARDS",
+     "test-{0000..0003}.tar, or a folder; none: the graph's eval sets"},
+    {"root", 0, OPTION_TEXT, offsetof(Values, root), "DIR",
+     "where relative paths of the graph begin (its own folder)"},
+    {"series", 0, OPTION_TEXT, offsetof(Values, series), "NAME=SHARDS",
+     "label shards to the samples"},
+    {"classes", 0, OPTION_TEXT, offsetof(Values, classes), "FILE",
+     "class names: pack's JSON, or one a line; none: the graph's"},
+    {"weights", 0, OPTION_TEXT, offsetof(Values, weights), "W.safetensors",
+     "parameters instead of the newest checkpoint's"},
+    {"baselines", 0, OPTION_FLAG, offsetof(Values, compare), NULL,
+     "also evaluate the untrained network"},
+    {"samples", 0, OPTION_COUNT, offsetof(Values, samples), "N",
+     "at most (rounded up to a batch); 0: all"},
+    PLACE_OPTIONS(Values),
+    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compute (one a core)"},
+    {"workers", 0, OPTION_THREADS, offsetof(Values, workers), "N", "that decode (one a core)"},
+    {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
+     "change a value of the graph file; globs allowed"},
+    {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
+     "library files instead of the built-in ones"},
+    {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object a set"},
+};
+
+static void warn(void *ctx, const char *text)
+{
+    (void)ctx;
+    fprintf(stderr, "warning: %s\n", text);
+}
+
+// The graph's options for a set (NULL: for --data), changed by the command's.
+static EvalOptions options_of(Arena *arena, const Loaded *l, const Values *v, const char *set)
+{
+    EvalOptions o = evaluate_options(arena, l, set);
+    if (!set) o.source = v->data, o.key = "--data";
+    if (v->classes) o.classes = v->classes, o.prompts = NULL;
+    o.series = v->series;
+    o.samples = v->samples;
+    o.workers = (uint32_t)v->workers;
+    return o;
+}
+
+// Bring the state to what is evaluated; step: its finished updates, all of the graph's for weights
+// from a file.
+static bool set_state(Arena *arena, const Loaded *l, const Values *v, bool folder, int64_t *step,
+                      Error *err)
+{
+    Checkpoint latest = {0};
+    *step = v->weights ? l->step->steps : 0;
+    if (!exec_init(l->exec, l->step->seed, err)) return false;
+    if (v->weights) return load_weights(l, v->weights, false, err);
+    if (!folder) {
+        fprintf(stderr, "note: untrained parameters; --weights or a run's folder gives others\n");
+        return true;
+    }
+    const char *at = str_printf(arena, "%s/checkpoints", v->what);
+    if (!checkpoint_latest(arena, at, &latest, (CheckpointWarn){warn, NULL}, err)) return false;
+    if (!latest.path) return error_set(err, "%s: no checkpoint is there", at);
+    fprintf(stderr, "parameters of %s\n", latest.path);
+    if (strcmp(latest.source_hash, l->step->source_hash) != 0)
+        warn(NULL, "they were trained by another version of the program");
+    *step = latest.step;
+    return checkpoint_load(l->exec, &latest, err);
+}
+
+static void print_number(double x)
+{
+    if (isnan(x))
+        printf(" %10s", "-");
+    else
+        printf(" %10.4f", x);
+}
+
+// One line; a baseline that the graph declares is a guess, under the figure that it belongs to.
+static void print_row(const Figure *x, const Figure *untrained)
+{
+    if (x->under) {
+        printf("  %-32s %10s", x->under, "");
+        print_number(x->value);
+    } else {
+        printf("%-34s", x->name);
+        print_number(x->value);
+        print_number(x->baseline);
+        if (untrained) print_number(untrained->value);
+    }
+    putchar('\n');
+}
+
+static json_t *json_row(const Figure *x, const Figure *untrained)
+{
+    json_t *row = json_pack("{s:o, s:o}", "value", json_f32(x->value), "guessing",
+                            isnan(x->baseline) ? json_null() : json_f32(x->baseline));
+    if (untrained) json_object_set_new(row, "untrained", json_f32(untrained->value));
+    return row;
+}
+
+static json_t *json_figures(const Figures *f, const Figures *untrained)
+{
+    json_t *figures = json_object(), *row = NULL;
+    for (uint32_t i = 0; i < f->at.n; i++) {
+        const Figure *x = &f->at.at[i];
+        if (x->under) { // row: the figure that it belongs to
+            if (!json_object_get(row, "baselines"))
+                json_object_set_new(row, "baselines", json_object());
+            json_object_set_new(json_object_get(row, "baselines"), x->under, json_f32(x->value));
+            continue;
+        }
+        row = json_row(x, untrained ? &untrained->at.at[i] : NULL);
+        json_object_set_new(figures, x->name, row);
+    }
+    return figures;
+}
+
+static void print_figures(const Figures *f, const Figures *untrained, const char *set, bool json)
+{
+    if (json) {
+        json_t *all = json_pack("{s:I, s:I, s:I, s:o}", "samples", (json_int_t)f->samples,
+                                "batches", (json_int_t)f->batches, "left_out",
+                                (json_int_t)f->left_out, "figures", json_figures(f, untrained));
+        if (set) json_object_set_new(all, "set", json_string(set));
+        json_line(all, stdout);
+        json_decref(all);
+        return;
+    }
+    if (set) printf("%s: ", set);
+    printf("%lld samples; losses and metrics over %lld whole batches\n", (long long)f->samples,
+           (long long)f->batches);
+    printf("%-34s %10s %10s%s\n", "", "value", "guessing", untrained ? "  untrained" : "");
+    for (uint32_t i = 0; i < f->at.n; i++)
+        print_row(&f->at.at[i], untrained ? &untrained->at.at[i] : NULL);
+}
+
+// One set; NULL: --data.
+static bool run_set(Arena *arena, const Loaded *l, const Values *v, bool folder, const char *set,
+                    Error *err)
+{
+    EvalOptions o = options_of(arena, l, v, set);
+    Figures figures, untrained;
+    if (!set_state(arena, l, v, folder, &o.step, err) || !evaluate(arena, l, &o, &figures, err))
+        return false;
+    if (v->compare && // at the same step, so that the losses mean the same
+        (!exec_init(l->exec, l->step->seed, err) || !evaluate(arena, l, &o, &untrained, err)))
+        return false;
+    evaluate_warn(o.key, figures.left_out, figures.batches, l->step->batch);
+    if (!figures.at.n)
+        return error_set(err, "%s: %lld samples give no figure: there must be a batch of %lld",
+                         o.key, (long long)figures.samples, (long long)l->step->batch);
+    print_figures(&figures, v->compare ? &untrained : NULL, set, v->json);
+    return true;
+}
+
+static bool run_all(Arena *arena, const Loaded *l, const Values *v, bool folder, Error *err)
+{
+    uint32_t n;
+    const char **sets = evaluate_sets(arena, l, &n);
+    if (v->data) return run_set(arena, l, v, folder, NULL, err);
+    if (!n) return error_set(err, "no samples: the graph names no eval set; give --data SHARDS");
+    for (uint32_t i = 0; i < n; i++)
+        if (!run_set(arena, l, v, folder, sets[i], err)) return false;
+    return true;
+}
+
+static int run(Cli *cli, const void *values)
+{
+    const Values *v = values;
+    Loaded l;
+    Error err = {0};
+    struct stat st;
+    bool folder = v->what && stat(v->what, &st) == 0 && S_ISDIR(st.st_mode);
+    if (cli->carried && v->what && !folder)
+        return fail_text("%s: no folder of train (the program carries its step)", v->what);
+    LoadOptions o = {.cli = cli, .place = v->place, .threads = (uint32_t)v->threads};
+    if (!cli->carried) o.file = folder ? str_printf(cli->arena, "%s/step.czt", v->what) : v->what;
+    o.root = v->root;
+    o.graph = (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n};
+    if (!load_program(&l, &o)) return EXIT_INPUT;
+    bool ok = run_all(cli->arena, &l, v, folder, &err);
+    load_free(&l);
+    return ok ? EXIT_OK : fail(&err);
+}
+
+const Command command_eval = {
+    "eval",         "held-out figures: losses, experts' metrics, retrieval, zero-shot",
+    options,        sizeof options / sizeof *options,
+    sizeof(Values), run,
+};

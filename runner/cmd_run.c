@@ -1,0 +1,227 @@
+// cztc run: the same batch through a few steps, to see the losses, gradients and values of a graph.
+#include "runner/load.h"
+#include "runtime/safetensors.h"
+#include "runtime/values.h"
+
+#include <math.h>
+
+typedef struct Values {
+    const char *file, *lib, *weights, *inputs, *grads, *entry;
+    Texts set, print;
+    const char *seed;
+    int64_t steps, threads;
+    Place place;
+    bool json;
+} Values;
+
+static const Option options[] = {
+    {"FILE", 0, OPTION_OPERAND | IN_CZTC, offsetof(Values, file), NULL,
+     "a graph file, IR text or a step file"},
+    {"STEP", 0, OPTION_OPERAND | IN_RUNNER, offsetof(Values, file), NULL, "a step file"},
+    {"weights", 0, OPTION_TEXT, offsetof(Values, weights), "W.safetensors",
+     "initial parameters by path; none: as the graph says"},
+    {"inputs", 0, OPTION_TEXT, offsetof(Values, inputs), "B.safetensors",
+     "the batch by input name (may be the same file); none: random"},
+    {"steps", 'n', OPTION_NUMBER, offsetof(Values, steps), "N", "how many steps on that batch (1)"},
+    {"entry", 0, OPTION_TEXT, offsetof(Values, entry), "NAME", "run this entry instead of step"},
+    {"grads", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, grads), "G.safetensors",
+     "write the first step's gradients, before clipping"},
+    {"print", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, print), "EXPR",
+     "show any expression of the graph"},
+    {"print", 0, OPTION_TEXTS | IN_RUNNER | IN_CARRIER, offsetof(Values, print), "NAME",
+     "show an output of the entry"},
+    {"seed", 0, OPTION_SEED, offsetof(Values, seed), "N",
+     "of initialisation and random numbers (the graph's)"},
+    {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
+     "change a value of the file; globs allowed"},
+    {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
+     "library files instead of the built-in ones"},
+    PLACE_OPTIONS(Values),
+    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "(one a core)"},
+    {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "a JSON object a step"},
+};
+
+enum { SHOWN = 8 };
+static const char grad_prefix[] = "grad.";
+
+static bool is_grad(const CztTensor *t)
+{
+    return strncmp(t->name, grad_prefix, sizeof grad_prefix - 1) == 0;
+}
+
+static bool write_grads(const Loaded *l, uint32_t entry, const char *path, Error *err)
+{
+    const StepEntry *e = &l->step->entries[entry];
+    Arena *arena = arena_new();
+    VEC(CztTensor) list = {0};
+    VEC(uint32_t) from = {0};
+    SafeWriter w;
+    for (uint32_t i = 0; i < e->noutputs; i++) {
+        if (!is_grad(&e->outputs[i])) continue;
+        CztTensor t = e->outputs[i];
+        t.name += sizeof grad_prefix - 1;
+        vec_push(arena, &list, t);
+        vec_push(arena, &from, i);
+    }
+    bool ok = safetensors_begin(&w, path, list.at, list.n, NULL, err);
+    if (ok) {
+        for (uint32_t i = 0; ok && i < list.n; i++)
+            ok =
+                safetensors_put(&w, exec_output(l->exec, entry, from.at[i]), list.at[i].bytes, err);
+        if (ok)
+            ok = safetensors_end(&w, NULL, err);
+        else
+            safetensors_cancel(&w);
+    }
+    arena_free(arena);
+    return ok;
+}
+
+// Shape, range and first values of an output; NaNs are counted, and no part of the range.
+static json_t *describe(const Loaded *l, uint32_t entry, const CztTensor *t, uint32_t i)
+{
+    const void *data = exec_output(l->exec, entry, i);
+    int64_t n = t->bytes / czt_dtype_size(t->dtype);
+    int64_t nans = 0;
+    double lo = INFINITY, hi = -INFINITY, sum = 0;
+    json_t *values = json_array(), *shape = json_array();
+    for (uint32_t a = 0; a < t->rank; a++) json_array_append_new(shape, json_integer(t->shape[a]));
+    for (int64_t k = 0; k < n; k++) {
+        double x = value_get(t->dtype, data, k);
+        if (k < SHOWN) json_array_append_new(values, json_f32(x));
+        sum += x; // of a NaN on, the mean is NaN too
+        nans += isnan(x);
+        if (x < lo) lo = x; // not of a NaN
+        if (x > hi) hi = x;
+    }
+    if (nans == n) lo = hi = NAN;
+    json_t *all = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "dtype", czt_dtype_name(t->dtype),
+                            "shape", shape, "min", json_f32(lo), "max", json_f32(hi), "mean",
+                            json_f32(sum / (double)n), "values", values);
+    if (nans) json_object_set_new(all, "nan", json_integer(nans));
+    return all;
+}
+
+static json_t *describe_all(const Loaded *l, uint32_t entry, const Texts *print)
+{
+    const StepEntry *e = &l->step->entries[entry];
+    json_t *object = json_object();
+    for (uint32_t k = 0; k < print->n; k++) {
+        int32_t i = tensor_find(e->outputs, e->noutputs, print->at[k]);
+        if (i >= 0)
+            json_object_set_new(object, print->at[k],
+                                describe(l, entry, &e->outputs[i], (uint32_t)i));
+    }
+    return object;
+}
+
+// Losses and other scalars; gradients of scalars go to the file only.
+static void print_scalars(const Loaded *l, uint32_t entry)
+{
+    const StepEntry *e = &l->step->entries[entry];
+    for (uint32_t i = 0; i < e->noutputs; i++) {
+        if (e->outputs[i].rank != 0 || is_grad(&e->outputs[i])) continue;
+        double x = exec_scalar(l->exec, entry, i);
+        printf("  %s %.9g", e->outputs[i].name, isnan(x) ? (double)NAN : x); // never "-nan"
+    }
+}
+
+static void show(const Loaded *l, uint32_t entry, int64_t step, const Values *v)
+{
+    json_t *line = json_object(), *scalars = load_scalars(l, entry),
+           *prints = describe_all(l, entry, &v->print);
+    const char *key;
+    json_t *x;
+    void *safe;
+    json_object_foreach_safe(scalars, safe, key,
+                             x) if (strncmp(key, grad_prefix, sizeof grad_prefix - 1) == 0)
+        json_object_del(scalars, key);
+    json_object_set_new(line, "step", json_integer(step));
+    json_object_update(line, scalars);
+    if (v->print.n) json_object_set(line, "print", prints);
+    if (v->json) {
+        json_line(line, stdout);
+    } else {
+        printf("step %lld", (long long)step);
+        print_scalars(l, entry);
+        putchar('\n');
+        json_object_foreach(prints, key, x)
+        {
+            printf("  %s: ", key);
+            json_line(x, stdout);
+        }
+    }
+    json_decref(line);
+    json_decref(scalars);
+    json_decref(prints);
+}
+
+// What --print and --grads want is looked for before a step is run: of IR text and step files,
+// whose outputs are fixed, they show what there is.
+static bool check_wanted(const Loaded *l, uint32_t entry, const Values *v, Error *err)
+{
+    const StepEntry *e = &l->step->entries[entry];
+    bool grads = false;
+    for (uint32_t i = 0; i < v->print.n; i++)
+        if (tensor_find(e->outputs, e->noutputs, v->print.at[i]) < 0)
+            return error_set(err,
+                             "%s: --print: entry '%s' has no output '%s' (expressions want a graph "
+                             "file, and entry step)",
+                             l->step->file, e->name, v->print.at[i]);
+    for (uint32_t i = 0; i < e->noutputs; i++) grads |= is_grad(&e->outputs[i]);
+    return grads || !v->grads ||
+           error_set(
+               err,
+               "%s: --grads: entry '%s' gives no gradients (they want a graph file, and entry "
+               "step)",
+               l->step->file, e->name);
+}
+
+static bool prepare(const Loaded *l, uint32_t entry, const Values *v, int64_t seed, Error *err)
+{
+    bool shared = v->weights && v->inputs && strcmp(v->weights, v->inputs) == 0;
+    if (!exec_init(l->exec, seed, err) || (v->weights && !load_weights(l, v->weights, shared, err)))
+        return false;
+    if (v->inputs) return load_inputs(l, entry, v->inputs, shared, err);
+    load_random_inputs(l, entry, (uint64_t)seed);
+    return true;
+}
+
+static bool steps(const Loaded *l, const Values *v, Error *err)
+{
+    uint32_t entry;
+    int64_t seed = option_seed(v->seed, l->step->seed);
+    if (!load_entry(l, v->entry ? v->entry : "step", &entry, err) ||
+        !check_wanted(l, entry, v, err) || !prepare(l, entry, v, seed, err))
+        return false;
+    for (int64_t i = 0; i < (v->steps ? v->steps : 1); i++) {
+        if (!exec_run(l->exec, entry, i, seed, err)) return false;
+        show(l, entry, i, v);
+        if (i == 0 && v->grads && !write_grads(l, entry, v->grads, err)) return false;
+    }
+    return true;
+}
+
+static int run(Cli *cli, const void *values)
+{
+    const Values *v = values;
+    Loaded l;
+    Error err = {0};
+    LoadOptions o = {.cli = cli, .file = v->file, .place = v->place, .threads = (uint32_t)v->threads};
+    o.graph = (GraphOptions){.lib = v->lib,
+                             .set = v->set.at,
+                             .nset = v->set.n,
+                             .taps = v->print.at,
+                             .ntaps = v->print.n,
+                             .grads = v->grads != NULL};
+    if (!load_program(&l, &o)) return EXIT_INPUT;
+    bool ok = steps(&l, v, &err);
+    load_free(&l);
+    return ok ? EXIT_OK : fail(&err);
+}
+
+const Command command_run = {
+    "run",          "run a few steps on one batch and print losses, gradients, values",
+    options,        sizeof options / sizeof *options,
+    sizeof(Values), run,
+};

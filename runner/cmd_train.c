@@ -1,0 +1,310 @@
+// cztc train: a run in a folder. OUT/step.czt is the program, OUT/log.jsonl and OUT/events the log,
+// OUT/checkpoints the state, OUT/lock what keeps a second trainer out.
+#include "runner/evaluate.h"
+#include "runner/peak.h"
+#include "runtime/checkpoint.h"
+#include "runtime/train_lock.h"
+
+#include <errno.h>
+#include <math.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct Values {
+    const char *file, *lib, *out, *resume, *data, *root, *weights;
+    Texts set;
+    const char *seed;
+    int64_t steps, threads, workers, every;
+    Place place;
+    bool json;
+} Values;
+
+static const Option options[] = {
+    {"FILE", 0, OPTION_MAYBE | IN_CZTC, offsetof(Values, file), NULL,
+     "a graph file or step file; with --resume, OUT/step.czt by default"},
+    {"STEP", 0, OPTION_MAYBE | IN_RUNNER, offsetof(Values, file), NULL,
+     "a step file; with --resume, OUT/step.czt by default"},
+    {"out", 'o', OPTION_TEXT, offsetof(Values, out), "DIR",
+     "folder of a new run; made, with those above it"},
+    {"resume", 0, OPTION_TEXT, offsetof(Values, resume), "DIR",
+     "go on with the run in this folder"},
+    {"steps", 'n', OPTION_NUMBER, offsetof(Values, steps), "N",
+     "finished updates to reach (the graph's)"},
+    {"data", 0, OPTION_TEXT, offsetof(Values, data), "SHARDS",
+     "train on these shards, or a folder of them, not the graph's: dir/train-{0000..0003}.tar"},
+    {"root", 0, OPTION_TEXT, offsetof(Values, root), "DIR",
+     "where relative paths of the graph begin (its own folder)"},
+    {"weights", 0, OPTION_TEXT, offsetof(Values, weights), "W.safetensors",
+     "begin a new run with these parameters"},
+    {"checkpoint-every", 0, OPTION_NUMBER, offsetof(Values, every), "N", "updates (the graph's)"},
+    {"seed", 0, OPTION_SEED, offsetof(Values, seed), "N", "of a new run (the graph's)"},
+    PLACE_OPTIONS(Values),
+    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compute (one a core)"},
+    {"workers", 0, OPTION_THREADS, offsetof(Values, workers), "N", "that decode (one a core)"},
+    {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
+     "change a value of the file; globs allowed"},
+    {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
+     "library files instead of the built-in ones"},
+    {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print the result as one JSON object"},
+};
+
+typedef struct Run {
+    Loaded program;
+    Feed feed;
+    const Values *values;
+    int64_t eval_every;
+    int64_t seed;
+    double peak;       // of the machine, operations a second
+    const char *saved; // where the step file goes, or NULL
+    bool told;         // an evaluation was written to the log
+} Run;
+
+static int64_t setting(const Step *step, const char *section, const char *key, int64_t otherwise)
+{
+    const json_t *x = json_object_get(json_object_get(step->manifest, section), key);
+    return json_is_number(x) ? (int64_t)json_number_value(x) : otherwise;
+}
+
+static bool start(void *ctx, Exec *exec, Error *err)
+{
+    const Run *run = ctx;
+    return exec_init(exec, run->seed, err) &&
+           (!run->values->weights || load_weights(&run->program, run->values->weights, false, err));
+}
+
+static bool metrics_reset(const Run *run, Error *err)
+{
+    const Step *step = run->program.step;
+    int32_t entry = step_entry(step, "metrics_reset");
+    return entry < 0 || exec_run(run->program.exec, (uint32_t)entry, 0, step->seed, err);
+}
+
+// Evaluate one of the graph's sets; figures go to the log as "eval.SET.NAME".
+static bool evaluate_set(const Run *run, Log *log, int64_t step, const char *name, Error *err)
+{
+    Figures figures;
+    Arena *arena = arena_new();
+    EvalOptions o = evaluate_options(arena, &run->program, name);
+    o.samples = setting(run->program.step, "eval", "samples", 0);
+    o.step = step;
+    o.workers = (uint32_t)run->values->workers;
+    // A checkpoint does not depend on what was evaluated before it.
+    bool ok = evaluate(arena, &run->program, &o, &figures, err);
+    ok = metrics_reset(run, err) && ok;
+    if (ok) {
+        LogValue *values = arena_array(arena, LogValue, figures.at.n + 1);
+        for (uint32_t i = 0; i < figures.at.n; i++)
+            values[i] = (LogValue){str_printf(arena, "eval.%s.%s", name, figures.at.at[i].name),
+                                   figures.at.at[i].value, true};
+        ok = log_values(log, step, values, figures.at.n, err);
+    }
+    arena_free(arena);
+    return ok;
+}
+
+static bool after(void *ctx, Exec *exec, Log *log, int64_t step, Error *err)
+{
+    Run *run = ctx;
+    (void)exec;
+    if (run->eval_every <= 0 || step % run->eval_every != 0) return true;
+    uint32_t n;
+    Arena *arena = arena_new();
+    const char **sets = evaluate_sets(arena, &run->program, &n);
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < n; i++) {
+        if (log_has(log, step, str_printf(arena, "eval.%s.", sets[i]))) continue;
+        ok = run->told = evaluate_set(run, log, step, sets[i], err);
+    }
+    arena_free(arena);
+    return ok;
+}
+
+// What the run will evaluate on must be there; what it will not need is only warned of.
+static bool check_sets(const Run *run, Error *err)
+{
+    Error why = {0};
+    if (evaluate_check(&run->program, (uint32_t)run->values->workers, &why)) return true;
+    if (run->eval_every > 0) return error_set(err, "%s", why.text);
+    fprintf(stderr, "warning: %s\n", why.text);
+    return true;
+}
+
+// The program goes to the run's folder when all that can be refused has been.
+static bool ready(void *ctx, Error *err)
+{
+    const Run *run = ctx;
+    return !run->saved || load_save(&run->program, run->saved, err);
+}
+
+static void print_json(const Run *run, const TrainResult *r, double pairs)
+{
+    json_t *o =
+        json_pack("{s:I, s:I, s:I, s:o, s:f, s:f, s:f, s:b, s:b}", "first", (json_int_t)r->first,
+                  "step", (json_int_t)r->step, "steps", (json_int_t)r->steps, "loss",
+                  r->step == r->first ? json_null() : json_f32(r->loss), "seconds", r->seconds,
+                  "pairs_per_s", pairs, "loader_wait_s", r->waited, "stopped", (int)r->stopped,
+                  "complete", (int)(r->steps && r->step >= r->steps));
+    json_object_set_new(o, "skipped", json_integer(data_counts(run->feed.data).bad));
+    double updates = pairs / (double)run->program.step->batch; // a second
+    json_object_set_new(o, "share_of_peak",
+                        updates > 0 && run->peak > 0
+                            ? json_real(run->program.flops * updates / run->peak)
+                            : json_null());
+    json_line(o, stdout);
+    json_decref(o);
+}
+
+static int report(const Run *run, const TrainResult *r)
+{
+    double pairs = (double)((r->step - r->first) * run->program.step->batch) /
+                   (r->seconds > 0 ? r->seconds : 1);
+    const char *how = r->stopped ? "stopped" : "finished";
+    if (run->values->json)
+        print_json(run, r, pairs);
+    else if (r->step > r->first)
+        printf("%s at step %lld: loss %.6g, %.1f s, %.1f pairs/s, %.1f s of waiting for data\n",
+               how, (long long)r->step, r->loss, r->seconds, pairs, r->waited);
+    else if (r->steps && r->step >= r->steps)
+        printf("complete: step %lld of %lld is done; %s (--steps N goes on)\n", (long long)r->step,
+               (long long)r->steps,
+               run->told ? "its evaluation was missing, and is in the log now"
+                         : "nothing was written");
+    else
+        printf("%s at step %lld, before an update\n", how, (long long)r->step);
+    return EXIT_OK;
+}
+
+static bool skips_nonfinite(const Step *step)
+{
+    const char *what = json_string_value(
+        json_object_get(json_object_get(step->manifest, "train"), "nonfinite"));
+    return what && strcmp(what, "skip") == 0;
+}
+
+static int train(Run *run, const char *folder, Arena *arena)
+{
+    const Values *v = run->values;
+    const Step *step = run->program.step;
+    uint32_t entry;
+    Error err = {0};
+    TrainResult result;
+    run->seed = option_seed(v->seed, setting(step, "train", "seed", step->seed));
+    run->eval_every = setting(step, "eval", "every", 0);
+    if (!check_sets(run, &err)) return fail(&err);
+    run->peak = peak_of(run->program.exec);
+    TrainOptions o = {
+        .checkpoints = str_printf(arena, "%s/checkpoints", folder),
+        .log_path = str_printf(arena, "%s/log.jsonl", folder),
+        .events = str_printf(arena, "%s/events", folder),
+        .progress = stderr,
+        .steps = v->steps ? v->steps : setting(step, "train", "steps", step->steps),
+        .seed = run->seed,
+        .checkpoint_every = v->every ? v->every : setting(step, "train", "checkpoint_every", 1000),
+        .log_every = setting(step, "train", "log_every", 10),
+        .keep = (uint32_t)setting(step, "train", "checkpoint_keep", 2),
+        .skip_nonfinite = skips_nonfinite(step),
+        .flops = run->program.flops,
+        .peak = run->peak,
+        .fresh = !v->resume,
+        .start = start,
+        .ready = ready,
+        .after = after,
+        .ctx = run,
+    };
+    TrainFeed feed = feed_train(&run->feed);
+    if (!load_entry(&run->program, "step", &entry, &err) || !feed_covers(&run->feed, entry, &err) ||
+        !train_run(run->program.exec, &feed, &o, &result, &err))
+        return fail(&err);
+    return report(run, &result);
+}
+
+// Make a folder and those above it.
+static bool make_folders(Arena *arena, const char *path, Error *err)
+{
+    for (const char *end = path; *end;) {
+        end += strspn(end, "/");
+        end += strcspn(end, "/");
+        const char *folder = str_slice(arena, path, (size_t)(end - path));
+        if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+            return error_set(err, "%s: cannot make the folder: %s", folder, strerror(errno));
+    }
+    return true;
+}
+
+// The checkpoint a resumed run goes on from must be there and have its seed; a new run has none.
+static bool check_latest(const Values *v, const char *folder, Arena *arena, Error *err)
+{
+    Checkpoint latest = {0};
+    Error why = {0};
+    const char *at = str_printf(arena, "%s/checkpoints", folder);
+    if (!checkpoint_latest(arena, at, &latest, (CheckpointWarn){0}, &why))
+        return error_set(err, "%s; put back a copy of one, or begin anew in another folder (--out)",
+                         why.text);
+    if (latest.path && !v->resume)
+        return error_set(err, "%s: a checkpoint is there; --resume %s goes on with it", latest.path,
+                         folder);
+    if (!latest.path && v->resume)
+        return error_set(err, "%s: no checkpoint is there; --out begins a run", at);
+    if (!latest.path || option_seed(v->seed, latest.seed) == latest.seed) return true;
+    return error_set(err, "--seed %s: the run in %s has seed %lld and keeps it", v->seed, folder,
+                     (long long)latest.seed);
+}
+
+// Make the folder and take its lock.
+static bool prepare(const Values *v, const char *folder, int *lock, Arena *arena, Error *err)
+{
+    if (v->resume && access(folder, F_OK) != 0)
+        return error_set(err, "%s: %s", folder, strerror(errno));
+    if (!v->resume && !make_folders(arena, folder, err)) return false;
+    *lock = train_lock(folder, stderr, err);
+    return *lock >= 0 && check_latest(v, folder, arena, err);
+}
+
+static int run_in(const Cli *cli, Run *run, const char *folder)
+{
+    const Values *v = run->values;
+    Error err = {0};
+    const char *saved = str_printf(cli->arena, "%s/step.czt", folder);
+    bool given = v->file || cli->carried; // else the run's own
+    LoadOptions o = {.cli = cli,
+                     .file = given ? v->file : saved,
+                     .keep = given,
+                     .place = v->place,
+                     .threads = (uint32_t)v->threads};
+    if (given) run->saved = saved;
+    o.root = v->root;
+    o.graph = (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n};
+    if (!load_program(&run->program, &o)) return EXIT_INPUT;
+    train_hold_signals(); // before the data's threads start; the program's own take no signals
+    FeedOptions f = {.source = v->data, .key = "--data", .workers = (uint32_t)v->workers};
+    int code = feed_open(&run->feed, &run->program, &f, &err) ? train(run, folder, cli->arena)
+                                                              : fail(&err);
+    if (run->feed.arena) feed_close(&run->feed);
+    load_free(&run->program);
+    return code;
+}
+
+static int run(Cli *cli, const void *values)
+{
+    const Values *v = values;
+    Run run = {.values = v};
+    Error err = {0};
+    int lock = -1;
+    const char *folder = v->resume ? v->resume : v->out;
+    if (!folder || (v->resume && v->out))
+        return fail_usage("train", "one of --out DIR and --resume DIR is needed");
+    if (!v->file && !v->resume && !cli->carried)
+        return fail_usage("train", cli->compiler ? "FILE is missing" : "STEP is missing");
+    if (v->weights && v->resume)
+        return fail_usage("train",
+                          "--weights begins a new run (--out); a resumed one has its checkpoint's");
+    int code = prepare(v, folder, &lock, cli->arena, &err) ? run_in(cli, &run, folder) : fail(&err);
+    if (lock >= 0) close(lock);
+    return code;
+}
+
+const Command command_train = {
+    "train",        "train, with checkpoints; a killed run goes on bit for bit",
+    options,        sizeof options / sizeof *options,
+    sizeof(Values), run,
+};

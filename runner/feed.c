@@ -1,0 +1,260 @@
+// The manifest's "data" object becomes the data pipeline's specification; batches go straight into
+// the inputs of the entry that runs next.
+#include "runner/feed.h"
+
+#include "runner/assets.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+// A bad sample comes again in every epoch, and is told of once.
+static void report_skipped(void *user, const DataProblem *p)
+{
+    Feed *f = user;
+    enum { SHOWN = 20 };
+    const char *sample =
+        *p->key ? str_printf(f->arena, "%s: sample %s", p->shard, p->key) : p->shard;
+    if (!map_set(f->arena, &f->seen, sample, f)) return;
+    const char *reason = *p->member ? str_printf(f->arena, "member .%s: %s", p->member, p->reason)
+                                    : str_copy(f->arena, p->reason);
+    vec_push(f->arena, &f->untold, (Skipped){f->seen.at[f->seen.n - 1].key, reason});
+    if (f->seen.n <= SHOWN) fprintf(stderr, "warning: %s: %s; left out\n", sample, reason);
+    if (f->seen.n == SHOWN + 1) fprintf(stderr, "warning: further bad samples are not named\n");
+}
+
+// The paths of the graph's series, which lie in `base`, as seen from the working directory.
+static void place_series(json_t *series, const char *base, Arena *arena)
+{
+    const char *name;
+    json_t *paths, *path;
+    size_t i;
+    json_object_foreach(series, name, paths)
+    {
+        json_array_foreach(paths, i, path)
+        {
+            const char *text = json_string_value(path);
+            if (text && *base && text[0] != '/' && strncmp(text, "pipe:", 5) != 0)
+                json_array_set_new(paths, i, json_string(str_printf(arena, "%s/%s", base, text)));
+        }
+    }
+}
+
+// --series must give a series that a field of the graph is in.
+static bool check_series(Arena *arena, const json_t *spec, const char *text, Error *err)
+{
+    const char *eq = strchr(text, '='), *known = "";
+    const json_t *field;
+    size_t i;
+    if (!eq || eq == text || !eq[1])
+        return error_set(err, "--series: '%s' is no NAME=SHARDS", text);
+    const char *name = str_slice(arena, text, (size_t)(eq - text));
+    json_array_foreach(json_object_get(spec, "fields"), i, field)
+    {
+        const char *of = json_string_value(json_object_get(field, "series"));
+        if (of && strcmp(of, name) == 0) return true;
+        if (of) known = str_printf(arena, "%s%s%s", known, *known ? ", " : "", of);
+    }
+    return error_set(err, "--series: no field of the graph is in a series '%s' (there are: %s)",
+                     name, *known ? known : "none");
+}
+
+// The specification with this run's changes; *base is the folder of relative paths.
+static json_t *specification(const Step *step, const FeedOptions *o, const char **base,
+                             Arena *arena, Error *err)
+{
+    json_t *manifest = json_object_get(step->manifest, "data");
+    if (!manifest) {
+        error_set(err, "%s: the graph has no data", step->file);
+        return NULL;
+    }
+    if (o->series && !check_series(arena, manifest, o->series, err)) return NULL;
+    json_t *spec = json_deep_copy(manifest);
+    const char *folder = json_string_value(json_object_get(spec, "base_dir"));
+    *base = folder ? str_copy(arena, folder) : "";
+    json_object_del(spec, "base_dir");
+    if (o->source) {
+        place_series(json_object_get(spec, "series"), *base, arena);
+        *base = "";
+        json_object_set_new(spec, "source", json_string(o->source));
+    }
+    if (o->series) {
+        const char *eq = strchr(o->series, '=');
+        json_t *series = json_object();
+        json_object_set_new(series, str_slice(arena, o->series, (size_t)(eq - o->series)),
+                            json_string(eq + 1));
+        json_object_set_new(spec, "series", series);
+    }
+    if (o->in_order) json_object_set_new(spec, "shuffle", json_false());
+    if (o->in_order) json_object_set_new(spec, "augment", json_false());
+    if (o->classes) {
+        json_t *fields = json_object_get(spec, "fields");
+        if (!fields) json_object_set_new(spec, "fields", fields = json_array());
+        json_array_append_new(fields, json_pack("{s:s, s:s, s:[s]}", "name", "$class", "role",
+                                                "class", "member", "cls"));
+    }
+    return spec;
+}
+
+// What the samples come from, by its key: two patterns at most are spelled out.
+static const char *describe(Arena *arena, const Names *source, const char *base, const char *key)
+{
+    enum { SHOWN = 2 };
+    const char *text = str_printf(arena, "%s:", key);
+    for (uint32_t i = 0; i < source->n && i < SHOWN; i++) {
+        bool beside = *base && source->at[i][0] != '/' && strncmp(source->at[i], "pipe:", 5) != 0;
+        text = str_printf(arena, "%s%s %s%s%s", text, i ? "," : "", beside ? base : "",
+                          beside ? "/" : "", source->at[i]);
+    }
+    if (source->n <= SHOWN) return text;
+    return str_printf(arena, "%s and %u more", text, source->n - SHOWN);
+}
+
+bool feed_open(Feed *f, const Loaded *program, const FeedOptions *o, Error *err)
+{
+    *f = (Feed){.arena = arena_new(), .program = program};
+    const char *base = "";
+    json_t *json = specification(program->step, o, &base, f->arena, err);
+    DataSpec *spec = json ? spec_parse(f->arena, json, err) : NULL;
+    json_decref(json);
+    if (spec) {
+        const Asset *merges = assets_find("clip/bpe_simple_vocab_16e6.txt.gz");
+        DataOptions d = {.base_dir = *base ? base : NULL,
+                         .key = o->source ? o->key : NULL,
+                         .merges = merges->data,
+                         .merges_size = asset_size(merges),
+                         .threads = (int)o->workers,
+                         .report = o->quiet ? NULL : report_skipped,
+                         .user = f};
+        f->shards = describe(f->arena, &spec->source, base, d.key ? d.key : "data.source");
+        f->given = o->source ? str_copy(f->arena, o->source) : NULL;
+        f->data = data_open(spec, &d, err);
+    }
+    if (f->data) {
+        f->slots = data_slots(f->data, &f->nslots);
+        return true;
+    }
+    feed_close(f);
+    return false;
+}
+
+void feed_close(Feed *f)
+{
+    data_close(f->data);
+    arena_free(f->arena);
+    *f = (Feed){0};
+}
+
+int32_t feed_slot(const Feed *f, const char *name)
+{
+    for (uint32_t i = 0; i < f->nslots; i++)
+        if (strcmp(f->slots[i].name, name) == 0) return (int32_t)i;
+    return -1;
+}
+
+static bool fits(const DataSlot *slot, const CztTensor *t)
+{
+    const char *want = t->dtype == CZT_BOOL ? "u8" : czt_dtype_name(t->dtype);
+    return strcmp(slot->dtype, want) == 0 && slot->bytes == (size_t)t->bytes;
+}
+
+bool feed_covers(const Feed *f, uint32_t entry, Error *err)
+{
+    const StepEntry *e = &f->program->step->entries[entry];
+    for (uint32_t i = 0; i < e->ninputs; i++) {
+        const CztTensor *t = &e->inputs[i];
+        if (t->name[0] == '$') continue;
+        int32_t s = feed_slot(f, t->name);
+        if (s < 0)
+            return error_set(err, "input '%s' of entry '%s' is not in the data", t->name, e->name);
+        if (!fits(&f->slots[s], t))
+            return error_set(err,
+                             "input '%s' of entry '%s' is %s, the data gives %s with %zu bytes",
+                             t->name, e->name, tensor_text(f->arena, t->dtype, t->rank, t->shape),
+                             f->slots[s].dtype, f->slots[s].bytes);
+    }
+    return true;
+}
+
+void feed_places(const Feed *f, uint32_t entry, void **to)
+{
+    const StepEntry *e = &f->program->step->entries[entry];
+    for (uint32_t i = 0; i < f->nslots; i++) {
+        int32_t input = tensor_find(e->inputs, e->ninputs, f->slots[i].name);
+        to[i] = input < 0 ? NULL : exec_input(f->program->exec, entry, (uint32_t)input);
+    }
+}
+
+// ---- train_run
+// ----------------------------------------------------------------------------------------
+
+static bool next(void *ctx, uint32_t entry, void *const *slots, Error *err)
+{
+    Feed *f = ctx;
+    (void)slots; // the same places, by input
+    void **to = malloc(sizeof *to * (f->nslots + 1));
+    if (!to) return error_set(err, "no memory");
+    feed_places(f, entry, to);
+    Error why = {0};
+    bool ok = data_next(f->data, to, NULL, &why) || error_set(err, "%s: %s", f->shards, why.text);
+    free(to);
+    return ok;
+}
+
+static bool tell(void *ctx, Log *log, int64_t step, Error *err)
+{
+    Feed *f = ctx;
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < f->untold.n; i++)
+        ok = log_skipped(log, step, f->untold.at[i].sample, f->untold.at[i].reason, err);
+    f->untold.n = 0;
+    return ok;
+}
+
+static int64_t skipped(void *ctx)
+{
+    const Feed *f = ctx;
+    return data_counts(f->data).bad;
+}
+
+static char *position(void *ctx)
+{
+    const Feed *f = ctx;
+    DataPosition at = data_position(f->data);
+    json_t *json =
+        json_pack("{s:I, s:I, s:I, s:I}", "epoch", (json_int_t)at.epoch, "index",
+                  (json_int_t)at.index, "used", (json_int_t)at.used, "bad", (json_int_t)at.bad);
+    if (f->given) json_object_set_new(json, "data", json_string(f->given));
+    char *text = json_dumps(json, 0);
+    json_decref(json);
+    return text;
+}
+
+// Shards that the user named for the run before have to be named again.
+static bool same_source(const Feed *f, const json_t *json, Error *err)
+{
+    const char *data = json_string_value(json_object_get(json, "data"));
+    if (!data || f->given) return true;
+    return error_set(err, "this run is trained on --data '%s': give it again", data);
+}
+
+static bool seek(void *ctx, const char *text, Error *err)
+{
+    Feed *f = ctx;
+    json_int_t epoch, index, used = 0, bad = 0; // older checkpoints have no counts
+    json_t *json = json_loads(text, 0, NULL);
+    bool ok = json && json_unpack(json, "{s:I, s:I, s?I, s?I}", "epoch", &epoch, "index", &index,
+                                  "used", &used, "bad", &bad) == 0;
+    bool same = !ok || same_source(f, json, err);
+    json_decref(json);
+    if (!same) return false;
+    if (!ok)
+        return error_set(err, "the checkpoint's data position is no {\"epoch\":, \"index\":}: %s",
+                         text);
+    data_seek(f->data, (DataPosition){(uint64_t)epoch, (uint64_t)index, used, bad});
+    return true;
+}
+
+TrainFeed feed_train(Feed *f)
+{
+    return (TrainFeed){f, next, position, seek, tell, skipped};
+}

@@ -1,0 +1,50 @@
+// The data pipeline in front of a program's inputs.
+#ifndef CZT_RUNNER_FEED_H
+#define CZT_RUNNER_FEED_H
+
+#include "base/map.h"
+#include "runner/load.h"
+#include "runtime/data.h"
+#include "runtime/train.h"
+
+typedef struct FeedOptions {
+    const char *source; // shards, or a folder of them, instead of the program's own, or NULL;
+                        // relative to the working directory
+    const char *key;    // what gave the source, for messages: "--data"
+    const char *series; // "NAME=SHARDS" of label shards to the source, as --series gave it, or NULL
+    bool in_order;      // one pass in the order of the shards, without augmentation
+    bool classes;       // also read the samples' classes, into slot "$class"
+    bool quiet;         // name no bad samples on stderr
+    uint32_t workers;   // that decode; 0: one a core
+} FeedOptions;
+
+// A sample, or all of a shard, that could not be used.
+typedef struct Skipped {
+    const char *sample, *reason;
+} Skipped;
+
+typedef struct Feed {
+    Arena *arena;
+    const Loaded *program;
+    Data *data;
+    const DataSlot *slots;
+    uint32_t nslots;
+    const char *shards;  // "KEY: SHARDS", for messages
+    const char *given;   // shards that the user named instead of the graph's; NULL: none
+    Map seen;            // what could not be used, "SHARD: sample KEY", each once
+    VEC(Skipped) untold; // of it what is not in the log yet
+} Feed;
+
+// Open what the program's manifest says under "data". The Feed must not move.
+bool feed_open(Feed *f, const Loaded *program, const FeedOptions *options, Error *err);
+void feed_close(Feed *f);
+// The slot of that name, or -1.
+int32_t feed_slot(const Feed *f, const char *name);
+// Error where an input of the entry has no slot of its type.
+bool feed_covers(const Feed *f, uint32_t entry, Error *err);
+// Where each slot goes: to the entry's input of that name, else NULL. to has nslots places.
+void feed_places(const Feed *f, uint32_t entry, void **to);
+// For train_run; ctx is the Feed.
+TrainFeed feed_train(Feed *f);
+
+#endif

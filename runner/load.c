@@ -1,0 +1,287 @@
+// Loading: a graph file goes through the compiler and the step's container in memory, so that
+// running a graph and running its step file are one path.
+#include "runner/load.h"
+
+#include "base/container.h"
+#include "base/file.h"
+#include "runtime/philox.h"
+#include "runtime/weights.h"
+
+#include <math.h>
+
+enum { UNKNOWN_RANGE = 16 }; // of an integer input that the graph only computes with
+
+const char own_executable[] = "/proc/self/exe";
+
+bool load_is_step(const char *file)
+{
+    FileMap map;
+    Error none = {0};
+    if (!file_map(&map, file, &none)) return false;
+    bool yes = container_present(map.data, map.size);
+    file_unmap(&map);
+    return yes;
+}
+
+static void keep(Loaded *l, const void *bytes, size_t size)
+{
+    container_narrow(&bytes, &size); // there is one: it was loaded
+    l->arena = arena_new();
+    l->bytes = arena_copy(l->arena, bytes, size);
+    l->size = size;
+}
+
+static bool compile(Loaded *l, const LoadOptions *o, Error *err)
+{
+    Compiled c;
+    Arena *arena = arena_new();
+    double begin = seconds_now();
+    bool ok = o->cli->compiler->compile(&c, arena, o);
+    if (ok) {
+        l->step = step_load_memory(o->file, c.bytes, c.size, err);
+        if (o->keep) keep(l, c.bytes, c.size);
+        l->flops = c.flops;
+        l->compile_s = seconds_now() - begin;
+    }
+    arena_free(arena);
+    return ok && l->step;
+}
+
+static void load_file(Loaded *l, const LoadOptions *o, Error *err)
+{
+    FileMap map;
+    if (!file_map(&map, o->file ? o->file : own_executable, err)) return;
+    l->step = step_load_memory(o->file ? o->file : o->cli->carried, map.data, map.size, err);
+    if (l->step && o->keep) keep(l, map.data, map.size);
+    file_unmap(&map);
+}
+
+// Of a step file, what its products do is all that is known.
+static double step_file_flops(const Step *step)
+{
+    double sum = 0;
+    int32_t e = step_entry(step, "step");
+    for (uint32_t i = 0; e >= 0 && i < step->entries[e].nlaunches; i++) {
+        const StepLaunch *launch = &step->entries[e].launches[i];
+        for (uint32_t s = 0; s < launch->n; s++) {
+            const StepKernel *k = &step->kernels[launch->segments[s].kernel];
+            if (strcmp(k->kind, "loop") != 0) sum += (double)k->flops;
+        }
+    }
+    return sum;
+}
+
+// Paths of data and of eval sets then begin in that folder.
+static void set_root(const Step *step, const char *root)
+{
+    static const char sections[][8] = {"data", "eval"};
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
+        json_t *section = json_object_get(step->manifest, sections[i]);
+        if (section) json_object_set_new(section, "base_dir", json_string(root));
+    }
+}
+
+bool load_step(Loaded *l, const LoadOptions *o)
+{
+    Error err = {0};
+    *l = (Loaded){0};
+    if (!o->file || !o->cli->compiler || load_is_step(o->file)) {
+        if (o->graph.nset) {
+            fail_text("%s: --set changes a graph file, this is a step file", o->file);
+            return false;
+        }
+        if (o->place.target) {
+            fail_text("%s: --target is for a graph file, this is a step file, made for its target",
+                      o->file);
+            return false;
+        }
+        load_file(l, o, &err);
+        if (l->step) l->flops = step_file_flops(l->step);
+    } else {
+        compile(l, o, &err);
+    }
+    if (err.set) fail(&err); // the pipeline prints its own
+    if (!l->step) return false;
+    l->kernels = l->step->nkernels;
+    if (o->root) set_root(l->step, o->root);
+    return true;
+}
+
+static bool products_named(const char *name, ExecProducts *out)
+{
+    static const char *const names[] = {"measured", "own", "library"};
+    for (int i = 0; i < 3; i++)
+        if (!name || strcmp(name, names[i]) == 0) {
+            *out = (ExecProducts)i;
+            return true;
+        }
+    fail_text("--products '%s': measured, own or library", name);
+    return false;
+}
+
+bool load_program(Loaded *l, const LoadOptions *o)
+{
+    Error err = {0};
+    ExecOptions e = {.threads = o->threads, .profile = o->profile, .device = (int)o->place.device};
+    *l = (Loaded){0};
+    if (!products_named(o->place.products, &e.products) || !load_step(l, o)) return false;
+    l->exec = exec_new(l->step, &e, &err);
+    if (l->exec) return true;
+    fail(&err);
+    load_free(l);
+    return false;
+}
+
+void load_free(Loaded *l)
+{
+    exec_free(l->exec);
+    step_free(l->step);
+    arena_free(l->arena);
+    *l = (Loaded){0};
+}
+
+bool load_save(const Loaded *l, const char *path, Error *err)
+{
+    FileWriter w;
+    Arena *arena = arena_new();
+    bool ok = file_create(&w, arena, path, 0666, err);
+    if (ok) {
+        ok = file_put(&w, l->bytes, l->size, err) && file_commit(&w, err);
+        file_cancel(&w);
+    }
+    arena_free(arena);
+    return ok;
+}
+
+bool load_entry(const Loaded *l, const char *name, uint32_t *entry, Error *err)
+{
+    int32_t e = step_entry(l->step, name);
+    if (e < 0) return error_set(err, "%s: the program has no entry '%s'", l->step->file, name);
+    *entry = (uint32_t)e;
+    return true;
+}
+
+static bool is_parameter(const Step *step, const char *name)
+{
+    int32_t i = tensor_find(step->state, step->nstate, name);
+    return i >= 0 && step->state[i].kind == CZT_PARAM;
+}
+
+// "$step" and "$seed" are the executor's.
+static bool is_hosts(const char *name)
+{
+    return name[0] == '$';
+}
+
+bool load_inputs(const Loaded *l, uint32_t entry, const char *file, bool weights, Error *err)
+{
+    SafeTensors st = {0};
+    const StepEntry *e = &l->step->entries[entry];
+    if (!safetensors_open(&st, file, err)) return false;
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < st.n; i++) {
+        const CztTensor *t = &st.tensors[i];
+        bool input = tensor_find(e->inputs, e->ninputs, t->name) >= 0;
+        if (input)
+            ok = exec_set_input(l->exec, entry, t->name, t->dtype, t->rank, t->shape,
+                                st.data + t->offset, err);
+        else if (!weights || !is_parameter(l->step, t->name))
+            ok = error_set(err, "%s: '%s' is no input of entry '%s'", file, t->name, e->name);
+    }
+    for (uint32_t i = 0; ok && i < e->ninputs; i++)
+        if (!is_hosts(e->inputs[i].name) && !safetensors_find(&st, e->inputs[i].name))
+            ok = error_set(err, "%s: input '%s' of entry '%s' is missing", file, e->inputs[i].name,
+                           e->name);
+    safetensors_close(&st);
+    return ok;
+}
+
+bool load_weights(const Loaded *l, const char *file, bool inputs, Error *err)
+{
+    SafeTensors st = {0};
+    if (!safetensors_open(&st, file, err)) return false;
+    bool ok = weights_load(l->exec, &st, KINDS_PARAMS,
+                           inputs ? WEIGHTS_ALLOW_EXTRA : WEIGHTS_STRICT, err) &&
+              exec_derive(l->exec, err);
+    safetensors_close(&st);
+    return ok;
+}
+
+// ---- synthetic inputs
+// -----------------------------------------------------------------------------
+
+static int64_t count_of(const CztTensor *t)
+{
+    int64_t n = 1;
+    for (uint32_t i = 0; i < t->rank; i++) n *= t->shape[i];
+    return n;
+}
+
+static float normal(Philox *p)
+{
+    double u = 1 - philox_uniform(p), v = philox_uniform(p);
+    return (float)(sqrt(-2 * log(u)) * cos(6.283185307179586 * v));
+}
+
+static void fill_floats(Philox *p, float *to, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) to[i] = normal(p);
+}
+
+static void fill_integers(Philox *p, const CztTensor *t, int64_t range, void *to)
+{
+    int64_t n = count_of(t), size = czt_dtype_size(t->dtype);
+    uint64_t below = t->dtype == CZT_U8 ? 256 : UNKNOWN_RANGE;
+    if (range > 0 && (size > 1 || range <= 128)) below = (uint64_t)range;
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t x = philox_below(p, below); // little-endian: the low bytes come first
+        memcpy((char *)to + i * size, &x, (size_t)size);
+    }
+}
+
+void load_random_inputs(const Loaded *l, uint32_t entry, uint64_t seed)
+{
+    const StepEntry *e = &l->step->entries[entry];
+    const json_t *ranges = json_object_get(l->step->manifest, "ranges");
+    for (uint32_t i = 0; i < e->ninputs; i++) {
+        const CztTensor *t = &e->inputs[i];
+        void *to = exec_input(l->exec, entry, i);
+        Philox p = philox_begin(seed, 0, i);
+        if (is_hosts(t->name)) continue;
+        if (t->dtype == CZT_BOOL)
+            memset(to, 1, (size_t)t->bytes);
+        else if (t->dtype == CZT_F32)
+            fill_floats(&p, to, count_of(t));
+        else if (t->dtype >= CZT_I8)
+            fill_integers(&p, t, json_integer_value(json_object_get(ranges, t->name)), to);
+        else
+            memset(to, 0, (size_t)t->bytes);
+    }
+}
+
+// ---- results
+// ----------------------------------------------------------------------------------------
+
+json_t *json_f32(double x)
+{
+    if (isnan(x)) return json_string("nan");
+    return isinf(x) ? json_string(x > 0 ? "inf" : "-inf") : json_real(x);
+}
+
+json_t *load_scalars(const Loaded *l, uint32_t entry)
+{
+    const StepEntry *e = &l->step->entries[entry];
+    json_t *object = json_object();
+    for (uint32_t i = 0; i < e->noutputs; i++)
+        if (e->outputs[i].rank == 0)
+            json_object_set_new(object, e->outputs[i].name,
+                                json_f32(exec_scalar(l->exec, entry, i)));
+    return object;
+}
+
+void json_line(json_t *object, FILE *out)
+{
+    json_dumpf(object, out, JSON_REAL_PRECISION(9));
+    fputc('\n', out);
+    fflush(out);
+}

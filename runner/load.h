@@ -1,0 +1,114 @@
+// A program ready to run, out of a graph file (compiled in memory, where there is a compiler), a
+// step file, or the executable itself.
+#ifndef CZT_RUNNER_LOAD_H
+#define CZT_RUNNER_LOAD_H
+
+#include "runner/cli.h"
+#include "runtime/exec.h"
+
+#include <jansson.h>
+
+// How a graph file is read; for step files there must be no `set`.
+typedef struct GraphOptions {
+    const char *lib;        // a folder of library files instead of the built-in ones, or NULL
+    const char *const *set; // "name=value": changes of the file
+    uint32_t nset;
+    bool use_check;          // with the values of the graph's check case
+    const char *const *taps; // expressions, to be outputs of entry "step"
+    uint32_t ntaps;
+    bool grads; // entry "step" also gives "grad.PATH", before clipping
+} GraphOptions;
+
+// Where a program runs, as options of a command whose values have a member `place`.
+typedef struct Place {
+    const char *target;   // of a graph file; NULL: "cpu"
+    const char *products; // who does them on a GPU; NULL: "measured"
+    int64_t device;       // number of the GPU
+} Place;
+
+// clang-format off
+#define PLACE_OPTIONS(T) \
+    {"target", 0, OPTION_TEXT | IN_CZTC, offsetof(T, place.target), "T", \
+     "of a graph file: cpu (and where none is said), cuda: this machine's GPU, cuda:sm_90a, .."}, \
+    {"products", 0, OPTION_TEXT, offsetof(T, place.products), "WHO", \
+     "on a GPU: measured (default), own (the program's kernels), library (cuBLASLt)"}, \
+    {"device", 0, OPTION_COUNT, offsetof(T, place.device), "N", "number of the GPU (0)"}
+// clang-format on
+
+typedef struct LoadOptions {
+    const Cli *cli;
+    const char *file; // NULL: the step that the executable carries
+    const char *root; // folder that relative paths of the graph begin in; NULL: its own
+    GraphOptions graph;
+    Place place;
+    uint32_t threads; // 0: one a core
+    bool profile;
+    bool keep; // the step file's bytes, for load_save
+} LoadOptions;
+
+typedef struct Loaded {
+    Step *step;
+    Exec *exec;
+    double flops;     // of a step
+    double compile_s; // 0 for step files
+    uint32_t kernels;
+    Arena *arena;      // of the bytes
+    const void *bytes; // of the step file, NULL where they are not kept
+    size_t size;
+} Loaded;
+
+// The case that a graph names under `check:`.
+typedef struct LoadCheck {
+    const char *fixture; // a safetensors file of parameters and inputs
+    double loss;         // of the first step
+    double tolerance;    // of the loss, relative
+} LoadCheck;
+
+// A graph file compiled: the bytes of its step file.
+typedef struct Compiled {
+    const uint8_t *bytes;
+    size_t size;
+    double flops; // of a step
+} Compiled;
+
+// What it takes to have graph files. Both print a file's errors, and give false then.
+typedef struct Compiler {
+    // Everything made lives in the arena.
+    bool (*compile)(Compiled *out, Arena *arena, const LoadOptions *options);
+    // Read a graph's check case; fixture is NULL where it names none.
+    bool (*check)(LoadCheck *check, Arena *arena, const LoadOptions *options);
+} Compiler;
+
+// Compile or load; the step alone, without memory for it. False after the error was printed.
+bool load_step(Loaded *l, const LoadOptions *options);
+// The same, and start the threads.
+bool load_program(Loaded *l, const LoadOptions *options);
+void load_free(Loaded *l);
+// Write the kept step file (without the executable around it), which appears whole or not at all.
+bool load_save(const Loaded *l, const char *path, Error *err);
+// The entry of that name, or an error.
+bool load_entry(const Loaded *l, const char *name, uint32_t *entry, Error *err);
+// The executable of this process, as a path.
+extern const char own_executable[];
+// True when the file is a step file (or an executable with a step).
+bool load_is_step(const char *file);
+
+// Copy a file's tensors into the inputs of an entry, by name; every input must be there, and every
+// tensor of the file must be an input or, where `weights`, a parameter.
+bool load_inputs(const Loaded *l, uint32_t entry, const char *file, bool weights, Error *err);
+// Read parameters from a file, then run "derive". With `inputs`, the file may also hold inputs of
+// this entry.
+bool load_weights(const Loaded *l, const char *file, bool inputs, Error *err);
+// Fill every input of an entry with seeded random numbers: floats normal, truth values true,
+// integers over the range that the manifest's "ranges" gives (all of u8, or 0 to 15, where it does
+// not).
+void load_random_inputs(const Loaded *l, uint32_t entry, uint64_t seed);
+
+// The outputs with one element, as {"name": number}; infinities and NaN as texts.
+json_t *load_scalars(const Loaded *l, uint32_t entry);
+// A JSON number that is printed with as few digits as an f32 needs; a text where it is not finite.
+json_t *json_f32(double x);
+// Print one object as a line.
+void json_line(json_t *object, FILE *out);
+
+#endif

@@ -1,0 +1,187 @@
+// Options: one table a command gives its parser and its help text. Long options take --name value
+// and --name=value, short ones -n value; "--" ends them. A row that the program does not have is
+// passed over.
+#include "runner/cli.h"
+
+#include "base/map.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static const int64_t MOST_SEED = (int64_t)1 << 53; // JSON's reals hold it, and YAML's here
+
+static OptionKind kind_of(const Option *o)
+{
+    return o->kind & (IN_CZTC - 1);
+}
+
+static bool is_operand(const Option *o)
+{
+    return kind_of(o) == OPTION_OPERAND || kind_of(o) == OPTION_MAYBE;
+}
+
+static bool has(const Cli *cli, const Option *o)
+{
+    unsigned in = o->kind & (IN_CZTC | IN_RUNNER | IN_CARRIER);
+    return !in || (in & cli->in);
+}
+
+static const Option *find_option(const Cli *cli, const Command *c, const char *name, size_t n)
+{
+    for (uint32_t i = 0; i < c->noptions; i++) {
+        const Option *o = &c->options[i];
+        if (has(cli, o) && !is_operand(o) && strlen(o->name) == n && strncmp(o->name, name, n) == 0)
+            return o;
+    }
+    return NULL;
+}
+
+static const Option *find_letter(const Cli *cli, const Command *c, char letter)
+{
+    for (uint32_t i = 0; i < c->noptions; i++)
+        if (letter && c->options[i].letter == letter && has(cli, &c->options[i]))
+            return &c->options[i];
+    return NULL;
+}
+
+static const Option *next_operand(const Cli *cli, const Command *c, uint32_t skip)
+{
+    for (uint32_t i = 0; i < c->noptions; i++)
+        if (has(cli, &c->options[i]) && is_operand(&c->options[i]) && skip-- == 0)
+            return &c->options[i];
+    return NULL;
+}
+
+static bool unknown_option(const Cli *cli, const Command *c, const char *arg, Error *err)
+{
+    const char *name = str_slice(cli->arena, arg, strcspn(arg, "=")), *near = NULL;
+    uint32_t best = 3;
+    for (uint32_t i = 0; i < c->noptions; i++) {
+        if (!has(cli, &c->options[i]) || is_operand(&c->options[i])) continue;
+        uint32_t d = str_distance(name + strspn(name, "-"), c->options[i].name, best);
+        if (d < best) best = d, near = c->options[i].name;
+    }
+    if (near) return error_set(err, "unknown option %s; did you mean --%s?", name, near);
+    return error_set(err, "unknown option %s; see %s %s --help", name, program_name(), c->name);
+}
+
+// A whole number in decimal digits, within limits.
+static bool read_number(const Option *o, const char *text, int64_t *to, Error *err)
+{
+    const int64_t least = kind_of(o) == OPTION_NUMBER || kind_of(o) == OPTION_THREADS;
+    const int64_t most = kind_of(o) == OPTION_THREADS ? MOST_THREADS
+                         : kind_of(o) == OPTION_SEED  ? MOST_SEED
+                                                      : INT64_MAX;
+    bool digits = *text && !text[strspn(text, "0123456789")];
+    errno = 0;
+    long long n = digits ? strtoll(text, NULL, 10) : -1;
+    *to = n;
+    if (!errno && n >= least && n <= most) return true;
+    if (most < INT64_MAX)
+        return error_set(err, "--%s: '%s' is no whole number from %lld to %lld", o->name, text,
+                         (long long)least, (long long)most);
+    return error_set(err, "--%s: '%s' is no whole number from %lld up", o->name, text,
+                     (long long)least);
+}
+
+int64_t option_seed(const char *text, int64_t otherwise)
+{
+    return text ? strtoll(text, NULL, 10) : otherwise;
+}
+
+static bool set_value(Arena *arena, const Option *o, const char *text, char *values, Error *err)
+{
+    void *to = values + o->at;
+    int64_t number;
+    switch (kind_of(o)) {
+    case OPTION_TEXTS: vec_push(arena, (Texts *)to, text); return true;
+    case OPTION_COUNT:
+    case OPTION_NUMBER:
+    case OPTION_THREADS: return read_number(o, text, to, err);
+    case OPTION_SEED:
+        if (!read_number(o, text, &number, err)) return false;
+        break;
+    case OPTION_FLAG:
+    case OPTION_TEXT:
+    case OPTION_OPERAND:
+    case OPTION_MAYBE: break;
+    }
+    *(const char **)to = text;
+    return true;
+}
+
+// The option at argv[*i]; *i moves to its value where that is an argument of its own.
+static bool parse_option(const Cli *cli, const Command *c, int argc, char **argv, int *i,
+                         char *values, Error *err)
+{
+    const char *arg = argv[*i], *value = NULL;
+    const Option *o;
+    if (arg[1] == '-') {
+        size_t n = strcspn(arg + 2, "=");
+        o = find_option(cli, c, arg + 2, n);
+        value = arg[2 + n] ? arg + 3 + n : NULL;
+    } else {
+        o = find_letter(cli, c, arg[1]);
+        value = arg[2] ? arg + 2 : NULL;
+    }
+    if (!o) return unknown_option(cli, c, arg, err);
+    if (kind_of(o) == OPTION_FLAG) {
+        *(bool *)(values + o->at) = true;
+        return !value || error_set(err, "--%s takes no value", o->name);
+    }
+    if (!value && ++*i < argc) value = argv[*i];
+    if (!value) return error_set(err, "--%s wants a value: %s", o->name, o->value);
+    return set_value(cli->arena, o, value, values, err);
+}
+
+Parse options_parse(const Cli *cli, const Command *c, int argc, char **argv, void *values,
+                    Error *err)
+{
+    uint32_t operands = 0;
+    bool only_operands = false;
+    for (int i = 0; i < argc; i++) {
+        const char *arg = argv[i];
+        if (!only_operands && arg[0] == '-' && arg[1]) {
+            if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) return PARSE_HELP;
+            only_operands = strcmp(arg, "--") == 0;
+            if (!only_operands && !parse_option(cli, c, argc, argv, &i, values, err))
+                return PARSE_WRONG;
+            continue;
+        }
+        const Option *o = next_operand(cli, c, operands++);
+        if (!o) {
+            error_set(err, "'%s' is one too many; see %s %s --help", arg, program_name(), c->name);
+            return PARSE_WRONG;
+        }
+        set_value(cli->arena, o, arg, values, err);
+    }
+    const Option *missing = next_operand(cli, c, operands);
+    if (!missing || kind_of(missing) == OPTION_MAYBE) return PARSE_RUN;
+    error_set(err, "%s is missing; see %s %s --help", missing->name, program_name(), c->name);
+    return PARSE_WRONG;
+}
+
+static void print_option(const Option *o, FILE *out)
+{
+    char left[64];
+    if (is_operand(o))
+        snprintf(left, sizeof left, "%s", o->name);
+    else
+        snprintf(left, sizeof left, "%c%c%s--%s%s%s", o->letter ? '-' : ' ',
+                 o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name, o->value ? " " : "",
+                 o->value ? o->value : "");
+    fprintf(out, "  %-28s %s\n", left, o->help);
+}
+
+void options_help(const Cli *cli, const Command *c, FILE *out)
+{
+    fprintf(out, "usage: %s %s", program_name(), c->name);
+    for (uint32_t i = 0; i < c->noptions; i++)
+        if (has(cli, &c->options[i]) && is_operand(&c->options[i]))
+            fprintf(out, kind_of(&c->options[i]) == OPTION_MAYBE ? " [%s]" : " %s",
+                    c->options[i].name);
+    fprintf(out, " [options]\n\n%s\n\n", c->doc);
+    for (uint32_t i = 0; i < c->noptions; i++)
+        if (has(cli, &c->options[i])) print_option(&c->options[i], out);
+    fprintf(out, "  %-28s %s\n", "-h, --help", "this text");
+}

@@ -1,0 +1,173 @@
+// cuBLASLt counts columns first. A result whose rows are dense is, read that way, its own
+// transpose: then our b is the library's first operand and our a its second.
+#include "runtime/cuda_blas.h"
+
+#include <dlfcn.h>
+#include <glob.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *open_matching(const char *pattern)
+{
+    glob_t found;
+    void *library = NULL;
+    if (glob(pattern, 0, NULL, &found) == 0)
+        for (size_t i = 0; !library && i < found.gl_pathc; i++)
+            library = dlopen(found.gl_pathv[i], RTLD_NOW | RTLD_LOCAL);
+    globfree(&found);
+    return library;
+}
+
+// In the folder CZT_CUDA_LIBS nothing else is looked at, so that tests see what they put there.
+static void *open_library(void)
+{
+    static const char *const names[] = {"libcublasLt.so.13", "libcublasLt.so.12"};
+    const char *folder = getenv("CZT_CUDA_LIBS"), *python = getenv("VIRTUAL_ENV");
+    char path[4096];
+    void *library = NULL;
+    for (int i = 0; !library && i < 2; i++) {
+        snprintf(path, sizeof path, "%.4000s/%s", folder ? folder : "", names[i]);
+        library = dlopen(folder ? path : names[i], RTLD_NOW | RTLD_LOCAL);
+    }
+    if (library || folder) return library;
+    library = open_matching("/usr/local/cuda/lib64/libcublasLt.so.1[23]");
+    snprintf(path, sizeof path, "%.3900s/lib/python3*/*-packages/nvidia/*/lib/libcublasLt.so.1[23]",
+             python ? python : "/usr/local");
+    return library ? library : open_matching(path);
+}
+
+bool cuda_blas_open(CudaBlas *b, Error *err)
+{
+    *b = (CudaBlas){.library = open_library()};
+    const struct {
+        const char *symbol;
+        void **to;
+    } functions[] = {{"cublasLtGetVersion", (void **)&b->get_version},
+#define BLAS_ROW(field, symbol, parameters) {symbol, (void **)&b->field},
+                     BLAS_FUNCTIONS(BLAS_ROW)
+#undef BLAS_ROW
+    };
+    if (!b->library)
+        return error_set(err, "cuBLASLt is not installed: no libcublasLt.so.13 or .12 in "
+                              "CZT_CUDA_LIBS, the loader's path, /usr/local/cuda/lib64 and beside "
+                              "the Python environment's torch");
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        *functions[i].to = dlsym(b->library, functions[i].symbol);
+        if (*functions[i].to) continue;
+        error_set(err, "libcublasLt lacks %s: CUDA 12 or later is needed", functions[i].symbol);
+        cuda_blas_close(b);
+        return false;
+    }
+    b->version = b->get_version();
+    BlasStatus status = b->create(&b->handle);
+    if (!status) return true;
+    cuda_blas_close(b);
+    return error_set(err, "cuBLASLt does not start: status %d", status);
+}
+
+void cuda_blas_close(CudaBlas *b)
+{
+    if (b->handle) b->destroy(b->handle);
+    if (b->library) dlclose(b->library);
+    *b = (CudaBlas){0};
+}
+
+static int type_of(CztDtype dtype)
+{
+    return dtype == CZT_F32 ? BLAS_R_32F : dtype == CZT_F16 ? BLAS_R_16F : BLAS_R_16BF;
+}
+
+// The layout of rows x cols elements at r * row + c * col, and whether the library sees it turned.
+static BlasStatus make_layout(const CudaBlas *b, BlasLayout *layout, CztDtype dtype, int64_t rows,
+                              int64_t cols, const StepMatrix *m, int64_t batch, bool *turned)
+{
+    *turned = m->row != 1;
+    int64_t ld = *turned ? m->row : m->col, tall = *turned ? cols : rows;
+    int32_t count = (int32_t)batch;
+    // A stride that is never taken must still be a legal one.
+    if (ld < tall) ld = tall;
+    BlasStatus s = b->layout_create(layout, type_of(dtype), (uint64_t)tall,
+                                    (uint64_t)(*turned ? rows : cols), ld);
+    if (!s) s = b->layout_set(*layout, BLAS_LAYOUT_BATCH_COUNT, &count, sizeof count);
+    if (!s) s = b->layout_set(*layout, BLAS_LAYOUT_BATCH_STRIDE, &m->batch, sizeof m->batch);
+    return s;
+}
+
+// In the library's terms: result (M, N) = first (M, K) second (K, N), none of it turned when dense
+// along its rows' index.
+static BlasStatus describe(const CudaBlas *b, BlasProduct *out)
+{
+    const StepProduct *p = out->product;
+    out->swapped = p->c.row != 1;
+    const StepMatrix *x = out->swapped ? &p->b : &p->a, *y = out->swapped ? &p->a : &p->b;
+    StepMatrix z = p->c, w = *y;
+    int64_t rows = out->swapped ? p->n : p->m, cols = out->swapped ? p->m : p->n;
+    if (out->swapped) z.row = p->c.col, z.col = p->c.row;
+    w.row = y->col, w.col = y->row; // (n, k) becomes (k, n)
+    bool turned_x, turned_y, turned_z;
+    BlasStatus s = b->desc_create(&out->desc, BLAS_COMPUTE_32F, BLAS_R_32F);
+    if (!s) s = make_layout(b, &out->first, p->from, rows, p->k, x, p->batch, &turned_x);
+    if (!s) s = make_layout(b, &out->second, p->from, p->k, cols, &w, p->batch, &turned_y);
+    if (!s) s = make_layout(b, &out->result, p->to, rows, cols, &z, p->batch, &turned_z);
+    int32_t first = !s && turned_x, second = !s && turned_y;
+    if (!s) s = b->desc_set(out->desc, BLAS_DESC_TRANSA, &first, sizeof first);
+    if (!s) s = b->desc_set(out->desc, BLAS_DESC_TRANSB, &second, sizeof second);
+    return s;
+}
+
+static BlasStatus find_algorithms(const CudaBlas *b, uint32_t alignment, BlasProduct *out)
+{
+    BlasPreference preference = NULL;
+    uint64_t workspace = BLAS_WORKSPACE;
+    BlasStatus s = b->preference_create(&preference);
+    if (!s) s = b->preference_set(preference, BLAS_PREF_WORKSPACE, &workspace, sizeof workspace);
+    for (int i = 0; !s && i < 4; i++)
+        s = b->preference_set(preference, BLAS_PREF_ALIGN_A + i, &alignment, sizeof alignment);
+    // A product that it does not do is a status, not a failure.
+    if (!s && b->heuristic(b->handle, out->desc, out->first, out->second, out->result, out->result,
+                           preference, BLAS_ALGOS, out->algos, &out->nalgos))
+        out->nalgos = 0;
+    if (preference) b->preference_destroy(preference);
+    return s;
+}
+
+bool cuda_blas_prepare(const CudaBlas *b, const StepProduct *product, uint32_t alignment,
+                       BlasProduct *out, Error *err)
+{
+    *out = (BlasProduct){.product = product};
+    BlasStatus s = describe(b, out);
+    if (!s) s = find_algorithms(b, alignment, out);
+    if (!s) return true;
+    cuda_blas_release(b, out);
+    return error_set(err, "cuBLASLt cannot be told of a product of %lld x %lld x %lld: status %d",
+                     (long long)product->m, (long long)product->n, (long long)product->k, s);
+}
+
+void cuda_blas_release(const CudaBlas *b, BlasProduct *p)
+{
+    if (p->desc) b->desc_destroy(p->desc);
+    if (p->first) b->layout_destroy(p->first);
+    if (p->second) b->layout_destroy(p->second);
+    if (p->result) b->layout_destroy(p->result);
+    *p = (BlasProduct){0};
+}
+
+static void *address(const StepMatrix *m, CztDtype dtype, const CuPtr *buffers)
+{
+    return (void *)(uintptr_t)(buffers[m->buffer] + (CuPtr)(m->offset * czt_dtype_size(dtype)));
+}
+
+bool cuda_blas_run(const CudaBlas *b, const BlasProduct *p, int algo, const CuPtr *buffers,
+                   CuPtr workspace, CuStream stream, Error *err)
+{
+    const StepProduct *s = p->product;
+    float one = 1, zero = 0;
+    void *x = address(p->swapped ? &s->b : &s->a, s->from, buffers),
+         *y = address(p->swapped ? &s->a : &s->b, s->from, buffers),
+         *z = address(&s->c, s->to, buffers);
+    BlasStatus status = b->matmul(b->handle, p->desc, &one, x, p->first, y, p->second, &zero, z,
+                                  p->result, z, p->result, &p->algos[algo].algo,
+                                  (void *)(uintptr_t)workspace, BLAS_WORKSPACE, stream);
+    return !status || error_set(err, "cuBLASLt: product of %lld x %lld x %lld: status %d",
+                                (long long)s->m, (long long)s->n, (long long)s->k, status);
+}

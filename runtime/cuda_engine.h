@@ -1,0 +1,73 @@
+// The inside of the CUDA engine: engine_cuda.c, and cuda_products.c which chooses who does
+// products.
+#ifndef CZT_RUNTIME_CUDA_ENGINE_H
+#define CZT_RUNTIME_CUDA_ENGINE_H
+
+#include "runtime/cuda_blas.h"
+#include "runtime/engine.h"
+#include "runtime/order.h"
+
+// A kernel's product in the library, and the algorithm that is taken: -1 is the kernel's own code.
+typedef struct CudaProduct {
+    BlasProduct blas;
+    int algo;
+} CudaProduct;
+
+typedef struct CudaEntry {
+    CuPtr inputs, staging, outputs;
+    uint8_t *host_inputs, *host_outputs;
+    CuEvent staged, taken; // staging filled; staging read
+    Order order;
+    void **parameters;      // by segment: its buffers' addresses, one after the other
+    void **node_parameters; // by node of the order: its segment's, or where its table lies
+    CuGraphExec graph;
+    ExecTime *times;
+} CudaEntry;
+
+typedef struct CudaEngine {
+    Engine base;
+    const Step *step;
+    Arena *arena;
+    CudaDriver driver;
+    CudaDevice device;
+    CuContext context;
+    CuModule *modules;     // by unit
+    CuFunction *functions; // by kernel
+    const char **what;     // by kernel: its name and line, for errors
+    CuStream main, copy;
+    CuEvent from, to; // around a kernel that is timed
+    CuPtr state, scratch, constants, tables;
+    uint8_t *host_tables; // the tables of all nodes, as they go to the GPU
+    CudaEntry *entries;
+    void *bounce; // state that was read
+    size_t bounce_size;
+    CudaBlas blas;
+    CudaProduct *products; // by kernel
+    CuPtr workspace;       // of the library, one product at a time
+    bool profile;
+    Error broken; // of a wait that had no other way to say it
+} CudaEngine;
+
+// True for success; else err says which step, which GPU, what was done, and the driver's text.
+bool cuda_engine_check(CudaEngine *c, CuResult result, const char *what, Error *err);
+// Launch a kernel's own code.
+bool cuda_engine_launch(CudaEngine *c, uint32_t kernel, void *addresses, CuStream stream,
+                        Error *err);
+
+// Bytes that the tables of all entries need at most.
+int64_t cuda_tables_bytes(const CudaEngine *c);
+// Make every node's parameter from its segments', with the tables that some need (at c->tables;
+// docs/step-format.md), and queue their copy. Needs the orders.
+bool cuda_tables_bind(CudaEngine *c, Error *err);
+// Blocks of a node: of all its segments.
+uint32_t cuda_node_blocks(const CudaEngine *c, const OrderNode *node);
+
+// Decide for every product whether its kernel or cuBLASLt does it, by measuring both on the blocks
+// as they are (what they hold is lost), or as options->products says. Needs blocks and parameters.
+bool cuda_products_choose(CudaEngine *c, const ExecOptions *options, Error *err);
+// Put a product that the library does on a stream, and the rest of its kernel where there is one.
+bool cuda_products_run(CudaEngine *c, uint32_t kernel, void *addresses, CuStream stream,
+                       Error *err);
+void cuda_products_free(CudaEngine *c);
+
+#endif

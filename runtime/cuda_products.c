@@ -1,0 +1,117 @@
+// Who does a product: its kernel, or cuBLASLt by one of a few algorithms and then the rest of the
+// kernel. Both are timed once, when the program is opened and its blocks hold nothing yet.
+#include "runtime/cuda_engine.h"
+
+enum { TIMES = 3 };
+
+bool cuda_products_run(CudaEngine *c, uint32_t kernel, void *addresses, CuStream stream, Error *err)
+{
+    const CudaProduct *p = &c->products[kernel];
+    int32_t rest = c->step->kernels[kernel].product->rest;
+    return cuda_blas_run(&c->blas, &p->blas, p->algo, addresses, c->workspace, stream, err) &&
+           (rest < 0 || cuda_engine_launch(c, (uint32_t)rest, addresses, stream, err));
+}
+
+// The least of a few runs in ms, the first not counted; algo -1: the kernel's own code.
+static bool time_one(CudaEngine *c, uint32_t kernel, int algo, void *addresses, float *least,
+                     Error *err)
+{
+    const char *what = c->what[kernel];
+    c->products[kernel].algo = algo;
+    *least = 0;
+    for (int i = 0; i <= TIMES; i++) {
+        float ms;
+        if (!cuda_engine_check(c, c->driver.event_record(c->from, c->main), what, err) ||
+            !(algo < 0 ? cuda_engine_launch : cuda_products_run)(c, kernel, addresses, c->main,
+                                                                 err) ||
+            !cuda_engine_check(c, c->driver.event_record(c->to, c->main), what, err) ||
+            !cuda_engine_check(c, c->driver.event_synchronize(c->to), what, err) ||
+            !cuda_engine_check(c, c->driver.event_elapsed(&ms, c->from, c->to), what, err))
+            return false;
+        if (i == 1 || (i && ms < *least)) *least = ms;
+    }
+    return true;
+}
+
+static bool measure(CudaEngine *c, uint32_t kernel, void *addresses, Error *err)
+{
+    int best = -1;
+    float least, ms;
+    if (!time_one(c, kernel, -1, addresses, &least, err)) return false;
+    for (int a = 0; a < c->products[kernel].blas.nalgos; a++) {
+        if (!time_one(c, kernel, a, addresses, &ms, err)) return false;
+        if (ms >= least) continue;
+        least = ms;
+        best = a;
+    }
+    c->products[kernel].algo = best;
+    return true;
+}
+
+// The largest power of two, 256 at most, that divides where all the operands' matrices begin.
+static uint32_t alignment_of(const StepProduct *p, const CuPtr *buffers)
+{
+    const StepMatrix *all[] = {&p->a, &p->b, &p->c};
+    CuPtr bits = 256;
+    for (int i = 0; i < 3; i++) {
+        int64_t size = czt_dtype_size(i == 2 ? p->to : p->from);
+        bits |= buffers[all[i]->buffer] + (CuPtr)(all[i]->offset * size);
+    }
+    return (uint32_t)(bits & -bits);
+}
+
+// Each use of a kernel may lie on other addresses; the description takes what all of them have.
+static void find_uses(CudaEngine *c, void **use, uint32_t *alignment)
+{
+    for (uint32_t e = 0; e < c->step->nentries; e++) {
+        const StepEntry *s = &c->step->entries[e];
+        for (uint32_t l = 0, at = 0; l < s->nlaunches; l++)
+            for (uint32_t i = 0; i < s->launches[l].n; i++, at++) {
+                uint32_t kernel = s->launches[l].segments[i].kernel;
+                const StepProduct *p = c->step->kernels[kernel].product;
+                if (!p) continue;
+                use[kernel] = c->entries[e].parameters[at];
+                uint32_t a = alignment_of(p, use[kernel]);
+                if (!alignment[kernel] || a < alignment[kernel]) alignment[kernel] = a;
+            }
+    }
+}
+
+static bool choose(CudaEngine *c, uint32_t kernel, void *addresses, uint32_t alignment,
+                   ExecProducts how, Error *err)
+{
+    CudaProduct *p = &c->products[kernel];
+    if (!cuda_blas_prepare(&c->blas, c->step->kernels[kernel].product, alignment, &p->blas, err))
+        return false;
+    if (how == PRODUCTS_MEASURED) return measure(c, kernel, addresses, err);
+    p->algo = p->blas.nalgos ? 0 : -1;
+    return true;
+}
+
+bool cuda_products_choose(CudaEngine *c, const ExecOptions *options, Error *err)
+{
+    Error missing = {0};
+    void **use = arena_array(c->arena, void *, c->step->nkernels + 1);
+    uint32_t *alignment = arena_array(c->arena, uint32_t, c->step->nkernels + 1);
+    for (uint32_t i = 0; i < c->step->nkernels; i++) c->products[i].algo = -1;
+    find_uses(c, use, alignment);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < c->step->nkernels; i++) n += use[i] != NULL;
+    if (!n || options->products == PRODUCTS_OWN) return true;
+    if (!cuda_blas_open(&c->blas, &missing)) // the kernels can do all of it
+        return options->products == PRODUCTS_MEASURED || error_set(err, "%s", missing.text);
+    if (!cuda_engine_check(c, c->driver.memory_alloc(&c->workspace, BLAS_WORKSPACE),
+                           "the library's workspace", err))
+        return false;
+    c->base.device.bytes += BLAS_WORKSPACE;
+    for (uint32_t i = 0; i < c->step->nkernels; i++)
+        if (use[i] && !choose(c, i, use[i], alignment[i], options->products, err)) return false;
+    return true;
+}
+
+void cuda_products_free(CudaEngine *c)
+{
+    for (uint32_t i = 0; c->blas.library && i < c->step->nkernels; i++)
+        cuda_blas_release(&c->blas, &c->products[i].blas);
+    cuda_blas_close(&c->blas);
+}

@@ -1,0 +1,352 @@
+// Attention and its gradient in bf16 (codegen/cuda_attention*.cuh) as codegen writes them, against
+// sums in double over the same inputs. Allowed: the roundings to bf16 on the way (weights and their
+// gradients before the second product, results) relative to the sums of absolute values.
+//
+// test_attention FOLDER: every form of the kernels once, in three orders of blocks, and with races
+// watched. test_attention FOLDER grid: all widths and lengths.
+#include "attention_case.h"
+
+#include "ir/scalar.h"
+
+#include <string.h>
+
+typedef struct Heads {
+    const AttentionCase *c;
+    Operand at[OPERANDS];
+    int64_t rows[OPERANDS], cols[OPERANDS];
+    void *data[OPERANDS];
+} Heads;
+
+static size_t bytes_of(const Heads *h, int i)
+{
+    return (size_t)h->at[i].count * (i == LSE ? 4 : 2);
+}
+
+static int64_t place_of(const Heads *h, int i, int64_t head, int64_t r, int64_t x)
+{
+    const Operand *o = &h->at[i];
+    return o->first + head * o->head + r * o->row + x * o->col;
+}
+
+// Scores are to be far apart, and to grow along the keys: what was summed up is rescaled then.
+static float growth(const Heads *h, int i, int64_t row)
+{
+    if (i == Q) return 4;
+    return i == K ? 0.5f + 2.5f * (float)row / (float)h->rows[K] : 1;
+}
+
+static void draw(Heads *h, int i)
+{
+    for (int64_t head = 0; head < HEADS; head++)
+        for (int64_t r = 0; r < h->rows[i]; r++)
+            for (int64_t x = 0; x < h->cols[i]; x++) {
+                uint64_t n = (uint64_t)(((i * HEADS + head) * 5000 + r) * 128 + x);
+                ((uint16_t *)h->data[i])[place_of(h, i, head, r, x)] =
+                    f32_to_bf16(growth(h, i, r) * check_number(n));
+            }
+}
+
+// Inputs are drawn, results are all ones: NaN. What belongs to no matrix stays NaN too.
+static Heads heads_new(const AttentionCase *c)
+{
+    Heads h = {.c = c};
+    operands_of(c, h.at, h.rows, h.cols);
+    for (int i = 0; i < OPERANDS; i++) h.data[i] = shim_guarded(bytes_of(&h, i));
+    for (int i = 0; i <= DOUT; i++)
+        if (i != OUT && i != LSE) draw(&h, i);
+    return h;
+}
+
+static void heads_free(Heads *h)
+{
+    for (int i = 0; i < OPERANDS; i++) shim_guarded_free(h->data[i], bytes_of(h, i));
+}
+
+// ---- the reference ------------------------------------------------------------------------------
+
+// The operands of one head as dense matrices, and what results should be with the sums of absolute
+// values behind them.
+typedef struct Reference {
+    const AttentionCase *c;
+    int64_t head;
+    double *x[OPERANDS];
+    double *value[OPERANDS], *size[OPERANDS];
+} Reference;
+
+static Reference reference_new(Check *c, const Heads *h, int64_t head)
+{
+    Reference r = {.c = h->c, .head = head};
+    for (int i = 0; i < OPERANDS; i++) {
+        size_t n = (size_t)(h->rows[i] * h->cols[i]);
+        r.x[i] = arena_array(c->arena, double, n);
+        r.value[i] = arena_array(c->arena, double, n);
+        r.size[i] = arena_array(c->arena, double, n);
+        for (size_t at = 0; at < n; at++) {
+            int64_t place =
+                place_of(h, i, head, (int64_t)at / h->cols[i], (int64_t)at % h->cols[i]);
+            if (i == LSE)
+                r.x[i][at] = (double)((const float *)h->data[i])[place];
+            else
+                r.x[i][at] = (double)bf16_to_f32(((const uint16_t *)h->data[i])[place]);
+        }
+    }
+    return r;
+}
+
+static int64_t keys_of(const AttentionCase *c, int64_t query)
+{
+    int64_t n = c->causal ? query + 1 + c->keys - c->queries : c->keys;
+    return n < 0 ? 0 : n < c->keys ? n : c->keys;
+}
+
+static double dot(const double *x, const double *y, int64_t n, double *size)
+{
+    double sum = 0;
+    *size = 0;
+    for (int64_t i = 0; i < n; i++) {
+        sum += x[i] * y[i];
+        *size += fabs(x[i] * y[i]);
+    }
+    return sum;
+}
+
+static void add_row(Reference *r, int to, int64_t row, int from, int64_t from_row, int64_t width,
+                    double weight, double size)
+{
+    double *value = r->value[to] + row * width, *sizes = r->size[to] + row * width;
+    const double *x = r->x[from] + from_row * width;
+    for (int64_t i = 0; i < width; i++) {
+        value[i] += weight * x[i];
+        sizes[i] += size * fabs(x[i]);
+    }
+}
+
+// A rounding to bf16 of each weight, relative to the sum of absolute values, and one of the result;
+// a little for what is rounded in f32.
+static const double BOUND = 0x1.1p-8;
+
+static void compare(Check *c, const Reference *r, int which, const char *name, int64_t n)
+{
+    double worst = 0;
+    int64_t at = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double off = fabs(r->x[which][i] - r->value[which][i]);
+        double part = off / (BOUND * (r->size[which][i] + fabs(r->value[which][i])));
+        if (off == 0 || part <= worst) continue;
+        worst = isnan(part) ? (double)INFINITY : part;
+        at = i;
+    }
+    const AttentionCase *k = r->c;
+    CHECK(c, worst <= 1,
+          "%s, %lld x %lld, %lld, %lld%s, lie %d, head %lld: element %lld is %g, not %g; off by %g "
+          "of what is allowed",
+          name, (long long)k->queries, (long long)k->keys, (long long)k->dim, (long long)k->vdim,
+          k->causal ? " causal" : "", (int)k->lie, (long long)r->head, (long long)at,
+          r->x[which][at], r->value[which][at], worst);
+}
+
+static void compare_forward(Check *c, Reference *r)
+{
+    const AttentionCase *k = r->c;
+    double scale = (double)(1 / sqrtf((float)k->dim)), size;
+    double *p = arena_array(c->arena, double, (size_t)k->keys);
+    for (int64_t i = 0; i < k->queries; i++) {
+        double most = (double)-INFINITY, l = 0;
+        int64_t keys = keys_of(k, i);
+        for (int64_t j = 0; j < keys; j++) {
+            p[j] = dot(r->x[Q] + i * k->dim, r->x[K] + j * k->dim, k->dim, &size) * scale;
+            most = fmax(most, p[j]);
+        }
+        for (int64_t j = 0; j < keys; j++) l += p[j] = exp(p[j] - most);
+        for (int64_t j = 0; j < keys; j++) add_row(r, OUT, i, V, j, k->vdim, p[j] / l, p[j] / l);
+        double lse = r->x[LSE][i], want = most + log(l);
+        bool good = keys ? fabs(lse - want) <= 1e-5 * (1 + fabs(want)) : lse == (double)-INFINITY;
+        CHECK(c, good, "lse of query %lld: %g, not %g", (long long)i, lse, want);
+    }
+    compare(c, r, OUT, "out", k->queries * k->vdim);
+}
+
+static void compare_gradient(Check *c, Reference *r)
+{
+    const AttentionCase *k = r->c;
+    int64_t d = k->dim, e = k->vdim;
+    double scale = (double)(1 / sqrtf((float)k->dim));
+    for (int64_t i = 0; i < k->queries; i++) {
+        double size, delta_size, lse = r->x[LSE][i];
+        double delta = dot(r->x[DOUT] + i * e, r->x[OUT] + i * e, e, &delta_size);
+        for (int64_t j = 0; j < keys_of(k, i); j++) {
+            double p = exp(dot(r->x[Q] + i * d, r->x[K] + j * d, d, &size) * scale - lse);
+            double dp = dot(r->x[DOUT] + i * e, r->x[V] + j * e, e, &size);
+            double ds = p * (dp - delta) * scale;
+            // What cancels in dp - delta was rounded in f32, up to 128 times each.
+            double from = fabs(ds) + p * (size + delta_size) * scale * 0x1p-10;
+            add_row(r, DQ, i, K, j, d, ds, from);
+            add_row(r, DK, j, Q, i, d, ds, from);
+            add_row(r, DV, j, DOUT, i, e, p, p);
+        }
+    }
+    compare(c, r, DQ, "dq", k->queries * d);
+    compare(c, r, DK, "dk", k->keys * d);
+    compare(c, r, DV, "dv", k->keys * e);
+}
+
+// ---- runs ---------------------------------------------------------------------------------------
+
+static const ShimOptions orders[] = {
+    {1, SHIM_FORWARD, 0}, {1, SHIM_REVERSE, 0}, {2, SHIM_RANDOM, 7}};
+
+// All cases as one unit: forward and gradient of each.
+typedef struct Unit {
+    const AttentionCase *cases;
+    uint32_t n;
+    CudaLaunch *launches;
+    const char *text;
+    ShimModule *module;
+} Unit;
+
+static Unit unit_new(Check *c, const AttentionCase *cases, uint32_t n)
+{
+    Unit u = {cases, n, arena_array(c->arena, CudaLaunch, 2 * n + 1), NULL, NULL};
+    Kernel **kernels = arena_array(c->arena, Kernel *, 2 * n + 1);
+    for (uint32_t i = 0; i < 2 * n; i++)
+        kernels[i] = attention_kernel(c->arena, &cases[i / 2], i % 2);
+    u.text = cuda_text(c->arena, 2 * n, kernels, u.launches);
+    return u;
+}
+
+static bool unit_compile(Check *c, Unit *u, const char *name, bool races)
+{
+    u->module = check_compile(c, u->text, name, races);
+    CHECK(c, u->module, "%s does not compile", name);
+    return u->module;
+}
+
+static void launch(Check *c, const Unit *u, uint32_t kernel, const ShimOptions *options, Heads *h)
+{
+    const CudaLaunch *l = &u->launches[kernel];
+    Error err = {0};
+    bool good = check_launch(c, options, u->module, l->symbol, h->data, (uint32_t)l->blocks[0],
+                             (uint32_t)l->blocks[1], l->threads, l->shared_bytes, &err);
+    CHECK(c, good, "%s", err.text);
+}
+
+static Heads run_case(Check *c, const Unit *u, uint32_t i, const ShimOptions *options)
+{
+    Heads h = heads_new(&u->cases[i]);
+    launch(c, u, 2 * i, options, &h);
+    launch(c, u, 2 * i + 1, options, &h);
+    return h;
+}
+
+// Results are written where they belong and nowhere else: the rest still is all ones.
+static void only_own(Check *c, const Heads *h)
+{
+    for (int i = OUT; i < OPERANDS; i++) {
+        int64_t written = 0, want = HEADS * h->rows[i] * h->cols[i];
+        for (int64_t x = 0; x < h->at[i].count; x++)
+            written += i == LSE ? ((const uint32_t *)h->data[i])[x] != UINT32_MAX
+                                : ((const uint16_t *)h->data[i])[x] != UINT16_MAX;
+        CHECK(c, written == want, "operand %d has %lld elements written, not %lld", i,
+              (long long)written, (long long)want);
+    }
+}
+
+static void check_case(Check *c, const Unit *u, uint32_t i, uint32_t norders)
+{
+    Heads first = run_case(c, u, i, &orders[0]);
+    for (int64_t head = 0; head < HEADS; head++) {
+        Reference r = reference_new(c, &first, head);
+        compare_forward(c, &r);
+        compare_gradient(c, &r);
+    }
+    only_own(c, &first);
+    for (uint32_t o = 1; o < norders; o++) {
+        Heads again = run_case(c, u, i, &orders[o]);
+        for (int x = OUT; x < OPERANDS; x++)
+            CHECK(c, memcmp(first.data[x], again.data[x], bytes_of(&first, x)) == 0,
+                  "case %u: order %u changes operand %d", i, o, x);
+        heads_free(&again);
+    }
+    heads_free(&first);
+}
+
+// A NaN in a query makes its row NaN and changes no other.
+static void nan_stays(Check *c, const Unit *u, uint32_t i)
+{
+    const AttentionCase *k = &u->cases[i];
+    Heads clean = run_case(c, u, i, &orders[0]), h = heads_new(k);
+    int64_t at = k->queries / 2;
+    ((uint16_t *)h.data[Q])[place_of(&h, Q, 0, at, 3)] = 0x7fc0;
+    launch(c, u, 2 * i, &orders[0], &h);
+    Reference want = reference_new(c, &clean, 0), got = reference_new(c, &h, 0);
+    for (int64_t x = 0; x < k->queries * k->vdim; x++) {
+        bool own = x / k->vdim == at;
+        CHECK(c, own ? isnan(got.x[OUT][x]) : got.x[OUT][x] == want.x[OUT][x],
+              "a NaN in query %lld: element %lld is %g", (long long)at, (long long)x,
+              got.x[OUT][x]);
+    }
+    CHECK(c, isnan(got.x[LSE][at]), "lse of a query with a NaN");
+    heads_free(&clean);
+    heads_free(&h);
+}
+
+// ---- programs -----------------------------------------------------------------------------------
+
+// What each is for: the form of the forward and of the gradient kernel.
+static const AttentionCase forms[] = {
+    {77, 77, 64, 64, true, LIE_BETWEEN},   // at once; a head, 32 keys
+    {16, 16, 32, 32, false, LIE_DENSE},    // one tile
+    {200, 41, 72, 96, true, LIE_ACROSS},   // queries without keys; steps that are cut; scalar
+    {35, 420, 64, 64, true, LIE_BETWEEN},  // in parts; keys pass through a head's block
+    {257, 33, 64, 64, false, LIE_DENSE},   // rounds of queries; two tiles a warp, 16 keys
+    {290, 150, 80, 40, true, LIE_BETWEEN}, // blocks of keys and of queries
+    {1, 70, 128, 128, false, LIE_ODD},     // a single query
+    {150, 130, 128, 128, true, LIE_DENSE}  // two kinds of blocks of four warps
+};
+
+static void quick(Check *c)
+{
+    enum { N = sizeof forms / sizeof *forms };
+    Unit u = unit_new(c, forms, N);
+    if (!unit_compile(c, &u, "attention", false)) return;
+    for (uint32_t i = 0; i < N; i++) check_case(c, &u, i, sizeof orders / sizeof *orders);
+    nan_stays(c, &u, 0);
+    shim_unload(u.module);
+    if (!unit_compile(c, &u, "attention_races", true)) return;
+    for (uint32_t i = 0; i < N; i++) {
+        Heads h = run_case(c, &u, i, &orders[1]);
+        heads_free(&h);
+    }
+    shim_unload(u.module);
+}
+
+static void grid(Check *c)
+{
+    static const int64_t widths[] = {32, 40, 64, 72, 80, 96, 128},
+                         lengths[] = {1, 16, 77, 197, 257};
+    VEC(AttentionCase) cases = {0};
+    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
+        for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++) {
+            AttentionCase k = {lengths[l], lengths[l],       widths[w],
+                               widths[w],  (w + l) % 2 == 1, (Lie)((w + l) % LIE_KINDS)};
+            vec_push(c->arena, &cases, k);
+            if (widths[w] != 64) continue;
+            k.causal = !k.causal;
+            vec_push(c->arena, &cases, k);
+        }
+    AttentionCase longest = {600, 600, 64, 64, false, LIE_BETWEEN};
+    vec_push(c->arena, &cases, longest);
+    longest.causal = true;
+    vec_push(c->arena, &cases, longest);
+    Unit u = unit_new(c, cases.at, cases.n);
+    if (!unit_compile(c, &u, "attention_grid", false)) return;
+    for (uint32_t i = 0; i < cases.n; i++) check_case(c, &u, i, 1);
+    shim_unload(u.module);
+}
+
+int main(int argc, char **argv)
+{
+    Check c = check_begin(argc, argv);
+    (argc > 2 && strcmp(argv[2], "grid") == 0 ? grid : quick)(&c);
+    return check_end(&c);
+}
