@@ -14,6 +14,8 @@ typedef struct KernelCode {
     const char *symbol; // NULL on a CPU
     uint32_t unit, threads, shared_bytes;
     int64_t blocks[2];
+    bool table; // its parameter is a table: segments of a launch may go together
+    int64_t size[2];
 } KernelCode;
 
 typedef struct Code {

@@ -5,6 +5,8 @@
 #include "base/diag.h"
 #include "codegen/cuda_emit.h"
 
+#include <string.h>
+
 extern const char czt_cuda_prelude[], czt_cuda_library[], czt_cuda_mma[], czt_cuda_attention[],
     czt_cuda_attention_grad[];
 
@@ -29,6 +31,14 @@ static int64_t one_task(const Target *t, const Kernel *k)
     return 1;
 }
 
+static bool any_size(const Kernel *k)
+{
+    Arena *arena = arena_new();
+    bool flat = k->kind == KERNEL_LOOP && cuda_any_size(arena, k);
+    arena_free(arena);
+    return flat;
+}
+
 Target cuda_target(void)
 {
     return (Target){.name = "cuda",
@@ -37,6 +47,7 @@ Target cuda_target(void)
                     .packs = false,
                     .packed_count = no_panels,
                     .tasks = one_task,
+                    .any_size = any_size,
                     .parts = cuda_mma_parts};
 }
 
@@ -46,10 +57,27 @@ static void put_text(CudaText *t, const char *s)
     vec_push(t->arena, &t->out, '\n');
 }
 
-static void put_kernel(CudaText *t, const Kernel *k, uint32_t number, CudaLaunch *launch)
+// Addresses and sizes of a segment, from the parameter or from the block's row of it.
+static void put_parameters(CudaText *t, const Kernel *k, const CudaLaunch *launch)
 {
-    CudaText saved = *t, body = {.arena = t->arena, .kernel = k, .indent = 1};
-    *launch = (CudaLaunch){.symbol = str_printf(t->arena, "k%u", number)};
+    if (launch->table) {
+        cuda_line(t, "const Row<%u> *const its = table.rows + table.row_of[block_x()];",
+                  k->buffers.n);
+        cuda_line(t, "const int block = (int)(block_x() - its->first);");
+        cuda_line(t, "const long long size0 = its->size[0], size1 = its->size[1];");
+    }
+    for (uint32_t i = 0; i < k->buffers.n; i++) {
+        const KernelBuffer *b = &k->buffers.at[i];
+        const char *type = cuda_memory_type(b->dtype), *fixed = b->written ? "" : "const ";
+        cuda_line(t, "%s%s *__restrict__ b%u = (%s%s *)%s[%u];", fixed, type, i, fixed, type,
+                  launch->table ? "its->at" : "buffers.at", i);
+    }
+}
+
+// The function after its name.
+static const char *function_text(Arena *arena, const Kernel *k, CudaLaunch *launch)
+{
+    CudaText body = {.arena = arena, .kernel = k, .indent = 1}, t = {.arena = arena};
     switch (k->kind) {
     case KERNEL_LOOP: cuda_loop_kernel(&body, launch); break;
     case KERNEL_GEMM:
@@ -57,39 +85,76 @@ static void put_kernel(CudaText *t, const Kernel *k, uint32_t number, CudaLaunch
         break;
     default: (cuda_attention_takes(k) ? cuda_attention_kernel : cuda_engine_kernel)(&body, launch);
     }
-    vec_push(t->arena, &body.out, 0);
-    *t = saved;
-    cuda_line(t, "// %s", k->name);
-    const char *residents =
-        launch->residents ? str_printf(t->arena, ", %u", launch->residents) : "";
-    cuda_open(t, "KERNEL(%u%s) k%u(const Buffers<%u> buffers)", launch->threads, residents, number,
-              k->buffers.n);
-    for (uint32_t i = 0; i < k->buffers.n; i++) {
-        const KernelBuffer *b = &k->buffers.at[i];
-        const char *type = cuda_memory_type(b->dtype), *fixed = b->written ? "" : "const ";
-        cuda_line(t, "%s%s *__restrict__ b%u = (%s%s *)buffers.at[%u];", fixed, type, i, fixed,
-                  type, i);
-    }
-    put_text(t, body.out.at);
-    cuda_close(t);
+    vec_push(arena, &body.out, 0);
+    if (launch->table)
+        cuda_open(&t, "(const Table<%u> table)", k->buffers.n);
+    else
+        cuda_open(&t, "(const Buffers<%u> buffers)", k->buffers.n);
+    put_parameters(&t, k, launch);
+    put_text(&t, body.out.at);
+    cuda_close(&t);
+    vec_push(arena, &t.out, 0);
+    const char *residents = launch->residents ? str_printf(arena, ", %u", launch->residents) : "";
+    return str_printf(arena, "%u%s%s", launch->threads, residents, t.out.at);
 }
 
-const char *cuda_text(Arena *arena, uint32_t n, Kernel *const *kernels, CudaLaunch *launches)
+CudaProgram cuda_program(Arena *arena, uint32_t n, Kernel *const *kernels)
+{
+    VEC(const char *) texts = {0};
+    VEC(const Kernel *) of = {0};
+    Map known = {0}; // text -> number + 1
+    CudaProgram p = {.launches = arena_array(arena, CudaLaunch, n + 1)};
+    for (uint32_t i = 0; i < n; i++) {
+        CudaLaunch *launch = &p.launches[i];
+        const char *text = function_text(arena, kernels[i], launch);
+        uintptr_t number = (uintptr_t)map_get(&known, text);
+        if (!number) {
+            vec_push(arena, &texts, text);
+            vec_push(arena, &of, kernels[i]);
+            map_set(arena, &known, text, (void *)(number = texts.n));
+        }
+        launch->function = (uint32_t)number - 1;
+        launch->symbol = str_printf(arena, "k%u", launch->function);
+    }
+    p.n = texts.n;
+    p.texts = texts.at;
+    p.kernels = of.at;
+    return p;
+}
+
+// The libraries of products and attention, where a function of the unit needs them.
+static void put_engines(CudaText *t, const CudaProgram *p, uint32_t first, uint32_t end)
+{
+    bool attends = false, multiplies = false;
+    for (uint32_t i = first; i < end; i++) {
+        const Kernel *k = p->kernels[i];
+        attends = attends || cuda_attention_takes(k);
+        multiplies = multiplies || (k->kind == KERNEL_GEMM && cuda_mma_takes(k));
+    }
+    if (multiplies) put_text(t, czt_cuda_mma);
+    if (attends) put_text(t, czt_cuda_attention);
+    if (attends) put_text(t, czt_cuda_attention_grad);
+}
+
+const char *cuda_unit(Arena *arena, const CudaProgram *p, uint32_t first, uint32_t end)
 {
     CudaText t = {.arena = arena};
     put_text(&t, czt_cuda_prelude);
     put_text(&t, czt_cuda_library);
-    bool attends = false, multiplies = false;
-    for (uint32_t i = 0; i < n; i++) {
-        attends = attends || cuda_attention_takes(kernels[i]);
-        multiplies =
-            multiplies || (kernels[i]->kind == KERNEL_GEMM && cuda_mma_takes(kernels[i]));
+    put_engines(&t, p, first, end);
+    for (uint32_t i = first; i < end; i++) cuda_functions(&t, p->kernels[i]);
+    for (uint32_t i = first; i < end; i++) {
+        int threads = (int)strcspn(p->texts[i], "(");
+        cuda_line(&t, "// %s", p->kernels[i]->name);
+        cuda_line(&t, "KERNEL(%.*s) k%u%s", threads, p->texts[i], i, p->texts[i] + threads);
     }
-    if (multiplies) put_text(&t, czt_cuda_mma);
-    if (attends) put_text(&t, czt_cuda_attention);
-    if (attends) put_text(&t, czt_cuda_attention_grad);
-    for (uint32_t i = 0; i < n; i++) cuda_functions(&t, kernels[i]);
-    for (uint32_t i = 0; i < n; i++) put_kernel(&t, kernels[i], i, &launches[i]);
     vec_push(arena, &t.out, 0);
     return t.out.at;
+}
+
+const char *cuda_text(Arena *arena, uint32_t n, Kernel *const *kernels, CudaLaunch *launches)
+{
+    CudaProgram p = cuda_program(arena, n, kernels);
+    if (n) memcpy(launches, p.launches, n * sizeof *launches);
+    return cuda_unit(arena, &p, 0, p.n);
 }

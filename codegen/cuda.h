@@ -6,18 +6,34 @@
 #include "codegen/backend.h"
 
 // How a kernel is launched: blocks[0] x blocks[1] blocks of `threads`. Its one parameter is a
-// struct of the buffers' addresses in the kernel's order, each a multiple of 16.
+// struct of the buffers' addresses in the kernel's order, each a multiple of 16; or with `table` a
+// Table of codegen/cuda_prelude.cuh, whose row has these addresses and sizes. Such a function may
+// serve several kernels, and one launch many segments, block after block.
 typedef struct CudaLaunch {
     const char *symbol;             // "k3"
+    uint32_t function;              // its number, of the distinct ones
     uint32_t threads, shared_bytes; // shared_bytes: dynamic shared memory of a block
     uint32_t residents;             // blocks that a multiprocessor is to hold at least; 0: no wish
     int64_t blocks[2];
+    bool table;
+    int64_t size[2];
     bool tensor_cores; // sums are in the tensor cores' order, not in that of docs/ir.md
 } CudaLaunch;
 
+// Kernels as text. Kernels that differ in sizes alone may share a function.
+typedef struct CudaProgram {
+    CudaLaunch *launches; // by kernel
+    uint32_t n;           // distinct functions
+    const char *const *texts;
+    const Kernel *const *kernels; // one for each function
+} CudaProgram;
+
 // What passes ask of a CUDA target.
 Target cuda_target(void);
-// One translation unit with kernels k0 .. k(n - 1), and how each is launched (n entries).
+CudaProgram cuda_program(Arena *arena, uint32_t n, Kernel *const *kernels);
+// A translation unit with the functions [first, end).
+const char *cuda_unit(Arena *arena, const CudaProgram *program, uint32_t first, uint32_t end);
+// One unit of all.
 const char *cuda_text(Arena *arena, uint32_t n, Kernel *const *kernels, CudaLaunch *launches);
 
 // Architectures to compile for: "sm_90a", "compute_80", "text".

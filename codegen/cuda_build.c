@@ -1,5 +1,5 @@
-// A plan's kernels for GPUs: texts of a few dozen kernels each (units), each compiled by NVRTC for
-// every architecture, on all threads.
+// A plan's kernels for GPUs: texts of a few dozen functions each (units), each compiled by NVRTC
+// for every architecture, on all threads.
 #include "codegen/cuda.h"
 
 #include "base/clock.h"
@@ -8,10 +8,9 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { UNIT_KERNELS = 24 };
+enum { UNIT_FUNCTIONS = 24 };
 
 typedef struct Unit {
-    uint32_t first, n; // kernels
     const char *text;
 } Unit;
 
@@ -78,8 +77,8 @@ static bool compile_all(Arena *arena, Build *build, uint32_t threads, Error *err
     return ok;
 }
 
-// Text for people about what the assembler said.
-static const char *remark(Arena *arena, const Build *build, const Plan *plan)
+// What the assembler said, for people.
+static const char *usage(Arena *arena, const Build *build, const CudaProgram *program)
 {
     uint32_t most = 0, spilling = 0, bytes = 0;
     const char *worst = "";
@@ -91,38 +90,46 @@ static const char *remark(Arena *arena, const Build *build, const Plan *plan)
             spilling++;
             if (k->spilled <= bytes) continue;
             bytes = k->spilled;
-            uint32_t number = 0; // "k12" is the unit's twelfth
+            uint32_t number = 0; // "k12" is function 12
             for (const char *c = k->symbol + 1; *c; c++)
                 number = number * 10 + (uint32_t)(*c - '0');
-            worst = str_printf(arena, "%s for %s",
-                               plan->kernels.at[build->jobs[i].unit->first + number]->name,
-                               build->jobs[i].arch);
+            worst =
+                str_printf(arena, "%s for %s", program->kernels[number]->name, build->jobs[i].arch);
         }
-    if (!most) return NULL;
-    if (!spilling) return str_printf(arena, "at most %u registers, nothing spilled", most);
-    return str_printf(arena, "at most %u registers; %u spill, most %s: %u bytes", most, spilling,
+    if (!most) return "";
+    if (!spilling) return str_printf(arena, "; at most %u registers, nothing spilled", most);
+    return str_printf(arena, "; at most %u registers; %u spill, most %s: %u bytes", most, spilling,
                       worst, bytes);
 }
 
-static const Unit *write_units(Arena *arena, const Plan *plan, KernelCode *kernels, uint32_t *n)
+static const Unit *write_units(Arena *arena, const CudaProgram *program, uint32_t *n)
 {
-    uint32_t count = (plan->kernels.n + UNIT_KERNELS - 1) / UNIT_KERNELS;
+    uint32_t count = (program->n + UNIT_FUNCTIONS - 1) / UNIT_FUNCTIONS;
     Unit *units = arena_array(arena, Unit, count + 1);
-    CudaLaunch *launches = arena_array(arena, CudaLaunch, plan->kernels.n + 1);
-    for (uint32_t u = 0; u < count; u++) {
-        uint32_t first = u * plan->kernels.n / count, end = (u + 1) * plan->kernels.n / count;
-        units[u] =
-            (Unit){first, end - first,
-                   cuda_text(arena, end - first, plan->kernels.at + first, launches + first)};
-        for (uint32_t k = first; k < end; k++)
-            kernels[k] = (KernelCode){.symbol = launches[k].symbol,
-                                      .unit = u,
-                                      .threads = launches[k].threads,
-                                      .shared_bytes = launches[k].shared_bytes,
-                                      .blocks = {launches[k].blocks[0], launches[k].blocks[1]}};
-    }
+    for (uint32_t u = 0; u < count; u++)
+        units[u].text =
+            cuda_unit(arena, program, u * program->n / count, (u + 1) * program->n / count);
     *n = count;
     return units;
+}
+
+static const KernelCode *describe_kernels(Arena *arena, const Plan *plan,
+                                          const CudaProgram *program, uint32_t units)
+{
+    KernelCode *kernels = arena_array(arena, KernelCode, plan->kernels.n + 1);
+    for (uint32_t k = 0; k < plan->kernels.n; k++) {
+        const CudaLaunch *l = &program->launches[k];
+        uint32_t unit = 0;
+        while ((unit + 1) * program->n / units <= l->function) unit++;
+        kernels[k] = (KernelCode){.symbol = l->symbol,
+                                  .unit = unit,
+                                  .threads = l->threads,
+                                  .shared_bytes = l->shared_bytes,
+                                  .blocks = {l->blocks[0], l->blocks[1]},
+                                  .table = l->table,
+                                  .size = {l->size[0], l->size[1]}};
+    }
+    return kernels;
 }
 
 static void add_section(Arena *arena, Code *code, const char *arch, uint32_t unit,
@@ -149,13 +156,13 @@ bool cuda_backend_compile(const Backend *backend, Arena *arena, const Plan *plan
                           Code *code, CompileStats *stats, Error *err)
 {
     const CudaArchs *archs = backend->own;
-    KernelCode *kernels = arena_array(arena, KernelCode, plan->kernels.n + 1);
     uint32_t n;
     double begin = seconds_now();
-    const Unit *units = write_units(arena, plan, kernels, &n);
+    const CudaProgram program = cuda_program(arena, plan->kernels.n, plan->kernels.at);
+    const Unit *units = write_units(arena, &program, &n);
     stats->emit_s = seconds_now() - begin;
-    stats->kernels = plan->kernels.n;
-    code->kernels = kernels;
+    stats->kernels = program.n;
+    code->kernels = describe_kernels(arena, plan, &program, n);
     describe(arena, archs, n, code);
     Build build = {.jobs = arena_array(arena, Job, archs->n * n + 1)};
     for (uint32_t a = 0; a < archs->n; a++)
@@ -165,6 +172,7 @@ bool cuda_backend_compile(const Backend *backend, Arena *arena, const Plan *plan
             else
                 build.jobs[build.n++] = (Job){.unit = &units[u], .arch = archs->at[a]};
         }
+    code->remark = str_printf(arena, "%u functions in %u units", program.n, n);
     if (!build.n) return true;
     Nvrtc *nvrtc = nvrtc_open(arena, err);
     build.nvrtc = nvrtc;
@@ -174,6 +182,6 @@ bool cuda_backend_compile(const Backend *backend, Arena *arena, const Plan *plan
     for (uint32_t i = 0; ok && i < build.n; i++)
         add_section(arena, code, build.jobs[i].arch, (uint32_t)(build.jobs[i].unit - units),
                     build.jobs[i].image.bytes, build.jobs[i].image.size);
-    code->remark = remark(arena, &build, plan);
+    code->remark = str_printf(arena, "%s%s", code->remark, usage(arena, &build, &program));
     return ok;
 }

@@ -93,6 +93,7 @@ void cuda_use_body(CudaText *t, const KernelBody *body)
     t->body = body;
     t->axis = arena_array(t->arena, const char *, body->axes.n + 1);
     t->memo = arena_array(t->arena, const char *, body->code.n + 1);
+    t->known = arena_array(t->arena, const char *, body->code.n + 1);
 }
 
 void cuda_forget(CudaText *t, uint64_t axes)
@@ -267,8 +268,8 @@ const char *cuda_identity(CudaText *t, OpCode op, DType dt)
 
 static const char *load_text(CudaText *t, const KernelInstr *in)
 {
-    const char *guard = cuda_guards(t, in->guards, in->nguards), *at = cuda_index(t, in->index);
-    const char *x = str_printf(t->arena, "b%u[%s]", in->buffer, at);
+    const char *guard = cuda_guards(t, in->guards, in->nguards);
+    const char *x = str_printf(t->arena, "b%u[%s]", in->buffer, cuda_index(t, in->index));
     if (in->dtype == DT_BOOL) x = str_printf(t->arena, "%s != 0", x);
     if (in->dtype == DT_BF16 || in->dtype == DT_F16) x = str_printf(t->arena, "number(%s)", x);
     if (!guard) return x;
@@ -295,6 +296,7 @@ static const char *instr_text(CudaText *t, uint32_t instr)
 {
     const KernelInstr *in = &t->body->code.at[instr];
     const char *guard;
+    if (t->known[instr]) return t->known[instr];
     switch (in->kind) {
     case KI_CONST: return number_text(t, in->dtype, in->value);
     case KI_LOAD: return load_text(t, in);

@@ -13,9 +13,10 @@ typedef struct CudaText {
 
     const Kernel *kernel;
     const KernelBody *body;
-    const char **axis; // by axis of the body: the C expression of its value
-    const char **memo; // by instruction: the name of its value here, or NULL
-    const char *acc;   // value of KI_ACC
+    const char **axis;  // by axis of the body: the C expression of its value
+    const char **memo;  // by instruction: the name of its value here, or NULL
+    const char **known; // by instruction: an expression that has its value already, or NULL
+    const char *acc;    // value of KI_ACC
 } CudaText;
 
 // A line at the current depth; open adds " {" and goes one deeper, close comes back.
@@ -44,6 +45,8 @@ const char *cuda_guards(CudaText *t, const KernelGuard *guards, uint32_t n);
 int64_t cuda_outer_points(CudaText *t, int64_t each);
 // Store the (known or now declared) value.
 void cuda_store(CudaText *t, const KernelStore *s);
+// "(a && b)" of guards, or NULL without any.
+const char *cuda_guards(CudaText *t, const KernelGuard *guards, uint32_t n);
 // x op y for a reduction, and what it starts from.
 const char *cuda_combine(CudaText *t, OpCode op, DType dt, const char *x, const char *y);
 const char *cuda_identity(CudaText *t, OpCode op, DType dt);
@@ -51,6 +54,8 @@ const char *cuda_identity(CudaText *t, OpCode op, DType dt);
 void cuda_functions(CudaText *t, const Kernel *k);
 
 void cuda_loop_kernel(CudaText *t, CudaLaunch *launch);
+// Is the text of this loop kernel the same for all sizes?
+bool cuda_any_size(Arena *arena, const Kernel *k);
 void cuda_gemm_kernel(CudaText *t, CudaLaunch *launch);
 void cuda_mma_kernel(CudaText *t, CudaLaunch *launch); // cuda_mma_takes: on tensor cores
 bool cuda_mma_takes(const Kernel *k);

@@ -157,6 +157,11 @@ DEVICE float number(f16 x)
     return f16_to_f32(x);
 }
 
+template <class T> DEVICE T number(T x)
+{
+    return x;
+}
+
 DEVICE void put(float &to, float x)
 {
     to = x;
@@ -197,11 +202,144 @@ template <class T> DEVICE T of_word(unsigned long long x)
     return of_word(x, (T *)0);
 }
 
-// ---- neighbours in memory -----------------------------------------------------------------------
+// ---- several elements at once -------------------------------------------------------------------
 
-struct alignas(8) u32x2 {
-    uint32_t at[2];
+// As numbers in registers.
+template <class T> struct Held {
+    typedef T type;
 };
+template <> struct Held<bf16> {
+    typedef float type;
+};
+template <> struct Held<f16> {
+    typedef float type;
+};
+
+template <class T, int N> struct Pack {
+    T at[N];
+};
+
+template <class T> DEVICE T element_of(uint32_t word, uint32_t, T *)
+{
+    return (T)word;
+}
+
+DEVICE float element_of(uint32_t word, uint32_t, float *)
+{
+    return from_bits((int)word);
+}
+
+DEVICE bf16 element_of(uint32_t word, uint32_t, bf16 *)
+{
+    return {(uint16_t)word};
+}
+
+DEVICE f16 element_of(uint32_t word, uint32_t, f16 *)
+{
+    return {(uint16_t)word};
+}
+
+DEVICE long long element_of(uint32_t word, uint32_t high, long long *)
+{
+    return (long long)((unsigned long long)high << 32 | word);
+}
+
+// Element i of those that lie in these words.
+template <class T> DEVICE T element_in(const uint32_t *words, int i)
+{
+    const int each = sizeof(T) < 4 ? 4 / (int)sizeof(T) : 1, wide = sizeof(T) < 8 ? 1 : 2;
+    const uint32_t low = words[i / each * wide] >> i % each * (8 * (int)sizeof(T) % 32);
+    return element_of(low, wide == 2 ? words[i * 2 + 1] : 0, (T *)0);
+}
+
+DEVICE unsigned long long bits_held(bf16 x)
+{
+    return x.bits;
+}
+
+DEVICE unsigned long long bits_held(f16 x)
+{
+    return x.bits;
+}
+
+DEVICE unsigned long long bits_held(float x)
+{
+    return (uint32_t)bits_of(x);
+}
+
+template <class T> DEVICE unsigned long long bits_held(T x)
+{
+    return (unsigned long long)(typename Unsigned<T>::type)x;
+}
+
+template <class T, class X> DEVICE void put(T &to, X x)
+{
+    to = (T)x;
+}
+
+// N elements that lie side by side, the first at a multiple of their bytes or of 16.
+template <int N, class T> DEVICE Pack<typename Held<T>::type, N> load_pack(const T *p)
+{
+    Pack<typename Held<T>::type, N> x;
+    constexpr int bytes = N * (int)sizeof(T);
+    if constexpr (bytes % 16 == 0) {
+        for (int c = 0; c < bytes / 16; c++) {
+            const u32x4 words = load_u32x4((const char *)p + 16 * c);
+            constexpr int n = 16 / (int)sizeof(T);
+            for (int i = 0; i < n; i++) x.at[c * n + i] = number(element_in<T>(words.at, i));
+        }
+    } else if constexpr (bytes == 8) {
+        const u32x2 words = load_u32x2(p);
+        for (int i = 0; i < N; i++) x.at[i] = number(element_in<T>(words.at, i));
+    } else {
+        for (int i = 0; i < N; i++) x.at[i] = number(p[i]);
+    }
+    return x;
+}
+
+template <int N, class T> DEVICE void store_pack(T *p, const Pack<typename Held<T>::type, N> &x)
+{
+    constexpr int bytes = N * (int)sizeof(T), words = (bytes + 3) / 4;
+    if constexpr (bytes % 16 == 0 || bytes == 8) {
+        uint32_t word[words] = {};
+        for (int i = 0; i < N; i++) {
+            T element;
+            put(element, x.at[i]);
+            const unsigned long long bits = bits_held(element);
+            const int at = i * (int)sizeof(T);
+            word[at / 4] |= (uint32_t)bits << at % 4 * 8;
+            if constexpr (sizeof(T) == 8) word[at / 4 + 1] = (uint32_t)(bits >> 32);
+        }
+        if constexpr (bytes == 8)
+            store_u32x2(p, {{word[0], word[1]}});
+        else
+            for (int c = 0; c < bytes / 16; c++)
+                store_u32x4((char *)p + 16 * c, {{word[4 * c], word[4 * c + 1], word[4 * c + 2],
+                                                  word[4 * c + 3]}});
+    } else {
+        for (int i = 0; i < N; i++) put(p[i], x.at[i]);
+    }
+}
+
+// The same of the first `left` elements; what is not there is 0 and not touched.
+template <int N, class T>
+DEVICE Pack<typename Held<T>::type, N> load_pack(const T *p, long long left)
+{
+    if (left >= N) return load_pack<N>(p);
+    Pack<typename Held<T>::type, N> x;
+    for (int i = 0; i < N; i++) x.at[i] = i < left ? number(p[i]) : typename Held<T>::type(0);
+    return x;
+}
+
+template <int N, class T>
+DEVICE void store_pack(T *p, const Pack<typename Held<T>::type, N> &x, long long left)
+{
+    if (left >= N) return store_pack<N>(p, x);
+    for (int i = 0; i < N; i++)
+        if (i < left) put(p[i], x.at[i]);
+}
+
+// ---- neighbours in memory -----------------------------------------------------------------------
 
 // N elements that lie side by side, moved by instructions of 16 bytes, or one of 8; they begin at a
 // multiple of that.
@@ -266,6 +404,62 @@ template <class T> DEVICE T shuffle(T x, int lane)
     unsigned long long word = word_of(x), high = 0;
     if (sizeof(T) > 4) high = shfl_u32((unsigned)(word >> 32), lane);
     return of_word<T>(high << 32 | shfl_u32((unsigned)word, lane));
+}
+
+DEVICE float shuffle_xor(float x, uint32_t by)
+{
+    return shfl_xor_f32(x, by);
+}
+
+template <class T> DEVICE T shuffle_xor(T x, uint32_t by)
+{
+    unsigned long long word = word_of(x), high = 0;
+    if (sizeof(T) > 4) high = shfl_xor_u32((unsigned)(word >> 32), by);
+    return of_word<T>(high << 32 | shfl_xor_u32((unsigned)word, by));
+}
+
+// What a reduction does with two values.
+struct Sum {};
+struct Largest {};
+struct Smallest {};
+
+DEVICE float combine(Sum, float x, float y)
+{
+    return x + y;
+}
+
+template <class T> DEVICE T combine(Sum, T x, T y)
+{
+    return add_wrap<T>(x, y);
+}
+
+template <class T> DEVICE T combine(Largest, T x, T y)
+{
+    return larger<T>(x, y);
+}
+
+template <class T> DEVICE T combine(Smallest, T x, T y)
+{
+    return smaller<T>(x, y);
+}
+
+// The 64 lanes of a row's sum to their result, for all threads of the warp: thread t has lanes 2 t
+// and 2 t + 1. After the first step it has lane 2 (t mod 16) + t / 16 of 32; the others are xors by
+// 8, 4, 2, 1, and the last puts the even together with the odd. The lower lane is always the left
+// operand.
+template <class Op, class T> DEVICE T row_tree(Op op, T low, T high)
+{
+    const uint32_t lane = thread() % 32;
+    const bool odd = lane & 16;
+    T mine = odd ? high : low, other = shuffle_xor(odd ? low : high, 16);
+    T x = odd ? combine(op, other, mine) : combine(op, mine, other);
+#pragma unroll
+    for (uint32_t w = 8; w; w /= 2) {
+        other = shuffle_xor(x, w);
+        x = lane & w ? combine(op, other, x) : combine(op, x, other);
+    }
+    other = shuffle_xor(x, 16);
+    return odd ? combine(op, other, x) : combine(op, x, other);
 }
 
 // ---- Philox4x32-10 (Salmon et al. 2011) ---------------------------------------------------------

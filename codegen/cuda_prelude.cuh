@@ -18,9 +18,14 @@ struct f16 { uint16_t bits; };
 struct alignas(16) f32x4 { float at[4]; };
 struct alignas(16) bf16x8 { bf16 at[8]; };
 struct alignas(16) u32x4 { uint32_t at[4]; };
+struct alignas(8) u32x2 { uint32_t at[2]; };
 
 // A kernel's only parameter: addresses of its buffers.
 template <int N> struct Buffers { void *at[N]; };
+// Or, where one launch does many segments that differ in sizes and addresses, a table: a row a
+// segment, whose blocks begin at `first`, and the row of each block.
+template <int N> struct Row { void *at[N]; long long size[2], first; };
+template <int N> struct Table { const Row<N> *rows; const uint32_t *row_of; };
 
 // DEVICE, METHOD         open a function, a struct's function
 // KERNEL(threads, blocks on one multiprocessor at least)   opens a kernel's definition
@@ -107,6 +112,11 @@ INSTRUCTION(u32x4, load_u32x4, (const void *p),
             { uint4 v = *(const uint4 *)p; return {{v.x, v.y, v.z, v.w}}; })
 INSTRUCTION(void, store_u32x4, (void *p, u32x4 x),
             { *(uint4 *)p = make_uint4(x.at[0], x.at[1], x.at[2], x.at[3]); })
+// 8 bytes at a multiple of 8.
+INSTRUCTION(u32x2, load_u32x2, (const void *p),
+            { uint2 v = *(const uint2 *)p; return {{v.x, v.y}}; })
+INSTRUCTION(void, store_u32x2, (void *p, u32x2 x),
+            { *(uint2 *)p = make_uint2(x.at[0], x.at[1]); })
 // To global memory, and never as four stores, which the compiler makes of the one above where it
 // likes to.
 INSTRUCTION(void, store_global_u32x4, (void *p, u32x4 x),

@@ -88,6 +88,9 @@ static json_t *kernel_json(const Program *p, const Kernel *k, const KernelCode *
             : json_pack("{s:I}", "offset", (json_int_t)c->offset);
     json_object_update(o, where);
     json_decref(where);
+    if (c->table)
+        json_object_set_new(o, "sizes",
+                            json_pack("[I, I]", (json_int_t)c->size[0], (json_int_t)c->size[1]));
     if (k->kind == KERNEL_GEMM && k->gemm.library)
         json_object_set_new(o, "product", product_json(k));
     return o;

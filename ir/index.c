@@ -282,13 +282,14 @@ static bool split_small(IndexPool *pool, const Sum *sum, int64_t c, int64_t *g, 
     for (uint32_t i = 0; i < sum->terms.n; i++) {
         int64_t least = sum->terms.at[i].coefficient;
         if (least < 0) least = -least;
-        Sum big = {0}, rest = {.constant = sum->constant};
         *g = c;
         for (uint32_t k = 0; k < sum->terms.n; k++) {
             int64_t size = sum->terms.at[k].coefficient;
             if (size >= least || -size >= least) *g = gcd(size, *g);
         }
         if (*g == 1) continue;
+        Sum big = {.constant = floor_div(sum->constant, *g)};
+        Sum rest = {.constant = floor_mod(sum->constant, *g)};
         for (uint32_t k = 0; k < sum->terms.n; k++) {
             Term t = sum->terms.at[k];
             if (t.coefficient >= least || -t.coefficient >= least)

@@ -105,8 +105,8 @@ static void put_attention(Text *t, const Kernel *k)
 const char *kernel_text(Arena *arena, const Kernel *k)
 {
     Text t = {.arena = arena};
-    put(&t, "kernel %s tasks %" PRId64 " grain %" PRId64 "\n", kind_names[k->kind], k->tasks,
-        k->grain);
+    put(&t, "kernel %s%s tasks %" PRId64 " grain %" PRId64 "\n", kind_names[k->kind],
+        k->rest ? " rest" : "", k->tasks, k->grain);
     for (uint32_t i = 0; i < k->buffers.n; i++)
         put(&t, " b%u %s %" PRId64 "%s\n", i, dtype_name(k->buffers.at[i].dtype),
             k->buffers.at[i].count, k->buffers.at[i].written ? " written" : "");

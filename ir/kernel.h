@@ -134,6 +134,7 @@ typedef struct Kernel {
     KernelBody body; // LOOP: all of it. GEMM: the epilogue, axes (batch, m, n) = (OUTER, OUTER,
                      // INNER), with KI_ACC. PACK: axes (batch, n, k), one store-less body whose
                      // last instruction is the element
+    bool rest;       // LOOP: it does the rest of a product that a library did, on the same buffers
     int64_t tasks;   // task range [0, tasks) of one launch
     int64_t grain;   // LOOP: outer points of one task (64 when there are column stores)
     int64_t flops, bytes; // for the roofline

@@ -15,6 +15,8 @@ typedef struct Target {
     // Tasks of a GEMM / PACK / ATTENTION / ATTENTION_GRAD / SCATTER kernel; from the kernel alone,
     // never from the number of threads.
     int64_t (*tasks)(const struct Target *t, const Kernel *k);
+    // Is the kernel done by a function for all sizes, many segments in one launch? NULL: none is.
+    bool (*any_size)(const Kernel *k);
     // Into how many equal parts the sum over k of a product of these sizes is cut, each a product
     // of its own, added up in rising order by a second kernel; it divides k. 1: one sum. NULL:
     // always.

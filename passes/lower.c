@@ -102,8 +102,9 @@ static int64_t traffic(const Kernel *k)
     return bytes;
 }
 
-void lower_launch(Lower *lo, Kernel *k, const Segment *segment)
+void lower_launch(Lower *lo, Kernel *k, Segment *segment)
 {
+    if (k->kind == KERNEL_LOOP) lower_canonical(lo->arena, k, segment);
     k->bytes = traffic(k);
     Segment s = *segment;
     s.kernel = lower_intern(lo, k);

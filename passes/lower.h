@@ -89,12 +89,17 @@ void build_axis(Build *b, int64_t size, AxisRole role);
 uint32_t build_value(Build *b, NodeId id, const IndexId *at);
 // Emit a plain store of a stored node whose value at the group's point is `value`.
 void build_store(Build *b, NodeId id, uint32_t value);
-// Intern the kernel and append a launch with the one segment.
-void lower_launch(Lower *lo, Kernel *k, const Segment *segment);
+// Intern the kernel and append a launch with the one segment. A loop kernel and its segment are
+// brought into canonical form; the stores keep their order.
+void lower_launch(Lower *lo, Kernel *k, Segment *segment);
+// That form (passes/canonical.c).
+void lower_canonical(Arena *arena, Kernel *k, Segment *segment);
 Kernel *lower_kernel(Lower *lo, KernelKind kind, const char *stem, NodeId node);
 // Note where in the source the kernel of a group came from.
 void lower_origins(Lower *lo, Kernel *k, const Group *gp);
 
+// The vector axis of `count` points in one row: their largest divisor that leaves rows to share out.
+int64_t lower_inner(int64_t count);
 // The number of an equal kernel of the plan, or of this one, added.
 uint32_t lower_intern(Lower *lo, Kernel *k);
 // Describe a contraction's product for a library, where the target has one and the product is

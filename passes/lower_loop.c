@@ -19,6 +19,11 @@ static int64_t largest_divisor(int64_t n, int64_t limit)
     return 1;
 }
 
+int64_t lower_inner(int64_t count)
+{
+    return largest_divisor(count, LONGEST_INNER);
+}
+
 static void set_points(Build *b, int64_t inner)
 {
     const Group *gp = b->group;

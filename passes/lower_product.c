@@ -62,6 +62,7 @@ static uint32_t rest_kernel(Lower *lo, const Kernel *k, uint32_t product, uint32
 {
     Kernel *rest = arena_make(lo->arena, Kernel);
     *rest = (Kernel){.kind = KERNEL_LOOP,
+                     .rest = true,
                      .name = str_printf(lo->arena, "%s_rest", k->name),
                      .grain = 1,
                      .tasks = k->gemm.batch * k->gemm.m};

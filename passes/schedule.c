@@ -1,5 +1,6 @@
 // Pass schedule: results get their places (an update is made in the state's own buffer where nobody
-// reads the old value later), and launches that need nothing of each other run side by side.
+// reads the old value later), and launches that need nothing of each other run side by side; where
+// a target does kernels of any size by one function, these are brought together.
 #include "passes/lower.h"
 
 #include "base/map.h"
@@ -150,8 +151,7 @@ static void copy(Lower *lo, uint32_t from, uint32_t to)
     Kernel *k = lower_kernel(lo, KERNEL_LOOP, "copy", to);
     Segment segment = {0};
     Build build = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
-    int64_t inner = b->count;
-    while (inner > 8192 && inner % 2 == 0) inner /= 2;
+    int64_t inner = lower_inner(b->count);
     build_axis(&build, b->count / inner, ROLE_OUTER);
     build_axis(&build, inner, ROLE_INNER);
     IndexPool *pool = &k->body.index;
@@ -253,11 +253,86 @@ static void merge_launches(Lower *lo)
     memcpy(&e->launches, &out, sizeof out);
 }
 
+// ---- like launches together ---------------------------------------------------------------------
+
+enum { SMALL_BYTES = 1 << 16 }; // what may live on so that its reader can go later
+
+static bool touches(const Segment *seg, uint32_t buffer)
+{
+    for (uint32_t i = 0; i < seg->buffers.n; i++)
+        if (seg->buffers.at[i] == buffer) return true;
+    return false;
+}
+
+static bool conflict(const Plan *plan, const Segment *x, const Segment *y)
+{
+    for (uint32_t i = 0; i < x->buffers.n; i++)
+        for (uint32_t j = 0; j < y->buffers.n; j++)
+            if (x->buffers.at[i] == y->buffers.at[j] &&
+                (plan->kernels.at[x->kernel]->buffers.at[i].written ||
+                 plan->kernels.at[y->kernel]->buffers.at[j].written))
+                return true;
+    return false;
+}
+
+// The latest launch that the segment of launch l may be in: before the first that needs it over,
+// and no later than the last other use of what it reads, which would have to be kept for it.
+static uint32_t latest_launch(const Lower *lo, uint32_t l, const Segment *seg)
+{
+    const PlanEntry *e = lo->entry;
+    uint32_t latest = l;
+    for (; latest + 1 < e->launches.n; latest++) {
+        const Launch *next = &e->launches.at[latest + 1];
+        bool free = true;
+        for (uint32_t s = 0; free && s < next->segments.n; s++)
+            free = !conflict(lo->plan, seg, &next->segments.at[s]);
+        if (!free) break;
+    }
+    for (uint32_t i = 0; i < seg->buffers.n && latest > l; i++) {
+        const PlanBuffer *b = &e->buffers.at[seg->buffers.at[i]];
+        if (b->block != BLOCK_SCRATCH || b->count * dtype_size(b->dtype) <= SMALL_BYTES) continue;
+        if (lo->plan->kernels.at[seg->kernel]->buffers.at[i].written) continue;
+        uint32_t use = e->launches.n - 1;
+        for (bool found = false; use > l; use -= !found) {
+            for (uint32_t s = 0; !found && s < e->launches.at[use].segments.n; s++)
+                found = touches(&e->launches.at[use].segments.at[s], seg->buffers.at[i]);
+            if (found) break;
+        }
+        if (use < latest) latest = use;
+    }
+    return latest;
+}
+
+// Kernels of one function for all sizes go as late as they may, where they meet: the sums of
+// squares of all gradients, say.
+static void gather_launches(Lower *lo)
+{
+    PlanEntry *e = lo->entry;
+    if (!lo->target->any_size) return;
+    for (uint32_t l = e->launches.n; l-- > 0;) {
+        Launch *launch = &e->launches.at[l], stay = {0};
+        for (uint32_t s = 0; s < launch->segments.n; s++) {
+            Segment seg = launch->segments.at[s];
+            bool moves = lo->target->any_size(lo->plan->kernels.at[seg.kernel]);
+            uint32_t to = moves ? latest_launch(lo, l, &seg) : l;
+            vec_push(lo->arena, to == l ? &stay.segments : &e->launches.at[to].segments, seg);
+        }
+        launch->segments.n = 0;
+        for (uint32_t s = 0; s < stay.segments.n; s++)
+            vec_push(lo->arena, &launch->segments, stay.segments.at[s]);
+    }
+    uint32_t n = 0;
+    for (uint32_t l = 0; l < e->launches.n; l++)
+        if (e->launches.at[l].segments.n) e->launches.at[n++] = e->launches.at[l];
+    e->launches.n = n;
+}
+
 bool pass_schedule(Program *p, PassContext *ctx)
 {
     for (uint32_t i = 0; i < p->entries.n; i++) {
         place_results(&ctx->options->lowering->entries[i]);
         merge_launches(&ctx->options->lowering->entries[i]);
+        gather_launches(&ctx->options->lowering->entries[i]);
     }
     return true;
 }

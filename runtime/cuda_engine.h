@@ -18,7 +18,8 @@ typedef struct CudaEntry {
     uint8_t *host_inputs, *host_outputs;
     CuEvent staged, taken; // staging filled; staging read
     Order order;
-    void **parameters; // by segment: its buffers' addresses, one after the other
+    void **parameters;      // by segment: its buffers' addresses, one after the other
+    void **node_parameters; // by node of the order: its segment's, or where its table lies
     CuGraphExec graph;
     ExecTime *times;
 } CudaEntry;
@@ -35,7 +36,8 @@ typedef struct CudaEngine {
     const char **what;     // by kernel: its name and line, for errors
     CuStream main, copy;
     CuEvent from, to; // around a kernel that is timed
-    CuPtr state, scratch, constants;
+    CuPtr state, scratch, constants, tables;
+    uint8_t *host_tables; // the tables of all nodes, as they go to the GPU
     CudaEntry *entries;
     void *bounce; // state that was read
     size_t bounce_size;
@@ -51,6 +53,14 @@ bool cuda_engine_check(CudaEngine *c, CuResult result, const char *what, Error *
 // Launch a kernel's own code.
 bool cuda_engine_launch(CudaEngine *c, uint32_t kernel, void *addresses, CuStream stream,
                         Error *err);
+
+// Bytes that the tables of all entries need at most.
+int64_t cuda_tables_bytes(const CudaEngine *c);
+// Make every node's parameter from its segments', with the tables that some need (at c->tables;
+// docs/step-format.md), and queue their copy. Needs the orders.
+bool cuda_tables_bind(CudaEngine *c, Error *err);
+// Blocks of a node: of all its segments.
+uint32_t cuda_node_blocks(const CudaEngine *c, const OrderNode *node);
 
 // Decide for every product whether its kernel or cuBLASLt does it, by measuring both on the blocks
 // as they are (what they hold is lost), or as options->products says. Needs blocks and parameters.

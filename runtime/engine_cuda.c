@@ -114,7 +114,8 @@ static bool check_room(CudaEngine *c, Error *err)
 {
     const Step *step = c->step;
     size_t available, total;
-    int64_t batch_bytes = scratch_bytes(step), fixed = step->state_bytes + step->const_bytes;
+    int64_t batch_bytes = scratch_bytes(step),
+            fixed = step->state_bytes + step->const_bytes + cuda_tables_bytes(c);
     for (uint32_t i = 0; i < step->nentries; i++)
         batch_bytes += 2 * step->entries[i].input_bytes + step->entries[i].output_bytes;
     if (!check(c, c->driver.memory_info(&available, &total), "asking for free memory", err))
@@ -156,7 +157,8 @@ static bool allocate_blocks(CudaEngine *c, Error *err)
     const Step *step = c->step;
     if (!check_room(c, err) || !allocate(c, &c->state, step->state_bytes, "state", err) ||
         !allocate(c, &c->scratch, scratch_bytes(step), "scratch", err) ||
-        !allocate(c, &c->constants, step->const_bytes, "constants", err))
+        !allocate(c, &c->constants, step->const_bytes, "constants", err) ||
+        !allocate(c, &c->tables, cuda_tables_bytes(c), "tables", err))
         return false;
     for (uint32_t i = 0; i < step->nentries; i++) {
         const StepEntry *s = &step->entries[i];
@@ -212,13 +214,14 @@ static void bind(CudaEngine *c, uint32_t entry)
             e->parameters[at++] = addresses_of(c, e, &s->launches[l].segments[i]);
 }
 
-static bool add_kernel(CudaEngine *c, CuGraph graph, uint32_t kernel, void *addresses,
-                       const CuGraphNode *after, uint32_t n, CuGraphNode *node, Error *err)
+static bool add_kernel(CudaEngine *c, CuGraph graph, const OrderNode *node, void *parameter,
+                       const CuGraphNode *after, CuGraphNode *to, Error *err)
 {
+    uint32_t kernel = node->segments[0]->kernel;
     const StepKernel *k = &c->step->kernels[kernel];
-    void *parameters[] = {addresses};
+    void *parameters[] = {parameter};
     CuKernelNode own = {.function = c->functions[kernel],
-                        .grid_x = k->blocks[0],
+                        .grid_x = cuda_node_blocks(c, node),
                         .grid_y = k->blocks[1],
                         .grid_z = 1,
                         .block_x = k->threads,
@@ -226,20 +229,22 @@ static bool add_kernel(CudaEngine *c, CuGraph graph, uint32_t kernel, void *addr
                         .block_z = 1,
                         .shared_bytes = k->shared_bytes,
                         .parameters = parameters};
-    return check(c, c->driver.graph_kernel(node, graph, after, n, &own), c->what[kernel], err);
+    return check(c, c->driver.graph_kernel(to, graph, after, node->nafter, &own), c->what[kernel],
+                 err);
 }
 
 // What a library puts on a stream, as one node.
-static bool add_product(CudaEngine *c, CuGraph graph, uint32_t kernel, void *addresses,
-                        const CuGraphNode *after, uint32_t n, CuGraphNode *node, Error *err)
+static bool add_product(CudaEngine *c, CuGraph graph, const OrderNode *node, void *addresses,
+                        const CuGraphNode *after, CuGraphNode *to, Error *err)
 {
+    uint32_t kernel = node->segments[0]->kernel;
     enum { RELAXED = 2 };
     CuGraph inside = NULL;
     const char *what = c->what[kernel];
     if (!check(c, c->driver.capture_begin(c->copy, RELAXED), what, err)) return false;
     bool ok = cuda_products_run(c, kernel, addresses, c->copy, err);
     ok = check(c, c->driver.capture_end(c->copy, &inside), what, err) && ok &&
-         check(c, c->driver.graph_child(node, graph, after, n, inside), what, err);
+         check(c, c->driver.graph_child(to, graph, after, node->nafter, inside), what, err);
     if (inside) c->driver.graph_destroy(inside);
     return ok;
 }
@@ -249,10 +254,10 @@ static bool add_nodes(CudaEngine *c, CudaEntry *e, CuGraph graph, Error *err)
     CuGraphNode *nodes = arena_array(c->arena, CuGraphNode, e->order.n + 1),
                 *after = arena_array(c->arena, CuGraphNode, e->order.n + 1);
     for (uint32_t i = 0; i < e->order.n; i++) {
-        uint32_t kernel = e->order.segments[i]->kernel, n = e->order.nafter[i];
-        for (uint32_t a = 0; a < n; a++) after[a] = nodes[e->order.after[i][a]];
-        if (!(c->products[kernel].algo < 0 ? add_kernel : add_product)(
-                c, graph, kernel, e->parameters[i], after, n, &nodes[i], err))
+        const OrderNode *node = &e->order.nodes[i];
+        for (uint32_t a = 0; a < node->nafter; a++) after[a] = nodes[node->after[a]];
+        if (!(c->products[node->segments[0]->kernel].algo < 0 ? add_kernel : add_product)(
+                c, graph, node, e->node_parameters[i], after, &nodes[i], err))
             return false;
     }
     return true;
@@ -278,56 +283,55 @@ static bool build_graphs(CudaEngine *c, const ExecOptions *options, Error *err)
     for (uint32_t i = 0; i < c->step->nentries; i++) bind(c, i);
     if (!cuda_products_choose(c, options, err)) return false;
     for (uint32_t i = 0; i < c->step->nkernels; i++) alone[i] = c->products[i].algo >= 0;
-    for (uint32_t i = 0; ok && i < c->step->nentries; i++) {
+    for (uint32_t i = 0; i < c->step->nentries; i++)
         order_find(c->arena, c->step, &c->step->entries[i], alone, &c->entries[i].order);
-        ok = build_graph(c, i, err);
-    }
+    ok = cuda_tables_bind(c, err);
+    for (uint32_t i = 0; ok && i < c->step->nentries; i++) ok = build_graph(c, i, err);
     return ok;
 }
 
 // ---- runs ---------------------------------------------------------------------------------------
 
-bool cuda_engine_launch(CudaEngine *c, uint32_t kernel, void *addresses, CuStream stream,
-                        Error *err)
+static bool launch_blocks(CudaEngine *c, uint32_t kernel, uint32_t blocks, void *parameter,
+                          CuStream stream, Error *err)
 {
     const StepKernel *k = &c->step->kernels[kernel];
-    void *parameters[] = {addresses};
+    void *parameters[] = {parameter};
     return check(c,
-                 c->driver.launch(c->functions[kernel], k->blocks[0], k->blocks[1], 1, k->threads,
-                                  1, 1, k->shared_bytes, stream, parameters, NULL),
+                 c->driver.launch(c->functions[kernel], blocks, k->blocks[1], 1, k->threads, 1, 1,
+                                  k->shared_bytes, stream, parameters, NULL),
                  c->what[kernel], err);
 }
 
-// A segment alone, timed and waited for: an error tells which it was.
-static bool run_alone(CudaEngine *c, uint32_t kernel, void *addresses, float *ms, Error *err)
+bool cuda_engine_launch(CudaEngine *c, uint32_t kernel, void *addresses, CuStream stream,
+                        Error *err)
 {
+    return launch_blocks(c, kernel, c->step->kernels[kernel].blocks[0], addresses, stream, err);
+}
+
+// A node alone, timed and waited for: an error tells which it was.
+static bool run_alone(CudaEngine *c, const OrderNode *node, void *parameter, float *ms, Error *err)
+{
+    uint32_t kernel = node->segments[0]->kernel;
     const char *what = c->what[kernel];
     return check(c, c->driver.event_record(c->from, c->main), what, err) &&
-           (c->products[kernel].algo < 0 ? cuda_engine_launch
-                                         : cuda_products_run)(c, kernel, addresses, c->main, err) &&
+           (c->products[kernel].algo < 0
+                ? launch_blocks(c, kernel, cuda_node_blocks(c, node), parameter, c->main, err)
+                : cuda_products_run(c, kernel, parameter, c->main, err)) &&
            check(c, c->driver.event_record(c->to, c->main), what, err) &&
            check(c, c->driver.event_synchronize(c->to), what, err) &&
            check(c, c->driver.event_elapsed(ms, c->from, c->to), what, err);
-}
-
-// Number of a launch's first segment among all of the entry's.
-static uint32_t first_segment(const StepEntry *s, uint32_t launch)
-{
-    uint32_t n = 0;
-    for (uint32_t l = 0; l < launch; l++) n += s->launches[l].n;
-    return n;
 }
 
 static bool run_launch(Engine *engine, uint32_t entry, uint32_t launch, Error *err)
 {
     CudaEngine *c = (CudaEngine *)engine;
     CudaEntry *e = &c->entries[entry];
-    const StepLaunch *l = &c->step->entries[entry].launches[launch];
-    uint32_t at = first_segment(&c->step->entries[entry], launch);
     if (!check(c, c->driver.context_set(c->context), "using the GPU", err)) return false;
-    for (uint32_t i = 0; i < l->n; i++, at++) {
+    for (uint32_t i = 0; i < e->order.n; i++) {
         float ms = 0;
-        if (!run_alone(c, l->segments[i].kernel, e->parameters[at], &ms, err)) return false;
+        if (e->order.nodes[i].launch != launch) continue;
+        if (!run_alone(c, &e->order.nodes[i], e->node_parameters[i], &ms, err)) return false;
         e->times[launch].seconds += 1e-3 * (double)ms;
     }
     e->times[launch].calls++;
@@ -420,8 +424,8 @@ static const void *copy_out(CudaEngine *c, CuPtr from, int64_t bytes, Error *err
         return NULL;
     }
     bool ok = wait(&c->base, err) &&
-              (!bytes || check(c, c->driver.to_host(c->bounce, from, (size_t)bytes, c->main), what,
-                               err)) &&
+              (!bytes ||
+               check(c, c->driver.to_host(c->bounce, from, (size_t)bytes, c->main), what, err)) &&
               wait(&c->base, err);
     return ok ? c->bounce : NULL;
 }
@@ -487,6 +491,7 @@ static void free_engine(Engine *engine)
         if (c->state) d->memory_free(c->state);
         if (c->scratch) d->memory_free(c->scratch);
         if (c->constants) d->memory_free(c->constants);
+        if (c->tables) d->memory_free(c->tables);
         if (c->workspace) d->memory_free(c->workspace);
         for (uint32_t i = 0; i < c->step->nunits; i++)
             if (c->modules[i]) d->module_unload(c->modules[i]);
@@ -514,8 +519,8 @@ static bool open_device(CudaEngine *c, Error *err)
 
 Engine *engine_cuda(Arena *arena, const Step *step, const ExecOptions *options, Error *err)
 {
-    static const EngineOps ops = {free_engine, start, wait, inputs, outputs, clear, read,
-                                  write, run_launch, peek, state, times};
+    static const EngineOps ops = {free_engine, start, wait,       inputs, outputs, clear,
+                                  read,        write, run_launch, peek,   state,   times};
     CudaEngine *c = arena_make(arena, CudaEngine);
     *c = (CudaEngine){.base = {&ops, {true, options->device, c->device.name, 0}},
                       .step = step,

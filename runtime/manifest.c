@@ -147,6 +147,23 @@ static bool read_extents(Reader *r, json_t *row, const char *where, StepKernel *
     return true;
 }
 
+// "sizes": [x, y] of a kernel whose function takes a table of segments.
+static bool read_sizes(Reader *r, json_t *row, const char *where, StepKernel *k)
+{
+    json_t *array = json_object_get(row, "sizes");
+    uint32_t n;
+    if (!array) return true;
+    if (!get_array(r, row, where, "sizes", &array, &n)) return false;
+    for (uint32_t i = 0; i < 2; i++) {
+        json_t *size = json_array_get(array, i);
+        k->size[i] = json_integer_value(size);
+        if (n != 2 || !json_is_integer(size) || k->size[i] < 0 || k->size[i] > LARGEST)
+            return fail(r, where, "sizes", "must be two sizes");
+    }
+    if (k->blocks[1] != 1) return fail(r, where, "blocks_y", "must be 1 with a table");
+    return k->table = true;
+}
+
 // A GPU's kernel: its name and launch.
 static bool read_launch_shape(Reader *r, json_t *row, const char *where, StepKernel *k)
 {
@@ -163,7 +180,7 @@ static bool read_launch_shape(Reader *r, json_t *row, const char *where, StepKer
     k->blocks[0] = (uint32_t)x;
     k->blocks[1] = (uint32_t)y;
     k->shared_bytes = (uint32_t)shared;
-    return true;
+    return read_sizes(r, row, where, k);
 }
 
 // [buffer, offset, batch, row, col] of rows x cols elements, which must lie in the buffer.
@@ -279,6 +296,8 @@ static bool read_buffer(Reader *r, json_t *pair, const char *where, const StepEn
         if (strcmp(names[out->space], name) == 0) break;
     out->offset = json_integer_value(offset);
     int64_t bytes = space_bytes(r->step, entry, out->space);
+    if (r->step->cuda && out->offset % (out->space == SPACE_CONST ? 8 : 16))
+        return fail(r, where, "buffers", "must begin at multiples of 16");
     if (bytes < 0) return fail(r, where, "buffers", "names a block that is none");
     if (out->offset < 0 || out->offset > bytes - reach)
         return fail(r, where, "buffers",

@@ -1,5 +1,5 @@
-// One pass over the segments: each looks back over the earlier ones from the latest on, passing
-// over those that it already follows by way of another (a set of bits a segment says which).
+// One pass over the nodes: each looks back over the earlier ones from the latest on, passing
+// over those that it already follows by way of another (a set of bits a node says which).
 #include "runtime/order.h"
 
 #include <string.h>
@@ -15,16 +15,19 @@ typedef struct Touches {
     uint32_t n;
 } Touches;
 
-static Touches touches_of(Arena *arena, const Step *step, const StepSegment *s, bool alone)
+static Touches touches_of(Arena *arena, const Step *step, const OrderNode *node, bool alone)
 {
-    const StepKernel *k = &step->kernels[s->kernel];
-    Touch *at = arena_array(arena, Touch, s->nbuffers + 2);
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < s->nbuffers; i++) {
-        const StepBuffer *b = &s->buffers[i];
-        const StepExtent *x = &k->extents[i];
-        if (b->space != SPACE_CONST && x->bytes)
-            at[n++] = (Touch){b->space, x->written, b->offset, b->offset + x->bytes};
+    uint32_t n = 0, most = 0;
+    for (uint32_t s = 0; s < node->n; s++) most += node->segments[s]->nbuffers;
+    Touch *at = arena_array(arena, Touch, most + 2);
+    for (uint32_t s = 0; s < node->n; s++) {
+        const StepSegment *segment = node->segments[s];
+        for (uint32_t i = 0; i < segment->nbuffers; i++) {
+            const StepBuffer *b = &segment->buffers[i];
+            const StepExtent *x = &step->kernels[segment->kernel].extents[i];
+            if (b->space != SPACE_CONST && x->bytes)
+                at[n++] = (Touch){b->space, x->written, b->offset, b->offset + x->bytes};
+        }
     }
     if (alone) at[n++] = (Touch){SPACES, true, 0, 1}; // a place that only these touch
     return (Touches){at, n};
@@ -42,8 +45,8 @@ static bool conflict(const Touches *x, const Touches *y)
     return false;
 }
 
-static void look_back(Order *o, uint32_t s, const Touches *touches, uint64_t *reached,
-                      uint32_t words, uint32_t *list)
+static uint32_t look_back(uint32_t s, const Touches *touches, uint64_t *reached, uint32_t words,
+                          uint32_t *list)
 {
     uint64_t *mine = reached + (size_t)s * words;
     uint32_t n = 0;
@@ -58,29 +61,58 @@ static void look_back(Order *o, uint32_t s, const Touches *touches, uint64_t *re
         list[i] = list[n - 1 - i];
         list[n - 1 - i] = x;
     }
-    o->nafter[s] = n;
+    return n;
+}
+
+// Of one function, by a table, and together no more blocks than a launch may have.
+static bool goes_with(const Step *step, const OrderNode *node, const StepKernel *k)
+{
+    const StepKernel *first = &step->kernels[node->segments[0]->kernel];
+    int64_t blocks = k->blocks[0];
+    if (!k->table || !first->table || k->unit != first->unit || strcmp(k->symbol, first->symbol))
+        return false;
+    for (uint32_t s = 0; s < node->n; s++)
+        blocks += step->kernels[node->segments[s]->kernel].blocks[0];
+    return blocks <= INT32_MAX;
+}
+
+static void add_launch(Arena *arena, const Step *step, const StepEntry *entry, uint32_t number,
+                       uint32_t *segments, Order *o)
+{
+    const StepLaunch *launch = &entry->launches[number];
+    uint32_t begin = o->n;
+    for (uint32_t i = 0; i < launch->n; i++) {
+        const StepSegment *s = &launch->segments[i];
+        uint32_t at = begin;
+        while (at < o->n && !goes_with(step, &o->nodes[at], &step->kernels[s->kernel])) at++;
+        OrderNode *node = &o->nodes[at];
+        if (at == o->n)
+            o->nodes[o->n++] =
+                (OrderNode){.segments = arena_array(arena, const StepSegment *, launch->n),
+                            .numbers = arena_array(arena, uint32_t, launch->n),
+                            .launch = number};
+        node->numbers[node->n] = (*segments)++;
+        node->segments[node->n++] = s;
+    }
 }
 
 void order_find(Arena *arena, const Step *step, const StepEntry *entry, const bool *alone, Order *o)
 {
-    uint32_t n = 0;
-    for (uint32_t l = 0; l < entry->nlaunches; l++) n += entry->launches[l].n;
-    *o = (Order){.segments = arena_array(arena, const StepSegment *, n + 1),
-                 .after = arena_array(arena, const uint32_t *, n + 1),
-                 .nafter = arena_array(arena, uint32_t, n + 1)};
+    uint32_t most = 0, segments = 0;
+    for (uint32_t l = 0; l < entry->nlaunches; l++) most += entry->launches[l].n;
+    *o = (Order){.nodes = arena_array(arena, OrderNode, most + 1)};
+    for (uint32_t l = 0; l < entry->nlaunches; l++) add_launch(arena, step, entry, l, &segments, o);
     Arena *scratch = arena_new();
-    Touches *touches = arena_array(scratch, Touches, n + 1);
-    for (uint32_t l = 0; l < entry->nlaunches; l++)
-        for (uint32_t i = 0; i < entry->launches[l].n; i++, o->n++) {
-            o->segments[o->n] = &entry->launches[l].segments[i];
-            touches[o->n] =
-                touches_of(scratch, step, o->segments[o->n], alone[o->segments[o->n]->kernel]);
-        }
-    uint32_t words = n / 64 + 1, *list = arena_array(scratch, uint32_t, n + 1);
-    uint64_t *reached = arena_array(scratch, uint64_t, (size_t)n * words + 1);
-    for (uint32_t s = 0; s < n; s++) {
-        look_back(o, s, touches, reached, words, list);
-        o->after[s] = arena_copy(arena, list, o->nafter[s] * sizeof *list);
+    Touches *touches = arena_array(scratch, Touches, o->n + 1);
+    for (uint32_t i = 0; i < o->n; i++)
+        touches[i] =
+            touches_of(scratch, step, &o->nodes[i], alone[o->nodes[i].segments[0]->kernel]);
+    uint32_t words = o->n / 64 + 1, *list = arena_array(scratch, uint32_t, o->n + 1);
+    uint64_t *reached = arena_array(scratch, uint64_t, (size_t)o->n * words + 1);
+    for (uint32_t i = 0; i < o->n; i++) {
+        OrderNode *node = &o->nodes[i];
+        node->nafter = look_back(i, touches, reached, words, list);
+        node->after = arena_copy(arena, list, node->nafter * sizeof *list);
     }
     arena_free(scratch);
 }

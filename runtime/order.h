@@ -1,22 +1,28 @@
-// What must come before what among an entry's segments.
+// What an entry launches, and what must come before what.
 #ifndef CZT_RUNTIME_ORDER_H
 #define CZT_RUNTIME_ORDER_H
 
 #include "runtime/step.h"
 
-// The segments of an entry, numbered through all launches, and the earlier ones that each must wait
-// for.
-typedef struct Order {
-    uint32_t n;
+// What is launched at once: a segment, or all segments of a launch that one function does by a
+// table.
+typedef struct OrderNode {
     const StepSegment **segments;
-    const uint32_t **after; // rising numbers
-    uint32_t *nafter;
+    uint32_t *numbers; // of the segments, among all of the entry
+    uint32_t n, launch;
+    const uint32_t *after; // earlier nodes that it must wait for, rising
+    uint32_t nafter;
+} OrderNode;
+
+typedef struct Order {
+    OrderNode *nodes;
+    uint32_t n;
 } Order;
 
-// Find the order from the bytes that kernels read and write: two segments of different launches
-// that touch the same bytes, one of them writing, keep their order. What follows from other pairs
-// is left out. Of the kernels that `alone` names (by number) one runs at a time. Needs the kernels'
-// extents.
+// Find an entry's nodes, and their order from the bytes that kernels read and write: two nodes of
+// different launches that touch the same bytes, one of them writing, keep their order. What follows
+// from other pairs is left out. Of the kernels that `alone` names (by number) one runs at a time.
+// Needs the kernels' extents.
 void order_find(Arena *arena, const Step *step, const StepEntry *entry, const bool *alone,
                 Order *order);
 

@@ -51,6 +51,8 @@ typedef struct StepKernel {
     int64_t offset;     // CPU: in the code section
     const char *symbol; // GPU: its name in its unit of the images, and how it is launched
     uint32_t unit, threads, blocks[2], shared_bytes;
+    bool table; // GPU: it takes a table of segments, with these sizes for its own
+    int64_t size[2];
     const StepExtent *extents; // one for each buffer
     uint32_t nextents;
     const StepProduct *product; // or NULL

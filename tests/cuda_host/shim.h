@@ -213,7 +213,7 @@ void fence()
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-// ---- 16 bytes, asynchronous copies
+// ---- 16 and 8 bytes, asynchronous copies
 
 template <typename T> static inline T shim_load(const void *p, const char *instruction)
 {
@@ -246,6 +246,20 @@ u32x4 load_u32x4(const void *p)
 void store_u32x4(void *p, u32x4 x)
 {
     shim_store(p, x, "store_u32x4");
+}
+u32x2 load_u32x2(const void *p)
+{
+    if ((uint64_t)p % 8) shim_lane->calls->check16(shim_lane, p, "load_u32x2", 0);
+    shim_lane->calls->access(shim_lane, p, 8, 0);
+    u32x2 x;
+    __builtin_memcpy(&x, p, 8);
+    return x;
+}
+void store_u32x2(void *p, u32x2 x)
+{
+    if ((uint64_t)p % 8) shim_lane->calls->check16(shim_lane, p, "store_u32x2", 0);
+    shim_lane->calls->access(shim_lane, p, 8, 1);
+    __builtin_memcpy(p, &x, 8);
 }
 void store_global_u32x4(void *p, u32x4 x)
 {
@@ -419,7 +433,7 @@ template <typename... P, void (*kernel)(P...)> struct ShimThunk<kernel> {
 #define SHIM_ENTRY(name, bounds)                                                                   \
     {                                                                                              \
 #name, ShimThunk < name> ::call, SHIM_FIRST bounds, ShimThunk < name> ::parameters,        \
-        ShimThunk < name> ::bytes                                                                  \
+            ShimThunk < name> ::bytes                                                              \
     }
 
 // ---- meetings tell their place in the text

@@ -189,7 +189,7 @@ static void vectors(Rows *r)
 {
     _Alignas(16) uint32_t in[128];
     for (uint32_t i = 0; i < 128; i++) in[i] = i * 2654435761u;
-    uint32_t *out = run(r, "row_vectors", in, 1, 1, 32, 512);
+    uint32_t *out = run(r, "row_vectors", in, 1, 1, 32, 576);
     for (uint32_t t = 0; t < 32; t++)
         for (uint32_t i = 0; i < 4; i++) {
             CHECK(&r->c, out[4 * t + i] == in[4 * (t ^ 5) + i], "load_f32x4 %u", t);
@@ -197,8 +197,10 @@ static void vectors(Rows *r)
             uint32_t x = in[4 * t + 3 - i];
             CHECK(&r->c, out[256 + 4 * t + i] == (x << 16 | x >> 16), "bf16x8 %u", t);
             CHECK(&r->c, out[384 + 4 * (t ^ 9) + i] == in[4 * t + i], "store_global %u", t);
+            uint32_t y = out[512 + 2 * (31 - t) + i % 2];
+            CHECK(&r->c, y == in[2 * (t ^ 3) + i % 2], "u32x2 %u", t);
         }
-    shim_guarded_free(out, 512 * 4);
+    shim_guarded_free(out, 576 * 4);
 }
 
 static void copies(Rows *r)

@@ -9,6 +9,7 @@ typedef struct Mapping {
     uint8_t *pages;
     size_t size;
     void *data;
+    size_t bytes; // of data
 } Mapping;
 
 struct Fence {
@@ -19,8 +20,9 @@ struct Fence {
     Mapping *buffers, *state; // by plan buffer; by state variable
 };
 
-// Fenced memory for `bytes` bytes.
-static Mapping fenced(size_t bytes, bool at_end, int fill)
+// Fenced memory for `bytes` bytes, which begin at a multiple of `align` (up to 16; what then lies
+// between the end and the fence must keep its fill).
+static Mapping fenced_at(size_t bytes, bool at_end, int fill, size_t align)
 {
     size_t inner = (bytes + PAGE - 1) / PAGE * PAGE, size = inner + 2 * PAGE;
     if (!inner) size += PAGE, inner = PAGE;
@@ -28,7 +30,13 @@ static Mapping fenced(size_t bytes, bool at_end, int fill)
     if (at == MAP_FAILED || mprotect(at + PAGE, inner, PROT_READ | PROT_WRITE))
         bug("no memory for a fence");
     memset(at + PAGE, fill, inner);
-    return (Mapping){at, size, at_end ? at + PAGE + inner - bytes : at + PAGE};
+    size_t from = at_end ? inner - (bytes + align - 1) / align * align : 0;
+    return (Mapping){at, size, at + PAGE + from, bytes};
+}
+
+static Mapping fenced(size_t bytes, bool at_end, int fill)
+{
+    return fenced_at(bytes, at_end, fill, 1);
 }
 
 static size_t bytes_of(const PlanBuffer *b)
@@ -53,8 +61,9 @@ Fence *fence_new(const Plan *plan, uint32_t entry, const Blob *blob, bool at_end
     f->entry = &plan->entries.at[entry];
     if (blob) map_code(f, blob, at_end);
     f->state = calloc(plan->state.n + 1, sizeof *f->state);
+    size_t align = blob ? 1 : 16; // kernels of other engines count on whole vectors
     for (uint32_t i = 0; i < plan->state.n; i++)
-        f->state[i] = fenced(bytes_of(&plan->state.at[i]), at_end, 0xff);
+        f->state[i] = fenced_at(bytes_of(&plan->state.at[i]), at_end, 0xff, align);
     f->buffers = calloc(f->entry->buffers.n + 1, sizeof *f->buffers);
     for (uint32_t i = 0; i < f->entry->buffers.n; i++) {
         const PlanBuffer *b = &f->entry->buffers.at[i];
@@ -63,7 +72,7 @@ Fence *fence_new(const Plan *plan, uint32_t entry, const Blob *blob, bool at_end
                 if (strcmp(plan->state.at[s].name, b->name) == 0)
                     f->buffers[i].data = f->state[s].data;
         } else {
-            f->buffers[i] = fenced(bytes_of(b), at_end, 0xff);
+            f->buffers[i] = fenced_at(bytes_of(b), at_end, 0xff, align);
             if (b->block == BLOCK_CONST)
                 memcpy(f->buffers[i].data, (const uint8_t *)plan->constants.at + b->offset,
                        bytes_of(b));
@@ -95,6 +104,17 @@ static void run_segment(Fence *f, const Segment *seg, void *const *buffers)
         kernel(buffers, t, t + 1, f->worker.data);
 }
 
+// Bytes behind a buffer, up to its fence, that were written.
+static bool is_whole(const Mapping *m, Error *err)
+{
+    const uint8_t *end = m->pages + m->size - PAGE;
+    for (const uint8_t *at = (uint8_t *)m->data + m->bytes; m->pages && at < end; at++)
+        if (*at != 0xff)
+            return error_set(err, "byte %td behind a buffer was written",
+                             at - (uint8_t *)m->data - (ptrdiff_t)m->bytes);
+    return true;
+}
+
 bool fence_run_on(Fence *f, const Engine *engine, void *unit, Error *err)
 {
     bool good = true;
@@ -112,6 +132,10 @@ bool fence_run_on(Fence *f, const Engine *engine, void *unit, Error *err)
             free(buffers);
         }
     }
+    for (uint32_t i = 0; good && err && i < f->entry->buffers.n; i++)
+        good = is_whole(&f->buffers[i], err);
+    for (uint32_t i = 0; good && err && i < f->plan->state.n; i++)
+        good = is_whole(&f->state[i], err);
     return good;
 }
 

@@ -13,6 +13,7 @@ typedef struct Unit {
     CudaLaunch *launches;
     ShimModule *module;
     Shim *shim;
+    uint32_t runs;
 } Unit;
 
 static void *compile_text(Arena *arena, const Plan *plan, bool races, Error *err)
@@ -41,13 +42,30 @@ static void *compile_races(Arena *arena, const Plan *plan, Error *err)
     return compile_text(arena, plan, true, err);
 }
 
+// A table of one segment: a row of addresses, sizes and first block, and the row of every block.
+static const void *table_of(Unit *u, uint32_t kernel, void *const *buffers)
+{
+    const CudaLaunch *launch = &u->launches[kernel];
+    uint32_t n = u->plan->kernels.at[kernel]->buffers.n;
+    int64_t *row = arena_array(u->arena, int64_t, n + 3);
+    const void **table = arena_array(u->arena, const void *, 2);
+    memcpy(row, buffers, n * sizeof *row);
+    row[n] = launch->size[0];
+    row[n + 1] = launch->size[1];
+    table[0] = row;
+    table[1] = arena_array(u->arena, uint32_t, (size_t)launch->blocks[0]);
+    return table;
+}
+
 static bool run(void *unit, uint32_t kernel, void *const *buffers, Error *err)
 {
     Unit *u = unit;
     const CudaLaunch *launch = &u->launches[kernel];
     const ShimEntry *entry = shim_kernel(u->module, launch->symbol);
-    void *parameters[] = {(void *)(uintptr_t)buffers};
-    ShimOptions options = {.workers = 1, .order = SHIM_REVERSE};
+    const void *given = launch->table ? table_of(u, kernel, buffers) : buffers;
+    void *parameters[] = {(void *)(uintptr_t)given};
+    static const ShimOrder orders[] = {SHIM_REVERSE, SHIM_RANDOM, SHIM_FORWARD};
+    ShimOptions options = {.workers = 1, .order = orders[u->runs++ % 3], .seed = kernel};
     return shim_launch(u->shim, &options, u->module, entry, parameters, (uint32_t)launch->blocks[0],
                        (uint32_t)launch->blocks[1], launch->threads, launch->shared_bytes, err);
 }
@@ -68,7 +86,6 @@ void same_on_cuda_text(Arena *arena, const char *name, const char *text)
 {
     Error err = {0};
     Engine engine = cuda_text_engine(false);
-    Trial trial = {
-        .engine = &engine, .mask = FUSE_ALL, .level = 1, .attention_tolerance = 0x1p-7};
+    Trial trial = {.engine = &engine, .mask = FUSE_ALL, .level = 1, .attention_tolerance = 0x1p-7};
     cr_assert(trial_run(arena, name, text, &trial, &err) == TRIAL_SAME, "%s", err.text);
 }

@@ -1,11 +1,13 @@
 // The execution corpus on CUDA text: the very text that NVRTC gets, run by the host shim with
 // threads, barriers and shuffles, against the interpreter bit for bit.
 #include "codegen/cuda.h"
+#include "fuzz.h"
 #include "passes/lower.h"
 #include "shim_engine.h"
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <stdlib.h>
 
 ParameterizedTestParameters(cuda, corpus)
 {
@@ -104,4 +106,28 @@ Test(cuda, attention_takes_tensor_cores)
     cr_expect(strstr(text, "attention_gradient_head<64, 64, 1, 32>("));
     cr_expect(strstr(text, "attention_at_once<40, 32>(") && strstr(text, ", 1, 35, false}"));
     arena_free(arena);
+}
+
+// ---- random programs ----------------------------------------------------------------------------
+
+enum { SEEDS = 8 };
+
+// CZT_FUZZ=FIRST:COUNT runs other seeds.
+Test(cuda, random_programs)
+{
+    const char *range = getenv("CZT_FUZZ"), *colon = range ? strchr(range, ':') : NULL;
+    uint64_t first = range ? strtoull(range, NULL, 10) : 1000;
+    uint64_t count = colon ? strtoull(colon + 1, NULL, 10) : range ? 1 : SEEDS;
+    for (uint64_t seed = first; seed < first + count; seed++) {
+        Arena *arena = arena_new();
+        Error err = {0};
+        const char *name = str_printf(arena, "seed %llu", (unsigned long long)seed);
+        const char *text = fuzz_program(arena, seed);
+        Engine engine = cuda_text_engine(true);
+        Trial trial = fuzz_trial(seed);
+        trial.engine = &engine;
+        TrialResult r = trial_run(arena, name, text, &trial, &err);
+        cr_expect(r == TRIAL_SAME || r == TRIAL_INVALID, "%s: %s", name, err.text);
+        arena_free(arena);
+    }
 }

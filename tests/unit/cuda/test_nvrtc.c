@@ -29,7 +29,7 @@ static void add_kernels(Kernels *k, const char *name, const char *text)
     }
 }
 
-// All distinct kernels of the corpus, in f32 and in bf16, in one unit.
+// All distinct kernels of the corpus, in f32 and in bf16, in one unit of n functions.
 static const char *all_kernels(Arena *arena, uint32_t *n)
 {
     Kernels k = {.arena = arena};
@@ -39,8 +39,9 @@ static const char *all_kernels(Arena *arena, uint32_t *n)
         add_kernels(&k, names[f], corpus_text(arena, names[f]));
         if (half) add_kernels(&k, names[f], half);
     }
-    *n = k.all.n;
-    return cuda_text(arena, k.all.n, k.all.at, arena_array(arena, CudaLaunch, k.all.n + 1));
+    CudaProgram program = cuda_program(arena, k.all.n, k.all.at);
+    *n = program.n;
+    return cuda_unit(arena, &program, 0, program.n);
 }
 
 static Nvrtc *open_or_skip(Arena *arena)

@@ -37,6 +37,27 @@ Test(index, reshape_and_back_is_the_identity)
     arena_free(arena);
 }
 
+// Where a constant is a multiple of what the large terms have in common, the small ones do not
+// decide a quotient.
+Test(index, constants_go_with_large_terms)
+{
+    Arena *arena = arena_new();
+    IndexPool p;
+    index_init(&p, arena);
+    IndexId row = index_mod(&p, index_axis(&p, 0, 195), 65), column = index_axis(&p, 1, 192);
+    IndexId sum = index_add(&p, index_add(&p, index_mul(&p, row, 192), column),
+                            index_const(&p, 1344));
+    IndexId quotient = index_div(&p, sum, 1536), rest = index_mod(&p, sum, 1536);
+    cr_expect_not(index_uses(&p, quotient, 1), "%s", index_text(&p, arena, quotient));
+    for (int64_t a = 0; a < 195; a++)
+        for (int64_t c = 0; c < 192; c += 191) {
+            int64_t axes[] = {a, c}, x = 192 * (a % 65) + c + 1344;
+            cr_expect_eq(value_of(&p, quotient, axes), x / 1536);
+            cr_expect_eq(value_of(&p, rest, axes), x % 1536);
+        }
+    arena_free(arena);
+}
+
 Test(index, merging_axes_needs_no_division)
 {
     Arena *arena = arena_new();
