@@ -98,7 +98,8 @@ Kernel *lower_kernel(Lower *lo, KernelKind kind, const char *stem, NodeId node);
 // Note where in the source the kernel of a group came from.
 void lower_origins(Lower *lo, Kernel *k, const Group *gp);
 
-// The vector axis of `count` points in one row: their largest divisor that leaves rows to share out.
+// The vector axis of `count` points in one row: their largest divisor that leaves rows to share
+// out.
 int64_t lower_inner(int64_t count);
 // The number of an equal kernel of the plan, or of this one, added.
 uint32_t lower_intern(Lower *lo, Kernel *k);

@@ -207,7 +207,8 @@ static int run(Cli *cli, const void *values)
     const Values *v = values;
     Loaded l;
     Error err = {0};
-    LoadOptions o = {.cli = cli, .file = v->file, .place = v->place, .threads = (uint32_t)v->threads};
+    LoadOptions o = {
+        .cli = cli, .file = v->file, .place = v->place, .threads = (uint32_t)v->threads};
     o.graph = (GraphOptions){.lib = v->lib,
                              .set = v->set.at,
                              .nset = v->set.n,

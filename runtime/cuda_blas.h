@@ -55,9 +55,10 @@ enum {
     X(preference_set, "cublasLtMatmulPreferenceSetAttribute", (BlasPreference, int, const void *, \
       size_t)) \
     X(heuristic, "cublasLtMatmulAlgoGetHeuristic", (BlasHandle, BlasDesc, BlasLayout a, \
-      BlasLayout b, BlasLayout c, BlasLayout d, BlasPreference, int wanted, BlasHeuristic *, int *)) \
-    X(matmul, "cublasLtMatmul", (BlasHandle, BlasDesc, const void *alpha, const void *a, BlasLayout, \
-      const void *b, BlasLayout, const void *beta, const void *c, BlasLayout, void *d, BlasLayout, \
+      BlasLayout b, BlasLayout c, BlasLayout d, BlasPreference, int wanted, BlasHeuristic *, \
+      int *)) \
+    X(matmul, "cublasLtMatmul", (BlasHandle, BlasDesc, const void *alpha, const void *a, \
+      BlasLayout, const void *b, BlasLayout, const void *beta, const void *c, BlasLayout, void *d, BlasLayout, \
       const BlasAlgo *, void *workspace, size_t, CuStream))
 // clang-format on
 

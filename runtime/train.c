@@ -301,9 +301,9 @@ static bool skip(Train *t, uint32_t entry, double loss, Error *err)
         return false;
     }
     t->result->skips++;
-    return log_text(t->log, t->step, "skipped",
-                    str_printf(t->arena, "the update was skipped: %s", trouble_text(t, entry, loss)),
-                    err);
+    return log_text(
+        t->log, t->step, "skipped",
+        str_printf(t->arena, "the update was skipped: %s", trouble_text(t, entry, loss)), err);
 }
 
 // NAN where it is not known; over 1 the peak was measured while the machine was busy.

@@ -1,5 +1,5 @@
-// The types and numbers of runtime/cuda_driver.h and cuda_blas.h are those of the toolkit. All of it is
-// checked by the compiler; running it says so.
+// The types and numbers of runtime/cuda_driver.h and cuda_blas.h are those of the toolkit: the
+// compiler checks it. Symbols are looked at when it runs.
 #include <cuda.h>
 
 #include <cublasLt.h>

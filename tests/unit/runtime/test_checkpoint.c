@@ -86,8 +86,8 @@ Test(checkpoint, brings_back_every_bit_and_derives_the_rest)
     cr_assert(checkpoint_load(f.exec, &c, &err), "%s", err.text);
     for (uint32_t i = 0; i < f.step->nstate; i++) {
         const CztTensor *t = &f.step->state[i];
-        cr_assert_eq(memcmp(exec_state(f.exec, i, &err), before + t->offset, (size_t)t->bytes), 0, "%s",
-                     t->name);
+        cr_assert_eq(memcmp(exec_state(f.exec, i, &err), before + t->offset, (size_t)t->bytes), 0,
+                     "%s", t->name);
     }
     const char *params = str_printf(f.arena, "%s/params.safetensors", c.path);
     SafeTensors st;

@@ -93,7 +93,8 @@ Test(exec, profiles_every_launch)
     Arena *arena = arena_new();
     Error err = {0};
     Step *step = tiny_load(arena);
-    Exec *exec = exec_new(step, &(ExecOptions){.threads = 2, .profile = true, .kernels = tiny_kernels}, &err);
+    Exec *exec = exec_new(
+        step, &(ExecOptions){.threads = 2, .profile = true, .kernels = tiny_kernels}, &err);
     cr_assert_not_null(exec);
     for (int i = 0; i < 3; i++) cr_assert(exec_run(exec, 2, i, 0, &err));
     for (uint32_t l = 0; l < 3; l++) {
