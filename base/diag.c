@@ -133,6 +133,11 @@ uint32_t diag_errors(const Diag *diag)
     return diag->errors;
 }
 
+uint32_t diag_messages(const Diag *diag)
+{
+    return diag->messages.n;
+}
+
 static bool starts_character(char c)
 {
     return ((unsigned char)c & 0xc0) != 0x80;

@@ -36,8 +36,9 @@ void diag_help(Diag *diag, const char *fmt, ...) __attribute__((format(printf, 2
 const char *diag_last(const Diag *diag, Loc *loc);
 // Move that error to another place, before it has notes. It is dropped where it repeats another.
 void diag_move_last(Diag *diag, Loc loc);
-// Errors so far.
+// Errors so far; messages of all kinds.
 uint32_t diag_errors(const Diag *diag);
+uint32_t diag_messages(const Diag *diag);
 
 // Line and column (from 1; columns count characters, not bytes) of a place.
 void diag_position(const Diag *diag, Loc loc, uint32_t *line, uint32_t *column);

@@ -26,8 +26,7 @@ static uint64_t library_checksum(void)
     return checksum_end(&sum);
 }
 
-// Make the folders above a file.
-static bool make_folders(Arena *arena, const char *path, Error *err)
+bool assets_make_folders(Arena *arena, const char *path, Error *err)
 {
     char *at = str_copy(arena, path);
     for (char *slash = strchr(at + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
@@ -56,13 +55,14 @@ static bool unpack(Arena *arena, const Asset *a, const char *path, Error *err)
 {
     FileWriter w;
     if (same_file(a, path)) return true;
-    if (!make_folders(arena, path, err) || !file_create(&w, arena, path, 0666, err)) return false;
+    if (!assets_make_folders(arena, path, err) || !file_create(&w, arena, path, 0666, err))
+        return false;
     if (file_put(&w, a->data, asset_size(a), err)) return file_commit(&w, err);
     file_cancel(&w);
     return false;
 }
 
-static const char *cache_folder(Arena *arena)
+const char *assets_cache_folder(Arena *arena)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     if (cache && cache[0] == '/') return str_printf(arena, "%s/cztc", cache);
@@ -71,7 +71,7 @@ static const char *cache_folder(Arena *arena)
 
 const char *assets_library(Arena *arena, Error *err)
 {
-    const char *cache = cache_folder(arena);
+    const char *cache = assets_cache_folder(arena);
     if (!cache) {
         error_set(err,
                   "no place for the library: set XDG_CACHE_HOME or HOME, or give --lib FOLDER");

@@ -1,6 +1,6 @@
 // cztc compile: a graph file to a step file, or to an executable that carries it.
+#include "cli/compiled.h"
 #include "cli/output.h"
-#include "cli/ranges.h"
 
 #include <jansson.h>
 
@@ -8,7 +8,7 @@ typedef struct Values {
     const char *file, *lib, *out, *target, *dump_after, *dump_dir, *skip;
     Texts set;
     int64_t threads, level;
-    bool json, time_passes, dump_kernels;
+    bool no_cache, json, time_passes, dump_kernels;
 } Values;
 
 static const Option options[] = {
@@ -20,6 +20,8 @@ static const Option options[] = {
      "change a value of the file; globs allowed"},
     {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
+    {"no-cache", 0, OPTION_FLAG, offsetof(Values, no_cache), NULL,
+     "compile anew, and keep nothing"},
     {"target", 0, OPTION_TEXT, offsetof(Values, target), "T",
      "cpu (or cpu:x86-64-v3, cpu:x86-64-v4: any of that level), cuda (this machine's GPU), "
      "cuda:sm_90a"},
@@ -47,63 +49,62 @@ static void dump_kernels(const Pipeline *p, FILE *out)
     }
 }
 
-static uint32_t segments(const PlanEntry *e)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < e->launches.n; i++) n += e->launches.at[i].segments.n;
-    return n;
-}
-
-static void print_phases(const Pipeline *p, double seconds)
+static void print_phases(const Pipeline *p, bool cached, double seconds)
 {
     printf("time        ");
     for (uint32_t i = 0; i < p->phases.n; i++)
         printf("%s %.2f s, ", p->phases.at[i].name, p->phases.at[i].seconds);
     printf("in all %.2f s\n", seconds);
+    if (cached) return;
     printf("  code      emit %.2f s, optimise %.2f s, generate %.2f s, link %.2f s (summed over %u "
            "threads)\n",
            p->stats.emit_s, p->stats.optimise_s, p->stats.codegen_s, p->stats.link_s, p->threads);
 }
 
-static void print_report(const Pipeline *p, double seconds)
+static void print_report(const Pipeline *p, const StepFile *step, double seconds)
 {
-    static const PlanEntry none;
-    const PlanEntry *e = pipeline_entry(p, "step");
-    if (!e) e = &none;
+    const StepFacts *f = &step->facts;
     Arena *a = p->arena;
-    printf("parameters  %s\n", short_number(a, (double)pipeline_parameters(p)));
+    printf("parameters  %s\n", short_number(a, (double)f->parameters));
     printf("a step      %sFLOP\n", short_number(a, (double)p->flops));
-    printf("nodes       %u, after the passes %u\n", p->before, p->after);
-    printf("kernels     %u distinct in all entries; a step calls %u in %u launches\n",
-           p->plan->kernels.n, segments(e), e->launches.n);
+    printf("nodes       %u, after the passes %lld\n", p->before, (long long)f->nodes);
+    printf("kernels     %lld distinct in all entries; a step calls %lld in %lld launches\n",
+           (long long)f->kernels, (long long)f->calls, (long long)f->launches);
     printf("memory      state %sB, scratch %sB (%sB unplanned), inputs %sB, outputs %sB\n",
-           short_number(a, (double)p->plan->state_bytes), short_number(a, (double)e->scratch_bytes),
-           short_number(a, (double)e->unplanned_bytes), short_number(a, (double)e->input_bytes),
-           short_number(a, (double)e->output_bytes));
-    printf("code        %sB for %s\n", short_number(a, (double)p->code.size), p->code.label);
-    if (p->code.remark) printf("            %s\n", p->code.remark);
-    print_phases(p, seconds);
+           short_number(a, (double)f->state_bytes), short_number(a, (double)f->scratch_bytes),
+           short_number(a, (double)f->unplanned_bytes), short_number(a, (double)f->input_bytes),
+           short_number(a, (double)f->output_bytes));
+    printf("code        %sB for %s%s\n", short_number(a, (double)f->code_bytes), f->label,
+           step->cached ? " (from the cache)" : "");
+    if (f->remark) printf("            %s\n", f->remark);
+    print_phases(p, step->cached, seconds);
 }
 
-static void print_json(const Pipeline *p, double seconds)
+static void print_json(const Pipeline *p, const StepFile *step, double seconds)
 {
-    static const PlanEntry none;
-    const PlanEntry *e = pipeline_entry(p, "step");
-    if (!e) e = &none;
+    const StepFacts *f = &step->facts;
     json_t *phases = json_object();
     for (uint32_t i = 0; i < p->phases.n; i++)
         json_object_set_new(phases, p->phases.at[i].name, json_real(p->phases.at[i].seconds));
-    json_t *o =
-        json_pack("{s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:f, s:o}", "parameters",
-                  (json_int_t)pipeline_parameters(p), "flops", (json_int_t)p->flops, "nodes",
-                  (int)p->before, "nodes_after", (int)p->after, "kernels", (int)p->plan->kernels.n,
-                  "calls", (int)segments(e), "launches", (int)e->launches.n, "state_bytes",
-                  (json_int_t)p->plan->state_bytes, "scratch_bytes", (json_int_t)e->scratch_bytes,
-                  "unplanned_bytes", (json_int_t)e->unplanned_bytes, "code_bytes",
-                  (json_int_t)p->code.size, "seconds", seconds, "phases", phases);
+    json_t *o = json_pack("{s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f, s:o}",
+                          "parameters", (json_int_t)f->parameters, "flops", (json_int_t)p->flops,
+                          "nodes", (int)p->before, "nodes_after", (json_int_t)f->nodes, "kernels",
+                          (json_int_t)f->kernels, "calls", (json_int_t)f->calls, "launches",
+                          (json_int_t)f->launches, "state_bytes", (json_int_t)f->state_bytes,
+                          "scratch_bytes", (json_int_t)f->scratch_bytes, "unplanned_bytes",
+                          (json_int_t)f->unplanned_bytes, "code_bytes", (json_int_t)f->code_bytes,
+                          "cached", (int)step->cached, "seconds", seconds, "phases", phases);
     json_dumpf(o, stdout, JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(o);
+}
+
+static bool write_step(Pipeline *p, const char *path, const StepFile *step, Error *err)
+{
+    Section *sections;
+    uint32_t n;
+    return container_read(p->arena, path, step->bytes, step->size, &sections, &n, err) &&
+           output_write(path, sections, n, err);
 }
 
 static int run(Cli *cli, const void *values)
@@ -117,23 +118,23 @@ static int run(Cli *cli, const void *values)
     }
     pipeline_begin(&p, cli->arena, (uint32_t)v->threads);
     p.target = v->target;
+    // A step from the cache has passed through no pass that could be shown.
+    p.no_cache = v->no_cache || v->dump_after || v->dump_dir || v->time_passes || v->dump_kernels;
     FrontendOptions f = {.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
     PassOptions passes = {.level = v->level ? 2 : 1,
                           .skip = v->skip,
                           .dump_after = v->dump_after,
                           .dump_dir = v->dump_dir,
                           .time = v->time_passes};
-    if (!pipeline_all(&p, v->file, &f, &passes)) return EXIT_INPUT;
+    StepFile step;
+    if (!compiled_step(&p, v->file, &f, &passes, &step)) return EXIT_INPUT;
     if (v->dump_kernels) dump_kernels(&p, v->json ? stderr : stdout);
-    Section *sections;
-    uint32_t n = pipeline_sections(&p, &sections);
-    ranges_add(p.arena, p.program, sections, n);
-    if (v->out && !output_write(v->out, sections, n, &err)) return fail(&err);
+    if (v->out && !write_step(&p, v->out, &step, &err)) return fail(&err);
     pipeline_phase(&p, "write");
     if (v->json)
-        print_json(&p, seconds_now() - cli->start);
+        print_json(&p, &step, seconds_now() - cli->start);
     else
-        print_report(&p, seconds_now() - cli->start);
+        print_report(&p, &step, seconds_now() - cli->start);
     return EXIT_OK;
 }
 

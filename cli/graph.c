@@ -1,9 +1,7 @@
 // A graph file goes through the whole pipeline into the bytes of a step file.
 #include "cli/graph.h"
 
-#include "base/container.h"
-#include "cli/pipeline.h"
-#include "cli/ranges.h"
+#include "cli/compiled.h"
 
 static FrontendOptions frontend_options(const GraphOptions *g)
 {
@@ -22,12 +20,10 @@ static bool compile(Compiled *out, Arena *arena, const LoadOptions *o)
     FrontendOptions f = frontend_options(&o->graph);
     pipeline_begin(&p, arena, o->threads);
     p.target = o->place.target;
-    if (!pipeline_all(&p, o->file, &f, &(PassOptions){.level = 1})) return false;
-    Section *sections;
-    uint32_t n = pipeline_sections(&p, &sections);
-    ranges_add(arena, p.program, sections, n);
-    out->bytes = container_build(arena, sections, n, &out->size);
-    out->flops = (double)p.flops;
+    p.no_cache = o->graph.no_cache;
+    StepFile step;
+    if (!compiled_step(&p, o->file, &f, &(PassOptions){.level = 1}, &step)) return false;
+    *out = (Compiled){step.bytes, step.size, (double)p.flops};
     return true;
 }
 

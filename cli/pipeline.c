@@ -24,10 +24,11 @@ void pipeline_phase(Pipeline *p, const char *name)
     p->since = now;
 }
 
-// Warnings and errors so far; false where there is an error.
+// Print warnings and errors, where there are new ones; false where there is an error.
 static bool report(Pipeline *p, const Error *err)
 {
-    diag_print(p->diag, stderr);
+    if (diag_messages(p->diag) > p->told) diag_print(p->diag, stderr);
+    p->told = diag_messages(p->diag);
     if (err && err->set)
         fail(err);
     else if (!diag_errors(p->diag))
@@ -143,9 +144,16 @@ static const char *this_gpu(Pipeline *p, Error *err)
 
 static bool choose_target(Pipeline *p, Error *err)
 {
+    if (p->backend.target) return true;
     if (p->target && strcmp(p->target, "cuda") == 0 && !(p->target = this_gpu(p, err)))
         return false;
     return backend_open(p->arena, p->target, &p->backend, err);
+}
+
+bool pipeline_target(Pipeline *p)
+{
+    Error err = {0};
+    return choose_target(p, &err) || report(p, &err);
 }
 
 bool pipeline_passes(Pipeline *p, const PassOptions *options)
@@ -175,12 +183,6 @@ bool pipeline_emit(Pipeline *p)
         return report(p, &err);
     pipeline_phase(p, "code");
     return true;
-}
-
-bool pipeline_all(Pipeline *p, const char *file, const FrontendOptions *options,
-                  const PassOptions *passes)
-{
-    return pipeline_read(p, file, options) && pipeline_passes(p, passes) && pipeline_emit(p);
 }
 
 uint32_t pipeline_sections(Pipeline *p, Section **sections)

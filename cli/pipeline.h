@@ -16,8 +16,10 @@ typedef struct Phase {
 typedef struct Pipeline {
     Arena *arena;
     Diag *diag;
+    uint32_t told;      // messages that were printed
     uint32_t threads;   // that compile; 0: one a core
     const char *target; // see codegen/backend.h; "cuda" alone is this machine's GPU
+    bool no_cache;      // nothing from the cache, and nothing into it (cli/compiled.h)
     Frontend *frontend; // NULL for IR text
     Program *program;
     Backend backend;
@@ -35,14 +37,13 @@ void pipeline_begin(Pipeline *p, Arena *arena, uint32_t threads);
 // Read a graph file, or IR text (its name ends in .ir). False after the errors were printed on
 // stderr.
 bool pipeline_read(Pipeline *p, const char *file, const FrontendOptions *options);
+// Choose the target; the passes do it where it was not done. The same of failures.
+bool pipeline_target(Pipeline *p);
 // Run the passes for the target: all, or those that the options name; `plan` is
 // there where memplan ran. The same of failures.
 bool pipeline_passes(Pipeline *p, const PassOptions *options);
 // Emit machine code.
 bool pipeline_emit(Pipeline *p);
-// All of them.
-bool pipeline_all(Pipeline *p, const char *file, const FrontendOptions *options,
-                  const PassOptions *passes);
 // Note the time of the phase that ends now.
 void pipeline_phase(Pipeline *p, const char *name);
 // The sections of the step file.

@@ -10,7 +10,7 @@ static bool open_cpu(Arena *arena, const char *level, Backend *b, Error *err)
 {
     Cpu *cpu = arena_make(arena, Cpu);
     if (!cpu_target(arena, level, cpu, err)) return false;
-    *b = (Backend){&cpu->target, cpu, cpu_backend_compile};
+    *b = (Backend){&cpu->target, cpu, cpu_backend_compile, cpu_backend_identity, NULL};
     return true;
 }
 
@@ -47,7 +47,7 @@ static bool open_cuda(Arena *arena, const char *list, Backend *b, Error *err)
     if (!ptx && !text) vec_push(arena, archs, "compute_80");
     Target *target = arena_make(arena, Target);
     *target = cuda_target();
-    *b = (Backend){target, archs, cuda_backend_compile};
+    *b = (Backend){target, archs, cuda_backend_compile, cuda_backend_identity, NULL};
     return true;
 }
 
@@ -76,4 +76,9 @@ bool backend_compile(const Backend *backend, Arena *arena, const Plan *plan, uin
     *code = (Code){.kernels = NULL};
     *stats = (CompileStats){0};
     return backend->compile(backend, arena, plan, threads, code, stats, err);
+}
+
+const char *backend_identity(const Backend *backend, Arena *arena, uint32_t threads)
+{
+    return backend->identity(backend, arena, threads);
 }

@@ -11,6 +11,8 @@ struct Backend {
     const void *own; // Cpu, or names of GPU architectures
     bool (*compile)(const Backend *, Arena *arena, const Plan *plan, uint32_t threads, Code *code,
                     CompileStats *stats, Error *err);
+    const char *(*identity)(const Backend *, Arena *arena, uint32_t threads);
+    const CodeStore *store; // NULL: nothing is kept
 };
 
 // "cpu": this machine's; "cpu:x86-64-v3", "cpu:x86-64-v4": any CPU of that level; "cuda:sm_90a",
@@ -20,5 +22,8 @@ bool backend_open(Arena *arena, const char *target, Backend *backend, Error *err
 // Compile every kernel of the plan, with `threads` threads.
 bool backend_compile(const Backend *backend, Arena *arena, const Plan *plan, uint32_t threads,
                      Code *code, CompileStats *stats, Error *err);
+// All that the code of a plan depends on beside the plan and this program (CPU, architectures, the
+// GPU's compiler), as text: where two are equal, so is the code. NULL where code cannot be made.
+const char *backend_identity(const Backend *backend, Arena *arena, uint32_t threads);
 
 #endif

@@ -33,6 +33,18 @@ typedef struct CompileStats {
     uint32_t kernels;
 } CompileStats;
 
+// Where parts of code may be kept from one compilation to the next. What is kept may be lost at any
+// time; what is given back is what was put under an equal key. For one thread at a time.
+typedef struct CodeStore {
+    void *ctx;
+    // The sections kept under the key, in the arena, perhaps with others; false where there are
+    // none.
+    bool (*get)(void *ctx, Arena *arena, const void *key, size_t size, Section **sections,
+                uint32_t *n);
+    // Keep sections; none is called "key".
+    void (*put)(void *ctx, const void *key, size_t size, const Section *sections, uint32_t n);
+} CodeStore;
+
 // The manifest of docs/step-format.md for a program and its plan, as JSON text.
 const char *step_manifest(Arena *arena, const Program *p, const Plan *plan, const Code *code);
 // The sections of a step file.

@@ -372,3 +372,10 @@ bool cpu_backend_compile(const Backend *backend, Arena *arena, const Plan *plan,
     *code = cpu_code(arena, backend->own, plan, &blob);
     return true;
 }
+
+const char *cpu_backend_identity(const Backend *backend, Arena *arena, uint32_t threads)
+{
+    const Cpu *cpu = backend->own;
+    return str_printf(arena, "cpu %s %s %s, %u threads", cpu->name, cpu->level, cpu->features,
+                      threads);
+}

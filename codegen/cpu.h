@@ -41,5 +41,7 @@ Code cpu_code(Arena *arena, const Cpu *cpu, const Plan *plan, const Blob *blob);
 // For a Backend whose `own` is a Cpu.
 bool cpu_backend_compile(const Backend *backend, Arena *arena, const Plan *plan, uint32_t threads,
                          Code *code, CompileStats *stats, Error *err);
+// The number of threads is part of it: kernels lie in the blob by the thread that made them.
+const char *cpu_backend_identity(const Backend *backend, Arena *arena, uint32_t threads);
 
 #endif

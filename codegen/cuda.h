@@ -41,5 +41,6 @@ typedef VEC(const char *) CudaArchs;
 // For a Backend whose `own` are CudaArchs.
 bool cuda_backend_compile(const Backend *backend, Arena *arena, const Plan *plan, uint32_t threads,
                           Code *code, CompileStats *stats, Error *err);
+const char *cuda_backend_identity(const Backend *backend, Arena *arena, uint32_t threads);
 
 #endif

@@ -1,5 +1,5 @@
 // A plan's kernels for GPUs: texts of a few dozen functions each (units), each compiled by NVRTC
-// for every architecture, on all threads.
+// for every architecture, on all threads. What a store has of a unit is not compiled again.
 #include "codegen/cuda.h"
 
 #include "base/clock.h"
@@ -18,12 +18,14 @@ typedef struct Unit {
 typedef struct Job {
     const Unit *unit;
     const char *arch;
+    bool kept; // the image was in the store
     CudaImage image;
     Error err;
 } Job;
 
 typedef struct Build {
     const Nvrtc *nvrtc;
+    const char *identity; // of NVRTC
     Job *jobs;
     uint32_t n;
     uint32_t next; // taken by threads one by one
@@ -42,6 +44,7 @@ static void *run_jobs(void *arg)
     for (uint32_t i;
          (i = __atomic_fetch_add(&t->build->next, 1, __ATOMIC_RELAXED)) < t->build->n;) {
         Job *job = &t->build->jobs[i];
+        if (job->kept) continue;
         nvrtc_compile(t->build->nvrtc, t->arena, job->unit->text, job->arch, &job->image,
                       &job->err);
     }
@@ -64,6 +67,7 @@ static bool compile_all(Arena *arena, Build *build, uint32_t threads, Error *err
     bool ok = true;
     for (uint32_t i = 0; i < build->n; i++) {
         Job *job = &build->jobs[i];
+        if (job->kept) continue;
         if (job->err.set) ok = error_set(err, "%s", job->err.text);
         job->image.bytes = arena_copy(arena, job->image.bytes, job->image.size);
         CudaUsage *usage = arena_array(arena, CudaUsage, job->image.n + 1);
@@ -76,6 +80,81 @@ static bool compile_all(Arena *arena, Build *build, uint32_t threads, Error *err
     for (uint32_t i = 0; i < threads; i++) arena_free(t[i].arena);
     return ok;
 }
+
+// ---- images in the store ------------------------------------------------------------------------
+
+// Comments at the beginning of a line are no part of it: they hold the kernels' names, which have
+// the numbers of nodes in them and so change with every edit of a graph. No image has them.
+static const char *job_key(const Build *build, Arena *arena, const Job *job)
+{
+    char *key = str_printf(arena, "image of a unit\n%s\n%s\n%s", build->identity, job->arch,
+                           job->unit->text);
+    char *to = key;
+    for (const char *line = key; *line;) {
+        size_t n = strcspn(line, "\n");
+        n += line[n] == '\n';
+        if (strncmp(line, "//", 2) != 0) {
+            memmove(to, line, n);
+            to += n;
+        }
+        line += n;
+    }
+    *to = '\0';
+    return key;
+}
+
+static void get_image(const Build *build, const CodeStore *store, Arena *arena, Job *job)
+{
+    const char *key = job_key(build, arena, job);
+    Section *sections;
+    uint32_t n;
+    if (!store->get(store->ctx, arena, key, strlen(key), &sections, &n)) return;
+    const Section *image = container_find(sections, n, "image"),
+                  *usage = container_find(sections, n, "usage");
+    if (!image || !usage) return;
+    VEC(CudaUsage) all = {0};
+    char symbol[32];
+    CudaUsage u = {0};
+    int read;
+    for (const char *at = str_slice(arena, usage->data, usage->size);
+         sscanf(at, "%31s %u %u %u\n%n", symbol, &u.registers, &u.spilled, &u.shared_bytes,
+                &read) == 4;
+         at += read) {
+        u.symbol = str_copy(arena, symbol);
+        vec_push(arena, &all, u);
+    }
+    job->image = (CudaImage){image->data, image->size, all.n, all.at};
+    job->kept = true;
+}
+
+static void put_image(const Build *build, const CodeStore *store, Arena *arena, const Job *job)
+{
+    const char *key = job_key(build, arena, job), *usage = "";
+    for (uint32_t i = 0; i < job->image.n; i++) {
+        const CudaUsage *u = &job->image.usage[i];
+        usage = str_printf(arena, "%s%s %u %u %u\n", usage, u->symbol, u->registers, u->spilled,
+                           u->shared_bytes);
+    }
+    const Section sections[] = {{"image", job->image.bytes, job->image.size},
+                                {"usage", usage, strlen(usage)}};
+    store->put(store->ctx, key, strlen(key), sections, 2);
+}
+
+// Compile what the store does not have, and keep it, even where another unit fails.
+static bool build_all(Arena *arena, Build *build, const CodeStore *store, uint32_t threads,
+                      Error *err)
+{
+    build->identity = nvrtc_identity(build->nvrtc, arena);
+    for (uint32_t i = 0; store && i < build->n; i++)
+        get_image(build, store, arena, &build->jobs[i]);
+    bool ok = compile_all(arena, build, threads, err);
+    for (uint32_t i = 0; store && i < build->n; i++)
+        if (!build->jobs[i].kept && !build->jobs[i].err.set && build->jobs[i].image.size)
+            put_image(build, store, arena, &build->jobs[i]);
+    return ok;
+}
+
+// ---- a plan -------------------------------------------------------------------------------------
 
 // What the assembler said, for people.
 static const char *usage(Arena *arena, const Build *build, const CudaProgram *program)
@@ -176,7 +255,7 @@ bool cuda_backend_compile(const Backend *backend, Arena *arena, const Plan *plan
     if (!build.n) return true;
     Nvrtc *nvrtc = nvrtc_open(arena, err);
     build.nvrtc = nvrtc;
-    bool ok = nvrtc && compile_all(arena, &build, threads, err);
+    bool ok = nvrtc && build_all(arena, &build, backend->store, threads, err);
     nvrtc_close(nvrtc);
     stats->codegen_s = seconds_now() - begin - stats->emit_s;
     for (uint32_t i = 0; ok && i < build.n; i++)
@@ -184,4 +263,23 @@ bool cuda_backend_compile(const Backend *backend, Arena *arena, const Plan *plan
                     build.jobs[i].image.bytes, build.jobs[i].image.size);
     code->remark = str_printf(arena, "%s%s", code->remark, usage(arena, &build, &program));
     return ok;
+}
+
+const char *cuda_backend_identity(const Backend *backend, Arena *arena, uint32_t threads)
+{
+    const CudaArchs *archs = backend->own;
+    const char *text = "cuda";
+    bool compiles = false;
+    (void)threads;
+    for (uint32_t i = 0; i < archs->n; i++) {
+        text = str_printf(arena, "%s %s", text, archs->at[i]);
+        compiles = compiles || strcmp(archs->at[i], "text") != 0;
+    }
+    if (!compiles) return text;
+    Error none = {0};
+    Nvrtc *nvrtc = nvrtc_open(arena, &none);
+    if (!nvrtc) return NULL;
+    text = str_printf(arena, "%s, %s", text, nvrtc_identity(nvrtc, arena));
+    nvrtc_close(nvrtc);
+    return text;
 }

@@ -2,7 +2,9 @@
 // the only place that tells of registers and spills (PTX assembler, -v).
 #include "codegen/nvrtc.h"
 
+#include "base/object.h"
 #include "base/vec.h"
+
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +13,7 @@ typedef void *Unit; // nvrtcProgram
 
 struct Nvrtc {
     void *library;
+    int (*version)(int *major, int *minor);
     int (*create)(Unit *, const char *text, const char *name, int headers, const char *const *,
                   const char *const *);
     int (*compile)(Unit, int options, const char *const *);
@@ -50,7 +53,8 @@ Nvrtc *nvrtc_open(Arena *arena, Error *err)
     const struct {
         const char *name;
         void **to;
-    } functions[] = {{"nvrtcCreateProgram", (void **)&n->create},
+    } functions[] = {{"nvrtcVersion", (void **)&n->version},
+                     {"nvrtcCreateProgram", (void **)&n->create},
                      {"nvrtcCompileProgram", (void **)&n->compile},
                      {"nvrtcGetProgramLogSize", (void **)&n->log_size},
                      {"nvrtcGetProgramLog", (void **)&n->log},
@@ -111,13 +115,30 @@ static void read_usage(Arena *arena, const char *log, CudaImage *image)
 
 // ---- compiling ----------------------------------------------------------------------------------
 
+// After the architecture; the last is for the assembler, and so not for PTX.
+static const char *const fixed_options[] = {"--fmad=false", "--std=c++17", "-default-device",
+                                            "--ptxas-options=-v"};
+enum { FIXED = sizeof fixed_options / sizeof *fixed_options };
+
+const char *nvrtc_identity(const Nvrtc *n, Arena *arena)
+{
+    int major = 0, minor = 0;
+    void *in_library;
+    memcpy(&in_library, &n->version, sizeof in_library);
+    n->version(&major, &minor);
+    const char *text = str_printf(arena, "NVRTC %d.%d %016llx", major, minor,
+                                  (unsigned long long)object_identity(in_library));
+    for (int i = 0; i < FIXED; i++) text = str_printf(arena, "%s %s", text, fixed_options[i]);
+    return text;
+}
+
 static bool compile(const Nvrtc *n, Unit unit, Arena *arena, const char *arch, CudaImage *image,
                     Error *err)
 {
-    const char *options[] = {str_printf(arena, "--gpu-architecture=%s", arch), "--fmad=false",
-                             "--std=c++17", "-default-device", "--ptxas-options=-v"};
+    const char *options[1 + FIXED] = {str_printf(arena, "--gpu-architecture=%s", arch)};
+    memcpy(options + 1, fixed_options, sizeof fixed_options);
     bool ptx = strncmp(arch, "compute_", 8) == 0;
-    int result = n->compile(unit, ptx ? 4 : 5, options);
+    int result = n->compile(unit, ptx ? FIXED : 1 + FIXED, options);
     size_t size = 0;
     n->log_size(unit, &size);
     char *log = arena_alloc(arena, size + 1);

@@ -26,6 +26,8 @@ typedef struct CudaImage {
 // NULL where it is not installed; err says where it was looked for.
 Nvrtc *nvrtc_open(Arena *arena, Error *err);
 void nvrtc_close(Nvrtc *nvrtc);
+// What an image depends on beside text and architecture: the library and the options, as text.
+const char *nvrtc_identity(const Nvrtc *nvrtc, Arena *arena);
 // Compile text for "sm_90a", .. (a cubin) or "compute_80", .. (PTX text). False with NVRTC's
 // messages in err. May be called by several threads at once, each with its own arena.
 bool nvrtc_compile(const Nvrtc *nvrtc, Arena *arena, const char *text, const char *arch,

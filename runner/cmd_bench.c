@@ -16,7 +16,7 @@ typedef struct Values {
     Texts set;
     int64_t steps, threads, warm;
     Place place;
-    bool json, profile, no_check;
+    bool no_cache, json, profile, no_check;
 } Values;
 
 static const Option options[] = {
@@ -35,6 +35,8 @@ static const Option options[] = {
      "change a value of the file; globs allowed"},
     {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
+    {"no-cache", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, no_cache), NULL,
+     "compile anew, and keep nothing"},
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object"},
 };
 
@@ -45,7 +47,8 @@ static LoadOptions load_options(const Cli *cli, const Values *v)
                      .place = v->place,
                      .threads = (uint32_t)v->threads,
                      .profile = v->profile};
-    o.graph = (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n};
+    o.graph =
+        (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n, .no_cache = v->no_cache};
     return o;
 }
 

@@ -4,7 +4,7 @@
 typedef struct Values {
     const char *file, *lib;
     Texts set;
-    bool json;
+    bool no_cache, json;
 } Values;
 
 static const Option options[] = {
@@ -15,6 +15,8 @@ static const Option options[] = {
      "change a value of the file; globs allowed"},
     {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
+    {"no-cache", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, no_cache), NULL,
+     "compile anew, and keep nothing"},
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL,
      "print one JSON object, with every tensor of the state"},
 };
@@ -91,7 +93,8 @@ static int run(Cli *cli, const void *values)
     const Values *v = values;
     Loaded l;
     LoadOptions o = {.cli = cli, .file = v->file};
-    o.graph = (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n};
+    o.graph =
+        (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n, .no_cache = v->no_cache};
     if (!load_step(&l, &o)) return EXIT_INPUT;
     if (v->json) {
         json_t *all = step_describe(l.step);

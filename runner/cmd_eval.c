@@ -10,7 +10,7 @@ typedef struct Values {
     Texts set;
     int64_t samples, threads, workers;
     Place place;
-    bool json, compare;
+    bool no_cache, json, compare;
 } Values;
 
 static const Option options[] = {
@@ -41,6 +41,8 @@ static const Option options[] = {
      "change a value of the graph file; globs allowed"},
     {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
+    {"no-cache", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, no_cache), NULL,
+     "compile anew, and keep nothing"},
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object a set"},
 };
 
@@ -194,7 +196,8 @@ static int run(Cli *cli, const void *values)
     LoadOptions o = {.cli = cli, .place = v->place, .threads = (uint32_t)v->threads};
     if (!cli->carried) o.file = folder ? str_printf(cli->arena, "%s/step.czt", v->what) : v->what;
     o.root = v->root;
-    o.graph = (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n};
+    o.graph =
+        (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n, .no_cache = v->no_cache};
     if (!load_program(&l, &o)) return EXIT_INPUT;
     bool ok = run_all(cli->arena, &l, v, folder, &err);
     load_free(&l);

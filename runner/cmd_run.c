@@ -11,7 +11,7 @@ typedef struct Values {
     const char *seed;
     int64_t steps, threads;
     Place place;
-    bool json;
+    bool no_cache, json;
 } Values;
 
 static const Option options[] = {
@@ -36,6 +36,8 @@ static const Option options[] = {
      "change a value of the file; globs allowed"},
     {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
+    {"no-cache", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, no_cache), NULL,
+     "compile anew, and keep nothing"},
     PLACE_OPTIONS(Values),
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "(one a core)"},
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "a JSON object a step"},
@@ -214,7 +216,8 @@ static int run(Cli *cli, const void *values)
                              .nset = v->set.n,
                              .taps = v->print.at,
                              .ntaps = v->print.n,
-                             .grads = v->grads != NULL};
+                             .grads = v->grads != NULL,
+                             .no_cache = v->no_cache};
     if (!load_program(&l, &o)) return EXIT_INPUT;
     bool ok = steps(&l, v, &err);
     load_free(&l);

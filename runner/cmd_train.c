@@ -16,7 +16,7 @@ typedef struct Values {
     const char *seed;
     int64_t steps, threads, workers, every;
     Place place;
-    bool json;
+    bool no_cache, json;
 } Values;
 
 static const Option options[] = {
@@ -45,6 +45,8 @@ static const Option options[] = {
      "change a value of the file; globs allowed"},
     {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
+    {"no-cache", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, no_cache), NULL,
+     "compile anew, and keep nothing"},
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print the result as one JSON object"},
 };
 
@@ -176,8 +178,8 @@ static int report(const Run *run, const TrainResult *r)
 
 static bool skips_nonfinite(const Step *step)
 {
-    const char *what = json_string_value(
-        json_object_get(json_object_get(step->manifest, "train"), "nonfinite"));
+    const char *what =
+        json_string_value(json_object_get(json_object_get(step->manifest, "train"), "nonfinite"));
     return what && strcmp(what, "skip") == 0;
 }
 
@@ -273,7 +275,8 @@ static int run_in(const Cli *cli, Run *run, const char *folder)
                      .threads = (uint32_t)v->threads};
     if (given) run->saved = saved;
     o.root = v->root;
-    o.graph = (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n};
+    o.graph =
+        (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n, .no_cache = v->no_cache};
     if (!load_program(&run->program, &o)) return EXIT_INPUT;
     train_hold_signals(); // before the data's threads start; the program's own take no signals
     FeedOptions f = {.source = v->data, .key = "--data", .workers = (uint32_t)v->workers};

@@ -16,7 +16,8 @@ typedef struct GraphOptions {
     bool use_check;          // with the values of the graph's check case
     const char *const *taps; // expressions, to be outputs of entry "step"
     uint32_t ntaps;
-    bool grads; // entry "step" also gives "grad.PATH", before clipping
+    bool grads;    // entry "step" also gives "grad.PATH", before clipping
+    bool no_cache; // compile, though an equal graph was compiled before, and keep nothing
 } GraphOptions;
 
 // Where a program runs, as options of a command whose values have a member `place`.

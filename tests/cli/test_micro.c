@@ -114,12 +114,12 @@ static bool step(Test *t, Arena *arena, const char *program, const char *source)
     int fd = mkstemp(grads);
     if (fd < 0) return false;
     close(fd);
-    const char *command =
-        str_printf(arena,
-                   "'%s' run '%s/graphs/bench/micro.yaml' --set width=96 --set text_width=32 "
-                   "--set text_heads=2 --set precision=%s --weights '%s/case.safetensors' "
-                   "--inputs '%s/case.safetensors' --steps %d --json --grads %s",
-                   program, source, t->limits->precision, data, data, STEPS, grads);
+    const char *command = str_printf(
+        arena,
+        "'%s' run '%s/graphs/bench/micro.yaml' --no-cache --set width=96 --set text_width=32 "
+        "--set text_heads=2 --set precision=%s --weights '%s/case.safetensors' "
+        "--inputs '%s/case.safetensors' --steps %d --json --grads %s",
+        program, source, t->limits->precision, data, data, STEPS, grads);
     json_t *recorded = json_load_file(str_printf(arena, "%s/losses.json", data), 0, NULL);
     FILE *lines = popen(command, "r");
     if (!lines || json_array_size(recorded) != STEPS) return false;

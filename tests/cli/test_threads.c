@@ -87,7 +87,7 @@ int main(int argc, char **argv)
     Arena *arena = arena_new();
     int code = system(str_printf(arena,
                                  "'%s' compile '%s/graphs/bench/micro.yaml' --set width=96 --set "
-                                 "text_width=32 --set text_heads=2 -o %s >/dev/null",
+                                 "text_width=32 --set text_heads=2 --no-cache -o %s >/dev/null",
                                  argv[1], argv[2], path));
     Step *step = code == 0 ? step_load(path, &err) : NULL;
     bool ok = step && compare(step, &err);
