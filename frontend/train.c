@@ -255,7 +255,7 @@ static bool update_row(Elab *el, const Optimizer *o, const Item *item, const Tra
     else
         scope_value(el, s, item->name, item->loc, value_node(el, x));
     if (!var) return true;
-    // An update that would spoil the state leaves it as it was.
+    // Where the loss or a gradient is not finite the state stays as it was.
     NodeId old = graph_state(el->graph, name, var->type);
     vec_push(el->arena, &entry->updates,
              (NamedNode){name, graph_select(el->graph, o->finite, x, old)});
@@ -301,7 +301,8 @@ static bool optimizer_open(Elab *el, Optimizer *o)
     return true;
 }
 
-// Whether loss and gradients are finite: a sum of squares is not where one of its terms is not.
+// Whether loss and gradients are finite: a sum of squares is not where one of its terms is not (nor
+// where their joint norm is over 1.8e19, which no update survives).
 // Clipping by the joint norm wants the same sums.
 static NodeId all_finite(Elab *el, NodeId loss, const TrainedList *list)
 {

@@ -19,7 +19,10 @@ static bool strided_index(Arena *arena, const KernelBody *body, uint32_t buffer,
     // A stride that is never taken may be anything; a dense one is known by a 1.
     if (sizes[1] == 1 && view->col != 1) view->row = 1;
     if (sizes[2] == 1 && view->row != 1) view->col = 1;
-    return (view->row == 1) != (view->col == 1) || (sizes[1] == 1 && sizes[2] == 1);
+    // Rows (or columns) must not overlap, nor be one and the same.
+    bool rows = view->col == 1 && (sizes[1] == 1 || view->row >= sizes[2]);
+    bool cols = view->row == 1 && (sizes[2] == 1 || view->col >= sizes[1]);
+    return view->batch >= 0 && (rows || cols);
 }
 
 static bool plain_operand(Arena *arena, const KernelBody *body, const int64_t sizes[3],

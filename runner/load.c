@@ -109,13 +109,13 @@ bool load_step(Loaded *l, const LoadOptions *o)
 
 static bool products_named(const char *name, ExecProducts *out)
 {
-    static const char *const names[] = {"measured", "own", "library"};
-    for (int i = 0; i < 3; i++)
+    static const char *const names[] = {"auto", "own", "library", "measured"};
+    for (int i = 0; i < 4; i++)
         if (!name || strcmp(name, names[i]) == 0) {
             *out = (ExecProducts)i;
             return true;
         }
-    fail_text("--products '%s': measured, own or library", name);
+    fail_text("--products '%s': auto, own, library or measured", name);
     return false;
 }
 

@@ -23,7 +23,7 @@ typedef struct GraphOptions {
 // Where a program runs, as options of a command whose values have a member `place`.
 typedef struct Place {
     const char *target;   // of a graph file; NULL: "cpu"
-    const char *products; // who does them on a GPU; NULL: "measured"
+    const char *products; // who does them on a GPU; NULL: "auto"
     int64_t device;       // number of the GPU
 } Place;
 
@@ -32,7 +32,7 @@ typedef struct Place {
     {"target", 0, OPTION_TEXT | IN_CZTC, offsetof(T, place.target), "T", \
      "of a graph file: cpu (and where none is said), cuda: this machine's GPU, cuda:sm_90a, .."}, \
     {"products", 0, OPTION_TEXT, offsetof(T, place.products), "WHO", \
-     "on a GPU: measured (default), own (the program's kernels), library (cuBLASLt)"}, \
+     "on a GPU: auto (cuBLASLt where it is there), library, own kernels, or measured: the faster"}, \
     {"device", 0, OPTION_COUNT, offsetof(T, place.device), "N", "number of the GPU (0)"}
 // clang-format on
 

@@ -49,8 +49,8 @@ bool cuda_blas_open(CudaBlas *b, Error *err)
     };
     if (!b->library)
         return error_set(err, "cuBLASLt is not installed: no libcublasLt.so.13 or .12 in "
-                              "CZT_CUDA_LIBS, the loader's path, /usr/local/cuda/lib64 and beside "
-                              "the Python environment's torch");
+                              "CZT_CUDA_LIBS (where that is set, nowhere else), the loader's path, "
+                              "/usr/local/cuda/lib64 and beside the Python environment's torch");
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         *functions[i].to = dlsym(b->library, functions[i].symbol);
         if (*functions[i].to) continue;
@@ -84,8 +84,7 @@ static BlasStatus make_layout(const CudaBlas *b, BlasLayout *layout, CztDtype dt
     *turned = m->row != 1;
     int64_t ld = *turned ? m->row : m->col, tall = *turned ? cols : rows;
     int32_t count = (int32_t)batch;
-    // A stride that is never taken must still be a legal one.
-    if (ld < tall) ld = tall;
+    if ((*turned ? rows : cols) == 1) ld = tall; // a stride that is never taken
     BlasStatus s = b->layout_create(layout, type_of(dtype), (uint64_t)tall,
                                     (uint64_t)(*turned ? rows : cols), ld);
     if (!s) s = b->layout_set(*layout, BLAS_LAYOUT_BATCH_COUNT, &count, sizeof count);
@@ -119,16 +118,22 @@ static BlasStatus find_algorithms(const CudaBlas *b, uint32_t alignment, BlasPro
 {
     BlasPreference preference = NULL;
     uint64_t workspace = BLAS_WORKSPACE;
+    uint32_t reductions = BLAS_REDUCTION_COMPUTE_TYPE; // parts of a sum are added up in f32
     BlasStatus s = b->preference_create(&preference);
     if (!s) s = b->preference_set(preference, BLAS_PREF_WORKSPACE, &workspace, sizeof workspace);
     for (int i = 0; !s && i < 4; i++)
         s = b->preference_set(preference, BLAS_PREF_ALIGN_A + i, &alignment, sizeof alignment);
-    // A product that it does not do is a status, not a failure.
-    if (!s && b->heuristic(b->handle, out->desc, out->first, out->second, out->result, out->result,
-                           preference, BLAS_ALGOS, out->algos, &out->nalgos))
-        out->nalgos = 0;
+    if (!s) s = b->preference_set(preference, BLAS_PREF_REDUCTIONS, &reductions, sizeof reductions);
+    if (!s)
+        s = b->heuristic(b->handle, out->desc, out->first, out->second, out->result, out->result,
+                         preference, BLAS_ALGOS, out->algos, &out->nalgos);
     if (preference) b->preference_destroy(preference);
-    return s;
+    if (s == BLAS_NOT_SUPPORTED) out->nalgos = 0; // a product that it does not do
+    int good = 0;
+    for (int i = 0; i < out->nalgos; i++)
+        if (!out->algos[i].state) out->algos[good++] = out->algos[i];
+    out->nalgos = good;
+    return s == BLAS_NOT_SUPPORTED ? 0 : s;
 }
 
 bool cuda_blas_prepare(const CudaBlas *b, const StepProduct *product, uint32_t alignment,

@@ -35,7 +35,10 @@ enum {
     BLAS_LAYOUT_BATCH_COUNT = 5,
     BLAS_LAYOUT_BATCH_STRIDE = 6,
     BLAS_PREF_WORKSPACE = 1,
-    BLAS_PREF_ALIGN_A = 5 // B, C and D follow
+    BLAS_PREF_REDUCTIONS = 3,
+    BLAS_REDUCTION_COMPUTE_TYPE = 2,
+    BLAS_PREF_ALIGN_A = 5, // B, C and D follow
+    BLAS_NOT_SUPPORTED = 15
 };
 
 // clang-format off
@@ -84,9 +87,9 @@ typedef struct BlasProduct {
     int nalgos; // 0: it does not do this product
 } BlasProduct;
 
-// Load libcublasLt.so.13 or .12 from the folder that CZT_CUDA_LIBS names, the loader's path,
-// /usr/local/cuda, or beside a torch of the Python environment; the context of a GPU must be
-// current. Errors say where it was looked for.
+// Load libcublasLt.so.13 or .12 from the folder that CZT_CUDA_LIBS names (where it is set, only
+// from there), the loader's path, /usr/local/cuda, or beside a torch of the Python environment; the
+// context of a GPU must be current. Errors say where it was looked for.
 bool cuda_blas_open(CudaBlas *blas, Error *err);
 void cuda_blas_close(CudaBlas *blas);
 // Describe a product whose operands have this alignment in bytes at least.

@@ -62,8 +62,9 @@ bool cuda_tables_bind(CudaEngine *c, Error *err);
 // Blocks of a node: of all its segments.
 uint32_t cuda_node_blocks(const CudaEngine *c, const OrderNode *node);
 
-// Decide for every product whether its kernel or cuBLASLt does it, by measuring both on the blocks
-// as they are (what they hold is lost), or as options->products says. Needs blocks and parameters.
+// Decide for every product whether its kernel or cuBLASLt does it, as options->products says;
+// measuring is done on the blocks as they are (what they hold is lost). Needs blocks and
+// parameters.
 bool cuda_products_choose(CudaEngine *c, const ExecOptions *options, Error *err);
 // Put a product that the library does on a stream, and the rest of its kernel where there is one.
 bool cuda_products_run(CudaEngine *c, uint32_t kernel, void *addresses, CuStream stream,

@@ -1,5 +1,7 @@
 // Who does a product: its kernel, or cuBLASLt by one of a few algorithms and then the rest of the
-// kernel. Both are timed once, when the program is opened and its blocks hold nothing yet.
+// kernel. Where that is to be measured, both are timed when the program is opened, on blocks of
+// whatever numbers; otherwise it is the algorithm that the library names first, always the same
+// one.
 #include "runtime/cuda_engine.h"
 
 enum { TIMES = 3 };
@@ -33,14 +35,15 @@ static bool time_one(CudaEngine *c, uint32_t kernel, int algo, void *addresses, 
     return true;
 }
 
+// An algorithm that is refused is none; a GPU that fails shows in the next that is timed.
 static bool measure(CudaEngine *c, uint32_t kernel, void *addresses, Error *err)
 {
     int best = -1;
     float least, ms;
     if (!time_one(c, kernel, -1, addresses, &least, err)) return false;
     for (int a = 0; a < c->products[kernel].blas.nalgos; a++) {
-        if (!time_one(c, kernel, a, addresses, &ms, err)) return false;
-        if (ms >= least) continue;
+        Error refused = {0};
+        if (!time_one(c, kernel, a, addresses, &ms, &refused) || ms >= least) continue;
         least = ms;
         best = a;
     }
@@ -81,8 +84,10 @@ static bool choose(CudaEngine *c, uint32_t kernel, void *addresses, uint32_t ali
                    ExecProducts how, Error *err)
 {
     CudaProduct *p = &c->products[kernel];
-    if (!cuda_blas_prepare(&c->blas, c->step->kernels[kernel].product, alignment, &p->blas, err))
-        return false;
+    Error refused = {0};
+    if (!cuda_blas_prepare(&c->blas, c->step->kernels[kernel].product, alignment, &p->blas,
+                           &refused))
+        return how != PRODUCTS_LIBRARY || error_set(err, "%s", refused.text);
     if (how == PRODUCTS_MEASURED) return measure(c, kernel, addresses, err);
     p->algo = p->blas.nalgos ? 0 : -1;
     return true;
@@ -98,11 +103,10 @@ bool cuda_products_choose(CudaEngine *c, const ExecOptions *options, Error *err)
     uint32_t n = 0;
     for (uint32_t i = 0; i < c->step->nkernels; i++) n += use[i] != NULL;
     if (!n || options->products == PRODUCTS_OWN) return true;
-    if (!cuda_blas_open(&c->blas, &missing)) // the kernels can do all of it
-        return options->products == PRODUCTS_MEASURED || error_set(err, "%s", missing.text);
-    if (!cuda_engine_check(c, c->driver.memory_alloc(&c->workspace, BLAS_WORKSPACE),
-                           "the library's workspace", err))
-        return false;
+    if (!cuda_blas_open(&c->blas, &missing) ||
+        !cuda_engine_check(c, c->driver.memory_alloc(&c->workspace, BLAS_WORKSPACE),
+                           "the library's workspace", &missing)) // the kernels can do all of it
+        return options->products != PRODUCTS_LIBRARY || error_set(err, "%s", missing.text);
     c->base.device.bytes += BLAS_WORKSPACE;
     for (uint32_t i = 0; i < c->step->nkernels; i++)
         if (use[i] && !choose(c, i, use[i], alignment[i], options->products, err)) return false;

@@ -28,7 +28,7 @@ typedef struct EngineOps {
     const void *(*peek)(Engine *, uint32_t entry, const StepBuffer *at, int64_t bytes, Error *err);
     // Where the state lies on the device.
     void *(*state)(const Engine *);
-    // Times of an entry's launches, NULL when they are not measured.
+    // Times of an entry's launches; zeros when they are not measured.
     ExecTime *(*times)(Engine *, uint32_t entry);
 } EngineOps;
 

@@ -36,7 +36,7 @@ static int suits(const char *arch, const CudaDevice *d)
     char *end;
     number = (int)strtol(arch + (ptx ? 8 : 3), &end, 10);
     if (*end == 'a') return number == capability ? 1000 : 0;
-    if (number > capability) return 0;
+    if (*end || number > capability) return 0;
     if (ptx) return 1;
     return number / 10 == d->major ? number : 0;
 }
@@ -57,9 +57,9 @@ static const StepImage *choose_image(const CudaEngine *c, Error *err)
     if (!best)
         error_set(err,
                   "%s: made for %s; GPU %d (%s) has compute capability %d.%d: compile it with "
-                  "--target cuda:sm_%d%d",
+                  "--target cuda:%s",
                   step->file, have, c->base.device.number, c->device.name, c->device.major,
-                  c->device.minor, c->device.major, c->device.minor);
+                  c->device.minor, cuda_architecture(c->arena, &c->device));
     return best;
 }
 
@@ -83,7 +83,7 @@ static bool find_kernel(CudaEngine *c, uint32_t i, Error *err)
                             k->nlines ? k->lines[0] : "", k->nlines ? ")" : "");
     return check(c, c->driver.module_function(&c->functions[i], c->modules[k->unit], k->symbol),
                  c->what[i], err) &&
-           (k->shared_bytes <= 48 << 10 ||
+           (!k->shared_bytes ||
             check(c,
                   c->driver.function_set(c->functions[i], CU_FUNCTION_DYNAMIC_SHARED,
                                          (int)k->shared_bytes),
@@ -115,7 +115,7 @@ static bool check_room(CudaEngine *c, Error *err)
     const Step *step = c->step;
     size_t available, total;
     int64_t batch_bytes = scratch_bytes(step),
-            fixed = step->state_bytes + step->const_bytes + cuda_tables_bytes(c);
+            fixed = step->state_bytes + step->const_bytes + cuda_tables_bytes(c) + BLAS_WORKSPACE;
     for (uint32_t i = 0; i < step->nentries; i++)
         batch_bytes += 2 * step->entries[i].input_bytes + step->entries[i].output_bytes;
     if (!check(c, c->driver.memory_info(&available, &total), "asking for free memory", err))
@@ -129,8 +129,9 @@ static bool check_room(CudaEngine *c, Error *err)
               step->file, (double)(fixed + batch_bytes) / mib, (double)fixed / mib,
               (long long)step->batch, (double)batch_bytes / mib, c->base.device.number,
               c->device.name, (double)available / mib, (double)total / mib,
-              fits > 0 ? str_printf(c->arena, "a batch of about %lld would fit", (long long)fits)
-                       : "the state alone does not fit");
+              fits > 0   ? str_printf(c->arena, "a batch of about %lld would fit", (long long)fits)
+              : left > 0 ? "not even a batch of one would fit"
+                         : "the state alone does not fit");
     return false;
 }
 
@@ -375,12 +376,17 @@ static bool start(Engine *engine, uint32_t entry, Error *err)
                             "copying outputs", err));
 }
 
+// Errors of kernels come out wherever one waits.
+static const char running[] =
+    "running the step (bench --profile runs kernels one by one, and names "
+    "the one that fails)";
+
 static bool wait(Engine *engine, Error *err)
 {
     CudaEngine *c = (CudaEngine *)engine;
     if (c->broken.set) return error_set(err, "%s", c->broken.text);
     return check(c, c->driver.context_set(c->context), "using the GPU", err) &&
-           check(c, c->driver.stream_synchronize(c->main), "running the step", err);
+           check(c, c->driver.stream_synchronize(c->main), running, err);
 }
 
 // They may be filled once the copy of the last ones is done.
@@ -388,7 +394,7 @@ static uint8_t *inputs(Engine *engine, uint32_t entry)
 {
     CudaEngine *c = (CudaEngine *)engine;
     c->driver.context_set(c->context);
-    check(c, c->driver.event_synchronize(c->entries[entry].staged), "copying inputs", &c->broken);
+    check(c, c->driver.event_synchronize(c->entries[entry].staged), running, &c->broken);
     return c->entries[entry].host_inputs;
 }
 
@@ -485,9 +491,10 @@ static void free_engine(Engine *engine)
     free(c->bounce);
     if (c->context) {
         d->context_set(c->context);
-        cuda_products_free(c);
         if (c->main) d->stream_synchronize(c->main);
+        if (c->copy) d->stream_synchronize(c->copy);
         for (uint32_t i = 0; i < c->step->nentries; i++) free_entry(c, &c->entries[i]);
+        cuda_products_free(c); // no graph holds the library's kernels any more
         if (c->state) d->memory_free(c->state);
         if (c->scratch) d->memory_free(c->scratch);
         if (c->constants) d->memory_free(c->constants);

@@ -209,7 +209,9 @@ static bool look_at(Exec *exec, uint32_t entry, const StepSegment *s, bool nan, 
     const StepKernel *k = &exec->step->kernels[s->kernel];
     for (uint32_t b = 0; b < k->nextents && !out->kernel; b++) {
         const StepExtent *x = &k->extents[b];
-        if (!x->written || !value_is_float(x->dtype)) continue;
+        // A workspace is written where a library does the product, and read by its rest alone.
+        bool workspace = k->product && k->product->rest >= 0 && k->product->c.buffer == b;
+        if (!x->written || !value_is_float(x->dtype) || workspace) continue;
         const void *data =
             exec->engine->ops->peek(exec->engine, entry, &s->buffers[b], x->bytes, err);
         if (!data) return false;

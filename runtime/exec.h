@@ -8,9 +8,10 @@
 
 typedef struct Exec Exec;
 
-// Who does products on a GPU: whoever is measured faster when the program is opened, the program's
-// own kernels, or cuBLASLt where it can.
-typedef enum { PRODUCTS_MEASURED, PRODUCTS_OWN, PRODUCTS_LIBRARY } ExecProducts;
+// Who does products on a GPU: cuBLASLt where it is there and can; the program's own kernels;
+// cuBLASLt, which must be there; or whoever is measured to be faster when the program is opened,
+// which may be another the next time, and other bits.
+typedef enum { PRODUCTS_AUTO, PRODUCTS_OWN, PRODUCTS_LIBRARY, PRODUCTS_MEASURED } ExecProducts;
 
 typedef struct ExecOptions {
     uint32_t threads; // 0: one for each core

@@ -196,7 +196,9 @@ static bool read_matrix(Reader *r, json_t *product, const char *where, const cha
             return fail(r, where, key, "must be [buffer, offset, batch, row, col]");
     }
     *m = (StepMatrix){(uint32_t)v[0], v[1], v[2], v[3], v[4]};
-    if (v[0] >= k->nextents || (m->row != 1 && m->col != 1))
+    bool rows = m->col == 1 && (size[1] == 1 || m->row >= size[2]);
+    bool cols = m->row == 1 && (size[2] == 1 || m->col >= size[1]);
+    if (v[0] >= k->nextents || !(rows || cols) || k->extents[v[0]].dtype != dtype)
         return fail(r, where, key, "is no dense matrix of the kernel's buffers");
     last = m->offset;
     int64_t strides[3] = {m->batch, m->row, m->col}, way;
@@ -249,6 +251,43 @@ static bool read_kernel(Reader *r, json_t *row, const char *where, StepKernel *k
            read_product(r, row, where, k);
 }
 
+// The kernel that does the rest of a product touches what that does, and is launched as it is.
+static bool check_rests(Reader *r)
+{
+    for (uint32_t i = 0; i < r->step->nkernels; i++) {
+        const StepKernel *k = &r->step->kernels[i], *rest;
+        const char *where = str_printf(r->arena, "kernels[%u].product", i);
+        if (!k->product) continue;
+        if (k->table) return fail(r, where, "sizes", "has no place beside a product");
+        if (!k->extents[k->product->c.buffer].written) return fail(r, where, "c", "is not written");
+        if (k->product->rest < 0) continue;
+        rest = &r->step->kernels[k->product->rest];
+        bool same = rest->nextents == k->nextents && !rest->product && !rest->table;
+        for (uint32_t b = 0; same && b < k->nextents; b++)
+            same = rest->extents[b].bytes == k->extents[b].bytes &&
+                   (!rest->extents[b].written || k->extents[b].written);
+        if (!same) return fail(r, where, "rest", "is no kernel on the same buffers");
+    }
+    return true;
+}
+
+// Kernels that are one function are launched alike.
+static bool check_functions(Reader *r)
+{
+    Map known = {0};
+    for (uint32_t i = 0; r->step->cuda && i < r->step->nkernels; i++) {
+        const StepKernel *k = &r->step->kernels[i], *first;
+        const char *name = str_printf(r->arena, "%u %s", k->unit, k->symbol);
+        first = map_get(&known, name);
+        if (!first) map_set(r->arena, &known, name, (void *)(uintptr_t)k);
+        if (first && (first->table != k->table || first->nextents != k->nextents ||
+                      first->threads != k->threads || first->shared_bytes != k->shared_bytes))
+            return fail(r, str_printf(r->arena, "kernels[%u]", i), "symbol",
+                        "is another kernel's, which is launched otherwise");
+    }
+    return true;
+}
+
 static bool read_kernels(Reader *r)
 {
     json_t *array;
@@ -260,14 +299,8 @@ static bool read_kernels(Reader *r)
         const char *where = str_printf(r->arena, "kernels[%u]", i);
         if (!read_kernel(r, json_array_get(array, i), where, &kernels[i])) return false;
     }
-    for (uint32_t i = 0; i < n; i++) {
-        const StepProduct *p = kernels[i].product;
-        if (p && p->rest >= 0 && kernels[p->rest].nextents != kernels[i].nextents)
-            return fail(r, str_printf(r->arena, "kernels[%u].product", i), "rest",
-                        "has other buffers");
-    }
     r->step->kernels = kernels;
-    return true;
+    return check_rests(r) && check_functions(r);
 }
 
 static int64_t space_bytes(const Step *step, const StepEntry *entry, StepSpace space)

@@ -110,8 +110,9 @@ bool target_check(Step *step, Error *err)
     const char *arch = json_string_value(json_object_get(target, "arch"));
     if (!arch) return error_set(err, "%s: manifest: target.arch must be a name", step->file);
     if (strcmp(arch, "cuda")) return check_cpu(step, target, arch, err);
-    json_int_t units = json_integer_value(json_object_get(target, "units"));
-    if (units < 0 || units > 65535)
+    json_t *count = json_object_get(target, "units");
+    json_int_t units = json_integer_value(count);
+    if (!json_is_integer(count) || units < 0 || units > 65535)
         return error_set(err, "%s: manifest: target.units must be an integer from 0 to 65535",
                          step->file);
     step->cuda = true;

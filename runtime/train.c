@@ -271,18 +271,18 @@ static const char *where_from(Train *t, uint32_t entry)
                       (long long)trouble.count, k->name, lines);
 }
 
-static const char *trouble_text(Train *t, uint32_t entry, double loss)
+static const char *trouble_text(Train *t, uint32_t entry, double loss, bool locate)
 {
     return str_printf(t->arena, "%s is %s%s", isfinite(loss) ? "a gradient" : "the loss",
                       isnan(loss)      ? "not a number"
                       : isfinite(loss) ? "not finite"
                                        : "infinite",
-                      where_from(t, entry));
+                      locate ? where_from(t, entry) : "");
 }
 
 static bool refuse(Train *t, uint32_t entry, double loss, Error *err)
 {
-    const char *what = trouble_text(t, entry, loss);
+    const char *what = trouble_text(t, entry, loss, true);
     if (t->saved < 0) return error_set(err, "update %lld: %s", (long long)t->step, what);
     return error_set(err, "update %lld: %s; the newest checkpoint is of update %lld",
                      (long long)t->step, what, (long long)t->saved);
@@ -290,7 +290,8 @@ static bool refuse(Train *t, uint32_t entry, double loss, Error *err)
 
 enum { SKIPS_IN_A_ROW = 20 };
 
-// The update changed nothing: note it and go on, but not for ever.
+// The update changed nothing: note it and go on, but not for ever. Where it comes from is looked
+// for once in a row of them, as that takes the time of many updates.
 static bool skip(Train *t, uint32_t entry, double loss, Error *err)
 {
     if (++t->skips >= SKIPS_IN_A_ROW) {
@@ -301,9 +302,10 @@ static bool skip(Train *t, uint32_t entry, double loss, Error *err)
         return false;
     }
     t->result->skips++;
-    return log_text(
-        t->log, t->step, "skipped",
-        str_printf(t->arena, "the update was skipped: %s", trouble_text(t, entry, loss)), err);
+    return log_text(t->log, t->step, "skipped",
+                    str_printf(t->arena, "the update was skipped: %s",
+                               trouble_text(t, entry, loss, t->skips == 1)),
+                    err);
 }
 
 // NAN where it is not known; over 1 the peak was measured while the machine was busy.
@@ -314,11 +316,18 @@ static double peak_share(const Train *t)
     return share > 1 ? NAN : share;
 }
 
+// The output "$finite" of an entry that leaves the state as it was where that is false; -1: none.
+static int32_t says_finite(const Train *t, uint32_t entry)
+{
+    const StepEntry *e = &exec_step(t->exec)->entries[entry];
+    return tensor_find(e->outputs, e->noutputs, "$finite");
+}
+
 // Did the update go well? The entry says so where it can, else the loss does.
 static bool went_well(const Train *t, uint32_t entry, double loss)
 {
     const StepEntry *e = &exec_step(t->exec)->entries[entry];
-    int32_t says = tensor_find(e->outputs, e->noutputs, "$finite");
+    int32_t says = says_finite(t, entry);
     if (says >= 0) return exec_scalar(t->exec, entry, (uint32_t)says) != 0;
     return tensor_find(e->outputs, e->noutputs, "loss") < 0 || isfinite(loss);
 }
@@ -334,7 +343,8 @@ static bool report(Train *t, uint32_t entry, Error *err)
     t->result->loss = loss;
     if ((last || broken || t->step % every == 0) && !log_values(t->log, t->step, t->values, n, err))
         return false;
-    if (broken && !(o->skip_nonfinite ? skip : refuse)(t, entry, loss, err)) return false;
+    bool skips = o->skip_nonfinite && says_finite(t, entry) >= 0;
+    if (broken && !(skips ? skip : refuse)(t, entry, loss, err)) return false;
     if (!broken) t->skips = 0;
     bool endless = t->steps == INT64_MAX;
     log_progress(t->log, &(LogProgress){
@@ -350,12 +360,13 @@ static bool report(Train *t, uint32_t entry, Error *err)
     return true;
 }
 
-// One update, with the next batch brought meanwhile.
+// One update, with the next batch brought while a GPU does it.
 static bool update(Train *t, Error *err)
 {
     uint32_t entry = t->batch.entry;
     bool ok = exec_start(t->exec, entry, t->step, t->seed, err);
-    if (ok && t->step + 1 < t->steps) bring(t, t->step + 1);
+    // On a CPU the update is done by now, and may have to be looked at again with its own batch.
+    if (ok && exec_device(t->exec).gpu && t->step + 1 < t->steps) bring(t, t->step + 1);
     if (!ok || !exec_wait(t->exec, err)) return false;
     t->step++;
     return report(t, entry, err);

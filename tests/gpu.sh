@@ -42,8 +42,8 @@ prepare() {
         esac
         echo "compiling $name"
         "$build/cztc" compile "$file" --set precision=bf16 \
-            --target "cuda:$archs" -o "$out/bench/$name.czt" | sed -n 's/^\(kernels\|memory\|code\)/  \1/p' ||
-            miss "$name"
+            --target "cuda:$archs" -o "$out/bench/$name.czt" >"$out/compile.log" || miss "$name"
+        sed -n 's/^\(kernels\|memory\|code\)/  \1/p' "$out/compile.log"
     done
 }
 
@@ -80,7 +80,8 @@ check() {
                 "$here"/cases/*.czt >"$work/sanitizer" 2>&1
             code=$?
             [ $code -eq 124 ] && echo "  it did not finish in its time"
-            [ $code -eq 9 ] && { grep -m 20 '=====' "$work/sanitizer"; miss "compute-sanitizer $tool"; }
+            [ $code -eq 124 ] || [ $code -eq 0 ] ||
+                { tail -20 "$work/sanitizer"; miss "compute-sanitizer $tool: exit code $code"; }
         done
     else
         echo "skipped: compute-sanitizer is not installed"
@@ -129,14 +130,14 @@ bench() {
 row() {
     [ -s "$3" ] || return
     awk -v g="$1" -v r="$2" -v s="$(median "$3")" -v m="$(field "$3" "$4")" -v o="$5" \
-        'BEGIN { printf "%-8s %-22s %10.3f %12.2f %10d\n", g, r, s * 1000, s / o, m }'
+        'BEGIN { printf "%-8s %-22s %10.3f %12.2f %10d\n", g, r, s * 1000, o ? s / o : 0, m }'
 }
 
 autotune() {
     printf '%-8s %-10s %10s\n' graph products 'ms a step'
     for file in "$here"/bench/*.czt; do
         name=$(basename "$file" .czt)
-        for products in own library measured; do
+        for products in own library auto measured; do
             "$here/cztc-run" bench "$file" --steps "${STEPS:-20}" --products $products --json \
                 >"$work/$name.$products" 2>"$work/err" ||
                 { tail -1 "$work/err"; miss "$name, products $products"; continue; }

@@ -36,7 +36,7 @@ grep -q '^host' library || miss "the library did no product"
 state blas >blas.state
 same cpu.state blas.state
 exits 1 "$CZTC" train small.yaml --out none --target cuda --products mine
-says err "--products 'mine': measured, own or library"
+says err "--products 'mine': auto, own, library or measured"
 
 # the run's program goes on, and evaluates
 exits 0 "$CZTC" train cuda/step.czt --out parts --steps 5
@@ -55,6 +55,18 @@ exits 0 "$CZTC" bench small.yaml --target cuda --steps 2 --profile
 says err "ms in kernels a step"
 says out "on GPU 0 (a CPU that runs CUDA text)"
 
+# updates that are not finite are skipped, and looked into, while the next batch is there already
+for target in cpu cuda; do
+    exits 0 "$CZTC" train small.yaml --out hot-$target --target $target --steps 4 \
+        --set 'train.optimizer.lr=1e30' --set train.nonfinite=skip
+    state_of() { cat "$1"/checkpoints/step-00000004/*.safetensors; }
+    state_of hot-$target >hot-$target.state
+    [ "$(grep -c '"skipped": "the update was skipped' hot-$target/log.jsonl)" -eq 3 ] ||
+        miss "three updates are skipped on $target"
+    says hot-$target/log.jsonl "of kernel step_"
+done
+same hot-cpu.state hot-cuda.state
+
 # what can be wrong with the machine
 MICRO=$SOURCE/graphs/bench/micro.yaml
 exits 0 "$CZTC" compile "$MICRO" --target cuda -o micro.czt
@@ -66,8 +78,8 @@ exits 1 "$CZTC" run micro.czt --device 3
 says err "there is no GPU 3: the driver sees 1"
 CZT_FAKE_CAPABILITY=8.0 exits 1 "$CZTC" run micro.czt
 says err "made for text; GPU 0 (a CPU that runs CUDA text) has compute capability 8.0: compile it with --target cuda:sm_80"
-CZT_FAKE_MEMORY=25 exits 1 "$CZTC" run micro.czt
-says err "MiB free of 25: a batch of about "
+CZT_FAKE_MEMORY=58 exits 1 "$CZTC" run micro.czt
+says err "MiB free of 58: a batch of about "
 CZT_FAKE_MEMORY=10 exits 1 "$CZTC" run micro.czt
 says err "the state alone does not fit"
 exits 1 "$CZTC" compile "$MICRO" --target cuda:h100

@@ -10,7 +10,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-enum { NOT_SUPPORTED = 15, INVALID_VALUE = 7 };
+enum { INVALID_VALUE = 7 };
 
 struct BlasHandleTag {
     CuResult (*launch)(CuStream, void (*)(void *), void *);
@@ -63,7 +63,7 @@ EXPORT BlasStatus cublasLtDestroy(BlasHandle handle)
 EXPORT BlasStatus cublasLtMatmulDescCreate(BlasDesc *desc, int compute, int scale)
 {
     *desc = calloc(1, sizeof **desc);
-    return compute == BLAS_COMPUTE_32F && scale == BLAS_R_32F ? 0 : NOT_SUPPORTED;
+    return compute == BLAS_COMPUTE_32F && scale == BLAS_R_32F ? 0 : BLAS_NOT_SUPPORTED;
 }
 
 EXPORT BlasStatus cublasLtMatmulDescDestroy(BlasDesc desc)
@@ -133,8 +133,11 @@ EXPORT BlasStatus cublasLtMatmulAlgoGetHeuristic(BlasHandle handle, BlasDesc des
                                                  BlasHeuristic *out, int *n)
 {
     (void)handle, (void)desc, (void)b, (void)c, (void)d;
-    *n = wanted > 0 && a->type != BLAS_R_16F; // half precision is what this one does not do
-    if (*n) out[0] = (BlasHeuristic){.algo = {{preference->alignment}}};
+    *n = 0;
+    if (a->type == BLAS_R_16F) return BLAS_NOT_SUPPORTED; // half precision is what it does not do
+    // The first answer is one that must not be taken.
+    if (wanted > 1) out[(*n)++] = (BlasHeuristic){.state = BLAS_NOT_SUPPORTED};
+    if (wanted > 0) out[(*n)++] = (BlasHeuristic){.algo = {{preference->alignment}}};
     return 0;
 }
 
@@ -192,7 +195,8 @@ EXPORT BlasStatus cublasLtMatmul(BlasHandle handle, BlasDesc desc, const void *a
     (void)c, (void)layout_c;
     uintptr_t all = (uintptr_t)x | (uintptr_t)y | (uintptr_t)to;
     if (*(const float *)alpha != 1 || *(const float *)beta != 0 || a->type != b->type ||
-        a->type == BLAS_R_16F || !workspace || bytes != BLAS_WORKSPACE || all % algo->data[0])
+        a->type == BLAS_R_16F || !algo->data[0] || !workspace || bytes != BLAS_WORKSPACE ||
+        all % algo->data[0])
         return INVALID_VALUE;
     Product *p = malloc(sizeof *p); // a graph may run it again and again: it is never freed
     *p = (Product){*desc, *a, *b, *d, x, y, to};

@@ -1,5 +1,5 @@
 // Run recorded programs on the GPU and compare with what the interpreter made of them:
-//   gpu-check [--products own|library|measured] [--device N] CASE.czt ...
+//   gpu-check [--products own|auto|library|measured] [--device N] CASE.czt ...
 // For each CASE.czt every CASE.ENTRY.safetensors beside it is run (tests/unit/cuda/test_record.c
 // writes them). Numbers agree when they have the same bits, or differ by no more than the record's
 // tolerance times the largest of their tensor (and for 16-bit floats one unit of theirs); NaN
@@ -131,6 +131,7 @@ static bool run_case(Run *run, Error *err)
     Step *step = step_load(run->file, err);
     Exec *exec = step ? exec_new(step, run->options, err) : NULL;
     bool ok = exec != NULL;
+    uint32_t before = run->entries;
     for (uint32_t i = 0; ok && i < step->nentries; i++) {
         const char *path = str_printf(arena, "%.*s.%s.safetensors", (int)strlen(run->file) - 4,
                                       run->file, step->entries[i].name);
@@ -140,6 +141,7 @@ static bool run_case(Run *run, Error *err)
         file_unmap(&map);
         ok = run_entry(run, exec, i, path, err);
     }
+    if (ok && before == run->entries) ok = error_set(err, "nothing is recorded of it");
     exec_free(exec);
     step_free(step);
     arena_free(arena);
@@ -148,7 +150,7 @@ static bool run_case(Run *run, Error *err)
 
 int main(int argc, char **argv)
 {
-    static const char *const products[] = {"measured", "own", "library"};
+    static const char *const products[] = {"auto", "own", "library", "measured"};
     ExecOptions options = {.threads = 1, .products = PRODUCTS_OWN};
     Run run = {.options = &options};
     int cases = 0;
@@ -157,8 +159,10 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--device") == 0 && i + 1 < argc) {
             options.device = atoi(argv[++i]);
         } else if (strcmp(argv[i], "--products") == 0 && i + 1 < argc) {
-            for (int p = 0; p < 3; p++)
-                if (strcmp(argv[i + 1], products[p]) == 0) options.products = (ExecProducts)p;
+            int p = 0;
+            while (p < 4 && strcmp(argv[i + 1], products[p]) != 0) p++;
+            if (p == 4) return fprintf(stderr, "--products %s?\n", argv[i + 1]), 2;
+            options.products = (ExecProducts)p;
             i++;
         } else {
             run.file = argv[i];
