@@ -147,6 +147,7 @@ static void print_json(const Run *run, const TrainResult *r, double pairs)
                   "pairs_per_s", pairs, "loader_wait_s", r->waited, "stopped", (int)r->stopped,
                   "complete", (int)(r->steps && r->step >= r->steps));
     json_object_set_new(o, "skipped", json_integer(data_counts(run->feed.data).bad));
+    json_object_set_new(o, "skipped_updates", json_integer(r->skips));
     double updates = pairs / (double)run->program.step->batch; // a second
     json_object_set_new(o, "share_of_peak",
                         updates > 0 && run->peak > 0
@@ -173,6 +174,10 @@ static int report(const Run *run, const TrainResult *r)
                          : "nothing was written");
     else
         printf("%s at step %lld, before an update\n", how, (long long)r->step);
+    if (r->skips && !run->values->json)
+        printf("%lld updates were skipped, as their loss or a gradient was not finite (see "
+               "log.jsonl)\n",
+               (long long)r->skips);
     return EXIT_OK;
 }
 
