@@ -4,7 +4,8 @@
 #include "codegen/cpu.h"
 #include "codegen/cuda.h"
 
-#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
 
 static bool open_cpu(Arena *arena, const char *level, Backend *b, Error *err)
 {
@@ -19,9 +20,10 @@ static bool is_architecture(const char *name)
 {
     if (strcmp(name, "text") == 0) return true;
     size_t prefix = strncmp(name, "sm_", 3) == 0 ? 3 : strncmp(name, "compute_", 8) == 0 ? 8 : 0;
-    size_t digits = strspn(name + prefix, "0123456789");
-    const char *end = name + prefix + digits;
-    return prefix && digits >= 2 && digits <= 3 && (!*end || (*end == 'a' && !end[1]));
+    char *end;
+    long number = prefix ? strtol(name + prefix, &end, 10) : 0;
+    // Asynchronous copies and products of bf16 came with 8.0.
+    return number >= 80 && number < 1000 && (!*end || (*end == 'a' && !end[1]));
 }
 
 static bool open_cuda(Arena *arena, const char *list, Backend *b, Error *err)
@@ -32,10 +34,11 @@ static bool open_cuda(Arena *arena, const char *list, Backend *b, Error *err)
         size_t n = strcspn(at, ",");
         const char *name = str_slice(arena, at, n);
         if (!is_architecture(name))
-            return error_set(err,
-                             "'%s' is no GPU architecture: sm_80, sm_86, sm_89, sm_90a, sm_100, "
-                             "sm_120 (or compute_80: PTX for all later ones)",
-                             name);
+            return error_set(
+                err,
+                "'%s' is no GPU architecture that cztc knows: sm_80, sm_86, sm_89, sm_90a, sm_100, "
+                "sm_120 (or compute_80: PTX for all later ones)",
+                name);
         vec_push(arena, archs, name);
         ptx = ptx || strncmp(name, "compute_", 8) == 0;
         text = text || strcmp(name, "text") == 0;

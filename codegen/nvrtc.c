@@ -132,6 +132,20 @@ const char *nvrtc_identity(const Nvrtc *n, Arena *arena)
     return text;
 }
 
+// The log without warnings, which come first and would hide what stopped it; all of it where no
+// line is an error.
+static const char *errors_of(Arena *arena, const char *log)
+{
+    const char *text = "";
+    for (const char *line = log, *end; *line; line = *end ? end + 1 : end) {
+        end = line + strcspn(line, "\n");
+        const char *at = strstr(line, "error");
+        if (at && at < end)
+            text = str_printf(arena, "%s%s%.*s", text, *text ? "\n" : "", (int)(end - line), line);
+    }
+    return *text ? text : log;
+}
+
 static bool compile(const Nvrtc *n, Unit unit, Arena *arena, const char *arch, CudaImage *image,
                     Error *err)
 {
@@ -143,7 +157,9 @@ static bool compile(const Nvrtc *n, Unit unit, Arena *arena, const char *arch, C
     n->log_size(unit, &size);
     char *log = arena_alloc(arena, size + 1);
     if (n->log(unit, log)) *log = 0;
-    if (result) return error_set(err, "NVRTC for %s: %s", arch, *log ? log : "no message");
+    if (result)
+        return error_set(err, "NVRTC for %s: %s", arch,
+                         *log ? errors_of(arena, log) : "no message");
     if ((ptx ? n->ptx_size : n->cubin_size)(unit, &image->size) || !image->size)
         return error_set(err, "NVRTC made no code for %s", arch);
     char *bytes = arena_alloc(arena, image->size);

@@ -44,7 +44,12 @@ static void print_target(const Step *step)
     const char *arch = json_string_value(json_object_get(target, "arch")),
                *cpu = json_string_value(json_object_get(target, "cpu"));
     const json_t *features = json_object_get(target, "features");
-    printf("%-*s%s%s%s\n", COLUMN, "target", arch, cpu ? ", " : "", cpu ? cpu : "");
+    printf("%-*s%s%s%s", COLUMN, "target", arch, cpu ? ", " : "", cpu ? cpu : "");
+    size_t i;
+    json_t *image;
+    json_array_foreach(json_object_get(target, "images"), i, image)
+        printf("%s%s", i ? ", " : ": ", json_string_value(image));
+    putchar('\n');
     if (!json_array_size(features)) return;
     printf("%-*s", COLUMN - 1, "needs");
     print_words(features);

@@ -4,6 +4,7 @@
 
 #include "base/container.h"
 #include "base/file.h"
+#include "runtime/cuda_driver.h"
 #include "runtime/philox.h"
 #include "runtime/weights.h"
 
@@ -119,12 +120,28 @@ static bool products_named(const char *name, ExecProducts *out)
     return false;
 }
 
+// Asked before anything is compiled for a GPU that cannot run it.
+static bool has_driver(const char *target)
+{
+    CudaDriver driver;
+    Error err = {0};
+    if (!target || strncmp(target, "cuda", 4) != 0) return true;
+    if (!cuda_driver_open(&driver, &err)) {
+        fail(&err);
+        return false;
+    }
+    cuda_driver_close(&driver);
+    return true;
+}
+
 bool load_program(Loaded *l, const LoadOptions *o)
 {
     Error err = {0};
     ExecOptions e = {.threads = o->threads, .profile = o->profile, .device = (int)o->place.device};
     *l = (Loaded){0};
-    if (!products_named(o->place.products, &e.products) || !load_step(l, o)) return false;
+    if (!products_named(o->place.products, &e.products) || !has_driver(o->place.target) ||
+        !load_step(l, o))
+        return false;
     l->exec = exec_new(l->step, &e, &err);
     if (l->exec) return true;
     fail(&err);

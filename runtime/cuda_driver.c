@@ -51,9 +51,10 @@ bool cuda_driver_open(CudaDriver *d, Error *err)
 {
     *d = (CudaDriver){.library = open_library()};
     if (!d->library)
-        return error_set(err,
-                         "there is no NVIDIA driver: libcuda.so.1 is neither in CZT_CUDA_LIBS "
-                         "nor in the loader's path; install the driver, or use the target cpu");
+        return error_set(err, "there is no NVIDIA driver: libcuda.so.1 is neither in CZT_CUDA_LIBS "
+                              "nor in the loader's path; install the driver, or run the graph file "
+                              "with --target cpu (a run goes on there with: train GRAPH.yaml "
+                              "--resume RUN)");
     if (find_functions(d, err) && cuda_check(d, d->init(0), "starting NVIDIA's driver", err))
         return true;
     cuda_driver_close(d);

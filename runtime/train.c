@@ -94,7 +94,9 @@ static bool resume(Train *t, const Checkpoint *c, Error *err)
         return error_set(err, "%s: a checkpoint is there; resume it, or name another folder",
                          c->path);
     if (strcmp(c->source_hash, exec_step(t->exec)->source_hash))
-        warn(t, "the checkpoint was written by another version of the program");
+        warn(t, "the checkpoint was written by a program of another graph, of other options or for "
+                "another "
+                "target");
     if (!checkpoint_load(t->exec, c, err) || !t->feed->seek(t->feed->ctx, c->position, err))
         return false;
     t->step = t->saved = c->step;
@@ -302,10 +304,7 @@ static bool skip(Train *t, uint32_t entry, double loss, Error *err)
         return false;
     }
     t->result->skips++;
-    return log_text(t->log, t->step, "skipped",
-                    str_printf(t->arena, "the update was skipped: %s",
-                               trouble_text(t, entry, loss, t->skips == 1)),
-                    err);
+    return log_text(t->log, t->step, "skipped", trouble_text(t, entry, loss, t->skips == 1), err);
 }
 
 // NAN where it is not known; over 1 the peak was measured while the machine was busy.

@@ -19,13 +19,15 @@ miss() { echo "FAILED $*"; failed=$((failed + 1)); }
 
 prepare() {
     root=$(cd "$here/.." && pwd) out=$1 archs=${2:-sm_90a} build=${BUILD:-$root/build}
+    [ -x "$build/gpu-check" ] || { echo "$build: build there first, or set BUILD" >&2; exit 1; }
     mkdir -p "$out/cases" "$out/bench" || exit 1
     cp "$build/runner/cztc-run" "$build/gpu-check" "$here/gpu.sh" "$root/tests/bench/torch_step.py" \
         "$root/tests/data/micro/case.safetensors" "$root/tests/data/micro/losses.json" "$out" || exit 1
     echo "recording cases"
     CZT_RECORD=$out/cases CZT_RECORD_TARGET=cuda:$archs CZT_ONLY=${ONLY:-} \
         "$build/tests/unit_cuda" --filter 'record/*' -j2 >"$out/record.log" 2>&1 ||
-        { tail -5 "$out/record.log"; miss "cases could not be recorded"; }
+        { tail -5 "$out/record.log"; miss "cases could not be recorded"; exit 1; }
+    ls "$out"/cases/*.czt >/dev/null 2>&1 || { miss "no case begins with '${ONLY:-}'"; exit 1; }
     sizes="batch=4 size=64 patch=8 width=96 layers=2 heads=3 context=32 vocab=512 text_width=32
            text_layers=2 text_heads=2 embed=128 lab=32 classes=21"
     set --

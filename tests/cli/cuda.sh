@@ -61,7 +61,7 @@ for target in cpu cuda; do
         --set 'train.optimizer.lr=1e30' --set train.nonfinite=skip
     state_of() { cat "$1"/checkpoints/step-00000004/*.safetensors; }
     state_of hot-$target >hot-$target.state
-    [ "$(grep -c '"skipped": "the update was skipped' hot-$target/log.jsonl)" -eq 3 ] ||
+    [ "$(grep -c '"skipped": "the loss is' hot-$target/log.jsonl)" -eq 3 ] ||
         miss "three updates are skipped on $target"
     says hot-$target/log.jsonl "of kernel step_"
 done
@@ -84,6 +84,8 @@ CZT_FAKE_MEMORY=10 exits 1 "$CZTC" run micro.czt
 says err "the state alone does not fit"
 exits 1 "$CZTC" compile "$MICRO" --target cuda:h100
 says err "'h100' is no GPU architecture"
+exits 1 "$CZTC" compile "$MICRO" --target cuda:sm_75
+says err "'sm_75' is no GPU architecture"
 exits 1 "$CZTC" run micro.czt --target cuda
 says err "--target is for a graph file"
 
