@@ -35,6 +35,15 @@ CZT_FAKE_LOG=$PWD/library exits 0 "$CZTC" train small.yaml --out blas --target c
 grep -q '^host' library || miss "the library did no product"
 state blas >blas.state
 same cpu.state blas.state
+# measured, plain ones go to the library (1 ms on the stand-in), those with a rest (1 + 2) do not:
+# after the last kernel that was timed only products of the library are put into graphs
+MICRO=$SOURCE/graphs/bench/micro.yaml
+exits 0 "$CZTC" run "$MICRO"
+mv out micro.cpu
+CZT_FAKE_LOG=$PWD/measured exits 0 "$CZTC" run "$MICRO" --target cuda --products measured
+same micro.cpu out
+[ "$(tac measured | sed '/^launch/,$d' | grep -c '^host')" -gt 10 ] ||
+    miss "no product was left to the library after measuring"
 exits 1 "$CZTC" train small.yaml --out none --target cuda --products mine
 says err "--products 'mine': auto, own, library or measured"
 
@@ -68,7 +77,6 @@ done
 same hot-cpu.state hot-cuda.state
 
 # what can be wrong with the machine
-MICRO=$SOURCE/graphs/bench/micro.yaml
 exits 0 "$CZTC" compile "$MICRO" --target cuda -o micro.czt
 CZT_CUDA_LIBS=$PWD exits 1 "$CZTC" run micro.czt
 says err "there is no NVIDIA driver"

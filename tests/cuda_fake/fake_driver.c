@@ -73,6 +73,7 @@ struct CuStreamTag {
 struct CuEventTag {
     CuStream stream;           // that recorded it last
     uint64_t recorded, passed; // tickets
+    uint64_t clock;            // when it was passed
 };
 
 // A kernel, a function of the host, or a graph.
@@ -109,6 +110,7 @@ static struct {
     Memory *memory;
     size_t used;
     uint64_t random, launches;
+    uint64_t clock;  // a kernel takes 2 ms, a product of the library 1
     CuResult broken; // the error that everything gives from then on
     char text[1024];
     FILE *log;
@@ -344,6 +346,7 @@ static void run_kernel(const Kernel *k)
     void *parameters[] = {(void *)(uintptr_t)k->buffers};
     ShimOptions options = {.workers = 2, .order = SHIM_RANDOM, .seed = draw(1 << 20)};
     if (fake.broken) return;
+    fake.clock += 2;
     if (++fake.launches == (uint64_t)number("CZT_FAKE_FAIL", 0))
         fail("an illegal memory access was encountered");
     else if (!shim_launch(fake.shim, &options, k->function->module->module, k->function->entry,
@@ -358,12 +361,19 @@ static bool ready(const struct CuGraphNodeTag *node, uint32_t launch)
     return node->done != launch;
 }
 
+static void run_host(void (*function)(void *), void *data)
+{
+    if (fake.broken) return;
+    fake.clock++;
+    function(data);
+}
+
 static void run_graph(CuGraph graph);
 
 static void run_node(CuGraphNode node)
 {
     if (node->kernel) run_kernel(node->kernel);
-    if (node->host && !fake.broken) node->host(node->data);
+    if (node->host) run_host(node->host, node->data);
     if (node->child) run_graph(node->child);
 }
 
@@ -390,13 +400,14 @@ static void run_op(Op *op)
 {
     switch (op->kind) {
     case OP_KERNEL: run_kernel(op->kernel); break;
-    case OP_HOST:
-        if (!fake.broken) op->host(op->data);
-        break;
+    case OP_HOST: run_host(op->host, op->data); break;
     case OP_COPY: memcpy(op->to, op->from, op->bytes); break;
     case OP_SET: memset(op->to, op->value, op->bytes); break;
     case OP_GRAPH: run_graph(op->graph); break;
-    case OP_RECORD: op->event->passed = op->ticket; break;
+    case OP_RECORD:
+        op->event->passed = op->ticket;
+        op->event->clock = fake.clock;
+        break;
     case OP_WAIT:
         if (op->event->passed < op->ticket) run_stream(op->event->stream, op->event, op->ticket);
         break;
@@ -508,8 +519,7 @@ EXPORT CuResult cuEventSynchronize(CuEvent event)
 
 EXPORT CuResult cuEventElapsedTime(float *ms, CuEvent from, CuEvent to)
 {
-    (void)from, (void)to;
-    *ms = 1;
+    *ms = (float)(to->clock - from->clock);
     return fake.broken;
 }
 
