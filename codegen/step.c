@@ -39,9 +39,9 @@ static json_t *extents_json(const Kernel *k)
     json_t *a = json_array();
     for (uint32_t i = 0; i < k->buffers.n; i++) {
         const KernelBuffer *b = &k->buffers.at[i];
-        json_array_append_new(
-            a, json_pack("[I, b, s]", (json_int_t)(b->count * dtype_size(b->dtype)),
-                         (int)b->written, dtype_name(b->dtype)));
+        json_array_append_new(a,
+                              json_pack("[I, b, s]", (json_int_t)(b->count * dtype_size(b->dtype)),
+                                        (int)b->written, dtype_name(b->dtype)));
     }
     return a;
 }
@@ -64,12 +64,13 @@ static json_t *matrix_json(const MatrixView *v)
 static json_t *product_json(const Kernel *k)
 {
     const LibraryProduct *p = k->gemm.library;
-    json_t *o = json_pack("{s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o}", "batch",
-                          (json_int_t)k->gemm.batch, "m", (json_int_t)k->gemm.m, "n",
-                          (json_int_t)k->gemm.n, "k", (json_int_t)k->gemm.k, "from",
-                          dtype_name(k->buffers.at[p->a.buffer].dtype), "to",
-                          dtype_name(k->buffers.at[p->c.buffer].dtype), "a", matrix_json(&p->a),
-                          "b", matrix_json(&p->b), "c", matrix_json(&p->c));
+    json_t *o =
+        json_pack("{s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o}", "batch",
+                  (json_int_t)k->gemm.batch, "m", (json_int_t)k->gemm.m, "n", (json_int_t)k->gemm.n,
+                  "k", (json_int_t)k->gemm.k, "from", dtype_name(k->buffers.at[p->a.buffer].dtype),
+                  "to", dtype_name(k->buffers.at[p->c.buffer].dtype), "a", matrix_json(&p->a), "b",
+                  matrix_json(&p->b), "c", matrix_json(&p->c));
+    if (p->biased) json_object_set_new(o, "bias", matrix_json(&p->bias));
     if (p->rest) json_object_set_new(o, "rest", json_integer(p->rest - 1));
     return o;
 }

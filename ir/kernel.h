@@ -113,10 +113,13 @@ typedef struct MatrixView {
 } MatrixView;
 
 // A product as a library takes it: c = sum over k of a (batch, m, k) times b (batch, n, k), summed
-// as f32 in any order and rounded once to c's dtype. With `rest` (number of a kernel, + 1, with the
-// same buffers), c is a workspace and that kernel comes next; else c is the result.
+// as f32 in any order, with a bias where there is one, and rounded once to c's dtype, which is the
+// bias's too. With `rest` (number of a kernel, + 1, with the same buffers) that kernel comes next; c
+// is one of the results or a workspace.
 typedef struct LibraryProduct {
     MatrixView a, b, c;
+    bool biased;
+    MatrixView bias; // element n of its vector at buffer[offset + n]
     uint32_t rest;
 } LibraryProduct;
 

@@ -1,6 +1,7 @@
 // Products that a library can do: both operands are plain strided matrices. Then the kernel has
-// besides its own code a description of the product, and where its epilogue is more than a store a
-// second kernel with the rest, which reads the product from a workspace.
+// besides its own code a description of the product (with its bias), and where its epilogue is more
+// than a store a second kernel with the rest, which reads the product where it was stored or from a
+// workspace.
 #include "passes/lower.h"
 
 // The buffer that a body's last instruction loads, as a strided matrix over axes (batch, row, col)
@@ -33,35 +34,72 @@ static bool plain_operand(Arena *arena, const KernelBody *body, const int64_t si
            strided_index(arena, body, in->buffer, in->index, sizes, view);
 }
 
-// Where the epilogue is the store of the product, rounded or not.
-static bool plain_result(Arena *arena, const Kernel *k, uint32_t product, const int64_t sizes[3],
-                         MatrixView *view)
+// The instruction that is all that reads value `of`, and reads it once; 0: there is none.
+static uint32_t only_user(const KernelBody *b, uint32_t of)
+{
+    uint32_t user = 0, uses = 0;
+    for (uint32_t i = of + 1; i < b->code.n; i++)
+        for (uint32_t a = 0;
+             b->code.at[i].kind == KI_OP && a < (uint32_t)op_info(b->code.at[i].op)->arity; a++)
+            if (b->code.at[i].args[a] == of) user = i, uses++;
+    for (uint32_t i = 0; i < b->stores.n; i++) uses += b->stores.at[i].value == of;
+    return uses == 1 ? user : 0;
+}
+
+// Is the value a vector along n as it lies in memory, widened or not?
+static bool is_bias(Arena *arena, const KernelBody *b, uint32_t value, MatrixView *view)
+{
+    const KernelInstr *in = &b->code.at[value];
+    if (in->kind == KI_OP && in->op == OP_CAST) in = &b->code.at[in->args[0]];
+    if (in->kind != KI_LOAD || in->nguards) return false;
+    IndexPool pool;
+    int64_t step;
+    IndexId index;
+    index_copy(&pool, &b->index, arena);
+    if (!index_affine(&pool, in->index, 2, &step, &index) || step != 1) return false;
+    const IndexNode *rest = index_node(&pool, index);
+    *view = (MatrixView){.buffer = in->buffer, .offset = rest->c, .col = 1};
+    return rest->op == IX_CONST;
+}
+
+// The instruction that is the product as the library can write it: with its bias, and rounded,
+// where nothing reads what was before.
+static uint32_t product_instr(Arena *arena, const Kernel *k, LibraryProduct *p)
 {
     const KernelBody *b = &k->body;
-    if (b->stores.n != 1 || b->stores.at[0].value != product || b->stores.at[0].nguards)
-        return false;
-    return strided_index(arena, b, b->stores.at[0].buffer, b->stores.at[0].index, sizes, view);
+    uint32_t user[3] = {only_user(b, 0)}, product = 0;
+    const KernelInstr *in = &b->code.at[user[0]];
+    if (user[0] && in->op == OP_ADD)
+        p->biased = is_bias(arena, b, in->args[in->args[0] == 0], &p->bias);
+    if (p->biased) product = user[0];
+    user[1] = only_user(b, product);
+    in = &b->code.at[user[1]];
+    if (user[1] && in->op == OP_CAST && dtype_size(in->dtype) == 2) product = user[1];
+    if (!p->biased || k->buffers.at[p->bias.buffer].dtype == b->code.at[product].dtype)
+        return product;
+    p->biased = false; // the library has no sum of two types
+    return 0;
 }
 
-// The instruction that is the product as the library can write it: its rounded form where nothing
-// else reads the sum.
-static uint32_t product_instr(const KernelBody *b)
+// The store of the product that can be left to the library, which adds a bias along what is dense:
+// its number + 1, or 0.
+static uint32_t product_store(Arena *arena, const KernelBody *b, uint32_t product, bool biased,
+                              const int64_t sizes[3], MatrixView *view)
 {
-    if (b->code.n < 2 || b->code.at[1].kind != KI_OP || b->code.at[1].op != OP_CAST ||
-        dtype_size(b->code.at[1].dtype) != 2)
-        return 0;
-    for (uint32_t i = 2; i < b->code.n; i++)
-        for (uint32_t a = 0; a < 3; a++)
-            if (b->code.at[i].kind == KI_OP && a < (uint32_t)op_info(b->code.at[i].op)->arity &&
-                b->code.at[i].args[a] == 0)
-                return 0;
-    for (uint32_t i = 0; i < b->stores.n; i++)
-        if (b->stores.at[i].value == 0) return 0;
-    return 1;
+    for (uint32_t i = 0; i < b->stores.n; i++) {
+        const KernelStore *s = &b->stores.at[i];
+        if (s->value == product && !s->nguards &&
+            strided_index(arena, b, s->buffer, s->index, sizes, view) &&
+            (!biased || view->col == 1))
+            return i + 1;
+    }
+    return 0;
 }
 
-// The kernel that does the rest: the epilogue with a load from the workspace for the product.
-static uint32_t rest_kernel(Lower *lo, const Kernel *k, uint32_t product, uint32_t workspace)
+// The kernel that does the rest: the epilogue with a load for the product, which is where the
+// library's store (number + 1) has it, or in a workspace.
+static uint32_t rest_kernel(Lower *lo, const Kernel *k, uint32_t product, uint32_t store,
+                            uint32_t workspace)
 {
     Kernel *rest = arena_make(lo->arena, Kernel);
     *rest = (Kernel){.kind = KERNEL_LOOP,
@@ -72,21 +110,28 @@ static uint32_t rest_kernel(Lower *lo, const Kernel *k, uint32_t product, uint32
     memcpy(&rest->origins, &k->origins, sizeof k->origins);
     memcpy(&rest->buffers, &k->buffers, sizeof k->buffers);
     rest->buffers.at = arena_copy(lo->arena, k->buffers.at, k->buffers.n * sizeof *k->buffers.at);
-    rest->buffers.at[workspace].written = false;
     KernelBody *b = &rest->body;
     *b = k->body;
     b->code.at = arena_copy(lo->arena, k->body.code.at, k->body.code.n * sizeof *b->code.at);
+    b->stores.at = arena_copy(lo->arena, b->stores.at, b->stores.n * sizeof *b->stores.at);
     index_copy(&b->index, &k->body.index, lo->arena);
     index_init(&rest->gemm.a.index, lo->arena);
-    int64_t sizes[3] = {k->gemm.batch, k->gemm.m, k->gemm.n};
-    IndexId at[3];
-    for (uint32_t i = 0; i < 3; i++) at[i] = index_axis(&b->index, i, sizes[i]);
+    KernelInstr load = {.kind = KI_LOAD, .buffer = workspace, .axes = 7};
+    if (store) {
+        load.buffer = b->stores.at[store - 1].buffer;
+        load.index = b->stores.at[store - 1].index;
+        memmove(&b->stores.at[store - 1], &b->stores.at[store],
+                (--b->stores.n - (store - 1)) * sizeof *b->stores.at);
+    } else {
+        int64_t sizes[3] = {k->gemm.batch, k->gemm.m, k->gemm.n};
+        IndexId at[3];
+        for (uint32_t i = 0; i < 3; i++) at[i] = index_axis(&b->index, i, sizes[i]);
+        load.index = index_linear(&b->index, 3, at, sizes);
+    }
+    load.dtype = k->buffers.at[load.buffer].dtype;
+    rest->buffers.at[load.buffer].written = false;
     b->code.at[0] = (KernelInstr){.kind = KI_CONST, .dtype = DT_F32}; // read where product is 0
-    b->code.at[product] = (KernelInstr){.kind = KI_LOAD,
-                                        .dtype = k->buffers.at[workspace].dtype,
-                                        .buffer = workspace,
-                                        .index = index_linear(&b->index, 3, at, sizes),
-                                        .axes = 7};
+    b->code.at[product] = load;
     for (uint32_t i = 0; i < rest->buffers.n; i++)
         rest->bytes += rest->buffers.at[i].count * dtype_size(rest->buffers.at[i].dtype);
     return lower_intern(lo, rest);
@@ -102,14 +147,14 @@ void lower_product(Lower *lo, Kernel *k, Build *b)
         !plain_operand(lo->arena, &k->gemm.b, w, &p.b) ||
         k->buffers.at[p.a.buffer].dtype != k->buffers.at[p.b.buffer].dtype)
         return;
-    uint32_t product = product_instr(&k->body);
-    if (!plain_result(lo->arena, k, product, c, &p.c)) {
+    uint32_t product = product_instr(lo->arena, k, &p), workspace = 0;
+    uint32_t store = product_store(lo->arena, &k->body, product, p.biased, c, &p.c);
+    if (!store) {
         DType dt = k->body.code.at[product].dtype;
         int64_t count = k->gemm.batch * k->gemm.m * k->gemm.n;
-        uint32_t slot =
-            build_slot(b, lower_buffer(lo, BLOCK_SCRATCH, dt, count, NULL), true);
-        p.c = (MatrixView){slot, 0, k->gemm.m * k->gemm.n, k->gemm.n, 1};
-        p.rest = rest_kernel(lo, k, product, slot) + 1;
+        workspace = build_slot(b, lower_buffer(lo, BLOCK_SCRATCH, dt, count, NULL), true);
+        p.c = (MatrixView){workspace, 0, k->gemm.m * k->gemm.n, k->gemm.n, 1};
     }
+    if (!store || k->body.stores.n > 1) p.rest = rest_kernel(lo, k, product, store, workspace) + 1;
     k->gemm.library = arena_copy(lo->arena, &p, sizeof p);
 }

@@ -5,10 +5,12 @@
 //   product still gives f32; attention gives bf16, which is widened for whoever wants f32.
 // - The result of a product with a parameter that has a batch axis, an activation or its gradient,
 //   is rounded to bf16 and widened again, after its bias where it has one: what is kept between
-//   kernels is bf16. Gradients of parameters, products of activations with each other (the logits
-//   of a contrastive loss), sums, norms and updates stay f32.
-// - A parameter that is an operand gets a shadow: derived state in bf16, written wherever the
-//   parameter is, and by entry derive. Products read the shadow, updates the f32 master.
+//   kernels is bf16. The bias, a vector, is rounded too, so that a library's epilogue can add it.
+//   Gradients of parameters, products of activations with each other (the logits of a contrastive
+//   loss), sums, norms and updates stay f32.
+// - A parameter that is an operand or such a bias gets a shadow: derived state in bf16, written
+//   wherever the parameter is, and by entry derive. Products read the shadow, updates the f32
+//   master.
 //
 // A rounded operand is rounded where its elements come from, below the views that lie between, so
 // that all its users share one value. Entry init stays f32.
@@ -23,6 +25,7 @@ typedef struct Precision {
     Program *program;
     const Entry *entry;
     bool *weight;          // by old id: a parameter, seen through views
+    bool *vector;          // by old id: the same with one axis at most
     bool *rounded;         // by old id: to be rounded to bf16 and widened again
     VEC(const char *) new; // parameters that got a shadow in this run
 } Precision;
@@ -115,6 +118,18 @@ static NodeId product(Rewrite *r, const Node *n)
     return graph_add_copy(r->to, n->op, n->copy, 2, args, n->nattrs + 1, attrs);
 }
 
+// The sum of a product and its bias, a vector as bf16.
+static NodeId biased(Rewrite *r, const Node *n)
+{
+    const Precision *p = r->user;
+    NodeId args[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        args[i] = r->map[n->args[i]];
+        if (p->vector[n->args[i]]) args[i] = graph_cast(r->to, narrow(r, args[i]), DT_F32);
+    }
+    return graph_add_copy(r->to, n->op, n->copy, 2, args, n->nattrs, n->attrs);
+}
+
 static NodeId attention(Rewrite *r, const Node *n)
 {
     enum { LSE = 4 }; // of the gradient's operands: f32 at any precision
@@ -134,6 +149,7 @@ static NodeId replace(Rewrite *r, NodeId id)
     if (class == CLASS_CONTRACT && f32) y = product(r, n);
     if (class == CLASS_ATTENTION && f32) y = attention(r, n);
     if (class == CLASS_VIEW && n->op != OP_BROADCAST && f32) y = view(r, n);
+    if (p->rounded[id] && n->op == OP_ADD) y = biased(r, n);
     if (class == CLASS_TUPLE) y = graph_cast(r->to, rewrite_keep(r, id), n->type->dtype);
     if (!p->rounded[id]) return y;
     if (!y) y = rewrite_keep(r, id);
@@ -175,8 +191,11 @@ static void find_rounded(Precision *p, Arena *scratch)
     for (NodeId id = 1; id < g->nodes.n; id++) {
         const Node *n = graph_node(g, id);
         p->weight[id] = is_parameter(p, n);
-        for (uint32_t i = 0; is_view(n) && i < n->nargs; i++)
+        p->vector[id] = p->weight[id] && n->type->rank <= 1;
+        for (uint32_t i = 0; is_view(n) && i < n->nargs; i++) {
             p->weight[id] = p->weight[n->args[i]] && (i == 0 || p->weight[id]);
+            p->vector[id] = p->vector[n->args[i]] && (i == 0 || p->vector[id]);
+        }
         p->rounded[id] = is_activation(p, n);
         for (uint32_t i = 0; n->op == OP_ADD && i < 2; i++) {
             NodeId of = p->weight[n->args[1 - i]] ? only_product(p, uses, n->args[i]) : 0;
@@ -225,6 +244,7 @@ bool pass_precision(Program *p, PassContext *ctx)
         if (!strcmp(e->name, "init") || !strcmp(e->name, "derive")) continue;
         all.entry = e;
         all.weight = arena_array(ctx->scratch, bool, e->graph->nodes.n);
+        all.vector = arena_array(ctx->scratch, bool, e->graph->nodes.n);
         all.rounded = arena_array(ctx->scratch, bool, e->graph->nodes.n);
         find_rounded(&all, ctx->scratch);
         if (!rewrite_entry(e, ctx->scratch, replace, &all)) return false;

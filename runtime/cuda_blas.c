@@ -97,7 +97,7 @@ static BlasStatus make_layout(const CudaBlas *b, BlasLayout *layout, CztDtype dt
 static BlasStatus describe(const CudaBlas *b, BlasProduct *out)
 {
     const StepProduct *p = out->product;
-    out->swapped = p->c.row != 1;
+    out->swapped = p->biased || p->c.row != 1; // a bias runs down the library's columns
     const StepMatrix *x = out->swapped ? &p->b : &p->a, *y = out->swapped ? &p->a : &p->b;
     StepMatrix z = p->c, w = *y;
     int64_t rows = out->swapped ? p->n : p->m, cols = out->swapped ? p->m : p->n;
@@ -111,6 +111,8 @@ static BlasStatus describe(const CudaBlas *b, BlasProduct *out)
     int32_t first = !s && turned_x, second = !s && turned_y;
     if (!s) s = b->desc_set(out->desc, BLAS_DESC_TRANSA, &first, sizeof first);
     if (!s) s = b->desc_set(out->desc, BLAS_DESC_TRANSB, &second, sizeof second);
+    int32_t epilogue = BLAS_EPILOGUE_BIAS;
+    if (!s && p->biased) s = b->desc_set(out->desc, BLAS_DESC_EPILOGUE, &epilogue, sizeof epilogue);
     return s;
 }
 
@@ -119,7 +121,11 @@ static BlasStatus find_algorithms(const CudaBlas *b, uint32_t alignment, BlasPro
     BlasPreference preference = NULL;
     uint64_t workspace = BLAS_WORKSPACE;
     uint32_t reductions = BLAS_REDUCTION_COMPUTE_TYPE; // parts of a sum are added up in f32
+    // Of the bias's address only the alignment counts here.
+    const void *bias = (const void *)(uintptr_t)alignment;
     BlasStatus s = b->preference_create(&preference);
+    if (!s && out->product->biased)
+        s = b->desc_set(out->desc, BLAS_DESC_BIAS_POINTER, &bias, sizeof bias);
     if (!s) s = b->preference_set(preference, BLAS_PREF_WORKSPACE, &workspace, sizeof workspace);
     for (int i = 0; !s && i < 4; i++)
         s = b->preference_set(preference, BLAS_PREF_ALIGN_A + i, &alignment, sizeof alignment);
@@ -170,9 +176,15 @@ bool cuda_blas_run(const CudaBlas *b, const BlasProduct *p, int algo, const CuPt
     void *x = address(p->swapped ? &s->b : &s->a, s->from, buffers),
          *y = address(p->swapped ? &s->a : &s->b, s->from, buffers),
          *z = address(&s->c, s->to, buffers);
-    BlasStatus status = b->matmul(b->handle, p->desc, &one, x, p->first, y, p->second, &zero, z,
-                                  p->result, z, p->result, &p->algos[algo].algo,
-                                  (void *)(uintptr_t)workspace, BLAS_WORKSPACE, stream);
+    BlasStatus status = 0;
+    if (s->biased) {
+        const void *bias = address(&s->bias, s->to, buffers);
+        status = b->desc_set(p->desc, BLAS_DESC_BIAS_POINTER, &bias, sizeof bias);
+    }
+    if (!status)
+        status = b->matmul(b->handle, p->desc, &one, x, p->first, y, p->second, &zero, z, p->result,
+                           z, p->result, &p->algos[algo].algo, (void *)(uintptr_t)workspace,
+                           BLAS_WORKSPACE, stream);
     return !status || error_set(err, "cuBLASLt: product of %lld x %lld x %lld: status %d",
                                 (long long)s->m, (long long)s->n, (long long)s->k, status);
 }

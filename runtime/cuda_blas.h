@@ -32,6 +32,9 @@ enum {
     BLAS_COMPUTE_32F = 68,
     BLAS_DESC_TRANSA = 3,
     BLAS_DESC_TRANSB = 4,
+    BLAS_DESC_EPILOGUE = 7,
+    BLAS_DESC_BIAS_POINTER = 8, // of the result's dtype
+    BLAS_EPILOGUE_BIAS = 4,
     BLAS_LAYOUT_BATCH_COUNT = 5,
     BLAS_LAYOUT_BATCH_STRIDE = 6,
     BLAS_PREF_WORKSPACE = 1,
@@ -92,7 +95,7 @@ typedef struct BlasProduct {
 // context of a GPU must be current. Errors say where it was looked for.
 bool cuda_blas_open(CudaBlas *blas, Error *err);
 void cuda_blas_close(CudaBlas *blas);
-// Describe a product whose operands have this alignment in bytes at least.
+// Describe a product whose operands (and bias) have this alignment in bytes at least.
 bool cuda_blas_prepare(const CudaBlas *blas, const StepProduct *product, uint32_t alignment,
                        BlasProduct *out, Error *err);
 void cuda_blas_release(const CudaBlas *blas, BlasProduct *product);

@@ -210,6 +210,16 @@ static bool read_matrix(Reader *r, json_t *product, const char *where, const cha
            fail(r, where, key, "leaves its buffer");
 }
 
+// The bias is added along the axis of the result that is dense.
+static bool read_bias(Reader *r, json_t *product, const char *where, const StepKernel *k,
+                      StepProduct *p)
+{
+    p->biased = json_object_get(product, "bias") != NULL;
+    if (!p->biased) return true;
+    if (p->c.col != 1) return fail(r, where, "bias", "needs a result with dense rows");
+    return read_matrix(r, product, where, "bias", k, (int64_t[]){1, 1, p->n}, p->to, &p->bias);
+}
+
 static bool read_product(Reader *r, json_t *row, const char *where, StepKernel *k)
 {
     json_t *o = json_object_get(row, "product");
@@ -234,7 +244,8 @@ static bool read_product(Reader *r, json_t *row, const char *where, StepKernel *
     k->product = p;
     return read_matrix(r, o, at, "a", k, (int64_t[]){p->batch, p->m, p->k}, p->from, &p->a) &&
            read_matrix(r, o, at, "b", k, (int64_t[]){p->batch, p->n, p->k}, p->from, &p->b) &&
-           read_matrix(r, o, at, "c", k, (int64_t[]){p->batch, p->m, p->n}, p->to, &p->c);
+           read_matrix(r, o, at, "c", k, (int64_t[]){p->batch, p->m, p->n}, p->to, &p->c) &&
+           read_bias(r, o, at, k, p);
 }
 
 static bool read_kernel(Reader *r, json_t *row, const char *where, StepKernel *k)

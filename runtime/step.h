@@ -38,11 +38,13 @@ typedef struct StepMatrix {
 } StepMatrix;
 
 // A kernel's product as a library may do it: c (batch, m, n) = a (batch, m, k) times b (batch, n,
-// k), then the kernel `rest` on the same buffers, where it is not -1.
+// k), plus a bias (n) of c's dtype where there is one, then the kernel `rest` on the same buffers,
+// where it is not -1.
 typedef struct StepProduct {
     int64_t batch, m, n, k;
     CztDtype from, to;
-    StepMatrix a, b, c;
+    StepMatrix a, b, c, bias;
+    bool biased;
     int32_t rest;
 } StepProduct;
 

@@ -18,6 +18,8 @@ struct BlasHandleTag {
 
 struct BlasDescTag {
     int32_t first, second; // turned
+    int32_t epilogue;
+    const void *bias;
 };
 
 struct BlasLayoutTag {
@@ -75,8 +77,14 @@ EXPORT BlasStatus cublasLtMatmulDescDestroy(BlasDesc desc)
 EXPORT BlasStatus cublasLtMatmulDescSetAttribute(BlasDesc desc, int what, const void *value,
                                                  size_t bytes)
 {
-    if (bytes != 4 || (what != BLAS_DESC_TRANSA && what != BLAS_DESC_TRANSB)) return INVALID_VALUE;
-    memcpy(what == BLAS_DESC_TRANSA ? &desc->first : &desc->second, value, bytes);
+    void *to = what == BLAS_DESC_TRANSA     ? (void *)&desc->first
+               : what == BLAS_DESC_TRANSB   ? (void *)&desc->second
+               : what == BLAS_DESC_EPILOGUE ? (void *)&desc->epilogue
+                                            : (void *)&desc->bias;
+    if (bytes != (what == BLAS_DESC_BIAS_POINTER ? 8 : 4)) return INVALID_VALUE;
+    if (to == &desc->bias && what != BLAS_DESC_BIAS_POINTER) return INVALID_VALUE;
+    memcpy(to, value, bytes);
+    if (to == &desc->epilogue && desc->epilogue != BLAS_EPILOGUE_BIAS) return INVALID_VALUE;
     return 0;
 }
 
@@ -167,6 +175,7 @@ static float load(const struct BlasLayoutTag *l, const void *at, int64_t batch, 
 static void multiply(void *data)
 {
     const Product *p = data;
+    const struct BlasLayoutTag bias = {.type = p->d.type};
     uint64_t depth = p->desc.first ? p->a.rows : p->a.cols;
     for (int64_t batch = 0; batch < p->d.batch; batch++)
         for (uint64_t col = 0; col < p->d.cols; col++)
@@ -178,6 +187,7 @@ static void multiply(void *data)
                                p->desc.second ? load(&p->b, p->y, batch, col, k)
                                               : load(&p->b, p->y, batch, k, col),
                                sum);
+                if (p->desc.bias) sum += load(&bias, p->desc.bias, 0, row, 0);
                 int64_t i = batch * p->d.stride + (int64_t)row + (int64_t)col * p->d.ld;
                 if (p->d.type == BLAS_R_32F)
                     ((float *)p->to)[i] = sum;
@@ -196,7 +206,8 @@ EXPORT BlasStatus cublasLtMatmul(BlasHandle handle, BlasDesc desc, const void *a
     uintptr_t all = (uintptr_t)x | (uintptr_t)y | (uintptr_t)to;
     if (*(const float *)alpha != 1 || *(const float *)beta != 0 || a->type != b->type ||
         a->type == BLAS_R_16F || !algo->data[0] || !workspace || bytes != BLAS_WORKSPACE ||
-        all % algo->data[0])
+        all % algo->data[0] || !desc->epilogue != !desc->bias ||
+        (uintptr_t)desc->bias % algo->data[0])
         return INVALID_VALUE;
     Product *p = malloc(sizeof *p); // a graph may run it again and again: it is never freed
     *p = (Product){*desc, *a, *b, *d, x, y, to};

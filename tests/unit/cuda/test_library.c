@@ -1,0 +1,78 @@
+// What a library is told of a product: its bias, where it may round, what is left for a kernel.
+#include "codegen/cuda.h"
+#include "passes/lower.h"
+#include "passes/pass.h"
+
+#include <criterion/criterion.h>
+
+// (16, 32) times (8, 32) of bf16 in %p, biases %b (bf16, 8), %f (f32, 8) and %m (bf16, 16).
+static const LibraryProduct *told(Arena *arena, const char *statements, const Plan **plan)
+{
+    const char *text = str_printf(arena,
+                                  "program \"p\" batch=2 steps=1 seed=0\nentry \"step\" {\n"
+                                  "  %%x = input {name=\"x\"} : bf16[16, 32]\n"
+                                  "  %%y = input {name=\"y\"} : bf16[8, 32]\n"
+                                  "  %%b = input {name=\"b\"} : bf16[8]\n"
+                                  "  %%f = input {name=\"f\"} : f32[8]\n"
+                                  "  %%m = input {name=\"m\"} : bf16[16]\n"
+                                  "  %%p = dot %%x, %%y {lc=[1], rc=[1]} : f32[16, 8]\n%s}\n",
+                                  statements);
+    Error err = {0};
+    Diag *diag = diag_new(arena);
+    Program *p = program_parse(arena, diag, diag_source(diag, "p", text, strlen(text)));
+    if (!p) diag_print(diag, stderr);
+    cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
+    Target target = cuda_target();
+    *plan = plan_build(arena, p, &target, FUSE_ALL);
+    for (uint32_t i = 0; i < (*plan)->kernels.n; i++)
+        if ((*plan)->kernels.at[i]->kind == KERNEL_GEMM)
+            return (*plan)->kernels.at[i]->gemm.library;
+    return NULL;
+}
+
+#define WIDE                                                                                       \
+    "  %w = cast %b : f32[8]\n  %bb = broadcast %w {axes=[1]} : f32[16, 8]\n"                      \
+    "  %s = add %p, %bb : f32[16, 8]\n"
+#define SINGLE "  %bb = broadcast %f {axes=[1]} : f32[16, 8]\n  %s = add %p, %bb : f32[16, 8]\n"
+#define DOWN                                                                                       \
+    "  %w = cast %m : f32[16]\n  %bb = broadcast %w {axes=[0]} : f32[16, 8]\n"                     \
+    "  %s = add %p, %bb : f32[16, 8]\n"
+#define ROUND "  %r = cast %s : bf16[16, 8]\n"
+
+Test(library, is_told_of_a_bias_and_what_is_left)
+{
+    static const struct {
+        const char *statements;
+        bool biased, rest, workspace;
+        DType to;
+    } cases[] = {
+        {"  output \"p\" %p\n", false, false, false, DT_F32},
+        {WIDE ROUND "  output \"r\" %r\n", true, false, false, DT_BF16},
+        {SINGLE "  output \"s\" %s\n", true, false, false, DT_F32},
+        // one of two results is the product
+        {WIDE ROUND "  %t = tanh %r\n  output \"r\" %r\n  output \"t\" %t\n", true, true, false,
+         DT_BF16},
+        {WIDE ROUND "  %t = tanh %r\n  output \"t\" %t\n", true, true, true, DT_BF16},
+        // a bias of another type, along the other axis, read before it is rounded
+        {SINGLE ROUND "  output \"r\" %r\n", false, true, true, DT_F32},
+        {DOWN ROUND "  output \"r\" %r\n", false, true, true, DT_F32},
+        {WIDE ROUND "  output \"r\" %r\n  output \"s\" %s\n", false, true, true, DT_F32},
+        {WIDE ROUND "  output \"r\" %r\n  output \"p\" %p\n", false, true, false, DT_F32},
+    };
+    Arena *arena = arena_new();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const Plan *plan;
+        const LibraryProduct *p = told(arena, cases[i].statements, &plan);
+        cr_assert(p, "case %zu", i);
+        const Kernel *k = plan->kernels.at[0];
+        for (uint32_t j = 0; k->kind != KERNEL_GEMM; j++) k = plan->kernels.at[j];
+        bool stored = false;
+        for (uint32_t s = 0; s < k->body.stores.n; s++)
+            stored |= k->body.stores.at[s].buffer == p->c.buffer;
+        cr_expect_eq(p->biased, cases[i].biased, "case %zu", i);
+        cr_expect_eq(p->rest != 0, cases[i].rest, "case %zu", i);
+        cr_expect_eq(!stored, cases[i].workspace, "case %zu", i);
+        cr_expect_eq(k->buffers.at[p->c.buffer].dtype, cases[i].to, "case %zu", i);
+    }
+    arena_free(arena);
+}
