@@ -50,10 +50,53 @@ static const char *op_name(OpCode op)
 
 // ---- the elements of a sweep --------------------------------------------------------------------
 
-static const char *kept_at(const Rows *r, uint32_t instr)
+static const char *kept_at(const Rows *r, uint32_t instr, const char *element)
 {
-    return str_printf(r->l->t->arena, "kept[(%u + warp) * %" PRId64 " + start + %d * h + lane]",
-                      (r->keep->place[instr] - 1) * r->warps, r->pitch, WARP);
+    return str_printf(r->l->t->arena, "kept + (%u + warp) * %" PRId64 " + %s",
+                      (r->keep->place[instr] - 1) * r->warps, r->pitch, element);
+}
+
+// What is kept is moved as pairs too, but for rows that end with half a pair.
+static void kept_use(const Rows *r, uint32_t instr)
+{
+    CudaText *t = r->l->t;
+    if (even(r)) {
+        cuda_line(t, "const Pack<float, 2> k%u = load_pack<2>(%s);", instr,
+                  kept_at(r, instr, "pair"));
+        t->known[instr] = str_printf(t->arena, "k%u.at[h]", instr);
+    } else {
+        t->known[instr] = str_printf(t->arena, "*(%s)", kept_at(r, instr, "pair + h"));
+    }
+}
+
+static bool kept_now(const Rows *r, uint32_t instr, uint32_t sweep)
+{
+    return r->keep && r->keep->place[instr] && r->keep->sweep[instr] == sweep;
+}
+
+// Keep this element's values of the sweep; they stand in "z3" until the pair is whole.
+static void keep_element(const Rows *r, uint32_t sweep)
+{
+    CudaText *t = r->l->t;
+    for (uint32_t i = 0; i < r->l->body->code.n; i++) {
+        if (!kept_now(r, i, sweep)) continue;
+        if (even(r))
+            cuda_line(t, "z%u.at[h] = %s;", i, cuda_value(t, i));
+        else
+            cuda_line(t, "*(%s) = %s;", kept_at(r, i, "pair + h"), cuda_value(t, i));
+    }
+}
+
+// With `store`: write the pairs; else declare them.
+static void keep_pairs(const Rows *r, uint32_t sweep, bool store)
+{
+    for (uint32_t i = 0; even(r) && i < r->l->body->code.n; i++) {
+        if (!kept_now(r, i, sweep)) continue;
+        if (store)
+            cuda_line(r->l->t, "store_pack<2>(%s, z%u);", kept_at(r, i, "pair"), i);
+        else
+            cuda_line(r->l->t, "Pack<float, 2> z%u;", i);
+    }
 }
 
 static bool flat_load(const Rows *r, uint32_t instr)
@@ -92,7 +135,7 @@ static void open_pairs(const Rows *r, uint32_t sweep, const bool *needed)
     }
     cuda_forget(t, axis_bit(l->s.red));
     for (uint32_t i = 0; r->keep && i < b->code.n; i++)
-        if (keep_has(r->keep, i, sweep)) t->known[i] = kept_at(r, i);
+        if (keep_has(r->keep, i, sweep)) kept_use(r, i);
 }
 
 static bool paired_store(const Rows *r, const KernelStore *s, uint32_t sweep)
@@ -133,8 +176,8 @@ static void element(const Rows *r, uint32_t sweep, const Reduction *red, uint32_
     }
     for (uint32_t i = 0; i < b->stores.n; i++)
         if (loop_store_now(l, &b->stores.at[i], sweep, true)) cuda_value(t, b->stores.at[i].value);
-    for (uint32_t i = 0; r->keep && i < b->code.n; i++)
-        if (r->keep->place[i] && r->keep->sweep[i] == sweep) cuda_value(t, i);
+    for (uint32_t i = 0; i < b->code.n; i++)
+        if (kept_now(r, i, sweep)) cuda_value(t, i);
     if (r->global_columns) add_to_partials(r, sweep);
     for (uint32_t i = 0; i < b->stores.n; i++) {
         const KernelStore *s = &b->stores.at[i];
@@ -143,9 +186,7 @@ static void element(const Rows *r, uint32_t sweep, const Reduction *red, uint32_
         else if (loop_store_now(l, s, sweep, true))
             cuda_store(t, s);
     }
-    for (uint32_t i = 0; r->keep && i < b->code.n; i++)
-        if (r->keep->place[i] && r->keep->sweep[i] == sweep)
-            cuda_line(t, "%s = %s;", kept_at(r, i), cuda_value(t, i));
+    keep_element(r, sweep);
 }
 
 // The elements [from, to) of the row, each warp 64 of `step`.
@@ -166,6 +207,7 @@ static void elements(const Rows *r, uint32_t sweep, const char *from, const char
     open_pairs(r, sweep, needed);
     for (uint32_t i = 0; i < l->body->stores.n; i++)
         if (paired_store(r, &l->body->stores.at[i], sweep)) vector_declare(l, i, 2);
+    keep_pairs(r, sweep, false);
     cuda_line(t, "#pragma unroll");
     cuda_open(t, "for (int h = 0; h < 2; h++)");
     cuda_line(t, "const int %s = pair + h;", loop_axis(l, l->s.red));
@@ -178,6 +220,7 @@ static void elements(const Rows *r, uint32_t sweep, const char *from, const char
     t->axis[l->s.red] = "pair";
     for (uint32_t i = 0; i < l->body->stores.n; i++)
         if (paired_store(r, &l->body->stores.at[i], sweep)) vector_store(l, i, 2, NULL);
+    keep_pairs(r, sweep, true);
     if (!exact(r)) cuda_close(t);
     cuda_close(t);
 }
@@ -386,10 +429,8 @@ static void add_columns(const Rows *r, int64_t each)
     for (uint32_t c = 0; c < l->s.columns.n; c++) {
         const KernelStore *s = loop_column(l, c);
         const char *sum = str_printf(t->arena, "column%u[q]", c);
-        const char *x = str_printf(
-            t->arena, "kept[(%u + w) * %" PRId64 " + c / %d * %d + c %% 2 * %d + c %% %d / 2]",
-            (r->keep->place[s->value] - 1) * r->warps, r->pitch, ROW_LANES, ROW_LANES, WARP,
-            ROW_LANES);
+        const char *x = str_printf(t->arena, "kept[(%u + w) * %" PRId64 " + c]",
+                                   (r->keep->place[s->value] - 1) * r->warps, r->pitch);
         cuda_line(t, "%s = %s;", sum, cuda_combine(t, s->op, loop_column_dtype(l, c), sum, x));
     }
     cuda_close(t);
