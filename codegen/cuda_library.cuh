@@ -462,6 +462,16 @@ template <class Op, class T> DEVICE T row_tree(Op op, T low, T high)
     return odd ? combine(op, other, x) : combine(op, x, other);
 }
 
+// BYTES, a multiple of 16, to shared memory by the warp, in copies that run on by themselves.
+template <int BYTES> DEVICE void copy_row(void *to, const void *from)
+{
+#pragma unroll
+    for (int at = 0; at < BYTES; at += 16 * 32) {
+        const int mine = at + 16 * (int)(thread() % 32);
+        if (mine < BYTES) cp_async_16((char *)to + mine, (const char *)from + mine);
+    }
+}
+
 // ---- Philox4x32-10 (Salmon et al. 2011) ---------------------------------------------------------
 
 DEVICE unsigned random_u32(long long seed, long long step, long long stream, long long element,

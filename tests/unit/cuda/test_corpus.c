@@ -40,6 +40,42 @@ Test(cuda, products_do_not_race)
     }
 }
 
+// Rows that are fetched ahead, and what they keep on the chip, by the same rule.
+Test(cuda, rows_do_not_race)
+{
+    static const char *const names[] = {"rows_ahead.ir", "row_columns.ir"};
+    for (int i = 0; i < 2; i++) {
+        Arena *arena = arena_new();
+        Error err = {0};
+        const char *text = corpus_text(arena, names[i]);
+        Engine engine = cuda_text_engine(true);
+        Trial trial = {.engine = &engine, .mask = FUSE_ALL, .level = 1};
+        cr_expect(trial_run(arena, names[i], text, &trial, &err) == TRIAL_SAME, "%s", err.text);
+        arena_free(arena);
+    }
+}
+
+// Which rows those are, and how many warps a block has for them.
+Test(cuda, rows_are_fetched_ahead)
+{
+    Arena *arena = arena_new();
+    Error err = {0};
+    Diag *diag = diag_new(arena);
+    const char *source = corpus_text(arena, "rows_ahead.ir");
+    Program *p = program_parse(arena, diag, diag_source(diag, "rows", source, strlen(source)));
+    cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
+    Target target = cuda_target();
+    const Plan *plan = plan_build(arena, p, &target, FUSE_ALL);
+    CudaLaunch *launches = arena_array(arena, CudaLaunch, plan->kernels.n + 1);
+    const char *text = cuda_text(arena, plan->kernels.n, plan->kernels.at, launches);
+    cr_expect(strstr(text, "(turn * 8 + warp) * 8 +") && strstr(text, "(turn * 8 + warp) * 72 +"));
+    cr_expect(strstr(text, "(turn * 4 + warp) * 768 +"));
+    cr_expect(strstr(text, "(turn * 2 + warp) * 1528 +"));
+    cr_expect(!strstr(text, "warp) * 2048"), "there is no room for these");
+    cr_expect(strstr(text, "cp_async_wait_group<1>();"), "the next row's copies go on");
+    arena_free(arena);
+}
+
 // The largest tile, which is taken where there are enough of them; its sums leave in two slabs.
 Test(cuda, large_tiles)
 {
