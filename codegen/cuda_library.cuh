@@ -341,8 +341,8 @@ DEVICE void store_pack(T *p, const Pack<typename Held<T>::type, N> &x, long long
 
 // ---- neighbours in memory -----------------------------------------------------------------------
 
-// N elements that lie side by side, moved by instructions of 16 bytes, or one of 8; they begin at a
-// multiple of that.
+// N elements that lie side by side, moved by instructions of 16 bytes, or one of 8 or 4; they begin
+// at a multiple of that.
 template <class T, int N> struct Neighbours {
     uint32_t word[N * sizeof(T) / 4];
 };
@@ -352,6 +352,7 @@ template <int N, class T> DEVICE Neighbours<T, N> load_neighbours(const T *from)
     constexpr int words = N * sizeof(T) / 4;
     const uint32_t *p = (const uint32_t *)from;
     Neighbours<T, N> x;
+    if (words == 1) x.word[0] = *p;
     if (words == 2) {
         const u32x2 v = *(const u32x2 *)p;
         for (int i = 0; i < 2; i++) x.word[i] = v.at[i];
@@ -380,14 +381,16 @@ template <int N> DEVICE uint8_t number(const Neighbours<uint8_t, N> &x, int i)
 
 template <int N> DEVICE void store_neighbours(float *to, const float *x)
 {
-    static_assert(N % 4 == 0, "");
-    for (int i = 0; i < N; i += 4) store_f32x4(to + i, {{x[i], x[i + 1], x[i + 2], x[i + 3]}});
+    static_assert(N == 2 || N % 4 == 0, "");
+    if (N == 2) *(u32x2 *)to = {{(uint32_t)bits_of(x[0]), (uint32_t)bits_of(x[1])}};
+    for (int i = 0; i + 4 <= N; i += 4) store_f32x4(to + i, {{x[i], x[i + 1], x[i + 2], x[i + 3]}});
 }
 
 template <int N> DEVICE void store_neighbours(bf16 *to, const float *x)
 {
-    static_assert(N == 4, "");
-    *(u32x2 *)to = {{pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3])}};
+    static_assert(N == 2 || N == 4, "");
+    if (N == 2) *(uint32_t *)to = pack_bf16(x[0], x[1]);
+    if (N == 4) *(u32x2 *)to = {{pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3])}};
 }
 
 // ---- warps --------------------------------------------------------------------------------------

@@ -28,8 +28,8 @@ ParameterizedTest(char (*name)[CORPUS_NAME], cuda, corpus)
 // them are errors.
 Test(cuda, products_do_not_race)
 {
-    static const char *const names[] = {"half_products.ir", "half_dot.ir"};
-    for (int i = 0; i < 2; i++) {
+    static const char *const names[] = {"half_products.ir", "half_dot.ir", "half_thin.ir"};
+    for (int i = 0; i < 3; i++) {
         Arena *arena = arena_new();
         Error err = {0};
         const char *text = corpus_text(arena, names[i]);
@@ -110,9 +110,12 @@ Test(cuda, sums_in_parts)
         "  %zb = add %z, %bb\n"
         "  %half = cast %zb : bf16[24, 16]\n"
         "  %each = dot %x, %y {lb=[0], lc=[1], rb=[0], rc=[1]} : bf16[2b, 24, 16]\n"
+        "  %three = slice %x {lo=[0, 0, 8], hi=[2, 4096, 11]} : bf16[2b, 4096, 3]\n"
+        "  %thin = dot %three, %y {lc=[0, 1], rc=[0, 1]} : f32[3, 16]\n"
         "  output \"z\" %zb\n"
         "  output \"half\" %half\n"
         "  output \"each\" %each\n"
+        "  output \"thin\" %thin\n"
         "}\n";
     Arena *arena = arena_new();
     Error err = {0};
