@@ -24,12 +24,13 @@ ParameterizedTest(char (*name)[CORPUS_NAME], cuda, corpus)
     arena_free(arena);
 }
 
-// Products on tensor cores once more, where accesses to shared memory without a barrier between
-// them are errors.
-Test(cuda, products_do_not_race)
+// What goes through shared memory once more, where accesses without a barrier between them are
+// errors.
+Test(cuda, shared_memory_does_not_race)
 {
-    static const char *const names[] = {"half_products.ir", "half_dot.ir", "half_thin.ir"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const names[] = {"half_products.ir", "half_dot.ir", "half_thin.ir",
+                                        "deep_sums.ir"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         Arena *arena = arena_new();
         Error err = {0};
         const char *text = corpus_text(arena, names[i]);
