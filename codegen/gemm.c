@@ -100,6 +100,7 @@ int64_t gemm_tasks(const Target *t, const Kernel *k)
         for (uint32_t i = 0; i < k->body.axes.n; i++) outer *= k->body.axes.at[i].size;
         return outer;
     case KERNEL_SCATTER: return k->scatter.batch * div_up(k->scatter.rows, 1024);
+    case KERNEL_LISTS:
     case KERNEL_LOOP: break;
     }
     return k->tasks;

@@ -20,8 +20,8 @@ static void put(Text *t, const char *fmt, ...)
 }
 
 static const char *const role_names[] = {"outer", "red", "inner"};
-static const char *const kind_names[] = {"loop",      "pack",           "gemm",
-                                         "attention", "attention_grad", "scatter"};
+static const char *const kind_names[] = {"loop",           "pack",    "gemm", "attention",
+                                         "attention_grad", "scatter", "lists"};
 static const char *const instr_names[] = {"const",  "load", "index",  "test",
                                           "random", "op",   "reduce", "acc"};
 static const char *const order_names[] = {"row", "column", "chain"};
@@ -116,12 +116,17 @@ const char *kernel_text(Arena *arena, const Kernel *k)
             k->gemm.b.axes.n ? "" : str_printf(arena, " packed b%u", k->gemm.packed));
     if (k->kind == KERNEL_GEMM) put_body(&t, "a", &k->gemm.a);
     if (k->kind == KERNEL_GEMM && k->gemm.b.axes.n) put_body(&t, "b", &k->gemm.b);
+    if (k->kind == KERNEL_LISTS)
+        put(&t, " batch %" PRId64 " rows %" PRId64 " count %" PRId64 " index b%u lists b%u\n",
+            k->scatter.batch, k->scatter.rows, k->scatter.count, k->scatter.index,
+            k->scatter.lists);
     if (k->kind == KERNEL_SCATTER)
         put(&t,
             " batch %" PRId64 " rows %" PRId64 " count %" PRId64 " width %" PRId64
-            " index b%u update b%u out b%u\n",
+            " index b%u update b%u out b%u%s\n",
             k->scatter.batch, k->scatter.rows, k->scatter.count, k->scatter.width, k->scatter.index,
-            k->scatter.update, k->scatter.out);
+            k->scatter.update, k->scatter.out,
+            k->scatter.listed ? str_printf(arena, " lists b%u", k->scatter.lists) : "");
     if (k->kind == KERNEL_ATTENTION || k->kind == KERNEL_ATTENTION_GRAD) put_attention(&t, k);
     put_body(&t, "body", &k->body);
     vec_push(arena, &t.out, 0);

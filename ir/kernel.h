@@ -95,7 +95,8 @@ typedef enum {
     KERNEL_GEMM,
     KERNEL_ATTENTION,
     KERNEL_ATTENTION_GRAD,
-    KERNEL_SCATTER
+    KERNEL_SCATTER,
+    KERNEL_LISTS
 } KernelKind;
 
 // A matrix operand with row r and column c at buffer[base + r * row + c * col]; base is an
@@ -165,10 +166,13 @@ typedef struct Kernel {
     } attention;
 
     // SCATTER: out (batch, rows, width) = 0, then out[b, index[b, i], :] += update[b, i, :] in
-    // rising i.
+    // rising i. LISTS writes, for each of the batch, rows + 1 places in what follows (where the
+    // updates of each row begin, and the end), then the updates' numbers, row after row.
     struct {
         int64_t batch, rows, count, width;
         uint32_t index, update, out; // buffers, dense row-major
+        uint32_t lists;              // buffer, where `listed` (and of LISTS itself)
+        bool listed;
     } scatter;
 } Kernel;
 
