@@ -291,6 +291,9 @@ template <int N, class T> DEVICE Pack<typename Held<T>::type, N> load_pack(const
     } else if constexpr (bytes == 8) {
         const u32x2 words = load_u32x2(p);
         for (int i = 0; i < N; i++) x.at[i] = number(element_in<T>(words.at, i));
+    } else if constexpr (bytes == 4 && N > 1) {
+        const uint32_t word = load_u32(p);
+        for (int i = 0; i < N; i++) x.at[i] = number(element_in<T>(&word, i));
     } else {
         for (int i = 0; i < N; i++) x.at[i] = number(p[i]);
     }
@@ -300,7 +303,7 @@ template <int N, class T> DEVICE Pack<typename Held<T>::type, N> load_pack(const
 template <int N, class T> DEVICE void store_pack(T *p, const Pack<typename Held<T>::type, N> &x)
 {
     constexpr int bytes = N * (int)sizeof(T), words = (bytes + 3) / 4;
-    if constexpr (bytes % 16 == 0 || bytes == 8) {
+    if constexpr (bytes % 16 == 0 || bytes == 8 || (bytes == 4 && N > 1)) {
         uint32_t word[words] = {};
         for (int i = 0; i < N; i++) {
             T element;
@@ -310,7 +313,9 @@ template <int N, class T> DEVICE void store_pack(T *p, const Pack<typename Held<
             word[at / 4] |= (uint32_t)bits << at % 4 * 8;
             if constexpr (sizeof(T) == 8) word[at / 4 + 1] = (uint32_t)(bits >> 32);
         }
-        if constexpr (bytes == 8)
+        if constexpr (bytes == 4)
+            store_u32(p, word[0]);
+        else if constexpr (bytes == 8)
             store_u32x2(p, {{word[0], word[1]}});
         else
             for (int c = 0; c < bytes / 16; c++)

@@ -117,6 +117,9 @@ INSTRUCTION(u32x2, load_u32x2, (const void *p),
             { uint2 v = *(const uint2 *)p; return {{v.x, v.y}}; })
 INSTRUCTION(void, store_u32x2, (void *p, u32x2 x),
             { *(uint2 *)p = make_uint2(x.at[0], x.at[1]); })
+// 4 bytes at a multiple of 4.
+INSTRUCTION(uint32_t, load_u32, (const void *p), { return *(const uint32_t *)p; })
+INSTRUCTION(void, store_u32, (void *p, uint32_t x), { *(uint32_t *)p = x; })
 // To global memory, and never as four stores, which the compiler makes of the one above where it
 // likes to.
 INSTRUCTION(void, store_global_u32x4, (void *p, u32x4 x),

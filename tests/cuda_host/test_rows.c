@@ -189,7 +189,7 @@ static void vectors(Rows *r)
 {
     _Alignas(16) uint32_t in[128];
     for (uint32_t i = 0; i < 128; i++) in[i] = i * 2654435761u;
-    uint32_t *out = run(r, "row_vectors", in, 1, 1, 32, 576);
+    uint32_t *out = run(r, "row_vectors", in, 1, 1, 32, 608);
     for (uint32_t t = 0; t < 32; t++)
         for (uint32_t i = 0; i < 4; i++) {
             CHECK(&r->c, out[4 * t + i] == in[4 * (t ^ 5) + i], "load_f32x4 %u", t);
@@ -199,8 +199,9 @@ static void vectors(Rows *r)
             CHECK(&r->c, out[384 + 4 * (t ^ 9) + i] == in[4 * t + i], "store_global %u", t);
             uint32_t y = out[512 + 2 * (31 - t) + i % 2];
             CHECK(&r->c, y == in[2 * (t ^ 3) + i % 2], "u32x2 %u", t);
+            CHECK(&r->c, out[576 + 31 - t] == in[t ^ 6], "u32 %u", t);
         }
-    shim_guarded_free(out, 576 * 4);
+    shim_guarded_free(out, 608 * 4);
 }
 
 static void copies(Rows *r)
