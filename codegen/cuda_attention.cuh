@@ -6,7 +6,7 @@
 // 16 x 16; g = lane / 4 and t = lane % 4 are a thread's place in a tile's fragment: rows g and
 // g + 8, columns 2 t, 2 t + 1, 2 t + 8, 2 t + 9.
 
-DEVICE float expand_exp(float x);
+DEVICE float expand_exp(float x), expand_exp_minus(float x); // e^-x for x >= -43
 DEVICE float expand_log(float x);
 
 // ---- operands -----------------------------------------------------------------------------------
@@ -310,7 +310,7 @@ DEVICE void follow_most(AttentionQueries<D, E> &w, const f32x4 (&s)[1][T])
     if (!any(grew[0] || grew[1])) return;
 #pragma unroll
     for (int r = 0; r < 2; r++) {
-        const float factor = grew[r] ? expand_exp(w.most[r] - next[r]) : 1.0f;
+        const float factor = grew[r] ? expand_exp_minus(next[r] - w.most[r]) : 1.0f;
         if (grew[r]) w.most[r] = next[r];
         w.sum[r] = w.sum[r] * factor;
 #pragma unroll
@@ -343,7 +343,7 @@ DEVICE void add_keys(AttentionQueries<D, E> &w, const AttentionScores &scores, c
 #pragma unroll
         for (int x = 0; x < 8; x++) {
             float &p = s[0][2 * i + x / 4].at[x % 4];
-            p = expand_exp(p - base[x % 4 / 2]);
+            p = expand_exp_minus(base[x % 4 / 2] - p);
             w.sum[x % 4 / 2] = w.sum[x % 4 / 2] + p;
         }
         const u32x4 p[1] = {fragment_of(s[0][2 * i], s[0][2 * i + 1])};

@@ -74,7 +74,7 @@ static void forward(CudaText *t)
     cuda_close(t);
     cuda_line(t, "most = block_max(most, lanes);");
     cuda_open(t, "for (int j = lane; j < keys; j += %d)", LANES);
-    cuda_line(t, "score[j] = expand_exp(score[j] - most);");
+    cuda_line(t, "score[j] = expand_exp_minus(most - score[j]);");
     cuda_line(t, "sum = sum + score[j];");
     cuda_close(t);
     cuda_line(t, "sum = block_sum(sum, lanes);");

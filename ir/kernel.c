@@ -102,6 +102,16 @@ static void put_attention(Text *t, const Kernel *k)
     put_view(t, k, "dv", &k->attention.dv);
 }
 
+uint32_t kernel_exp_of_square(const KernelBody *body, const KernelInstr *in)
+{
+    if (in->kind != KI_OP || in->op != OP_EXP) return UINT32_MAX;
+    const KernelInstr *minus = &body->code.at[in->args[0]];
+    if (minus->kind != KI_OP || minus->op != OP_NEG) return UINT32_MAX;
+    const KernelInstr *square = &body->code.at[minus->args[0]];
+    bool is = square->kind == KI_OP && square->op == OP_MUL && square->args[0] == square->args[1];
+    return is ? minus->args[0] : UINT32_MAX;
+}
+
 const char *kernel_text(Arena *arena, const Kernel *k)
 {
     Text t = {.arena = arena};

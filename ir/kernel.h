@@ -220,6 +220,9 @@ typedef struct Plan {
 
 // Canonical text of a kernel without its name: equal text = equal code.
 const char *kernel_text(Arena *arena, const Kernel *k);
+// An exp of -(x * x), as in the gradient of erf: scalar_exp_minus of the product does. Gives the
+// product's instruction, or UINT32_MAX.
+uint32_t kernel_exp_of_square(const KernelBody *body, const KernelInstr *in);
 // Check it: operands before users, dtypes, indices inside their buffers, guards, roles. First
 // violation in err.
 bool kernel_verify(const Kernel *k, Error *err);
