@@ -300,12 +300,19 @@ template <int N, class T> DEVICE Pack<typename Held<T>::type, N> load_pack(const
     return x;
 }
 
+template <class T> constexpr bool IS_BF16 = false;
+template <> constexpr bool IS_BF16<bf16> = true;
+
 template <int N, class T> DEVICE void store_pack(T *p, const Pack<typename Held<T>::type, N> &x)
 {
     constexpr int bytes = N * (int)sizeof(T), words = (bytes + 3) / 4;
     if constexpr (bytes % 16 == 0 || bytes == 8 || (bytes == 4 && N > 1)) {
         uint32_t word[words] = {};
         for (int i = 0; i < N; i++) {
+            if constexpr (IS_BF16<T>) { // two by one instruction
+                if (i % 2 == 0) word[i / 2] = pack_bf16(x.at[i], x.at[i + 1]);
+                continue;
+            }
             T element;
             put(element, x.at[i]);
             const unsigned long long bits = bits_held(element);
