@@ -144,9 +144,9 @@ static Reg expand_exp(Builder *b)
     return exp_core(b, arg(b, 0), 0);
 }
 
-// e^-x, the bits of exp(-x), for x >= -43, in four instructions less: k is at most 62 there, so that
-// one power is 2^(k + 64), always normal, and the other one constant. The first product is exact
-// again. The minus sign stands behind the clamp, where instructions take it along.
+// e^-x, the bits of exp(-x), for x >= -43, in four instructions less: k is at most 62 there, so
+// that one power is 2^(k + 64), always normal, and the other one constant. The first product is
+// exact again. The minus sign stands behind the clamp, where instructions take it along.
 static void expand_exp_minus(Builder *b)
 {
     Reg x = op1(b, SC_NEG, at_most(b, arg(b, 0), 104)), bits;
