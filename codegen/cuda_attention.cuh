@@ -1,13 +1,24 @@
 // Attention and its gradient on tensor cores, over the instructions of cuda_prelude.cuh: operands
 // in bf16; scores, softmax and sums in f32, never in global memory. A warp owns rows of the
 // result and adds to them in one fixed order, so that results do not depend on the order of blocks.
+// Weights are rounded to bf16 next, so the hardware's 2^x will do: scores are powers of 2 here.
 //
 // Matrices: queries (N, D), keys (M, D), values (M, E). What a warp computes at a time is tiles of
 // 16 x 16; g = lane / 4 and t = lane % 4 are a thread's place in a tile's fragment: rows g and
 // g + 8, columns 2 t, 2 t + 1, 2 t + 8, 2 t + 9.
 
-DEVICE float expand_exp(float x), expand_exp_minus(float x); // e^-x for x >= -43
 DEVICE float expand_log(float x);
+
+// One power of e in powers of 2, and the other way round.
+DEVICE float log2_of_e()
+{
+    return 0x1.715476p+0f;
+}
+
+DEVICE float log_of_2()
+{
+    return 0x1.62e43p-1f;
+}
 
 // ---- operands -----------------------------------------------------------------------------------
 
@@ -51,10 +62,11 @@ struct AttentionScores {
     {
         return key + n <= end_of_keys(query);
     }
-    METHOD float of(float product, int query, int key) const
+    // As a power of 2, less what is to be subtracted.
+    METHOD float of(float product, int query, int key, float less) const
     {
         (void)query, (void)key;
-        return product * scale;
+        return fma_f32(product, scale * log2_of_e(), -less);
     }
 };
 
@@ -247,11 +259,11 @@ struct AttentionForward {
 };
 
 // A warp's 16 queries. Of a thread's two rows (query and query + 8): what is subtracted from
-// scores, and its part of the sum.
+// scores, how far they may be above it, and its part of the sum.
 template <int D, int E> struct AttentionQueries {
     u32x4 q[Width<D>::STEPS];
     f32x4 out[1][Width<E>::TILES];
-    float most[2], sum[2];
+    float most[2], slack[2], sum[2];
     int query;
 };
 
@@ -263,23 +275,25 @@ DEVICE void begin_queries(AttentionQueries<D, E> &w, const AttentionForward &a, 
         w.q[i] = fragment_at<D>(a.q, first, i, a.scores.queries);
     clear_tiles(w.out);
     for (int r = 0; r < 2; r++) {
-        w.most[r] = least<float>();
-        w.sum[r] = 0;
+        w.slack[r] = least<float>(); // the first score there is counts
+        w.most[r] = w.sum[r] = 0;
     }
     w.query = first + (int)thread() % 32 / 4;
 }
 
-// The scores of the products s of 16 queries with 8 T keys from `key` on; -inf where hidden. query
-// is the thread's first row.
+// The scores, less `less` of their row, of the products s of 16 queries with 8 T keys from `key` on;
+// -inf where hidden. query is the thread's first row.
 template <int T>
-DEVICE void score_queries(f32x4 (&s)[T], const AttentionScores &scores, int query, int key)
+DEVICE void score_queries(f32x4 (&s)[T], const AttentionScores &scores, int query, int key,
+                          const float (&less)[2])
 {
     const int first = query - (int)thread() % 32 / 4, column = key + (int)thread() % 4 * 2;
 #pragma unroll
     for (int i = 0; i < T; i++)
 #pragma unroll
         for (int x = 0; x < 4; x++)
-            s[i].at[x] = scores.of(s[i].at[x], query + x / 2 * 8, column + i * 8 + x % 2);
+            s[i].at[x] =
+                scores.of(s[i].at[x], query + x / 2 * 8, column + i * 8 + x % 2, less[x / 2]);
     if (scores.all_visible(first, key, 8 * T)) return;
 #pragma unroll
     for (int x = 0; x < 4; x++) {
@@ -290,33 +304,39 @@ DEVICE void score_queries(f32x4 (&s)[T], const AttentionScores &scores, int quer
     }
 }
 
-// Make the rows' `most` follow the largest score. It may stay behind by SLACK, which changes no
-// result (exp(SLACK) times 4096 keys is far from infinity) and saves most of the rescaling.
+// Make the rows' `most` follow the largest score; s is less `most`. It may stay behind by 8, which
+// changes no result (2^8 times 4096 keys is far from infinity) and saves most of the rescaling.
 template <int D, int E, int T>
-DEVICE void follow_most(AttentionQueries<D, E> &w, const f32x4 (&s)[1][T])
+DEVICE void follow_most(AttentionQueries<D, E> &w, f32x4 (&s)[T])
 {
-    const float SLACK = 6;
-    float next[2];
+    float above[2];
     bool grew[2];
 #pragma unroll
     for (int r = 0; r < 2; r++) {
-        float x = s[0][0].at[2 * r];
+        float x = s[0].at[2 * r];
 #pragma unroll
-        for (int i = 0; i < T; i++)
-            x = max_f32(x, max_f32(s[0][i].at[2 * r], s[0][i].at[2 * r + 1]));
-        next[r] = quad_max(x);
-        grew[r] = next[r] > w.most[r] + SLACK;
+        for (int i = 0; i < T; i++) x = max_f32(x, max_f32(s[i].at[2 * r], s[i].at[2 * r + 1]));
+        above[r] = quad_max(x);
+        grew[r] = above[r] > w.slack[r];
     }
     if (!any(grew[0] || grew[1])) return;
 #pragma unroll
     for (int r = 0; r < 2; r++) {
-        const float factor = grew[r] ? expand_exp_minus(next[r] - w.most[r]) : 1.0f;
-        if (grew[r]) w.most[r] = next[r];
+        if (!grew[r]) above[r] = 0;
+        // Before the first score there is nothing to rescale, and above may be very negative.
+        const float factor = w.slack[r] == least<float>() ? 0.0f : exp2_approx(-above[r]);
+        if (grew[r]) w.slack[r] = 8;
+        w.most[r] = w.most[r] + above[r];
         w.sum[r] = w.sum[r] * factor;
 #pragma unroll
         for (int i = 0; i < Width<E>::TILES; i++) {
             w.out[0][i].at[2 * r] = w.out[0][i].at[2 * r] * factor;
             w.out[0][i].at[2 * r + 1] = w.out[0][i].at[2 * r + 1] * factor;
+        }
+#pragma unroll
+        for (int i = 0; i < T; i++) {
+            s[i].at[2 * r] = s[i].at[2 * r] - above[r];
+            s[i].at[2 * r + 1] = s[i].at[2 * r + 1] - above[r];
         }
     }
 }
@@ -333,17 +353,14 @@ DEVICE void add_keys(AttentionQueries<D, E> &w, const AttentionScores &scores, c
         const u32x4 q[1] = {w.q[i]};
         multiply_rows(s, q, k + i * 16, Width<D>::PITCH);
     }
-    score_queries(s[0], scores, w.query, key);
-    follow_most(w, s);
-    // Nothing visible yet: exp(-inf - 0) is 0, exp(-inf - -inf) would be NaN.
-    float base[2];
-    for (int r = 0; r < 2; r++) base[r] = w.most[r] == least<float>() ? 0.0f : w.most[r];
+    score_queries(s[0], scores, w.query, key, w.most);
+    follow_most(w, s[0]);
 #pragma unroll
     for (int i = 0; i < G; i++) {
 #pragma unroll
         for (int x = 0; x < 8; x++) {
             float &p = s[0][2 * i + x / 4].at[x % 4];
-            p = expand_exp_minus(base[x % 4 / 2] - p);
+            p = exp2_approx(p);
             w.sum[x % 4 / 2] = w.sum[x % 4 / 2] + p;
         }
         const u32x4 p[1] = {fragment_of(s[0][2 * i], s[0][2 * i + 1])};
@@ -371,7 +388,8 @@ DEVICE void end_queries(const AttentionQueries<D, E> &w, const AttentionForward 
         const float sum = quad_sum(w.sum[r]);
         factor[r] = sum == 0 ? 0.0f : 1.0f / sum; // nothing visible: zeros
         if (thread() % 4 == 0 && w.query + 8 * r < rows)
-            a.lse.at[(w.query + 8 * r) * a.lse.row] = w.most[r] + expand_log(sum);
+            a.lse.at[(w.query + 8 * r) * a.lse.row] =
+                fma_f32(w.most[r], log_of_2(), expand_log(sum));
     }
     put_tiles(a.out, first, rows, w.out[0], factor);
 }

@@ -16,13 +16,13 @@ struct AttentionGradient {
     AttentionScores scores;
 };
 
-// What is subtracted from a query's scores. One without keys gets a number: its scores are -inf
+// What is subtracted from a query's scores, as a power of 2. One without keys gets a number: its scores are -inf
 // anyway. So does one that does not exist: its operands are zeros.
 DEVICE float lse_of(const AttentionGradient &a, int query)
 {
     if (query >= a.scores.queries) return 0;
     const float x = a.lse.at[query * a.lse.row];
-    return x == least<float>() ? 0.0f : x;
+    return x == least<float>() ? 0.0f : x * log2_of_e();
 }
 
 DEVICE float dot_of_pairs(uint32_t x, uint32_t y, float sum)
@@ -60,12 +60,12 @@ template <int E, int T>
 DEVICE void weigh_queries(f32x4 (&p)[T], f32x4 (&ds)[T], const RowNumbers<E> &row,
                           const AttentionScores &scores, int query, int key)
 {
-    score_queries(p, scores, query, key);
+    score_queries(p, scores, query, key, row.lse);
 #pragma unroll
     for (int i = 0; i < T; i++)
 #pragma unroll
         for (int x = 0; x < 4; x++) {
-            p[i].at[x] = expand_exp(p[i].at[x] - row.lse[x / 2]);
+            p[i].at[x] = exp2_approx(p[i].at[x]);
             ds[i].at[x] = p[i].at[x] * (ds[i].at[x] - row.delta[x / 2]);
         }
 }
@@ -417,9 +417,9 @@ DEVICE void weigh_keys(f32x4 (&s)[1][T], const AttentionScores &scores, int key,
 #pragma unroll
         for (int x = 0; x < 4; x++) {
             const int at = i * 8 + column + x % 2, own = row + x / 2 * 8;
-            float score = scores.of(s[0][i].at[x], query + at, own);
+            float score = scores.of(s[0][i].at[x], query + at, own, lse[at]);
             if (!all && own >= scores.end_of_keys(query + at)) score = least<float>();
-            s[0][i].at[x] = expand_exp(score - lse[at]);
+            s[0][i].at[x] = exp2_approx(score);
         }
     }
 }

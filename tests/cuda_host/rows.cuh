@@ -63,6 +63,7 @@ KERNEL(256) row_float(const Buffers<2> b)
     out[2048 + t] = x * y + z;
     out[2304 + t] = x / y;
     out[2560 + t] = max_f32(x, y);
+    out[2816 + t] = exp2_approx(x);
 }
 
 // 65536 x 34 words: conversions to 16 bits of all upper halves with 16 lower ones, and back; then

@@ -173,6 +173,12 @@ float max_f32(float x, float y)
     return __builtin_fmaxf(x, y);
 }
 
+float exp2_approx(float x)
+{
+    float y = __builtin_exp2f(x);
+    return y < 0x1p-126f ? 0 : y;
+}
+
 static inline uint32_t shim_round_bf16(float x)
 {
     uint32_t u = (uint32_t)bits_of(x);
