@@ -15,6 +15,7 @@ enum {
     TILE = 16,
     WARPS = 8,              // of a block where nothing else decides
     FEW_WARPS = 4,          // at least so many, to load
+    FINISHERS = 4,          // of a head's gradient, where some warps work ahead of others
     MOST_TILES = 32,        // of queries in a block
     KEYS_AT_A_TIME = 48,    // that pass through, forward
     SHARED_LIMIT = 99 << 10 // bytes that a block can have on every GPU from sm_80 on
@@ -66,6 +67,8 @@ typedef struct Shape {
     int64_t key_parts;  // gradient in two kinds: blocks of keys of a head
     int64_t parts;      // blocks of a head
     int64_t rows, keys; // gradient of a head: R and S of attention_gradient_head
+    bool ahead;         // and AHEAD
+    int64_t own;        // warps with queries
     int64_t registers;  // that a thread needs, about: by them a form is chosen
     int64_t shared;
 } Shape;
@@ -102,22 +105,33 @@ static bool head_fits(const Kernel *k, Shape *s)
 {
     int64_t tiles = ceil_div(k->attention.queries, TILE);
     int64_t both = row_bytes(k->attention.dim) + row_bytes(k->attention.vdim);
-    s->warps = ceil_div(tiles, s->rows);
+    int64_t passing = s->keys * both + tiles * TILE * (s->keys == 32 ? 144 : 64);
+    s->own = ceil_div(tiles, s->rows);
+    s->warps = s->ahead ? s->own + FINISHERS : s->own;
     if (s->warps < FEW_WARPS) s->warps = FEW_WARPS;
-    s->shared = tiles * TILE * both + s->keys * both + tiles * TILE * (s->keys == 32 ? 144 : 64);
+    s->shared = tiles * TILE * both + (s->ahead ? 2 : 1) * passing;
+    if (s->ahead) s->shared += tiles * TILE * 8;
     s->registers = s->rows * (k->attention.dim / 2 + s->keys) + 60;
+    if (s->ahead) s->registers += s->rows * k->attention.dim / 4 - 20;
     int64_t most = 16384 / 32 / warps_of_part(s) / 8 * 8;
     return s->shared <= SHARED_LIMIT && s->registers <= (most < 255 ? most : 255);
 }
 
 static Shape gradient_shape(const Kernel *k)
 {
-    static const int forms[][2] = {{1, 32}, {1, 16}, {2, 16}};
+    // Queries, keys, ahead.
+    static const int forms[][3] = {{2, 16, true}, {1, 32, false}, {1, 16, false}, {2, 16, false}};
+    int64_t keys = ceil_div(k->attention.keys, TILE), tiles = ceil_div(k->attention.queries, TILE);
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-        Shape s = {.whole = true, .rows = forms[i][0], .keys = forms[i][1], .parts = 1};
+        Shape s = {.whole = true,
+                   .rows = forms[i][0],
+                   .keys = forms[i][1],
+                   .parts = 1,
+                   .ahead = forms[i][2]};
+        // Where few warps have queries, several blocks on a multiprocessor do more.
+        if (s.ahead && tiles <= WARPS) continue;
         if (head_fits(k, &s)) return s;
     }
-    int64_t keys = ceil_div(k->attention.keys, TILE), tiles = ceil_div(k->attention.queries, TILE);
     int64_t v = row_bytes(k->attention.vdim), both = row_bytes(k->attention.dim) + v;
     bool broad = k->attention.dim + k->attention.vdim > 192;
     int64_t staged = (broad ? 16 : 32) * (2 * both + v + 16); // queries at a time
@@ -204,8 +218,9 @@ static void gradient(CudaText *t, const Shape *s)
     if (s->whole) {
         cuda_line(t,
                   "attention_gradient_head<%" PRId64 ", %" PRId64 ", %" PRId64 ", %" PRId64
-                  ">(a, shared, %" PRId64 ", %" PRId64 ");",
-                  dim, vdim, s->rows, s->keys, ceil_div(k->attention.queries, TILE), s->warps);
+                  ", %s>(a, shared, %" PRId64 ", %" PRId64 ", %" PRId64 ");",
+                  dim, vdim, s->rows, s->keys, s->ahead ? "true" : "false",
+                  ceil_div(k->attention.queries, TILE), s->warps, s->own);
         return;
     }
     cuda_open(t, "if (at < %" PRId64 ")", s->key_parts);

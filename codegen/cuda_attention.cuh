@@ -97,13 +97,14 @@ DEVICE int anew(int x)
 }
 
 // Rows first .. first + n - 1 of a matrix of width W to shared memory, zeros behind row `rows` and
-// behind column W. Wide ones arrive with the thread's current group of copies.
+// behind column W. Wide ones arrive with the thread's current group of copies. The block's threads
+// share it, or those from `begin` on.
 template <int W>
 DEVICE void copy_rows(bf16 *to, const HeadRows<const bf16> &from, int first, int n, int rows,
-                      int threads)
+                      int threads, int begin = 0)
 {
     const int each = 2 * Width<W>::STEPS;
-    for (int i = anew((int)thread()); i < n * each; i += threads) {
+    for (int i = anew((int)thread()) - begin; i < n * each; i += threads - begin) {
         const int row = i / each, col = i % each * 8;
         const bool inside = first + row < rows && col < W;
         bf16 *p = to + row * Width<W>::PITCH + col;
@@ -281,8 +282,8 @@ DEVICE void begin_queries(AttentionQueries<D, E> &w, const AttentionForward &a, 
     w.query = first + (int)thread() % 32 / 4;
 }
 
-// The scores, less `less` of their row, of the products s of 16 queries with 8 T keys from `key` on;
-// -inf where hidden. query is the thread's first row.
+// The scores, less `less` of their row, of the products s of 16 queries with 8 T keys from `key`
+// on; -inf where hidden. query is the thread's first row.
 template <int T>
 DEVICE void score_queries(f32x4 (&s)[T], const AttentionScores &scores, int query, int key,
                           const float (&less)[2])

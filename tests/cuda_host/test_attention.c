@@ -317,6 +317,8 @@ static const AttentionCase forms[] = {
     {16, 16, 32, 32, false, LIE_DENSE},    // one tile
     {200, 41, 72, 96, true, LIE_ACROSS},   // queries without keys; steps that are cut; scalar
     {35, 420, 64, 64, true, LIE_BETWEEN},  // in parts; keys pass through a head's block
+    {197, 50, 64, 64, false, LIE_BETWEEN}, // work ahead, an odd number of tiles
+    {150, 130, 40, 72, true, LIE_DENSE},   // work ahead, queries without keys
     {257, 33, 64, 64, false, LIE_DENSE},   // rounds of queries; two tiles a warp, 16 keys
     {290, 150, 80, 40, true, LIE_BETWEEN}, // blocks of keys and of queries
     {1, 70, 128, 128, false, LIE_ODD},     // a single query
