@@ -5,9 +5,10 @@
 // Where the queries of a head fit into a block, attention_gradient_head computes each score once. A
 // warp owns queries (R tiles of 16) and keeps their dq; keys pass through S at a time; p and ds of
 // all queries with these keys go to shared memory, from where the block takes dk and dv of the S
-// keys: they are finished at once, with AHEAD by warps of their own. Else blocks of two kinds compute scores twice:
-// attention_gradient_queries gives dq of a tile of queries a warp, keys passing through, and
-// attention_gradient_keys gives dk and dv of a tile of keys a warp, queries passing through.
+// keys: they are finished at once, with AHEAD by warps of their own. Else blocks of two kinds
+// compute scores twice: attention_gradient_queries gives dq of a tile of queries a warp, keys
+// passing through, and attention_gradient_keys gives dk and dv of a tile of keys a warp, queries
+// passing through.
 
 struct AttentionGradient {
     HeadRows<const bf16> q, k, v, out, dout;

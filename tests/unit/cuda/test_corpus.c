@@ -142,9 +142,9 @@ Test(cuda, attention_takes_tensor_cores)
     const Plan *plan = plan_build(arena, p, &target, FUSE_ALL);
     CudaLaunch *launches = arena_array(arena, CudaLaunch, plan->kernels.n + 1);
     const char *text = cuda_text(arena, plan->kernels.n, plan->kernels.at, launches);
-    cr_expect(strstr(text, "attention_at_once<64, 64>(") && strstr(text, ", 384, 1, true}"));
+    cr_expect(strstr(text, "attention_at_once<64, 64, 1>(") && strstr(text, ", 384, 1, true}"));
     cr_expect(strstr(text, "attention_gradient_head<64, 64, 1, 32, false>("));
-    cr_expect(strstr(text, "attention_at_once<40, 32>(") && strstr(text, ", 1, 35, false}"));
+    cr_expect(strstr(text, "attention_at_once<40, 32, 1>(") && strstr(text, ", 1, 35, false}"));
     arena_free(arena);
 }
 
