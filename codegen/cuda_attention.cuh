@@ -103,8 +103,8 @@ template <int W>
 DEVICE void copy_rows(bf16 *to, const HeadRows<const bf16> &from, int first, int n, int rows,
                       int threads, int begin = 0)
 {
-    const int each = 2 * Width<W>::STEPS;
-    for (int i = anew((int)thread()) - begin; i < n * each; i += threads - begin) {
+    const int each = 2 * Width<W>::STEPS, step = threads - begin;
+    for (int i = anew((int)thread()) - begin; i < n * each; i += step) {
         const int row = i / each, col = i % each * 8;
         const bool inside = first + row < rows && col < W;
         bf16 *p = to + row * Width<W>::PITCH + col;
@@ -117,6 +117,7 @@ DEVICE void copy_rows(bf16 *to, const HeadRows<const bf16> &from, int first, int
                 x.at[c] = from.at[(first + row) * from.row + (col + c) * from.col];
             store_bf16x8(p, x);
         }
+        if (step >= n * each) break; // known when this is compiled: no loop
     }
 }
 
@@ -301,6 +302,7 @@ DEVICE void score_queries(f32x4 (&s)[T], const AttentionScores &scores, int quer
             s[i].at[x] =
                 scores.of(s[i].at[x], query + x / 2 * 8, column + i * 8 + x % 2, less[x / 2]);
     if (scores.all_visible(first, key, 8 * T)) return;
+    query = anew(query);
 #pragma unroll
     for (int x = 0; x < 4; x++) {
         const int end = scores.end_of_keys(query + x / 2 * 8);

@@ -209,9 +209,9 @@ template <int D, int E, int S, bool AHEAD> struct HeadBlock {
     }
 };
 
-// A warp's queries: R tiles of 16 from row `row` on. With AHEAD they are in registers too, but their
-// numbers come from shared memory each time. The second tile may not exist: then what is computed
-// for it from the first one goes nowhere.
+// A warp's queries: R tiles of 16 from row `row` on. With AHEAD they are in registers too, while
+// their numbers come from shared memory each time. The second tile may not exist: then what is
+// computed for it from the first one goes nowhere.
 template <int D, int E, int R, bool AHEAD> struct HeadQueries {
     f32x4 dq[R][Width<D>::TILES];
     u32x4 q[AHEAD ? Width<D>::STEPS : 1][R];
@@ -319,11 +319,11 @@ DEVICE void key_tile(const HeadRows<bf16> &to, int key, int keys, const bf16 *we
     f32x4 sum[4] = {}, odd[4] = {};
     weights += weight_at<S>(from * 16 + lane % 8 + lane / 16 * 8, at + lane / 8 % 2 * 8);
     b += from * NEXT + n * 32 + tile_down(Width<W>::PITCH);
-    const int last = tiles - 1 - from; // tiles behind the first
+    const int last = tiles - 1 - from; // tiles behind the first; without a mask known when compiled
     if (AHEAD && last >= 0) {
         int at = 0, second = smaller<int>(1, last);
         WeightedRows x(weights, b, both), y(weights + second * DOWN, b + second * NEXT, both);
-#pragma unroll 1
+#pragma unroll
         for (; at < last; at += 2) {
             const int i = smaller<int>(at + 2, last), j = smaller<int>(at + 3, last);
             const WeightedRows next(weights + i * DOWN, b + i * NEXT, both);
