@@ -78,7 +78,7 @@ typedef struct CudaBlas {
 #undef BLAS_FIELD
 } CudaBlas;
 
-enum { BLAS_WORKSPACE = 32 << 20, BLAS_ALGOS = 8 };
+enum { BLAS_WORKSPACE = 32 << 20, BLAS_ALGOS = 16 };
 
 // A product ready to be launched, by any of its algorithms, the most promising first.
 typedef struct BlasProduct {
