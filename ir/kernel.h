@@ -122,6 +122,7 @@ typedef struct LibraryProduct {
     bool biased;
     MatrixView bias; // element n of its vector at buffer[offset + n]
     uint32_t rest;
+    bool workspace; // c is one: the kernel's own code does not write it
 } LibraryProduct;
 
 typedef struct KernelBuffer {

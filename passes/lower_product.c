@@ -154,6 +154,7 @@ void lower_product(Lower *lo, Kernel *k, Build *b)
         int64_t count = k->gemm.batch * k->gemm.m * k->gemm.n;
         workspace = build_slot(b, lower_buffer(lo, BLOCK_SCRATCH, dt, count, NULL), true);
         p.c = (MatrixView){workspace, 0, k->gemm.m * k->gemm.n, k->gemm.n, 1};
+        p.workspace = true;
     }
     if (!store || k->body.stores.n > 1) p.rest = rest_kernel(lo, k, product, store, workspace) + 1;
     k->gemm.library = arena_copy(lo->arena, &p, sizeof p);

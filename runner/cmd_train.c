@@ -265,6 +265,7 @@ static int run_in(const Cli *cli, Run *run, const char *folder)
                      .file = given ? v->file : saved,
                      .keep = given,
                      .place = v->place,
+                     .snapshots = true,
                      .choices = str_printf(cli->arena, "%s/products.json", folder),
                      .threads = (uint32_t)v->threads};
     if (given) run->saved = saved;

@@ -147,7 +147,10 @@ static const char *choices_file(Arena *arena)
 bool load_program(Loaded *l, const LoadOptions *o)
 {
     Error err = {0};
-    ExecOptions e = {.threads = o->threads, .profile = o->profile, .device = (int)o->place.device};
+    ExecOptions e = {.threads = o->threads,
+                     .profile = o->profile,
+                     .device = (int)o->place.device,
+                     .snapshots = o->snapshots};
     *l = (Loaded){0};
     if (!products_named(o->place.products, &e.products) || !has_driver(o->place.target) ||
         !load_step(l, o))

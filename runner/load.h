@@ -44,6 +44,7 @@ typedef struct LoadOptions {
     Place place;
     uint32_t threads; // 0: one a core
     bool profile;
+    bool snapshots;      // on a GPU, room for a copy of the state on the host
     bool keep;           // the step file's bytes, for load_save
     const char *choices; // file of a run that keeps who does which product on a GPU, or NULL
 } LoadOptions;

@@ -188,7 +188,8 @@ bool czt_load_weights(CztProgram *program, const char *path, CztError *err)
 bool czt_save_weights(const CztProgram *program, const char *path, CztError *err)
 {
     Error inner = {0};
-    return report(weights_save(program->exec, path, KINDS_PARAMS, NULL, NULL, &inner), &inner, err);
+    return report(weights_save(program->exec, NULL, path, KINDS_PARAMS, NULL, NULL, &inner), &inner,
+                  err);
 }
 
 // DLPack's type code; false for the 8-bit floats, which version 0.8 has not.

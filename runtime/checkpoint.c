@@ -12,6 +12,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,14 +40,26 @@ static bool list_file(json_t *files, const char *folder, const char *name, uint6
     return ok;
 }
 
-static bool save_state(Exec *exec, const char *folder, const char *name, uint32_t kinds,
-                       json_t *files, Error *err)
+struct CheckpointJob {
+    Arena *arena;
+    Exec *exec; // its step alone where there is a snapshot
+    const uint8_t *snapshot;
+    const char *folder, *position;
+    int64_t step, seed;
+    pthread_t thread;
+    bool threaded, ok;
+    atomic_bool done;
+    Error err;
+};
+
+static bool save_state(const CheckpointJob *job, const char *folder, const char *name,
+                       uint32_t kinds, json_t *files, Error *err)
 {
     Arena *arena = arena_new();
     uint64_t sum;
-    bool ok =
-        weights_save(exec, str_printf(arena, "%s/%s", folder, name), kinds, NULL, &sum, err) &&
-        list_file(files, folder, name, sum, err);
+    bool ok = weights_save(job->exec, job->snapshot, str_printf(arena, "%s/%s", folder, name),
+                           kinds, NULL, &sum, err) &&
+              list_file(files, folder, name, sum, err);
     arena_free(arena);
     return ok;
 }
@@ -80,15 +95,14 @@ static bool save_position(const char *folder, int64_t step, int64_t seed, const 
     return ok;
 }
 
-static bool save_all(Exec *exec, const char *folder, int64_t step, int64_t seed,
-                     const char *position, Error *err)
+static bool save_all(const CheckpointJob *job, const char *folder, Error *err)
 {
     json_t *files = json_object();
-    bool ok = save_state(exec, folder, "params.safetensors", KINDS_PARAMS, files, err) &&
-              save_state(exec, folder, "state.safetensors", KINDS_REST, files, err) &&
-              save_position(folder, step, seed, position, files, err);
-    json_t *manifest = json_pack("{s:i, s:I, s:s, s:o}", "cztc", 1, "step", (json_int_t)step,
-                                 "source_hash", exec_step(exec)->source_hash, "files", files);
+    bool ok = save_state(job, folder, "params.safetensors", KINDS_PARAMS, files, err) &&
+              save_state(job, folder, "state.safetensors", KINDS_REST, files, err) &&
+              save_position(folder, job->step, job->seed, job->position, files, err);
+    json_t *manifest = json_pack("{s:i, s:I, s:s, s:o}", "cztc", 1, "step", (json_int_t)job->step,
+                                 "source_hash", exec_step(job->exec)->source_hash, "files", files);
     ok = ok && save_json(folder, "manifest.json", manifest, NULL, err);
     json_decref(manifest);
     return ok;
@@ -121,22 +135,64 @@ static bool make_folder(const char *path, Error *err)
     return error_set(err, "%s: cannot create the folder: %s", path, strerror(errno));
 }
 
+static void *write_checkpoint(void *ctx)
+{
+    CheckpointJob *job = ctx;
+    const char *path = str_printf(job->arena, "%s/step-%08lld", job->folder, (long long)job->step);
+    const char *temporary = str_printf(job->arena, "%s%s%ld", path, temporary_mark, (long)getpid());
+    bool ok = make_folder(job->folder, &job->err);
+    if (ok) {
+        remove_folder(temporary); // of an earlier process with this number
+        ok = make_folder(temporary, &job->err) && save_all(job, temporary, &job->err) &&
+             folder_sync(temporary, &job->err) && put_in_place(temporary, path, &job->err);
+        if (!ok) remove_folder(temporary);
+    }
+    job->ok = ok && folder_sync(job->folder, &job->err);
+    atomic_store(&job->done, true);
+    return NULL;
+}
+
+CheckpointJob *checkpoint_begin(Exec *exec, const char *folder, int64_t step, int64_t seed,
+                                const char *position, Error *err)
+{
+    const uint8_t *snapshot = exec_snapshot(exec, err);
+    if (err->set) return NULL;
+    Arena *arena = arena_new();
+    CheckpointJob *job = arena_make(arena, CheckpointJob);
+    *job = (CheckpointJob){.arena = arena,
+                           .exec = exec,
+                           .snapshot = snapshot,
+                           .folder = str_copy(arena, folder),
+                           .position = position ? str_copy(arena, position) : NULL,
+                           .step = step,
+                           .seed = seed};
+    sigset_t all, before; // signals are the caller's
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    job->threaded = snapshot && !pthread_create(&job->thread, NULL, write_checkpoint, job);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!job->threaded) write_checkpoint(job);
+    return job;
+}
+
+bool checkpoint_written(CheckpointJob *job)
+{
+    return atomic_load(&job->done);
+}
+
+bool checkpoint_end(CheckpointJob *job, Error *err)
+{
+    if (job->threaded) pthread_join(job->thread, NULL);
+    bool ok = job->ok || error_set(err, "%s", job->err.text);
+    arena_free(job->arena);
+    return ok;
+}
+
 bool checkpoint_save(Exec *exec, const char *folder, int64_t step, int64_t seed,
                      const char *position, Error *err)
 {
-    Arena *arena = arena_new();
-    const char *path = str_printf(arena, "%s/step-%08lld", folder, (long long)step);
-    const char *temporary = str_printf(arena, "%s%s%ld", path, temporary_mark, (long)getpid());
-    bool ok = make_folder(folder, err);
-    if (ok) {
-        remove_folder(temporary); // of an earlier process with this number
-        ok = make_folder(temporary, err) && save_all(exec, temporary, step, seed, position, err) &&
-             folder_sync(temporary, err) && put_in_place(temporary, path, err);
-        if (!ok) remove_folder(temporary);
-    }
-    ok = ok && folder_sync(folder, err);
-    arena_free(arena);
-    return ok;
+    CheckpointJob *job = checkpoint_begin(exec, folder, step, seed, position, err);
+    return job && checkpoint_end(job, err);
 }
 
 static json_t *read_json(const char *path, Error *err)

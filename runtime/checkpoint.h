@@ -27,6 +27,15 @@ typedef struct CheckpointWarn {
 // JSON text.
 bool checkpoint_save(Exec *exec, const char *folder, int64_t step, int64_t seed,
                      const char *position, Error *err);
+// The same in two halves, one at a time. Where exec has room for a copy of its state (exec.h), it
+// is free as soon as that is made, and a thread writes it; elsewhere all is done in the first half.
+// NULL with err where it cannot begin; what went wrong later is told by the second half, which
+// waits for the thread and must come.
+typedef struct CheckpointJob CheckpointJob;
+CheckpointJob *checkpoint_begin(Exec *exec, const char *folder, int64_t step, int64_t seed,
+                                const char *position, Error *err);
+bool checkpoint_written(CheckpointJob *job); // the second half will not wait
+bool checkpoint_end(CheckpointJob *job, Error *err);
 // Read one checkpoint's manifest and position and check every file's size and checksum. Texts live
 // in the arena.
 bool checkpoint_open(Arena *arena, const char *path, Checkpoint *out, Error *err);

@@ -39,7 +39,8 @@ typedef struct CudaEngine {
     CuPtr state, scratch, constants, tables;
     uint8_t *host_tables; // the tables of all nodes, as they go to the GPU
     CudaEntry *entries;
-    void *bounce; // state that was read
+    uint8_t *snapshot; // room for a copy of the state, or NULL
+    void *bounce;      // state that was read
     size_t bounce_size;
     CudaBlas blas;
     CudaProduct *products; // by kernel

@@ -459,6 +459,18 @@ static bool write(Engine *engine, int64_t offset, const void *from, int64_t byte
            wait(engine, err);
 }
 
+static const uint8_t *snapshot(Engine *engine, Error *err)
+{
+    CudaEngine *c = (CudaEngine *)engine;
+    size_t bytes = (size_t)c->step->state_bytes;
+    const char *what = "copying the state";
+    if (!c->snapshot || !wait(engine, err)) return NULL;
+    bool ok =
+        !bytes || (check(c, c->driver.to_host(c->snapshot, c->state, bytes, c->main), what, err) &&
+                   wait(engine, err));
+    return ok ? c->snapshot : NULL;
+}
+
 static void *state(const Engine *engine)
 {
     return (void *)(uintptr_t)((const CudaEngine *)engine)->state;
@@ -500,6 +512,7 @@ static void free_engine(Engine *engine)
         if (c->constants) d->memory_free(c->constants);
         if (c->tables) d->memory_free(c->tables);
         if (c->workspace) d->memory_free(c->workspace);
+        if (c->snapshot) d->host_free(c->snapshot);
         for (uint32_t i = 0; i < c->step->nunits; i++)
             if (c->modules[i]) d->module_unload(c->modules[i]);
         if (c->from) d->event_destroy(c->from);
@@ -526,8 +539,8 @@ static bool open_device(CudaEngine *c, Error *err)
 
 Engine *engine_cuda(Arena *arena, const Step *step, const ExecOptions *options, Error *err)
 {
-    static const EngineOps ops = {free_engine, start, wait,       inputs, outputs, clear,
-                                  read,        write, run_launch, peek,   state,   times};
+    static const EngineOps ops = {free_engine, start,      wait, inputs, outputs,  clear, read,
+                                  write,       run_launch, peek, state,  snapshot, times};
     CudaEngine *c = arena_make(arena, CudaEngine);
     *c = (CudaEngine){.base = {&ops, {true, options->device, c->device.name, 0}},
                       .step = step,
@@ -539,6 +552,7 @@ Engine *engine_cuda(Arena *arena, const Step *step, const ExecOptions *options, 
                       .entries = arena_array(arena, CudaEntry, step->nentries + 1),
                       .profile = options->profile};
     if (open_device(c, err) && load_kernels(c, err) && allocate_blocks(c, err) &&
+        (!options->snapshots || allocate_host(c, &c->snapshot, step->state_bytes, err)) &&
         build_graphs(c, options, err) && clear(&c->base, err))
         return &c->base;
     free_engine(&c->base);

@@ -139,6 +139,11 @@ const void *exec_state(Exec *exec, uint32_t i, Error *err)
     return exec->engine->ops->read(exec->engine, t->offset, t->bytes, err);
 }
 
+const uint8_t *exec_snapshot(Exec *exec, Error *err)
+{
+    return exec->engine->ops->snapshot ? exec->engine->ops->snapshot(exec->engine, err) : NULL;
+}
+
 bool exec_put_state(Exec *exec, uint32_t i, const void *from, Error *err)
 {
     const CztTensor *t = &exec->step->state[i];
@@ -210,7 +215,7 @@ static bool look_at(Exec *exec, uint32_t entry, const StepSegment *s, bool nan, 
     for (uint32_t b = 0; b < k->nextents && !out->kernel; b++) {
         const StepExtent *x = &k->extents[b];
         // A workspace is written where a library does the product, and read by its rest alone.
-        bool workspace = k->product && k->product->rest >= 0 && k->product->c.buffer == b;
+        bool workspace = k->product && k->product->workspace && k->product->c.buffer == b;
         if (!x->written || !value_is_float(x->dtype) || workspace) continue;
         const void *data =
             exec->engine->ops->peek(exec->engine, entry, &s->buffers[b], x->bytes, err);

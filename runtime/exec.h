@@ -19,6 +19,7 @@ typedef struct ExecOptions {
     bool profile;     // time every launch
     int device;       // number of the GPU
     ExecProducts products;
+    bool snapshots;         // on a GPU, have room for exec_snapshot
     const char *choices[2]; // files that keep what was measured, the first counts; NULL: none
     const CztKernel
         *kernels; // step->nkernels functions to call instead of the mapped code, or NULL
@@ -62,6 +63,9 @@ const void *exec_output(const Exec *exec, uint32_t entry, uint32_t i);
 // with exec_put_state.
 const void *exec_state(Exec *exec, uint32_t i, Error *err);
 bool exec_put_state(Exec *exec, uint32_t i, const void *from, Error *err);
+// A copy of all state on the host as it is now, tensors at their offsets, good until the next; NULL
+// with err, or without where there is no room for one (a CPU, no options.snapshots).
+const uint8_t *exec_snapshot(Exec *exec, Error *err);
 // Its address on the device.
 void *exec_state_address(const Exec *exec, uint32_t i);
 // An output with one element as a number; NaN when it has more or there is no such output.

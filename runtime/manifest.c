@@ -241,6 +241,7 @@ static bool read_product(Reader *r, json_t *row, const char *where, StepKernel *
         !get_int(r, o, at, "rest", 0, (int64_t)r->step->nkernels - 1, &rest))
         return false;
     p->rest = (int32_t)rest;
+    p->workspace = json_is_true(json_object_get(o, "workspace"));
     k->product = p;
     return read_matrix(r, o, at, "a", k, (int64_t[]){p->batch, p->m, p->k}, p->from, &p->a) &&
            read_matrix(r, o, at, "b", k, (int64_t[]){p->batch, p->n, p->k}, p->from, &p->b) &&

@@ -44,7 +44,7 @@ typedef struct StepProduct {
     int64_t batch, m, n, k;
     CztDtype from, to;
     StepMatrix a, b, c, bias;
-    bool biased;
+    bool biased, workspace; // workspace: c is none of the kernel's results
     int32_t rest;
 } StepProduct;
 
@@ -58,7 +58,7 @@ typedef struct StepKernel {
     const StepExtent *extents; // one for each buffer
     uint32_t nextents;
     const StepProduct *product; // or NULL
-    int64_t flops, bytes; // of all tasks of one call, for the roofline
+    int64_t flops, bytes;       // of all tasks of one call, for the roofline
     const char *const *lines;
     uint32_t nlines;
 } StepKernel;

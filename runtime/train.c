@@ -40,6 +40,8 @@ typedef struct Train {
     uint32_t fallback;    // the entry where options do not say which
     int64_t step, steps;  // finished updates; where to stop, INT64_MAX without an end
     int64_t seed, saved;  // saved: the step of the newest checkpoint, -1 none
+    CheckpointJob *job;   // a checkpoint that is being written, or NULL
+    int64_t saving;       // its step
     Batch batch;          // that was brought last
     int64_t skipped;      // samples left out so far, of the batches that were used
     int skips;            // updates skipped in a row
@@ -159,19 +161,32 @@ static char *position(const Train *t, Error *err)
     return text;
 }
 
+// Wait for the checkpoint that is being written.
+static bool finish(Train *t, Error *err)
+{
+    CheckpointJob *job = t->job;
+    t->job = NULL;
+    if (!job) return true;
+    if (!checkpoint_end(job, err)) return false;
+    t->saved = t->saving;
+    prune(t);
+    return true;
+}
+
+// Begin to write a checkpoint, if that of this update is not there.
 static bool save(Train *t, Error *err)
 {
     const TrainOptions *o = t->options;
-    if (!o->checkpoints || t->saved == t->step) return true;
+    if (!o->checkpoints || (t->job && t->saving == t->step)) return true;
+    if (!finish(t, err)) return false;
+    if (t->saved == t->step) return true;
     char *at = position(t, err);
     // Lines first: a checkpoint must not be newer than the log beside it.
-    bool ok = at && log_sync(t->log, err) &&
-              checkpoint_save(t->exec, o->checkpoints, t->step, t->seed, at, err);
+    if (at && log_sync(t->log, err))
+        t->job = checkpoint_begin(t->exec, o->checkpoints, t->step, t->seed, at, err);
     free(at);
-    if (!ok) return false;
-    t->saved = t->step;
-    prune(t);
-    return true;
+    t->saving = t->step;
+    return t->job != NULL;
 }
 
 // The run must end, but its updates are sound: a checkpoint of the last. Returns false; err says
@@ -180,7 +195,7 @@ static bool keep(Train *t, Error *err)
 {
     Error why = {0};
     if (!t->options->checkpoints || t->step == t->result->first) return false;
-    bool ok = save(t, &why);
+    bool ok = save(t, &why) && finish(t, &why);
     size_t n = strlen(err->text);
     if (ok)
         snprintf(err->text + n, sizeof err->text - n, "; the run can go on from update %lld",
@@ -285,6 +300,8 @@ static const char *trouble_text(Train *t, uint32_t entry, double loss, bool loca
 static bool refuse(Train *t, uint32_t entry, double loss, Error *err)
 {
     const char *what = trouble_text(t, entry, loss, true);
+    Error late = {0};
+    if (!finish(t, &late)) warn(t, late.text);
     if (t->saved < 0) return error_set(err, "update %lld: %s", (long long)t->step, what);
     return error_set(err, "update %lld: %s; the newest checkpoint is of update %lld",
                      (long long)t->step, what, (long long)t->saved);
@@ -384,9 +401,10 @@ static bool loop(Train *t, Error *err)
         if (!update(t, err)) return false;
         bool due = o->checkpoint_every > 0 && t->step % o->checkpoint_every == 0;
         if ((due || t->step == t->steps) && !save(t, err)) return false;
+        if (t->job && checkpoint_written(t->job) && !finish(t, err)) return false;
         if (!after(t, err)) return keep(t, err);
     }
-    return save(t, err);
+    return save(t, err) && finish(t, err);
 }
 
 static bool run(Train *t, Error *err)
@@ -406,6 +424,8 @@ static bool run(Train *t, Error *err)
     if (!t->steps) t->steps = INT64_MAX;
     bool ok = start(t, err) && (complete(t) || !o->ready || o->ready(o->ctx, err)) &&
               open_logs(t, err) && (t->saved < 0 || after(t, err)) && loop(t, err);
+    Error late = {0}; // of a checkpoint that was being written when something else went wrong
+    if (!finish(t, &late) && ok) ok = error_set(err, "%s", late.text);
     log_close(t->log);
     free(t->batch.before);
     t->result->step = t->step;

@@ -100,8 +100,8 @@ static int by_size(const void *a, const void *b)
     return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-bool weights_save(Exec *exec, const char *path, uint32_t kinds, const json_t *metadata,
-                  uint64_t *sum, Error *err)
+bool weights_save(Exec *exec, const uint8_t *snapshot, const char *path, uint32_t kinds,
+                  const json_t *metadata, uint64_t *sum, Error *err)
 {
     const Step *step = exec_step(exec);
     Arena *arena = arena_new();
@@ -117,7 +117,8 @@ bool weights_save(Exec *exec, const char *path, uint32_t kinds, const json_t *me
     if (ok) {
         for (uint32_t i = 0; ok && i < n; i++) {
             int32_t at = tensor_find(step->state, step->nstate, tensors[i].name);
-            const void *data = exec_state(exec, (uint32_t)at, err);
+            const void *data =
+                snapshot ? snapshot + tensors[i].offset : exec_state(exec, (uint32_t)at, err);
             ok = data && safetensors_put(&w, data, tensors[i].bytes, err);
         }
         if (ok)

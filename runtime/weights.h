@@ -18,8 +18,10 @@ enum { WEIGHTS_STRICT = 0, WEIGHTS_ALLOW_MISSING = 1, WEIGHTS_ALLOW_EXTRA = 2 };
 // anything is changed; one error lists what is missing, unknown, or of another shape or dtype (the
 // first 8 and a count). f64, bf16 and f16 are taken for f32. Run exec_derive afterwards.
 bool weights_load(Exec *exec, const SafeTensors *file, uint32_t kinds, uint32_t flags, Error *err);
-// Write the state tensors of these kinds; metadata (texts) may be NULL; *sum as in safetensors_end.
-bool weights_save(Exec *exec, const char *path, uint32_t kinds, const json_t *metadata,
-                  uint64_t *sum, Error *err);
+// Write the state tensors of these kinds, as they are or (exec is not touched then) as they were
+// when exec_snapshot gave `snapshot`, which may be NULL; so may metadata (texts); *sum as in
+// safetensors_end.
+bool weights_save(Exec *exec, const uint8_t *snapshot, const char *path, uint32_t kinds,
+                  const json_t *metadata, uint64_t *sum, Error *err);
 
 #endif

@@ -23,6 +23,13 @@ state cpu >cpu.state
 state cuda >cuda.state
 same cpu.state cuda.state
 
+# checkpoints that are written while updates go on, each begun behind the one before
+exits 0 "$CZTC" train small.yaml --out often --target cuda --checkpoint-every 1
+state often >often.state
+same cpu.state often.state
+[ "$(ls often/checkpoints | tr '\n' ' ')" = "step-00000006 step-00000007 step-00000008 " ] ||
+    miss "other checkpoints than the newest three are there: $(ls often/checkpoints)"
+
 # after the first launch nothing is allocated; a step is one graph launch
 sed '1,/^graph_launch/d' calls >running
 grep alloc running && miss "memory was allocated in a run"
