@@ -40,7 +40,7 @@ static bool good_width(int64_t n)
 bool cuda_attention_takes(const Kernel *k)
 {
     bool grad = k->kind == KERNEL_ATTENTION_GRAD;
-    if (k->kind != KERNEL_ATTENTION && !grad) return false;
+    if ((k->kind != KERNEL_ATTENTION && !grad) || kernel_masks(k)) return false;
     if (!good_width(k->attention.dim) || !good_width(k->attention.vdim)) return false;
     const StridedView *in[] = {&k->attention.q, &k->attention.k, &k->attention.v,
                                &k->attention.out};

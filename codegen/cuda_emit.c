@@ -398,5 +398,5 @@ void cuda_functions(CudaText *t, const Kernel *k)
         for (uint32_t i = 0; i < bodies[b]->code.n; i++)
             if (bodies[b]->code.at[i].kind == KI_OP) want(t, bodies[b]->code.at[i].op);
     if (k->kind == KERNEL_ATTENTION || cuda_attention_takes(k)) want(t, OP_LOG);
-    if (k->kind == KERNEL_ATTENTION || k->kind == KERNEL_ATTENTION_GRAD) want(t, OP_EXP);
+    if (kernel_attends(k)) want(t, OP_EXP);
 }
