@@ -4,8 +4,8 @@
 #include "cli/assets.h"
 
 #include "base/file.h"
+#include "runner/folders.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,19 +26,6 @@ static uint64_t library_checksum(void)
     return checksum_end(&sum);
 }
 
-bool assets_make_folders(Arena *arena, const char *path, Error *err)
-{
-    char *at = str_copy(arena, path);
-    for (char *slash = strchr(at + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(at, 0777) != 0 && errno != EEXIST)
-            return error_set(err, "%s: %s (the library is kept there; --lib names another folder)",
-                             at, strerror(errno));
-        *slash = '/';
-    }
-    return true;
-}
-
 static bool same_file(const Asset *a, const char *path)
 {
     FileMap map = {0};
@@ -55,23 +42,20 @@ static bool unpack(Arena *arena, const Asset *a, const char *path, Error *err)
 {
     FileWriter w;
     if (same_file(a, path)) return true;
-    if (!assets_make_folders(arena, path, err) || !file_create(&w, arena, path, 0666, err))
-        return false;
+    Error inner = {0};
+    const char *folder = str_slice(arena, path, (size_t)(strrchr(path, '/') - path));
+    if (!make_folders(arena, folder, &inner))
+        return error_set(err, "%s (the library is kept there; --lib names another folder)",
+                         inner.text);
+    if (!file_create(&w, arena, path, 0666, err)) return false;
     if (file_put(&w, a->data, asset_size(a), err)) return file_commit(&w, err);
     file_cancel(&w);
     return false;
 }
 
-const char *assets_cache_folder(Arena *arena)
-{
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (cache && cache[0] == '/') return str_printf(arena, "%s/cztc", cache);
-    return home && home[0] == '/' ? str_printf(arena, "%s/.cache/cztc", home) : NULL;
-}
-
 const char *assets_library(Arena *arena, Error *err)
 {
-    const char *cache = assets_cache_folder(arena);
+    const char *cache = cache_folder(arena);
     if (!cache) {
         error_set(err,
                   "no place for the library: set XDG_CACHE_HOME or HOME, or give --lib FOLDER");

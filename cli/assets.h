@@ -8,9 +8,5 @@
 // A folder with the library's files, as they are in the program: XDG_CACHE_HOME/cztc/lib-CHECKSUM,
 // made or mended where needed, so that messages can name files one can open. NULL with err.
 const char *assets_library(Arena *arena, Error *err);
-// XDG_CACHE_HOME/cztc, or HOME/.cache/cztc, which may not exist; NULL where neither is set.
-const char *assets_cache_folder(Arena *arena);
-// Make the folders above a file.
-bool assets_make_folders(Arena *arena, const char *path, Error *err);
 
 #endif

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/map.h"
 #include "base/object.h"
-#include "cli/assets.h"
+#include "runner/folders.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -45,10 +45,10 @@ static bool is_private(const char *folder)
 void cache_open(Cache *cache, Arena *arena)
 {
     Error none = {0};
-    const char *above = assets_cache_folder(arena);
+    const char *above = cache_folder(arena);
     const char *folder = above ? str_printf(arena, "%s/steps", above) : NULL;
     *cache = (Cache){0};
-    if (!folder || !assets_make_folders(arena, folder, &none)) return;
+    if (!folder || !make_folders(arena, above, &none)) return;
     mkdir(folder, 0700); // where it failed, the next line says what is there
     if (!is_private(folder)) return;
     cache->folder = folder;

@@ -3,6 +3,7 @@
 #include "codegen/cpu.h"
 
 #include "base/clock.h"
+#include "base/diag.h"
 
 #include "codegen/emit.h"
 #include "codegen/gemm.h"
@@ -133,6 +134,7 @@ static void emit_kind(Emit *e)
     case KERNEL_ATTENTION_GRAD:
     case KERNEL_ATTENTION_BIAS_GRAD: emit_attention_kernel(e); return;
     case KERNEL_SCATTER: emit_scatter_kernel(e); return;
+    case KERNEL_LISTS: bug("kernel %s is of another target", e->kernel->name);
     }
 }
 

@@ -13,11 +13,13 @@
 
 enum {
     TILE = 16,
-    WARPS = 8,              // of a block where nothing else decides
-    FEW_WARPS = 4,          // at least so many, to load
-    MOST_TILES = 32,        // of queries in a block
-    KEYS_AT_A_TIME = 48,    // that pass through, forward
-    SHARED_LIMIT = 99 << 10 // bytes that a block can have on every GPU from sm_80 on
+    WARPS = 8,                // of a block where nothing else decides
+    FEW_WARPS = 4,            // at least so many, to load
+    FINISHERS = 4,            // of a head's gradient, where some warps work ahead of others
+    MOST_TILES = 32,          // of queries in a block
+    KEYS_AT_A_TIME = 48,      // that pass through, forward
+    SHARED_LIMIT = 99 << 10,  // bytes that a block can have on every GPU from sm_80 on
+    SHARED_OF_ALL = 226 << 10 // of all blocks on a multiprocessor of sm_90; most have less
 };
 
 static int64_t ceil_div(int64_t x, int64_t y)
@@ -65,7 +67,9 @@ typedef struct Shape {
     int64_t each;       // forward: tiles of queries of a block
     int64_t key_parts;  // gradient in two kinds: blocks of keys of a head
     int64_t parts;      // blocks of a head
-    int64_t rows, keys; // gradient of a head: R and S of attention_gradient_head
+    int64_t rows, keys; // tiles of queries at a time; gradient of a head: R and S of its function
+    bool ahead;         // and AHEAD
+    int64_t own;        // warps with queries
     int64_t registers;  // that a thread needs, about: by them a form is chosen
     int64_t shared;
 } Shape;
@@ -76,10 +80,10 @@ static int64_t warps_of_part(const Shape *s)
     return ceil_div(s->warps, 4);
 }
 
-// Blocks that a multiprocessor can hold by registers where about 128 of a thread do.
+// Blocks that a multiprocessor can hold by registers, where that leaves 128 or 168 to a thread.
 static int64_t residents(const Shape *s)
 {
-    int64_t most = s->registers < 136 ? 4 / warps_of_part(s) : 1;
+    int64_t most = (s->registers < 136 ? 16 : s->registers <= 168 ? 12 : 0) / s->warps;
     return most < 1 ? 1 : most;
 }
 
@@ -94,7 +98,17 @@ static Shape forward_shape(const Kernel *k)
     s.warps = ceil_div(s.each, ceil_div(s.each, WARPS)); // rounds of equal numbers of warps
     if (!s.whole) s.shared = 2 * KEYS_AT_A_TIME * both;
     if (s.warps < FEW_WARPS) s.warps = FEW_WARPS;
+    s.rows = 1;
     s.registers = k->attention.vdim / 2 + k->attention.dim / 4 + 80;
+    // Two tiles a warp read keys and values half as often. A multiprocessor has 12 such warps, in
+    // up to three blocks, so that some load while others compute.
+    int64_t twice = k->attention.vdim + k->attention.dim / 2 + 72, pairs = ceil_div(s.each, 2);
+    if (!s.whole || s.each <= WARPS || twice > 168) return s;
+    int64_t blocks = SHARED_OF_ALL / s.shared, most = 12 / (blocks < 3 ? blocks : 3);
+    s.rows = 2;
+    s.warps = ceil_div(pairs, ceil_div(pairs, most));
+    if (s.warps < FEW_WARPS) s.warps = FEW_WARPS;
+    s.registers = twice;
     return s;
 }
 
@@ -102,22 +116,33 @@ static bool head_fits(const Kernel *k, Shape *s)
 {
     int64_t tiles = ceil_div(k->attention.queries, TILE);
     int64_t both = row_bytes(k->attention.dim) + row_bytes(k->attention.vdim);
-    s->warps = ceil_div(tiles, s->rows);
+    int64_t passing = s->keys * both + tiles * TILE * (s->keys == 32 ? 144 : 64);
+    s->own = ceil_div(tiles, s->rows);
+    s->warps = s->ahead ? s->own + FINISHERS : s->own;
     if (s->warps < FEW_WARPS) s->warps = FEW_WARPS;
-    s->shared = tiles * TILE * both + s->keys * both + tiles * TILE * (s->keys == 32 ? 144 : 64);
+    s->shared = tiles * TILE * both + (s->ahead ? 2 : 1) * passing;
+    if (s->ahead) s->shared += tiles * TILE * 8;
     s->registers = s->rows * (k->attention.dim / 2 + s->keys) + 60;
+    if (s->ahead) s->registers += s->rows * k->attention.dim / 4 - 20;
     int64_t most = 16384 / 32 / warps_of_part(s) / 8 * 8;
     return s->shared <= SHARED_LIMIT && s->registers <= (most < 255 ? most : 255);
 }
 
 static Shape gradient_shape(const Kernel *k)
 {
-    static const int forms[][2] = {{1, 32}, {1, 16}, {2, 16}};
+    // Queries, keys, ahead.
+    static const int forms[][3] = {{2, 16, true}, {1, 32, false}, {1, 16, false}, {2, 16, false}};
+    int64_t keys = ceil_div(k->attention.keys, TILE), tiles = ceil_div(k->attention.queries, TILE);
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-        Shape s = {.whole = true, .rows = forms[i][0], .keys = forms[i][1], .parts = 1};
+        Shape s = {.whole = true,
+                   .rows = forms[i][0],
+                   .keys = forms[i][1],
+                   .parts = 1,
+                   .ahead = forms[i][2]};
+        // Where few warps have queries, several blocks on a multiprocessor do more.
+        if (s.ahead && tiles <= WARPS) continue;
         if (head_fits(k, &s)) return s;
     }
-    int64_t keys = ceil_div(k->attention.keys, TILE), tiles = ceil_div(k->attention.queries, TILE);
     int64_t v = row_bytes(k->attention.vdim), both = row_bytes(k->attention.dim) + v;
     bool broad = k->attention.dim + k->attention.vdim > 192;
     int64_t staged = (broad ? 16 : 32) * (2 * both + v + 16); // queries at a time
@@ -188,8 +213,15 @@ static void forward(CudaText *t, const Shape *s)
               "const int first = at * %" PRId64 ", end = smaller<int>(first + %" PRId64 ", %" PRId64
               ");",
               s->each, s->each, ceil_div(k->attention.queries, TILE));
-    cuda_line(t, "attention_%s<%" PRId64 ", %" PRId64 ">(a, shared, first, end, %" PRId64 ");",
-              s->whole ? "at_once" : "in_parts", k->attention.dim, k->attention.vdim, s->warps);
+    if (s->whole)
+        cuda_line(t,
+                  "attention_at_once<%" PRId64 ", %" PRId64 ", %" PRId64
+                  ">(a, shared, first, end, %" PRId64 ");",
+                  k->attention.dim, k->attention.vdim, s->rows, s->warps);
+    else
+        cuda_line(
+            t, "attention_in_parts<%" PRId64 ", %" PRId64 ">(a, shared, first, end, %" PRId64 ");",
+            k->attention.dim, k->attention.vdim, s->warps);
 }
 
 static void gradient(CudaText *t, const Shape *s)
@@ -204,8 +236,9 @@ static void gradient(CudaText *t, const Shape *s)
     if (s->whole) {
         cuda_line(t,
                   "attention_gradient_head<%" PRId64 ", %" PRId64 ", %" PRId64 ", %" PRId64
-                  ">(a, shared, %" PRId64 ", %" PRId64 ");",
-                  dim, vdim, s->rows, s->keys, ceil_div(k->attention.queries, TILE), s->warps);
+                  ", %s>(a, shared, %" PRId64 ", %" PRId64 ", %" PRId64 ");",
+                  dim, vdim, s->rows, s->keys, s->ahead ? "true" : "false",
+                  ceil_div(k->attention.queries, TILE), s->warps, s->own);
         return;
     }
     cuda_open(t, "if (at < %" PRId64 ")", s->key_parts);

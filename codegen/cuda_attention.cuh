@@ -1,13 +1,24 @@
 // Attention and its gradient on tensor cores, over the instructions of cuda_prelude.cuh: operands
 // in bf16; scores, softmax and sums in f32, never in global memory. A warp owns rows of the
 // result and adds to them in one fixed order, so that results do not depend on the order of blocks.
+// Weights are rounded to bf16 next, so the hardware's 2^x will do: scores are powers of 2 here.
 //
 // Matrices: queries (N, D), keys (M, D), values (M, E). What a warp computes at a time is tiles of
 // 16 x 16; g = lane / 4 and t = lane % 4 are a thread's place in a tile's fragment: rows g and
 // g + 8, columns 2 t, 2 t + 1, 2 t + 8, 2 t + 9.
 
-DEVICE float expand_exp(float x);
 DEVICE float expand_log(float x);
+
+// One power of e in powers of 2, and the other way round.
+DEVICE float log2_of_e()
+{
+    return 0x1.715476p+0f;
+}
+
+DEVICE float log_of_2()
+{
+    return 0x1.62e43p-1f;
+}
 
 // ---- operands -----------------------------------------------------------------------------------
 
@@ -51,10 +62,11 @@ struct AttentionScores {
     {
         return key + n <= end_of_keys(query);
     }
-    METHOD float of(float product, int query, int key) const
+    // As a power of 2, less what is to be subtracted.
+    METHOD float of(float product, int query, int key, float less) const
     {
         (void)query, (void)key;
-        return product * scale;
+        return fma_f32(product, scale * log2_of_e(), -less);
     }
 };
 
@@ -85,13 +97,14 @@ DEVICE int anew(int x)
 }
 
 // Rows first .. first + n - 1 of a matrix of width W to shared memory, zeros behind row `rows` and
-// behind column W. Wide ones arrive with the thread's current group of copies.
+// behind column W. Wide ones arrive with the thread's current group of copies. The block's threads
+// share it, or those from `begin` on.
 template <int W>
 DEVICE void copy_rows(bf16 *to, const HeadRows<const bf16> &from, int first, int n, int rows,
-                      int threads)
+                      int threads, int begin = 0)
 {
-    const int each = 2 * Width<W>::STEPS;
-    for (int i = anew((int)thread()); i < n * each; i += threads) {
+    const int each = 2 * Width<W>::STEPS, step = threads - begin;
+    for (int i = anew((int)thread()) - begin; i < n * each; i += step) {
         const int row = i / each, col = i % each * 8;
         const bool inside = first + row < rows && col < W;
         bf16 *p = to + row * Width<W>::PITCH + col;
@@ -104,6 +117,7 @@ DEVICE void copy_rows(bf16 *to, const HeadRows<const bf16> &from, int first, int
                 x.at[c] = from.at[(first + row) * from.row + (col + c) * from.col];
             store_bf16x8(p, x);
         }
+        if (step >= n * each) break; // known when this is compiled: no loop
     }
 }
 
@@ -246,41 +260,49 @@ struct AttentionForward {
     AttentionScores scores;
 };
 
-// A warp's 16 queries. Of a thread's two rows (query and query + 8): what is subtracted from
-// scores, and its part of the sum.
-template <int D, int E> struct AttentionQueries {
-    u32x4 q[Width<D>::STEPS];
-    f32x4 out[1][Width<E>::TILES];
-    float most[2], sum[2];
+// Of a thread's two rows of a tile: what is subtracted from scores, how far they may be above it,
+// and its part of the sum.
+struct QueryNumbers {
+    float most[2], slack[2], sum[2];
+};
+
+// A warp's queries, R tiles of 16. query is the first row of the thread in the first tile.
+template <int D, int E, int R> struct AttentionQueries {
+    u32x4 q[Width<D>::STEPS][R];
+    f32x4 out[R][Width<E>::TILES];
+    QueryNumbers numbers[R];
     int query;
 };
 
-template <int D, int E>
-DEVICE void begin_queries(AttentionQueries<D, E> &w, const AttentionForward &a, int first)
+template <int D, int E, int R>
+DEVICE void begin_queries(AttentionQueries<D, E, R> &w, const AttentionForward &a, int first)
 {
 #pragma unroll
-    for (int i = 0; i < Width<D>::STEPS; i++)
-        w.q[i] = fragment_at<D>(a.q, first, i, a.scores.queries);
+    for (int r = 0; r < R; r++)
+#pragma unroll
+        for (int i = 0; i < Width<D>::STEPS; i++)
+            w.q[i][r] = fragment_at<D>(a.q, first + r * 16, i, a.scores.queries);
     clear_tiles(w.out);
-    for (int r = 0; r < 2; r++) {
-        w.most[r] = least<float>();
-        w.sum[r] = 0;
-    }
+    const float none = least<float>(); // the first score there is counts
+    for (int r = 0; r < R; r++) w.numbers[r] = {{0, 0}, {none, none}, {0, 0}};
     w.query = first + (int)thread() % 32 / 4;
 }
 
-// The scores of the products s of 16 queries with 8 T keys from `key` on; -inf where hidden. query
-// is the thread's first row.
+// The scores, less `less` of their row, of the products s of 16 queries with 8 T keys from `key`
+// on; -inf where hidden. query is the thread's first row.
 template <int T>
-DEVICE void score_queries(f32x4 (&s)[T], const AttentionScores &scores, int query, int key)
+DEVICE void score_queries(f32x4 (&s)[T], const AttentionScores &scores, int query, int key,
+                          const float (&less)[2])
 {
     const int first = query - (int)thread() % 32 / 4, column = key + (int)thread() % 4 * 2;
 #pragma unroll
     for (int i = 0; i < T; i++)
 #pragma unroll
         for (int x = 0; x < 4; x++)
-            s[i].at[x] = scores.of(s[i].at[x], query + x / 2 * 8, column + i * 8 + x % 2);
+            s[i].at[x] =
+                scores.of(s[i].at[x], query + x / 2 * 8, column + i * 8 + x % 2, less[x / 2]);
     if (scores.all_visible(first, key, 8 * T)) return;
+    query = anew(query);
 #pragma unroll
     for (int x = 0; x < 4; x++) {
         const int end = scores.end_of_keys(query + x / 2 * 8);
@@ -290,110 +312,145 @@ DEVICE void score_queries(f32x4 (&s)[T], const AttentionScores &scores, int quer
     }
 }
 
-// Make the rows' `most` follow the largest score. It may stay behind by SLACK, which changes no
-// result (exp(SLACK) times 4096 keys is far from infinity) and saves most of the rescaling.
-template <int D, int E, int T>
-DEVICE void follow_most(AttentionQueries<D, E> &w, const f32x4 (&s)[1][T])
+// Make the rows' `most` follow the largest score; s is less `most`. Follow: for the two rows of a
+// tile, whose results are rescaled.
+template <int E, int T>
+DEVICE void follow(QueryNumbers &row, f32x4 (&out)[E], f32x4 (&s)[T], const float (&largest)[2])
 {
-    const float SLACK = 6;
-    float next[2];
-    bool grew[2];
 #pragma unroll
     for (int r = 0; r < 2; r++) {
-        float x = s[0][0].at[2 * r];
+        const float x = quad_max(largest[r]), above = x > row.slack[r] ? x : 0.0f;
+        // Before the first score there is nothing to rescale, and above may be very negative.
+        const float factor = row.slack[r] == least<float>() ? 0.0f : exp2_approx(-above);
+        if (x > row.slack[r]) row.slack[r] = 8;
+        row.most[r] = row.most[r] + above;
+        row.sum[r] = row.sum[r] * factor;
 #pragma unroll
-        for (int i = 0; i < T; i++)
-            x = max_f32(x, max_f32(s[0][i].at[2 * r], s[0][i].at[2 * r + 1]));
-        next[r] = quad_max(x);
-        grew[r] = next[r] > w.most[r] + SLACK;
-    }
-    if (!any(grew[0] || grew[1])) return;
+        for (int i = 0; i < E; i++) {
+            out[i].at[2 * r] = out[i].at[2 * r] * factor;
+            out[i].at[2 * r + 1] = out[i].at[2 * r + 1] * factor;
+        }
 #pragma unroll
-    for (int r = 0; r < 2; r++) {
-        const float factor = grew[r] ? expand_exp(w.most[r] - next[r]) : 1.0f;
-        if (grew[r]) w.most[r] = next[r];
-        w.sum[r] = w.sum[r] * factor;
-#pragma unroll
-        for (int i = 0; i < Width<E>::TILES; i++) {
-            w.out[0][i].at[2 * r] = w.out[0][i].at[2 * r] * factor;
-            w.out[0][i].at[2 * r + 1] = w.out[0][i].at[2 * r + 1] * factor;
+        for (int i = 0; i < T; i++) {
+            s[i].at[2 * r] = s[i].at[2 * r] - above;
+            s[i].at[2 * r + 1] = s[i].at[2 * r + 1] - above;
         }
     }
 }
 
+// For all rows. `most` may stay behind by 8, which changes no result (2^8 times 4096 keys is far
+// from infinity) and saves most of the rescaling.
+template <int D, int E, int R, int T>
+DEVICE void follow_most(AttentionQueries<D, E, R> &w, f32x4 (&s)[R][T])
+{
+    float largest[R][2];
+    bool grew = false;
+#pragma unroll
+    for (int r = 0; r < R; r++)
+#pragma unroll
+        for (int x = 0; x < 2; x++) {
+            float most = s[r][0].at[2 * x];
+#pragma unroll
+            for (int i = 0; i < T; i++)
+                most = max_f32(most, max_f32(s[r][i].at[2 * x], s[r][i].at[2 * x + 1]));
+            largest[r][x] = most;
+            grew = grew || most > w.numbers[r].slack[x];
+        }
+    if (!any(grew)) return;
+#pragma unroll
+    for (int r = 0; r < R; r++) follow(w.numbers[r], w.out[r], s[r], largest[r]);
+}
+
 // Add 16 G keys from `key` on, whose rows lie at k and v.
-template <int G, int D, int E>
-DEVICE void add_keys(AttentionQueries<D, E> &w, const AttentionScores &scores, const bf16 *k,
+template <int G, int D, int E, int R>
+DEVICE void add_keys(AttentionQueries<D, E, R> &w, const AttentionScores &scores, const bf16 *k,
                      const bf16 *v, int key)
 {
-    f32x4 s[1][2 * G];
+    f32x4 s[R][2 * G];
     clear_tiles(s);
 #pragma unroll
-    for (int i = 0; i < Width<D>::STEPS; i++) {
-        const u32x4 q[1] = {w.q[i]};
-        multiply_rows(s, q, k + i * 16, Width<D>::PITCH);
-    }
-    score_queries(s[0], scores, w.query, key);
+    for (int i = 0; i < Width<D>::STEPS; i++)
+        multiply_rows(s, w.q[i], k + i * 16, Width<D>::PITCH);
+#pragma unroll
+    for (int r = 0; r < R; r++)
+        score_queries(s[r], scores, w.query + r * 16, key, w.numbers[r].most);
     follow_most(w, s);
-    // Nothing visible yet: exp(-inf - 0) is 0, exp(-inf - -inf) would be NaN.
-    float base[2];
-    for (int r = 0; r < 2; r++) base[r] = w.most[r] == least<float>() ? 0.0f : w.most[r];
 #pragma unroll
     for (int i = 0; i < G; i++) {
+        u32x4 p[R];
 #pragma unroll
-        for (int x = 0; x < 8; x++) {
-            float &p = s[0][2 * i + x / 4].at[x % 4];
-            p = expand_exp(p - base[x % 4 / 2]);
-            w.sum[x % 4 / 2] = w.sum[x % 4 / 2] + p;
+        for (int r = 0; r < R; r++) {
+#pragma unroll
+            for (int x = 0; x < 8; x++) {
+                float &p = s[r][2 * i + x / 4].at[x % 4], &sum = w.numbers[r].sum[x % 4 / 2];
+                p = exp2_approx(p);
+                sum = sum + p;
+            }
+            p[r] = fragment_of(s[r][2 * i], s[r][2 * i + 1]);
         }
-        const u32x4 p[1] = {fragment_of(s[0][2 * i], s[0][2 * i + 1])};
         multiply_columns(w.out, p, v + i * 16 * Width<E>::PITCH, Width<E>::PITCH);
     }
 }
 
 // Add keys key .. end - 1, whose rows lie at k and v, zeros behind them up to a multiple of 16.
-template <int D, int E>
-DEVICE void attend(AttentionQueries<D, E> &w, const AttentionScores &scores, const bf16 *k,
+template <int D, int E, int R>
+DEVICE void attend(AttentionQueries<D, E, R> &w, const AttentionScores &scores, const bf16 *k,
                    const bf16 *v, int key, int end)
 {
-    for (; end - key > 32; key += 48, k += 48 * Width<D>::PITCH, v += 48 * Width<E>::PITCH)
-        add_keys<3>(w, scores, k, v, key);
+    for (; R == 1 && end - key > 32;
+         key += 48, k += 48 * Width<D>::PITCH, v += 48 * Width<E>::PITCH)
+        add_keys<R == 1 ? 3 : 1>(w, scores, k, v, key);
     for (; key < end; key += 16, k += 16 * Width<D>::PITCH, v += 16 * Width<E>::PITCH)
         add_keys<1>(w, scores, k, v, key);
 }
 
-template <int D, int E>
-DEVICE void end_queries(const AttentionQueries<D, E> &w, const AttentionForward &a)
+// A quad has 2 R rows: each of its lanes takes the logarithm and the reciprocal for one.
+template <int D, int E, int R>
+DEVICE void end_queries(const AttentionQueries<D, E, R> &w, const AttentionForward &a)
 {
     const int rows = a.scores.queries, first = anew(w.query - (int)thread() % 32 / 4);
-    float factor[2];
-    for (int r = 0; r < 2; r++) {
-        const float sum = quad_sum(w.sum[r]);
-        factor[r] = sum == 0 ? 0.0f : 1.0f / sum; // nothing visible: zeros
-        if (thread() % 4 == 0 && w.query + 8 * r < rows)
-            a.lse.at[(w.query + 8 * r) * a.lse.row] = w.most[r] + expand_log(sum);
+    const int t = (int)thread() % 4;
+    float sum = 0, most = 0;
+#pragma unroll
+    for (int n = 0; n < 2 * R; n++) {
+        const float all = quad_sum(w.numbers[n / 2].sum[n % 2]);
+        if (n == t) sum = all;
+        if (n == t) most = w.numbers[n / 2].most[n % 2];
     }
-    put_tiles(a.out, first, rows, w.out[0], factor);
+    const int query = w.query + t * 8;
+    if (t < 2 * R && query < rows)
+        a.lse.at[query * a.lse.row] = fma_f32(most, log_of_2(), expand_log(sum));
+    const float by = sum == 0 ? 0.0f : 1.0f / sum; // nothing visible: zeros
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+        const uint32_t lane = thread() % 32 / 4 * 4 + 2 * r;
+        const float factor[2] = {shfl_f32(by, lane), shfl_f32(by, lane + 1)};
+        put_tiles(a.out, first + r * 16, rows, w.out[r], factor);
+    }
 }
 
-// The block's queries are tiles first .. end - 1 of 16. All keys and values lie in shared memory.
-template <int D, int E>
+// The block's queries are tiles first .. end - 1 of 16, R at a time a warp. All keys and values lie
+// in shared memory; a warp's first queries are fetched while they come.
+template <int D, int E, int R>
 DEVICE void attention_at_once(const AttentionForward &a, unsigned char *shared, int first, int end,
                               int warps)
 {
     const int keys = a.scores.keys, n = (keys + 15) / 16 * 16;
     bf16 *k = (bf16 *)shared, *v = k + n * Width<D>::PITCH;
+    int tile = first + (int)thread() / 32 * R;
+    AttentionQueries<D, E, R> w;
+    begin_queries(w, a, tile * 16);
     copy_rows<D>(k, a.k, 0, n, keys, warps * 32);
     copy_rows<E>(v, a.v, 0, n, keys, warps * 32);
     cp_async_commit();
     cp_async_wait_group<0>();
     sync();
-    for (int tile = first + (int)thread() / 32; tile < end; tile += warps) {
-        AttentionQueries<D, E> w;
-        const int last = smaller<int>(tile * 16 + 15, a.scores.queries - 1);
-        begin_queries(w, a, tile * 16);
+    while (tile < end) {
+        const int last = smaller<int>(tile * 16 + R * 16, a.scores.queries) - 1;
         attend(w, a.scores, k, v, 0, a.scores.end_of_keys(last));
         end_queries(w, a);
+        tile += warps * R;
+        if (tile < end) begin_queries(w, a, tile * 16);
     }
 }
 
@@ -413,7 +470,7 @@ DEVICE void attention_in_parts(const AttentionForward &a, unsigned char *shared,
         copy_rows<E>(stage + s * (K + V) + K, a.v, s * KEYS, KEYS, keys, warps * 32);
         cp_async_commit();
     }
-    AttentionQueries<D, E> w;
+    AttentionQueries<D, E, 1> w;
     begin_queries(w, a, tile * 16);
     for (int key = 0, s = 0; key < limit; key += KEYS, s ^= 1) {
         bf16 *k = stage + s * (K + V), *v = k + K;

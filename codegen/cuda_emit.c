@@ -279,6 +279,10 @@ static const char *load_text(CudaText *t, const KernelInstr *in)
 static const char *operation(CudaText *t, const KernelInstr *in)
 {
     const char *a[3];
+    uint32_t square = kernel_exp_of_square(t->body, in);
+    if (square != UINT32_MAX)
+        return rounded(t, in->dtype,
+                       str_printf(t->arena, "expand_exp_minus(%s)", cuda_value(t, square)));
     for (int i = 0; i < op_info(in->op)->arity; i++) a[i] = cuda_value(t, in->args[i]);
     DType from = t->body->code.at[in->args[in->op == OP_SELECT]].dtype;
     return op_text(t, in->op, from, in->dtype, a);
@@ -373,11 +377,9 @@ static const char *scalar_text(CudaText *t, const ScalarInstr *in)
     }
 }
 
-static void expansion(CudaText *t, OpCode op)
+static void function(CudaText *t, const char *name, int arity, const ScalarProgram *p)
 {
-    const ScalarProgram *p = scalar_expansion(t->arena, op);
-    cuda_open(t, "DEVICE float expand_%s(float x%s)", op_info(op)->name,
-              op_info(op)->arity == 2 ? ", float y" : "");
+    cuda_open(t, "DEVICE float expand_%s(float x%s)", name, arity == 2 ? ", float y" : "");
     for (uint32_t i = 0; i < p->code.n; i++)
         cuda_line(t, "const auto s%u = %s;", i, scalar_text(t, &p->code.at[i]));
     cuda_line(t, "return s%u;", p->code.n - 1);
@@ -388,7 +390,8 @@ static void want(CudaText *t, OpCode op)
 {
     if (!(op_info(op)->flags & OPF_EXPAND) || t->expanded >> op & 1) return;
     t->expanded |= UINT64_C(1) << op;
-    expansion(t, op);
+    function(t, op_info(op)->name, op_info(op)->arity, scalar_expansion(t->arena, op));
+    if (op == OP_EXP) function(t, "exp_minus", 1, scalar_exp_minus(t->arena));
 }
 
 void cuda_functions(CudaText *t, const Kernel *k)
@@ -397,6 +400,7 @@ void cuda_functions(CudaText *t, const Kernel *k)
     for (int b = 0; b < 3; b++)
         for (uint32_t i = 0; i < bodies[b]->code.n; i++)
             if (bodies[b]->code.at[i].kind == KI_OP) want(t, bodies[b]->code.at[i].op);
-    if (k->kind == KERNEL_ATTENTION || cuda_attention_takes(k)) want(t, OP_LOG);
-    if (kernel_attends(k)) want(t, OP_EXP);
+    bool taken = cuda_attention_takes(k); // its gradient's text names the log too
+    if (k->kind == KERNEL_ATTENTION || taken) want(t, OP_LOG);
+    if (kernel_attends(k) && !taken) want(t, OP_EXP);
 }

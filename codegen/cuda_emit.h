@@ -64,6 +64,7 @@ int64_t cuda_mma_parts(const Target *t, DType dt, int64_t batch, int64_t m, int6
 // Does the operand lie with k innermost? Then neighbouring threads read neighbouring k.
 bool cuda_runs_along_k(const KernelBody *b, Arena *arena);
 void cuda_engine_kernel(CudaText *t, CudaLaunch *launch);
+void cuda_scatter_kernel(CudaText *t, CudaLaunch *launch); // and its lists
 // Attention on tensor cores: is this kernel one that it takes? Its text needs
 // codegen/cuda_attention.cuh.
 bool cuda_attention_takes(const Kernel *k);

@@ -1,18 +1,17 @@
-// Attention, its gradient and scatter_add in f32 as CUDA text, in the orders that docs/ir.md
-// defines; elements in memory may be 16-bit floats.
+// Attention and its gradient in f32 as CUDA text, in the orders that docs/ir.md defines; elements
+// in memory may be 16-bit floats.
 //
 // Attention: a block of 64 threads has one query; a thread has the keys of one lane. The scores of
 // that query stand in shared memory. Gradient: a block has one query (for dq) or one key (for dk
 // and dv) and computes what it needs of scores again. Gradient of a bias: a block has one query of
-// all heads that share the bias, one after the other. Scatter: a warp owns a row of the result and
-// looks through the indices 32 at a time.
+// all heads that share the bias, one after the other.
 #include "codegen/cuda_emit.h"
 
 #include "base/diag.h"
 
 #include <inttypes.h>
 
-enum { LANES = ROW_LANES, WARP = 32, WARPS = 8 };
+enum { LANES = ROW_LANES };
 
 // ---- attention ----------------------------------------------------------------------------------
 
@@ -113,7 +112,7 @@ static void forward(CudaText *t)
     cuda_close(t);
     cuda_line(t, "most = block_max(most, lanes);");
     cuda_open(t, "for (int j = lane; j < keys; j += %d)", LANES);
-    cuda_line(t, "score[j] = expand_exp(score[j] - %s);", shift_text(t, "most"));
+    cuda_line(t, "score[j] = expand_exp_minus(%s - score[j]);", shift_text(t, "most"));
     cuda_line(t, "sum = sum + score[j];");
     cuda_close(t);
     cuda_line(t, "sum = block_sum(sum, lanes);");
@@ -297,38 +296,6 @@ static void attention_bias_grad(CudaText *t, CudaLaunch *launch)
               element(t, "dbias", &k->attention.dbias, "i", "j"));
 }
 
-// ---- scatter ------------------------------------------------------------------------------------
-
-static void scatter(CudaText *t, CudaLaunch *launch)
-{
-    const Kernel *k = t->kernel;
-    int64_t rows = k->scatter.rows, width = k->scatter.width, count = k->scatter.count;
-    DType dt = k->buffers.at[k->scatter.out].dtype;
-    launch->threads = WARP * WARPS;
-    launch->blocks[0] = (k->scatter.batch * rows + WARPS - 1) / WARPS;
-    cuda_line(t, "const int lane = (int)thread() %% %d;", WARP);
-    cuda_line(t, "const long long at = (long long)block_x() * %d + thread() / %d;", WARPS, WARP);
-    cuda_open(t, "if (at < %" PRId64 ")", k->scatter.batch * rows);
-    cuda_line(t, "const int row = (int)(at %% %" PRId64 ");", rows);
-    cuda_line(t, "const long long first = at / %" PRId64 " * %" PRId64 ";", rows, count);
-    cuda_line(t, "%s *out = b%u + at * %" PRId64 ";", cuda_memory_type(dt), k->scatter.out, width);
-    cuda_line(t, "for (int x = lane; x < %" PRId64 "; x += %d) out[x] = 0;", width, WARP);
-    cuda_open(t, "for (int i = 0; i < %" PRId64 "; i += %d)", count, WARP);
-    cuda_line(t, "bool mine = i + lane < %" PRId64 ";", count);
-    cuda_line(t, "if (mine) mine = clamp_index<int>(b%u[first + i + lane], 0, %" PRId64 ") == row;",
-              k->scatter.index, rows - 1);
-    cuda_line(t, "const unsigned hits = ballot(mine);");
-    cuda_open(t, "for (int n = 0; hits >> n != 0 && n < %d; n++)", WARP);
-    cuda_line(t, "if (!(hits >> n & 1)) continue;");
-    cuda_line(t, "const %s *update = b%u + (first + i + n) * %" PRId64 ";", cuda_memory_type(dt),
-              k->scatter.update, width);
-    cuda_line(t, "for (int x = lane; x < %" PRId64 "; x += %d) out[x] = %s;", width, WARP,
-              cuda_combine(t, OP_SUM, dt, "out[x]", "update[x]"));
-    cuda_close(t);
-    cuda_close(t);
-    cuda_close(t);
-}
-
 void cuda_engine_kernel(CudaText *t, CudaLaunch *launch)
 {
     launch->blocks[1] = 1;
@@ -336,7 +303,8 @@ void cuda_engine_kernel(CudaText *t, CudaLaunch *launch)
     case KERNEL_ATTENTION: attention(t, launch); return;
     case KERNEL_ATTENTION_GRAD: attention_grad(t, launch); return;
     case KERNEL_ATTENTION_BIAS_GRAD: attention_bias_grad(t, launch); return;
-    case KERNEL_SCATTER: scatter(t, launch); return;
+    case KERNEL_LISTS:
+    case KERNEL_SCATTER: cuda_scatter_kernel(t, launch); return;
     default: bug("kernel %s: no CUDA text for this kind", t->kernel->name);
     }
 }

@@ -17,7 +17,7 @@
 
 enum {
     CHUNK = 8,        // elements of an operand that are brought at once
-    RESULTS = 4,      // of a thread in the epilogue
+    RESULTS = 4,      // of a thread in the epilogue, at most
     EARLY_WORDS = 48, // registers for an operand's loads
     // The GPU that is chosen for: an H100, whose multiprocessors do 2.2e12 steps of mma.sync and
     // get 2.3e10 bytes from memory in a second; a launch takes 3e-6 s.
@@ -26,6 +26,9 @@ enum {
     STEPS_PER_LAUNCH = 6600000,
     PARTS_MOST = 32,  // of a sum over k
     PART_LEAST = 512, // of k
+    // Of blocks that evaluate an operand, a multiprocessor needs so many: a step waits for its
+    // loads.
+    FULL_COMPUTING = 3,
 };
 
 // ---- the tile -----------------------------------------------------------------------------------
@@ -33,15 +36,18 @@ enum {
 typedef struct Tile {
     int m, n, k, warps_m, warps_n, stages; // MmaTile's
     int rate;      // of the tensor cores' peak, in percent, on a multiprocessor that is full
+    int full;      // blocks that make it full
     bool computes; // has registers to spare for computed operands
 } Tile;
 
 // Rates are estimates: by how often an element that came to shared memory is used, and by the
-// loop's other instructions.
+// loop's other instructions. The tiles of 32 are for few rows or columns, where what counts is that
+// enough of the other operand is on its way.
 static const Tile tiles[] = {
-    {128, 128, 32, 2, 2, 3, 100, false}, {128, 128, 32, 2, 4, 3, 90, true},
-    {128, 64, 32, 2, 2, 4, 85, true},    {64, 128, 32, 2, 2, 4, 85, true},
-    {64, 64, 32, 2, 2, 4, 65, true},
+    {128, 128, 32, 2, 2, 3, 100, 1, false}, {128, 128, 32, 2, 4, 3, 90, 1, true},
+    {128, 64, 32, 2, 2, 4, 85, 1, true},    {64, 128, 32, 2, 2, 4, 85, 1, true},
+    {64, 64, 32, 2, 2, 4, 65, 1, true},     {128, 32, 32, 4, 1, 4, 45, 3, true},
+    {32, 128, 32, 1, 4, 4, 45, 3, true},
 };
 
 static int64_t blocks_for(int64_t n, int64_t each)
@@ -51,10 +57,13 @@ static int64_t blocks_for(int64_t n, int64_t each)
 
 // Steps of one multiply and add of a result by one multiprocessor that is full, until the one with
 // the most blocks is done.
-static double tile_steps(const Tile *t, int64_t batch, int64_t m, int64_t n, int64_t k)
+static double tile_steps(const Tile *t, int64_t batch, int64_t m, int64_t n, int64_t k,
+                         bool computes)
 {
-    int64_t blocks = blocks_for(m, t->m) * blocks_for(n, t->n) * batch;
-    return (double)(blocks_for(blocks, PROCESSORS) * t->m * t->n) * (double)k * 100 / t->rate;
+    int64_t blocks = blocks_for(blocks_for(m, t->m) * blocks_for(n, t->n) * batch, PROCESSORS);
+    int full = computes ? FULL_COMPUTING : t->full;
+    if (blocks < full) blocks = full;
+    return (double)(blocks * t->m * t->n) * (double)k * 100 / t->rate;
 }
 
 // The tile with which a product takes the least time. The choice is static, and the tile is all
@@ -65,23 +74,27 @@ static const Tile *tile_for(int64_t batch, int64_t m, int64_t n, int64_t k, bool
     for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
         const Tile *t = &tiles[i];
         if (computes && !t->computes) continue;
-        if (!best || tile_steps(t, batch, m, n, k) < tile_steps(best, batch, m, n, k)) best = t;
+        if (!best ||
+            tile_steps(t, batch, m, n, k, computes) < tile_steps(best, batch, m, n, k, computes))
+            best = t;
     }
     return best;
 }
 
 // Products with few results and a long k, as the gradients of weights are, have too few blocks for
 // all multiprocessors. The number of parts that takes the least time: that of the product, of its
-// sums' way through memory, written and read, and of one more launch.
+// sums' way through memory, written and read, and of one more launch. Rows that are no whole chunks
+// make an operand a computed one.
 int64_t cuda_mma_parts(const Target *t, DType dt, int64_t batch, int64_t m, int64_t n, int64_t k)
 {
     (void)t;
     int64_t best = 1;
     double least = 0;
+    bool computes = m % CHUNK || n % CHUNK;
     for (int64_t p = 1; p <= PARTS_MOST && k / p >= PART_LEAST; p++) {
-        if (dt != DT_BF16 || k % p || m < 8 || n < 8 || batch * p > UINT16_MAX) continue;
-        const Tile *tile = tile_for(batch * p, m, n, k / p, false);
-        double steps = tile_steps(tile, batch * p, m, n, k / p);
+        if (dt != DT_BF16 || k % p || batch * p > UINT16_MAX) continue;
+        const Tile *tile = tile_for(batch * p, m, n, k / p, computes);
+        double steps = tile_steps(tile, batch * p, m, n, k / p, computes);
         if (p > 1) steps += (double)(p * batch * m * n) * STEPS_PER_SUM + STEPS_PER_LAUNCH;
         if (p > 1 && steps >= least) continue;
         best = p;
@@ -95,12 +108,12 @@ static DType element_type(const KernelBody *b)
     return b->code.n ? b->code.at[b->code.n - 1].dtype : DT_F32;
 }
 
-// A short k leaves no loop to speak of, and eight rows or columns are one instruction's.
+// Of every size: with a single row or a k of 1 most of the multiplying is by zeros, but operands
+// and results still come and go in the widest accesses there are.
 bool cuda_mma_takes(const Kernel *k)
 {
     return k->gemm.b.axes.n && element_type(&k->gemm.a) == DT_BF16 &&
-           element_type(&k->gemm.b) == DT_BF16 && k->gemm.k >= 16 && k->gemm.m >= 8 &&
-           k->gemm.n >= 8;
+           element_type(&k->gemm.b) == DT_BF16;
 }
 
 // ---- operands -----------------------------------------------------------------------------------
@@ -435,20 +448,19 @@ static void results(CudaText *t, int each)
 static void epilogue(CudaText *t, const Tile *tile)
 {
     int64_t m = t->kernel->gemm.m, n = t->kernel->gemm.n;
-    int each = n % RESULTS ? 1 : RESULTS;
+    int each = n % RESULTS == 0 ? RESULTS : n % 2 == 0 ? 2 : 1;
+    int across = (n < tile->n ? (int)n : tile->n) / each; // groups of a row
     cuda_line(t, "#pragma unroll 1");
     cuda_open(t, "for (int slab = 0; slab < T::slabs; slab++)");
     cuda_line(t, "float *slab_at = (float *)shared;");
     cuda_line(t, "if (slab) sync();");
     cuda_line(t, "mma_lay_out<T>(slab_at, sums, slab);");
     cuda_line(t, "sync();");
-    cuda_open(t, "for (int i = (int)thread(); i < T::slab_rows * %d; i += T::threads)",
-              tile->n / each);
-    cuda_line(t, "const int row = i / %d, column = i %% %d * %d;", tile->n / each, tile->n / each,
-              each);
+    cuda_open(t, "for (int i = (int)thread(); i < T::slab_rows * %d; i += T::threads)", across);
+    cuda_line(t, "const int row = i / %d, column = i %% %d * %d;", across, across, each);
     cuda_line(t, "const int m = m0 + mma_row<T>(slab, row), n = n0 + column;");
     if (m % tile->m) cuda_line(t, "if (m >= %" PRId64 ") continue;", m);
-    if (n % tile->n) cuda_line(t, "if (n >= %" PRId64 ") continue;", n);
+    if (n > tile->n && n % tile->n) cuda_line(t, "if (n >= %" PRId64 ") continue;", n);
     if (each > 1)
         cuda_line(t,
                   "const Neighbours<float, %d> acc = load_neighbours<%d>(slab_at + row * "

@@ -7,6 +7,7 @@
 typedef struct Finder {
     const CudaLoop *l;
     Keep *keep;
+    const Ahead *ahead;
     uint32_t *first; // by instruction: the sweep that computes it first, + 1
     uint32_t *seen;  // the sweep whose walk came by last, + 1
     bool *loads;     // does it depend on elements of this row?
@@ -34,12 +35,23 @@ static uint32_t operand_count(const KernelInstr *in)
     return in->kind == KI_RANDOM ? 3 : 0;
 }
 
+// Does it take little to have it again, from what was fetched?
+static bool is_there(const Finder *f, uint32_t instr)
+{
+    return f->ahead &&
+           (f->ahead->again[instr] || ahead_source(f->l, f->ahead, instr) != UINT32_MAX);
+}
+
 static void visit(Finder *f, uint32_t instr, uint32_t sweep)
 {
     const KernelInstr *in = &f->l->body->code.at[instr];
     if (!(in->axes & axis_bit(f->l->s.red)) || f->seen[instr] == sweep + 1) return;
     f->seen[instr] = sweep + 1;
-    bool earlier = f->first[instr] && f->first[instr] <= sweep;
+    bool earlier = f->first[instr] && f->first[instr] <= sweep && !is_there(f, instr);
+    if (f->ahead && f->ahead->load[instr]) {
+        if (!f->ahead->first[instr]) f->ahead->first[instr] = sweep + 1;
+        f->ahead->last[instr] = sweep;
+    }
     if (earlier && f->loads[instr] && dtype_is_float(in->dtype)) {
         f->keep->last[instr] = sweep;
         return;
@@ -79,6 +91,7 @@ static void keep_columns(Finder *f)
 {
     for (uint32_t c = 0; c < f->l->s.columns.n; c++) {
         uint32_t value = loop_column(f->l, c)->value;
+        if (f->ahead && ahead_source(f->l, f->ahead, value) != UINT32_MAX) continue;
         f->keep->last[value] = f->l->s.n;
         if (!f->first[value]) f->first[value] = f->l->s.depth[value] + 1;
     }
@@ -109,7 +122,11 @@ void keep_needs(const CudaLoop *l, const Keep *keep, uint32_t sweep, bool *neede
     Arena *a = l->t->arena;
     uint32_t n = l->body->code.n + 1;
     Keep none = {.last = arena_array(a, uint32_t, n)};
-    Finder f = {l, &none, arena_array(a, uint32_t, n), arena_array(a, uint32_t, n),
+    Finder f = {l,
+                &none,
+                NULL,
+                arena_array(a, uint32_t, n),
+                arena_array(a, uint32_t, n),
                 arena_array(a, bool, n)};
     for (uint32_t i = 0; keep && i + 1 < n; i++)
         if (keep_has(keep, i, sweep)) f.seen[i] = sweep + 1;
@@ -122,14 +139,18 @@ bool keep_has(const Keep *keep, uint32_t instr, uint32_t sweep)
     return keep->place[instr] && keep->sweep[instr] < sweep && sweep <= keep->last[instr];
 }
 
-Keep keep_find(const CudaLoop *l)
+Keep keep_find(const CudaLoop *l, const Ahead *ahead)
 {
     Arena *a = l->t->arena;
     uint32_t n = l->body->code.n + 1;
     Keep keep = {.place = arena_array(a, uint32_t, n),
                  .sweep = arena_array(a, uint32_t, n),
                  .last = arena_array(a, uint32_t, n)};
-    Finder f = {l, &keep, arena_array(a, uint32_t, n), arena_array(a, uint32_t, n),
+    Finder f = {l,
+                &keep,
+                ahead,
+                arena_array(a, uint32_t, n),
+                arena_array(a, uint32_t, n),
                 arena_array(a, bool, n)};
     find_loads(&f);
     for (uint32_t sweep = 0; sweep < l->s.n; sweep++) walk_sweep(&f, sweep);

@@ -291,18 +291,28 @@ template <int N, class T> DEVICE Pack<typename Held<T>::type, N> load_pack(const
     } else if constexpr (bytes == 8) {
         const u32x2 words = load_u32x2(p);
         for (int i = 0; i < N; i++) x.at[i] = number(element_in<T>(words.at, i));
+    } else if constexpr (bytes == 4 && N > 1) {
+        const uint32_t word = load_u32(p);
+        for (int i = 0; i < N; i++) x.at[i] = number(element_in<T>(&word, i));
     } else {
         for (int i = 0; i < N; i++) x.at[i] = number(p[i]);
     }
     return x;
 }
 
+template <class T> constexpr bool IS_BF16 = false;
+template <> constexpr bool IS_BF16<bf16> = true;
+
 template <int N, class T> DEVICE void store_pack(T *p, const Pack<typename Held<T>::type, N> &x)
 {
     constexpr int bytes = N * (int)sizeof(T), words = (bytes + 3) / 4;
-    if constexpr (bytes % 16 == 0 || bytes == 8) {
+    if constexpr (bytes % 16 == 0 || bytes == 8 || (bytes == 4 && N > 1)) {
         uint32_t word[words] = {};
         for (int i = 0; i < N; i++) {
+            if constexpr (IS_BF16<T>) { // two by one instruction
+                if (i % 2 == 0) word[i / 2] = pack_bf16(x.at[i], x.at[i + 1]);
+                continue;
+            }
             T element;
             put(element, x.at[i]);
             const unsigned long long bits = bits_held(element);
@@ -310,7 +320,9 @@ template <int N, class T> DEVICE void store_pack(T *p, const Pack<typename Held<
             word[at / 4] |= (uint32_t)bits << at % 4 * 8;
             if constexpr (sizeof(T) == 8) word[at / 4 + 1] = (uint32_t)(bits >> 32);
         }
-        if constexpr (bytes == 8)
+        if constexpr (bytes == 4)
+            store_u32(p, word[0]);
+        else if constexpr (bytes == 8)
             store_u32x2(p, {{word[0], word[1]}});
         else
             for (int c = 0; c < bytes / 16; c++)
@@ -341,8 +353,8 @@ DEVICE void store_pack(T *p, const Pack<typename Held<T>::type, N> &x, long long
 
 // ---- neighbours in memory -----------------------------------------------------------------------
 
-// N elements that lie side by side, moved by instructions of 16 bytes, or one of 8; they begin at a
-// multiple of that.
+// N elements that lie side by side, moved by instructions of 16 bytes, or one of 8 or 4; they begin
+// at a multiple of that.
 template <class T, int N> struct Neighbours {
     uint32_t word[N * sizeof(T) / 4];
 };
@@ -352,6 +364,7 @@ template <int N, class T> DEVICE Neighbours<T, N> load_neighbours(const T *from)
     constexpr int words = N * sizeof(T) / 4;
     const uint32_t *p = (const uint32_t *)from;
     Neighbours<T, N> x;
+    if (words == 1) x.word[0] = *p;
     if (words == 2) {
         const u32x2 v = *(const u32x2 *)p;
         for (int i = 0; i < 2; i++) x.word[i] = v.at[i];
@@ -380,14 +393,16 @@ template <int N> DEVICE uint8_t number(const Neighbours<uint8_t, N> &x, int i)
 
 template <int N> DEVICE void store_neighbours(float *to, const float *x)
 {
-    static_assert(N % 4 == 0, "");
-    for (int i = 0; i < N; i += 4) store_f32x4(to + i, {{x[i], x[i + 1], x[i + 2], x[i + 3]}});
+    static_assert(N == 2 || N % 4 == 0, "");
+    if (N == 2) *(u32x2 *)to = {{(uint32_t)bits_of(x[0]), (uint32_t)bits_of(x[1])}};
+    for (int i = 0; i + 4 <= N; i += 4) store_f32x4(to + i, {{x[i], x[i + 1], x[i + 2], x[i + 3]}});
 }
 
 template <int N> DEVICE void store_neighbours(bf16 *to, const float *x)
 {
-    static_assert(N == 4, "");
-    *(u32x2 *)to = {{pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3])}};
+    static_assert(N == 2 || N == 4, "");
+    if (N == 2) *(uint32_t *)to = pack_bf16(x[0], x[1]);
+    if (N == 4) *(u32x2 *)to = {{pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3])}};
 }
 
 // ---- warps --------------------------------------------------------------------------------------
@@ -460,6 +475,16 @@ template <class Op, class T> DEVICE T row_tree(Op op, T low, T high)
     }
     other = shuffle_xor(x, 16);
     return odd ? combine(op, other, x) : combine(op, x, other);
+}
+
+// BYTES, a multiple of 16, to shared memory by the warp, in copies that run on by themselves.
+template <int BYTES> DEVICE void copy_row(void *to, const void *from)
+{
+#pragma unroll
+    for (int at = 0; at < BYTES; at += 16 * 32) {
+        const int mine = at + 16 * (int)(thread() % 32);
+        if (mine < BYTES) cp_async_16((char *)to + mine, (const char *)from + mine);
+    }
 }
 
 // ---- Philox4x32-10 (Salmon et al. 2011) ---------------------------------------------------------

@@ -9,7 +9,8 @@
 enum {
     FLAT_POINTS = 4096, // of a block with sizes from a table
     MANY_POINTS = 1 << 17,
-    LOADS = 4 // that a thread should have on their way
+    COLUMN_BLOCK = 128, // small, so that the last blocks of a launch fill the GPU
+    LOADS = 4           // that a thread should have on their way
 };
 
 static uint32_t bytes_of(const CudaLoop *l, uint32_t buffer)
@@ -258,8 +259,10 @@ void cuda_columns(CudaLoop *l, CudaLaunch *launch)
     CudaText *t = l->t;
     int64_t inner = loop_axis_size(l, l->s.inner);
     uint32_t width = choose_width(l);
-    int64_t packs = inner / width,
-            threads = packs < BLOCK ? (packs + WARP - 1) / WARP * WARP : BLOCK;
+    // Small packs where there are few threads. The bits stay: a column is added up by one thread.
+    if (width == 8 && inner / width * l->k->tasks < MANY_POINTS) width = 4;
+    int64_t packs = inner / width, threads = (packs + WARP - 1) / WARP * WARP;
+    if (threads > COLUMN_BLOCK) threads = COLUMN_BLOCK;
     launch->threads = (uint32_t)threads;
     launch->blocks[0] = l->k->tasks;
     launch->blocks[1] = loop_blocks(packs, threads);

@@ -88,6 +88,11 @@ INSTRUCTION(int, bits_of, (float x), { return __float_as_int(x); })
 INSTRUCTION(float, from_bits, (int x), { return __int_as_float(x); })
 // The larger one; the other one where one is NaN.
 INSTRUCTION(float, max_f32, (float x, float y), { return fmaxf(x, y); })
+// 2^x by the hardware, off by 2^-22 of it at most; 0 where it is below 2^-126.
+INSTRUCTION(float, exp2_approx, (float x),
+            { float d;
+              asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(d) : "f"(x));
+              return d; })
 INSTRUCTION(uint32_t, mul_high_u32, (uint32_t x, uint32_t y), { return __umulhi(x, y); })
 
 // Two bf16 in one register, x in the lower half, rounded as f32_to_bf16; NaN becomes 0x7fff.
@@ -117,6 +122,9 @@ INSTRUCTION(u32x2, load_u32x2, (const void *p),
             { uint2 v = *(const uint2 *)p; return {{v.x, v.y}}; })
 INSTRUCTION(void, store_u32x2, (void *p, u32x2 x),
             { *(uint2 *)p = make_uint2(x.at[0], x.at[1]); })
+// 4 bytes at a multiple of 4.
+INSTRUCTION(uint32_t, load_u32, (const void *p), { return *(const uint32_t *)p; })
+INSTRUCTION(void, store_u32, (void *p, uint32_t x), { *(uint32_t *)p = x; })
 // To global memory, and never as four stores, which the compiler makes of the one above where it
 // likes to.
 INSTRUCTION(void, store_global_u32x4, (void *p, u32x4 x),

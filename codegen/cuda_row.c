@@ -11,10 +11,19 @@
 
 enum {
     SHARED_MOST = 48 << 10, // bytes of a block
+    AHEAD_MOST = 99 << 10,  // where rows are fetched ahead: what every GPU has
     COLUMNS_MOST = 48,      // that a thread adds up
+    COLUMNS_AHEAD = 80,     // the same where few warps are at work
     FLAT_ROW_WARPS = 8,
     LONG_ROW_WARPS = 32,
     MANY_ROWS = 1024,
+    // Of the GPU that the number of warps is chosen for:
+    MULTIPROCESSORS = 132,
+    MULTIPROCESSOR_SHARED = 228 << 10,
+    MULTIPROCESSOR_WARPS = 20, // with the registers that these rows take
+    BLOCK_SHARED = 1 << 10,    // that a block takes beside its own
+    BYTES_A_NS = 24,           // that a multiprocessor loads
+    ROW_NS = 3000,             // of a row from its start to its end
     LOADS = 1 // of one step, up to which four steps have theirs on their way at once, else two
 };
 
@@ -22,6 +31,7 @@ typedef struct Rows {
     CudaLoop *l;
     Keep kept;
     const Keep *keep;    // &kept, or NULL
+    const Ahead *ahead;  // or NULL
     bool block;          // all warps on one row
     bool global_columns; // column sums stand in memory
     uint32_t warps;
@@ -50,15 +60,63 @@ static const char *op_name(OpCode op)
 
 // ---- the elements of a sweep --------------------------------------------------------------------
 
-static const char *kept_at(const Rows *r, uint32_t instr)
+static const char *kept_at(const Rows *r, uint32_t instr, const char *element)
 {
-    return str_printf(r->l->t->arena, "kept[(%u + warp) * %" PRId64 " + start + %d * h + lane]",
-                      (r->keep->place[instr] - 1) * r->warps, r->pitch, WARP);
+    return str_printf(r->l->t->arena, "kept + (%u + warp) * %" PRId64 " + %s",
+                      (r->keep->place[instr] - 1) * r->warps, r->pitch, element);
+}
+
+// What is kept is moved as pairs too, but for rows that end with half a pair.
+static void kept_use(const Rows *r, uint32_t instr)
+{
+    CudaText *t = r->l->t;
+    if (even(r)) {
+        cuda_line(t, "const Pack<float, 2> k%u = load_pack<2>(%s);", instr,
+                  kept_at(r, instr, "pair"));
+        t->known[instr] = str_printf(t->arena, "k%u.at[h]", instr);
+    } else {
+        t->known[instr] = str_printf(t->arena, "*(%s)", kept_at(r, instr, "pair + h"));
+    }
+}
+
+static bool kept_now(const Rows *r, uint32_t instr, uint32_t sweep)
+{
+    return r->keep && r->keep->place[instr] && r->keep->sweep[instr] == sweep;
+}
+
+// Keep this element's values of the sweep; they stand in "z3" until the pair is whole.
+static void keep_element(const Rows *r, uint32_t sweep)
+{
+    CudaText *t = r->l->t;
+    for (uint32_t i = 0; i < r->l->body->code.n; i++) {
+        if (!kept_now(r, i, sweep)) continue;
+        if (even(r))
+            cuda_line(t, "z%u.at[h] = %s;", i, cuda_value(t, i));
+        else
+            cuda_line(t, "*(%s) = %s;", kept_at(r, i, "pair + h"), cuda_value(t, i));
+    }
+}
+
+// With `store`: write the pairs; else declare them.
+static void keep_pairs(const Rows *r, uint32_t sweep, bool store)
+{
+    for (uint32_t i = 0; even(r) && i < r->l->body->code.n; i++) {
+        if (!kept_now(r, i, sweep)) continue;
+        if (store)
+            cuda_line(r->l->t, "store_pack<2>(%s, z%u);", kept_at(r, i, "pair"), i);
+        else
+            cuda_line(r->l->t, "Pack<float, 2> z%u;", i);
+    }
 }
 
 static bool flat_load(const Rows *r, uint32_t instr)
 {
     return r->l->flat.on && r->l->flat.both[instr];
+}
+
+static bool fetched(const Rows *r, uint32_t instr)
+{
+    return r->ahead && r->ahead->load[instr];
 }
 
 static void flat_pack(const Rows *r, uint32_t instr)
@@ -79,7 +137,11 @@ static void open_pairs(const Rows *r, uint32_t sweep, const bool *needed)
     t->axis[l->s.red] = "pair";
     for (uint32_t i = 0; i < b->code.n; i++) {
         if (!needed[i] || b->code.at[i].kind != KI_LOAD) continue;
-        if (flat_load(r, i) && even(r)) {
+        if (fetched(r, i)) {
+            cuda_line(t, "const Pack<float, 2> x%u = load_pack<2>(%s);", i,
+                      ahead_at(l, r->ahead, i, r->warps, "warp", "pair"));
+            vector_use(l, i, NULL, "h");
+        } else if (flat_load(r, i) && even(r)) {
             flat_pack(r, i);
             vector_use(l, i, NULL, "h");
         } else if (flat_load(r, i)) {
@@ -92,7 +154,7 @@ static void open_pairs(const Rows *r, uint32_t sweep, const bool *needed)
     }
     cuda_forget(t, axis_bit(l->s.red));
     for (uint32_t i = 0; r->keep && i < b->code.n; i++)
-        if (keep_has(r->keep, i, sweep)) t->known[i] = kept_at(r, i);
+        if (keep_has(r->keep, i, sweep)) kept_use(r, i);
 }
 
 static bool paired_store(const Rows *r, const KernelStore *s, uint32_t sweep)
@@ -133,8 +195,8 @@ static void element(const Rows *r, uint32_t sweep, const Reduction *red, uint32_
     }
     for (uint32_t i = 0; i < b->stores.n; i++)
         if (loop_store_now(l, &b->stores.at[i], sweep, true)) cuda_value(t, b->stores.at[i].value);
-    for (uint32_t i = 0; r->keep && i < b->code.n; i++)
-        if (r->keep->place[i] && r->keep->sweep[i] == sweep) cuda_value(t, i);
+    for (uint32_t i = 0; i < b->code.n; i++)
+        if (kept_now(r, i, sweep)) cuda_value(t, i);
     if (r->global_columns) add_to_partials(r, sweep);
     for (uint32_t i = 0; i < b->stores.n; i++) {
         const KernelStore *s = &b->stores.at[i];
@@ -143,9 +205,7 @@ static void element(const Rows *r, uint32_t sweep, const Reduction *red, uint32_
         else if (loop_store_now(l, s, sweep, true))
             cuda_store(t, s);
     }
-    for (uint32_t i = 0; r->keep && i < b->code.n; i++)
-        if (r->keep->place[i] && r->keep->sweep[i] == sweep)
-            cuda_line(t, "%s = %s;", kept_at(r, i), cuda_value(t, i));
+    keep_element(r, sweep);
 }
 
 // The elements [from, to) of the row, each warp 64 of `step`.
@@ -158,7 +218,7 @@ static void elements(const Rows *r, uint32_t sweep, const char *from, const char
     uint32_t loads = 0;
     keep_needs(l, r->keep, sweep, needed);
     for (uint32_t i = 0; i < l->body->code.n; i++)
-        loads += needed[i] && l->body->code.at[i].kind == KI_LOAD;
+        loads += needed[i] && l->body->code.at[i].kind == KI_LOAD && !fetched(r, i);
     cuda_line(t, "#pragma unroll %d", loads > LOADS ? 2 : 4);
     cuda_open(t, "for (int start = %s; start < %s; start += %u)", from, to, step);
     cuda_line(t, "const int pair = start + 2 * lane;");
@@ -166,6 +226,7 @@ static void elements(const Rows *r, uint32_t sweep, const char *from, const char
     open_pairs(r, sweep, needed);
     for (uint32_t i = 0; i < l->body->stores.n; i++)
         if (paired_store(r, &l->body->stores.at[i], sweep)) vector_declare(l, i, 2);
+    keep_pairs(r, sweep, false);
     cuda_line(t, "#pragma unroll");
     cuda_open(t, "for (int h = 0; h < 2; h++)");
     cuda_line(t, "const int %s = pair + h;", loop_axis(l, l->s.red));
@@ -178,6 +239,7 @@ static void elements(const Rows *r, uint32_t sweep, const char *from, const char
     t->axis[l->s.red] = "pair";
     for (uint32_t i = 0; i < l->body->stores.n; i++)
         if (paired_store(r, &l->body->stores.at[i], sweep)) vector_store(l, i, 2, NULL);
+    keep_pairs(r, sweep, true);
     if (!exact(r)) cuda_close(t);
     cuda_close(t);
 }
@@ -205,6 +267,7 @@ static void whole_row(const Rows *r, uint32_t sweep, const Reduction *red, uint3
     CudaText *t = r->l->t;
     declare_lanes(r, "lanes", red, n);
     elements(r, sweep, "0", length_text(r), ROW_LANES, red, n);
+    if (r->ahead) ahead_fetch(r->l, r->ahead, sweep, r->warps);
     for (uint32_t i = 0; i < n; i++)
         cuda_line(t, "const %s sum%u = %s;", cuda_type(red[i].dtype), red[i].instr,
                   tree(r, "lanes", &red[i]));
@@ -263,6 +326,7 @@ static void sweep_row(const Rows *r, uint32_t sweep)
     Reduction *red = arena_array(t->arena, Reduction, l->s.reductions.n + 1);
     uint32_t n = loop_reductions(l, sweep, red);
     cuda_hoist(t, &l->s, axis_bit(l->s.red), sweep);
+    if (r->ahead) ahead_wait(l, r->ahead, sweep);
     if (r->block && n)
         segmented_row(r, sweep, red, n);
     else if (r->block)
@@ -293,7 +357,7 @@ static void begin(const Rows *r, CudaLaunch *launch)
 {
     CudaText *t = r->l->t;
     launch->threads = r->warps * WARP;
-    if (r->keep)
+    if (r->keep && !launch->shared_bytes)
         cuda_line(t, "SHARED(float, kept, %" PRId64 ");", r->keep->places * r->warps * r->pitch);
     cuda_line(t, "const int lane = (int)thread() %% %d, warp = (int)thread() / %d;", WARP, WARP);
     cuda_line(t, "(void)lane, (void)warp;");
@@ -302,6 +366,12 @@ static void begin(const Rows *r, CudaLaunch *launch)
 static int64_t kept_bytes(const Rows *r)
 {
     return r->kept.places * r->pitch * (int64_t)sizeof(float);
+}
+
+// Of a block with column sums.
+static int64_t column_bytes(const Rows *r, uint32_t warps)
+{
+    return warps * (kept_bytes(r) + (r->ahead ? ahead_bytes(r->l, r->ahead, true) : 0));
 }
 
 static void flat_rows(Rows *r, CudaLaunch *launch)
@@ -373,6 +443,18 @@ static void rows_partials(Rows *r, CudaLaunch *launch)
     cuda_close(t);
 }
 
+// Element c of row w of the block, to be added to the column.
+static const char *column_element(const Rows *r, const KernelStore *s)
+{
+    CudaText *t = r->l->t;
+    if (r->keep->place[s->value])
+        return str_printf(t->arena, "kept[(%u + w) * %" PRId64 " + c]",
+                          (r->keep->place[s->value] - 1) * r->warps, r->pitch);
+    return str_printf(
+        t->arena, "number(*(%s))",
+        ahead_at(r->l, r->ahead, ahead_source(r->l, r->ahead, s->value), r->warps, "w", "c"));
+}
+
 // Rows [base, base + warps) of the task to the columns of this thread.
 static void add_columns(const Rows *r, int64_t each)
 {
@@ -385,11 +467,7 @@ static void add_columns(const Rows *r, int64_t each)
     cuda_open(t, "if (c < %" PRId64 ")", r->length);
     for (uint32_t c = 0; c < l->s.columns.n; c++) {
         const KernelStore *s = loop_column(l, c);
-        const char *sum = str_printf(t->arena, "column%u[q]", c);
-        const char *x = str_printf(
-            t->arena, "kept[(%u + w) * %" PRId64 " + c / %d * %d + c %% 2 * %d + c %% %d / 2]",
-            (r->keep->place[s->value] - 1) * r->warps, r->pitch, ROW_LANES, ROW_LANES, WARP,
-            ROW_LANES);
+        const char *sum = str_printf(t->arena, "column%u[q]", c), *x = column_element(r, s);
         cuda_line(t, "%s = %s;", sum, cuda_combine(t, s->op, loop_column_dtype(l, c), sum, x));
     }
     cuda_close(t);
@@ -397,11 +475,13 @@ static void add_columns(const Rows *r, int64_t each)
     cuda_close(t);
 }
 
-static void rows_columns(Rows *r, CudaLaunch *launch, int64_t each)
+static void begin_columns(const Rows *r, CudaLaunch *launch, int64_t each)
 {
     CudaLoop *l = r->l;
     CudaText *t = l->t;
-    r->keep = &r->kept;
+    launch->shared_bytes = (uint32_t)column_bytes(r, r->warps);
+    cuda_line(t, "SHARED_BYTES(shared);");
+    cuda_line(t, "float *const kept = (float *)shared;");
     begin(r, launch);
     loop_open_task(l);
     for (uint32_t c = 0; c < l->s.columns.n; c++) {
@@ -410,6 +490,15 @@ static void rows_columns(Rows *r, CudaLaunch *launch, int64_t each)
         cuda_line(t, "for (int q = 0; q < %" PRId64 "; q++) column%u[q] = %s;", each, c,
                   cuda_identity(t, loop_column(l, c)->op, loop_column_dtype(l, c)));
     }
+    if (r->ahead) ahead_begin(l, r->ahead, r->warps, kept_bytes(r) * r->warps);
+}
+
+static void rows_columns(Rows *r, CudaLaunch *launch)
+{
+    CudaLoop *l = r->l;
+    CudaText *t = l->t;
+    int64_t each = loop_blocks(r->length, r->warps * WARP);
+    begin_columns(r, launch, each);
     const char *type = loop_point_type(l->rows + l->k->grain);
     cuda_open(t, "for (%s base = first; base < last; base += %u)", type, r->warps);
     cuda_line(t, "const %s row = base + warp;", type);
@@ -419,6 +508,7 @@ static void rows_columns(Rows *r, CudaLaunch *launch, int64_t each)
     cuda_line(t, "sync();");
     add_columns(r, each);
     cuda_line(t, "sync();");
+    if (r->ahead) cuda_line(t, "turn = 1 - turn;");
     cuda_close(t);
     cuda_line(t, "#pragma unroll");
     cuda_open(t, "for (int q = 0; q < %" PRId64 "; q++)", each);
@@ -430,6 +520,47 @@ static void rows_columns(Rows *r, CudaLaunch *launch, int64_t each)
     cuda_close(t);
 }
 
+// About how long all tasks take with so many warps a block, in ns; -1: there is no room for them.
+// A round, a row a warp, takes as long as a multiprocessor's share of the memory takes for the rows
+// of its blocks, but not less than a row does by itself.
+static int64_t time_of(const Rows *r, uint32_t warps)
+{
+    const CudaLoop *l = r->l;
+    int64_t bytes = column_bytes(r, warps), each = loop_blocks(r->length, warps * WARP);
+    if (bytes > (r->ahead ? AHEAD_MOST : SHARED_MOST) || each * l->s.columns.n > COLUMNS_AHEAD)
+        return -1;
+    int64_t residents = MULTIPROCESSOR_SHARED / (bytes + BLOCK_SHARED), n = l->k->tasks;
+    if (residents * warps > MULTIPROCESSOR_WARPS) residents = MULTIPROCESSOR_WARPS / warps;
+    int64_t waves = loop_blocks(n, residents * MULTIPROCESSORS),
+            blocks = loop_blocks(n, waves * MULTIPROCESSORS);
+    int64_t round = blocks * warps * ahead_bytes(l, r->ahead, false) / BYTES_A_NS;
+    return waves * loop_blocks(l->k->grain, warps) * (round > ROW_NS ? round : ROW_NS);
+}
+
+// Rows that are fetched ahead.
+static bool columns_ahead(Rows *r, CudaLaunch *launch)
+{
+    Ahead ahead = ahead_find(r->l);
+    Keep kept = r->kept;
+    r->ahead = &ahead;
+    r->kept = keep_find(r->l, r->ahead);
+    r->keep = &r->kept;
+    int64_t best = -1;
+    for (uint32_t warps = 8; ahead_bytes(r->l, &ahead, false) && warps > 1; warps /= 2) {
+        int64_t time = time_of(r, warps);
+        if (time < 0 || (best >= 0 && time >= best)) continue;
+        best = time;
+        r->warps = warps;
+    }
+    if (best >= 0) {
+        rows_columns(r, launch);
+        return true;
+    }
+    r->kept = kept;
+    r->ahead = NULL;
+    return false;
+}
+
 static void columns(Rows *r, CudaLaunch *launch)
 {
     CudaLoop *l = r->l;
@@ -438,13 +569,16 @@ static void columns(Rows *r, CudaLaunch *launch)
     for (uint32_t c = 0; c < l->s.columns.n; c++)
         fits &= dtype_is_float(loop_column_dtype(l, c)) &&
                 loop_column(l, c)->op == OP_SUM; // its parts are held as f32
+    if (fits && columns_ahead(r, launch)) return;
     for (r->warps = 8; fits && r->warps > 1; r->warps /= 2) {
         int64_t each = loop_blocks(r->length, r->warps * WARP);
         if (r->warps * kept_bytes(r) > SHARED_MOST) continue;
         if (each * l->s.columns.n > COLUMNS_MOST) break;
-        rows_columns(r, launch, each);
+        r->keep = &r->kept;
+        rows_columns(r, launch);
         return;
     }
+    r->keep = NULL;
     rows_partials(r, launch);
 }
 
@@ -453,7 +587,7 @@ void cuda_rows(CudaLoop *l, CudaLaunch *launch)
     Rows r = {.l = l, .length = loop_axis_size(l, l->s.red)};
     r.segments = loop_blocks(r.length, ROW_SEGMENT);
     r.pitch = loop_blocks(r.length, ROW_LANES) * ROW_LANES;
-    r.kept = keep_find(l);
+    r.kept = keep_find(l, NULL);
     if (l->flat.on)
         flat_rows(&r, launch);
     else if (l->s.columns.n)

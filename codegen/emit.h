@@ -96,6 +96,8 @@ LLVMValueRef emit_narrow(const Emit *e, DType dt, LLVMValueRef x);
 // An elementwise op on register values of dtype `from` (operands) and `to` (result), scalar or
 // vector.
 LLVMValueRef emit_op(Emit *e, OpCode op, DType from, DType to, const LLVMValueRef *args);
+// exp(-x) for x that is at least -43: the same bits.
+LLVMValueRef emit_exp_minus(Emit *e, DType dt, LLVMValueRef x);
 // op is OP_SUM, OP_REDUCE_MAX or OP_REDUCE_MIN: combine two values; its identity.
 LLVMValueRef emit_combine(Emit *e, OpCode op, DType dt, LLVMValueRef x, LLVMValueRef y);
 LLVMValueRef emit_identity(const Emit *e, OpCode op, DType dt);

@@ -90,9 +90,8 @@ static LLVMValueRef scalar_instr(const Emit *e, const ScalarInstr *in, const LLV
     }
 }
 
-static LLVMValueRef expansion(const Emit *e, OpCode op, const LLVMValueRef *args)
+static LLVMValueRef expansion(const Emit *e, const ScalarProgram *p, const LLVMValueRef *args)
 {
-    const ScalarProgram *p = scalar_expansion(e->arena, op);
     LLVMValueRef *v = arena_array(e->arena, LLVMValueRef, p->code.n);
     for (uint32_t i = 0; i < p->code.n; i++) v[i] = scalar_instr(e, &p->code.at[i], v, args);
     return v[p->code.n - 1];
@@ -314,7 +313,12 @@ LLVMValueRef emit_op(Emit *e, OpCode op, DType from, DType to, const LLVMValueRe
     if (!dtype_is_float(from)) return integer_op(e, op, from, args);
     if (!(op_info(op)->flags & OPF_EXPAND)) return emit_round(e, to, float_op(e, op, args));
     if (from == DT_F64) bug("%s on %s", op_info(op)->name, dtype_name(from));
-    return emit_round(e, to, expansion(e, op, args));
+    return emit_round(e, to, expansion(e, scalar_expansion(e->arena, op), args));
+}
+
+LLVMValueRef emit_exp_minus(Emit *e, DType dt, LLVMValueRef x)
+{
+    return emit_round(e, dt, expansion(e, scalar_exp_minus(e->arena), &x));
 }
 
 LLVMValueRef emit_combine(Emit *e, OpCode op, DType dt, LLVMValueRef x, LLVMValueRef y)

@@ -281,6 +281,8 @@ static LLVMValueRef op_value(Emit *e, const KernelInstr *in)
 {
     LLVMValueRef args[3];
     bool vector = false;
+    uint32_t square = kernel_exp_of_square(e->body, in);
+    if (square != UINT32_MAX) return emit_exp_minus(e, in->dtype, emit_value(e, square));
     uint32_t n = (uint32_t)op_info(in->op)->arity;
     for (uint32_t i = 0; i < n; i++) {
         args[i] = emit_value(e, in->args[i]);

@@ -21,7 +21,8 @@ static void put(Text *t, const char *fmt, ...)
 
 static const char *const role_names[] = {"outer", "red", "inner"};
 static const char *const kind_names[] = {
-    "loop", "pack", "gemm", "attention", "attention_grad", "attention_bias_grad", "scatter",
+    "loop",    "pack",  "gemm", "attention", "attention_grad", "attention_bias_grad",
+    "scatter", "lists",
 };
 static const char *const instr_names[] = {"const",  "load", "index",  "test",
                                           "random", "op",   "reduce", "acc"};
@@ -124,6 +125,16 @@ bool kernel_masks(const Kernel *k)
     return k->attention.segments || k->attention.biased;
 }
 
+uint32_t kernel_exp_of_square(const KernelBody *body, const KernelInstr *in)
+{
+    if (in->kind != KI_OP || in->op != OP_EXP) return UINT32_MAX;
+    const KernelInstr *minus = &body->code.at[in->args[0]];
+    if (minus->kind != KI_OP || minus->op != OP_NEG) return UINT32_MAX;
+    const KernelInstr *square = &body->code.at[minus->args[0]];
+    bool is = square->kind == KI_OP && square->op == OP_MUL && square->args[0] == square->args[1];
+    return is ? minus->args[0] : UINT32_MAX;
+}
+
 const char *kernel_text(Arena *arena, const Kernel *k)
 {
     Text t = {.arena = arena};
@@ -138,12 +149,17 @@ const char *kernel_text(Arena *arena, const Kernel *k)
             k->gemm.b.axes.n ? "" : str_printf(arena, " packed b%u", k->gemm.packed));
     if (k->kind == KERNEL_GEMM) put_body(&t, "a", &k->gemm.a);
     if (k->kind == KERNEL_GEMM && k->gemm.b.axes.n) put_body(&t, "b", &k->gemm.b);
+    if (k->kind == KERNEL_LISTS)
+        put(&t, " batch %" PRId64 " rows %" PRId64 " count %" PRId64 " index b%u lists b%u\n",
+            k->scatter.batch, k->scatter.rows, k->scatter.count, k->scatter.index,
+            k->scatter.lists);
     if (k->kind == KERNEL_SCATTER)
         put(&t,
             " batch %" PRId64 " rows %" PRId64 " count %" PRId64 " width %" PRId64
-            " index b%u update b%u out b%u\n",
+            " index b%u update b%u out b%u%s\n",
             k->scatter.batch, k->scatter.rows, k->scatter.count, k->scatter.width, k->scatter.index,
-            k->scatter.update, k->scatter.out);
+            k->scatter.update, k->scatter.out,
+            k->scatter.listed ? str_printf(arena, " lists b%u", k->scatter.lists) : "");
     if (kernel_attends(k)) put_attention(&t, k);
     put_body(&t, "body", &k->body);
     vec_push(arena, &t.out, 0);

@@ -96,7 +96,8 @@ typedef enum {
     KERNEL_ATTENTION,
     KERNEL_ATTENTION_GRAD,
     KERNEL_ATTENTION_BIAS_GRAD,
-    KERNEL_SCATTER
+    KERNEL_SCATTER,
+    KERNEL_LISTS
 } KernelKind;
 
 // A matrix operand with row r and column c at buffer[base + r * row + c * col]; base is an
@@ -167,10 +168,13 @@ typedef struct Kernel {
     } attention;
 
     // SCATTER: out (batch, rows, width) = 0, then out[b, index[b, i], :] += update[b, i, :] in
-    // rising i.
+    // rising i. LISTS writes, for each of the batch, rows + 1 places in what follows (where the
+    // updates of each row begin, and the end), then the updates' numbers, row after row.
     struct {
         int64_t batch, rows, count, width;
         uint32_t index, update, out; // buffers, dense row-major
+        uint32_t lists;              // buffer, where `listed` (and of LISTS itself)
+        bool listed;
     } scatter;
 } Kernel;
 
@@ -221,6 +225,9 @@ bool kernel_attends(const Kernel *k);
 bool kernel_masks(const Kernel *k);
 // Canonical text of a kernel without its name: equal text = equal code.
 const char *kernel_text(Arena *arena, const Kernel *k);
+// An exp of -(x * x), as in the gradient of erf: scalar_exp_minus of the product does. Gives the
+// product's instruction, or UINT32_MAX.
+uint32_t kernel_exp_of_square(const KernelBody *body, const KernelInstr *in);
 // Check it: operands before users, dtypes, indices inside their buffers, guards, roles. First
 // violation in err.
 bool kernel_verify(const Kernel *k, Error *err);

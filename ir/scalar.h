@@ -36,6 +36,9 @@ typedef struct ScalarProgram {
 // The f32 expansion of an OPF_EXPAND op, at most 2 ulp from the true value over all f32 inputs
 // (pow: 2 ulp of exp(y log x) evaluated in extended precision is not promised; see docs/ir.md).
 const ScalarProgram *scalar_expansion(Arena *arena, OpCode op);
+// e^-x for all x >= -43 and NaN, the bits of exp's expansion of -x in fewer instructions: for code
+// that knows its argument. Below, the result is not defined.
+const ScalarProgram *scalar_exp_minus(Arena *arena);
 // Run a program on f32 operands.
 float scalar_run(const ScalarProgram *p, const float *args);
 // f32 -> bf16 / f16 bits, nearest even, NaN quiet; and back (exact).

@@ -129,19 +129,30 @@ static Reg exp_reduced(Builder *b, Reg x, float per, float bias, Reg tail, Reg *
 // e^(x + tail). 2^k is multiplied in as two powers, 2^(k/2 rounded down) and the rest, both
 // normal for all k in [-150, 128]: the first product is exact, the second rounds once, to a
 // denormal or infinity too. With a bias of 254 the two halves of k + 254 are those powers'
-// exponent fields.
+// exponent fields; the second is what the first leaves (one multiply and add on a GPU).
 static Reg exp_core(Builder *b, Reg x, Reg tail)
 {
     Reg bits, e = exp_reduced(b, at_least(b, at_most(b, x, 89), -104), 1, 254, tail, &bits);
-    Reg half = shift(b, SC_IASR, bits, 1);
-    Reg rest = op2(b, SC_ISUB, bits, half);
-    e = op2(b, SC_MUL, e, op1(b, SC_FROM_BITS, shift(b, SC_ISHL, half, 23)));
-    return op2(b, SC_MUL, e, op1(b, SC_FROM_BITS, shift(b, SC_ISHL, rest, 23)));
+    Reg half = shift(b, SC_ISHL, shift(b, SC_IASR, bits, 1), 23);
+    Reg rest = op2(b, SC_ISUB, shift(b, SC_ISHL, bits, 23), half);
+    e = op2(b, SC_MUL, e, op1(b, SC_FROM_BITS, half));
+    return op2(b, SC_MUL, e, op1(b, SC_FROM_BITS, rest));
 }
 
 static Reg expand_exp(Builder *b)
 {
     return exp_core(b, arg(b, 0), 0);
+}
+
+// e^-x, the bits of exp(-x), for x >= -43, in four instructions less: k is at most 62 there, so
+// that one power is 2^(k + 64), always normal, and the other one constant. The first product is
+// exact again. The minus sign stands behind the clamp, where instructions take it along.
+static void expand_exp_minus(Builder *b)
+{
+    Reg x = op1(b, SC_NEG, at_most(b, arg(b, 0), 104)), bits;
+    Reg e = exp_reduced(b, x, 1, 127 + 64, 0, &bits);
+    e = op2(b, SC_MUL, e, op1(b, SC_FROM_BITS, shift(b, SC_ISHL, bits, 23)));
+    op2(b, SC_MUL, e, num(b, 0x1p-64f));
 }
 
 // ---- logarithm ----------------------------------------------------------------------------------
@@ -296,11 +307,19 @@ static Reg expand_erf(Builder *b)
                  0x1.5762d4p-7f, -0x1.9d3ceep-10f, -0x1.c8126ap-16f, 0x1.ec9274p-17f);
     p = op2(b, SC_MUL, p, p);
     p = op2(b, SC_MUL, p, p);
-    Reg far = madd(b, op1(b, SC_NEG, p), p, num(b, 1)), q = op2(b, SC_MUL, a, a);
+    // x x and not a a: the gradient has it, too.
+    Reg far = madd(b, op1(b, SC_NEG, p), p, num(b, 1)), q = op2(b, SC_MUL, x, x);
     Reg s = POLY(b, q, 0x1.06eba0p-3f, -0x1.812634p-2f, 0x1.ce0038p-4f, -0x1.b534c0p-6f,
                  0x1.4025f0p-8f, -0x1.1ffb82p-11f);
     Reg near = madd(b, s, a, a);
     return with_sign(b, op3(b, SC_SELECT, op2(b, SC_LT, a, num(b, 1.03f)), near, far), x);
+}
+
+const ScalarProgram *scalar_exp_minus(Arena *arena)
+{
+    Builder b = {arena, arena_make(arena, ScalarProgram)};
+    expand_exp_minus(&b);
+    return b.p;
 }
 
 const ScalarProgram *scalar_expansion(Arena *arena, OpCode op)

@@ -16,6 +16,9 @@ typedef struct Target {
     int64_t (*tasks)(const struct Target *t, const Kernel *k);
     // Is the kernel done by a function for all sizes, many segments in one launch? NULL: none is.
     bool (*any_size)(const Kernel *k);
+    // A scatter of so many updates or more, of at most four bytes each, has a LISTS kernel before
+    // it; 0: none has.
+    int64_t lists_from;
     // Into how many equal parts the sum over k of a product of these sizes is cut, each a product
     // of its own, added up in rising order by a second kernel; it divides k. 1: one sum. NULL:
     // always.

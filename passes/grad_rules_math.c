@@ -71,12 +71,12 @@ void grad_tanh(const GradSite *s)
     grad_add(s, 0, mul(s, s->dy, slope));
 }
 
-// y = erf(x): g (2 / sqrt(pi)) exp(-x x)
+// y = erf(x): (g (2 / sqrt(pi))) exp(-x x), so that the constant meets those of g
 void grad_erf(const GradSite *s)
 {
     NodeId x = grad_arg(s, 0);
     NodeId bell = graph_unary(s->g, OP_EXP, neg(s, mul(s, x, x)));
-    grad_add(s, 0, mul(s, s->dy, mul(s, bell, grad_num(s, 1.1283791670955126))));
+    grad_add(s, 0, mul(s, mul(s, s->dy, grad_num(s, 1.1283791670955126)), bell));
 }
 
 // y = x in another float type: g in x's type

@@ -382,22 +382,54 @@ static uint32_t dense(Build *b, NodeId id)
     return build_slot(b, lower_node_buffer(b->lo, id), false);
 }
 
-static void lower_scatter(Lower *lo, uint32_t group)
+static void scatter_sizes(Kernel *k, const Graph *g, const Node *n)
 {
-    const Graph *g = lo->gr->graph;
-    NodeId id = lo->gr->groups.at[group].members.at[0];
-    const Node *n = graph_node(g, id);
-    Kernel *k = lower_kernel(lo, KERNEL_SCATTER, "scatter", id);
-    lower_origins(lo, k, &lo->gr->groups.at[group]);
-    Segment segment = {0};
-    Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
     const Type *by = graph_type(g, n->args[0]), *of = graph_type(g, n->args[1]);
     k->scatter.batch = 1;
     for (int64_t i = 0; i < node_int(n, ATTR_BATCH); i++) k->scatter.batch *= by->axes[i].size;
     k->scatter.count = type_count(by) / k->scatter.batch;
     k->scatter.width = type_count(of) / type_count(by);
     k->scatter.rows = node_int(n, ATTR_SIZE);
+}
+
+// Launch the kernel that lists the updates by row, where the target wants it; has it?
+static bool lists(Lower *lo, const Group *gp, NodeId id, uint32_t *buffer)
+{
+    const Node *n = graph_node(lo->gr->graph, id);
+    Kernel sizes = {0};
+    scatter_sizes(&sizes, lo->gr->graph, n);
+    int64_t each = sizes.scatter.rows + 1 + sizes.scatter.count, from = lo->target->lists_from;
+    if (!from || sizes.scatter.count < from || dtype_size(n->type->dtype) > 4 ||
+        each > INT32_MAX / 2 || sizes.scatter.batch > UINT16_MAX)
+        return false;
+    Kernel *k = lower_kernel(lo, KERNEL_LISTS, "lists", id);
+    lower_origins(lo, k, gp);
+    Segment segment = {0};
+    Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
+    k->scatter = sizes.scatter;
     k->scatter.index = dense(&b, n->args[0]);
+    *buffer = lower_buffer(lo, BLOCK_SCRATCH, DT_I32, sizes.scatter.batch * each, NULL);
+    k->scatter.lists = build_slot(&b, *buffer, true);
+    k->tasks = lo->target->tasks(lo->target, k);
+    lower_launch(lo, k, &segment);
+    return true;
+}
+
+static void lower_scatter(Lower *lo, uint32_t group)
+{
+    const Graph *g = lo->gr->graph;
+    NodeId id = lo->gr->groups.at[group].members.at[0];
+    const Node *n = graph_node(g, id);
+    uint32_t listed = 0;
+    bool has_lists = lists(lo, &lo->gr->groups.at[group], id, &listed);
+    Kernel *k = lower_kernel(lo, KERNEL_SCATTER, "scatter", id);
+    lower_origins(lo, k, &lo->gr->groups.at[group]);
+    Segment segment = {0};
+    Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
+    scatter_sizes(k, g, n);
+    k->scatter.index = dense(&b, n->args[0]);
+    k->scatter.listed = has_lists;
+    if (has_lists) k->scatter.lists = build_slot(&b, listed, false);
     k->scatter.update = dense(&b, n->args[1]);
     k->scatter.out = build_slot(&b, lower_node_buffer(lo, id), true);
     k->tasks = lo->target->tasks(lo->target, k);

@@ -1,19 +1,29 @@
 // Which members are stored. A value used outside its group is either written once and read there,
 // or computed again by its user: elementwise values are computed again when that costs less than a
-// trip to memory. So backward passes read what the forward pass had to keep anyway (the input of a
-// norm, of an activation) and recompute the rest.
+// trip to memory, both in operations and in what is read for it. So backward passes read what the
+// forward pass had to keep anyway (the input of a norm, of an activation) and recompute the rest,
+// and of a chain of sums as a residual stream is every second one is stored.
 #include "passes/groups.h"
 
 enum {
     COST_LOAD = 3,         // of one operand, in simple operations
     LIMIT_LOOP = 24,       // recompute in a loop kernel up to this cost
     LIMIT_CONTRACTION = 7, // and in the operand of a contraction
+    MOST_READS = 8,        // values that are read to compute one again
 };
+
+// What a value is computed again from: each once.
+typedef struct Reads {
+    uint32_t n; // MOST_READS + 1: more
+    NodeId at[MOST_READS];
+} Reads;
 
 typedef struct Uses {
     const Grouping *gr;
     bool *must, *loop, *contraction; // by node: how it is used outside its group
     uint32_t *cost;                  // of computing it again from what is stored
+    Reads *reads;
+    bool *again; // by node: it may be computed again in a loop kernel
     NodeId user;
     uint32_t user_group;
 } Uses;
@@ -35,15 +45,40 @@ static void use_source(void *ctx, NodeId source, uint32_t operand, bool exact)
         u->loop[source] = true;
 }
 
+static void add_read(Reads *r, NodeId id)
+{
+    for (uint32_t i = 0; i < r->n && r->n <= MOST_READS; i++)
+        if (r->at[i] == id) return;
+    if (r->n < MOST_READS) r->at[r->n] = id;
+    if (r->n <= MOST_READS) r->n++;
+}
+
 static void cost_source(void *ctx, NodeId source, uint32_t operand, bool exact)
 {
     (void)operand, (void)exact;
     Uses *u = ctx;
     OpCode op = graph_node(u->gr->graph, source)->op;
-    uint32_t cost = COST_LOAD;
-    if (op == OP_CONST || op == OP_IOTA) cost = 0;
-    if (u->cost[source] && u->cost[source] <= LIMIT_LOOP) cost = u->cost[source];
-    u->cost[u->user] += cost;
+    const Reads *from = &u->reads[source];
+    if (op == OP_CONST || op == OP_IOTA) return;
+    u->cost[u->user] += u->again[source] ? u->cost[source] : COST_LOAD;
+    if (!u->again[source]) add_read(&u->reads[u->user], source);
+    for (uint32_t i = 0; u->again[source] && i < from->n; i++)
+        add_read(&u->reads[u->user], from->at[i]);
+}
+
+// A stored value is written once and, as a rule, read twice; so reading may cost half as much again
+// as the value itself (flags and 16-bit values count as f32: who needs them mostly reads what they
+// are made of anyway).
+static bool reads_little(const Graph *g, NodeId id, const Reads *r)
+{
+    int64_t count = type_count(graph_type(g, id)), sum = 0;
+    for (uint32_t i = 0; i < r->n && r->n <= MOST_READS; i++) {
+        const Type *type = graph_type(g, r->at[i]);
+        int64_t n = type->nparts ? count : type_count(type);
+        sum += (n < count ? n : count) * dtype_size(type->dtype);
+    }
+    int64_t size = dtype_size(graph_type(g, id)->dtype);
+    return r->n <= MOST_READS && 2 * sum <= 3 * count * (size < 4 ? 4 : size) + count;
 }
 
 static uint32_t own_cost(const Node *n)
@@ -72,6 +107,7 @@ static void count_costs(Uses *u)
         u->user = id;
         u->cost[id] = own_cost(graph_node(u->gr->graph, id));
         visit_sources(u->gr, id, cost_source, u);
+        u->again[id] = u->cost[id] <= LIMIT_LOOP && reads_little(u->gr->graph, id, &u->reads[id]);
     }
 }
 
@@ -106,15 +142,16 @@ void groups_store(Grouping *gr, uint32_t mask)
     u.loop = arena_array(gr->arena, bool, n);
     u.contraction = arena_array(gr->arena, bool, n);
     u.cost = arena_array(gr->arena, uint32_t, n);
+    u.reads = arena_array(gr->arena, Reads, n);
+    u.again = arena_array(gr->arena, bool, n);
     gr->stored = arena_array(gr->arena, bool, n);
     count_costs(&u);
     count_uses(&u);
     for (NodeId id = n; id-- > 1;) {
         if (!gr->layout->live[id] || !gr->group_of[id]) continue;
         if (!u.must[id] && !u.loop[id] && !u.contraction[id]) continue;
-        uint32_t limit = u.contraction[id] ? LIMIT_CONTRACTION : LIMIT_LOOP;
-        gr->stored[id] =
-            u.must[id] || !(mask & FUSE_RECOMPUTE) || !can_repeat(gr, id) || u.cost[id] > limit;
+        gr->stored[id] = u.must[id] || !(mask & FUSE_RECOMPUTE) || !u.again[id] ||
+                         (u.contraction[id] && u.cost[id] > LIMIT_CONTRACTION);
         if (!gr->stored[id]) pass_on(&u, id);
     }
 }

@@ -1,6 +1,7 @@
 // cztc train: a run in a folder. OUT/step.czt is the program, OUT/log.jsonl and OUT/events the log,
 // OUT/checkpoints the state, OUT/lock what keeps a second trainer out.
 #include "runner/evaluate.h"
+#include "runner/folders.h"
 #include "runner/peak.h"
 #include "runtime/checkpoint.h"
 #include "runtime/train_lock.h"
@@ -225,19 +226,6 @@ static int train(Run *run, const char *folder, Arena *arena)
     return report(run, &result);
 }
 
-// Make a folder and those above it.
-static bool make_folders(Arena *arena, const char *path, Error *err)
-{
-    for (const char *end = path; *end;) {
-        end += strspn(end, "/");
-        end += strcspn(end, "/");
-        const char *folder = str_slice(arena, path, (size_t)(end - path));
-        if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-            return error_set(err, "%s: cannot make the folder: %s", folder, strerror(errno));
-    }
-    return true;
-}
-
 // The checkpoint a resumed run goes on from must be there and have its seed; a new run has none.
 static bool check_latest(const Values *v, const char *folder, Arena *arena, Error *err)
 {
@@ -277,6 +265,7 @@ static int run_in(const Cli *cli, Run *run, const char *folder)
                      .file = given ? v->file : saved,
                      .keep = given,
                      .place = v->place,
+                     .choices = str_printf(cli->arena, "%s/products.json", folder),
                      .threads = (uint32_t)v->threads};
     if (given) run->saved = saved;
     o.root = v->root;

@@ -4,6 +4,7 @@
 
 #include "base/container.h"
 #include "base/file.h"
+#include "runner/folders.h"
 #include "runtime/cuda_driver.h"
 #include "runtime/philox.h"
 #include "runtime/weights.h"
@@ -134,6 +135,15 @@ static bool has_driver(const char *target)
     return true;
 }
 
+// Where choices are kept: with the run, and for whatever else runs here.
+static const char *choices_file(Arena *arena)
+{
+    Error none = {0};
+    const char *folder = cache_folder(arena);
+    bool made = folder && make_folders(arena, folder, &none);
+    return made ? str_printf(arena, "%s/products.json", folder) : NULL;
+}
+
 bool load_program(Loaded *l, const LoadOptions *o)
 {
     Error err = {0};
@@ -142,6 +152,7 @@ bool load_program(Loaded *l, const LoadOptions *o)
     if (!products_named(o->place.products, &e.products) || !has_driver(o->place.target) ||
         !load_step(l, o))
         return false;
+    if (l->step->cuda) e.choices[0] = o->choices, e.choices[1] = choices_file(o->cli->arena);
     l->exec = exec_new(l->step, &e, &err);
     if (l->exec) return true;
     fail(&err);

@@ -32,7 +32,7 @@ typedef struct Place {
     {"target", 0, OPTION_TEXT | IN_CZTC, offsetof(T, place.target), "T", \
      "of a graph file: cpu (and where none is said), cuda: this machine's GPU, cuda:sm_90a, .."}, \
     {"products", 0, OPTION_TEXT, offsetof(T, place.products), "WHO", \
-     "on a GPU: auto (cuBLASLt where it is there), library, own kernels, or measured: the faster"}, \
+     "on a GPU: auto (the faster, measured once and kept), measured (anew), library, own"}, \
     {"device", 0, OPTION_COUNT, offsetof(T, place.device), "N", "number of the GPU (0)"}
 // clang-format on
 
@@ -44,7 +44,8 @@ typedef struct LoadOptions {
     Place place;
     uint32_t threads; // 0: one a core
     bool profile;
-    bool keep; // the step file's bytes, for load_save
+    bool keep;           // the step file's bytes, for load_save
+    const char *choices; // file of a run that keeps who does which product on a GPU, or NULL
 } LoadOptions;
 
 typedef struct Loaded {

@@ -1,7 +1,8 @@
 // Who does a product: its kernel, or cuBLASLt by one of a few algorithms and then the rest of the
 // kernel. Where that is to be measured, both are timed when the program is opened, on blocks of
-// whatever numbers; otherwise it is the algorithm that the library names first, always the same
-// one.
+// whatever numbers, unless a file has the choice (cuda_choices.h); otherwise it is the algorithm
+// that the library names first, always the same one.
+#include "runtime/cuda_choices.h"
 #include "runtime/cuda_engine.h"
 
 enum { TIMES = 3 };
@@ -80,16 +81,30 @@ static void find_uses(CudaEngine *c, void **use, uint32_t *alignment)
     }
 }
 
-static bool choose(CudaEngine *c, uint32_t kernel, void *addresses, uint32_t alignment,
-                   ExecProducts how, Error *err)
+typedef struct Chooser {
+    CudaEngine *c;
+    CudaChoices kept;
+    ExecProducts how;
+    bool keeps; // there are files
+} Chooser;
+
+static bool choose(Chooser *ch, uint32_t kernel, void *addresses, uint32_t alignment, Error *err)
 {
+    CudaEngine *c = ch->c;
     CudaProduct *p = &c->products[kernel];
+    const StepKernel *k = &c->step->kernels[kernel];
     Error refused = {0};
-    if (!cuda_blas_prepare(&c->blas, c->step->kernels[kernel].product, alignment, &p->blas,
-                           &refused))
-        return how != PRODUCTS_LIBRARY || error_set(err, "%s", refused.text);
-    if (how == PRODUCTS_MEASURED) return measure(c, kernel, addresses, err);
+    if (!cuda_blas_prepare(&c->blas, k->product, alignment, &p->blas, &refused))
+        return ch->how != PRODUCTS_LIBRARY || error_set(err, "%s", refused.text);
     p->algo = p->blas.nalgos ? 0 : -1;
+    if (ch->how == PRODUCTS_LIBRARY || !p->blas.nalgos || (ch->how == PRODUCTS_AUTO && !ch->keeps))
+        return true;
+    const char *key = cuda_choice_key(c->arena, k, alignment);
+    int kept =
+        ch->how == PRODUCTS_AUTO ? cuda_choices_find(&ch->kept, key, &p->blas) : CHOICE_UNKNOWN;
+    if (kept != CHOICE_UNKNOWN) p->algo = kept;
+    if (kept == CHOICE_UNKNOWN && !measure(c, kernel, addresses, err)) return false;
+    cuda_choices_keep(&ch->kept, key, &p->blas, p->algo);
     return true;
 }
 
@@ -108,9 +123,15 @@ bool cuda_products_choose(CudaEngine *c, const ExecOptions *options, Error *err)
                            "the library's workspace", &missing)) // the kernels can do all of it
         return options->products != PRODUCTS_LIBRARY || error_set(err, "%s", missing.text);
     c->base.device.bytes += BLAS_WORKSPACE;
-    for (uint32_t i = 0; i < c->step->nkernels; i++)
-        if (use[i] && !choose(c, i, use[i], alignment[i], options->products, err)) return false;
-    return true;
+    Chooser ch = {.c = c, .how = options->products};
+    for (int i = 0; i < CHOICE_FILES; i++) ch.keeps |= options->choices[i] != NULL;
+    cuda_choices_open(&ch.kept, options->choices,
+                      str_printf(c->arena, "%s, cuBLASLt %zu", c->device.name, c->blas.version));
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < c->step->nkernels; i++)
+        if (use[i]) ok = choose(&ch, i, use[i], alignment[i], err);
+    cuda_choices_close(&ch.kept);
+    return ok;
 }
 
 void cuda_products_free(CudaEngine *c)

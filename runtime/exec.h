@@ -8,9 +8,10 @@
 
 typedef struct Exec Exec;
 
-// Who does products on a GPU: cuBLASLt where it is there and can; the program's own kernels;
-// cuBLASLt, which must be there; or whoever is measured to be faster when the program is opened,
-// which may be another the next time, and other bits.
+// Who does products on a GPU: whoever is faster, as the files of choices have it or as is measured
+// when the program is opened, and then kept there (without such files: cuBLASLt by its first
+// algorithm, where it is there and can); the program's own kernels; cuBLASLt by its first
+// algorithm, which must be there; or whoever is faster, measured anew.
 typedef enum { PRODUCTS_AUTO, PRODUCTS_OWN, PRODUCTS_LIBRARY, PRODUCTS_MEASURED } ExecProducts;
 
 typedef struct ExecOptions {
@@ -18,6 +19,7 @@ typedef struct ExecOptions {
     bool profile;     // time every launch
     int device;       // number of the GPU
     ExecProducts products;
+    const char *choices[2]; // files that keep what was measured, the first counts; NULL: none
     const CztKernel
         *kernels; // step->nkernels functions to call instead of the mapped code, or NULL
 } ExecOptions;

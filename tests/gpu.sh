@@ -11,7 +11,8 @@
 #   BUILD   the build folder of prepare (build)
 #   BENCH   benchmarks to prepare ("tiny small base"), or paths of graph files
 #   ONLY    prefix of the recorded cases to prepare (all)
-#   STEPS   timed steps of a run (20)    ROUNDS  how often bench alternates (3)
+#   STEPS   timed steps of a run (20)    ROUNDS  how often bench alternates (2)
+#   SECONDS_MOST  of bench, behind which no run of PyTorch begins (400)
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 failed=0
@@ -70,20 +71,45 @@ losses() {
     echo "losses in $precision: $# updates within $allowed of PyTorch's"
 }
 
+# "$@" on every case, several processes at once; their failures, and one line of sums.
+cases() {
+    jobs=$(($(nproc) / 2)) j=0
+    [ $jobs -le 8 ] || jobs=8
+    rm -f "$work"/cases.* "$work"/failed.*
+    while [ $j -lt $jobs ] || [ $j -eq 0 ]; do
+        (
+            IFS='
+'
+            list=$(ls "$here"/cases/*.czt | awk -v n="$jobs" -v j=$j 'n < 1 || NR % n == j')
+            [ -z "$list" ] || "$@" $list || echo $? >"$work/failed.$j"
+        ) >"$work/cases.$j" 2>&1 &
+        j=$((j + 1))
+    done
+    wait
+    cat "$work"/cases.* | grep -v '^[0-9]* cases, '
+    cat "$work"/cases.* | sed -n 's/, / /g; s/^\([0-9]*\) cases \([0-9]*\) entries \([0-9]*\) .*: /\1 \2 \3 /p' |
+        awk '{ c += $1; e += $2; t += $3; if ($4 > w) w = $4 }
+            END { printf "%d cases, %d entries, %d tensors; largest difference where one is allowed: %g\n", c, e, t, w }'
+    ! cat "$work"/failed.* 2>/dev/null | grep -q .
+}
+
 check() {
-    "$here/gpu-check" "$here"/cases/*.czt || failed=$((failed + 1))
-    "$here/gpu-check" --products library "$here"/cases/*.czt || failed=$((failed + 1))
+    cases "$here/gpu-check" || failed=$((failed + 1))
+    echo "products by cuBLASLt"
+    cases "$here/gpu-check" --products library || failed=$((failed + 1))
     losses f32 1e-5
     losses bf16 1e-2
     if command -v compute-sanitizer >/dev/null; then
         for tool in memcheck racecheck; do
             echo "compute-sanitizer $tool"
-            timeout 150 compute-sanitizer --tool $tool --error-exitcode 9 "$here/gpu-check" \
-                "$here"/cases/*.czt >"$work/sanitizer" 2>&1
-            code=$?
-            [ $code -eq 124 ] && echo "  it did not finish in its time"
-            [ $code -eq 124 ] || [ $code -eq 0 ] ||
-                { tail -20 "$work/sanitizer"; miss "compute-sanitizer $tool: exit code $code"; }
+            cases timeout 150 compute-sanitizer --tool $tool --error-exitcode 9 "$here/gpu-check" \
+                >"$work/sanitizer" && tail -1 "$work/sanitizer" && continue
+            if cat "$work"/failed.* | grep -qv 124; then
+                tail -20 "$work/sanitizer"
+                miss "compute-sanitizer $tool: exit code $(cat "$work"/failed.* | sort -u | tr '\n' ' ')"
+            else
+                echo "  it did not finish in its time"
+            fi
         done
     else
         echo "skipped: compute-sanitizer is not installed"
@@ -98,6 +124,8 @@ ours() {
         2>"$work/err" || { tail -2 "$work/err"; miss "bench $1"; }
 }
 theirs() {
+    [ $(($(date +%s) - began)) -lt "${SECONDS_MOST:-400}" ] ||
+        { echo "  no time is left for PyTorch ${2:-eager} on $1"; return; }
     timeout 240 python3 "$here/torch_step.py" --config "$1" --device cuda --dtype bfloat16 \
         --steps "${STEPS:-20}" ${2:+--compile $2} >>"$work/$1.torch-${2:-eager}" 2>"$work/err" ||
         { tail -1 "$work/err"; echo "  PyTorch ${2:-eager} did not run $1"; }
@@ -108,12 +136,12 @@ median() {
 }
 
 bench() {
-    modes=
+    modes= began=$(date +%s)
     has_torch && modes="eager default max-autotune" || echo "skipped: no PyTorch with a GPU here"
     for file in "$here"/bench/*.czt; do
         name=$(basename "$file" .czt)
         round=0
-        while [ $round -lt "${ROUNDS:-3}" ]; do
+        while [ $round -lt "${ROUNDS:-2}" ]; do
             ours "$name"
             for mode in $modes; do
                 [ "$mode" = eager ] && theirs "$name" || theirs "$name" "$mode"

@@ -44,6 +44,21 @@ CZT_FAKE_LOG=$PWD/measured exits 0 "$CZTC" run "$MICRO" --target cuda --products
 same micro.cpu out
 [ "$(tac measured | sed '/^launch/,$d' | grep -c '^host')" -gt 10 ] ||
     miss "no product was left to the library after measuring"
+# the choices are kept: for whatever runs here, and with a run, which goes on with its own
+cached=$XDG_CACHE_HOME/cztc/products.json
+grep -q '"own"' "$cached" || miss "no choice of a kernel's own code is kept"
+CZT_FAKE_LOG=$PWD/again exits 0 "$CZTC" run "$MICRO" --target cuda
+same micro.cpu out
+grep '^launch' again && miss "products were measured again"
+rm "$cached"
+CZT_FAKE_LOG=$PWD/first exits 0 "$CZTC" train cuda/step.czt --out kept --steps 1
+cp kept/products.json kept.json
+grep -q '^launch' first || miss "products were not measured"
+echo '{"not": ' >"$cached"
+CZT_FAKE_LOG=$PWD/resumed exits 0 "$CZTC" train --resume kept --steps 2
+grep '^launch' resumed && miss "a resumed run measured its products again"
+same kept.json kept/products.json
+same kept.json "$cached"
 exits 1 "$CZTC" train small.yaml --out none --target cuda --products mine
 says err "--products 'mine': auto, own, library or measured"
 

@@ -10,10 +10,10 @@ typedef struct MmaShape {
     int m, n, k, down, across, stages; // MmaTile's
 } MmaShape;
 
-static const MmaShape mma_shapes[] = {{128, 128, 32, 2, 2, 3}, {128, 128, 32, 2, 4, 3},
-                                      {128, 64, 32, 2, 2, 4},  {64, 128, 32, 2, 2, 4},
-                                      {64, 64, 32, 2, 2, 4},   {64, 64, 64, 2, 2, 3},
-                                      {64, 32, 32, 2, 1, 5}};
+static const MmaShape mma_shapes[] = {
+    {128, 128, 32, 2, 2, 3}, {128, 128, 32, 2, 4, 3}, {128, 64, 32, 2, 2, 4},
+    {64, 128, 32, 2, 2, 4},  {64, 64, 32, 2, 2, 4},   {64, 64, 64, 2, 2, 3},
+    {64, 32, 32, 2, 1, 5},   {128, 32, 32, 4, 1, 4},  {32, 128, 32, 1, 4, 4}};
 enum { MMA_SHAPES = sizeof mma_shapes / sizeof *mma_shapes };
 
 static inline int mma_threads(const MmaShape *s)

@@ -63,6 +63,7 @@ KERNEL(256) row_float(const Buffers<2> b)
     out[2048 + t] = x * y + z;
     out[2304 + t] = x / y;
     out[2560 + t] = max_f32(x, y);
+    out[2816 + t] = exp2_approx(x);
 }
 
 // 65536 x 34 words: conversions to 16 bits of all upper halves with 16 lower ones, and back; then
@@ -110,6 +111,7 @@ KERNEL(32) row_vectors(const Buffers<2> b)
     store_bf16x8((bf16 *)(out + 256) + 8 * t, w);
     store_global_u32x4(out + 384 + 4 * (t ^ 9), y);
     store_u32x2(out + 512 + 2 * (31 - t), load_u32x2(in + 2 * (t ^ 3)));
+    store_u32(out + 576 + (31 - t), load_u32(in + (t ^ 6)));
 }
 
 // Three groups of copies, the third cut to 4 (t % 5) bytes; what is seen after waits for all but 2,

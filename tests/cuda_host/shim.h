@@ -173,6 +173,12 @@ float max_f32(float x, float y)
     return __builtin_fmaxf(x, y);
 }
 
+float exp2_approx(float x)
+{
+    float y = __builtin_exp2f(x);
+    return y < 0x1p-126f ? 0 : y;
+}
+
 static inline uint32_t shim_round_bf16(float x)
 {
     uint32_t u = (uint32_t)bits_of(x);
@@ -260,6 +266,20 @@ void store_u32x2(void *p, u32x2 x)
     if ((uint64_t)p % 8) shim_lane->calls->check16(shim_lane, p, "store_u32x2", 0);
     shim_lane->calls->access(shim_lane, p, 8, 1);
     __builtin_memcpy(p, &x, 8);
+}
+uint32_t load_u32(const void *p)
+{
+    if ((uint64_t)p % 4) shim_lane->calls->check16(shim_lane, p, "load_u32", 0);
+    shim_lane->calls->access(shim_lane, p, 4, 0);
+    uint32_t x;
+    __builtin_memcpy(&x, p, 4);
+    return x;
+}
+void store_u32(void *p, uint32_t x)
+{
+    if ((uint64_t)p % 4) shim_lane->calls->check16(shim_lane, p, "store_u32", 0);
+    shim_lane->calls->access(shim_lane, p, 4, 1);
+    __builtin_memcpy(p, &x, 4);
 }
 void store_global_u32x4(void *p, u32x4 x)
 {

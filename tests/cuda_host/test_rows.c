@@ -4,6 +4,7 @@
 
 #include "ir/scalar.h"
 
+#include <float.h>
 #include <string.h>
 
 typedef struct Rows {
@@ -94,12 +95,12 @@ static void votes(Rows *r)
 
 static void floats(Rows *r)
 {
-    static const float special[] = {0.0f,  -0.0f,      0.5f,   1.5f,    2.5f,     -0.5f,
-                                    -1.5f, 8388607.5f, 1e-40f, -1e-45f, INFINITY, -INFINITY,
-                                    NAN,   3.4e38f,    1e-38f, -2.0f};
+    static const float special[] = {
+        0.0f,     -0.0f,     0.5f, 1.5f,    2.5f,   -0.5f, -1.5f,   8388607.5f, 1e-40f, -1e-45f,
+        INFINITY, -INFINITY, NAN,  3.4e38f, 1e-38f, -2.0f, -126.5f, -140.0f,    -1e9f};
     _Alignas(16) float in[256];
-    for (uint32_t i = 0; i < 256; i++) in[i] = i < 16 ? special[i] : check_number(i) * 100;
-    uint32_t *out = run(r, "row_float", in, 1, 1, 256, 2816);
+    for (uint32_t i = 0; i < 256; i++) in[i] = i < 19 ? special[i] : check_number(i) * 100;
+    uint32_t *out = run(r, "row_float", in, 1, 1, 256, 3072);
     const float *f = (const float *)out;
     for (uint32_t i = 0; i < 256; i++) {
         float x = in[i], y = in[(i + 1) % 256], z = in[(i + 2) % 256];
@@ -117,8 +118,15 @@ static void floats(Rows *r)
         CHECK(&r->c, same(f[2304 + i], x / y), "x / y %u", i);
         float larger = x > y || y != y ? x : y;
         CHECK(&r->c, f[2560 + i] == larger || same(f[2560 + i], larger), "max %u", i);
+        double power = exp2((double)x), off = fabs((double)f[2816 + i] - power);
+        if (power < 0x1p-126) // flushed
+            CHECK(&r->c, f[2816 + i] == 0, "2^x %u", i);
+        else if (!(power <= (double)FLT_MAX))
+            CHECK(&r->c, same(f[2816 + i], (float)power), "2^x %u", i);
+        else
+            CHECK(&r->c, off <= power * 0x1p-22, "2^x %u", i);
     }
-    shim_guarded_free(out, 2816 * 4);
+    shim_guarded_free(out, 3072 * 4);
 }
 
 // As cvt.rn rounds: every NaN becomes one.
@@ -189,7 +197,7 @@ static void vectors(Rows *r)
 {
     _Alignas(16) uint32_t in[128];
     for (uint32_t i = 0; i < 128; i++) in[i] = i * 2654435761u;
-    uint32_t *out = run(r, "row_vectors", in, 1, 1, 32, 576);
+    uint32_t *out = run(r, "row_vectors", in, 1, 1, 32, 608);
     for (uint32_t t = 0; t < 32; t++)
         for (uint32_t i = 0; i < 4; i++) {
             CHECK(&r->c, out[4 * t + i] == in[4 * (t ^ 5) + i], "load_f32x4 %u", t);
@@ -199,8 +207,9 @@ static void vectors(Rows *r)
             CHECK(&r->c, out[384 + 4 * (t ^ 9) + i] == in[4 * t + i], "store_global %u", t);
             uint32_t y = out[512 + 2 * (31 - t) + i % 2];
             CHECK(&r->c, y == in[2 * (t ^ 3) + i % 2], "u32x2 %u", t);
+            CHECK(&r->c, out[576 + 31 - t] == in[t ^ 6], "u32 %u", t);
         }
-    shim_guarded_free(out, 576 * 4);
+    shim_guarded_free(out, 608 * 4);
 }
 
 static void copies(Rows *r)

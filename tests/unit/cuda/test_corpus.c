@@ -26,11 +26,27 @@ ParameterizedTest(char (*name)[CORPUS_NAME], cuda, corpus)
     arena_free(arena);
 }
 
-// Products on tensor cores once more, where accesses to shared memory without a barrier between
-// them are errors.
-Test(cuda, products_do_not_race)
+// What goes through shared memory once more, where accesses without a barrier between them are
+// errors.
+Test(cuda, shared_memory_does_not_race)
 {
-    static const char *const names[] = {"half_products.ir", "half_dot.ir"};
+    static const char *const names[] = {"half_products.ir", "half_dot.ir", "half_thin.ir",
+                                        "deep_sums.ir", "scatter_lists.ir"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        Arena *arena = arena_new();
+        Error err = {0};
+        const char *text = corpus_text(arena, names[i]);
+        Engine engine = cuda_text_engine(true);
+        Trial trial = {.engine = &engine, .mask = FUSE_ALL, .level = 1};
+        cr_expect(trial_run(arena, names[i], text, &trial, &err) == TRIAL_SAME, "%s", err.text);
+        arena_free(arena);
+    }
+}
+
+// Rows that are fetched ahead, and what they keep on the chip, by the same rule.
+Test(cuda, rows_do_not_race)
+{
+    static const char *const names[] = {"rows_ahead.ir", "row_columns.ir"};
     for (int i = 0; i < 2; i++) {
         Arena *arena = arena_new();
         Error err = {0};
@@ -40,6 +56,27 @@ Test(cuda, products_do_not_race)
         cr_expect(trial_run(arena, names[i], text, &trial, &err) == TRIAL_SAME, "%s", err.text);
         arena_free(arena);
     }
+}
+
+// Which rows those are, and how many warps a block has for them.
+Test(cuda, rows_are_fetched_ahead)
+{
+    Arena *arena = arena_new();
+    Error err = {0};
+    Diag *diag = diag_new(arena);
+    const char *source = corpus_text(arena, "rows_ahead.ir");
+    Program *p = program_parse(arena, diag, diag_source(diag, "rows", source, strlen(source)));
+    cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
+    Target target = cuda_target();
+    const Plan *plan = plan_build(arena, p, &target, FUSE_ALL);
+    CudaLaunch *launches = arena_array(arena, CudaLaunch, plan->kernels.n + 1);
+    const char *text = cuda_text(arena, plan->kernels.n, plan->kernels.at, launches);
+    cr_expect(strstr(text, "(turn * 8 + warp) * 8 +") && strstr(text, "(turn * 8 + warp) * 72 +"));
+    cr_expect(strstr(text, "(turn * 4 + warp) * 768 +"));
+    cr_expect(strstr(text, "(turn * 2 + warp) * 1528 +"));
+    cr_expect(!strstr(text, "warp) * 2048"), "there is no room for these");
+    cr_expect(strstr(text, "cp_async_wait_group<1>();"), "the next row's copies go on");
+    arena_free(arena);
 }
 
 // The largest tile, which is taken where there are enough of them; its sums leave in two slabs.
@@ -76,9 +113,12 @@ Test(cuda, sums_in_parts)
         "  %zb = add %z, %bb\n"
         "  %half = cast %zb : bf16[24, 16]\n"
         "  %each = dot %x, %y {lb=[0], lc=[1], rb=[0], rc=[1]} : bf16[2b, 24, 16]\n"
+        "  %three = slice %x {lo=[0, 0, 8], hi=[2, 4096, 11]} : bf16[2b, 4096, 3]\n"
+        "  %thin = dot %three, %y {lc=[0, 1], rc=[0, 1]} : f32[3, 16]\n"
         "  output \"z\" %zb\n"
         "  output \"half\" %half\n"
         "  output \"each\" %each\n"
+        "  output \"thin\" %thin\n"
         "}\n";
     Arena *arena = arena_new();
     Error err = {0};
@@ -104,9 +144,9 @@ Test(cuda, attention_takes_tensor_cores)
     const Plan *plan = plan_build(arena, p, &target, FUSE_ALL);
     CudaLaunch *launches = arena_array(arena, CudaLaunch, plan->kernels.n + 1);
     const char *text = cuda_text(arena, plan->kernels.n, plan->kernels.at, launches);
-    cr_expect(strstr(text, "attention_at_once<64, 64>(") && strstr(text, ", 384, 1, true}"));
-    cr_expect(strstr(text, "attention_gradient_head<64, 64, 1, 32>("));
-    cr_expect(strstr(text, "attention_at_once<40, 32>(") && strstr(text, ", 1, 35, false}"));
+    cr_expect(strstr(text, "attention_at_once<64, 64, 1>(") && strstr(text, ", 384, 1, true}"));
+    cr_expect(strstr(text, "attention_gradient_head<64, 64, 1, 32, false>("));
+    cr_expect(strstr(text, "attention_at_once<40, 32, 1>(") && strstr(text, ", 1, 35, false}"));
     arena_free(arena);
 }
 

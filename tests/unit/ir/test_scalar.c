@@ -76,6 +76,35 @@ Test(scalar, atan) { sweep(OP_ATAN, "atan", atan, INFINITY, 2); }
 Test(scalar, tanh) { sweep(OP_TANH, "tanh", tanh, INFINITY, 2); }
 Test(scalar, erf) { sweep(OP_ERF, "erf", erf, INFINITY, 2); }
 
+// The form of exp for arguments that are known to be low has the bits of the whole one.
+Test(scalar, exp_minus)
+{
+    Arena *arena = arena_new();
+    const ScalarProgram *whole = scalar_expansion(arena, OP_EXP), *low = scalar_exp_minus(arena);
+    const char *env = getenv("CZT_SCALAR_STRIDE");
+    uint64_t stride = env ? strtoull(env, NULL, 10) : 97;
+    float x[SCALAR_BLOCK], minus[SCALAR_BLOCK], y[SCALAR_BLOCK], z[SCALAR_BLOCK];
+    const float *args[] = {x}, *minus_args[] = {minus};
+    for (uint64_t u = 0; u < 1ull << 32;) {
+        int n = 0;
+        for (; n < SCALAR_BLOCK && u < 1ull << 32; u += stride) {
+            float v = from_bits((uint32_t)u);
+            if (v > 43) continue;
+            x[n] = v;
+            minus[n++] = -v;
+        }
+        scalar_run_block(whole, n, args, y);
+        scalar_run_block(low, n, minus_args, z);
+        for (int i = 0; i < n; i++)
+            cr_assert((isnan(y[i]) && isnan(z[i])) || to_bits(y[i]) == to_bits(z[i]), "exp(%a)",
+                      (double)x[i]);
+    }
+    float end = 43, minus_end = -43;
+    cr_assert_eq(to_bits(scalar_run(whole, &end)), to_bits(scalar_run(low, &minus_end)));
+    cr_assert_lt(low->code.n, whole->code.n);
+    arena_free(arena);
+}
+
 static double pow_truth(double x, double y)
 {
     if (y == 0) return 1;
