@@ -36,13 +36,15 @@ template <int W> struct Width {
     enum { STEPS = (W + 15) / 16, TILES = W / 8, PITCH = STEPS * 16 + 8 };
 };
 
-// The score of a query and a key, and which of them count. What else a score depends on (lengths,
-// segments, a bias) belongs here: `of` sees each product once, in the forward and in both backward
-// kernels.
+// The score of a query and a key, and which of them count: all that a score depends on is here, as
+// `of` sees each product once, in the forward and in all backward kernels. Where there are no
+// segments or there is no bias, their address is 0, which is known when this is compiled.
 struct AttentionScores {
     float scale;
     int queries, keys;
     bool causal;
+    HeadRows<const int> query_segments, key_segments; // in one column
+    HeadRows<const float> bias;
 
     // Keys before this one are all visible to this query, the others are not.
     METHOD int end_of_keys(int query) const
@@ -62,11 +64,20 @@ struct AttentionScores {
     {
         return key + n <= end_of_keys(query);
     }
-    // As a power of 2, less what is to be subtracted.
+    // As a power of 2, less what is to be subtracted; -inf where the query does not see the key. Of
+    // those that do not exist any number.
     METHOD float of(float product, int query, int key, float less) const
     {
-        (void)query, (void)key;
-        return fma_f32(product, scale * log2_of_e(), -less);
+        const bool exist = query < queries && key < keys;
+        if (bias.at && exist) {
+            const float x = bias.at[query * bias.row + key * bias.col];
+            less = fma_f32(x, -log2_of_e(), less);
+        }
+        const float score = fma_f32(product, scale * log2_of_e(), -less);
+        if (!query_segments.at || !exist) return score;
+        const bool seen = query_segments.at[query * query_segments.row] ==
+                          key_segments.at[key * key_segments.row];
+        return seen ? score : least<float>();
     }
 };
 

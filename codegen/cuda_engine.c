@@ -23,8 +23,7 @@ static void view(CudaText *t, const char *name, const StridedView *v)
               name, v->buffer, cuda_index(t, v->base));
 }
 
-// Declare the outer axes at `point`, which is used up; gives how many points there are.
-static int64_t outer_axes(CudaText *t)
+int64_t cuda_outer_axes(CudaText *t)
 {
     const KernelBody *b = &t->kernel->body;
     int64_t points = 1;
@@ -42,7 +41,7 @@ int64_t cuda_outer_points(CudaText *t, int64_t each)
 {
     cuda_line(t, "const int at = (int)(block_x() %% %" PRId64 ");", each);
     cuda_line(t, "int point = (int)(block_x() / %" PRId64 ");", each);
-    return outer_axes(t);
+    return cuda_outer_axes(t);
 }
 
 static const char *element(CudaText *t, const char *name, const StridedView *v, const char *row,
@@ -282,7 +281,7 @@ static void attention_bias_grad(CudaText *t, CudaLaunch *launch)
     cuda_line(t, "for (int j = lane; j < %" PRId64 "; j += %d) sums[j] = 0;", keys, LANES);
     cuda_open(t, "for (int head = 0; head < %" PRId64 "; head++)", shared);
     cuda_line(t, "int point = first + head;");
-    outer_axes(t);
+    cuda_outer_axes(t);
     gradient_views(t);
     cuda_open(t, "for (int j = lane; j < end; j += %d)", LANES);
     score_gradient(t);
@@ -290,7 +289,7 @@ static void attention_bias_grad(CudaText *t, CudaLaunch *launch)
     cuda_close(t);
     cuda_close(t);
     cuda_line(t, "int point = first;");
-    outer_axes(t);
+    cuda_outer_axes(t);
     view(t, "dbias", &k->attention.dbias);
     cuda_line(t, "for (int j = lane; j < %" PRId64 "; j += %d) put(%s, sums[j]);", keys, LANES,
               element(t, "dbias", &k->attention.dbias, "i", "j"));
