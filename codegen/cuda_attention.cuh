@@ -64,6 +64,20 @@ struct AttentionScores {
     {
         return key + n <= end_of_keys(query);
     }
+    // May some of n keys from this one on be in the segment of some of these rows of queries? Asked by
+    // a whole warp. What is unseen adds nothing to any sum and may be left out.
+    METHOD bool may_see(int query, int rows, int key, int n) const
+    {
+        if (!query_segments.at) return true;
+        const int lane = (int)thread() % 32, end = smaller<int>(query + rows, queries);
+        bool some = false;
+        for (int i = query + lane % 16; i < end; i += 16) {
+            const int own = query_segments.at[i * query_segments.row];
+            for (int j = key + lane / 16; j < smaller<int>(key + n, keys); j += 2)
+                some = some || key_segments.at[j * key_segments.row] == own;
+        }
+        return any(some);
+    }
     // As a power of 2, less what is to be subtracted; -inf where the query does not see the key. Of
     // those that do not exist any number.
     METHOD float of(float product, int query, int key, float less) const
@@ -408,11 +422,13 @@ template <int D, int E, int R>
 DEVICE void attend(AttentionQueries<D, E, R> &w, const AttentionScores &scores, const bf16 *k,
                    const bf16 *v, int key, int end)
 {
+    const int first = w.query - (int)thread() % 32 / 4;
     for (; R == 1 && end - key > 32;
          key += 48, k += 48 * Width<D>::PITCH, v += 48 * Width<E>::PITCH)
-        add_keys<R == 1 ? 3 : 1>(w, scores, k, v, key);
+        if (scores.may_see(first, 16, key, 48))
+            add_keys<R == 1 ? 3 : 1>(w, scores, k, v, key);
     for (; key < end; key += 16, k += 16 * Width<D>::PITCH, v += 16 * Width<E>::PITCH)
-        add_keys<1>(w, scores, k, v, key);
+        if (scores.may_see(first, R * 16, key, 16)) add_keys<1>(w, scores, k, v, key);
 }
 
 // A quad has 2 R rows: each of its lanes takes the logarithm and the reciprocal for one.

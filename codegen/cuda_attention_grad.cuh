@@ -247,6 +247,16 @@ DEVICE void add_keys(HeadQueries<D, E, R, AHEAD> &w, const AttentionGradient &a,
                      const HeadBlock<D, E, S, AHEAD> &block, int key, int s)
 {
     const int next = next_tile<R>(block, w.row);
+    if (!a.scores.may_see(w.row, R * 16, key, S)) {
+#pragma unroll
+        for (int i = 0; i < R * S / 16; i++) {
+            if (i >= S / 16 && next == 0) continue;
+            const int row = w.row + i / (S / 16) * 16, column = i % (S / 16) * 16;
+            put_weights<S>(block.ds_at(s), row, column, {});
+            put_weights<S>(block.p_at(s), row, column, {});
+        }
+        return;
+    }
     const bf16 *k = block.k_at(s);
     f32x4 p[R][S / 8], ds[R][S / 8];
     if (AHEAD) {
@@ -533,7 +543,8 @@ DEVICE void attention_gradient_queries(const AttentionGradient &a, unsigned char
         bf16 *k = stage + s * (K + V), *v = k + K;
         cp_async_wait_group<1>();
         sync();
-        if (key < end) add_keys<2>(w, a.scores, k, v, key);
+        if (key < end && a.scores.may_see(row, 16, key, KEYS))
+            add_keys<2>(w, a.scores, k, v, key);
         sync();
         if (key + 2 * KEYS < limit) {
             copy_rows<D>(k, a.k, key + 2 * KEYS, KEYS, keys, warps * 32);
@@ -674,7 +685,8 @@ DEVICE void attention_gradient_keys(const AttentionGradient &a, unsigned char *s
     for (int query = from, s = 0; query < queries; query += Q, s ^= 1) {
         sync();
         if (query + Q < queries) block.load(a, query + Q, s ^ 1);
-        if (key < a.scores.end_of_keys(smaller<int>(query + Q, queries) - 1))
+        if (key < a.scores.end_of_keys(smaller<int>(query + Q, queries) - 1) &&
+            a.scores.may_see(query, Q, key, 16))
             add_queries(w, a.scores, block, key, row, query, s);
         cp_async_wait_group<0>();
         sync();
@@ -709,6 +721,7 @@ DEVICE void add_bias_gradient(f32x4 (&sum)[BIAS_KEYS / 8], const AttentionGradie
 #pragma unroll
     for (int n = 0; n < BIAS_KEYS / 32; n++) {
         if (key + n * 32 >= end) break;
+        if (!a.scores.may_see(row, 16, key + n * 32, 32)) continue;
         f32x4 p[1][4], ds[1][4];
         weigh_keys_of<2>(p, ds, w, a.scores, k + n * 32 * Width<D>::PITCH,
                          v + n * 32 * Width<E>::PITCH, key + n * 32);

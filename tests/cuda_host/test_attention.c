@@ -55,7 +55,7 @@ static void draw_masks(Heads *h)
     for (int64_t head = 0; head < HEADS; head++) {
         for (int64_t i = 0; i < h->rows[Q]; i++)
             ((int32_t *)h->data[QUERY_SEGMENTS])[place_of(h, QUERY_SEGMENTS, head, i, 0)] =
-                (int32_t)((i + head) % 7 == 6 ? 9 : (i / 5 + head) % 2);
+                (int32_t)((i + head) % 7 == 6 ? 9 : (i / 40 + head) % 2);
         for (int64_t j = 0; j < h->rows[K]; j++)
             ((int32_t *)h->data[KEY_SEGMENTS])[place_of(h, KEY_SEGMENTS, head, j, 0)] =
                 (int32_t)(j / 37 % 2);
