@@ -255,7 +255,8 @@ static void merge_launches(Lower *lo)
 
 // ---- like launches together ---------------------------------------------------------------------
 
-enum { SMALL_BYTES = 1 << 16 }; // what may live on so that its reader can go later
+// What may live on so that its reader can go later: a column sum of partials of a wide matrix, say.
+enum { SMALL_BYTES = 1 << 24 };
 
 static bool touches(const Segment *seg, uint32_t buffer)
 {

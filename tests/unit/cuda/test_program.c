@@ -4,17 +4,21 @@
 
 #include <criterion/criterion.h>
 
-// The plan of a corpus file.
-static const Plan *plan_of(Arena *arena, const char *name)
+static const Plan *plan_text(Arena *arena, const char *name, const char *text)
 {
     Target *target = arena_make(arena, Target);
     Error err = {0};
     Diag *diag = diag_new(arena);
-    const char *text = corpus_text(arena, name);
     *target = cuda_target();
     Program *p = program_parse(arena, diag, diag_source(diag, name, text, strlen(text)));
     cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
     return plan_build(arena, p, target, FUSE_ALL);
+}
+
+// The plan of a corpus file.
+static const Plan *plan_of(Arena *arena, const char *name)
+{
+    return plan_text(arena, name, corpus_text(arena, name));
 }
 
 // Launches that the engine makes of an entry: segments of one launch and one function of any size
@@ -65,5 +69,37 @@ Test(program, sizes_stay_where_an_index_has_them)
     uint32_t tables = 0;
     for (uint32_t i = 0; i < plan->kernels.n; i++) tables += p.launches[i].table;
     cr_expect(tables < plan->kernels.n, "windows have no sizes");
+    arena_free(arena);
+}
+
+// The second stages of column sums wait for each other, though their parts take 112 KB.
+Test(program, column_sums_end_in_one_launch)
+{
+    static const char text[] = "program \"sums\" batch=1 steps=1 seed=0\n"
+                               "entry \"step\" {\n"
+                               "  %x = input {name=\"x\"} : f32[9000, 200]\n"
+                               "  %y = input {name=\"y\"} : f32[9000, 200]\n"
+                               "  %a = sum %x {axes=[0]} : f32[200]\n"
+                               "  %t = sum %y {axes=[0, 1]} : f32[]\n"
+                               "  %tb = broadcast %t {axes=[]} : f32[9000, 200]\n"
+                               "  %z = max %y, %tb\n"
+                               "  %b = sum %z {axes=[0]} : f32[200]\n"
+                               "  output \"a\" %a\n"
+                               "  output \"b\" %b\n"
+                               "}\n";
+    Arena *arena = arena_new();
+    const Plan *plan = plan_text(arena, "sums", text);
+    const PlanEntry *e = &plan->entries.at[0];
+    uint32_t most = 0, all = 0;
+    for (uint32_t l = 0; l < e->launches.n; l++) {
+        uint32_t here = 0;
+        for (uint32_t s = 0; s < e->launches.at[l].segments.n; s++) {
+            const Kernel *k = plan->kernels.at[e->launches.at[l].segments.at[s].kernel];
+            here += strstr(k->name, "finish") && k->buffers.at[0].count == 141 * 200;
+        }
+        all += here;
+        most = here > most ? here : most;
+    }
+    cr_expect(all == 2 && most == 2, "%u of %u together", most, all);
     arena_free(arena);
 }

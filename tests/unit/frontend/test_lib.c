@@ -37,7 +37,7 @@ Test(lib, definitions_say_what_to_import)
 {
     Arena *a = arena_new();
     has(described(a, "vit"), "  import: [encoders/vit]\n");
-    has(described(a, "gelu"), "function gelu(x) (prelude)\n  always imported\n  0.5 * x * ");
+    has(described(a, "gelu"), "function gelu(x) (prelude)\n  always imported\n  x * (0.5 + ");
     has(described(a, NULL), "  adamw                optim/adamw ");
     arena_free(a);
 }
