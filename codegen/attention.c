@@ -1,35 +1,13 @@
 // Attention on the register tile. A task packs the keys (transposed) and values of its head, then
 // for each block of queries: scores = Q K' into scratch; each row is scaled, masked, and made exp(s
 // - max) with its sum in lane order; out = P V / sum. The backward pass recomputes P from the
-// log-sum-exp, block by block, and adds to dK and dV in rising order of queries. No more than one
-// block of scores exists in a worker.
-#include "codegen/emit.h"
+// log-sum-exp, block by block, and adds to dK and dV in rising order of queries. The gradient of a
+// bias is another kernel, whose task is one block of the queries of all heads that share the bias.
+// No more than one block of scores exists in a worker.
+#include "codegen/attention.h"
 
 #include "base/diag.h"
 #include "codegen/micro.h"
-
-enum {
-    ROW_LANES = 64,   // docs/ir.md, row stage
-    BLOCK_TILES = 4,  // register tiles in a block of queries
-    SET_STRIDE = 1024 // rows so many floats apart fall on one set of the first cache
-};
-
-typedef struct Heads {
-    Emit *e;
-    const Kernel *k;
-    int64_t mr, nr, queries, keys, dim, vdim;
-    int64_t keys_pad;             // whole 64s: the lanes of a row's sum
-    int64_t dim_pad, vdim_pad;    // whole panels
-    int64_t block;                // queries of a block
-    int64_t row;                  // floats from row to row of scores
-    int64_t used;                 // floats of scratch handed out
-    LLVMValueRef q0, rows, limit; // this block: first query, how many, keys that take part
-} Heads;
-
-static int64_t up(int64_t n, int64_t to)
-{
-    return (n + to - 1) / to * to;
-}
 
 static Heads sizes_of(const Kernel *k, uint32_t lanes)
 {
@@ -52,32 +30,17 @@ int64_t emit_attention_worker_bytes(const Kernel *k, uint32_t lanes)
     int64_t both = h.dim_pad + h.vdim_pad, n = h.keys_pad * both + h.block * (h.row + both + 32);
     if (k->kind == KERNEL_ATTENTION_GRAD)
         n += (2 * h.keys_pad + h.mr) * both + h.block * (h.row + 2 * both);
-    return 4 * n + 8192;
+    if (k->kind == KERNEL_ATTENTION_BIAS_GRAD) n += 2 * h.block * h.row;
+    return 4 * (n + heads_segments_floats(&h)) + 8192;
 }
 
-static LLVMValueRef add(Emit *e, LLVMValueRef x, LLVMValueRef y)
+int64_t emit_attention_tasks(const Kernel *k, uint32_t lanes)
 {
-    return LLVMBuildAdd(e->builder, x, y, "");
-}
-
-static LLVMValueRef mul(Emit *e, LLVMValueRef x, int64_t y)
-{
-    return LLVMBuildMul(e->builder, x, emit_i64(e, y), "");
-}
-
-static LLVMValueRef least(Emit *e, LLVMValueRef x, LLVMValueRef y)
-{
-    return LLVMBuildSelect(e->builder, LLVMBuildICmp(e->builder, LLVMIntSLT, x, y, ""), x, y, "");
-}
-
-static LLVMValueRef at(Emit *e, LLVMValueRef base, LLVMValueRef index)
-{
-    return emit_at(e, e->t.f32, base, index);
-}
-
-static LLVMTypeRef vector(const Emit *e)
-{
-    return emit_vector_type(e, e->t.f32);
+    Heads h = sizes_of(k, lanes);
+    int64_t points = 1;
+    for (uint32_t i = 0; i < k->body.axes.n; i++) points *= k->body.axes.at[i].size;
+    if (k->kind != KERNEL_ATTENTION_BIAS_GRAD) return points;
+    return points / k->attention.shared * (up(h.queries, h.block) / h.block);
 }
 
 static LLVMValueRef below(Emit *e, LLVMValueRef start, LLVMValueRef end)
@@ -91,196 +54,6 @@ static LLVMValueRef take(Heads *h, int64_t floats)
     LLVMValueRef p = at(h->e, h->e->worker, emit_i64(h->e, h->used));
     h->used += up(floats, 16);
     return p;
-}
-
-// Operands and results lie as f32 or in 16 bits; all else is f32.
-static DType dtype_of(const Heads *h, const StridedView *v)
-{
-    return h->k->buffers.at[v->buffer].dtype;
-}
-
-static LLVMTypeRef memory_of(const Heads *h, const StridedView *v)
-{
-    return emit_memory_type(h->e, dtype_of(h, v));
-}
-
-static uint32_t align_of(const Heads *h, const StridedView *v)
-{
-    return (uint32_t)dtype_size(dtype_of(h, v));
-}
-
-static LLVMValueRef base_of(Heads *h, const StridedView *v)
-{
-    return emit_at(h->e, memory_of(h, v), h->e->base[v->buffer], emit_index(h->e, v->base));
-}
-
-static LLVMValueRef element(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValueRef row,
-                            LLVMValueRef col)
-{
-    Emit *e = h->e;
-    return emit_at(e, memory_of(h, v), base, add(e, mul(e, row, v->row), mul(e, col, v->col)));
-}
-
-// ---- operands
-// -----------------------------------------------------------------------------------------
-
-// A call of llvm.masked.load, .store, .gather or .scatter of one vector as it lies in memory; x is
-// NULL for the first and the third.
-static LLVMValueRef masked(Heads *h, const StridedView *v, const char *name, LLVMValueRef x,
-                           LLVMValueRef where, LLVMValueRef mask)
-{
-    Emit *e = h->e;
-    LLVMTypeRef type = emit_vector_type(e, memory_of(h, v)), types[2] = {type, LLVMTypeOf(where)};
-    unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
-    LLVMValueRef align = LLVMConstInt(e->t.i32, align_of(h, v), false), zero = LLVMConstNull(type);
-    LLVMValueRef load[4] = {where, align, mask, zero}, store[4] = {x, where, align, mask};
-    return LLVMBuildCall2(e->builder, LLVMIntrinsicGetType(e->context, id, types, 2),
-                          LLVMGetIntrinsicDeclaration(e->module, id, types, 2), x ? store : load, 4,
-                          "");
-}
-
-// Where lanes of elements (row, col ..) of an operand lie: one address, or one a lane.
-static LLVMValueRef lanes_at(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValueRef row,
-                             LLVMValueRef col)
-{
-    Emit *e = h->e;
-    LLVMValueRef from = element(h, v, base, row, col);
-    if (v->col == 1) return from;
-    LLVMValueRef index =
-        LLVMBuildMul(e->builder, emit_iota(e), emit_splat(e, emit_i64(e, v->col)), "");
-    return LLVMBuildGEP2(e->builder, memory_of(h, v), from, &index, 1, "");
-}
-
-// Elements (row, col + lane) for the first n lanes, 0 elsewhere.
-static LLVMValueRef row_vector(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValueRef row,
-                               LLVMValueRef col, int64_t n)
-{
-    Emit *e = h->e;
-    LLVMValueRef from = lanes_at(h, v, base, row, col), x;
-    const char *name = v->col == 1 ? "llvm.masked.load" : "llvm.masked.gather";
-    if (v->col == 1 && n >= e->lanes)
-        x = emit_load(e, emit_vector_type(e, memory_of(h, v)), from, align_of(h, v));
-    else
-        x = masked(h, v, name, NULL, from, emit_mask(e, n < e->lanes ? (uint32_t)n : e->lanes));
-    return emit_widen(e, dtype_of(h, v), x);
-}
-
-// The first n lanes of x, rounded to the result's type, to elements (row, col + lane).
-static void store_row(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValueRef row,
-                      int64_t col, int64_t n, LLVMValueRef x)
-{
-    Emit *e = h->e;
-    LLVMValueRef to = lanes_at(h, v, base, row, emit_i64(e, col));
-    x = emit_narrow(e, dtype_of(h, v), emit_round(e, dtype_of(h, v), x));
-    if (v->col == 1 && n >= e->lanes) {
-        emit_store(e, x, to, align_of(h, v));
-        return;
-    }
-    const char *name = v->col == 1 ? "llvm.masked.store" : "llvm.masked.scatter";
-    masked(h, v, name, x, to, emit_mask(e, n < e->lanes ? (uint32_t)n : e->lanes));
-}
-
-static void clear(Heads *h, LLVMValueRef to, int64_t floats)
-{
-    Emit *e = h->e;
-    EmitLoop i =
-        emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, up(floats, e->lanes)), e->lanes, NULL, 0);
-    emit_store(e, LLVMConstNull(vector(e)), at(e, to, i.index), 4);
-    emit_loop_end(e, &i);
-}
-
-// Rows of an operand as the left side of a product.
-typedef struct Rows {
-    LLVMValueRef at;
-    int64_t stride;
-} Rows;
-
-// Rows are read in place where they lie densely as f32 and not all on one set of the first cache.
-static bool in_place(const Heads *h, const StridedView *v)
-{
-    return dtype_of(h, v) == DT_F32 && v->col == 1 && v->row % SET_STRIDE;
-}
-
-// Rows [first, first + rows) of an operand: in place, or copied to `to`.
-static Rows rows_of(Heads *h, const StridedView *v, LLVMValueRef first, LLVMValueRef rows,
-                    int64_t cols, LLVMValueRef to)
-{
-    Emit *e = h->e;
-    LLVMValueRef base = base_of(h, v);
-    int64_t stride = up(cols, h->nr) + 16;
-    if (in_place(h, v)) return (Rows){element(h, v, base, first, emit_i64(e, 0)), v->row};
-    EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), rows, 1, NULL, 0);
-    for (int64_t c = 0; c < cols; c += e->lanes) {
-        LLVMValueRef x = row_vector(h, v, base, add(e, first, r.index), emit_i64(e, c), cols - c);
-        emit_store(e, x, at(e, to, add(e, mul(e, r.index, stride), emit_i64(e, c))), 4);
-    }
-    emit_loop_end(e, &r);
-    return (Rows){to, stride};
-}
-
-static int64_t rows_floats(const Heads *h, const StridedView *v, int64_t cols)
-{
-    return in_place(h, v) ? 0 : h->block * (up(cols, h->nr) + 16);
-}
-
-// A rows x cols operand as panels [col / nr][row][nr], for products along its rows.
-static void panels_of(Heads *h, const StridedView *v, LLVMValueRef first, LLVMValueRef rows,
-                      int64_t most_rows, int64_t cols, LLVMValueRef to)
-{
-    Emit *e = h->e;
-    LLVMValueRef base = base_of(h, v);
-    EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), rows, 1, NULL, 0);
-    LLVMValueRef row = add(e, first, r.index), to_row = at(e, to, mul(e, r.index, h->nr));
-    for (int64_t c = 0; c < up(cols, h->nr); c += e->lanes) {
-        LLVMValueRef x = c < cols ? row_vector(h, v, base, row, emit_i64(e, c), cols - c)
-                                  : LLVMConstNull(vector(e));
-        emit_store(e, x, at(e, to_row, emit_i64(e, c / h->nr * most_rows * h->nr + c % h->nr)), 4);
-    }
-    emit_loop_end(e, &r);
-}
-
-// A square of the transposed panels: `rows` rows (others are 0) from row, `cols` columns from col;
-// base is the operand's.
-static void square(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValueRef row,
-                   int64_t rows, LLVMValueRef col, int64_t cols, int64_t depth, LLVMValueRef to)
-{
-    Emit *e = h->e;
-    LLVMValueRef nr = emit_i64(e, h->nr), *x = arena_array(e->arena, LLVMValueRef, e->lanes);
-    for (int64_t i = 0; i < e->lanes; i++)
-        x[i] = i < rows ? row_vector(h, v, base, add(e, row, emit_i64(e, i)), col, cols)
-                        : LLVMConstNull(vector(e));
-    micro_transpose(e, x);
-    LLVMValueRef panel = mul(e, LLVMBuildUDiv(e->builder, row, nr, ""), depth * h->nr);
-    LLVMValueRef first =
-        add(e, add(e, panel, LLVMBuildURem(e->builder, row, nr, "")), mul(e, col, h->nr));
-    for (int64_t i = 0; i < e->lanes && i < cols; i++)
-        emit_store(e, x[i], at(e, to, add(e, first, emit_i64(e, i * h->nr))), 4);
-}
-
-static void squares(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValueRef row,
-                    int64_t rows, int64_t cols, LLVMValueRef to)
-{
-    Emit *e = h->e;
-    int64_t whole = cols / e->lanes * e->lanes;
-    EmitLoop c = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, whole), e->lanes, NULL, 0);
-    square(h, v, base, row, rows, c.index, e->lanes, cols, to);
-    emit_loop_end(e, &c);
-    if (cols > whole) square(h, v, base, row, rows, emit_i64(e, whole), cols - whole, cols, to);
-}
-
-// A rows x cols operand transposed: panels [row / nr][col][nr], 0 in the last panel's columns past
-// the rows.
-static void panels_transposed(Heads *h, const StridedView *v, int64_t rows, int64_t cols,
-                              LLVMValueRef to)
-{
-    Emit *e = h->e;
-    LLVMValueRef base = base_of(h, v);
-    int64_t whole = rows / e->lanes * e->lanes;
-    EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, whole), e->lanes, NULL, 0);
-    squares(h, v, base, r.index, e->lanes, cols, to);
-    emit_loop_end(e, &r);
-    for (int64_t row = whole; row < up(rows, h->nr); row += e->lanes)
-        squares(h, v, base, emit_i64(e, row), rows - row, cols, to);
 }
 
 // ---- products
@@ -382,9 +155,12 @@ static LLVMValueRef fold(Emit *e, OpCode op, LLVMValueRef *sums)
     return LLVMBuildExtractElement(e->builder, x, emit_i64(e, 0), "");
 }
 
-static LLVMValueRef scale_splat(Heads *h)
+// Scores times the scale, unless the pass over masked rows has multiplied them.
+static LLVMValueRef scaled(Heads *h, LLVMValueRef s)
 {
-    return emit_splat(h->e, emit_f32(h->e, (double)h->k->attention.scale));
+    if (kernel_masks(h->k)) return s;
+    LLVMValueRef scale = emit_splat(h->e, emit_f32(h->e, (double)h->k->attention.scale));
+    return LLVMBuildFMul(h->e->builder, s, scale, "");
 }
 
 static LLVMValueRef whole_of(Heads *h, LLVMValueRef n, int64_t of)
@@ -404,13 +180,11 @@ static LLVMValueRef row_max(Heads *h, LLVMValueRef row, LLVMValueRef limit)
     for (uint32_t u = 0; u < registers; u++) {
         LLVMValueRef s = emit_load(
             e, vector(e), at(e, row, add(e, j.index, emit_i64(e, (int64_t)u * e->lanes))), 4);
-        m[u] = emit_combine(e, OP_REDUCE_MAX, DT_F32, m[u],
-                            LLVMBuildFMul(e->builder, s, scale_splat(h), ""));
+        m[u] = emit_combine(e, OP_REDUCE_MAX, DT_F32, m[u], scaled(h, s));
     }
     emit_loop_end(e, &j);
     j = emit_loop_begin(e, whole, limit, e->lanes, m, 1);
-    LLVMValueRef s = LLVMBuildFMul(e->builder, emit_load(e, vector(e), at(e, row, j.index), 4),
-                                   scale_splat(h), "");
+    LLVMValueRef s = scaled(h, emit_load(e, vector(e), at(e, row, j.index), 4));
     s = LLVMBuildSelect(e->builder, below(e, j.index, limit), s, least_value, "");
     m[0] = emit_combine(e, OP_REDUCE_MAX, DT_F32, m[0], s);
     emit_loop_end(e, &j);
@@ -427,7 +201,7 @@ static LLVMValueRef row_step(Heads *h, const Row *r, LLVMValueRef i, LLVMValueRe
 {
     Emit *e = h->e;
     LLVMValueRef zero = LLVMConstNull(vector(e)), to = at(e, r->s, i);
-    LLVMValueRef p = LLVMBuildFMul(e->builder, emit_load(e, vector(e), to, 4), scale_splat(h), "");
+    LLVMValueRef p = scaled(h, emit_load(e, vector(e), to, 4));
     p = call(e, OP_EXP, LLVMBuildFSub(e->builder, p, emit_splat(e, r->shift), ""), NULL);
     if (mask) p = LLVMBuildSelect(e->builder, mask, p, zero, "");
     emit_store(e, p, to, 4);
@@ -478,29 +252,39 @@ static LLVMValueRef row_exp(Heads *h, const Row *r)
 // ---- tasks and blocks
 // ----------------------------------------------------------------------------------------
 
-static EmitLoop begin_task(Heads *h)
+// Go to an outer point.
+static void use_point(Heads *h, LLVMValueRef point)
 {
     Emit *e = h->e;
-    emit_use_body(e, &h->k->body, UINT32_MAX);
-    EmitLoop task = emit_loop_begin(e, e->begin, e->end, 1, NULL, 0);
-    LLVMValueRef point = task.index;
     for (uint32_t i = h->k->body.axes.n; i-- > 0;) {
         LLVMValueRef size = emit_i64(e, h->k->body.axes.at[i].size);
         e->axis[i] = LLVMBuildURem(e->builder, point, size, "");
         point = LLVMBuildUDiv(e->builder, point, size, "");
     }
-    return task;
+}
+
+static EmitLoop begin_task(Heads *h)
+{
+    Emit *e = h->e;
+    emit_use_body(e, &h->k->body, UINT32_MAX);
+    return emit_loop_begin(e, e->begin, e->end, 1, NULL, 0);
+}
+
+// Go to the queries from q0 on.
+static void use_block(Heads *h, LLVMValueRef q0)
+{
+    Emit *e = h->e;
+    LLVMValueRef end = least(e, add(e, q0, emit_i64(e, h->block)), emit_i64(e, h->queries));
+    h->q0 = q0;
+    h->rows = LLVMBuildSub(e->builder, end, q0, "");
+    h->limit = row_limit(h, LLVMBuildSub(e->builder, end, emit_i64(e, 1), ""));
 }
 
 static EmitLoop begin_block(Heads *h)
 {
     Emit *e = h->e;
     EmitLoop block = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, h->queries), h->block, NULL, 0);
-    LLVMValueRef all = emit_i64(e, h->queries);
-    h->q0 = block.index;
-    h->rows = LLVMBuildSub(e->builder, least(e, block.next, all), block.index, "");
-    h->limit =
-        row_limit(h, LLVMBuildSub(e->builder, least(e, block.next, all), emit_i64(e, 1), ""));
+    use_block(h, block.index);
     return block;
 }
 
@@ -529,20 +313,21 @@ static void write_out(Heads *h, LLVMValueRef row, LLVMValueRef query, LLVMValueR
                       LLVMValueRef max)
 {
     Emit *e = h->e;
-    LLVMValueRef out = base_of(h, &h->k->attention.out), lse = base_of(h, &h->k->attention.lse);
+    LLVMValueRef out = heads_base(h, &h->k->attention.out),
+                 lse = heads_base(h, &h->k->attention.lse);
     LLVMValueRef none = LLVMBuildFCmp(e->builder, LLVMRealOEQ, sum, emit_f32(e, 0), "");
     LLVMValueRef by = emit_splat(e, LLVMBuildSelect(e->builder, none, emit_f32(e, 1), sum, ""));
     for (int64_t c = 0; c < h->vdim; c += e->lanes) {
         LLVMValueRef x = emit_load(e, vector(e), at(e, row, emit_i64(e, c)), 4);
-        store_row(h, &h->k->attention.out, out, query, c, h->vdim - c,
-                  LLVMBuildFDiv(e->builder, x, by, ""));
+        heads_store_row(h, &h->k->attention.out, out, query, c, h->vdim - c,
+                        LLVMBuildFDiv(e->builder, x, by, ""));
     }
     LLVMValueRef l = LLVMBuildFAdd(e->builder, max, call(e, OP_LOG, sum, NULL), "");
     emit_store(e, l, at(e, lse, mul(e, query, h->k->attention.lse.row)), 4);
 }
 
 typedef struct Forward {
-    LLVMValueRef kt, v;                 // keys transposed, values
+    LLVMValueRef kt, v, segments;       // keys transposed, values, keys' segments
     LLVMValueRef q, scores, out, stats; // of a block; a row's stats: max, sum
 } Forward;
 
@@ -550,14 +335,16 @@ static void forward_block(Heads *h, const Forward *f)
 {
     Emit *e = h->e;
     LLVMValueRef zero = emit_i64(e, 0), one = emit_i64(e, 1), no = LLVMConstInt(e->t.i1, 0, false);
-    Rows q = rows_of(h, &h->k->attention.q, h->q0, h->rows, h->dim, f->q);
+    Rows q = heads_rows(h, &h->k->attention.q, h->q0, h->rows, h->dim, f->q);
     block_scores(h, q, f->kt, h->dim, f->scores);
     EmitLoop r = emit_loop_begin(e, zero, h->rows, 1, NULL, 0);
-    Row row = {.s = at(e, f->scores, mul(e, r.index, h->row)),
-               .limit = row_limit(h, add(e, h->q0, r.index))};
-    row.shift = row_max(h, row.s, row.limit);
+    LLVMValueRef query = add(e, h->q0, r.index);
+    Row row = {.s = at(e, f->scores, mul(e, r.index, h->row)), .limit = row_limit(h, query)};
+    if (kernel_masks(h->k)) heads_mask_row(h, row.s, row.limit, query);
+    LLVMValueRef most = row_max(h, row.s, row.limit);
+    row.shift = heads_shift(h, most);
     LLVMValueRef sum = row_exp(h, &row), stats = at(e, f->stats, mul(e, r.index, 2));
-    emit_store(e, row.shift, stats, 4);
+    emit_store(e, most, stats, 4);
     emit_store(e, sum, at(e, stats, one), 4);
     emit_loop_end(e, &r);
     HeadProduct p = {f->scores,       f->v,        f->out,   emit_i64(e, h->vdim_pad / h->nr),
@@ -578,13 +365,17 @@ static void forward(Heads *h)
     Forward f;
     f.kt = take(h, h->keys_pad * h->dim);
     f.v = take(h, h->keys * h->vdim_pad);
-    f.q = take(h, rows_floats(h, &h->k->attention.q, h->dim));
+    f.segments = take(h, heads_segments_floats(h));
+    f.q = take(h, heads_rows_floats(h, &h->k->attention.q, h->dim));
     f.scores = take(h, h->block * h->row);
     f.out = take(h, h->block * h->vdim_pad);
     f.stats = take(h, 2 * h->block);
     EmitLoop task = begin_task(h);
-    panels_transposed(h, &h->k->attention.k, h->keys, h->dim, f.kt);
-    panels_of(h, &h->k->attention.v, emit_i64(e, 0), emit_i64(e, h->keys), h->keys, h->vdim, f.v);
+    use_point(h, task.index);
+    heads_segments(h, f.segments);
+    heads_panels_transposed(h, &h->k->attention.k, h->keys, h->dim, f.kt);
+    heads_panels(h, &h->k->attention.v, emit_i64(e, 0), emit_i64(e, h->keys), h->keys, h->vdim,
+                 f.v);
     EmitLoop block = begin_block(h);
     forward_block(h, &f);
     emit_loop_end(e, &block);
@@ -600,35 +391,20 @@ static LLVMValueRef row_delta(Heads *h, LLVMValueRef query)
     Emit *e = h->e;
     uint32_t registers = ROW_LANES / e->lanes;
     const StridedView *out = &h->k->attention.out, *dout = &h->k->attention.dout;
-    LLVMValueRef x_base = base_of(h, out), y_base = base_of(h, dout), sums[ROW_LANES];
+    LLVMValueRef x_base = heads_base(h, out), y_base = heads_base(h, dout), sums[ROW_LANES];
     for (uint32_t i = 0; i < registers; i++) sums[i] = LLVMConstNull(vector(e));
     for (int64_t c = 0; c < h->vdim; c += e->lanes) {
-        LLVMValueRef x = row_vector(h, out, x_base, query, emit_i64(e, c), h->vdim - c);
-        LLVMValueRef y = row_vector(h, dout, y_base, query, emit_i64(e, c), h->vdim - c);
+        LLVMValueRef x = heads_row(h, out, x_base, query, emit_i64(e, c), h->vdim - c);
+        LLVMValueRef y = heads_row(h, dout, y_base, query, emit_i64(e, c), h->vdim - c);
         uint32_t u = (uint32_t)(c / e->lanes) % registers;
         sums[u] = LLVMBuildFAdd(e->builder, sums[u], LLVMBuildFMul(e->builder, y, x, ""), "");
     }
     return fold(e, OP_SUM, sums);
 }
 
-// rows x cols of scratch [row][stride] to an operand, each element times factor (NULL: as it is).
-static void write_back(Heads *h, const StridedView *v, LLVMValueRef first, LLVMValueRef rows,
-                       int64_t cols, LLVMValueRef from, int64_t stride, LLVMValueRef factor)
-{
-    Emit *e = h->e;
-    LLVMValueRef base = base_of(h, v);
-    EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), rows, 1, NULL, 0);
-    for (int64_t c = 0; c < cols; c += e->lanes) {
-        LLVMValueRef x = emit_load(e, vector(e),
-                                   at(e, from, add(e, mul(e, r.index, stride), emit_i64(e, c))), 4);
-        if (factor) x = LLVMBuildFMul(e->builder, x, emit_splat(e, factor), "");
-        store_row(h, v, base, add(e, first, r.index), c, cols - c, x);
-    }
-    emit_loop_end(e, &r);
-}
-
 typedef struct Gradient {
     LLVMValueRef kt, vt, kn;       // keys and values transposed, keys along columns
+    LLVMValueRef segments;         // of the keys
     LLVMValueRef q, dout, qn, don; // the block's rows, and as panels
     LLVMValueRef p, dp, dq, dk, dv;
 } Gradient;
@@ -637,16 +413,18 @@ typedef struct Gradient {
 static void gradient_scores(Heads *h, const Gradient *g)
 {
     Emit *e = h->e;
-    Rows q = rows_of(h, &h->k->attention.q, h->q0, h->rows, h->dim, g->q);
-    Rows dout = rows_of(h, &h->k->attention.dout, h->q0, h->rows, h->vdim, g->dout);
+    Rows q = heads_rows(h, &h->k->attention.q, h->q0, h->rows, h->dim, g->q);
+    Rows dout = heads_rows(h, &h->k->attention.dout, h->q0, h->rows, h->vdim, g->dout);
     block_scores(h, q, g->kt, h->dim, g->p);
     block_scores(h, dout, g->vt, h->vdim, g->dp);
-    LLVMValueRef lse = base_of(h, &h->k->attention.lse);
+    LLVMValueRef lse = heads_base(h, &h->k->attention.lse);
     EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), h->rows, 1, NULL, 0);
     LLVMValueRef query = add(e, h->q0, r.index), from = mul(e, r.index, h->row);
     Row row = {at(e, g->p, from), at(e, g->dp, from), row_limit(h, query), NULL,
                row_delta(h, query)};
-    row.shift = emit_load(e, e->t.f32, at(e, lse, mul(e, query, h->k->attention.lse.row)), 4);
+    if (kernel_masks(h->k)) heads_mask_row(h, row.s, row.limit, query);
+    row.shift = heads_shift(
+        h, emit_load(e, e->t.f32, at(e, lse, mul(e, query, h->k->attention.lse.row)), 4));
     row_exp(h, &row);
     emit_loop_end(e, &r);
 }
@@ -664,9 +442,9 @@ static void gradient_block(Heads *h, const Gradient *g)
     HeadProduct dq = {g->dp,  g->kn, g->dq,           emit_i64(e, dims), h->limit, no,
                       h->row, 1,     h->keys * h->nr, h->dim_pad,        CUT_DEPTH};
     product(h, &dq, h->rows, h->queries % h->mr);
-    write_back(h, &h->k->attention.dq, h->q0, h->rows, h->dim, g->dq, h->dim_pad, scale);
-    panels_of(h, &h->k->attention.q, h->q0, h->rows, h->block, h->dim, g->qn);
-    panels_of(h, &h->k->attention.dout, h->q0, h->rows, h->block, h->vdim, g->don);
+    heads_write_back(h, &h->k->attention.dq, h->q0, h->rows, h->dim, g->dq, h->dim_pad, scale);
+    heads_panels(h, &h->k->attention.q, h->q0, h->rows, h->block, h->dim, g->qn);
+    heads_panels(h, &h->k->attention.dout, h->q0, h->rows, h->block, h->vdim, g->don);
     HeadProduct dk = {g->dp,      g->qn, g->dk,  emit_i64(e, dims), h->rows,
                       later,      1,     h->row, h->block * h->nr,  h->dim_pad,
                       CUT_NOTHING};
@@ -684,8 +462,8 @@ static void backward(Heads *h)
     g.kt = take(h, h->keys_pad * h->dim);
     g.vt = take(h, h->keys_pad * h->vdim);
     g.kn = take(h, h->keys * h->dim_pad);
-    g.q = take(h, rows_floats(h, &h->k->attention.q, h->dim));
-    g.dout = take(h, rows_floats(h, &h->k->attention.dout, h->vdim));
+    g.q = take(h, heads_rows_floats(h, &h->k->attention.q, h->dim));
+    g.dout = take(h, heads_rows_floats(h, &h->k->attention.dout, h->vdim));
     g.qn = take(h, h->block * h->dim_pad);
     g.don = take(h, h->block * h->vdim_pad);
     g.p = take(h, h->block * h->row);
@@ -693,21 +471,57 @@ static void backward(Heads *h)
     g.dq = take(h, h->block * h->dim_pad);
     g.dk = take(h, most * h->dim_pad);
     g.dv = take(h, most * h->vdim_pad);
+    g.segments = take(h, heads_segments_floats(h));
     LLVMValueRef zero = emit_i64(e, 0), keys = emit_i64(e, h->keys);
     EmitLoop task = begin_task(h);
-    panels_transposed(h, &h->k->attention.k, h->keys, h->dim, g.kt);
-    panels_transposed(h, &h->k->attention.v, h->keys, h->vdim, g.vt);
-    panels_of(h, &h->k->attention.k, zero, keys, h->keys, h->dim, g.kn);
+    use_point(h, task.index);
+    heads_segments(h, g.segments);
+    heads_panels_transposed(h, &h->k->attention.k, h->keys, h->dim, g.kt);
+    heads_panels_transposed(h, &h->k->attention.v, h->keys, h->vdim, g.vt);
+    heads_panels(h, &h->k->attention.k, zero, keys, h->keys, h->dim, g.kn);
     if (h->k->attention.causal) {
-        clear(h, g.dk, most * h->dim_pad);
-        clear(h, g.dv, most * h->vdim_pad);
+        heads_clear(h, g.dk, most * h->dim_pad);
+        heads_clear(h, g.dv, most * h->vdim_pad);
     }
     EmitLoop block = begin_block(h);
     gradient_block(h, &g);
     emit_loop_end(e, &block);
     LLVMValueRef scale = emit_f32(e, (double)h->k->attention.scale);
-    write_back(h, &h->k->attention.dk, zero, keys, h->dim, g.dk, h->dim_pad, scale);
-    write_back(h, &h->k->attention.dv, zero, keys, h->vdim, g.dv, h->vdim_pad, NULL);
+    heads_write_back(h, &h->k->attention.dk, zero, keys, h->dim, g.dk, h->dim_pad, scale);
+    heads_write_back(h, &h->k->attention.dv, zero, keys, h->vdim, g.dv, h->vdim_pad, NULL);
+    emit_loop_end(e, &task);
+}
+
+// dbias of a block of queries: ds of the heads that share it, one after the other.
+static void bias_backward(Heads *h)
+{
+    Emit *e = h->e;
+    Gradient g = {0};
+    g.kt = take(h, h->keys_pad * h->dim);
+    g.vt = take(h, h->keys_pad * h->vdim);
+    g.q = take(h, heads_rows_floats(h, &h->k->attention.q, h->dim));
+    g.dout = take(h, heads_rows_floats(h, &h->k->attention.dout, h->vdim));
+    g.p = take(h, h->block * h->row);
+    g.dp = take(h, h->block * h->row);
+    g.segments = take(h, heads_segments_floats(h));
+    LLVMValueRef sums = take(h, h->block * h->row), zero = emit_i64(e, 0),
+                 shared = emit_i64(e, h->k->attention.shared),
+                 blocks = emit_i64(e, up(h->queries, h->block) / h->block);
+    EmitLoop task = begin_task(h);
+    LLVMValueRef first = LLVMBuildUDiv(e->builder, task.index, blocks, "");
+    first = LLVMBuildMul(e->builder, first, shared, "");
+    use_block(h, mul(e, LLVMBuildURem(e->builder, task.index, blocks, ""), h->block));
+    heads_clear(h, sums, h->block * h->row);
+    EmitLoop head = emit_loop_begin(e, zero, shared, 1, NULL, 0);
+    use_point(h, add(e, first, head.index));
+    heads_segments(h, g.segments);
+    heads_panels_transposed(h, &h->k->attention.k, h->keys, h->dim, g.kt);
+    heads_panels_transposed(h, &h->k->attention.v, h->keys, h->vdim, g.vt);
+    gradient_scores(h, &g);
+    heads_add_rows(h, sums, g.dp);
+    emit_loop_end(e, &head);
+    use_point(h, first);
+    heads_store_bias(h, sums);
     emit_loop_end(e, &task);
 }
 
@@ -715,9 +529,10 @@ void emit_attention_kernel(Emit *e)
 {
     Heads h = sizes_of(e->kernel, e->lanes);
     h.e = e;
-    if (e->kernel->kind == KERNEL_ATTENTION)
-        forward(&h);
-    else
-        backward(&h);
+    switch (e->kernel->kind) {
+    case KERNEL_ATTENTION: forward(&h); break;
+    case KERNEL_ATTENTION_GRAD: backward(&h); break;
+    default: bias_backward(&h);
+    }
     if (4 * h.used > emit_attention_worker_bytes(e->kernel, e->lanes)) bug("attention scratch");
 }

@@ -131,7 +131,8 @@ static void emit_kind(Emit *e)
     case KERNEL_PACK: emit_pack_kernel(e); return;
     case KERNEL_GEMM: emit_gemm_kernel(e); return;
     case KERNEL_ATTENTION:
-    case KERNEL_ATTENTION_GRAD: emit_attention_kernel(e); return;
+    case KERNEL_ATTENTION_GRAD:
+    case KERNEL_ATTENTION_BIAS_GRAD: emit_attention_kernel(e); return;
     case KERNEL_SCATTER: emit_scatter_kernel(e); return;
     case KERNEL_LISTS: bug("kernel %s is of another target", e->kernel->name);
     }
@@ -261,8 +262,7 @@ static int64_t worker_bytes(const Plan *plan, uint32_t lanes)
         int64_t bytes = 0;
         if (k->kind == KERNEL_LOOP) bytes = emit_loop_worker_bytes(k);
         if (k->kind == KERNEL_GEMM) bytes = emit_gemm_worker_bytes(k, lanes);
-        if (k->kind == KERNEL_ATTENTION || k->kind == KERNEL_ATTENTION_GRAD)
-            bytes = emit_attention_worker_bytes(k, lanes);
+        if (kernel_attends(k)) bytes = emit_attention_worker_bytes(k, lanes);
         if (bytes > most) most = bytes;
     }
     return (most + 63) / 64 * 64;

@@ -1,4 +1,4 @@
-// Attention and its gradient in bf16 as CUDA text: which form of codegen/cuda_attention.cuh and
+// Attention and its gradients in bf16 as CUDA text: which form of codegen/cuda_attention.cuh and
 // codegen/cuda_attention_grad.cuh a kernel takes, with how many warps, and the call.
 //
 // Forward: where keys and values of a head fit into shared memory, a block has a head (up to
@@ -17,6 +17,7 @@ enum {
     FEW_WARPS = 4,            // at least so many, to load
     FINISHERS = 4,            // of a head's gradient, where some warps work ahead of others
     MOST_TILES = 32,          // of queries in a block
+    BIAS_KEYS = 64,           // of a block, as in cuda_attention_grad.cuh
     KEYS_AT_A_TIME = 48,      // that pass through, forward
     SHARED_LIMIT = 99 << 10,  // bytes that a block can have on every GPU from sm_80 on
     SHARED_OF_ALL = 226 << 10 // of all blocks on a multiprocessor of sm_90; most have less
@@ -41,16 +42,16 @@ static bool good_width(int64_t n)
 
 bool cuda_attention_takes(const Kernel *k)
 {
-    bool grad = k->kind == KERNEL_ATTENTION_GRAD;
-    if (k->kind != KERNEL_ATTENTION && !grad) return false;
+    if (!kernel_attends(k)) return false;
     if (!good_width(k->attention.dim) || !good_width(k->attention.vdim)) return false;
-    const StridedView *in[] = {&k->attention.q, &k->attention.k, &k->attention.v,
-                               &k->attention.out};
-    const StridedView *more[] = {&k->attention.dout, &k->attention.dq, &k->attention.dk,
-                                 &k->attention.dv};
-    bool all = true;
-    for (int i = 0; i < 4; i++) all = all && is_bf16(k, in[i]) && (!grad || is_bf16(k, more[i]));
-    return all;
+    const StridedView *all[] = {&k->attention.q,    &k->attention.k,  &k->attention.v,
+                                &k->attention.out,  // forward
+                                &k->attention.dout, // gradient of a bias
+                                &k->attention.dq,   &k->attention.dk, &k->attention.dv};
+    int n = k->kind == KERNEL_ATTENTION ? 4 : k->kind == KERNEL_ATTENTION_BIAS_GRAD ? 5 : 8;
+    for (int i = 0; i < n; i++)
+        if (!is_bf16(k, all[i])) return false;
+    return true;
 }
 
 // ---- shapes -------------------------------------------------------------------------------------
@@ -80,6 +81,12 @@ static int64_t warps_of_part(const Shape *s)
     return ceil_div(s->warps, 4);
 }
 
+// Registers that segments and a bias need.
+static int64_t mask_registers(const Kernel *k)
+{
+    return (k->attention.segments ? 12 : 0) + (k->attention.biased ? 12 : 0);
+}
+
 // Blocks that a multiprocessor can hold by registers, where that leaves 128 or 168 to a thread.
 static int64_t residents(const Shape *s)
 {
@@ -99,10 +106,12 @@ static Shape forward_shape(const Kernel *k)
     if (!s.whole) s.shared = 2 * KEYS_AT_A_TIME * both;
     if (s.warps < FEW_WARPS) s.warps = FEW_WARPS;
     s.rows = 1;
-    s.registers = k->attention.vdim / 2 + k->attention.dim / 4 + 80;
+    int64_t masks = mask_registers(k);
+    s.registers = k->attention.vdim / 2 + k->attention.dim / 4 + 80 + masks;
     // Two tiles a warp read keys and values half as often. A multiprocessor has 12 such warps, in
     // up to three blocks, so that some load while others compute.
-    int64_t twice = k->attention.vdim + k->attention.dim / 2 + 72, pairs = ceil_div(s.each, 2);
+    int64_t twice = k->attention.vdim + k->attention.dim / 2 + 72 + masks,
+            pairs = ceil_div(s.each, 2);
     if (!s.whole || s.each <= WARPS || twice > 168) return s;
     int64_t blocks = SHARED_OF_ALL / s.shared, most = 12 / (blocks < 3 ? blocks : 3);
     s.rows = 2;
@@ -122,7 +131,7 @@ static bool head_fits(const Kernel *k, Shape *s)
     if (s->warps < FEW_WARPS) s->warps = FEW_WARPS;
     s->shared = tiles * TILE * both + (s->ahead ? 2 : 1) * passing;
     if (s->ahead) s->shared += tiles * TILE * 8;
-    s->registers = s->rows * (k->attention.dim / 2 + s->keys) + 60;
+    s->registers = s->rows * (k->attention.dim / 2 + s->keys) + 60 + mask_registers(k);
     if (s->ahead) s->registers += s->rows * k->attention.dim / 4 - 20;
     int64_t most = 16384 / 32 / warps_of_part(s) / 8 * 8;
     return s->shared <= SHARED_LIMIT && s->registers <= (most < 255 ? most : 255);
@@ -194,12 +203,18 @@ static const char *rows_text(CudaText *t, const StridedView *v)
                       is_wide(t->kernel, v) ? "true" : "false");
 }
 
+// NULL among the views: one that is not there.
 static void operands(CudaText *t, uint32_t n, const StridedView *const *views)
 {
     const Kernel *k = t->kernel;
-    for (uint32_t i = 0; i < n; i++) cuda_line(t, "  %s,", rows_text(t, views[i]));
-    cuda_line(t, "  {%af, %" PRId64 ", %" PRId64 ", %s}};", (double)k->attention.scale,
+    bool segments = k->attention.segments;
+    for (uint32_t i = 0; i < n; i++)
+        cuda_line(t, "  %s,", views[i] ? rows_text(t, views[i]) : "{}");
+    cuda_line(t, "  {%af, %" PRId64 ", %" PRId64 ", %s,", (double)k->attention.scale,
               k->attention.queries, k->attention.keys, k->attention.causal ? "true" : "false");
+    cuda_line(t, "   %s,", segments ? rows_text(t, &k->attention.query_segments) : "{}");
+    cuda_line(t, "   %s,", segments ? rows_text(t, &k->attention.key_segments) : "{}");
+    cuda_line(t, "   %s}};", k->attention.biased ? rows_text(t, &k->attention.bias) : "{}");
 }
 
 static void forward(CudaText *t, const Shape *s)
@@ -224,15 +239,28 @@ static void forward(CudaText *t, const Shape *s)
             k->attention.dim, k->attention.vdim, s->warps);
 }
 
+static void gradient_operands(CudaText *t)
+{
+    const Kernel *k = t->kernel;
+    bool bias = k->kind == KERNEL_ATTENTION_BIAS_GRAD;
+    const StridedView *views[] = {&k->attention.q,
+                                  &k->attention.k,
+                                  &k->attention.v,
+                                  &k->attention.out,
+                                  &k->attention.dout,
+                                  &k->attention.lse,
+                                  bias ? NULL : &k->attention.dq,
+                                  bias ? NULL : &k->attention.dk,
+                                  bias ? NULL : &k->attention.dv};
+    cuda_line(t, "const AttentionGradient a = {");
+    operands(t, sizeof views / sizeof *views, views);
+}
+
 static void gradient(CudaText *t, const Shape *s)
 {
     const Kernel *k = t->kernel;
     int64_t dim = k->attention.dim, vdim = k->attention.vdim;
-    const StridedView *views[] = {&k->attention.q,   &k->attention.k,    &k->attention.v,
-                                  &k->attention.out, &k->attention.dout, &k->attention.lse,
-                                  &k->attention.dq,  &k->attention.dk,   &k->attention.dv};
-    cuda_line(t, "const AttentionGradient a = {");
-    operands(t, sizeof views / sizeof *views, views);
+    gradient_operands(t);
     if (s->whole) {
         cuda_line(t,
                   "attention_gradient_head<%" PRId64 ", %" PRId64 ", %" PRId64 ", %" PRId64
@@ -255,9 +283,53 @@ static void gradient(CudaText *t, const Shape *s)
     cuda_close(t);
 }
 
+// A block has BIAS_KEYS keys and a tile of queries a warp, of all heads that share the bias.
+static void bias_gradient(CudaText *t, CudaLaunch *launch)
+{
+    const Kernel *k = t->kernel;
+    int64_t queries = k->attention.queries, keys = k->attention.keys, dim = k->attention.dim,
+            vdim = k->attention.vdim, tiles = ceil_div(queries, TILE), points = 1;
+    int64_t warps = tiles < FEW_WARPS ? FEW_WARPS : tiles < WARPS ? tiles : WARPS;
+    int64_t parts = ceil_div(keys, BIAS_KEYS), each = parts * ceil_div(tiles, warps);
+    for (uint32_t i = 0; i < k->body.axes.n; i++) points *= k->body.axes.at[i].size;
+    launch->threads = (uint32_t)warps * 32;
+    launch->residents = 1;
+    launch->shared_bytes = (uint32_t)(BIAS_KEYS * (row_bytes(dim) + row_bytes(vdim)));
+    launch->blocks[0] = points / k->attention.shared * each;
+    launch->blocks[1] = 1;
+    launch->tensor_cores = true;
+    cuda_line(t, "SHARED_BYTES(shared);");
+    cuda_line(t, "const int at = (int)(block_x() %% %" PRId64 ");", each);
+    cuda_line(t, "const int first = (int)(block_x() / %" PRId64 ") * %" PRId64 ";", each,
+              k->attention.shared);
+    cuda_line(t, "const int key = at %% %" PRId64 " * %d;", parts, BIAS_KEYS);
+    cuda_line(t, "const int row = (at / %" PRId64 " * %" PRId64 " + (int)thread() / 32) * %d;",
+              parts, warps, TILE);
+    cuda_line(t, "f32x4 sum[1][%d];", BIAS_KEYS / 8);
+    cuda_line(t, "clear_tiles(sum);");
+    cuda_line(t, "#pragma unroll 1");
+    cuda_open(t, "for (int head = 0; head < %" PRId64 "; head++)", k->attention.shared);
+    cuda_line(t, "int point = first + head;");
+    cuda_outer_axes(t);
+    gradient_operands(t);
+    cuda_line(
+        t, "add_bias_gradient<%" PRId64 ", %" PRId64 ">(sum[0], a, shared, row, key, %" PRId64 ");",
+        dim, vdim, warps);
+    cuda_close(t);
+    cuda_line(t, "int point = first;");
+    cuda_outer_axes(t);
+    cuda_line(t, "const HeadRows<float> to = %s;", rows_text(t, &k->attention.dbias));
+    cuda_line(t, "put_bias_gradient(to, sum[0], row, key, %" PRId64 ", %" PRId64 ");", queries,
+              keys);
+}
+
 void cuda_attention_kernel(CudaText *t, CudaLaunch *launch)
 {
     bool grad = t->kernel->kind == KERNEL_ATTENTION_GRAD;
+    if (t->kernel->kind == KERNEL_ATTENTION_BIAS_GRAD) {
+        bias_gradient(t, launch);
+        return;
+    }
     Shape s = grad ? gradient_shape(t->kernel) : forward_shape(t->kernel);
     launch->threads = (uint32_t)s.warps * 32;
     launch->residents = (uint32_t)residents(&s);

@@ -36,13 +36,15 @@ template <int W> struct Width {
     enum { STEPS = (W + 15) / 16, TILES = W / 8, PITCH = STEPS * 16 + 8 };
 };
 
-// The score of a query and a key, and which of them count. What else a score depends on (lengths,
-// segments, a bias) belongs here: `of` sees each product once, in the forward and in both backward
-// kernels.
+// The score of a query and a key, and which of them count: all that a score depends on is here, as
+// `of` sees each product once, in the forward and in all backward kernels. Where there are no
+// segments or there is no bias, their address is 0, which is known when this is compiled.
 struct AttentionScores {
     float scale;
     int queries, keys;
     bool causal;
+    HeadRows<const int> query_segments, key_segments; // in one column
+    HeadRows<const float> bias;
 
     // Keys before this one are all visible to this query, the others are not.
     METHOD int end_of_keys(int query) const
@@ -62,11 +64,34 @@ struct AttentionScores {
     {
         return key + n <= end_of_keys(query);
     }
-    // As a power of 2, less what is to be subtracted.
+    // May some of n keys from this one on be in the segment of some of these rows of queries? Asked by
+    // a whole warp. What is unseen adds nothing to any sum and may be left out.
+    METHOD bool may_see(int query, int rows, int key, int n) const
+    {
+        if (!query_segments.at) return true;
+        const int lane = (int)thread() % 32, end = smaller<int>(query + rows, queries);
+        bool some = false;
+        for (int i = query + lane % 16; i < end; i += 16) {
+            const int own = query_segments.at[i * query_segments.row];
+            for (int j = key + lane / 16; j < smaller<int>(key + n, keys); j += 2)
+                some = some || key_segments.at[j * key_segments.row] == own;
+        }
+        return any(some);
+    }
+    // As a power of 2, less what is to be subtracted; -inf where the query does not see the key. Of
+    // those that do not exist any number.
     METHOD float of(float product, int query, int key, float less) const
     {
-        (void)query, (void)key;
-        return fma_f32(product, scale * log2_of_e(), -less);
+        const bool exist = query < queries && key < keys;
+        if (bias.at && exist) {
+            const float x = bias.at[query * bias.row + key * bias.col];
+            less = fma_f32(x, -log2_of_e(), less);
+        }
+        const float score = fma_f32(product, scale * log2_of_e(), -less);
+        if (!query_segments.at || !exist) return score;
+        const bool seen = query_segments.at[query * query_segments.row] ==
+                          key_segments.at[key * key_segments.row];
+        return seen ? score : least<float>();
     }
 };
 
@@ -397,11 +422,13 @@ template <int D, int E, int R>
 DEVICE void attend(AttentionQueries<D, E, R> &w, const AttentionScores &scores, const bf16 *k,
                    const bf16 *v, int key, int end)
 {
+    const int first = w.query - (int)thread() % 32 / 4;
     for (; R == 1 && end - key > 32;
          key += 48, k += 48 * Width<D>::PITCH, v += 48 * Width<E>::PITCH)
-        add_keys<R == 1 ? 3 : 1>(w, scores, k, v, key);
+        if (scores.may_see(first, 16, key, 48))
+            add_keys<R == 1 ? 3 : 1>(w, scores, k, v, key);
     for (; key < end; key += 16, k += 16 * Width<D>::PITCH, v += 16 * Width<E>::PITCH)
-        add_keys<1>(w, scores, k, v, key);
+        if (scores.may_see(first, R * 16, key, 16)) add_keys<1>(w, scores, k, v, key);
 }
 
 // A quad has 2 R rows: each of its lanes takes the logarithm and the reciprocal for one.

@@ -8,7 +8,8 @@
 // keys: they are finished at once, with AHEAD by warps of their own. Else blocks of two kinds
 // compute scores twice: attention_gradient_queries gives dq of a tile of queries a warp, keys
 // passing through, and attention_gradient_keys gives dk and dv of a tile of keys a warp, queries
-// passing through.
+// passing through. The gradient of a bias is a kernel of its own: a warp has a tile of 16 queries
+// by 64 keys and adds up ds of all heads that share the bias, one after the other.
 
 struct AttentionGradient {
     HeadRows<const bf16> q, k, v, out, dout;
@@ -246,6 +247,16 @@ DEVICE void add_keys(HeadQueries<D, E, R, AHEAD> &w, const AttentionGradient &a,
                      const HeadBlock<D, E, S, AHEAD> &block, int key, int s)
 {
     const int next = next_tile<R>(block, w.row);
+    if (!a.scores.may_see(w.row, R * 16, key, S)) {
+#pragma unroll
+        for (int i = 0; i < R * S / 16; i++) {
+            if (i >= S / 16 && next == 0) continue;
+            const int row = w.row + i / (S / 16) * 16, column = i % (S / 16) * 16;
+            put_weights<S>(block.ds_at(s), row, column, {});
+            put_weights<S>(block.p_at(s), row, column, {});
+        }
+        return;
+    }
     const bf16 *k = block.k_at(s);
     f32x4 p[R][S / 8], ds[R][S / 8];
     if (AHEAD) {
@@ -461,12 +472,12 @@ template <int D, int E> struct GradientQueries {
     int query; // the thread's first row
 };
 
-// Add 16 G keys from `key` on, whose rows lie at k and v.
+// p and ds with 16 G keys from `key` on, whose rows lie at k and v.
 template <int G, int D, int E>
-DEVICE void add_keys(GradientQueries<D, E> &w, const AttentionScores &scores, const bf16 *k,
-                     const bf16 *v, int key)
+DEVICE void weigh_keys_of(f32x4 (&p)[1][2 * G], f32x4 (&ds)[1][2 * G],
+                          const GradientQueries<D, E> &w, const AttentionScores &scores,
+                          const bf16 *k, const bf16 *v, int key)
 {
-    f32x4 p[1][2 * G], ds[1][2 * G];
     clear_tiles(p);
     clear_tiles(ds);
 #pragma unroll
@@ -480,11 +491,32 @@ DEVICE void add_keys(GradientQueries<D, E> &w, const AttentionScores &scores, co
         multiply_rows(ds, dout, v + i * 16, Width<E>::PITCH);
     }
     weigh_queries(p[0], ds[0], w.numbers, scores, w.query, key);
+}
+
+// Add these keys to dq.
+template <int G, int D, int E>
+DEVICE void add_keys(GradientQueries<D, E> &w, const AttentionScores &scores, const bf16 *k,
+                     const bf16 *v, int key)
+{
+    f32x4 p[1][2 * G], ds[1][2 * G];
+    weigh_keys_of<G>(p, ds, w, scores, k, v, key);
 #pragma unroll
     for (int i = 0; i < G; i++) {
         const u32x4 x[1] = {fragment_of(ds[0][2 * i], ds[0][2 * i + 1])};
         multiply_columns(w.dq, x, k + i * 16 * Width<D>::PITCH, Width<D>::PITCH);
     }
+}
+
+template <int D, int E>
+DEVICE void begin_queries(GradientQueries<D, E> &w, const AttentionGradient &a, int row)
+{
+    const int queries = a.scores.queries;
+    w.query = row + (int)thread() % 32 / 4;
+    w.numbers.find(a, row);
+#pragma unroll
+    for (int i = 0; i < Width<D>::STEPS; i++) w.q[i] = fragment_at<D>(a.q, row, i, queries);
+#pragma unroll
+    for (int i = 0; i < Width<E>::STEPS; i++) w.dout[i] = fragment_at<E>(a.dout, row, i, queries);
 }
 
 // dq of the block's queries, a tile of 16 a warp, from tile `first` on. Keys and values pass
@@ -505,18 +537,14 @@ DEVICE void attention_gradient_queries(const AttentionGradient &a, unsigned char
         cp_async_commit();
     }
     GradientQueries<D, E> w;
-    w.query = row + (int)thread() % 32 / 4;
     clear_tiles(w.dq);
-    w.numbers.find(a, row);
-#pragma unroll
-    for (int i = 0; i < Width<D>::STEPS; i++) w.q[i] = fragment_at<D>(a.q, row, i, queries);
-#pragma unroll
-    for (int i = 0; i < Width<E>::STEPS; i++) w.dout[i] = fragment_at<E>(a.dout, row, i, queries);
+    begin_queries(w, a, row);
     for (int key = 0, s = 0; key < limit; key += KEYS, s ^= 1) {
         bf16 *k = stage + s * (K + V), *v = k + K;
         cp_async_wait_group<1>();
         sync();
-        if (key < end) add_keys<2>(w, a.scores, k, v, key);
+        if (key < end && a.scores.may_see(row, 16, key, KEYS))
+            add_keys<2>(w, a.scores, k, v, key);
         sync();
         if (key + 2 * KEYS < limit) {
             copy_rows<D>(k, a.k, key + 2 * KEYS, KEYS, keys, warps * 32);
@@ -657,7 +685,8 @@ DEVICE void attention_gradient_keys(const AttentionGradient &a, unsigned char *s
     for (int query = from, s = 0; query < queries; query += Q, s ^= 1) {
         sync();
         if (query + Q < queries) block.load(a, query + Q, s ^ 1);
-        if (key < a.scores.end_of_keys(smaller<int>(query + Q, queries) - 1))
+        if (key < a.scores.end_of_keys(smaller<int>(query + Q, queries) - 1) &&
+            a.scores.may_see(query, Q, key, 16))
             add_queries(w, a.scores, block, key, row, query, s);
         cp_async_wait_group<0>();
         sync();
@@ -666,4 +695,55 @@ DEVICE void attention_gradient_keys(const AttentionGradient &a, unsigned char *s
     const float scale[2] = {a.scores.scale, a.scores.scale}, one[2] = {1, 1};
     put_tiles(a.dk, anew(key), keys, w.dk[0], scale);
     put_tiles(a.dv, anew(key), keys, w.dv[0], one);
+}
+
+// ---- the gradient of a bias ---------------------------------------------------------------------
+
+enum { BIAS_KEYS = 64 };
+
+// Add ds of one head to a warp's 16 queries from `row` on and the block's keys from `key` on, which
+// pass through shared memory.
+template <int D, int E>
+DEVICE void add_bias_gradient(f32x4 (&sum)[BIAS_KEYS / 8], const AttentionGradient &a,
+                              unsigned char *shared, int row, int key, int warps)
+{
+    const int queries = a.scores.queries, keys = a.scores.keys;
+    bf16 *k = (bf16 *)shared, *v = k + BIAS_KEYS * Width<D>::PITCH;
+    sync(); // the keys of the head before are used up
+    copy_rows<D>(k, a.k, key, BIAS_KEYS, keys, warps * 32);
+    copy_rows<E>(v, a.v, key, BIAS_KEYS, keys, warps * 32);
+    cp_async_commit();
+    GradientQueries<D, E> w;
+    begin_queries(w, a, row);
+    cp_async_wait_group<0>();
+    sync();
+    const int end = row < queries ? a.scores.end_of_keys(smaller<int>(row + 16, queries) - 1) : 0;
+#pragma unroll
+    for (int n = 0; n < BIAS_KEYS / 32; n++) {
+        if (key + n * 32 >= end) break;
+        if (!a.scores.may_see(row, 16, key + n * 32, 32)) continue;
+        f32x4 p[1][4], ds[1][4];
+        weigh_keys_of<2>(p, ds, w, a.scores, k + n * 32 * Width<D>::PITCH,
+                         v + n * 32 * Width<E>::PITCH, key + n * 32);
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+#pragma unroll
+            for (int x = 0; x < 4; x++)
+                sum[n * 4 + i].at[x] = sum[n * 4 + i].at[x] + ds[0][i].at[x];
+    }
+}
+
+DEVICE void put_bias_gradient(const HeadRows<float> &to, const f32x4 (&sum)[BIAS_KEYS / 8], int row,
+                              int key, int queries, int keys)
+{
+    const int lane = (int)thread() % 32;
+    row += lane / 4;
+    key += lane % 4 * 2;
+#pragma unroll
+    for (int i = 0; i < BIAS_KEYS / 8; i++)
+#pragma unroll
+        for (int x = 0; x < 4; x++) {
+            const int r = row + x / 2 * 8, c = key + i * 8 + x % 2;
+            if (r < queries && c < keys) to.at[r * to.row + c * to.col] = sum[i].at[x];
+        }
 }

@@ -400,8 +400,7 @@ void cuda_functions(CudaText *t, const Kernel *k)
     for (int b = 0; b < 3; b++)
         for (uint32_t i = 0; i < bodies[b]->code.n; i++)
             if (bodies[b]->code.at[i].kind == KI_OP) want(t, bodies[b]->code.at[i].op);
-    bool attends = k->kind == KERNEL_ATTENTION || k->kind == KERNEL_ATTENTION_GRAD;
     bool taken = cuda_attention_takes(k); // its gradient's text names the log too
     if (k->kind == KERNEL_ATTENTION || taken) want(t, OP_LOG);
-    if (attends && !taken) want(t, OP_EXP);
+    if (kernel_attends(k) && !taken) want(t, OP_EXP);
 }

@@ -40,6 +40,8 @@ void cuda_hoist(CudaText *t, const Sweeps *s, uint64_t loops, uint32_t over);
 const char *cuda_index(CudaText *t, IndexId index);
 // Do these guards hold, "x && y"; NULL without guards.
 const char *cuda_guards(CudaText *t, const KernelGuard *guards, uint32_t n);
+// Declare the outer axes at `point`, which is used up; gives how many points there are.
+int64_t cuda_outer_axes(CudaText *t);
 // Blocks count outer points x `each`: declare the outer axes and `at`, below each. Gives the number
 // of points.
 int64_t cuda_outer_points(CudaText *t, int64_t each);

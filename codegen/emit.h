@@ -112,7 +112,8 @@ int64_t emit_gemm_worker_bytes(const Kernel *k, uint32_t lanes);
 void emit_pack_kernel(Emit *e);
 void emit_gemm_kernel(Emit *e);
 int64_t emit_attention_worker_bytes(const Kernel *k, uint32_t lanes);
-void emit_attention_kernel(Emit *e); // and attention_grad
+int64_t emit_attention_tasks(const Kernel *k, uint32_t lanes);
+void emit_attention_kernel(Emit *e); // and its gradients
 void emit_scatter_kernel(Emit *e);
 
 #endif

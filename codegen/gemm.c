@@ -91,14 +91,12 @@ int64_t gemm_packed_count(const Target *t, int64_t batch, int64_t n, int64_t k)
 int64_t gemm_tasks(const Target *t, const Kernel *k)
 {
     Blocks b;
-    int64_t outer = 1;
     switch (k->kind) {
     case KERNEL_PACK: return k->gemm.batch * div_up(k->gemm.n, micro_columns(t->lanes, k->gemm.n));
     case KERNEL_GEMM: b = blocks_of(k, t->lanes); return k->gemm.batch * b.mblocks * b.nblocks;
     case KERNEL_ATTENTION:
     case KERNEL_ATTENTION_GRAD:
-        for (uint32_t i = 0; i < k->body.axes.n; i++) outer *= k->body.axes.at[i].size;
-        return outer;
+    case KERNEL_ATTENTION_BIAS_GRAD: return emit_attention_tasks(k, t->lanes);
     case KERNEL_SCATTER: return k->scatter.batch * div_up(k->scatter.rows, 1024);
     case KERNEL_LISTS:
     case KERNEL_LOOP: break;

@@ -30,8 +30,10 @@ static json_t *state_json(const Program *p, const Plan *plan)
     return a;
 }
 
-static const char *const kind_names[] = {"loop",           "pack",    "gemm", "attention",
-                                         "attention_grad", "scatter", "lists"};
+static const char *const kind_names[] = {
+    "loop",    "pack",  "gemm", "attention", "attention_grad", "attention_bias_grad",
+    "scatter", "lists",
+};
 
 // How far it reaches from where each of its buffers begins, and of what type.
 static json_t *extents_json(const Kernel *k)

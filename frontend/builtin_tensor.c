@@ -156,31 +156,6 @@ Value builtin_batch_gather(const Call *c)
     return el_node(c->el, graph_add(c->el->graph, OP_BATCH_GATHER, 1, &x, 1, &a), before);
 }
 
-Value builtin_attention(const Call *c)
-{
-    Elab *el = c->el;
-    NodeId x[3];
-    uint32_t before = diag_errors(el->diag);
-    for (uint32_t i = 0; i < 3; i++) {
-        x[i] = operand(c, i);
-        if (!x[i]) return value_error();
-    }
-    const Type *q = type_of(c, x[0]);
-    double scale = q->rank ? 1 / sqrt((double)q->axes[q->rank - 1].size) : 1;
-    const char *mask = "none";
-    if (c->args[3].kind == V_STR) mask = c->args[3].s;
-    if (strcmp(mask, "none") != 0 && strcmp(mask, "causal") != 0) {
-        el_error(el, c->locs[3], "the mask is \"none\" or \"causal\", not \"%s\"", mask);
-        return value_error();
-    }
-    if (c->args[4].kind != V_NONE && !value_to_float(el, c->args[4], c->locs[4], "scale", &scale))
-        return value_error();
-    el->graph->here = c->loc;
-    Attr attrs[] = {attr_str(ATTR_MASK, mask), attr_float(ATTR_SCALE, scale)};
-    NodeId both = graph_add(el->graph, OP_ATTENTION, 3, x, 2, attrs);
-    return el_node(el, both ? graph_proj(el->graph, both, 0) : 0, before);
-}
-
 // ---- arrangement ------------------------------------------------------------------------------
 
 Value builtin_reshape(const Call *c)

@@ -92,7 +92,9 @@ static void eval_indexed(Eval *ev, const Node *n, Value *r)
 
 static void eval_softmax(Eval *ev, const Node *n, Value *r)
 {
-    (n->op == OP_ATTENTION ? eval_attention : eval_attention_grad)(ev, n, r);
+    if (n->op == OP_ATTENTION) eval_attention(ev, n, r);
+    else if (n->op == OP_ATTENTION_GRAD) eval_attention_grad(ev, n, r);
+    else eval_attention_bias_grad(ev, n, r);
 }
 
 static bool eval_leaf(Eval *ev, const Node *n, Value *r)

@@ -90,6 +90,7 @@ void eval_reduce(Eval *ev, const Node *n, Value *r);
 void eval_dot(Eval *ev, const Node *n, Value *r);
 void eval_attention(Eval *ev, const Node *n, Value *r);
 void eval_attention_grad(Eval *ev, const Node *n, Value *r);
+void eval_attention_bias_grad(Eval *ev, const Node *n, Value *r);
 void eval_gather(Eval *ev, const Node *n, Value *r);
 void eval_scatter_add(Eval *ev, const Node *n, Value *r);
 void eval_random(Eval *ev, const Node *n, Value *r);

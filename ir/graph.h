@@ -160,6 +160,12 @@ int64_t node_int(const Node *n, AttrKey key);
 double node_float(const Node *n, AttrKey key);
 const char *node_str(const Node *n, AttrKey key);
 const int64_t *node_ints(const Node *n, AttrKey key, uint32_t *count);
+// Where the operands beside q, k and v of attention and its gradients are: numbers of operands, 0
+// where there is none. The segments of the keys come after those of the queries.
+typedef struct AttentionBeside {
+    uint32_t segments, bias;
+} AttentionBeside;
+AttentionBeside attention_beside(OpCode op, uint32_t nargs);
 // True and its value when the node is a constant of rank 0, or a broadcast of one.
 bool graph_is_const(const Graph *g, NodeId id, double *value);
 

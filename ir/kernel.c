@@ -20,8 +20,10 @@ static void put(Text *t, const char *fmt, ...)
 }
 
 static const char *const role_names[] = {"outer", "red", "inner"};
-static const char *const kind_names[] = {"loop",           "pack",    "gemm", "attention",
-                                         "attention_grad", "scatter", "lists"};
+static const char *const kind_names[] = {
+    "loop",    "pack",  "gemm", "attention", "attention_grad", "attention_bias_grad",
+    "scatter", "lists",
+};
 static const char *const instr_names[] = {"const",  "load", "index",  "test",
                                           "random", "op",   "reduce", "acc"};
 static const char *const order_names[] = {"row", "column", "chain"};
@@ -95,11 +97,32 @@ static void put_attention(Text *t, const Kernel *k)
     put_view(t, k, "v", &k->attention.v);
     put_view(t, k, "out", &k->attention.out);
     put_view(t, k, "lse", &k->attention.lse);
-    if (k->kind != KERNEL_ATTENTION_GRAD) return;
+    if (k->attention.segments) {
+        put_view(t, k, "query segments", &k->attention.query_segments);
+        put_view(t, k, "key segments", &k->attention.key_segments);
+    }
+    if (k->attention.biased) put_view(t, k, "bias", &k->attention.bias);
+    if (k->kind == KERNEL_ATTENTION) return;
     put_view(t, k, "dout", &k->attention.dout);
+    if (k->kind == KERNEL_ATTENTION_BIAS_GRAD) {
+        put(t, " shared %" PRId64 "\n", k->attention.shared);
+        put_view(t, k, "dbias", &k->attention.dbias);
+        return;
+    }
     put_view(t, k, "dq", &k->attention.dq);
     put_view(t, k, "dk", &k->attention.dk);
     put_view(t, k, "dv", &k->attention.dv);
+}
+
+bool kernel_attends(const Kernel *k)
+{
+    return k->kind == KERNEL_ATTENTION || k->kind == KERNEL_ATTENTION_GRAD ||
+           k->kind == KERNEL_ATTENTION_BIAS_GRAD;
+}
+
+bool kernel_masks(const Kernel *k)
+{
+    return k->attention.segments || k->attention.biased;
 }
 
 uint32_t kernel_exp_of_square(const KernelBody *body, const KernelInstr *in)
@@ -137,7 +160,7 @@ const char *kernel_text(Arena *arena, const Kernel *k)
             k->scatter.batch, k->scatter.rows, k->scatter.count, k->scatter.width, k->scatter.index,
             k->scatter.update, k->scatter.out,
             k->scatter.listed ? str_printf(arena, " lists b%u", k->scatter.lists) : "");
-    if (k->kind == KERNEL_ATTENTION || k->kind == KERNEL_ATTENTION_GRAD) put_attention(&t, k);
+    if (kernel_attends(k)) put_attention(&t, k);
     put_body(&t, "body", &k->body);
     vec_push(arena, &t.out, 0);
     return t.out.at;

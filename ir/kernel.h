@@ -95,6 +95,7 @@ typedef enum {
     KERNEL_GEMM,
     KERNEL_ATTENTION,
     KERNEL_ATTENTION_GRAD,
+    KERNEL_ATTENTION_BIAS_GRAD,
     KERNEL_SCATTER,
     KERNEL_LISTS
 } KernelKind;
@@ -155,15 +156,16 @@ typedef struct Kernel {
         const LibraryProduct *library; // another way to do all of it, or NULL
     } gemm;
 
-    // ATTENTION (operands and results f32 or a 16-bit float, lse f32): outer axes are body.axes
-    // (all OUTER); one task an outer point and block of queries (forward) or an outer point
-    // (gradient).
+    // ATTENTION (operands and results f32 or a 16-bit float, lse and biases f32, segments i32): outer
+    // axes are body.axes (all OUTER); one task an outer point and block of queries (forward) or an
+    // outer point (gradient). In the gradient of a bias the last axes, `shared` points, are those
+    // that it is added up over; a task has one of the other points and a block of queries.
     struct {
-        int64_t queries, keys, dim, vdim;
+        int64_t queries, keys, dim, vdim, shared;
         float scale;
-        bool causal;
-        StridedView q, k, v, out, dout, dq, dk, dv;
-        StridedView lse; // row stride only
+        bool causal, segments, biased;
+        StridedView q, k, v, out, dout, dq, dk, dv, bias, dbias;
+        StridedView lse, query_segments, key_segments; // row stride only
     } attention;
 
     // SCATTER: out (batch, rows, width) = 0, then out[b, index[b, i], :] += update[b, i, :] in
@@ -219,6 +221,9 @@ typedef struct Plan {
     constants; // numbers that kernels load, so that equal code serves unequal ones: block const
 } Plan;
 
+// Is it attention or one of its gradients? Are scores changed by segments or a bias?
+bool kernel_attends(const Kernel *k);
+bool kernel_masks(const Kernel *k);
 // Canonical text of a kernel without its name: equal text = equal code.
 const char *kernel_text(Arena *arena, const Kernel *k);
 // An exp of -(x * x), as in the gradient of erf: scalar_exp_minus of the product does. Gives the

@@ -220,7 +220,8 @@ bool shape_check_dtype(ShapeCall *c, uint32_t x, uint32_t y)
 static bool check_class(ShapeCall *c)
 {
     uint32_t flags = op_info(c->op)->flags;
-    for (uint32_t i = c->op == OP_SCATTER_ADD ? 1 : 0; i < c->nargs; i++) {
+    uint32_t n = op_info(c->op)->class == CLASS_ATTENTION && c->nargs > 3 ? 3 : c->nargs;
+    for (uint32_t i = c->op == OP_SCATTER_ADD ? 1 : 0; i < n; i++) {
         DType dt = c->args[i]->dtype;
         const char *want = NULL;
         if ((flags & OPF_NUMBER) && dt == DT_BOOL) want = "numbers";

@@ -96,11 +96,57 @@ const Type *shape_dot(ShapeCall *c)
     return type_new(c->arena, dt, rank, axes);
 }
 
-// q (B.., N, D), k (B.., M, D), v (B.., M, E) and the attributes.
+// Where the first of the operands beside q, k, v (and out, lse, dout) is.
+static uint32_t beside_at(OpCode op)
+{
+    return op == OP_ATTENTION ? 3 : 6;
+}
+
+AttentionBeside attention_beside(OpCode op, uint32_t nargs)
+{
+    uint32_t at = beside_at(op), n = nargs - at;
+    return (AttentionBeside){n >= 2 ? at : 0, n % 2 ? nargs - 1 : 0};
+}
+
+// Operand `arg` has q's outer axes, or plain ones of size 1, and then axes of these sizes.
+static bool check_beside(ShapeCall *c, uint32_t arg, const char *what, DType dt, uint32_t n,
+                         const int64_t *sizes)
+{
+    const Type *q = c->args[0], *x = c->args[arg];
+    uint32_t outer = q->rank - 2, rank = outer + n;
+    Axis *axes = arena_array(c->arena, Axis, rank + 1);
+    bool ok = x->dtype == dt && x->rank == rank;
+    for (uint32_t i = 0; i < rank; i++) {
+        axes[i] = i < outer ? q->axes[i] : (Axis){sizes[i - outer], 0};
+        ok = ok && ((x->axes[i].size == axes[i].size && x->axes[i].per == axes[i].per) ||
+                    (i < outer && x->axes[i].size == 1 && !x->axes[i].per));
+    }
+    if (ok) return true;
+    return shape_fail(c, "%s: %s, or 1 for outer axes, not %s", what,
+                      shape_text(c, type_new(c->arena, dt, rank, axes)), shape_text(c, x));
+}
+
+// Segments and bias, as far as they are there.
+static bool check_all_beside(ShapeCall *c)
+{
+    const Type *q = c->args[0], *k = c->args[1];
+    int64_t sizes[] = {q->axes[q->rank - 2].size, k->axes[k->rank - 2].size};
+    AttentionBeside beside = attention_beside(c->op, c->nargs);
+    if (beside.segments &&
+        (!check_beside(c, beside.segments, "segments of the queries", DT_I32, 1, &sizes[0]) ||
+         !check_beside(c, beside.segments + 1, "segments of the keys", DT_I32, 1, &sizes[1])))
+        return false;
+    DType dt = q->dtype == DT_F64 ? DT_F64 : DT_F32;
+    return !beside.bias || check_beside(c, beside.bias, "the bias", dt, 2, sizes);
+}
+
+// q (B.., N, D), k (B.., M, D), v (B.., M, E), what is beside them, and the attributes.
 static bool check_attention(ShapeCall *c)
 {
-    uint32_t rank = c->args[0]->rank;
+    uint32_t rank = c->args[0]->rank, at = beside_at(c->op);
     const char *mask = shape_attr(c, ATTR_MASK)->s;
+    if (c->nargs < at || c->nargs > at + 3)
+        return shape_fail(c, "takes %u to %u operands, not %u", at, at + 3, c->nargs);
     if (strcmp(mask, "none") != 0 && strcmp(mask, "causal") != 0)
         return shape_fail(c, "mask is none or causal, not %s", mask);
     for (uint32_t i = 0; i < 3; i++) {
@@ -115,7 +161,7 @@ static bool check_attention(ShapeCall *c)
             if (!shape_check_pair(c, 0, a, i, a)) return false;
     }
     return shape_check_pair(c, 0, rank - 1, 1, rank - 1) &&
-           shape_check_pair(c, 1, rank - 2, 2, rank - 2);
+           shape_check_pair(c, 1, rank - 2, 2, rank - 2) && check_all_beside(c);
 }
 
 // (out (B.., N, E), lse (B.., N) f32)
@@ -130,17 +176,31 @@ const Type *shape_attention(ShapeCall *c)
     return type_tuple(c->arena, 2, (const Type *[]){out, lse});
 }
 
-const Type *shape_attention_grad(ShapeCall *c)
+static bool check_attention_grad(ShapeCall *c)
 {
     const Type *forward = shape_attention(c);
-    if (!forward) return NULL;
+    if (!forward) return false;
     const Type *want[] = {forward->parts[0], forward->parts[1], forward->parts[0]};
     static const char *const names[] = {"out", "lse", "dout"};
     for (uint32_t i = 0; i < 3; i++)
         if (!type_equal(c->args[3 + i], want[i]))
             return shape_fail(c, "%s is %s, not %s", names[i], shape_text(c, want[i]),
                               shape_text(c, c->args[3 + i]));
-    return type_tuple(c->arena, 3, c->args);
+    return true;
+}
+
+const Type *shape_attention_grad(ShapeCall *c)
+{
+    return check_attention_grad(c) ? type_tuple(c->arena, 3, c->args) : NULL;
+}
+
+// dbias is as the bias.
+const Type *shape_attention_bias_grad(ShapeCall *c)
+{
+    if (!check_attention_grad(c)) return NULL;
+    uint32_t bias = attention_beside(c->op, c->nargs).bias;
+    if (!bias) return shape_fail(c, "has no bias among its %u operands", c->nargs);
+    return c->args[bias];
 }
 
 // The leading axes that operand 0 and operand 1 share; each must have `least` axes beyond them.

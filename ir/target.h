@@ -12,8 +12,7 @@ typedef struct Target {
     // With `packs`: elements of the packed operand's buffer for (batch, n, k), as the target's PACK
     // kernel writes it.
     int64_t (*packed_count)(const struct Target *t, int64_t batch, int64_t n, int64_t k);
-    // Tasks of a GEMM / PACK / ATTENTION / ATTENTION_GRAD / SCATTER kernel; from the kernel alone,
-    // never from the number of threads.
+    // Tasks of a kernel that is no LOOP; from the kernel alone, never from the number of threads.
     int64_t (*tasks)(const struct Target *t, const Kernel *k);
     // Is the kernel done by a function for all sizes, many segments in one launch? NULL: none is.
     bool (*any_size)(const Kernel *k);

@@ -485,6 +485,12 @@ static void place_engine(Grouping *gr, NodeId id, GroupKind kind)
     put(gr, k, id, LEVEL_FULL);
 }
 
+static GroupKind attention_kind(OpCode op)
+{
+    if (op == OP_ATTENTION) return GROUP_ATTENTION;
+    return op == OP_ATTENTION_GRAD ? GROUP_ATTENTION_GRAD : GROUP_ATTENTION_BIAS_GRAD;
+}
+
 static void place(Grouping *gr, NodeId id, uint32_t mask)
 {
     const Node *n = graph_node(gr->graph, id);
@@ -493,9 +499,7 @@ static void place(Grouping *gr, NodeId id, uint32_t mask)
     case CLASS_VIEW: return;
     case CLASS_CONTRACT: place_engine(gr, id, GROUP_DOT); return;
     case CLASS_SCATTER: place_engine(gr, id, GROUP_SCATTER); return;
-    case CLASS_ATTENTION:
-        place_engine(gr, id, n->op == OP_ATTENTION ? GROUP_ATTENTION : GROUP_ATTENTION_GRAD);
-        return;
+    case CLASS_ATTENTION: place_engine(gr, id, attention_kind(n->op)); return;
     case CLASS_TUPLE: put(gr, gr->group_of[n->args[0]] - 1, id, LEVEL_FULL); return;
     case CLASS_GRADIENT: bug("grad reached fuse");
     default:
@@ -512,9 +516,9 @@ static void place_root(Grouping *gr, NodeId id)
     put(gr, k, id, LEVEL_FULL);
 }
 
-// Can operand id be read as matrices with fixed strides over its outer axes (dense: in row-major
-// order)?
-static bool reads_in_place(const Grouping *gr, NodeId id, bool dense)
+// Can operand id be read with fixed strides along its axes from number `outer` on (dense: in
+// row-major order)?
+static bool reads_in_place(const Grouping *gr, NodeId id, uint32_t outer, bool dense)
 {
     Arena *scratch = arena_new();
     IndexPool pool;
@@ -533,10 +537,11 @@ static bool reads_in_place(const Grouping *gr, NodeId id, bool dense)
     if (ok && dense)
         ok = !gr->layout->part[source] &&
              index == index_linear(&pool, type->rank, own, type_sizes(scratch, type));
-    int64_t row, col;
-    if (ok && !dense)
-        ok = index_affine(&pool, index, type->rank - 1, &col, &rest) &&
-             index_affine(&pool, rest, type->rank - 2, &row, &rest);
+    for (uint32_t i = outer; ok && !dense && i < type->rank; i++) {
+        int64_t stride_here;
+        ok = index_affine(&pool, index, i, &stride_here, &rest);
+        index = rest;
+    }
     arena_free(scratch);
     return ok;
 }
@@ -547,9 +552,11 @@ static void place_operands(Grouping *gr, NodeId id)
     const Node *n = graph_node(gr->graph, id);
     OpClass class = op_info(n->op)->class;
     if (class != CLASS_ATTENTION && class != CLASS_SCATTER) return;
+    bool dense = class == CLASS_SCATTER;
+    uint32_t outer = dense ? 0 : graph_type(gr->graph, n->args[0])->rank - 2;
     for (uint32_t i = 0; i < n->nargs; i++) {
         NodeId x = n->args[i];
-        if (gr->group_of[x] || reads_in_place(gr, x, class == CLASS_SCATTER)) continue;
+        if (gr->group_of[x] || reads_in_place(gr, x, outer, dense)) continue;
         place_root(gr, x);
         uint32_t copy = gr->group_of[x] - 1;
         uint64_t *set = arena_array(gr->arena, uint64_t, gr->words);

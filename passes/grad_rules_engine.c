@@ -85,7 +85,8 @@ void grad_dot(const GradSite *s)
     if (grad_wants(s, 1)) grad_add(s, 1, dot_towards(s, &right, &left, nb, nc));
 }
 
-// (out, lse) = attention(q, k, v): attention_grad on the saved out and lse
+// (out, lse) = attention(q, k, v, beside): attention_grad and attention_bias_grad on the saved out
+// and lse
 void grad_attention(const GradSite *s)
 {
     if (s->dpart[1]) {
@@ -93,11 +94,18 @@ void grad_attention(const GradSite *s)
         return;
     }
     Graph *g = s->g;
-    NodeId args[] = {grad_arg(s, 0),         grad_arg(s, 1),         grad_arg(s, 2),
-                     graph_proj(g, s->y, 0), graph_proj(g, s->y, 1), s->dpart[0]};
-    NodeId d = graph_add(g, OP_ATTENTION_GRAD, 6, args, s->n->nattrs, s->n->attrs);
+    const Node *n = s->n;
+    NodeId args[9] = {
+        n->args[0], n->args[1], n->args[2], graph_proj(g, s->y, 0), graph_proj(g, s->y, 1),
+        s->dpart[0]};
+    uint32_t nargs = 6, bias = attention_beside(n->op, n->nargs).bias;
+    for (uint32_t i = 3; i < n->nargs; i++) args[nargs++] = n->args[i];
+    bool inner = grad_wants(s, 0) || grad_wants(s, 1) || grad_wants(s, 2);
+    NodeId d = inner ? graph_add(g, OP_ATTENTION_GRAD, nargs, args, n->nattrs, n->attrs) : 0;
     for (uint32_t i = 0; i < 3; i++)
         if (grad_wants(s, i)) grad_add(s, i, graph_proj(g, d, i));
+    if (bias && grad_wants(s, bias))
+        grad_add(s, bias, graph_add(g, OP_ATTENTION_BIAS_GRAD, nargs, args, n->nattrs, n->attrs));
 }
 
 // y = x[i]: g added up where it was taken

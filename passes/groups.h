@@ -32,6 +32,7 @@ typedef enum {
     GROUP_DOT,
     GROUP_ATTENTION,
     GROUP_ATTENTION_GRAD,
+    GROUP_ATTENTION_BIAS_GRAD,
     GROUP_SCATTER
 } GroupKind;
 

@@ -214,40 +214,34 @@ static void lower_dot(Lower *lo, uint32_t group)
         lower_launch(lo, b.kernel, &segment);
 }
 
-// A matrix operand over outer axes 0..rank-3 of the kernel, with row and column as axes rank-2 and
-// rank-1.
-static StridedView strided(Build *b, NodeId id, bool written)
+// The outer axes of attention: operands' axis i is the kernel's axis at[i].
+typedef struct Outer {
+    uint32_t n;
+    const uint32_t *at;
+} Outer;
+
+// An operand over the outer axes: a matrix, or a vector, which has no columns.
+static StridedView strided(Build *b, const Outer *outer, NodeId id, bool written)
 {
     IndexPool *pool = &b->body->index;
     const Graph *g = b->lo->gr->graph;
     const Type *type = graph_type(g, id);
     IndexId *own = arena_array(b->lo->arena, IndexId, type->rank + 1);
-    for (uint32_t i = 0; i < type->rank; i++) own[i] = index_axis(pool, i, type->axes[i].size);
+    for (uint32_t i = 0; i < type->rank; i++)
+        own[i] = index_axis(pool, i < outer->n ? outer->at[i] : i, type->axes[i].size);
     const IndexId *at = own;
-    bool placed = b->lo->gr->group_of[id] && b->lo->gr->stored[id];
+    bool placed = b->lo->gr->group_of[id] && b->lo->gr->stored[id],
+         matrix = type->rank > outer->n + 1;
     if (!placed) id = view_source(pool, g, id, &at);
     const int64_t *stride = b->lo->layout->stride[id];
     IndexId index = index_const(pool, lower_offset(b->lo, id));
     for (uint32_t i = 0; i < graph_type(g, id)->rank; i++)
         index = index_add(pool, index, index_mul(pool, at[i], stride[i]));
-    StridedView v = {.buffer = build_slot(b, lower_node_buffer(b->lo, id), written)};
-    bool ok = index_affine(pool, index, type->rank - 1, &v.col, &v.base) &&
-              index_affine(pool, v.base, type->rank - 2, &v.row, &v.base);
+    StridedView v = {.buffer = build_slot(b, lower_node_buffer(b->lo, id), written), .base = index};
+    bool ok = (!matrix || index_affine(pool, v.base, outer->n + 1, &v.col, &v.base)) &&
+              index_affine(pool, v.base, outer->n, &v.row, &v.base);
     if (!ok) bug("attention operand %%%u is not strided", id);
     return v;
-}
-
-static StridedView strided_vector(Build *b, NodeId id, bool written)
-{
-    IndexPool *pool = &b->body->index;
-    const Type *type = graph_type(b->lo->gr->graph, id);
-    const int64_t *stride = b->lo->layout->stride[id];
-    IndexId index = index_const(pool, lower_offset(b->lo, id));
-    for (uint32_t i = 0; i + 1 < type->rank; i++)
-        index = index_add(pool, index,
-                          index_mul(pool, index_axis(pool, i, type->axes[i].size), stride[i]));
-    uint32_t slot = build_slot(b, lower_node_buffer(b->lo, id), written);
-    return (StridedView){slot, index, stride[type->rank - 1], 0};
 }
 
 // The stored projections of a tuple; where one is not used it gets a buffer all the same.
@@ -260,64 +254,116 @@ static NodeId projection(const Grouping *gr, const Group *gp, int64_t index)
     return 0;
 }
 
-static StridedView result(Build *b, const Group *gp, const Type *type, int64_t index)
+static StridedView result(Build *b, const Outer *outer, const Group *gp, const Type *type,
+                          int64_t index)
 {
     NodeId id = projection(b->lo->gr, gp, index);
     const Type *part = type->parts[index];
-    if (id)
-        return part->rank == b->body->axes.n + 2 ? strided(b, id, true)
-                                                 : strided_vector(b, id, true);
+    if (id) return strided(b, outer, id, true);
     uint32_t buffer = lower_buffer(b->lo, BLOCK_SCRATCH, part->dtype, type_count(part), NULL);
     IndexPool *pool = &b->body->index;
     StridedView v = {.buffer = build_slot(b, buffer, true), .row = 1, .col = 1};
-    int64_t size = part->axes[b->body->axes.n].size;
-    if (part->rank == b->body->axes.n + 2) v.row = part->axes[part->rank - 1].size;
-    size *= part->rank == b->body->axes.n + 2 ? v.row : 1;
-    for (uint32_t i = b->body->axes.n; i-- > 0; size *= part->axes[i].size)
+    int64_t size = part->axes[outer->n].size;
+    if (part->rank == outer->n + 2) v.row = part->axes[part->rank - 1].size;
+    size *= part->rank == outer->n + 2 ? v.row : 1;
+    for (uint32_t i = outer->n; i-- > 0; size *= part->axes[i].size)
         v.base =
-            index_add(pool, v.base, index_mul(pool, index_axis(pool, i, part->axes[i].size), size));
+            index_add(pool, v.base,
+                      index_mul(pool, index_axis(pool, outer->at[i], part->axes[i].size), size));
     return v;
+}
+
+// The kernel's outer axes are those of q; for the gradient of a bias those that it does not have
+// come last.
+static Outer outer_axes(Build *b, const Node *n)
+{
+    const Graph *g = b->lo->gr->graph;
+    const Type *q = graph_type(g, n->args[0]), *bias = n->type;
+    uint32_t *at = arena_array(b->lo->arena, uint32_t, q->rank);
+    Outer outer = {q->rank - 2, at};
+    b->kernel->attention.shared = 1;
+    for (uint32_t last = 0, next = 0; last < 2; last++)
+        for (uint32_t i = 0; i < outer.n; i++) {
+            int64_t size = q->axes[i].size;
+            bool shared = n->op == OP_ATTENTION_BIAS_GRAD && bias->axes[i].size < size;
+            if (shared != last) continue;
+            at[i] = next++;
+            build_axis(b, size, ROLE_OUTER);
+            if (shared) b->kernel->attention.shared *= size;
+        }
+    return outer;
+}
+
+static void attention_operands(Build *b, const Outer *outer, const Node *n)
+{
+    Kernel *k = b->kernel;
+    AttentionBeside beside = attention_beside(n->op, n->nargs);
+    k->attention.q = strided(b, outer, n->args[0], false);
+    k->attention.k = strided(b, outer, n->args[1], false);
+    k->attention.v = strided(b, outer, n->args[2], false);
+    if (n->op != OP_ATTENTION) {
+        k->attention.out = strided(b, outer, n->args[3], false);
+        k->attention.lse = strided(b, outer, n->args[4], false);
+        k->attention.dout = strided(b, outer, n->args[5], false);
+    }
+    k->attention.segments = beside.segments;
+    k->attention.biased = beside.bias;
+    if (beside.segments) {
+        k->attention.query_segments = strided(b, outer, n->args[beside.segments], false);
+        k->attention.key_segments = strided(b, outer, n->args[beside.segments + 1], false);
+    }
+    if (beside.bias) k->attention.bias = strided(b, outer, n->args[beside.bias], false);
+}
+
+static void attention_results(Build *b, const Outer *outer, const Group *gp, NodeId id)
+{
+    Kernel *k = b->kernel;
+    const Type *type = graph_type(b->lo->gr->graph, id);
+    switch (k->kind) {
+    case KERNEL_ATTENTION:
+        k->attention.out = result(b, outer, gp, type, 0);
+        k->attention.lse = result(b, outer, gp, type, 1);
+        return;
+    case KERNEL_ATTENTION_GRAD:
+        k->attention.dq = result(b, outer, gp, type, 0);
+        k->attention.dk = result(b, outer, gp, type, 1);
+        k->attention.dv = result(b, outer, gp, type, 2);
+        return;
+    default: k->attention.dbias = strided(b, outer, id, true);
+    }
+}
+
+// Multiplications of a query and a key, with their heads' sizes.
+static int64_t attention_products(const Kernel *k)
+{
+    int64_t once = k->attention.dim + k->attention.vdim;
+    return k->kind == KERNEL_ATTENTION_GRAD ? 2 * once + k->attention.dim : once;
 }
 
 static void lower_attention(Lower *lo, uint32_t group)
 {
+    static const KernelKind kinds[] = {[GROUP_ATTENTION] = KERNEL_ATTENTION,
+                                       [GROUP_ATTENTION_GRAD] = KERNEL_ATTENTION_GRAD,
+                                       [GROUP_ATTENTION_BIAS_GRAD] = KERNEL_ATTENTION_BIAS_GRAD};
     const Group *gp = &lo->gr->groups.at[group];
     const Graph *g = lo->gr->graph;
     NodeId id = gp->members.at[0];
     const Node *n = graph_node(g, id);
-    bool grad = n->op == OP_ATTENTION_GRAD;
-    Kernel *k = lower_kernel(lo, grad ? KERNEL_ATTENTION_GRAD : KERNEL_ATTENTION,
-                             grad ? "attention_grad" : "attention", id);
+    Kernel *k = lower_kernel(lo, kinds[gp->kind], op_info(n->op)->name, id);
     lower_origins(lo, k, gp);
     Segment segment = {0};
     Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
     const Type *q = graph_type(g, n->args[0]), *v = graph_type(g, n->args[2]);
-    for (uint32_t i = 0; i + 2 < q->rank; i++) build_axis(&b, q->axes[i].size, ROLE_OUTER);
+    Outer outer = outer_axes(&b, n);
     k->attention.queries = q->axes[q->rank - 2].size;
     k->attention.dim = q->axes[q->rank - 1].size;
     k->attention.keys = v->axes[v->rank - 2].size;
     k->attention.vdim = v->axes[v->rank - 1].size;
     k->attention.scale = (float)node_float(n, ATTR_SCALE);
     k->attention.causal = strcmp(node_str(n, ATTR_MASK), "causal") == 0;
-    k->attention.q = strided(&b, n->args[0], false);
-    k->attention.k = strided(&b, n->args[1], false);
-    k->attention.v = strided(&b, n->args[2], false);
-    if (grad) {
-        k->attention.out = strided(&b, n->args[3], false);
-        k->attention.lse = strided_vector(&b, n->args[4], false);
-        k->attention.dout = strided(&b, n->args[5], false);
-        k->attention.dq = result(&b, gp, n->type, 0);
-        k->attention.dk = result(&b, gp, n->type, 1);
-        k->attention.dv = result(&b, gp, n->type, 2);
-    } else {
-        k->attention.out = result(&b, gp, n->type, 0);
-        k->attention.lse = result(&b, gp, n->type, 1);
-    }
-    int64_t outer = type_count(q) / k->attention.queries / k->attention.dim;
-    int64_t pairs = outer * k->attention.queries * k->attention.keys;
-    int64_t products =
-        grad ? 3 * k->attention.dim + 2 * k->attention.vdim : k->attention.dim + k->attention.vdim;
-    k->flops = 2 * pairs * products;
+    attention_operands(&b, &outer, n);
+    attention_results(&b, &outer, gp, id);
+    k->flops = 2 * (type_count(q) / k->attention.dim) * k->attention.keys * attention_products(k);
     k->tasks = lo->target->tasks(lo->target, k);
     lower_launch(lo, k, &segment);
 }
@@ -395,7 +441,8 @@ void lower_engine(Lower *lo, uint32_t group)
     switch (lo->gr->groups.at[group].kind) {
     case GROUP_DOT: lower_dot(lo, group); return;
     case GROUP_ATTENTION:
-    case GROUP_ATTENTION_GRAD: lower_attention(lo, group); return;
+    case GROUP_ATTENTION_GRAD:
+    case GROUP_ATTENTION_BIAS_GRAD: lower_attention(lo, group); return;
     case GROUP_SCATTER: lower_scatter(lo, group); return;
     case GROUP_LOOP: bug("loop group");
     }

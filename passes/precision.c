@@ -1,8 +1,9 @@
 // Products in bf16, where the program asks for it (precision=bf16). Operands are rounded, sums are
 // f32:
 //
-// - Every product and attention (forward and gradient) of f32 operands takes them as bf16. A
-//   product still gives f32; attention gives bf16, which is widened for whoever wants f32.
+// - Every product and attention (forward and gradient) of f32 operands takes them as bf16, but for
+//   the bias of attention. A product still gives f32, and so does the gradient of that bias;
+//   attention gives bf16, which is widened for whoever wants f32.
 // - The result of a product with a parameter that has a batch axis, an activation or its gradient,
 //   is rounded to bf16 and widened again, after its bias where it has one: what is kept between
 //   kernels is bf16. The bias, a vector, is rounded too, so that a library's epilogue can add it.
@@ -132,10 +133,14 @@ static NodeId biased(Rewrite *r, const Node *n)
 
 static NodeId attention(Rewrite *r, const Node *n)
 {
-    enum { LSE = 4 }; // of the gradient's operands: f32 at any precision
-    NodeId args[6];
-    for (uint32_t i = 0; i < n->nargs; i++)
-        args[i] = i == LSE ? r->map[n->args[i]] : narrow(r, r->map[n->args[i]]);
+    // q, k, v, out, dout; the log-sum-exp and a bias are f32 at any precision
+    enum { FORWARD = 3, LSE = 4, GRADIENT = 6 };
+    uint32_t matrices = n->op == OP_ATTENTION ? FORWARD : GRADIENT;
+    NodeId *args = arena_array(r->scratch, NodeId, n->nargs);
+    for (uint32_t i = 0; i < n->nargs; i++) {
+        bool kept = i == LSE || i >= matrices;
+        args[i] = kept ? r->map[n->args[i]] : narrow(r, r->map[n->args[i]]);
+    }
     return graph_add_copy(r->to, n->op, n->copy, n->nargs, args, n->nattrs, n->attrs);
 }
 

@@ -15,10 +15,13 @@ typedef enum {
     LIE_KINDS
 } Lie;
 
+enum { SEGMENTS = 1, BIASED = 2 };
+
 typedef struct AttentionCase {
     int64_t queries, keys, dim, vdim;
     bool causal;
     Lie lie;
+    int masks; // of SEGMENTS and BIASED; heads have segments of their own, and share the bias
 } AttentionCase;
 
 enum { HEADS = 2 };
@@ -42,18 +45,27 @@ static inline Operand operand(Lie lie, int64_t rows, int64_t cols)
     }
 }
 
-enum { Q, K, V, OUT, LSE, DOUT, DQ, DK, DV, OPERANDS };
+enum { Q, K, V, OUT, LSE, DOUT, DQ, DK, DV, QUERY_SEGMENTS, KEY_SEGMENTS, BIAS, DBIAS, OPERANDS };
 
-// All operands of a case and their sizes; lse has one column.
+static inline DType dtype_of(int operand)
+{
+    if (operand == QUERY_SEGMENTS || operand == KEY_SEGMENTS) return DT_I32;
+    return operand == LSE || operand == BIAS || operand == DBIAS ? DT_F32 : DT_BF16;
+}
+
+// All operands of a case and their sizes; lse and segments have one column.
 static inline void operands_of(const AttentionCase *c, Operand all[OPERANDS],
                                int64_t rows[OPERANDS], int64_t cols[OPERANDS])
 {
     int64_t n = c->queries, m = c->keys, d = c->dim, e = c->vdim;
-    const int64_t r[] = {n, m, m, n, n, n, n, m, m}, k[] = {d, d, e, e, 1, e, d, d, e};
+    const int64_t r[] = {n, m, m, n, n, n, n, m, m, n, m, n, n};
+    const int64_t k[] = {d, d, e, e, 1, e, d, d, e, 1, 1, m, m};
     for (int i = 0; i < OPERANDS; i++) {
         rows[i] = r[i];
         cols[i] = k[i];
-        all[i] = operand(i == LSE ? LIE_DENSE : c->lie, r[i], k[i]);
+        bool beside = i == LSE || i > DV;
+        all[i] = operand(beside && i != BIAS ? LIE_DENSE : c->lie, r[i], k[i]);
+        if (i == BIAS || i == DBIAS) all[i].head = 0;
     }
 }
 
@@ -67,12 +79,33 @@ static inline StridedView view_of(Arena *arena, Kernel *k, const Operand *o, DTy
                          o->row, o->col};
 }
 
-// Buffers in the order of the operands: forward q, k, v, out, lse; gradient all.
-static inline Kernel *attention_kernel(Arena *arena, const AttentionCase *c, bool grad)
+// Forward, the gradient, the gradient of the bias. All have the buffers of all operands, in their
+// order.
+typedef enum { FORWARD, GRADIENT, BIAS_GRADIENT, KERNELS } Which;
+
+static inline bool is_written(Which which, int operand)
 {
+    switch (operand) {
+    case OUT:
+    case LSE: return which == FORWARD;
+    case DQ:
+    case DK:
+    case DV: return which == GRADIENT;
+    default: return operand == DBIAS && which == BIAS_GRADIENT;
+    }
+}
+
+static inline bool has_kernel(const AttentionCase *c, Which which)
+{
+    return which != BIAS_GRADIENT || c->masks & BIASED;
+}
+
+static inline Kernel *attention_kernel(Arena *arena, const AttentionCase *c, Which which)
+{
+    static const KernelKind kinds[] = {KERNEL_ATTENTION, KERNEL_ATTENTION_GRAD,
+                                       KERNEL_ATTENTION_BIAS_GRAD};
     Kernel *k = arena_make(arena, Kernel);
-    *k = (Kernel){.kind = grad ? KERNEL_ATTENTION_GRAD : KERNEL_ATTENTION,
-                  .name = grad ? "attention_grad" : "attention"};
+    *k = (Kernel){.kind = kinds[which], .name = "attention"};
     index_init(&k->body.index, arena);
     KernelAxis heads = {HEADS, ROLE_OUTER};
     vec_push(arena, &k->body.axes, heads);
@@ -82,16 +115,29 @@ static inline Kernel *attention_kernel(Arena *arena, const AttentionCase *c, boo
     k->attention.vdim = c->vdim;
     k->attention.causal = c->causal;
     k->attention.scale = 1 / sqrtf((float)c->dim);
+    k->attention.segments = c->masks & SEGMENTS;
+    k->attention.biased = c->masks & BIASED;
+    k->attention.shared = which == BIAS_GRADIENT ? HEADS : 1;
     Operand all[OPERANDS];
     int64_t rows[OPERANDS], cols[OPERANDS];
     operands_of(c, all, rows, cols);
     StridedView *to[OPERANDS] = {
-        [Q] = &k->attention.q,     [K] = &k->attention.k,     [V] = &k->attention.v,
-        [OUT] = &k->attention.out, [LSE] = &k->attention.lse, [DOUT] = &k->attention.dout,
-        [DQ] = &k->attention.dq,   [DK] = &k->attention.dk,   [DV] = &k->attention.dv};
-    for (int i = 0; i < (grad ? OPERANDS : DOUT); i++)
-        *to[i] = view_of(arena, k, &all[i], i == LSE ? DT_F32 : DT_BF16,
-                         grad ? i >= DQ : i == OUT || i == LSE);
+        [Q] = &k->attention.q,
+        [K] = &k->attention.k,
+        [V] = &k->attention.v,
+        [OUT] = &k->attention.out,
+        [LSE] = &k->attention.lse,
+        [DOUT] = &k->attention.dout,
+        [DQ] = &k->attention.dq,
+        [DK] = &k->attention.dk,
+        [DV] = &k->attention.dv,
+        [QUERY_SEGMENTS] = &k->attention.query_segments,
+        [KEY_SEGMENTS] = &k->attention.key_segments,
+        [BIAS] = &k->attention.bias,
+        [DBIAS] = &k->attention.dbias,
+    };
+    for (int i = 0; i < OPERANDS; i++)
+        *to[i] = view_of(arena, k, &all[i], dtype_of(i), is_written(which, i));
     return k;
 }
 

@@ -19,7 +19,7 @@ typedef struct Heads {
 
 static size_t bytes_of(const Heads *h, int i)
 {
-    return (size_t)h->at[i].count * (i == LSE ? 4 : 2);
+    return (size_t)h->at[i].count * dtype_size(dtype_of(i));
 }
 
 static int64_t place_of(const Heads *h, int i, int64_t head, int64_t r, int64_t x)
@@ -48,6 +48,25 @@ static void draw(Heads *h, int i)
             }
 }
 
+// Three segments of queries, the last of which no key has; runs of keys, so that whole tiles are
+// not seen. Biases that matter, a few of them -inf.
+static void draw_masks(Heads *h)
+{
+    for (int64_t head = 0; head < HEADS; head++) {
+        for (int64_t i = 0; i < h->rows[Q]; i++)
+            ((int32_t *)h->data[QUERY_SEGMENTS])[place_of(h, QUERY_SEGMENTS, head, i, 0)] =
+                (int32_t)((i + head) % 7 == 6 ? 9 : (i / 40 + head) % 2);
+        for (int64_t j = 0; j < h->rows[K]; j++)
+            ((int32_t *)h->data[KEY_SEGMENTS])[place_of(h, KEY_SEGMENTS, head, j, 0)] =
+                (int32_t)(j / 37 % 2);
+    }
+    for (int64_t i = 0; i < h->rows[BIAS]; i++)
+        for (int64_t j = 0; j < h->cols[BIAS]; j++)
+            ((float *)h->data[BIAS])[place_of(h, BIAS, 0, i, j)] =
+                (i * 31 + j * 17) % 23 == 5 && j ? -INFINITY
+                                                 : 3 * check_number((uint64_t)(i * 4099 + j));
+}
+
 // Inputs are drawn, results are all ones: NaN. What belongs to no matrix stays NaN too.
 static Heads heads_new(const AttentionCase *c)
 {
@@ -56,6 +75,7 @@ static Heads heads_new(const AttentionCase *c)
     for (int i = 0; i < OPERANDS; i++) h.data[i] = shim_guarded(bytes_of(&h, i));
     for (int i = 0; i <= DOUT; i++)
         if (i != OUT && i != LSE) draw(&h, i);
+    draw_masks(&h);
     return h;
 }
 
@@ -86,7 +106,9 @@ static Reference reference_new(Check *c, const Heads *h, int64_t head)
         for (size_t at = 0; at < n; at++) {
             int64_t place =
                 place_of(h, i, head, (int64_t)at / h->cols[i], (int64_t)at % h->cols[i]);
-            if (i == LSE)
+            if (dtype_of(i) == DT_I32)
+                r.x[i][at] = (double)((const int32_t *)h->data[i])[place];
+            else if (dtype_of(i) == DT_F32)
                 r.x[i][at] = (double)((const float *)h->data[i])[place];
             else
                 r.x[i][at] = (double)bf16_to_f32(((const uint16_t *)h->data[i])[place]);
@@ -126,6 +148,8 @@ static void add_row(Reference *r, int to, int64_t row, int from, int64_t from_ro
 // A rounding to bf16 of each weight, relative to the sum of absolute values, and one of the result;
 // a little for what is rounded in f32.
 static const double BOUND = 0x1.1p-8;
+// Weights below the range of f32 are 0.
+static const double NOTHING = 0x1p-120;
 
 static void compare(Check *c, const Reference *r, int which, const char *name, int64_t n)
 {
@@ -134,31 +158,43 @@ static void compare(Check *c, const Reference *r, int which, const char *name, i
     for (int64_t i = 0; i < n; i++) {
         double off = fabs(r->x[which][i] - r->value[which][i]);
         double part = off / (BOUND * (r->size[which][i] + fabs(r->value[which][i])));
-        if (off == 0 || part <= worst) continue;
+        if (off <= NOTHING || part <= worst) continue;
         worst = isnan(part) ? (double)INFINITY : part;
         at = i;
     }
     const AttentionCase *k = r->c;
     CHECK(c, worst <= 1,
-          "%s, %lld x %lld, %lld, %lld%s, lie %d, head %lld: element %lld is %g, not %g; off by %g "
+          "%s, %lld x %lld, %lld, %lld%s, lie %d, masks %d, head %lld: element %lld is %g, not %g; "
+          "off by %g "
           "of what is allowed",
           name, (long long)k->queries, (long long)k->keys, (long long)k->dim, (long long)k->vdim,
-          k->causal ? " causal" : "", (int)k->lie, (long long)r->head, (long long)at,
+          k->causal ? " causal" : "", (int)k->lie, k->masks, (long long)r->head, (long long)at,
           r->x[which][at], r->value[which][at], worst);
+}
+
+// The score of a query and a key, -inf where it is not seen.
+static double score(const Reference *r, int64_t i, int64_t j)
+{
+    const AttentionCase *k = r->c;
+    double size, s = dot(r->x[Q] + i * k->dim, r->x[K] + j * k->dim, k->dim, &size);
+    s *= (double)(1 / sqrtf((float)k->dim));
+    if (k->masks & BIASED) s += r->x[BIAS][i * k->keys + j];
+    bool seen = !(k->masks & SEGMENTS) || r->x[QUERY_SEGMENTS][i] == r->x[KEY_SEGMENTS][j];
+    return seen ? s : (double)-INFINITY;
 }
 
 static void compare_forward(Check *c, Reference *r)
 {
     const AttentionCase *k = r->c;
-    double scale = (double)(1 / sqrtf((float)k->dim)), size;
     double *p = arena_array(c->arena, double, (size_t)k->keys);
     for (int64_t i = 0; i < k->queries; i++) {
         double most = (double)-INFINITY, l = 0;
         int64_t keys = keys_of(k, i);
         for (int64_t j = 0; j < keys; j++) {
-            p[j] = dot(r->x[Q] + i * k->dim, r->x[K] + j * k->dim, k->dim, &size) * scale;
+            p[j] = score(r, i, j);
             most = fmax(most, p[j]);
         }
+        if (most == (double)-INFINITY) keys = 0;
         for (int64_t j = 0; j < keys; j++) l += p[j] = exp(p[j] - most);
         for (int64_t j = 0; j < keys; j++) add_row(r, OUT, i, V, j, k->vdim, p[j] / l, p[j] / l);
         double lse = r->x[LSE][i], want = most + log(l);
@@ -177,7 +213,7 @@ static void compare_gradient(Check *c, Reference *r)
         double size, delta_size, lse = r->x[LSE][i];
         double delta = dot(r->x[DOUT] + i * e, r->x[OUT] + i * e, e, &delta_size);
         for (int64_t j = 0; j < keys_of(k, i); j++) {
-            double p = exp(dot(r->x[Q] + i * d, r->x[K] + j * d, d, &size) * scale - lse);
+            double s = score(r, i, j), p = s == (double)-INFINITY ? 0 : exp(s - lse);
             double dp = dot(r->x[DOUT] + i * e, r->x[V] + j * e, e, &size);
             double ds = p * (dp - delta) * scale;
             // What cancels in dp - delta was rounded in f32, up to 128 times each.
@@ -185,6 +221,8 @@ static void compare_gradient(Check *c, Reference *r)
             add_row(r, DQ, i, K, j, d, ds, from);
             add_row(r, DK, j, Q, i, d, ds, from);
             add_row(r, DV, j, DOUT, i, e, p, p);
+            r->value[DBIAS][i * k->keys + j] += ds / scale;
+            r->size[DBIAS][i * k->keys + j] += from / scale;
         }
     }
     compare(c, r, DQ, "dq", k->queries * d);
@@ -197,7 +235,7 @@ static void compare_gradient(Check *c, Reference *r)
 static const ShimOptions orders[] = {
     {1, SHIM_FORWARD, 0}, {1, SHIM_REVERSE, 0}, {2, SHIM_RANDOM, 7}};
 
-// All cases as one unit: forward and gradient of each.
+// All cases as one unit: the kernels of each.
 typedef struct Unit {
     const AttentionCase *cases;
     uint32_t n;
@@ -208,11 +246,19 @@ typedef struct Unit {
 
 static Unit unit_new(Check *c, const AttentionCase *cases, uint32_t n)
 {
-    Unit u = {cases, n, arena_array(c->arena, CudaLaunch, 2 * n + 1), NULL, NULL};
-    Kernel **kernels = arena_array(c->arena, Kernel *, 2 * n + 1);
-    for (uint32_t i = 0; i < 2 * n; i++)
-        kernels[i] = attention_kernel(c->arena, &cases[i / 2], i % 2);
-    u.text = cuda_text(c->arena, 2 * n, kernels, u.launches);
+    Unit u = {cases, n, arena_array(c->arena, CudaLaunch, KERNELS * n + 1), NULL, NULL};
+    Kernel **kernels = arena_array(c->arena, Kernel *, KERNELS * n + 1);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < n; i++)
+        for (Which which = FORWARD; which < KERNELS; which++)
+            if (has_kernel(&cases[i], which))
+                kernels[count++] = attention_kernel(c->arena, &cases[i], which);
+    CudaLaunch *launches = arena_array(c->arena, CudaLaunch, count + 1);
+    u.text = cuda_text(c->arena, count, kernels, launches);
+    count = 0;
+    for (uint32_t i = 0; i < n; i++)
+        for (Which which = FORWARD; which < KERNELS; which++)
+            if (has_kernel(&cases[i], which)) u.launches[i * KERNELS + which] = launches[count++];
     return u;
 }
 
@@ -223,9 +269,11 @@ static bool unit_compile(Check *c, Unit *u, const char *name, bool races)
     return u->module;
 }
 
-static void launch(Check *c, const Unit *u, uint32_t kernel, const ShimOptions *options, Heads *h)
+static void launch(Check *c, const Unit *u, uint32_t i, Which which, const ShimOptions *options,
+                   Heads *h)
 {
-    const CudaLaunch *l = &u->launches[kernel];
+    if (!has_kernel(&u->cases[i], which)) return;
+    const CudaLaunch *l = &u->launches[i * KERNELS + which];
     Error err = {0};
     bool good = check_launch(c, options, u->module, l->symbol, h->data, (uint32_t)l->blocks[0],
                              (uint32_t)l->blocks[1], l->threads, l->shared_bytes, &err);
@@ -235,8 +283,7 @@ static void launch(Check *c, const Unit *u, uint32_t kernel, const ShimOptions *
 static Heads run_case(Check *c, const Unit *u, uint32_t i, const ShimOptions *options)
 {
     Heads h = heads_new(&u->cases[i]);
-    launch(c, u, 2 * i, options, &h);
-    launch(c, u, 2 * i + 1, options, &h);
+    for (Which which = FORWARD; which < KERNELS; which++) launch(c, u, i, which, options, &h);
     return h;
 }
 
@@ -244,10 +291,12 @@ static Heads run_case(Check *c, const Unit *u, uint32_t i, const ShimOptions *op
 static void only_own(Check *c, const Heads *h)
 {
     for (int i = OUT; i < OPERANDS; i++) {
+        if (i > DV && i != DBIAS) continue;
         int64_t written = 0, want = HEADS * h->rows[i] * h->cols[i];
+        if (i == DBIAS) want = h->c->masks & BIASED ? h->rows[i] * h->cols[i] : 0;
         for (int64_t x = 0; x < h->at[i].count; x++)
-            written += i == LSE ? ((const uint32_t *)h->data[i])[x] != UINT32_MAX
-                                : ((const uint16_t *)h->data[i])[x] != UINT16_MAX;
+            written += dtype_of(i) == DT_F32 ? ((const uint32_t *)h->data[i])[x] != UINT32_MAX
+                                             : ((const uint16_t *)h->data[i])[x] != UINT16_MAX;
         CHECK(c, written == want, "operand %d has %lld elements written, not %lld", i,
               (long long)written, (long long)want);
     }
@@ -256,11 +305,16 @@ static void only_own(Check *c, const Heads *h)
 static void check_case(Check *c, const Unit *u, uint32_t i, uint32_t norders)
 {
     Heads first = run_case(c, u, i, &orders[0]);
+    Reference all = reference_new(c, &first, 0); // for the sums over heads
     for (int64_t head = 0; head < HEADS; head++) {
         Reference r = reference_new(c, &first, head);
+        r.value[DBIAS] = all.value[DBIAS];
+        r.size[DBIAS] = all.size[DBIAS];
         compare_forward(c, &r);
         compare_gradient(c, &r);
     }
+    const AttentionCase *k = &u->cases[i];
+    if (k->masks & BIASED) compare(c, &all, DBIAS, "dbias", k->queries * k->keys);
     only_own(c, &first);
     for (uint32_t o = 1; o < norders; o++) {
         Heads again = run_case(c, u, i, &orders[o]);
@@ -279,7 +333,7 @@ static void nan_stays(Check *c, const Unit *u, uint32_t i)
     Heads clean = run_case(c, u, i, &orders[0]), h = heads_new(k);
     int64_t at = k->queries / 2;
     ((uint16_t *)h.data[Q])[place_of(&h, Q, 0, at, 3)] = 0x7fc0;
-    launch(c, u, 2 * i, &orders[0], &h);
+    launch(c, u, i, FORWARD, &orders[0], &h);
     Reference want = reference_new(c, &clean, 0), got = reference_new(c, &h, 0);
     for (int64_t x = 0; x < k->queries * k->vdim; x++) {
         bool own = x / k->vdim == at;
@@ -300,7 +354,7 @@ static void lone_key_counts(Check *c, const Unit *u, uint32_t i)
         uint16_t k = ((const uint16_t *)h.data[K])[place_of(&h, K, 0, 0, x)];
         ((uint16_t *)h.data[Q])[place_of(&h, Q, 0, 0, x)] = f32_to_bf16(-1000 * bf16_to_f32(k));
     }
-    launch(c, u, 2 * i, &orders[0], &h);
+    launch(c, u, i, FORWARD, &orders[0], &h);
     Reference got = reference_new(c, &h, 0);
     CHECK(c, got.x[LSE][0] < -200, "lse of a low score is %g", got.x[LSE][0]);
     for (int64_t x = 0; x < h.cols[OUT]; x++)
@@ -313,16 +367,21 @@ static void lone_key_counts(Check *c, const Unit *u, uint32_t i)
 
 // What each is for: the form of the forward and of the gradient kernel.
 static const AttentionCase forms[] = {
-    {77, 77, 64, 64, true, LIE_BETWEEN},   // at once; a head, 32 keys
-    {16, 16, 32, 32, false, LIE_DENSE},    // one tile
-    {200, 41, 72, 96, true, LIE_ACROSS},   // queries without keys; steps that are cut; scalar
-    {35, 420, 64, 64, true, LIE_BETWEEN},  // in parts; keys pass through a head's block
-    {197, 50, 64, 64, false, LIE_BETWEEN}, // work ahead, an odd number of tiles
-    {150, 130, 40, 72, true, LIE_DENSE},   // work ahead, queries without keys
-    {257, 33, 64, 64, false, LIE_DENSE},   // rounds of queries; two tiles a warp, 16 keys
-    {290, 150, 80, 40, true, LIE_BETWEEN}, // blocks of keys and of queries
-    {1, 70, 128, 128, false, LIE_ODD},     // a single query
-    {150, 130, 128, 128, true, LIE_DENSE}  // two kinds of blocks of four warps
+    {77, 77, 64, 64, true, LIE_BETWEEN, 0},   // at once; a head, 32 keys
+    {16, 16, 32, 32, false, LIE_DENSE, 0},    // one tile
+    {200, 41, 72, 96, true, LIE_ACROSS, 0},   // queries without keys; steps that are cut; scalar
+    {35, 420, 64, 64, true, LIE_BETWEEN, 0},  // in parts; keys pass through a head's block
+    {197, 50, 64, 64, false, LIE_BETWEEN, 0}, // work ahead, an odd number of tiles
+    {150, 130, 40, 72, true, LIE_DENSE, 0},   // work ahead, queries without keys
+    {257, 33, 64, 64, false, LIE_DENSE, 0},   // rounds of queries; two tiles a warp, 16 keys
+    {290, 150, 80, 40, true, LIE_BETWEEN, 0}, // blocks of keys and of queries
+    {1, 70, 128, 128, false, LIE_ODD, 0},     // a single query
+    {150, 130, 128, 128, true, LIE_DENSE, 0}, // two kinds of blocks of four warps
+    {77, 90, 64, 64, true, LIE_BETWEEN, SEGMENTS | BIASED}, // each form once with both masks
+    {20, 420, 32, 40, false, LIE_DENSE, SEGMENTS | BIASED},
+    {197, 50, 64, 64, false, LIE_ACROSS, SEGMENTS | BIASED},
+    {257, 33, 64, 64, false, LIE_ODD, SEGMENTS | BIASED},
+    {150, 130, 128, 128, true, LIE_DENSE, SEGMENTS | BIASED},
 };
 
 static void quick(Check *c)
@@ -350,13 +409,21 @@ static void grid(Check *c)
     for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
         for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++) {
             AttentionCase k = {lengths[l], lengths[l],       widths[w],
-                               widths[w],  (w + l) % 2 == 1, (Lie)((w + l) % LIE_KINDS)};
+                               widths[w],  (w + l) % 2 == 1, (Lie)((w + l) % LIE_KINDS),
+                               0};
             vec_push(c->arena, &cases, k);
             if (widths[w] != 64) continue;
             k.causal = !k.causal;
             vec_push(c->arena, &cases, k);
         }
-    AttentionCase longest = {600, 600, 64, 64, false, LIE_BETWEEN};
+    for (int masks = SEGMENTS; masks <= (SEGMENTS | BIASED); masks++)
+        for (int causal = 0; causal < 2; causal++) {
+            AttentionCase k = {77, 83, 64, 40, causal, (Lie)(masks + causal), masks};
+            vec_push(c->arena, &cases, k);
+            AttentionCase wide = {150, 140, 80, 80, causal, (Lie)(masks - causal), masks};
+            vec_push(c->arena, &cases, wide);
+        }
+    AttentionCase longest = {600, 600, 64, 64, false, LIE_BETWEEN, 0};
     vec_push(c->arena, &cases, longest);
     longest.causal = true;
     vec_push(c->arena, &cases, longest);

@@ -475,6 +475,16 @@ static NodeId make_scatter(Gen *f)
     return graph_add(f->g, OP_SCATTER_ADD, 2, args, 2, attrs);
 }
 
+// Something beside q, k and v: its outer axes, each 1 sometimes, and then one or two of its own.
+static NodeId beside(Gen *f, DType dt, uint32_t outer, const Axis *axes, uint32_t own,
+                     const int64_t *sizes)
+{
+    Axis all[4];
+    for (uint32_t i = 0; i < outer; i++) all[i] = often(f, 40) ? (Axis){1, 0} : axes[i];
+    for (uint32_t i = 0; i < own; i++) all[outer + i] = (Axis){sizes[i], 0};
+    return shaped(f, dt, type_new(f->arena, dt, outer + own, all));
+}
+
 static NodeId make_attention(Gen *f)
 {
     static const int64_t dims[] = {8, 16, 24, 32, 40, 64};
@@ -487,8 +497,9 @@ static NodeId make_attention(Gen *f)
     // not finite.
     bool causal = m >= n && !f->special && often(f, 40);
     int64_t rows[3] = {n, m, m}, cols[3] = {d, d, e};
-    NodeId args[3];
+    NodeId args[6];
     DType dt = float_type(f);
+    uint32_t nargs = 3;
     for (int i = 0; i < 3; i++) {
         Axis axes[4];
         memcpy(axes, outer, sizeof outer);
@@ -504,7 +515,13 @@ static NodeId make_attention(Gen *f)
         }
     }
     Attr attrs[2] = {attr_str(ATTR_MASK, causal ? "causal" : "none"), attr_float(ATTR_SCALE, 0.25)};
-    NodeId a = graph_add(f->g, OP_ATTENTION, 3, args, 2, attrs);
+    const int64_t lengths[2] = {n, m};
+    if (often(f, 25)) {
+        args[nargs++] = beside(f, DT_I32, nb, outer, 1, &lengths[0]);
+        args[nargs++] = beside(f, DT_I32, nb, outer, 1, &lengths[1]);
+    }
+    if (often(f, 25)) args[nargs++] = beside(f, DT_F32, nb, outer, 2, lengths);
+    NodeId a = graph_add(f->g, OP_ATTENTION, nargs, args, 2, attrs);
     if (!a) return 0;
     NodeId lse = graph_proj(f->g, a, 1);
     if (often(f, 30)) keep(f, lse);

@@ -17,6 +17,8 @@ ParameterizedTestParameters(cuda, corpus)
 
 ParameterizedTest(char (*name)[CORPUS_NAME], cuda, corpus)
 {
+    const char *only = getenv("CZT_ONLY");
+    if (only && strncmp(*name, only, strlen(only))) return;
     Arena *arena = arena_new();
     const char *text = corpus_text(arena, *name), *half = corpus_in_bf16(arena, *name);
     same_on_cuda_text(arena, *name, text);

@@ -196,6 +196,8 @@ static void put(Arena *a, Map *inputs, const Entry *e, const char *name,
                 ((double *)t->data)[k] = x;
             else if (n->type->dtype == DT_I64)
                 ((int64_t *)t->data)[k] = (int64_t)x;
+            else if (n->type->dtype == DT_I32)
+                ((int32_t *)t->data)[k] = (int32_t)x;
             else
                 ((uint8_t *)t->data)[k] = x != 0;
         }
@@ -345,6 +347,43 @@ Test(elab, metrics_accumulate_and_reset)
     double mean = output_value(a, &results, "experts.edge.mean_abs");
     cr_assert(iou > 0.1 && iou < 0.6, "%g", iou); // labels are noise
     cr_assert_float_eq(mean, output_value(a, &out, "experts.edge"), 1e-9);
+    arena_free(a);
+}
+
+// Texts of 5 tokens, the last of which is the largest; other padding, another word.
+static double words(int64_t s, int64_t k)
+{
+    return k < 4 ? (double)(s + 3 * k) : k == 4 ? 31 : 0;
+}
+static double words_padded(int64_t s, int64_t k)
+{
+    return k < 5 ? words(s, k) : (double)k;
+}
+static double words_changed(int64_t s, int64_t k)
+{
+    return k == 1 ? 20 : words(s, k);
+}
+
+Test(elab, padding_of_texts_is_not_seen)
+{
+    Loaded l = load(CZT_SOURCE_DIR "/tests/graphs/padded_text.yaml", NULL, 0);
+    cr_assert(l.f);
+    Arena *a = l.arena;
+    Map state = {0};
+    Error err = {0};
+    run_init(a, l.f->program, &state);
+    const Entry *encode = program_find_entry(l.f->program, "encode_textual");
+    double (*const texts[])(int64_t, int64_t) = {words, words_padded, words_changed};
+    const Tensor *results[3];
+    for (int i = 0; i < 3; i++) {
+        Map inputs = {0}, out = {0};
+        put(a, &inputs, encode, "text", texts[i]);
+        cr_assert(entry_eval(encode, EVAL_F64, &inputs, &state, a, &out, &err), "%s", err.text);
+        results[i] = out.at[0].value;
+    }
+    size_t bytes = (size_t)type_count(results[0]->type) * sizeof(double);
+    cr_assert_eq(memcmp(results[0]->data, results[1]->data, bytes), 0);
+    cr_assert_neq(memcmp(results[0]->data, results[2]->data, bytes), 0);
     arena_free(a);
 }
 

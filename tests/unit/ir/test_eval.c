@@ -554,6 +554,55 @@ Test(eval, attention_is_its_composition)
     }
 }
 
+// Segments and a bias, forward and gradients, against the same from elementwise ops. The first
+// query of the second sample sees no key: its rows are 0, and none of its maximum, -inf, is NaN.
+Test(eval, attention_with_masks_is_its_composition)
+{
+    EACH_MODE for (int causal = 0; causal < 2; causal++) {
+        Fix f = fix_new(mode);
+        Graph *g = f.g;
+        double qs[15], ks[70];
+        for (int i = 0; i < 15; i++) qs[i] = i == 5 ? 9 : i % 3;
+        for (int j = 0; j < 70; j++) ks[j] = j / 9 % 3;
+        Heads h = compose(&f, causal);
+        NodeId bias = input(&f, DT_F32, "1,5,70", NULL), dout = input(&f, DT_F32, "3,5,6", NULL);
+        NodeId of_q = input(&f, DT_I32, "3,5", qs), of_k = input(&f, DT_I32, "1,70", ks);
+        Attr attrs[] = {attr_str(ATTR_MASK, causal ? "causal" : "none"),
+                        attr_float(ATTR_SCALE, 0.3125)};
+        NodeId args[] = {h.q, h.k, h.v, of_q, of_k, bias};
+        NodeId a = graph_add(g, OP_ATTENTION, 6, args, 2, attrs);
+
+        NodeId none = graph_const(g, DT_F32, -INFINITY), zero = graph_const(g, DT_F32, 0);
+        NodeId seen = bin(&f, OP_EQ, graph_reshape(g, of_q, 3, (Axis[]){{3, 0}, {5, 0}, {1, 0}}),
+                          graph_reshape(g, of_k, 3, (Axis[]){{1, 0}, {1, 0}, {70, 0}}));
+        NodeId s = graph_select(g, seen, bin(&f, OP_ADD, h.scores, bias), none);
+        NodeId m = last(&f, OP_REDUCE_MAX, s), no_key = bin(&f, OP_EQ, m, none);
+        NodeId p = add1(&f, OP_EXP, bin(&f, OP_SUB, s, graph_select(g, no_key, zero, m)));
+        NodeId l = last(&f, OP_SUM, p), by = graph_select(g, no_key, graph_const(g, DT_F32, 1), l);
+        NodeId out = bin(&f, OP_DIV, bmm(&f, p, h.v, 2, 1), by);
+        NodeId lse = bin(&f, OP_ADD, m, add1(&f, OP_LOG, l));
+        NodeId flat = graph_reshape(g, lse, 2, (Axis[]){{3, 0}, {5, 0}});
+        expect_equal(&f, "out", graph_proj(g, a, 0), out);
+        expect_equal(&f, "lse", graph_proj(g, a, 1), flat);
+        Value row = run(&f, out), ends = run(&f, flat);
+        for (int e = 0; e < 6; e++) cr_assert_eq(at(&row, 5 * 6 + e), 0);
+        cr_assert_eq(at(&ends, 5), (double)-INFINITY);
+
+        p = add1(&f, OP_EXP, bin(&f, OP_SUB, s, graph_select(g, no_key, zero, lse)));
+        NodeId delta = last(&f, OP_SUM, bin(&f, OP_MUL, dout, out));
+        NodeId ds = bin(&f, OP_MUL, p, bin(&f, OP_SUB, bmm(&f, dout, h.v, 2, 2), delta));
+        NodeId all[] = {h.q, h.k, h.v, out, flat, dout, of_q, of_k, bias};
+        NodeId r = graph_add(g, OP_ATTENTION_GRAD, 9, all, 2, attrs);
+        NodeId scale = graph_const(g, DT_F32, 0.3125);
+        expect_equal(&f, "dq", graph_proj(g, r, 0), bin(&f, OP_MUL, bmm(&f, ds, h.k, 2, 1), scale));
+        expect_equal(&f, "dk", graph_proj(g, r, 1), bin(&f, OP_MUL, bmm(&f, ds, h.q, 1, 1), scale));
+        expect_equal(&f, "dv", graph_proj(g, r, 2), bmm(&f, p, dout, 1, 1));
+        NodeId sum = graph_reduce(g, OP_SUM, ds, (int64_t[]){0}, 1, true, false); // a chain, of 3
+        expect_equal(&f, "dbias", graph_add(g, OP_ATTENTION_BIAS_GRAD, 9, all, 2, attrs), sum);
+        arena_free(f.arena);
+    }
+}
+
 // Of 5 queries the first 3 see none of 2 keys.
 Test(eval, attention_without_keys_is_zero)
 {

@@ -186,6 +186,36 @@ Test(shape, attention)
                    "mask is none or causal, not wide");
 }
 
+Test(shape, attention_with_masks)
+{
+    Fixture f = fixture(16);
+    NodeId q = INPUT(&f, "q", DT_BF16, {16, 1}, {12, 0}, {50, 0}, {64, 0});
+    NodeId k = INPUT(&f, "k", DT_BF16, {16, 1}, {12, 0}, {77, 0}, {64, 0});
+    NodeId qs = INPUT(&f, "qs", DT_I32, {1, 0}, {1, 0}, {50, 0});
+    NodeId ks = INPUT(&f, "ks", DT_I32, {16, 1}, {1, 0}, {77, 0});
+    NodeId bias = INPUT(&f, "bias", DT_F32, {1, 0}, {12, 0}, {50, 0}, {77, 0});
+    NodeId flat = INPUT(&f, "flat", DT_F32, {12, 0}, {50, 0}, {77, 0});
+    Attr scale = attr_float(ATTR_SCALE, 0.125);
+    NodeId all[] = {q, k, k, qs, ks, bias};
+    NodeId a = graph_add(f.g, OP_ATTENTION, 6, all, 1, &scale);
+    assert_type(&f, a, "(bf16[16b, 12, 50, 64], f32[16b, 12, 50])");
+    NodeId out = graph_proj(f.g, a, 0), lse = graph_proj(f.g, a, 1);
+    NodeId grad[] = {q, k, k, out, lse, out, qs, ks, bias};
+    assert_type(&f, graph_add(f.g, OP_ATTENTION_BIAS_GRAD, 9, grad, 1, &scale),
+                "f32[1, 12, 50, 77]");
+    assert_refused(&f, graph_add(f.g, OP_ATTENTION_BIAS_GRAD, 8, grad, 1, &scale),
+                   "attention_bias_grad: has no bias among its 8 operands");
+    assert_refused(&f, graph_add(f.g, OP_ATTENTION, 2, all, 1, &scale),
+                   "attention: takes 3 to 6 operands, not 2");
+    assert_refused(&f, graph_add(f.g, OP_ATTENTION, 4, (NodeId[]){q, k, k, flat}, 1, &scale),
+                   "the bias: f32[16b, 12, 50, 77], or 1 for outer axes, not "
+                   "f32[12, 50, 77]");
+    assert_refused(&f, graph_add(f.g, OP_ATTENTION, 5, (NodeId[]){q, k, k, ks, ks}, 1, &scale),
+                   "segments of the queries: i32[16b, 12, 50], or 1 for");
+    assert_refused(&f, graph_add(f.g, OP_ATTENTION, 5, (NodeId[]){q, k, k, qs, bias}, 1, &scale),
+                   "segments of the keys: i32[16b, 12, 77], or 1 for");
+}
+
 Test(shape, gather_and_scatter_add)
 {
     Fixture f = fixture(16);

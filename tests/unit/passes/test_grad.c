@@ -291,6 +291,35 @@ static NodeId attention_causal_case(GradCase *c)
     return attend(c, "causal", 4, 4);
 }
 
+// Queries of 3 segments, one of which no key has, or a bias that the samples share, or both.
+static NodeId attend_beside(GradCase *c, const char *mask, bool segments, bool bias)
+{
+    NodeId args[6] = {case_float(c, -1, 1, SHAPE(B, N(2), N(4), N(8))),
+                      case_float(c, -1, 1, SHAPE(B, N(2), N(5), N(8))),
+                      case_float(c, -1, 1, SHAPE(B, N(2), N(5), N(8)))};
+    uint32_t n = 3;
+    if (segments) {
+        args[n++] = case_int(c, 0, 3, SHAPE(B, N(1), N(4)));
+        args[n++] = case_int(c, 0, 2, SHAPE(N(1), N(1), N(5)));
+    }
+    if (bias) args[n++] = case_float(c, -1, 1, SHAPE(N(1), N(2), N(4), N(5)));
+    Attr attrs[] = {attr_str(ATTR_MASK, mask), attr_float(ATTR_SCALE, 0.375)};
+    return graph_proj(c->g, graph_add(c->g, OP_ATTENTION, n, args, 2, attrs), 0);
+}
+
+static NodeId attention_segments_case(GradCase *c)
+{
+    return attend_beside(c, "none", true, false);
+}
+static NodeId attention_bias_case(GradCase *c)
+{
+    return attend_beside(c, "causal", false, true);
+}
+static NodeId attention_both_case(GradCase *c)
+{
+    return attend_beside(c, "causal", true, true);
+}
+
 static NodeId gather_case(GradCase *c) // rows of a table, some beyond its ends
 {
     NodeId x = case_float(c, -1, 1, SHAPE(N(4), N(3))), i = case_int(c, -2, 6, SHAPE(B, N(5)));
@@ -391,6 +420,9 @@ static const Row rows[] = {
     {OP_DOT, "dot with itself", dot_square_case},
     {OP_ATTENTION, "attention", attention_case},
     {OP_ATTENTION, "causal attention", attention_causal_case},
+    {OP_ATTENTION, "attention in segments", attention_segments_case},
+    {OP_ATTENTION, "attention with a bias", attention_bias_case},
+    {OP_ATTENTION, "attention with both", attention_both_case},
     {OP_PROJ, "proj", attention_case},
     {OP_GATHER, "gather", gather_case},
     {OP_GATHER, "gather in a batch", gather_batch_case},
@@ -416,7 +448,8 @@ Test(gradients, every_float_op_has_a_rule_or_ends_it)
         const OpInfo *info = op_info(op);
         if (info->class == CLASS_LEAF || info->class == CLASS_RANDOM || grad_rule(op)) continue;
         bool ends = info->flags & (OPF_FLAT | OPF_INT | OPF_BOOL);
-        cr_expect(ends || op == OP_ATTENTION_GRAD || op == OP_GRAD, "%s has no rule", info->name);
+        cr_expect(ends || op == OP_ATTENTION_GRAD || op == OP_ATTENTION_BIAS_GRAD || op == OP_GRAD,
+                  "%s has no rule", info->name);
     }
 }
 
