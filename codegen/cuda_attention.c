@@ -115,6 +115,8 @@ static Shape forward_shape(const Kernel *k)
     if (!s.whole || s.each <= WARPS || twice > 168) return s;
     int64_t blocks = SHARED_OF_ALL / s.shared, most = 12 / (blocks < 3 ? blocks : 3);
     s.rows = 2;
+    s.each = 2 * pairs; // no pair is two blocks'
+    s.parts = ceil_div(tiles, s.each);
     s.warps = ceil_div(pairs, ceil_div(pairs, most));
     if (s.warps < FEW_WARPS) s.warps = FEW_WARPS;
     s.registers = twice;

@@ -57,7 +57,10 @@ static void visit(Finder *f, uint32_t instr, uint32_t sweep)
         return;
     }
     if (!f->first[instr]) f->first[instr] = sweep + 1;
-    for (uint32_t i = 0; i < operand_count(in); i++) visit(f, in->args[i], sweep);
+    uint32_t square = kernel_exp_of_square(f->l->body, in); // it is what the text asks for then
+    if (square != UINT32_MAX) visit(f, square, sweep);
+    for (uint32_t i = 0; square == UINT32_MAX && i < operand_count(in); i++)
+        visit(f, in->args[i], sweep);
     visit_index(f, in->index, sweep);
     visit_index(f, in->index2, sweep);
     for (uint32_t i = 0; i < in->nguards; i++) visit_index(f, in->guards[i].index, sweep);

@@ -1,8 +1,8 @@
 // Which members are stored. A value used outside its group is either written once and read there,
 // or computed again by its user: elementwise values are computed again when that costs less than a
 // trip to memory, both in operations and in what is read for it. So backward passes read what the
-// forward pass had to keep anyway (the input of a norm, of an activation) and recompute the rest,
-// and of a chain of sums as a residual stream is every second one is stored.
+// forward pass had to keep anyway (the input of a norm, of an activation) and recompute the rest.
+// Of a chain of sums, such as a residual stream, every second one is stored.
 #include "passes/groups.h"
 
 enum {
@@ -67,8 +67,8 @@ static void cost_source(void *ctx, NodeId source, uint32_t operand, bool exact)
 }
 
 // A stored value is written once and, as a rule, read twice; so reading may cost half as much again
-// as the value itself (flags and 16-bit values count as f32: who needs them mostly reads what they
-// are made of anyway).
+// as the value itself, and a little for what is the same in a whole row. (Flags and 16-bit values
+// count as f32: who needs them mostly reads what they are made of anyway.)
 static bool reads_little(const Graph *g, NodeId id, const Reads *r)
 {
     int64_t count = type_count(graph_type(g, id)), sum = 0;

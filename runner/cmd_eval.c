@@ -196,6 +196,7 @@ static int run(Cli *cli, const void *values)
     LoadOptions o = {.cli = cli, .place = v->place, .threads = (uint32_t)v->threads};
     if (!cli->carried) o.file = folder ? str_printf(cli->arena, "%s/step.czt", v->what) : v->what;
     o.root = v->root;
+    if (folder) o.choices = str_printf(cli->arena, "%s/products.json", v->what);
     o.graph =
         (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n, .no_cache = v->no_cache};
     if (!load_program(&l, &o)) return EXIT_INPUT;

@@ -10,6 +10,7 @@
 #include "runtime/weights.h"
 
 #include <math.h>
+#include <unistd.h>
 
 enum { UNKNOWN_RANGE = 16 }; // of an integer input that the graph only computes with
 
@@ -140,8 +141,9 @@ static const char *choices_file(Arena *arena)
 {
     Error none = {0};
     const char *folder = cache_folder(arena);
-    bool made = folder && make_folders(arena, folder, &none);
-    return made ? str_printf(arena, "%s/products.json", folder) : NULL;
+    if (!folder || !make_folders(arena, folder, &none)) return NULL;
+    const char *file = str_printf(arena, "%s/products.json", folder);
+    return access(file, R_OK) == 0 || access(folder, W_OK) == 0 ? file : NULL;
 }
 
 bool load_program(Loaded *l, const LoadOptions *o)

@@ -35,20 +35,27 @@ static void hex_of(const BlasAlgo *algo, char text[HEX + 1])
     for (size_t i = 0; i < sizeof bytes; i++) snprintf(text + 2 * i, 3, "%02x", bytes[i]);
 }
 
-int cuda_choices_find(const CudaChoices *c, const char *key, const BlasProduct *product)
+static int find_in(json_t *file, const CudaChoices *c, const char *key, const BlasProduct *product)
 {
     char text[HEX + 1];
-    for (int i = 0; i < CHOICE_FILES; i++) {
-        const char *kept =
-            json_string_value(json_object_get(json_object_get(c->files[i], c->device), key));
-        if (!kept) continue;
-        if (strcmp(kept, "own") == 0) return CHOICE_OWN;
-        for (int a = 0; a < product->nalgos; a++) {
-            hex_of(&product->algos[a].algo, text);
-            if (strcmp(kept, text) == 0) return a;
-        }
+    const char *kept = json_string_value(json_object_get(json_object_get(file, c->device), key));
+    if (kept && strcmp(kept, "own") == 0) return CHOICE_OWN;
+    for (int a = 0; kept && a < product->nalgos; a++) {
+        hex_of(&product->algos[a].algo, text);
+        if (strcmp(kept, text) == 0) return a;
     }
     return CHOICE_UNKNOWN;
+}
+
+int cuda_choices_find(CudaChoices *c, const char *key, const BlasProduct *product)
+{
+    int found = CHOICE_UNKNOWN;
+    for (int i = 0; i < CHOICE_FILES && found == CHOICE_UNKNOWN; i++) {
+        found = find_in(c->files[i], c, key, product);
+        c->lost |=
+            !i && found == CHOICE_UNKNOWN && json_object_size(c->files[0]) > 0 && !c->changed[0];
+    }
+    return found;
 }
 
 void cuda_choices_keep(CudaChoices *c, const char *key, const BlasProduct *product, int algo)
@@ -61,34 +68,40 @@ void cuda_choices_keep(CudaChoices *c, const char *key, const BlasProduct *produ
         if (kept && strcmp(kept, text) == 0) continue;
         if (!json_is_object(mine)) {
             mine = json_object();
-            json_object_set_new(c->files[i], c->device, mine);
+            if (json_object_set_new(c->files[i], c->device, mine)) continue; // no text
         }
         json_object_set_new(mine, key, json_string(text));
         c->changed[i] = true;
     }
 }
 
-static void write_file(const char *path, const json_t *all)
+static bool write_file(const char *path, const json_t *all, Error *err)
 {
-    Error none = {0};
     FileWriter w;
     Arena *arena = arena_new();
     char *text = json_dumps(all, JSON_INDENT(1) | JSON_SORT_KEYS);
-    if (text && file_create(&w, arena, path, 0666, &none)) {
-        if (file_put(&w, text, strlen(text), &none)) file_commit(&w, &none);
+    bool ok =
+        text ? file_create(&w, arena, path, 0666, err) : error_set(err, "%s: no memory", path);
+    if (ok) {
+        ok = file_put(&w, text, strlen(text), err) && file_commit(&w, err);
         file_cancel(&w);
     }
     free(text);
     arena_free(arena);
+    return ok;
 }
 
-void cuda_choices_close(CudaChoices *c)
+bool cuda_choices_close(CudaChoices *c, Error *err)
 {
+    bool ok = true;
     for (int i = 0; i < CHOICE_FILES; i++) {
-        if (c->changed[i] && c->paths[i]) write_file(c->paths[i], c->files[i]);
+        Error none = {0};
+        if (c->changed[i] && c->paths[i])
+            ok &= write_file(c->paths[i], c->files[i], i ? &none : err) || i;
         json_decref(c->files[i]);
     }
     *c = (CudaChoices){0};
+    return ok;
 }
 
 static const char *matrix_text(Arena *arena, const StepMatrix *m)
@@ -96,15 +109,21 @@ static const char *matrix_text(Arena *arena, const StepMatrix *m)
     return str_printf(arena, "%" PRId64 "/%" PRId64 "/%" PRId64, m->batch, m->row, m->col);
 }
 
-const char *cuda_choice_key(Arena *arena, const StepKernel *kernel, uint32_t alignment)
+static const char *code_text(Arena *arena, const StepImage *image, const StepKernel *k)
+{
+    return str_printf(arena, "%s of %016" PRIx64, k->symbol, image->checksums[k->unit]);
+}
+
+const char *cuda_choice_key(Arena *arena, const Step *step, const StepImage *image,
+                            const StepKernel *kernel, uint32_t alignment)
 {
     const StepProduct *p = kernel->product;
     return str_printf(arena,
                       "%s-%s %" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64
-                      " a %s b %s c %s%s%s, %u bytes, own %u x %u x %u, %u",
+                      " a %s b %s c %s%s, %u bytes, or %s%s%s",
                       czt_dtype_name(p->from), czt_dtype_name(p->to), p->batch, p->m, p->n, p->k,
                       matrix_text(arena, &p->a), matrix_text(arena, &p->b),
-                      matrix_text(arena, &p->c), p->biased ? ", bias" : "",
-                      p->rest < 0 ? "" : ", rest", alignment, kernel->blocks[0], kernel->blocks[1],
-                      kernel->threads, kernel->shared_bytes);
+                      matrix_text(arena, &p->c), p->biased ? " bias" : "", alignment,
+                      code_text(arena, image, kernel), p->rest < 0 ? "" : ", rest ",
+                      p->rest < 0 ? "" : code_text(arena, image, &step->kernels[p->rest]));
 }

@@ -1,9 +1,10 @@
 // Who does which product on a GPU, as it was measured: kept in files, so that the next opening need
 // not measure, and a run that is resumed has the same bits.
-//   {"NVIDIA H200, cuBLASLt 130100": {"bf16 1x50432x768x3072 ..": "own", "..": "0a12.."}}
+//   {"NVIDIA H200, cuBLASLt 130100": {"bf16-bf16 1x50432x768x3072 ..": "own", "..": "0a12.."}}
 // A choice is "own", the kernel's own code, or an algorithm's 64 bytes in hexadecimal digits. Its
-// key says all that decides how fast the ways are: the product as it lies in memory, what is left
-// to a kernel, how the kernel is launched, and the step's own code by its compiler's name.
+// key says what decides how fast the ways are: the product as it lies in memory, and the code of
+// the kernel and of the one that does the rest, by their names and their units' checksums.
+// Processes may share a file: it is replaced as a whole, and the last one wins.
 #ifndef CZT_RUNTIME_CUDA_CHOICES_H
 #define CZT_RUNTIME_CUDA_CHOICES_H
 
@@ -18,20 +19,22 @@ typedef struct CudaChoices {
     const char *device;       // with the library's version
     json_t *files[CHOICE_FILES];
     bool changed[CHOICE_FILES];
+    bool lost; // something that was asked for is not in the first file, though that holds choices
 } CudaChoices;
 
 // Read the files; one that is not there or not whole holds nothing. Texts and paths are kept.
 void cuda_choices_open(CudaChoices *c, const char *const *paths, const char *device);
 // The number of the product's algorithm that is kept under the key, CHOICE_OWN, or CHOICE_UNKNOWN.
 // The first file that has one counts.
-int cuda_choices_find(const CudaChoices *c, const char *key, const BlasProduct *product);
+int cuda_choices_find(CudaChoices *c, const char *key, const BlasProduct *product);
 // Keep a choice in all files.
 void cuda_choices_keep(CudaChoices *c, const char *key, const BlasProduct *product, int algo);
-// Write the files that changed. A choice that cannot be kept is measured again another time: no
-// error.
-void cuda_choices_close(CudaChoices *c);
+// Write the files that changed. Only of the first it is an error when that cannot be: the others'
+// choices are measured again another time.
+bool cuda_choices_close(CudaChoices *c, Error *err);
 
-// The key of a kernel's product on operands of an alignment.
-const char *cuda_choice_key(Arena *arena, const StepKernel *kernel, uint32_t alignment);
+// The key of a kernel's product on operands of an alignment, in this image of the step's code.
+const char *cuda_choice_key(Arena *arena, const Step *step, const StepImage *image,
+                            const StepKernel *kernel, uint32_t alignment);
 
 #endif

@@ -31,9 +31,10 @@ typedef struct CudaEngine {
     CudaDriver driver;
     CudaDevice device;
     CuContext context;
-    CuModule *modules;     // by unit
-    CuFunction *functions; // by kernel
-    const char **what;     // by kernel: its name and line, for errors
+    const StepImage *image; // the one that is loaded
+    CuModule *modules;      // by unit
+    CuFunction *functions;  // by kernel
+    const char **what;      // by kernel: its name and line, for errors
     CuStream main, copy;
     CuEvent from, to; // around a kernel that is timed
     CuPtr state, scratch, constants, tables;

@@ -99,7 +99,7 @@ static bool choose(Chooser *ch, uint32_t kernel, void *addresses, uint32_t align
     p->algo = p->blas.nalgos ? 0 : -1;
     if (ch->how == PRODUCTS_LIBRARY || !p->blas.nalgos || (ch->how == PRODUCTS_AUTO && !ch->keeps))
         return true;
-    const char *key = cuda_choice_key(c->arena, k, alignment);
+    const char *key = cuda_choice_key(c->arena, c->step, c->image, k, alignment);
     int kept =
         ch->how == PRODUCTS_AUTO ? cuda_choices_find(&ch->kept, key, &p->blas) : CHOICE_UNKNOWN;
     if (kept != CHOICE_UNKNOWN) p->algo = kept;
@@ -130,8 +130,11 @@ bool cuda_products_choose(CudaEngine *c, const ExecOptions *options, Error *err)
     bool ok = true;
     for (uint32_t i = 0; ok && i < c->step->nkernels; i++)
         if (use[i]) ok = choose(&ch, i, use[i], alignment[i], err);
-    cuda_choices_close(&ch.kept);
-    return ok;
+    if (ch.kept.lost)
+        c->base.device.remark =
+            "who does which product was kept for another GPU or cuBLASLt and is "
+            "chosen anew: results may differ in their last bits";
+    return cuda_choices_close(&ch.kept, err) && ok;
 }
 
 void cuda_products_free(CudaEngine *c)

@@ -92,9 +92,9 @@ static bool find_kernel(CudaEngine *c, uint32_t i, Error *err)
 
 static bool load_kernels(CudaEngine *c, Error *err)
 {
-    const StepImage *image = choose_image(c, err);
-    bool ok = image != NULL;
-    for (uint32_t i = 0; ok && i < c->step->nunits; i++) ok = load_unit(c, image, i, err);
+    c->image = choose_image(c, err);
+    bool ok = c->image != NULL;
+    for (uint32_t i = 0; ok && i < c->step->nunits; i++) ok = load_unit(c, c->image, i, err);
     for (uint32_t i = 0; ok && i < c->step->nkernels; i++) ok = find_kernel(c, i, err);
     return ok;
 }

@@ -37,8 +37,9 @@ Pool *exec_pool(Exec *exec);
 typedef struct ExecDevice {
     bool gpu;
     int number;
-    const char *name; // of the GPU
-    int64_t bytes;    // of its memory that the program takes
+    const char *name;   // of the GPU
+    int64_t bytes;      // of its memory that the program takes
+    const char *remark; // why results may differ from those of the run so far, or NULL
 } ExecDevice;
 ExecDevice exec_device(const Exec *exec);
 

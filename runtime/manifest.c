@@ -217,7 +217,8 @@ static bool read_bias(Reader *r, json_t *product, const char *where, const StepK
     p->biased = json_object_get(product, "bias") != NULL;
     if (!p->biased) return true;
     if (p->c.col != 1) return fail(r, where, "bias", "needs a result with dense rows");
-    return read_matrix(r, product, where, "bias", k, (int64_t[]){1, 1, p->n}, p->to, &p->bias);
+    return read_matrix(r, product, where, "bias", k, (int64_t[]){1, 1, p->n}, p->to, &p->bias) &&
+           (p->bias.col == 1 || fail(r, where, "bias", "is not dense"));
 }
 
 static bool read_product(Reader *r, json_t *row, const char *where, StepKernel *k)
@@ -246,7 +247,10 @@ static bool read_product(Reader *r, json_t *row, const char *where, StepKernel *
     return read_matrix(r, o, at, "a", k, (int64_t[]){p->batch, p->m, p->k}, p->from, &p->a) &&
            read_matrix(r, o, at, "b", k, (int64_t[]){p->batch, p->n, p->k}, p->from, &p->b) &&
            read_matrix(r, o, at, "c", k, (int64_t[]){p->batch, p->m, p->n}, p->to, &p->c) &&
-           read_bias(r, o, at, k, p);
+           read_bias(r, o, at, k, p) &&
+           ((p->a.buffer != p->c.buffer && p->b.buffer != p->c.buffer &&
+             (!p->biased || p->bias.buffer != p->c.buffer)) ||
+            fail(r, at, "c", "is what the product is made of"));
 }
 
 static bool read_kernel(Reader *r, json_t *row, const char *where, StepKernel *k)

@@ -108,6 +108,7 @@ static bool read_images(Step *step, const Section *sections, uint32_t n, Error *
         const char *arch = json_string_value(json_array_get(list, i));
         if (!arch) return error_set(err, "%s: manifest: target.images must hold texts", step->file);
         const void **units = arena_array(a, const void *, step->nunits + 1);
+        uint64_t *checksums = arena_array(a, uint64_t, step->nunits + 1);
         for (uint32_t u = 0; u < step->nunits; u++) {
             const char *name = str_printf(a, "%s.%u", arch, u);
             const Section *s = container_find(sections, n, name);
@@ -115,8 +116,9 @@ static bool read_images(Step *step, const Section *sections, uint32_t n, Error *
             char *bytes = arena_alloc(a, s->size + 1);
             memcpy(bytes, s->data, s->size);
             units[u] = bytes;
+            checksums[u] = checksum_bytes(s->data, s->size);
         }
-        images[i] = (StepImage){arch, units};
+        images[i] = (StepImage){arch, units, checksums};
     }
     step->images = images;
     return step->nimages || error_set(err, "%s: manifest: target.images is empty", step->file);

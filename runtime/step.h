@@ -91,7 +91,8 @@ typedef struct StepEntry {
 // only the tests' stand-in for a driver takes.
 typedef struct StepImage {
     const char *arch;
-    const void *const *units; // step->nunits, each zero-terminated
+    const void *const *units;  // step->nunits, each zero-terminated
+    const uint64_t *checksums; // of the units
 } StepImage;
 
 typedef struct Step {

@@ -103,6 +103,8 @@ static bool resume(Train *t, const Checkpoint *c, Error *err)
         return false;
     t->step = t->saved = c->step;
     t->seed = c->seed;
+    const char *remark = exec_device(t->exec).remark;
+    if (remark) warn(t, remark);
     return true;
 }
 

@@ -89,7 +89,8 @@ cases() {
     cat "$work"/cases.* | grep -v '^[0-9]* cases, '
     cat "$work"/cases.* | sed -n 's/, / /g; s/^\([0-9]*\) cases \([0-9]*\) entries \([0-9]*\) .*: /\1 \2 \3 /p' |
         awk '{ c += $1; e += $2; t += $3; if ($4 > w) w = $4 }
-            END { printf "%d cases, %d entries, %d tensors; largest difference where one is allowed: %g\n", c, e, t, w }'
+            END { printf "%d cases, %d entries, %d tensors; largest difference where one is allowed: %g\n", c, e, t, w
+                  exit c == 0 }' || return 1
     ! cat "$work"/failed.* 2>/dev/null | grep -q .
 }
 

@@ -373,6 +373,7 @@ static const AttentionCase forms[] = {
     {35, 420, 64, 64, true, LIE_BETWEEN, 0},  // in parts; keys pass through a head's block
     {197, 50, 64, 64, false, LIE_BETWEEN, 0}, // work ahead, an odd number of tiles
     {150, 130, 40, 72, true, LIE_DENSE, 0},   // work ahead, queries without keys
+    {528, 33, 64, 64, false, LIE_DENSE, 0},   // two blocks, of 17 tiles and 16
     {257, 33, 64, 64, false, LIE_DENSE, 0},   // rounds of queries; two tiles a warp, 16 keys
     {290, 150, 80, 40, true, LIE_BETWEEN, 0}, // blocks of keys and of queries
     {1, 70, 128, 128, false, LIE_ODD, 0},     // a single query

@@ -87,6 +87,48 @@ Test(step, refuses_numbers_out_of_bounds)
     refuse("\"source_hash\": \"abc\"", "\"source_hash\": 5", "source_hash");
 }
 
+// A product of the kernel "update": (2, 2) times (2, 2), with a bias.
+static const char update[] = "\"kind\": \"table\", \"flops\": 9, \"bytes\": 64";
+static const char product[] =
+    "\"kind\": \"table\", \"flops\": 9, \"bytes\": 64, \"buffers\": [[16, true, \"f32\"], [16, "
+    "false, \"f32\"], [16, false, \"f32\"], [8, false, \"f32\"]], \"product\": {\"batch\": 1, "
+    "\"m\": 2, \"n\": 2, \"k\": 2, \"from\": \"f32\", \"to\": \"f32\", \"a\": [1, 0, 0, 2, 1], "
+    "\"b\": [2, 0, 0, 1, 2], \"c\": [0, 0, 0, 2, 1], \"bias\": [3, 0, 0, 0, 1]}";
+
+static void refuse_product(const char *from, const char *to, const char *want)
+{
+    Arena *arena = arena_new();
+    refuse(update, tiny_replace(arena, product, from, to), want);
+    arena_free(arena);
+}
+
+Test(step, takes_products_that_lie_in_their_buffers)
+{
+    Arena *arena = arena_new();
+    Error err = {0};
+    Step *s = load_text(arena, tiny_replace(arena, tiny_manifest, update, product), &err);
+    cr_assert(s, "%s", err.text);
+    const StepProduct *p = s->kernels[3].product;
+    cr_assert(p && p->biased && p->bias.buffer == 3 && p->rest == -1 && p->b.col == 2);
+    step_free(s);
+    arena_free(arena);
+    refuse_product("\"batch\": 1", "\"batch\": 0", "product.batch must be an integer");
+    refuse_product("\"from\": \"f32\"", "\"from\": \"i32\"", "are no dtypes of products");
+    refuse_product("\"from\": \"f32\"", "\"from\": \"bf16\"", "product.a is no dense matrix");
+    refuse_product("[1, 0, 0, 2, 1]", "[1, 1, 0, 2, 1]", "product.a leaves its buffer");
+    refuse_product("[2, 0, 0, 1, 2]", "[2, 0, 0, 2, 2]", "product.b is no dense matrix");
+    refuse_product("[0, 0, 0, 2, 1]", "[4, 0, 0, 2, 1]", "product.c is no dense matrix");
+    refuse_product("[0, 0, 0, 2, 1]", "[1, 0, 0, 2, 1]",
+                   "product.c is what the product is made of");
+    refuse_product("[0, 0, 0, 2, 1]", "[0, 0, 0, 1, 2]", "needs a result with dense rows");
+    refuse_product("[3, 0, 0, 0, 1]", "[3, 1, 0, 0, 1]", "product.bias leaves its buffer");
+    refuse_product("[3, 0, 0, 0, 1]", "[1, 0, 0, 1, 2]", "product.bias is not dense");
+    refuse_product("[3, 0, 0, 0, 1]", "[0, 0, 0, 0, 1]",
+                   "product.c is what the product is made of");
+    refuse_product("\"m\": 2", "\"rest\": 4, \"m\": 2", "product.rest must be an integer");
+    refuse_product("\"m\": 2", "\"rest\": 2, \"m\": 2", "is no kernel on the same buffers");
+}
+
 Test(step, refuses_another_machine_by_name)
 {
     refuse("\"features\": [\"sse2\"]", "\"features\": [\"sse2\", \"warp9\"]", "needs warp9");
