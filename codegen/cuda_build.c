@@ -211,6 +211,20 @@ static const KernelCode *describe_kernels(Arena *arena, const Plan *plan,
     return kernels;
 }
 
+static bool check_grids(const Plan *plan, const CudaProgram *program, Error *err)
+{
+    for (uint32_t k = 0; k < plan->kernels.n; k++) {
+        const int64_t *blocks = program->launches[k].blocks;
+        if (blocks[0] <= INT32_MAX && blocks[1] <= UINT16_MAX) continue;
+        return error_set(err,
+                         "kernel %s: %lld x %lld blocks are more than a GPU launches at once (%d x "
+                         "%d): take a smaller batch, or fewer matrices in one product",
+                         plan->kernels.at[k]->name, (long long)blocks[0], (long long)blocks[1],
+                         INT32_MAX, UINT16_MAX);
+    }
+    return true;
+}
+
 static void add_section(Arena *arena, Code *code, const char *arch, uint32_t unit,
                         const void *bytes, size_t size)
 {
@@ -238,6 +252,7 @@ bool cuda_backend_compile(const Backend *backend, Arena *arena, const Plan *plan
     uint32_t n;
     double begin = seconds_now();
     const CudaProgram program = cuda_program(arena, plan->kernels.n, plan->kernels.at);
+    if (!check_grids(plan, &program, err)) return false;
     const Unit *units = write_units(arena, &program, &n);
     stats->emit_s = seconds_now() - begin;
     stats->kernels = program.n;

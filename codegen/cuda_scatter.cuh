@@ -22,8 +22,8 @@ DEVICE int scatter_count(uint32_t x)
     return (int)(((x + (x >> 4)) & 0x0f0f0f0fu) * 0x01010101u >> 24);
 }
 
-// What a block of WARPS warps lists: ROWS rows. Each warp looks through a part of the updates, first
-// to count, then, when it is known where its first one of each row goes, to put them there.
+// What a block of WARPS warps lists: ROWS rows. Each warp looks through a part of the updates,
+// first to count, then, when it is known where its first one of each row goes, to put them there.
 template <int ROWS, int WARPS> struct ScatterLister {
     static constexpr int threads = 32 * WARPS, ahead = 8;
     const int *index;

@@ -140,47 +140,20 @@ Value builtin_call(Elab *el, const Builtin *f, const Args *args, Scope *scope, L
 static bool fold_unary(int op, double x, double *y)
 {
     switch (op) {
-    case OP_ABS:
-        *y = fabs(x);
-        return true;
-    case OP_SIGN:
-        *y = x > 0 ? 1 : x < 0 ? -1 : 0;
-        return true;
-    case OP_FLOOR:
-        *y = floor(x);
-        return true;
-    case OP_ROUND:
-        *y = nearbyint(x);
-        return true;
-    case OP_SQRT:
-        *y = sqrt(x);
-        return true;
-    case OP_EXP:
-        *y = exp(x);
-        return true;
-    case OP_LOG:
-        *y = log(x);
-        return true;
-    case OP_SIN:
-        *y = sin(x);
-        return true;
-    case OP_COS:
-        *y = cos(x);
-        return true;
-    case OP_ATAN:
-        *y = atan(x);
-        return true;
-    case OP_TANH:
-        *y = tanh(x);
-        return true;
-    case OP_ERF:
-        *y = erf(x);
-        return true;
-    case OP_STOP_GRADIENT:
-        *y = x;
-        return true;
-    default:
-        return false;
+    case OP_ABS: *y = fabs(x); return true;
+    case OP_SIGN: *y = x > 0 ? 1 : x < 0 ? -1 : 0; return true;
+    case OP_FLOOR: *y = floor(x); return true;
+    case OP_ROUND: *y = nearbyint(x); return true;
+    case OP_SQRT: *y = sqrt(x); return true;
+    case OP_EXP: *y = exp(x); return true;
+    case OP_LOG: *y = log(x); return true;
+    case OP_SIN: *y = sin(x); return true;
+    case OP_COS: *y = cos(x); return true;
+    case OP_ATAN: *y = atan(x); return true;
+    case OP_TANH: *y = tanh(x); return true;
+    case OP_ERF: *y = erf(x); return true;
+    case OP_STOP_GRADIENT: *y = x; return true;
+    default: return false;
     }
 }
 
@@ -245,18 +218,26 @@ Value builtin_select(const Call *c)
     return el_node(el, graph_select(el->graph, k, x, y), before);
 }
 
+bool call_dtype(const Call *c, uint32_t i, DType *dtype)
+{
+    if (c->args[i].kind != V_DTYPE) {
+        el_error(c->el, c->locs[i], "a type such as f32, i32 or bool is needed here, not %s",
+                 value_text(c->el, c->args[i]));
+        return false;
+    }
+    *dtype = c->args[i].dtype;
+    return true;
+}
+
 Value builtin_cast(const Call *c)
 {
     Elab *el = c->el;
-    if (c->args[1].kind != V_DTYPE) {
-        el_error(el, c->locs[1], "a type such as f32, i32 or bool is needed here, not %s",
-                 value_text(el, c->args[1]));
-        return value_error();
-    }
+    DType dtype;
+    if (!call_dtype(c, 1, &dtype)) return value_error();
     uint32_t before = diag_errors(el->diag);
     NodeId x = value_tensor(el, c->args[0], DT_NONE, c->locs[0]);
     el->graph->here = c->loc;
-    return el_node(el, x ? node_cast(el, x, c->args[1].dtype) : 0, before);
+    return el_node(el, x ? node_cast(el, x, dtype) : 0, before);
 }
 
 Value builtin_fma(const Call *c)

@@ -8,4 +8,7 @@
 #include "frontend/builtin.def"
 #undef BUILTIN
 
+// Argument i as a type; false when reported.
+bool call_dtype(const Call *c, uint32_t i, DType *dtype);
+
 #endif

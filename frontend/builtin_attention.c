@@ -163,6 +163,19 @@ static uint32_t beside(const Call *c, NodeId x[6])
     return x[n] ? n + 1 : 0;
 }
 
+// "none" or "causal"; NULL when reported.
+static const char *mask_of(const Call *c)
+{
+    const Value *v = &c->args[MASK];
+    if (!given(c, MASK)) return "none";
+    if (v->kind == V_STR && (!strcmp(v->s, "none") || !strcmp(v->s, "causal"))) return v->s;
+    el_error(c->el, c->locs[MASK], "the mask is \"none\" or \"causal\", not %s",
+             value_text(c->el, *v));
+    diag_help(c->el->diag, "keys are hidden by lengths= or segments=, numbers are added to the "
+                           "scores by bias=");
+    return NULL;
+}
+
 Value builtin_attention(const Call *c)
 {
     Elab *el = c->el;
@@ -174,12 +187,8 @@ Value builtin_attention(const Call *c)
     }
     const Type *q = type_of(c, x[0]);
     double scale = q->rank ? 1 / sqrt((double)q->axes[q->rank - 1].size) : 1;
-    const char *mask = "none";
-    if (c->args[MASK].kind == V_STR) mask = c->args[MASK].s;
-    if (strcmp(mask, "none") != 0 && strcmp(mask, "causal") != 0) {
-        el_error(el, c->locs[MASK], "the mask is \"none\" or \"causal\", not \"%s\"", mask);
-        return value_error();
-    }
+    const char *mask = mask_of(c);
+    if (!mask) return value_error();
     if (given(c, SCALE) && !value_to_float(el, c->args[SCALE], c->locs[SCALE], "scale", &scale))
         return value_error();
     uint32_t n = beside(c, x);

@@ -407,7 +407,7 @@ static Value fill(const Call *c, Value v, uint32_t dtype_at)
     uint32_t rank, before = diag_errors(el->diag);
     DType dt = DT_F32;
     if (!value_to_axes(el, c->args[0], c->locs[0], &axes, &rank)) return value_error();
-    if (c->args[dtype_at].kind == V_DTYPE) dt = c->args[dtype_at].dtype;
+    if (c->args[dtype_at].kind != V_NONE && !call_dtype(c, dtype_at, &dt)) return value_error();
     NodeId x = value_tensor(el, v, dt, c->loc);
     el->graph->here = c->loc;
     return el_node(el, x ? graph_broadcast_to(el->graph, x, rank, axes) : 0, before);

@@ -120,8 +120,9 @@ static uint32_t rest_kernel(Lower *lo, const Kernel *k, uint32_t product, uint32
     if (store) {
         load.buffer = b->stores.at[store - 1].buffer;
         load.index = b->stores.at[store - 1].index;
+        b->stores.n--;
         memmove(&b->stores.at[store - 1], &b->stores.at[store],
-                (--b->stores.n - (store - 1)) * sizeof *b->stores.at);
+                (b->stores.n - (store - 1)) * sizeof *b->stores.at);
     } else {
         int64_t sizes[3] = {k->gemm.batch, k->gemm.m, k->gemm.n};
         IndexId at[3];

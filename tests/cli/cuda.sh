@@ -81,6 +81,18 @@ sed 's/"run": "[^"]*"//; s/"seconds.*//' out >cuda.eval
 sed 's/"run": "[^"]*"//; s/"seconds.*//' cpu.eval >cpu.eval2
 same cpu.eval2 cuda.eval
 
+# more blocks than a GPU launches are told at once
+cat >many.ir <<'END'
+program "many" batch=2 steps=1 seed=0
+entry "step" {
+  %x = input {name="x"} : f32[70000, 1, 8]
+  %z = dot %x, %x {lb=[0], rb=[0], lc=[2], rc=[2]} : f32[70000, 1, 1]
+  output "z" %z
+}
+END
+exits 1 "$CZTC" compile many.ir --target cuda:text -o many.czt
+says err "1 x 70000 blocks are more than a GPU launches at once"
+
 # kernels one by one, with their times
 exits 0 "$CZTC" bench small.yaml --target cuda --steps 2 --profile
 says err "ms in kernels a step"
