@@ -58,11 +58,12 @@ int cuda_choices_find(CudaChoices *c, const char *key, const BlasProduct *produc
     return found;
 }
 
-void cuda_choices_keep(CudaChoices *c, const char *key, const BlasProduct *product, int algo)
+void cuda_choices_keep(CudaChoices *c, const char *key, const BlasProduct *product, int algo,
+                       int files)
 {
     char text[HEX + 1] = "own";
     if (algo >= 0) hex_of(&product->algos[algo].algo, text);
-    for (int i = 0; i < CHOICE_FILES; i++) {
+    for (int i = 0; i < files; i++) {
         json_t *mine = json_object_get(c->files[i], c->device);
         const char *kept = json_string_value(json_object_get(mine, key));
         if (kept && strcmp(kept, text) == 0) continue;

@@ -27,8 +27,9 @@ void cuda_choices_open(CudaChoices *c, const char *const *paths, const char *dev
 // The number of the product's algorithm that is kept under the key, CHOICE_OWN, or CHOICE_UNKNOWN.
 // The first file that has one counts.
 int cuda_choices_find(CudaChoices *c, const char *key, const BlasProduct *product);
-// Keep a choice in all files.
-void cuda_choices_keep(CudaChoices *c, const char *key, const BlasProduct *product, int algo);
+// Keep a choice in the first so many files.
+void cuda_choices_keep(CudaChoices *c, const char *key, const BlasProduct *product, int algo,
+                       int files);
 // Write the files that changed. Only of the first it is an error when that cannot be: the others'
 // choices are measured again another time.
 bool cuda_choices_close(CudaChoices *c, Error *err);

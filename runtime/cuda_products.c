@@ -93,18 +93,23 @@ static bool choose(Chooser *ch, uint32_t kernel, void *addresses, uint32_t align
     CudaEngine *c = ch->c;
     CudaProduct *p = &c->products[kernel];
     const StepKernel *k = &c->step->kernels[kernel];
+    const char *key = cuda_choice_key(c->arena, c->step, c->image, k, alignment);
     Error refused = {0};
+    if (ch->how == PRODUCTS_OWN) {
+        cuda_choices_keep(&ch->kept, key, NULL, CHOICE_OWN, 1);
+        return true;
+    }
     if (!cuda_blas_prepare(&c->blas, k->product, alignment, &p->blas, &refused))
         return ch->how != PRODUCTS_LIBRARY || error_set(err, "%s", refused.text);
     p->algo = p->blas.nalgos ? 0 : -1;
+    if (ch->how == PRODUCTS_LIBRARY) cuda_choices_keep(&ch->kept, key, &p->blas, p->algo, 1);
     if (ch->how == PRODUCTS_LIBRARY || !p->blas.nalgos || (ch->how == PRODUCTS_AUTO && !ch->keeps))
         return true;
-    const char *key = cuda_choice_key(c->arena, c->step, c->image, k, alignment);
     int kept =
         ch->how == PRODUCTS_AUTO ? cuda_choices_find(&ch->kept, key, &p->blas) : CHOICE_UNKNOWN;
     if (kept != CHOICE_UNKNOWN) p->algo = kept;
     if (kept == CHOICE_UNKNOWN && !measure(c, kernel, addresses, err)) return false;
-    cuda_choices_keep(&ch->kept, key, &p->blas, p->algo);
+    cuda_choices_keep(&ch->kept, key, &p->blas, p->algo, kept == CHOICE_UNKNOWN ? CHOICE_FILES : 1);
     return true;
 }
 
@@ -117,12 +122,14 @@ bool cuda_products_choose(CudaEngine *c, const ExecOptions *options, Error *err)
     find_uses(c, use, alignment);
     uint32_t n = 0;
     for (uint32_t i = 0; i < c->step->nkernels; i++) n += use[i] != NULL;
-    if (!n || options->products == PRODUCTS_OWN) return true;
+    bool own = options->products == PRODUCTS_OWN;
+    if (!n || (own && !options->choices[0])) return true; // else that is kept too, for a resume
     if (!cuda_blas_open(&c->blas, &missing) ||
-        !cuda_engine_check(c, c->driver.memory_alloc(&c->workspace, BLAS_WORKSPACE),
-                           "the library's workspace", &missing)) // the kernels can do all of it
+        (!own && !cuda_engine_check(c, c->driver.memory_alloc(&c->workspace, BLAS_WORKSPACE),
+                                    "the library's workspace",
+                                    &missing))) // the kernels can do all of it
         return options->products != PRODUCTS_LIBRARY || error_set(err, "%s", missing.text);
-    c->base.device.bytes += BLAS_WORKSPACE;
+    if (!own) c->base.device.bytes += BLAS_WORKSPACE;
     Chooser ch = {.c = c, .how = options->products};
     for (int i = 0; i < CHOICE_FILES; i++) ch.keeps |= options->choices[i] != NULL;
     cuda_choices_open(&ch.kept, options->choices,

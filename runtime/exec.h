@@ -20,7 +20,9 @@ typedef struct ExecOptions {
     int device;       // number of the GPU
     ExecProducts products;
     bool snapshots;         // on a GPU, have room for exec_snapshot
-    const char *choices[2]; // files that keep what was measured, the first counts; NULL: none
+    // Files that keep what was measured; the first one (a run's) has what products says otherwise
+    // too, and counts. NULL: none.
+    const char *choices[2];
     const CztKernel
         *kernels; // step->nkernels functions to call instead of the mapped code, or NULL
 } ExecOptions;

@@ -39,7 +39,7 @@ kernels=$(sed -n 's/^graph_launch //p' calls | sort | uniq -c | awk '$1 == 8 {pr
 
 # products by the library and the rest by a kernel: the stand-in sums in the same order
 CZT_FAKE_LOG=$PWD/library exits 0 "$CZTC" train small.yaml --out blas --target cuda --products library
-grep -q '^host' library || miss "the library did no product"
+grep -q '^host ' library || miss "the library did no product"
 state blas >blas.state
 same cpu.state blas.state
 # measured, plain ones go to the library (1 ms on the stand-in), those with a rest (1 + 2) do not:
@@ -49,7 +49,7 @@ exits 0 "$CZTC" run "$MICRO"
 mv out micro.cpu
 CZT_FAKE_LOG=$PWD/measured exits 0 "$CZTC" run "$MICRO" --target cuda --products measured
 same micro.cpu out
-[ "$(tac measured | sed '/^launch/,$d' | grep -c '^host')" -gt 10 ] ||
+[ "$(tac measured | sed '/^launch/,$d' | grep -c '^host ')" -gt 10 ] ||
     miss "no product was left to the library after measuring"
 # the choices are kept: for whatever runs here, and with a run, which goes on with its own
 cached=$XDG_CACHE_HOME/cztc/products.json
@@ -62,10 +62,16 @@ CZT_FAKE_LOG=$PWD/first exits 0 "$CZTC" train cuda/step.czt --out kept --steps 1
 cp kept/products.json kept.json
 grep -q '^launch' first || miss "products were not measured"
 echo '{"not": ' >"$cached"
+cp "$cached" damaged
 CZT_FAKE_LOG=$PWD/resumed exits 0 "$CZTC" train --resume kept --steps 2
 grep '^launch' resumed && miss "a resumed run measured its products again"
 same kept.json kept/products.json
-same kept.json "$cached"
+same damaged "$cached"
+# a run that has all products by its own kernels goes on so
+exits 0 "$CZTC" train cuda/step.czt --out own --steps 1 --products own
+CZT_FAKE_LOG=$PWD/owned exits 0 "$CZTC" train --resume own --steps 2
+grep -q '^host ' owned && miss "a resumed run left products to the library"
+same damaged "$cached"
 exits 1 "$CZTC" train small.yaml --out none --target cuda --products mine
 says err "--products 'mine': auto, own, library or measured"
 
