@@ -223,18 +223,18 @@ void fence()
 
 template <typename T> static inline T shim_load(const void *p, const char *instruction)
 {
-    shim_lane->calls->check16(shim_lane, p, instruction, 0);
-    shim_lane->calls->access(shim_lane, p, 16, 0);
+    if ((uint64_t)p % sizeof(T)) shim_lane->calls->check16(shim_lane, p, instruction, 0);
+    shim_lane->calls->access(shim_lane, p, sizeof(T), 0);
     T x;
-    __builtin_memcpy(&x, p, 16);
+    __builtin_memcpy(&x, p, sizeof(T));
     return x;
 }
 
 template <typename T> static inline void shim_store(void *p, const T &x, const char *instruction)
 {
-    shim_lane->calls->check16(shim_lane, p, instruction, 0);
-    shim_lane->calls->access(shim_lane, p, 16, 1);
-    __builtin_memcpy(p, &x, 16);
+    if ((uint64_t)p % sizeof(T)) shim_lane->calls->check16(shim_lane, p, instruction, 0);
+    shim_lane->calls->access(shim_lane, p, sizeof(T), 1);
+    __builtin_memcpy(p, &x, sizeof(T));
 }
 
 f32x4 load_f32x4(const float *p)
@@ -255,31 +255,19 @@ void store_u32x4(void *p, u32x4 x)
 }
 u32x2 load_u32x2(const void *p)
 {
-    if ((uint64_t)p % 8) shim_lane->calls->check16(shim_lane, p, "load_u32x2", 0);
-    shim_lane->calls->access(shim_lane, p, 8, 0);
-    u32x2 x;
-    __builtin_memcpy(&x, p, 8);
-    return x;
+    return shim_load<u32x2>(p, "load_u32x2");
 }
 void store_u32x2(void *p, u32x2 x)
 {
-    if ((uint64_t)p % 8) shim_lane->calls->check16(shim_lane, p, "store_u32x2", 0);
-    shim_lane->calls->access(shim_lane, p, 8, 1);
-    __builtin_memcpy(p, &x, 8);
+    shim_store(p, x, "store_u32x2");
 }
 uint32_t load_u32(const void *p)
 {
-    if ((uint64_t)p % 4) shim_lane->calls->check16(shim_lane, p, "load_u32", 0);
-    shim_lane->calls->access(shim_lane, p, 4, 0);
-    uint32_t x;
-    __builtin_memcpy(&x, p, 4);
-    return x;
+    return shim_load<uint32_t>(p, "load_u32");
 }
 void store_u32(void *p, uint32_t x)
 {
-    if ((uint64_t)p % 4) shim_lane->calls->check16(shim_lane, p, "store_u32", 0);
-    shim_lane->calls->access(shim_lane, p, 4, 1);
-    __builtin_memcpy(p, &x, 4);
+    shim_store(p, x, "store_u32");
 }
 void store_global_u32x4(void *p, u32x4 x)
 {

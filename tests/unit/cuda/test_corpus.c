@@ -9,6 +9,20 @@
 #include <criterion/parameterized.h>
 #include <stdlib.h>
 
+// The text of a corpus file's kernels.
+static const char *text_of(Arena *arena, const char *file)
+{
+    Error err = {0};
+    Diag *diag = diag_new(arena);
+    const char *source = corpus_text(arena, file);
+    Program *p = program_parse(arena, diag, diag_source(diag, file, source, strlen(source)));
+    cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
+    Target target = cuda_target();
+    const Plan *plan = plan_build(arena, p, &target, FUSE_ALL);
+    CudaLaunch *launches = arena_array(arena, CudaLaunch, plan->kernels.n + 1);
+    return cuda_text(arena, plan->kernels.n, plan->kernels.at, launches);
+}
+
 ParameterizedTestParameters(cuda, corpus)
 {
     static char names[CORPUS_MOST][CORPUS_NAME];
@@ -62,15 +76,7 @@ Test(cuda, rows_do_not_race)
 Test(cuda, rows_are_fetched_ahead)
 {
     Arena *arena = arena_new();
-    Error err = {0};
-    Diag *diag = diag_new(arena);
-    const char *source = corpus_text(arena, "rows_ahead.ir");
-    Program *p = program_parse(arena, diag, diag_source(diag, "rows", source, strlen(source)));
-    cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
-    Target target = cuda_target();
-    const Plan *plan = plan_build(arena, p, &target, FUSE_ALL);
-    CudaLaunch *launches = arena_array(arena, CudaLaunch, plan->kernels.n + 1);
-    const char *text = cuda_text(arena, plan->kernels.n, plan->kernels.at, launches);
+    const char *text = text_of(arena, "rows_ahead.ir");
     cr_expect(strstr(text, "(turn * 8 + warp) * 8 +") && strstr(text, "(turn * 8 + warp) * 72 +"));
     cr_expect(strstr(text, "(turn * 4 + warp) * 768 +"));
     cr_expect(strstr(text, "(turn * 2 + warp) * 1528 +"));
@@ -135,15 +141,7 @@ Test(cuda, sums_in_parts)
 Test(cuda, attention_takes_tensor_cores)
 {
     Arena *arena = arena_new();
-    Error err = {0};
-    Diag *diag = diag_new(arena);
-    const char *source = corpus_text(arena, "half_heads.ir");
-    Program *p = program_parse(arena, diag, diag_source(diag, "half", source, strlen(source)));
-    cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
-    Target target = cuda_target();
-    const Plan *plan = plan_build(arena, p, &target, FUSE_ALL);
-    CudaLaunch *launches = arena_array(arena, CudaLaunch, plan->kernels.n + 1);
-    const char *text = cuda_text(arena, plan->kernels.n, plan->kernels.at, launches);
+    const char *text = text_of(arena, "half_heads.ir");
     cr_expect(strstr(text, "attention_at_once<64, 64, 1>(") && strstr(text, ", 384, 1, true}"));
     cr_expect(strstr(text, "attention_gradient_head<64, 64, 1, 32, false>("));
     cr_expect(strstr(text, "attention_at_once<40, 32, 1>(") && strstr(text, ", 1, 35, false}"));
