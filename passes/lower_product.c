@@ -67,14 +67,14 @@ static bool is_bias(Arena *arena, const KernelBody *b, uint32_t value, MatrixVie
 static uint32_t product_instr(Arena *arena, const Kernel *k, LibraryProduct *p)
 {
     const KernelBody *b = &k->body;
-    uint32_t user[3] = {only_user(b, 0)}, product = 0;
-    const KernelInstr *in = &b->code.at[user[0]];
-    if (user[0] && in->op == OP_ADD)
+    uint32_t user = only_user(b, 0), product = 0;
+    const KernelInstr *in = &b->code.at[user];
+    if (user && in->op == OP_ADD)
         p->biased = is_bias(arena, b, in->args[in->args[0] == 0], &p->bias);
-    if (p->biased) product = user[0];
-    user[1] = only_user(b, product);
-    in = &b->code.at[user[1]];
-    if (user[1] && in->op == OP_CAST && dtype_size(in->dtype) == 2) product = user[1];
+    if (p->biased) product = user;
+    user = only_user(b, product);
+    in = &b->code.at[user];
+    if (user && in->op == OP_CAST && dtype_size(in->dtype) == 2) product = user;
     if (!p->biased || k->buffers.at[p->bias.buffer].dtype == b->code.at[product].dtype)
         return product;
     p->biased = false; // the library has no sum of two types
