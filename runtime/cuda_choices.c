@@ -8,7 +8,7 @@
 
 enum { HEX = 2 * sizeof(BlasAlgo) };
 
-static json_t *read_file(const char *path)
+static json_t *read_file(const char *path, bool *damaged)
 {
     FileMap map;
     Error none = {0};
@@ -16,6 +16,7 @@ static json_t *read_file(const char *path)
     if (path && file_map(&map, path, &none)) {
         all = json_loadb((const char *)map.data, map.size, 0, NULL);
         file_unmap(&map);
+        *damaged = !json_is_object(all);
     }
     if (json_is_object(all)) return all;
     json_decref(all);
@@ -25,7 +26,11 @@ static json_t *read_file(const char *path)
 void cuda_choices_open(CudaChoices *c, const char *const *paths, const char *device)
 {
     *c = (CudaChoices){.paths = paths, .device = device};
-    for (int i = 0; i < CHOICE_FILES; i++) c->files[i] = read_file(paths[i]);
+    for (int i = 0; i < CHOICE_FILES; i++) {
+        bool damaged = false;
+        c->files[i] = read_file(paths[i], &damaged);
+        c->lost |= !i && damaged;
+    }
 }
 
 static void hex_of(const BlasAlgo *algo, char text[HEX + 1])

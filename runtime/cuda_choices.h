@@ -19,7 +19,7 @@ typedef struct CudaChoices {
     const char *device;       // with the library's version
     json_t *files[CHOICE_FILES];
     bool changed[CHOICE_FILES];
-    bool lost; // something that was asked for is not in the first file, though that holds choices
+    bool lost; // the first file is damaged, or lacks what was asked for, though it holds choices
 } CudaChoices;
 
 // Read the files; one that is not there or not whole holds nothing. Texts and paths are kept.

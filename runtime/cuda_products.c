@@ -138,9 +138,9 @@ bool cuda_products_choose(CudaEngine *c, const ExecOptions *options, Error *err)
     for (uint32_t i = 0; ok && i < c->step->nkernels; i++)
         if (use[i]) ok = choose(&ch, i, use[i], alignment[i], err);
     if (ch.kept.lost)
-        c->base.device.remark =
-            "who does which product was kept for another GPU or cuBLASLt and is "
-            "chosen anew: results may differ in their last bits";
+        c->base.device.remark = "products.json does not say who did which product on this GPU with "
+                                "this cuBLASLt: that is "
+                                "chosen anew, and results may differ in their last bits";
     return cuda_choices_close(&ch.kept, err) && ok;
 }
 

@@ -67,11 +67,16 @@ CZT_FAKE_LOG=$PWD/resumed exits 0 "$CZTC" train --resume kept --steps 2
 grep '^launch' resumed && miss "a resumed run measured its products again"
 same kept.json kept/products.json
 same damaged "$cached"
+echo '{"not": ' >kept/products.json
+exits 0 "$CZTC" train --resume kept --steps 3
+grep -q 'products.json does not say who did which product' kept/log.jsonl err ||
+    miss "choices that are lost are not told"
+rm "$cached"
 # a run that has all products by its own kernels goes on so
 exits 0 "$CZTC" train cuda/step.czt --out own --steps 1 --products own
 CZT_FAKE_LOG=$PWD/owned exits 0 "$CZTC" train --resume own --steps 2
 grep -q '^host ' owned && miss "a resumed run left products to the library"
-same damaged "$cached"
+[ -e "$cached" ] && miss "what a run was told is kept for others"
 exits 1 "$CZTC" train small.yaml --out none --target cuda --products mine
 says err "--products 'mine': auto, own, library or measured"
 
