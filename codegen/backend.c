@@ -4,6 +4,7 @@
 #include "codegen/cpu.h"
 #include "codegen/cuda.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,18 @@ static bool is_architecture(const char *name)
     long number = prefix ? strtol(name + prefix, &end, 10) : 0;
     // Asynchronous copies and products of bf16 came with 8.0.
     return number >= 80 && number < 1000 && (!*end || (*end == 'a' && !end[1]));
+}
+
+// PTX for GPUs that come later, of the lowest architecture in the list: it comes with the code for
+// that one.
+static const char *ptx_beside(Arena *arena, const CudaArchs *archs)
+{
+    long lowest = LONG_MAX;
+    for (uint32_t i = 0; i < archs->n; i++) {
+        long number = strtol(archs->at[i] + strlen("sm_"), NULL, 10);
+        if (number < lowest) lowest = number;
+    }
+    return str_printf(arena, "compute_%ld", lowest);
 }
 
 static bool open_cuda(Arena *arena, const char *list, Backend *b, Error *err)
@@ -47,7 +60,8 @@ static bool open_cuda(Arena *arena, const char *list, Backend *b, Error *err)
     if (!archs->n)
         return error_set(err, "the target cuda wants the GPU's architecture: cuda:sm_90a (H100), "
                               "cuda:sm_80 (A100), cuda:sm_89, cuda:sm_100, cuda:sm_120");
-    if (!ptx && !text) vec_push(arena, archs, "compute_80");
+    const char *beside = ptx_beside(arena, archs);
+    if (!ptx && !text) vec_push(arena, archs, beside);
     Target *target = arena_make(arena, Target);
     *target = cuda_target();
     *b = (Backend){target, archs, cuda_backend_compile, cuda_backend_identity, NULL};

@@ -16,11 +16,13 @@ typedef struct KernelCode {
     int64_t blocks[2];
     bool table; // its parameter is a table: segments of a launch may go together
     int64_t size[2];
+    const int64_t *numbers; // that follow the buffers' addresses
+    uint32_t nnumbers;
 } KernelCode;
 
 typedef struct Code {
     const char *target_json; // "target" of the manifest
-    const char *label;       // for people: "znver4", "sm_90a, compute_80"
+    const char *label;       // for people: "znver4", "sm_90a, compute_90"
     VEC(Section) sections;
     const KernelCode *kernels; // by kernel of the plan
     int64_t worker_bytes;      // scratch that each thread of a CPU needs

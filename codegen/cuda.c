@@ -56,8 +56,8 @@ Target cuda_target(void)
 
 static void put_text(CudaText *t, const char *s)
 {
-    for (; *s; s++) vec_push(t->arena, &t->out, *s);
-    vec_push(t->arena, &t->out, '\n');
+    cuda_put(t, s);
+    cuda_put(t, "\n");
 }
 
 // Addresses and sizes of a segment, from the parameter or from the block's row of it.
@@ -77,8 +77,7 @@ static void put_parameters(CudaText *t, const Kernel *k, const CudaLaunch *launc
     }
 }
 
-// The function after its name.
-static const char *function_text(Arena *arena, const Kernel *k, CudaLaunch *launch)
+CudaFunction cuda_function(Arena *arena, const Kernel *k, CudaLaunch *launch)
 {
     CudaText body = {.arena = arena, .kernel = k, .indent = 1}, t = {.arena = arena};
     switch (k->kind) {
@@ -89,40 +88,15 @@ static const char *function_text(Arena *arena, const Kernel *k, CudaLaunch *laun
     default: (cuda_attention_takes(k) ? cuda_attention_kernel : cuda_engine_kernel)(&body, launch);
     }
     vec_push(arena, &body.out, 0);
-    if (launch->table)
-        cuda_open(&t, "(const Table<%u> table)", k->buffers.n);
-    else
-        cuda_open(&t, "(const Buffers<%u> buffers)", k->buffers.n);
+    t.indent = 1;
     put_parameters(&t, k, launch);
-    put_text(&t, body.out.at);
-    cuda_close(&t);
+    cuda_put(&t, body.out.at);
     vec_push(arena, &t.out, 0);
     const char *residents = launch->residents ? str_printf(arena, ", %u", launch->residents) : "";
-    return str_printf(arena, "%u%s%s", launch->threads, residents, t.out.at);
-}
-
-CudaProgram cuda_program(Arena *arena, uint32_t n, Kernel *const *kernels)
-{
-    VEC(const char *) texts = {0};
-    VEC(const Kernel *) of = {0};
-    Map known = {0}; // text -> number + 1
-    CudaProgram p = {.launches = arena_array(arena, CudaLaunch, n + 1)};
-    for (uint32_t i = 0; i < n; i++) {
-        CudaLaunch *launch = &p.launches[i];
-        const char *text = function_text(arena, kernels[i], launch);
-        uintptr_t number = (uintptr_t)map_get(&known, text);
-        if (!number) {
-            vec_push(arena, &texts, text);
-            vec_push(arena, &of, kernels[i]);
-            map_set(arena, &known, text, (void *)(number = texts.n));
-        }
-        launch->function = (uint32_t)number - 1;
-        launch->symbol = str_printf(arena, "k%u", launch->function);
-    }
-    p.n = texts.n;
-    p.texts = texts.at;
-    p.kernels = of.at;
-    return p;
+    return (CudaFunction){.bounds = str_printf(arena, "%u%s", launch->threads, residents),
+                          .buffers = k->buffers.n,
+                          .table = launch->table,
+                          .body = t.out.at};
 }
 
 // The libraries of products, attention and scatter, where a function of the unit needs them.

@@ -8,7 +8,8 @@
 // How a kernel is launched: blocks[0] x blocks[1] blocks of `threads`. Its one parameter is a
 // struct of the buffers' addresses in the kernel's order, each a multiple of 16; or with `table` a
 // Table of codegen/cuda_prelude.cuh, whose row has these addresses and sizes. Such a function may
-// serve several kernels, and one launch many segments, block after block.
+// serve several kernels, and one launch many segments, block after block. Any function may serve
+// kernels that differ in some numbers: they follow the addresses, 64 bits each.
 typedef struct CudaLaunch {
     const char *symbol;             // "k3"
     uint32_t function;              // its number, of the distinct ones
@@ -17,6 +18,8 @@ typedef struct CudaLaunch {
     int64_t blocks[2];
     bool table;
     int64_t size[2];
+    const int64_t *numbers;
+    uint32_t nnumbers;
     bool tensor_cores; // sums are in the tensor cores' order, not in that of docs/ir.md
 } CudaLaunch;
 

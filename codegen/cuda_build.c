@@ -6,15 +6,17 @@
 #include "codegen/nvrtc.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { UNIT_FUNCTIONS = 24 };
+enum { UNIT_FUNCTIONS = 12 };
 
 typedef struct Unit {
+    uint32_t number;
     const char *text;
 } Unit;
 
-// One unit for one architecture.
+// One unit for one architecture; where PTX is wanted too, it comes with the code of that number.
 typedef struct Job {
     const Unit *unit;
     const char *arch;
@@ -70,6 +72,7 @@ static bool compile_all(Arena *arena, Build *build, uint32_t threads, Error *err
         if (job->kept) continue;
         if (job->err.set) ok = error_set(err, "%s", job->err.text);
         job->image.bytes = arena_copy(arena, job->image.bytes, job->image.size);
+        job->image.ptx = arena_copy(arena, job->image.ptx, job->image.ptx_size);
         CudaUsage *usage = arena_array(arena, CudaUsage, job->image.n + 1);
         for (uint32_t u = 0; u < job->image.n; u++) {
             usage[u] = job->image.usage[u];
@@ -110,8 +113,9 @@ static void get_image(const Build *build, const CodeStore *store, Arena *arena, 
     uint32_t n;
     if (!store->get(store->ctx, arena, key, strlen(key), &sections, &n)) return;
     const Section *image = container_find(sections, n, "image"),
+                  *ptx = container_find(sections, n, "ptx"),
                   *usage = container_find(sections, n, "usage");
-    if (!image || !usage) return;
+    if (!image || !ptx || !usage) return;
     VEC(CudaUsage) all = {0};
     char symbol[32];
     CudaUsage u = {0};
@@ -123,7 +127,12 @@ static void get_image(const Build *build, const CodeStore *store, Arena *arena, 
         u.symbol = str_copy(arena, symbol);
         vec_push(arena, &all, u);
     }
-    job->image = (CudaImage){image->data, image->size, all.n, all.at};
+    job->image = (CudaImage){.bytes = image->data,
+                             .size = image->size,
+                             .ptx = ptx->data,
+                             .ptx_size = ptx->size,
+                             .n = all.n,
+                             .usage = all.at};
     job->kept = true;
 }
 
@@ -136,8 +145,9 @@ static void put_image(const Build *build, const CodeStore *store, Arena *arena, 
                            u->shared_bytes);
     }
     const Section sections[] = {{"image", job->image.bytes, job->image.size},
+                                {"ptx", job->image.ptx, job->image.ptx_size},
                                 {"usage", usage, strlen(usage)}};
-    store->put(store->ctx, key, strlen(key), sections, 2);
+    store->put(store->ctx, key, strlen(key), sections, 3);
 }
 
 // Compile what the store does not have, and keep it, even where another unit fails.
@@ -186,8 +196,8 @@ static const Unit *write_units(Arena *arena, const CudaProgram *program, uint32_
     uint32_t count = (program->n + UNIT_FUNCTIONS - 1) / UNIT_FUNCTIONS;
     Unit *units = arena_array(arena, Unit, count + 1);
     for (uint32_t u = 0; u < count; u++)
-        units[u].text =
-            cuda_unit(arena, program, u * program->n / count, (u + 1) * program->n / count);
+        units[u] = (Unit){
+            u, cuda_unit(arena, program, u * program->n / count, (u + 1) * program->n / count)};
     *n = count;
     return units;
 }
@@ -206,7 +216,9 @@ static const KernelCode *describe_kernels(Arena *arena, const Plan *plan,
                                   .shared_bytes = l->shared_bytes,
                                   .blocks = {l->blocks[0], l->blocks[1]},
                                   .table = l->table,
-                                  .size = {l->size[0], l->size[1]}};
+                                  .size = {l->size[0], l->size[1]},
+                                  .numbers = l->numbers,
+                                  .nnumbers = l->nnumbers};
     }
     return kernels;
 }
@@ -231,6 +243,41 @@ static void add_section(Arena *arena, Code *code, const char *arch, uint32_t uni
     Section s = {str_printf(arena, "%s.%u", arch, unit), bytes, size};
     vec_push(arena, &code->sections, s);
     code->size += size;
+}
+
+static bool is_ptx(const char *arch)
+{
+    return strncmp(arch, "compute_", 8) == 0;
+}
+
+// The architecture among the listed ones whose code brings this one's PTX; itself otherwise.
+static const char *compiled_as(const CudaArchs *archs, const char *arch)
+{
+    for (uint32_t i = 0; is_ptx(arch) && i < archs->n; i++)
+        if (!is_ptx(archs->at[i]) &&
+            strtol(archs->at[i] + 3, NULL, 10) == strtol(arch + 8, NULL, 10))
+            return archs->at[i];
+    return arch;
+}
+
+// The units' images for every architecture, text among them.
+static void add_images(Arena *arena, const CudaArchs *archs, const Build *build, const Unit *units,
+                       uint32_t n, Code *code)
+{
+    for (uint32_t a = 0; a < archs->n; a++) {
+        const char *arch = archs->at[a], *from = compiled_as(archs, arch);
+        for (uint32_t u = 0; strcmp(arch, "text") == 0 && u < n; u++)
+            add_section(arena, code, arch, u, units[u].text, strlen(units[u].text));
+        for (uint32_t i = 0; i < build->n; i++) {
+            const Job *job = &build->jobs[i];
+            const CudaImage *image = &job->image;
+            if (strcmp(job->arch, from)) continue;
+            if (is_ptx(arch))
+                add_section(arena, code, arch, job->unit->number, image->ptx, image->ptx_size);
+            else
+                add_section(arena, code, arch, job->unit->number, image->bytes, image->size);
+        }
+    }
 }
 
 static void describe(Arena *arena, const CudaArchs *archs, uint32_t units, Code *code)
@@ -260,22 +307,20 @@ bool cuda_backend_compile(const Backend *backend, Arena *arena, const Plan *plan
     describe(arena, archs, n, code);
     Build build = {.jobs = arena_array(arena, Job, archs->n * n + 1)};
     for (uint32_t a = 0; a < archs->n; a++)
-        for (uint32_t u = 0; u < n; u++) {
-            if (strcmp(archs->at[a], "text") == 0)
-                add_section(arena, code, "text", u, units[u].text, strlen(units[u].text));
-            else
+        for (uint32_t u = 0; u < n; u++)
+            if (strcmp(archs->at[a], "text") && compiled_as(archs, archs->at[a]) == archs->at[a])
                 build.jobs[build.n++] = (Job){.unit = &units[u], .arch = archs->at[a]};
-        }
     code->remark = str_printf(arena, "%u functions in %u units", program.n, n);
-    if (!build.n) return true;
+    if (!build.n) {
+        add_images(arena, archs, &build, units, n, code);
+        return true;
+    }
     Nvrtc *nvrtc = nvrtc_open(arena, err);
     build.nvrtc = nvrtc;
     bool ok = nvrtc && build_all(arena, &build, backend->store, threads, err);
     nvrtc_close(nvrtc);
     stats->codegen_s = seconds_now() - begin - stats->emit_s;
-    for (uint32_t i = 0; ok && i < build.n; i++)
-        add_section(arena, code, build.jobs[i].arch, (uint32_t)(build.jobs[i].unit - units),
-                    build.jobs[i].image.bytes, build.jobs[i].image.size);
+    if (ok) add_images(arena, archs, &build, units, n, code);
     code->remark = str_printf(arena, "%s%s", code->remark, usage(arena, &build, &program));
     return ok;
 }

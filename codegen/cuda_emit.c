@@ -10,16 +10,16 @@
 
 // ---- lines --------------------------------------------------------------------------------------
 
-static void put(CudaText *t, const char *s)
+void cuda_put(CudaText *t, const char *s)
 {
     for (; *s; s++) vec_push(t->arena, &t->out, *s);
 }
 
 static void put_line(CudaText *t, const char *fmt, va_list ap, const char *end)
 {
-    for (uint32_t i = 0; i < t->indent; i++) put(t, "  ");
-    put(t, str_vprintf(t->arena, fmt, ap));
-    put(t, end);
+    for (uint32_t i = 0; i < t->indent; i++) cuda_put(t, "  ");
+    cuda_put(t, str_vprintf(t->arena, fmt, ap));
+    cuda_put(t, end);
 }
 
 void cuda_line(CudaText *t, const char *fmt, ...)
@@ -102,6 +102,13 @@ void cuda_forget(CudaText *t, uint64_t axes)
         if (axes == UINT64_MAX || t->body->code.at[i].axes & axes) t->memo[i] = NULL;
 }
 
+const char *cuda_number(CudaText *t, int64_t x)
+{
+    bool loose = t->loose && x >= INT32_MIN && x <= INT32_MAX;
+    if (!loose) return str_printf(t->arena, "%" PRId64, x);
+    return str_printf(t->arena, "%c%" PRId64 "%c", LOOSE_BEGIN, x, LOOSE_END);
+}
+
 static bool is_wide(const IndexPool *pool, IndexId index)
 {
     const IndexNode *n = index_node(pool, index);
@@ -116,7 +123,7 @@ static const char *index_part(CudaText *t, IndexId index, bool wide)
     Arena *a = t->arena;
     const char *ll = wide ? "ll" : "", *type = wide ? "long long" : "int";
     switch (n.op) {
-    case IX_CONST: return str_printf(a, "%" PRId64 "%s", n.c, ll);
+    case IX_CONST: return wide ? str_printf(a, "%" PRId64 "ll", n.c) : cuda_number(t, n.c);
     case IX_AXIS: return wide ? str_printf(a, "(long long)%s", t->axis[n.a]) : t->axis[n.a];
     case IX_VALUE:
         return str_printf(a, "clamp_index<%s>(%s, %" PRId64 "%s, %" PRId64 "%s)", type,
@@ -127,7 +134,9 @@ static const char *index_part(CudaText *t, IndexId index, bool wide)
     bool below = index_node(&t->body->index, n.a)->lo < 0;
     switch (n.op) {
     case IX_ADD: return str_printf(a, "(%s + %s)", x, index_part(t, n.b, wide));
-    case IX_MUL: return str_printf(a, "%s * %" PRId64 "%s", x, n.c, ll);
+    case IX_MUL:
+        if (wide) return str_printf(a, "%s * %" PRId64 "ll", x, n.c);
+        return str_printf(a, "%s * %s", x, cuda_number(t, n.c));
     case IX_DIV:
         if (below) return str_printf(a, "div_floor<%s>(%s, %" PRId64 ")", type, x, n.c);
         return str_printf(a, "(%s) / %" PRId64 "%s", x, n.c, ll);

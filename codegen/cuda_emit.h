@@ -5,11 +5,22 @@
 #include "codegen/cuda.h"
 #include "codegen/sweeps.h"
 
+enum { LOOSE_BEGIN = 1, LOOSE_END = 2 }; // around a loose number
+
+// A function: its launch bounds, what it is called with, and what stands in its braces.
+typedef struct CudaFunction {
+    const char *bounds; // "128, 2"
+    uint32_t buffers;
+    bool table;
+    const char *body;
+} CudaFunction;
+
 typedef struct CudaText {
     Arena *arena;
     VEC(char) out;
     uint32_t indent, names; // names: how many values have been declared in this kernel
     uint64_t expanded;      // bit by op: its expansion has been written
+    bool loose;             // cuda_number marks what a launch may bring instead
 
     const Kernel *kernel;
     const KernelBody *body;
@@ -19,6 +30,9 @@ typedef struct CudaText {
     const char *acc;    // value of KI_ACC
 } CudaText;
 
+CudaFunction cuda_function(Arena *arena, const Kernel *k, CudaLaunch *launch);
+
+void cuda_put(CudaText *t, const char *text);
 // A line at the current depth; open adds " {" and goes one deeper, close comes back.
 void cuda_line(CudaText *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cuda_open(CudaText *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -36,6 +50,10 @@ void cuda_forget(CudaText *t, uint64_t axes);
 const char *cuda_value(CudaText *t, uint32_t instr);
 // Declare every value that is free of `loops` and ready after `over` sweeps.
 void cuda_hoist(CudaText *t, const Sweeps *s, uint64_t loops, uint32_t over);
+// A number of the text that code is as good without: in a loose text it is marked, so that
+// functions that differ in such numbers alone become one, which has them from its launch
+// (cuda_share.c).
+const char *cuda_number(CudaText *t, int64_t x);
 // The expression of an index; int where every part fits, else long long.
 const char *cuda_index(CudaText *t, IndexId index);
 // Do these guards hold, "x && y"; NULL without guards.

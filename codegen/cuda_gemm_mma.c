@@ -216,8 +216,10 @@ static void choose_early(Operand *o)
 static const char *inside(const Operand *o)
 {
     Arena *a = o->t->arena;
-    const char *free = o->free % o->across ? str_printf(a, "free < %" PRId64, o->free) : NULL;
-    const char *k = o->depth % o->tile->k ? str_printf(a, "k < %" PRId64, o->depth) : NULL;
+    const char *free =
+        o->free % o->across ? str_printf(a, "free < %s", cuda_number(o->t, o->free)) : NULL;
+    const char *k =
+        o->depth % o->tile->k ? str_printf(a, "k < %s", cuda_number(o->t, o->depth)) : NULL;
     return free && k ? str_printf(a, "%s && %s", free, k) : free ? free : k;
 }
 
@@ -240,7 +242,8 @@ static const char *inside_chunk(const Operand *o)
 {
     int64_t size = o->inner == 2 ? o->depth : o->free;
     if (o->groups.whole) return NULL;
-    return str_printf(o->t->arena, "%s + j < %" PRId64, o->inner == 2 ? "k" : "free", size);
+    return str_printf(o->t->arena, "%s + j < %s", o->inner == 2 ? "k" : "free",
+                      cuda_number(o->t, size));
 }
 
 static void copy_chunks(const Operand *o)
@@ -249,8 +252,9 @@ static void copy_chunks(const Operand *o)
     const KernelInstr *in = only_load(o->body);
     const char *exists = inside(o), *bytes = "16u";
     if (!o->groups.whole)
-        bytes = str_printf(t->arena, "2 * (uint32_t)smaller<int>(%d, %" PRId64 " - %s)", CHUNK,
-                           o->inner == 2 ? o->depth : o->free, o->inner == 2 ? "k" : "free");
+        bytes = str_printf(t->arena, "2 * (uint32_t)smaller<int>(%d, %s - %s)", CHUNK,
+                           cuda_number(t, o->inner == 2 ? o->depth : o->free),
+                           o->inner == 2 ? "k" : "free");
     cuda_open(t, "mma_copy<T::%c, T::threads>(stage%s, [&](int at, int depth) INLINE -> MmaChunk",
               o->name - 'a' + 'A', o->name == 'b' ? " + T::A::elements" : "");
     cuda_line(t, "const int free = %c0 + at, k = k0 + depth;", o->name == 'a' ? 'm' : 'n');
@@ -392,7 +396,8 @@ static void compute_chunks(Operand *o)
 
 static void loop(CudaText *t, Operand *operands, const Tile *tile)
 {
-    cuda_line(t, "mma_loop<T>(shared, %" PRId64 ", sums,", blocks_for(t->kernel->gemm.k, tile->k));
+    cuda_line(t, "mma_loop<T>(shared, %s, sums,",
+              cuda_number(t, blocks_for(t->kernel->gemm.k, tile->k)));
     for (int behind = 0; behind < 2; behind++) {
         cuda_open(t, "[&](int step, bf16 *stage) INLINE");
         cuda_line(t, "const int k0 = step * T::k;");
@@ -459,8 +464,8 @@ static void epilogue(CudaText *t, const Tile *tile)
     cuda_open(t, "for (int i = (int)thread(); i < T::slab_rows * %d; i += T::threads)", across);
     cuda_line(t, "const int row = i / %d, column = i %% %d * %d;", across, across, each);
     cuda_line(t, "const int m = m0 + mma_row<T>(slab, row), n = n0 + column;");
-    if (m % tile->m) cuda_line(t, "if (m >= %" PRId64 ") continue;", m);
-    if (n > tile->n && n % tile->n) cuda_line(t, "if (n >= %" PRId64 ") continue;", n);
+    if (m % tile->m) cuda_line(t, "if (m >= %s) continue;", cuda_number(t, m));
+    if (n > tile->n && n % tile->n) cuda_line(t, "if (n >= %s) continue;", cuda_number(t, n));
     if (each > 1)
         cuda_line(t,
                   "const Neighbours<float, %d> acc = load_neighbours<%d>(slab_at + row * "
@@ -487,6 +492,7 @@ void cuda_mma_kernel(CudaText *t, CudaLaunch *launch)
         operands[i].across = i ? tile->n : tile->m;
         choose_early(&operands[i]);
     }
+    t->loose = true;
     launch->tensor_cores = true;
     launch->threads = (uint32_t)(32 * tile->warps_m * tile->warps_n);
     launch->shared_bytes = (uint32_t)(2 * tile->stages * tile->k * (tile->m + tile->n));
@@ -500,7 +506,7 @@ void cuda_mma_kernel(CudaText *t, CudaLaunch *launch)
     cuda_line(t, "const int batch = (int)block_y();");
     cuda_line(t, "(void)batch;");
     cuda_line(t, "int m0, n0;");
-    cuda_line(t, "mma_tile(%" PRId64 ", %" PRId64 ", m0, n0);", down, across);
+    cuda_line(t, "mma_tile(%s, %s, m0, n0);", cuda_number(t, down), cuda_number(t, across));
     cuda_line(t, "m0 *= T::m;");
     cuda_line(t, "n0 *= T::n;");
     cuda_line(t, "MmaSums<T> sums;");

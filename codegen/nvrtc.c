@@ -146,10 +146,19 @@ static const char *errors_of(Arena *arena, const char *log)
     return *text ? text : log;
 }
 
+static const void *fetch(Arena *arena, Unit unit, int (*size_of)(Unit, size_t *),
+                         int (*get)(Unit, char *), size_t *size)
+{
+    if (size_of(unit, size) || !*size) return NULL;
+    char *bytes = arena_alloc(arena, *size);
+    return get(unit, bytes) ? NULL : bytes;
+}
+
 static bool compile(const Nvrtc *n, Unit unit, Arena *arena, const char *arch, CudaImage *image,
                     Error *err)
 {
-    const char *options[1 + FIXED] = {str_printf(arena, "--gpu-architecture=%s", arch)};
+    int plain = (int)(strlen(arch) - (arch[strlen(arch) - 1] == 'a')); // sm_90 of sm_90a
+    const char *options[1 + FIXED] = {str_printf(arena, "--gpu-architecture=%.*s", plain, arch)};
     memcpy(options + 1, fixed_options, sizeof fixed_options);
     bool ptx = strncmp(arch, "compute_", 8) == 0;
     int result = n->compile(unit, ptx ? FIXED : 1 + FIXED, options);
@@ -160,13 +169,15 @@ static bool compile(const Nvrtc *n, Unit unit, Arena *arena, const char *arch, C
     if (result)
         return error_set(err, "NVRTC for %s: %s", arch,
                          *log ? errors_of(arena, log) : "no message");
-    if ((ptx ? n->ptx_size : n->cubin_size)(unit, &image->size) || !image->size)
-        return error_set(err, "NVRTC made no code for %s", arch);
-    char *bytes = arena_alloc(arena, image->size);
-    if ((ptx ? n->ptx : n->cubin)(unit, bytes))
-        return error_set(err, "NVRTC gave no code for %s", arch);
-    image->bytes = bytes;
-    if (!ptx) read_usage(arena, log, image);
+    image->ptx = fetch(arena, unit, n->ptx_size, n->ptx, &image->ptx_size);
+    if (ptx) {
+        image->bytes = image->ptx;
+        image->size = image->ptx_size;
+    } else {
+        image->bytes = fetch(arena, unit, n->cubin_size, n->cubin, &image->size);
+        read_usage(arena, log, image);
+    }
+    if (!image->bytes || !image->ptx) return error_set(err, "NVRTC made no code for %s", arch);
     return true;
 }
 

@@ -18,6 +18,8 @@ typedef struct CudaUsage {
 typedef struct CudaImage {
     const void *bytes;
     size_t size;
+    const void *ptx; // of the same compilation, for later GPUs; bytes where that is PTX
+    size_t ptx_size;
     uint32_t n;
     const CudaUsage *usage; // n kernels; none for PTX
 } CudaImage;
@@ -28,8 +30,10 @@ Nvrtc *nvrtc_open(Arena *arena, Error *err);
 void nvrtc_close(Nvrtc *nvrtc);
 // What an image depends on beside text and architecture: the library and the options, as text.
 const char *nvrtc_identity(const Nvrtc *nvrtc, Arena *arena);
-// Compile text for "sm_90a", .. (a cubin) or "compute_80", .. (PTX text). False with NVRTC's
-// messages in err. May be called by several threads at once, each with its own arena.
+// Compile text for "sm_90a", .. (a cubin, and the PTX it was made of) or "compute_80", .. (PTX
+// alone). No text uses what only the variants with an a have, so code for sm_90a is that for sm_90,
+// and its PTX serves later GPUs too. False with NVRTC's messages in err. May be called by several
+// threads at once, each with its own arena.
 bool nvrtc_compile(const Nvrtc *nvrtc, Arena *arena, const char *text, const char *arch,
                    CudaImage *image, Error *err);
 

@@ -78,6 +78,14 @@ static json_t *product_json(const Kernel *k)
     return o;
 }
 
+static json_t *numbers_json(const KernelCode *c)
+{
+    json_t *a = json_array();
+    for (uint32_t i = 0; i < c->nnumbers; i++)
+        json_array_append_new(a, json_integer((json_int_t)c->numbers[i]));
+    return a;
+}
+
 static json_t *kernel_json(const Program *p, const Kernel *k, const KernelCode *c)
 {
     json_t *o =
@@ -95,6 +103,7 @@ static json_t *kernel_json(const Program *p, const Kernel *k, const KernelCode *
     if (c->table)
         json_object_set_new(o, "sizes",
                             json_pack("[I, I]", (json_int_t)c->size[0], (json_int_t)c->size[1]));
+    if (c->nnumbers) json_object_set_new(o, "numbers", numbers_json(c));
     if (k->kind == KERNEL_GEMM && k->gemm.library)
         json_object_set_new(o, "product", product_json(k));
     return o;

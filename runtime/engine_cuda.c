@@ -194,12 +194,14 @@ static CuPtr block_of(const CudaEngine *c, const CudaEntry *e, StepSpace space)
     bug("block %d", (int)space);
 }
 
-// A kernel's one parameter is the struct of its buffers' addresses.
+// A kernel's one parameter is the struct of its buffers' addresses, and its numbers behind them.
 static void *addresses_of(CudaEngine *c, const CudaEntry *e, const StepSegment *s)
 {
-    CuPtr *addresses = arena_array(c->arena, CuPtr, s->nbuffers + 1);
+    const StepKernel *k = &c->step->kernels[s->kernel];
+    CuPtr *addresses = arena_array(c->arena, CuPtr, s->nbuffers + k->nnumbers + 1);
     for (uint32_t b = 0; b < s->nbuffers; b++)
         addresses[b] = block_of(c, e, s->buffers[b].space) + (CuPtr)s->buffers[b].offset;
+    for (uint32_t i = 0; i < k->nnumbers; i++) addresses[s->nbuffers + i] = (CuPtr)k->numbers[i];
     return addresses;
 }
 

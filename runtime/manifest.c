@@ -9,6 +9,7 @@
 
 // Larger blocks than this exist on no machine; sums of such numbers cannot overflow.
 static const int64_t LARGEST = INT64_C(1) << 47;
+enum { NUMBERS = 64 }; // of a launch, at most
 
 typedef struct Reader {
     Step *step;
@@ -164,6 +165,25 @@ static bool read_sizes(Reader *r, json_t *row, const char *where, StepKernel *k)
     return k->table = true;
 }
 
+// "numbers": [x, ..] that a function takes beside the addresses.
+static bool read_numbers(Reader *r, json_t *row, const char *where, StepKernel *k)
+{
+    json_t *array = json_object_get(row, "numbers");
+    if (!array) return true;
+    if (!get_array(r, row, where, "numbers", &array, &k->nnumbers)) return false;
+    if (k->table || k->nnumbers > NUMBERS)
+        return fail(r, where, "numbers", k->table ? "has no place beside sizes" : "is too long");
+    int64_t *numbers = arena_array(r->arena, int64_t, k->nnumbers + 1);
+    for (uint32_t i = 0; i < k->nnumbers; i++) {
+        json_t *number = json_array_get(array, i);
+        numbers[i] = json_integer_value(number);
+        if (!json_is_integer(number) || numbers[i] < INT32_MIN || numbers[i] > INT32_MAX)
+            return fail(r, where, "numbers", "must hold whole numbers of 32 bits");
+    }
+    k->numbers = numbers;
+    return true;
+}
+
 // A GPU's kernel: its name and launch.
 static bool read_launch_shape(Reader *r, json_t *row, const char *where, StepKernel *k)
 {
@@ -180,7 +200,7 @@ static bool read_launch_shape(Reader *r, json_t *row, const char *where, StepKer
     k->blocks[0] = (uint32_t)x;
     k->blocks[1] = (uint32_t)y;
     k->shared_bytes = (uint32_t)shared;
-    return read_sizes(r, row, where, k);
+    return read_sizes(r, row, where, k) && read_numbers(r, row, where, k);
 }
 
 // [buffer, offset, batch, row, col] of rows x cols elements, which must lie in the buffer.

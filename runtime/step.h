@@ -55,6 +55,8 @@ typedef struct StepKernel {
     uint32_t unit, threads, blocks[2], shared_bytes;
     bool table; // GPU: it takes a table of segments, with these sizes for its own
     int64_t size[2];
+    const int64_t *numbers; // GPU: that follow the buffers' addresses
+    uint32_t nnumbers;
     const StepExtent *extents; // one for each buffer
     uint32_t nextents;
     const StepProduct *product; // or NULL

@@ -194,7 +194,7 @@ if "$CZTC" compile $gpu --no-cache -o gpu.czt >out 2>err; then
     hit $gpu -o again.czt
     same again.czt gpu.czt
     ls -i "$steps" >images
-    [ "$(entries)" -eq 3 ] || miss "a step and images for sm_90a and compute_80 are not $(entries)"
+    [ "$(entries)" -eq 3 ] || miss "a step and the images of two units are not $(entries)"
     fresh $gpu --set train.seed=4 # which is an input
     ls -i "$steps" | grep -vxFf images >new
     [ "$(wc -l <new)" -eq 1 ] || miss "another seed's step makes new images"

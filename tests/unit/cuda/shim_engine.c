@@ -57,12 +57,23 @@ static const void *table_of(Unit *u, uint32_t kernel, void *const *buffers)
     return table;
 }
 
+// The addresses, and the launch's numbers behind them.
+static const void *with_numbers(Unit *u, uint32_t kernel, void *const *buffers)
+{
+    const CudaLaunch *launch = &u->launches[kernel];
+    uint32_t n = u->plan->kernels.at[kernel]->buffers.n;
+    int64_t *all = arena_array(u->arena, int64_t, n + launch->nnumbers + 1);
+    memcpy(all, buffers, n * sizeof *all);
+    for (uint32_t i = 0; i < launch->nnumbers; i++) all[n + i] = launch->numbers[i];
+    return all;
+}
+
 static bool run(void *unit, uint32_t kernel, void *const *buffers, Error *err)
 {
     Unit *u = unit;
     const CudaLaunch *launch = &u->launches[kernel];
     const ShimEntry *entry = shim_kernel(u->module, launch->symbol);
-    const void *given = launch->table ? table_of(u, kernel, buffers) : buffers;
+    const void *given = (launch->table ? table_of : with_numbers)(u, kernel, buffers);
     void *parameters[] = {(void *)(uintptr_t)given};
     static const ShimOrder orders[] = {SHIM_REVERSE, SHIM_RANDOM, SHIM_FORWARD};
     ShimOptions options = {.workers = 1, .order = orders[u->runs++ % 3], .seed = kernel};

@@ -88,6 +88,10 @@ Test(nvrtc, makes_ptx_and_reports_errors)
         nvrtc_compile(nvrtc, arena, cuda_text(arena, 0, NULL, NULL), "compute_80", &image, &err),
         "%s", err.text);
     cr_expect(image.size > 0 && strstr(image.bytes, ".target sm_80"));
+    // Code for a GPU brings PTX that later ones take, which they do not of sm_90a.
+    cr_assert(nvrtc_compile(nvrtc, arena, cuda_text(arena, 0, NULL, NULL), "sm_90a", &image, &err),
+              "%s", err.text);
+    cr_expect(image.size > 0 && strstr(image.ptx, ".target sm_90\n"));
     cr_expect(!nvrtc_compile(nvrtc, arena, "int x = nothing;", "sm_90a", &image, &err));
     cr_expect(strstr(err.text, "NVRTC for sm_90a: ") && strstr(err.text, "nothing"), "%s",
               err.text);

@@ -72,6 +72,43 @@ Test(program, sizes_stay_where_an_index_has_them)
     arena_free(arena);
 }
 
+// Products of three sizes each: the numbers that differ come with the launch, equal ones once.
+Test(program, products_share_functions)
+{
+    Arena *arena = arena_new();
+    const Plan *plan = plan_of(arena, "half_sizes.ir");
+    CudaProgram p = cuda_program(arena, plan->kernels.n, plan->kernels.at);
+    cr_assert_eq(plan->kernels.n, 6);
+    cr_expect_eq(p.n, 2, "%u functions", p.n);
+    for (uint32_t i = 0; i < 6; i++) {
+        const CudaLaunch *l = &p.launches[i], *first = &p.launches[l->function ? 3 : 0];
+        cr_expect(l->nnumbers > 2 && l->nnumbers < 9, "%u numbers", l->nnumbers);
+        cr_expect_eq(l->nnumbers, first->nnumbers);
+        for (uint32_t a = 0; a < l->nnumbers; a++)
+            for (uint32_t b = 0; b < a; b++) {
+                bool same = true;
+                for (uint32_t k = 0; k < 6; k++)
+                    same &= p.launches[k].function != l->function ||
+                            p.launches[k].numbers[a] == p.launches[k].numbers[b];
+                cr_expect(!same, "numbers %u and %u are the same", a, b);
+            }
+    }
+    for (uint32_t u = 0; u < p.n; u++)
+        cr_expect(!strchr(p.texts[u], 1) && !strchr(p.texts[u], 2), "a mark is left in %s",
+                  p.texts[u]);
+    arena_free(arena);
+}
+
+// A product of its own has its numbers in its text.
+Test(program, lone_products_have_their_numbers)
+{
+    Arena *arena = arena_new();
+    const Plan *plan = plan_of(arena, "half_dot.ir");
+    CudaProgram p = cuda_program(arena, plan->kernels.n, plan->kernels.at);
+    for (uint32_t i = 0; i < plan->kernels.n; i++) cr_expect_eq(p.launches[i].nnumbers, 0);
+    arena_free(arena);
+}
+
 // The second stages of column sums wait for each other, though their parts take 112 KB.
 Test(program, column_sums_end_in_one_launch)
 {

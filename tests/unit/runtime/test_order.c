@@ -27,7 +27,8 @@ static const char manifest[] =
     " \"sizes\": [1, 1], \"buffers\": [[16, true, \"f32\"]]},"
     "{\"name\": \"d\", \"kind\": \"loop\", \"flops\": 0, \"bytes\": 0, \"symbol\": \"k\", "
     "\"unit\": 0,"
-    " \"threads\": 64, \"blocks_x\": 1, \"blocks_y\": 7, \"shared_bytes\": 0,"
+    " \"threads\": 64, \"blocks_x\": 1, \"blocks_y\": 7, \"shared_bytes\": 0, \"numbers\": [-3, "
+    "768],"
     " \"buffers\": [[32, false, \"f32\"], [16, true, \"f32\"]]}],"
     " \"entries\": [{\"name\": \"step\", \"input_bytes\": 0, \"output_bytes\": 0,"
     " \"scratch_bytes\": 4096, \"inputs\": [], \"outputs\": [], \"launches\": ["
@@ -59,6 +60,8 @@ Test(order, segments_of_one_function_are_one_node)
     cr_assert_not_null(step, "%s", err.text);
     cr_expect(step->kernels[0].table && step->kernels[0].size[0] == 12 &&
               step->kernels[1].size[1] == 5 && !step->kernels[3].table);
+    cr_expect(step->kernels[3].nnumbers == 2 && step->kernels[3].numbers[0] == -3 &&
+              step->kernels[3].numbers[1] == 768 && !step->kernels[0].nnumbers);
     order_find(arena, step, &step->entries[0], alone, &o);
     cr_assert_eq(o.n, 4);
     cr_expect_eq(o.nodes[0].n, 3); // a, b, a
@@ -105,6 +108,10 @@ Test(order, refuses_tables_and_places_that_are_none)
     refuse("[12, 0]", "[12, -1]", "kernels[0].sizes");
     refuse("[12, 0]", "[12, 0.5]", "kernels[0].sizes");
     refuse("[12, 0]", "7", "kernels[0].sizes");
+    refuse("[-3, 768]", "768", "kernels[3].numbers");
+    refuse("[-3, 768]", "[-3, 0.5]", "must hold whole numbers of 32 bits");
+    refuse("[-3, 768]", "[-3, 4294967296]", "must hold whole numbers of 32 bits");
+    refuse("\"sizes\": [1, 1]", "\"sizes\": [1, 1], \"numbers\": [1]", "no place beside sizes");
     refuse("\"blocks_x\": 3, \"blocks_y\": 1", "\"blocks_x\": 3, \"blocks_y\": 2", "must be 1");
     refuse("[\"scratch\", 80]", "[\"scratch\", 88]", "multiples of 16");
     refuse("[\"scratch\", 64]", "[\"const\", 4]", "multiples of 16");
