@@ -289,7 +289,7 @@ Value builtin_extreme(const Call *c)
     Value v = c->args[0];
     uint32_t i = 0;
     if (!items->v.n) {
-        if (v.kind != V_LIST && v.kind != V_SPACE) {
+        if (v.kind != V_LIST && v.kind != V_SPACE && v.kind != V_RECORD) {
             el_error(el, c->loc, "%s of one tensor needs an axis", c->builtin->name);
             diag_help(el->diag, "%s(x, axis=-1), or two arguments to compare", c->builtin->name);
             return value_error();

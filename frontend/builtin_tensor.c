@@ -68,8 +68,8 @@ Value builtin_sum(const Call *c)
     Value v = c->args[0];
     if (v.kind == V_APP || v.kind == V_INSTANCE || v.kind == V_FIELD)
         v = value_plain(c->el, v, c->locs[0]);
-    if ((v.kind != V_LIST && v.kind != V_SPACE) || c->args[1].kind != V_NONE)
-        return builtin_reduce(c);
+    bool list = v.kind == V_LIST || v.kind == V_SPACE || v.kind == V_RECORD;
+    if (!list || c->args[1].kind != V_NONE) return builtin_reduce(c);
     const ValueList *items;
     if (!value_items(c->el, v, c->locs[0], &items)) return value_error();
     Value sum = value_int(0);

@@ -59,6 +59,13 @@ static bool role_of(Elab *el, Field *f)
     return false;
 }
 
+const char *field_role(const Field *f)
+{
+    uint32_t i = 0;
+    while (roles[i].role != f->role) i++;
+    return roles[i].name;
+}
+
 // Keys that other roles have are errors here, not in the loader.
 static bool role_keys(Elab *el, const Field *f)
 {

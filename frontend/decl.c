@@ -113,6 +113,7 @@ static bool type_text_parse(Elab *el, const Tree *t, Decl *d, bool *bad)
     for (uint32_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (strlen(words[i].text) != n || strncmp(words[i].text, s, n) != 0) continue;
         d->word = words[i].word;
+        if (d->word == WORD_ANY && strcmp(words[i].text, "any")) d->role = words[i].text;
         if (s[p] == '?') {
             d->optional = true;
             p++;
@@ -157,6 +158,14 @@ bool decl_parse(Elab *el, const TreeEntry *entry, Decl *d)
     return d->def != NULL;
 }
 
+static Value wrong_role(Elab *el, const Decl *d, Value v, Loc loc)
+{
+    el_error(el, loc, "'%s' is a field of role %s; %s has role %s", d->name, d->role, v.field->name,
+             field_role(v.field));
+    diag_note(el->diag, d->loc, "it is declared here");
+    return value_error();
+}
+
 Value decl_check(Elab *el, const Decl *d, Value v, Loc loc)
 {
     static const char *const needs[] = {
@@ -164,6 +173,8 @@ Value decl_check(Elab *el, const Decl *d, Value v, Loc loc)
         [WORD_NAME] = "a word",        [WORD_LIST] = "a list",    [WORD_MODULE] = "a module",
         [WORD_TENSOR] = "a tensor"};
     if (v.kind == V_ERROR || d->is_shape || (v.kind == V_NONE && d->optional)) return v;
+    if (d->role && v.kind == V_FIELD && strcmp(d->role, field_role(v.field)))
+        return wrong_role(el, d, v, loc);
     bool ok = true;
     double x;
     switch (d->word) {
@@ -175,21 +186,14 @@ Value decl_check(Elab *el, const Decl *d, Value v, Loc loc)
         ok = value_number(v, &x) || v.kind == V_TENSOR || v.kind == V_APP || v.kind == V_TASK ||
              v.kind == V_FIELD || v.kind == V_INSTANCE;
         break;
-    case WORD_BOOL:
-        ok = v.kind == V_BOOL;
-        break;
-    case WORD_NAME:
-        ok = v.kind == V_STR;
-        break;
-    case WORD_LIST:
-        ok = v.kind == V_LIST || v.kind == V_SPACE;
-        break;
+    case WORD_BOOL: ok = v.kind == V_BOOL; break;
+    case WORD_NAME: ok = v.kind == V_STR; break;
+    case WORD_LIST: ok = v.kind == V_LIST || v.kind == V_SPACE; break;
     case WORD_MODULE:
         ok = v.kind == V_MODULE || v.kind == V_FUNCTION || v.kind == V_BUILTIN ||
              v.kind == V_INSTANCE;
         break;
-    default:
-        break;
+    default: break;
     }
     if (ok) return v;
     el_error(el, loc, "'%s' is %s, not %s", d->name, needs[d->word], value_text(el, v));

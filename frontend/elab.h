@@ -108,6 +108,7 @@ typedef struct Decl {
     const char *shape; // its text
     DType dtype;       // DT_NONE: any
     Word word;
+    const char *role;     // "class_map": a field that is given has this role; NULL: no matter
     const Expr *def;      // default, or NULL
     const Tree *def_tree; // default given as a list or mapping
 } Decl;
@@ -121,7 +122,7 @@ typedef struct Item { // one row of params, body, out, state, update
 typedef VEC(Item) Items;
 typedef VEC(Decl) Decls;
 
-typedef enum { ROLE_MODULE, ROLE_OPTIMIZER, ROLE_METRIC } ModuleRole;
+typedef enum { ROLE_MODULE, ROLE_OPTIMIZER, ROLE_METRIC, ROLE_KIND } ModuleRole;
 
 struct ModuleDef {
     const char *name, *doc, *file;
@@ -129,6 +130,7 @@ struct ModuleDef {
     ModuleRole role;
     Decls in, let;
     Items params, body, out, state, update;
+    const Tree *tree; // its mapping
 };
 
 struct FunctionDef {
@@ -192,6 +194,11 @@ App *instance_apply(Elab *el, Instance *inst, const Args *args, Loc loc);
 App *instance_default(Elab *el, Instance *inst, Loc loc);
 // Bind inputs, lets, params, body and outputs of an application without evaluating the last three.
 App *app_open(Elab *el, Instance *inst, const Map *given, bool main, Loc loc);
+// Bind one input or setting: what `given` or the instance has of it, else its default. False when
+// reported.
+bool decl_bind(Elab *el, App *app, const Decl *d, const Map *given, Loc loc);
+// Force the tensor inputs and solve their dimensions: names first, then expressions of them.
+bool app_solve(Elab *el, App *app);
 // Evaluate parameters, then the body in file order, then the outputs, so that every error is found.
 void app_force(Elab *el, App *app);
 // Bind the rows of `params:` in a scope; their paths start with the frame's path.
@@ -367,6 +374,8 @@ void data_check(Elab *el);
 bool data_wrong(Elab *el, const Tree *item);
 void data_bind(Elab *el, Scope *s);
 Value field_value(Elab *el, Field *f);
+// "class_map"
+const char *field_role(const Field *f);
 Value field_member(Elab *el, Field *f, const char *name, Loc loc);
 Value view_read(Elab *el, const char *name, Loc loc);
 const char *data_json(Elab *el);
@@ -379,6 +388,7 @@ struct Task {
     Loc loc;
     Frame *frame;
     Scope *scope; // output, target, valid, decoded
+    App *kind;    // NULL; or the kind's needs, and the scope of what it says
     Value weight;
     NodeId per_sample, loss, weighted; // (B,), scalar, scalar
 };
@@ -388,8 +398,29 @@ void tasks_bind(Elab *el);
 bool task_build(Elab *el, Task *t);
 Value task_member(Elab *el, Task *t, const char *name, Loc loc);
 Value task_value(Elab *el, Task *t, Loc loc);
+// A task of this name of an entry under experts:, and what it says; NULL when reported.
+Task *expert_new(Elab *el, const TreeEntry *e, const char *name);
+void expert_bind(Elab *el, Task *t);
+
+// kinds.c
+enum { FAMILY_LIMIT = 1000 };
+// What a task says under a key and where that is evaluated: the expert's own, else its kind's;
+// tree is NULL where neither says it.
+typedef struct TaskKey {
+    const Tree *tree;
+    Scope *scope;
+} TaskKey;
+TaskKey task_key(const Task *t, const char *key);
+// Let an expert have the kind it names. False when reported.
+bool kind_open(Elab *el, Task *t);
+// A name of the expert that its kind sees too.
+void task_name(Elab *el, Task *t, const char *name, Binding *b);
+// Bind every member of an expert with `for:`.
+void family_bind(Elab *el, const TreeEntry *e);
+// The members of a family as a record; none where there is no family of that name.
+Value family_value(Elab *el, const char *name);
 // An instance for a task's loss or metric: output, target, valid, decoded reach it unasked.
-Instance *task_instance(Elab *el, Task *t, ModuleRole role, const Tree *map, const char *path,
+Instance *task_instance(Elab *el, Task *t, ModuleRole role, TaskKey map, const char *path,
                         const char *const *skip);
 
 // keys.c

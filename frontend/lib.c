@@ -42,10 +42,10 @@ static bool list_files(Arena *arena, const char *dir, const char *prefix, Map *n
 
 static bool defines(const Tree *file, const char *name)
 {
-    static const char *const sections[] = {"modules", "functions", "optimizers", "metrics",
-                                           "constants"};
+    static const char *const sections[] = {"modules", "functions", "optimizers",
+                                           "metrics", "experts",   "constants"};
     size_t n = strlen(name);
-    for (int k = 0; k < 5; k++) {
+    for (int k = 0; k < 6; k++) {
         const Tree *t = tree_get(file, sections[k]);
         for (uint32_t i = 0; t && i < t->entries.n; i++) {
             const char *key = t->entries.at[i].key->text;
@@ -87,7 +87,7 @@ const char *lib_defining(Elab *el, const char *name)
 
 static const char *kind_of(Value v)
 {
-    static const char *const roles[] = {"module", "optimizer", "metric"};
+    static const char *const roles[] = {"module", "optimizer", "metric", "expert kind"};
     return v.kind == V_MODULE     ? roles[v.module->role]
            : v.kind == V_FUNCTION ? "function"
                                   : "constant";
@@ -125,7 +125,10 @@ static void print_decls(Arena *arena, const char *title, const Decls *decls, FIL
     if (decls->n) fprintf(out, "  %s\n", title);
     for (uint32_t i = 0; i < decls->n; i++) {
         const Decl *d = &decls->at[i];
-        fprintf(out, "    %-12s %s%s", d->name, d->is_shape ? d->shape : words[d->word],
+        fprintf(out, "    %-12s %s%s", d->name,
+                d->is_shape ? d->shape
+                : d->role   ? d->role
+                            : words[d->word],
                 d->optional ? "?" : "");
         if (d->dtype != DT_NONE) fprintf(out, " %s", dtype_name(d->dtype));
         if (d->def)
@@ -159,17 +162,32 @@ static void print_import(const char *file, FILE *out)
         fprintf(out, "  import: [%s]\n", file);
 }
 
+// What a kind says for its experts.
+static void print_kind(Arena *arena, const Tree *kind, FILE *out)
+{
+    static const char *const not_said[] = {"doc", "needs", "params"};
+    Items rows = {0};
+    for (uint32_t i = 0; i < kind->entries.n; i++) {
+        const TreeEntry *e = &kind->entries.at[i];
+        bool said = true;
+        for (int k = 0; k < 3; k++) said &= strcmp(e->key->text, not_said[k]) != 0;
+        if (said) vec_push(arena, &rows, (Item){e->key->text, e->key->loc, e->value});
+    }
+    print_rows(arena, "says", &rows, out);
+}
+
 static void print_module(Arena *arena, const ModuleDef *m, FILE *out)
 {
     fprintf(out, "%s %s (%s)\n", kind_of((Value){.kind = V_MODULE, .module = m}), m->name, m->file);
     if (m->doc) fprintf(out, "  %s\n", m->doc);
     print_import(m->file, out);
-    print_decls(arena, "inputs", &m->in, out);
+    print_decls(arena, m->role == ROLE_KIND ? "needs" : "inputs", &m->in, out);
     print_decls(arena, "settings", &m->let, out);
     print_rows(arena, "parameters and parts", &m->params, out);
     print_rows(arena, "state", &m->state, out);
     print_items("taps", &m->body, out);
     print_items("outputs", &m->out, out);
+    if (m->role == ROLE_KIND) print_kind(arena, m->tree, out);
 }
 
 static void print_constant(Arena *arena, const Binding *b, const char *file, FILE *out)
@@ -208,10 +226,11 @@ static const char *file_of(const Elab *el, const Binding *b, const char *dir)
 static void print_list(const Elab *el, const char *dir, FILE *out)
 {
     const Map *defs = &el->defs;
-    static const char *const kinds[] = {"module", "optimizer", "metric", "function", "constant"};
-    static const char *const titles[] = {"Modules", "Optimisers", "Metrics", "Functions",
-                                         "Constants"};
-    for (int k = 0; k < 5; k++) {
+    static const char *const kinds[] = {"module",      "optimizer", "metric",
+                                        "expert kind", "function",  "constant"};
+    static const char *const titles[] = {"Modules",      "Optimisers", "Metrics",
+                                         "Expert kinds", "Functions",  "Constants"};
+    for (int k = 0; k < 6; k++) {
         fprintf(out, "%s%s\n", k ? "\n" : "", titles[k]);
         for (uint32_t i = 0; i < defs->n; i++) {
             const Binding *b = defs->at[i].value;

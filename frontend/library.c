@@ -68,7 +68,8 @@ static const char *scalar_text(const Tree *t)
 
 static void read_module(Elab *el, const TreeEntry *e, ModuleRole role, const char *file)
 {
-    static const MappingId ids[] = {MAPPING_MODULE, MAPPING_OPTIMIZER, MAPPING_METRIC};
+    static const MappingId ids[] = {MAPPING_MODULE, MAPPING_OPTIMIZER, MAPPING_METRIC,
+                                    MAPPING_KIND};
     const Tree *t = e->value;
     if (t->kind != TREE_MAP) {
         el_error(el, e->key->loc, "module '%s' is a mapping", e->key->text);
@@ -80,8 +81,9 @@ static void read_module(Elab *el, const TreeEntry *e, ModuleRole role, const cha
                      .loc = e->key->loc,
                      .role = role,
                      .file = file,
+                     .tree = t,
                      .doc = scalar_text(tree_get(t, "doc"))};
-    read_decls(el, tree_get(t, "in"), &m->in);
+    read_decls(el, tree_get(t, role == ROLE_KIND ? "needs" : "in"), &m->in);
     read_decls(el, tree_get(t, "let"), &m->let);
     m->params = items_read(el, tree_get(t, "params"));
     m->body = items_read(el, tree_get(t, "body"));
@@ -159,6 +161,7 @@ static bool read_definitions(Elab *el, const Tree *root, const char *name)
     read_section(el, root, "modules", ROLE_MODULE, name);
     read_section(el, root, "optimizers", ROLE_OPTIMIZER, name);
     read_section(el, root, "metrics", ROLE_METRIC, name);
+    read_section(el, root, "experts", ROLE_KIND, name);
     return ok;
 }
 

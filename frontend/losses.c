@@ -7,9 +7,9 @@
 
 static bool constant(Elab *el, Task *t, const char *key, Value *v)
 {
-    const Tree *tree = tree_get(t->tree, key);
-    if (!tree) return false;
-    *v = value_plain(el, tree_eval(el, t->scope, tree, NULL), tree->loc);
+    TaskKey k = task_key(t, key);
+    if (!k.tree) return false;
+    *v = value_plain(el, tree_eval(el, k.scope, k.tree, NULL), k.tree->loc);
     return v->kind != V_ERROR;
 }
 
@@ -22,7 +22,7 @@ static void task_switch(Elab *el, Task *t)
         bool yes;
         if (value_to_bool(el, v, tree_get(t->tree, "enabled")->loc, "enabled", &yes)) t->on = yes;
     }
-    if (!t->on || !tree_get(t->tree, "weight")) return;
+    if (!t->on || !task_key(t, "weight").tree) return;
     if (!constant(el, t, "weight", &v)) {
         t->weight = value_error();
         return;
@@ -31,60 +31,105 @@ static void task_switch(Elab *el, Task *t)
     if (value_number(v, &x) && x == 0) t->on = false;
 }
 
-static void bind_tree(Elab *el, Scope *s, const char *name, const Tree *t)
+// output, target, decode: lazily evaluated where they are said, seen by the expert and its kind.
+static void bind_key(Elab *el, Task *t, const char *key, const char *name)
 {
-    if (!t) return;
-    Binding *b = scope_add(el, s, name, t->loc, BIND_TREE);
-    b->tree = t;
+    TaskKey k = task_key(t, key);
+    if (!k.tree) return;
+    Binding *b = arena_make(el->arena, Binding);
+    *b = (Binding){
+        .name = name, .loc = k.tree->loc, .kind = BIND_TREE, .tree = k.tree, .scope = k.scope};
+    if (t->kind) b->decl = decl_find(&t->kind->instance->def->in, name);
+    task_name(el, t, name, b);
 }
 
-static Task *task_new(Elab *el, const TreeEntry *e, bool expert)
+// The prefix of a task's parameters; members of a family with a `path:` keep their own names.
+static const char *prefix_of(Elab *el, const TreeEntry *e, const char *name, const char *label)
+{
+    const Tree *path = e->value->kind == TREE_MAP ? tree_get(e->value, "path") : NULL;
+    if (!path) return label;
+    const char *given = path->kind == TREE_SCALAR ? path->text : "";
+    const char *member = name + strlen(e->key->text);
+    return *member ? path_join(el, given, member + 1) : given;
+}
+
+static Task *task_new(Elab *el, const TreeEntry *e, const char *name, bool expert)
 {
     Task *t = arena_make(el->arena, Task);
-    t->name = e->key->text;
+    t->name = name;
     t->expert = expert;
     t->on = true;
     t->weight = value_int(1);
     t->tree = e->value;
     t->loc = e->key->loc;
     t->path = expert ? str_printf(el->arena, "experts.%s", t->name) : t->name;
-    const Tree *path = e->value->kind == TREE_MAP ? tree_get(e->value, "path") : NULL;
-    const char *prefix = path     ? (path->kind == TREE_SCALAR ? path->text : "")
-                         : expert ? t->path
-                                  : str_printf(el->arena, "losses.%s", t->name);
     const char *label = expert ? t->path : str_printf(el->arena, "losses.%s", t->name);
-    t->scope = part_scope(el, label, prefix, label, t->loc);
+    t->scope = part_scope(el, label, prefix_of(el, e, name, label), label, t->loc);
     t->frame = t->scope->frame;
     map_set(el->arena, &el->tasks, t->path, t);
     return t;
 }
 
-static void task_bind(Elab *el, const TreeEntry *e, bool expert)
+static void loss_bind(Elab *el, const TreeEntry *e)
 {
-    Task *t = task_new(el, e, expert);
-    bool open = !expert && tree_get(e->value, "module"); // further keys are the module's
-    bool ok = keys_check(el, e->value, expert ? MAPPING_EXPERT : MAPPING_LOSS, open);
-    if (!expert) scope_value(el, el->scope, t->name, t->loc, (Value){.kind = V_TASK, .task = t});
-    if (!ok || e->value->kind != TREE_MAP) {
-        t->done = true; // reported
-        return;
+    Task *t = task_new(el, e, e->key->text, false);
+    bool open = tree_get(e->value, "module") != NULL; // further keys are the module's
+    bool ok = keys_check(el, e->value, MAPPING_LOSS, open);
+    scope_value(el, el->scope, t->name, t->loc, (Value){.kind = V_TASK, .task = t});
+    t->done = !ok || e->value->kind != TREE_MAP; // reported
+}
+
+Task *expert_new(Elab *el, const TreeEntry *e, const char *name)
+{
+    if (map_find(&el->tasks, str_printf(el->arena, "experts.%s", name))) {
+        el_error(el, e->key->loc, "there are two experts '%s'", name);
+        return NULL;
     }
-    if (expert) {
-        Items params = items_read(el, tree_get(t->tree, "params"));
-        params_bind(el, &params, t->scope);
-        bind_tree(el, t->scope, "output", tree_get(t->tree, "output"));
-        bind_tree(el, t->scope, "target", tree_get(t->tree, "target"));
-        bind_tree(el, t->scope, "decoded", tree_get(t->tree, "decode"));
+    return task_new(el, e, name, true);
+}
+
+// What neither the expert nor its kind says and has to be said.
+static bool complete(Elab *el, const Task *t)
+{
+    static const char *const needed[] = {"output", "loss"};
+    bool ok = true;
+    for (int i = 0; i < 2; i++) {
+        if (task_key(t, needed[i]).tree) continue;
+        el_error(el, t->loc, "an expert needs '%s'", needed[i]);
+        diag_help(el->diag,
+                  t->kind ? "its kind does not say it" : "write it, or a kind: that says it");
+        ok = false;
     }
+    return ok;
+}
+
+void expert_bind(Elab *el, Task *t)
+{
+    t->done = true;                                // until it is known to be whole
+    bool open = tree_get(t->tree, "kind") != NULL; // further keys are what the kind needs
+    if (!keys_check(el, t->tree, MAPPING_EXPERT, open) || t->tree->kind != TREE_MAP) return;
+    if (open && !kind_open(el, t)) return;
+    if (!complete(el, t)) return;
+    t->done = false;
+    Items params = items_read(el, tree_get(t->tree, "params"));
+    params_bind(el, &params, t->scope);
+    bind_key(el, t, "output", "output");
+    bind_key(el, t, "target", "target");
+    bind_key(el, t, "decode", "decoded");
 }
 
 void tasks_bind(Elab *el)
 {
     const Tree *losses = tree_get(el->root, "losses"), *experts = tree_get(el->root, "experts");
     for (uint32_t i = 0; losses && i < losses->entries.n; i++)
-        task_bind(el, &losses->entries.at[i], false);
-    for (uint32_t i = 0; experts && i < experts->entries.n; i++)
-        task_bind(el, &experts->entries.at[i], true);
+        loss_bind(el, &losses->entries.at[i]);
+    for (uint32_t i = 0; experts && i < experts->entries.n; i++) {
+        const TreeEntry *e = &experts->entries.at[i];
+        if (tree_get(e->value, "for"))
+            family_bind(el, e);
+        else
+            expert_bind(el, expert_new(el, e, e->key->text));
+    }
     scope_value(el, el->scope, "losses", (Loc){0}, (Value){.kind = V_SPACE, .space = SPACE_LOSSES});
     scope_value(el, el->scope, "experts", (Loc){0},
                 (Value){.kind = V_SPACE, .space = SPACE_EXPERTS});
@@ -111,15 +156,21 @@ static Value stopped(Elab *el, Value v, Loc loc)
 static bool task_inputs(Elab *el, Task *t)
 {
     Binding *target = map_get(&t->scope->names, "target");
-    const Tree *valid = tree_get(t->tree, "valid");
+    TaskKey valid = task_key(t, "valid");
     Value v = value_none(), given = target ? binding_force(el, target) : value_none();
     if (target) target->value = stopped(el, given, target->loc);
     if (given.kind == V_ERROR) return false;
-    if (valid)
-        v = tree_eval(el, t->scope, valid, NULL);
+    if (valid.tree)
+        v = tree_eval(el, valid.scope, valid.tree, NULL);
     else if (given.kind == V_FIELD && given.field->has_valid)
         v = field_member(el, given.field, "valid", t->loc);
-    scope_value(el, t->scope, "valid", valid ? valid->loc : t->loc, v);
+    Binding *b = arena_make(el->arena, Binding);
+    *b = (Binding){.name = "valid",
+                   .loc = valid.tree ? valid.tree->loc : t->loc,
+                   .kind = BIND_VALUE,
+                   .forced = true,
+                   .value = v};
+    task_name(el, t, "valid", b);
     Binding *output = map_get(&t->scope->names, "output");
     bool bad = output && binding_force(el, output).kind == V_ERROR;
     if (output && output->value.kind == V_APP)
@@ -176,21 +227,21 @@ static bool bind_reaching(Elab *el, Instance *inst, Scope *s)
     return ok;
 }
 
-Instance *task_instance(Elab *el, Task *t, ModuleRole role, const Tree *map, const char *path,
+Instance *task_instance(Elab *el, Task *t, ModuleRole role, TaskKey map, const char *path,
                         const char *const *skip)
 {
-    const ModuleDef *def = tree_module(el, map, t->scope);
-    if (!def || !role_check(el, def, role, tree_get(map, "module")->loc)) return NULL;
-    Instance *inst = instance_from_tree(el, def, path, map, skip, t->scope);
+    const ModuleDef *def = tree_module(el, map.tree, map.scope);
+    if (!def || !role_check(el, def, role, tree_get(map.tree, "module")->loc)) return NULL;
+    Instance *inst = instance_from_tree(el, def, path, map.tree, skip, map.scope);
     return inst && bind_reaching(el, inst, t->scope) ? inst : NULL;
 }
 
 // The name alone of a module, `loss: l1`, is neither a call nor a number.
-static Value loss_expression(Elab *el, Task *t, const Tree *tree)
+static Value loss_expression(Elab *el, Task *t, TaskKey loss)
 {
-    Value v = tree_eval(el, t->scope, tree, NULL);
-    if (v.kind != V_MODULE || !role_check(el, v.module, ROLE_MODULE, tree->loc)) return v;
-    el_error(el, tree->loc, "module %s stands here without being applied", v.module->name);
+    Value v = tree_eval(el, loss.scope, loss.tree, NULL);
+    if (v.kind != V_MODULE || !role_check(el, v.module, ROLE_MODULE, loss.tree->loc)) return v;
+    el_error(el, loss.tree->loc, "module %s stands here without being applied", v.module->name);
     diag_help(el->diag, t->expert ? "write loss: {module: %s}" : "write module: %s in its place",
               v.module->name);
     return value_error();
@@ -199,17 +250,17 @@ static Value loss_expression(Elab *el, Task *t, const Tree *tree)
 static Value loss_value(Elab *el, Task *t)
 {
     static const char *const expert_skip[] = {"module", "path", "doc", NULL};
-    const Tree *tree =
-        t->expert || !tree_get(t->tree, "module") ? tree_get(t->tree, "loss") : t->tree;
-    if (!tree) {
+    TaskKey loss = task_key(t, "loss");
+    if (!t->expert && tree_get(t->tree, "module")) loss.tree = t->tree;
+    if (!loss.tree) {
         el_error(el, t->loc, "loss '%s' needs 'module' or 'loss'", t->name);
         return value_error();
     }
-    if (tree->kind != TREE_MAP) return loss_expression(el, t, tree);
+    if (loss.tree->kind != TREE_MAP) return loss_expression(el, t, loss);
     const char *path = t->expert ? path_join(el, t->frame->path, "loss") : t->frame->path;
     const char *const *skip = t->expert ? expert_skip : keys_names(el, MAPPING_LOSS);
-    Instance *inst = task_instance(el, t, ROLE_MODULE, tree, path, skip);
-    App *app = inst ? instance_default(el, inst, tree->loc) : NULL;
+    Instance *inst = task_instance(el, t, ROLE_MODULE, loss, path, skip);
+    App *app = inst ? instance_default(el, inst, loss.tree->loc) : NULL;
     return app ? (Value){.kind = V_APP, .app = app} : value_error();
 }
 
@@ -217,7 +268,7 @@ static bool per_sample(Elab *el, Task *t, NodeId x, const char *what)
 {
     const Type *type = graph_type(el->graph, x);
     if (type->rank == 1 && type->axes[0].per == 1) return true;
-    const Tree *loss = tree_get(t->tree, "loss");
+    const Tree *loss = task_key(t, "loss").tree;
     el_error(el, loss ? loss->loc : t->loc, "%s of %s is %s; it has one value a sample, (B,)", what,
              t->path, type_text(el->arena, type));
     return false;
@@ -268,13 +319,14 @@ static bool one_weight(Elab *el, const Task *t)
     if (t->weight.kind != V_TENSOR) return true;
     const Type *type = graph_type(el->graph, t->weight.node);
     if (!type->rank) return true;
-    el_error(el, tree_get(t->tree, "weight")->loc, "the weight of %s is %s, not one number",
-             t->path, type_text(el->arena, type));
+    el_error(el, task_key(t, "weight").tree->loc, "the weight of %s is %s, not one number", t->path,
+             type_text(el->arena, type));
     return false;
 }
 
 static bool task_make(Elab *el, Task *t)
 {
+    if (t->kind && !app_solve(el, t->kind)) return false;
     if (!task_inputs(el, t)) return false;
     Value v = loss_value(el, t), num = v, den = value_none();
     if (v.kind == V_ERROR) return false;
@@ -343,6 +395,7 @@ Value task_member(Elab *el, Task *t, const char *name, Loc loc)
     if (!task_build(el, t)) return value_error();
     if (loss || each) return value_node(el, loss ? t->loss : t->per_sample);
     Binding *b = map_get(&t->scope->names, name);
+    if (!b && t->kind) b = map_get(&t->kind->scope->names, name);
     if (b) return binding_force(el, b);
     el_error(el, loc, "%s has no member '%s'", t->path, name);
     diag_help(el->diag,

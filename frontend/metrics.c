@@ -91,19 +91,19 @@ static bool comparable(Elab *el, const Metric *metric, const Metric *baseline)
 }
 
 // The metric of a task (beside: NULL), or the baseline of that name beside it; NULL when reported.
-static Metric *metric_open(Elab *el, Task *t, const Tree *tree, const char *baseline,
+static Metric *metric_open(Elab *el, Task *t, TaskKey key, const char *baseline,
                            const Metric *beside)
 {
     static const char *const skip[] = {"module", NULL};
     const char *part = baseline ? path_join(el, "baselines", baseline) : "metric";
     const char *path = path_join(el, t->frame->path, part);
-    Instance *inst = task_instance(el, t, ROLE_METRIC, tree, path, skip);
+    Instance *inst = task_instance(el, t, ROLE_METRIC, key, path, skip);
     if (!inst) return NULL;
-    App *app = app_open(el, inst, NULL, true, tree->loc);
+    App *app = app_open(el, inst, NULL, true, key.tree->loc);
     if (!app) return NULL;
     Metric *m = arena_make(el->arena, Metric);
     const char *title = beside ? beside->title : inst->def->name;
-    *m = (Metric){t->path, baseline, title, inst->def, app->scope, tree->loc};
+    *m = (Metric){t->path, baseline, title, inst->def, app->scope, key.tree->loc};
     return m;
 }
 
@@ -134,18 +134,19 @@ static void metric_update(Elab *el, const Metric *m, Entry *entry)
 
 static void task_metrics(Elab *el, Task *t, Entry *entry)
 {
-    const Tree *tree = tree_get(t->tree, "metric"), *others = tree_get(t->tree, "baselines");
+    TaskKey key = task_key(t, "metric"), rest = task_key(t, "baselines");
+    const Tree *tree = key.tree, *others = rest.tree;
     if (others && !tree) {
         el_error(el, others->loc, "%s has baselines and no metric to set them beside", t->path);
         return;
     }
     if (!tree || !t->on) return;
     if (!task_build(el, t)) { // reported; the metric is looked at for its own errors
-        const ModuleDef *def = tree_module(el, tree, t->scope);
+        const ModuleDef *def = tree_module(el, tree, key.scope);
         if (def) role_check(el, def, ROLE_METRIC, tree_get(tree, "module")->loc);
         return;
     }
-    Metric *metric = metric_open(el, t, tree, NULL, NULL);
+    Metric *metric = metric_open(el, t, key, NULL, NULL);
     if (!metric) return;
     metric_update(el, metric, entry);
     for (uint32_t i = 0; others && i < others->entries.n; i++) {
@@ -154,7 +155,8 @@ static void task_metrics(Elab *el, Task *t, Entry *entry)
             el_error(el, e->value->loc, "baseline '%s' is a metric, {module: NAME}", e->key->text);
             continue;
         }
-        Metric *baseline = metric_open(el, t, e->value, e->key->text, metric);
+        Metric *baseline =
+            metric_open(el, t, (TaskKey){e->value, rest.scope}, e->key->text, metric);
         if (baseline && comparable(el, metric, baseline)) metric_update(el, baseline, entry);
     }
 }

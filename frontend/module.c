@@ -30,7 +30,7 @@ const ModuleDef *tree_module(Elab *el, const Tree *map, Scope *scope)
 
 bool role_check(Elab *el, const ModuleDef *def, ModuleRole role, Loc loc)
 {
-    static const char *const names[] = {"a module", "an optimiser", "a metric"};
+    static const char *const names[] = {"a module", "an optimiser", "a metric", "an expert kind"};
     if (def->role == role) return true;
     el_error(el, loc, "'%s' is %s, not %s", def->name, names[def->role], names[role]);
     switch (def->role) {
@@ -44,6 +44,8 @@ bool role_check(Elab *el, const ModuleDef *def, ModuleRole role, Loc loc)
     case ROLE_METRIC:
         diag_help(el->diag, "a metric stands in an expert or a loss, as metric: {module: %s}",
                   def->name);
+        break;
+    case ROLE_KIND: diag_help(el->diag, "a kind stands in an expert, as kind: %s", def->name);
     }
     return false;
 }
@@ -221,7 +223,7 @@ static void alias(Elab *el, Scope *s, const char *name, Binding *b)
     map_set(el->arena, &s->names, name, b);
 }
 
-static bool bind_decl(Elab *el, App *app, const Decl *d, const Map *given, Loc loc)
+bool decl_bind(Elab *el, App *app, const Decl *d, const Map *given, Loc loc)
 {
     Instance *inst = app->instance;
     Binding *b = given ? map_get(given, d->name) : NULL;
@@ -248,8 +250,7 @@ static bool bind_decl(Elab *el, App *app, const Decl *d, const Map *given, Loc l
     return true;
 }
 
-// Force the tensor inputs and solve their dimensions: names first, then expressions of them.
-static bool solve_inputs(Elab *el, App *app)
+bool app_solve(Elab *el, App *app)
 {
     const ModuleDef *def = app->instance->def;
     NodeId *nodes = arena_array(el->arena, NodeId, def->in.n + 1);
@@ -258,6 +259,7 @@ static bool solve_inputs(Elab *el, App *app)
         const Decl *d = &def->in.at[i];
         if (!d->is_shape) continue;
         Binding *b = map_get(&app->scope->names, d->name);
+        if (!b) continue; // an expert has no such part
         Value v = binding_force(el, b);
         if (v.kind == V_NONE && d->optional) continue;
         if (v.kind == V_NONE) {
@@ -283,9 +285,9 @@ static bool bind_arguments(Elab *el, App *app, const Map *given, Loc loc)
 {
     const ModuleDef *def = app->instance->def;
     bool ok = true;
-    for (uint32_t i = 0; i < def->let.n; i++) ok &= bind_decl(el, app, &def->let.at[i], NULL, loc);
-    for (uint32_t i = 0; i < def->in.n; i++) ok &= bind_decl(el, app, &def->in.at[i], given, loc);
-    return ok && solve_inputs(el, app);
+    for (uint32_t i = 0; i < def->let.n; i++) ok &= decl_bind(el, app, &def->let.at[i], NULL, loc);
+    for (uint32_t i = 0; i < def->in.n; i++) ok &= decl_bind(el, app, &def->in.at[i], given, loc);
+    return ok && app_solve(el, app);
 }
 
 App *app_open(Elab *el, Instance *inst, const Map *given, bool main, Loc loc)

@@ -136,6 +136,18 @@ Value value_plain(Elab *el, Value v, Loc loc)
     }
 }
 
+// The members of a family that are on; other records are no lists.
+static Value family_items(Elab *el, Value v)
+{
+    ValueList *l = arena_make(el->arena, ValueList);
+    for (uint32_t i = 0; i < v.record->n; i++) {
+        const Value *member = v.record->at[i].value;
+        if (member->kind != V_TASK) return v;
+        if (member->task->on) vec_push(el->arena, &l->v, *member);
+    }
+    return v.record->n ? value_list(l) : v;
+}
+
 static Value space_items(Elab *el, Space space)
 {
     ValueList *l = arena_make(el->arena, ValueList);
@@ -151,6 +163,7 @@ bool value_items(Elab *el, Value v, Loc loc, const ValueList **items)
 {
     if (v.kind == V_ERROR) return false;
     if (v.kind == V_SPACE && v.space != SPACE_VIEWS) v = space_items(el, v.space);
+    if (v.kind == V_RECORD) v = family_items(el, v);
     if (v.kind == V_APP || v.kind == V_INSTANCE) v = value_plain(el, v, loc);
     if (v.kind == V_ERROR) return false;
     if (v.kind != V_LIST) {

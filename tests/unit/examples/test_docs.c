@@ -101,7 +101,8 @@ static bool is_word_key(const char *key)
 #include "frontend/keys.def"
 #undef KEY
 #undef MAPPING
-        "member", "match", "source", "import", "series", "sets", "path", "in", "let", "crop"};
+        "member", "match", "source", "import", "series", "sets",
+        "path",   "in",    "needs",  "let",    "crop"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(words[i], key) == 0) return true;
     return false;

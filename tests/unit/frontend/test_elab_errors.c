@@ -84,3 +84,8 @@ Test(elab_errors, blame)
 {
     run_folder("tests/errors/blame");
 }
+
+Test(elab_errors, experts)
+{
+    run_folder("tests/errors/experts");
+}

@@ -1,0 +1,184 @@
+// Kinds and families of experts. A kind is what a library says of a task once for all: output,
+// loss, decode, metric and so on; an expert of that kind gives what it needs and may say any key
+// itself. A kind's expressions see its needs, never the graph. A family (`for:`) is an expert for
+// each item of a list.
+#include "frontend/elab.h"
+
+#include <ctype.h>
+
+// ---- kinds ------------------------------------------------------------------------------------
+
+static const ModuleDef *kind_find(Elab *el, const Tree *name)
+{
+    const Binding *b = map_get(&el->defs, name->text);
+    if (b && b->value.kind == V_MODULE && b->value.module->role == ROLE_KIND)
+        return b->value.module;
+    if (b && b->value.kind == V_MODULE) {
+        role_check(el, b->value.module, ROLE_KIND, name->loc);
+        return NULL;
+    }
+    el_error(el, name->loc, "there is no expert kind '%s'", name->text);
+    const char *file = lib_defining(el, name->text);
+    Map kinds = {0};
+    for (uint32_t i = 0; i < el->defs.n; i++) {
+        const Binding *d = el->defs.at[i].value;
+        if (d->value.kind == V_MODULE && d->value.module->role == ROLE_KIND)
+            map_set(el->arena, &kinds, d->name, NULL);
+    }
+    const char *best = nearest_key(&kinds, name->text, NULL);
+    if (file)
+        diag_help(el->diag, "it is in the library: add %s to import:", file);
+    else if (best)
+        diag_help(el->diag, "did you mean '%s'?", best);
+    else
+        diag_help(el->diag, "kinds are under experts: of library files; cztc lib lists them");
+    return NULL;
+}
+
+// Names that the expert has whatever its kind needs.
+static bool own_name(const char *name)
+{
+    return keys_reserved(MAPPING_EXPERT, name) || strcmp(name, "decoded") == 0;
+}
+
+bool kind_open(Elab *el, Task *t)
+{
+    const Tree *name = tree_get(t->tree, "kind");
+    const ModuleDef *def = kind_find(el, name);
+    if (!def) return false;
+    Instance *inst = instance_from_tree(el, def, t->frame->path, t->tree,
+                                        keys_names(el, MAPPING_EXPERT), t->scope);
+    if (!inst) return false;
+    Frame *f = frame_new(el, t->frame, str_printf(el->arena, "expert kind %s", def->name),
+                         t->frame->path, name->loc);
+    f->site = t->frame->site;
+    f->part = t->frame->part;
+    f->instance = inst;
+    t->kind = arena_make(el->arena, App);
+    *t->kind = (App){.instance = inst, .scope = scope_new(el, el->globals, f)};
+    bool ok = true;
+    for (uint32_t i = 0; i < def->in.n; i++) {
+        const Decl *d = &def->in.at[i];
+        if (!own_name(d->name)) {
+            ok &= decl_bind(el, t->kind, d, NULL, name->loc);
+            continue;
+        }
+        if (task_key(t, d->name).tree || d->optional || d->def || d->def_tree) continue;
+        el_error(el, name->loc, "%s needs '%s'", def->name, d->name);
+        diag_note(el->diag, d->loc, "it is declared here");
+        ok = false;
+    }
+    params_bind(el, &def->params, t->kind->scope);
+    return ok;
+}
+
+TaskKey task_key(const Task *t, const char *key)
+{
+    const Tree *own = t->tree->kind == TREE_MAP ? tree_get(t->tree, key) : NULL;
+    if (own || !t->kind) return (TaskKey){own, t->scope};
+    return (TaskKey){tree_get(t->kind->instance->def->tree, key), t->kind->scope};
+}
+
+void task_name(Elab *el, Task *t, const char *name, Binding *b)
+{
+    Scope *both[] = {t->scope, t->kind ? t->kind->scope : NULL};
+    for (int i = 0; i < 2; i++)
+        if (both[i]) map_set(el->arena, &both[i]->names, name, b);
+}
+
+// ---- families ---------------------------------------------------------------------------------
+
+// One name of `for:` and its items.
+typedef struct Loop {
+    const Tree *key, *list;
+    const ValueList *values; // of an expression; NULL: of the list's items
+    uint32_t n;
+} Loop;
+
+static bool loop_read(Elab *el, const TreeEntry *e, Loop *l)
+{
+    *l = (Loop){.key = e->key, .list = e->value};
+    if (e->value->kind == TREE_LIST) {
+        l->n = e->value->items.n;
+    } else {
+        Value v = tree_eval(el, el->scope, e->value, NULL);
+        if (!value_items(el, v, e->value->loc, &l->values)) return false;
+        l->n = l->values->v.n;
+    }
+    if (l->n) return true;
+    el_error(el, e->value->loc, "a family over no items has no member");
+    return false;
+}
+
+// What a member is called: the item where that is a word or a number, else its place.
+static const char *member_name(Elab *el, const Loop *l, uint32_t i)
+{
+    const char *text = NULL;
+    if (l->values && l->values->v.at[i].kind == V_INT)
+        text = str_printf(el->arena, "%lld", (long long)l->values->v.at[i].i);
+    if (l->values && l->values->v.at[i].kind == V_STR) text = l->values->v.at[i].s;
+    if (!l->values && l->list->items.at[i]->kind == TREE_SCALAR) text = l->list->items.at[i]->text;
+    for (const char *c = text; c && *c; c++)
+        if (!isalnum((unsigned char)*c) && *c != '_') text = NULL;
+    return text && *text ? text : str_printf(el->arena, "%u", i);
+}
+
+static void bind_item(Elab *el, Task *t, const Loop *l, uint32_t i)
+{
+    if (l->values) {
+        scope_value(el, t->scope, l->key->text, l->key->loc, l->values->v.at[i]);
+        return;
+    }
+    const Tree *item = l->list->items.at[i];
+    Binding *b = scope_add(el, t->scope, l->key->text, item->loc, BIND_TREE);
+    b->tree = item;
+    b->scope = el->scope; // the item is the graph's, not the member's
+}
+
+void family_bind(Elab *el, const TreeEntry *e)
+{
+    const Tree *over = tree_get(e->value, "for");
+    VEC(Loop) loops = {0};
+    uint32_t members = 1;
+    if (over->kind != TREE_MAP || !over->entries.n) {
+        el_error(el, over->loc, "for is {name: list}");
+        diag_help(el->diag, "write for: {t: [a, b]}, and t in the other keys");
+        return;
+    }
+    for (uint32_t i = 0; i < over->entries.n; i++) {
+        Loop l;
+        if (!loop_read(el, &over->entries.at[i], &l)) return;
+        members *= l.n;
+        vec_push(el->arena, &loops, l);
+        if (members <= FAMILY_LIMIT) continue;
+        el_error(el, over->loc, "a family of more than %d members", FAMILY_LIMIT);
+        return;
+    }
+    for (uint32_t m = 0; m < members; m++) {
+        const char *name = e->key->text;
+        uint32_t *at = arena_array(el->arena, uint32_t, loops.n);
+        for (uint32_t i = loops.n, rest = m; i--; rest /= loops.at[i].n)
+            at[i] = rest % loops.at[i].n;
+        for (uint32_t i = 0; i < loops.n; i++)
+            name = path_join(el, name, member_name(el, &loops.at[i], at[i]));
+        Task *t = expert_new(el, e, name);
+        if (!t) continue;
+        for (uint32_t i = 0; i < loops.n; i++) bind_item(el, t, &loops.at[i], at[i]);
+        expert_bind(el, t);
+    }
+}
+
+Value family_value(Elab *el, const char *name)
+{
+    const char *prefix = str_printf(el->arena, "experts.%s.", name);
+    Map *members = arena_make(el->arena, Map);
+    for (uint32_t i = 0; i < el->tasks.n; i++) {
+        Task *t = el->tasks.at[i].value;
+        if (!t->expert || strncmp(t->path, prefix, strlen(prefix)) != 0) continue;
+        Value *v = arena_make(el->arena, Value);
+        *v = (Value){.kind = V_TASK, .task = t};
+        map_set(el->arena, members, t->path + strlen(prefix), v);
+    }
+    if (!members->n) return value_none();
+    return (Value){.kind = V_RECORD, .record = members};
+}
