@@ -4,8 +4,9 @@
 #include "cli/graph.h"
 
 static const Command *const commands[] = {
-    &command_check, &command_compile,  &command_run, &command_bench, &command_train,
-    &command_eval,  &command_describe, &command_lib, &command_pack,  &command_opt,
+    &command_check, &command_compile, &command_run,      &command_bench,
+    &command_train, &command_eval,    &command_describe, &command_lib,
+    &command_pack,  &command_opt,     &command_schema,
 };
 
 int main(int argc, char **argv)
