@@ -84,11 +84,16 @@ static void set_root(const Step *step, const char *root)
     }
 }
 
+static bool is_step(const LoadOptions *o)
+{
+    return !o->file || !o->cli->compiler || load_is_step(o->file);
+}
+
 bool load_step(Loaded *l, const LoadOptions *o)
 {
     Error err = {0};
     *l = (Loaded){0};
-    if (!o->file || !o->cli->compiler || load_is_step(o->file)) {
+    if (is_step(o)) {
         if (o->graph.nset) {
             fail_text("%s: --set changes a graph file, this is a step file", o->file);
             return false;
@@ -107,6 +112,25 @@ bool load_step(Loaded *l, const LoadOptions *o)
     if (!l->step) return false;
     l->kernels = l->step->nkernels;
     if (o->root) set_root(l->step, o->root);
+    return true;
+}
+
+bool load_data(json_t **data, const LoadOptions *o)
+{
+    *data = NULL;
+    if (is_step(o)) {
+        Loaded l;
+        if (!load_step(&l, o)) return false;
+        *data = json_incref(json_object_get(l.step->manifest, "data"));
+        load_free(&l);
+        return true;
+    }
+    const char *text = NULL;
+    if (!o->cli->compiler->data(&text, o->cli->arena, o)) return false;
+    if (!text) return true;
+    *data = json_loads(text, 0, NULL);
+    if (!*data) bug("the data of a graph is no JSON");
+    if (o->root) json_object_set_new(*data, "base_dir", json_string(o->root));
     return true;
 }
 

@@ -74,12 +74,15 @@ typedef struct Compiled {
     double flops; // of a step
 } Compiled;
 
-// What it takes to have graph files. Both print a file's errors, and give false then.
+// What it takes to have graph files. All print a file's errors, and give false then.
 typedef struct Compiler {
     // Everything made lives in the arena.
     bool (*compile)(Compiled *out, Arena *arena, const LoadOptions *options);
     // Read a graph's check case; fixture is NULL where it names none.
     bool (*check)(LoadCheck *check, Arena *arena, const LoadOptions *options);
+    // Read a graph's data, as JSON text of the manifest's object, NULL where it has none; nothing
+    // is compiled.
+    bool (*data)(const char **json, Arena *arena, const LoadOptions *options);
 } Compiler;
 
 // Compile or load; the step alone, without memory for it. False after the error was printed.
@@ -87,6 +90,9 @@ bool load_step(Loaded *l, const LoadOptions *options);
 // The same, and start the threads.
 bool load_program(Loaded *l, const LoadOptions *options);
 void load_free(Loaded *l);
+// The data alone: the manifest's object, NULL where the program has none. A graph is not compiled.
+// The caller frees it. False after the error was printed.
+bool load_data(json_t **data, const LoadOptions *options);
 // Write the kept step file (without the executable around it), which appears whole or not at all.
 bool load_save(const Loaded *l, const char *path, Error *err);
 // The entry of that name, or an error.

@@ -14,4 +14,68 @@ says out '"title": "a library file of cztc"'
 exits 2 "$CZTC" schema step
 says err "'step' is neither graph nor library"
 
+# data: a page of samples, whole in itself
+pictures_in() { # every picture of a page is a PNG: how many there are
+    tr '"()' '\n' <"$1" | sed -n 's|^data:image/png;base64,||p' >uris.txt
+    while read -r uri; do
+        echo "$uri" | base64 -d >picture.png || miss "$1: a picture is no base64"
+        [ "$(head -c 8 picture.png | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ] || miss "$1: no PNG"
+        [ "$(tail -c 8 picture.png | head -c 4)" = IEND ] || miss "$1: a picture is cut off"
+    done <uris.txt
+    wc -l <uris.txt
+}
+exits 0 "$CZTC" data "$SOURCE/graphs/demo.yaml" -o page.html --show 5
+says out "2322 samples in 5 shards; 256 looked at, 0 left out"
+says out "  image            view       u8 (64, 64, 3)"
+says out "tokens     i32 (32)           7 to "
+says out "2 classes: 0 ("
+says out "5 samples on page.html"
+[ "$(grep -c '<article' page.html)" -eq 5 ] || miss "$(grep -c '<article' page.html) samples, not 5"
+[ "$(pictures_in page.html)" -eq 10 ] || miss "not a view and a label for each of 5 samples"
+grep -qE 'https?:|src="[^d]|<script|<link|@import' page.html && miss "the page wants more than itself"
+says page.html '"></i>1 <i class="soft">'
+grep -qE '<dd>a drawing of [a-z ,]*<span class="soft">[0-9]* of 32 tokens' page.html || miss "no text"
+exits 0 "$CZTC" data "$SOURCE/graphs/demo.yaml" -o again.html --show 5 --workers 3
+same page.html again.html
+exits 0 "$CZTC" data "$SOURCE/graphs/demo.yaml" -o again.html --show 5 --seed 4
+cmp -s page.html again.html && miss "--seed changes nothing"
+exits 0 "$CZTC" data "$SOURCE/graphs/demo.yaml" -o again.html --show 2 --in-order --json
+says again.html '<span class="key">train00000</span>'
+says out '"samples": 2322, "looked_at": 256, "skipped": 0'
+says out '"page": "again.html", "shown": 2}'
+
+# of a step file the same page
+exits 0 "$CZTC" compile "$SOURCE/graphs/demo.yaml" -o demo.czt
+exits 0 "$4" data demo.czt -o step.html --show 5
+sed 's|demo.czt|'"$SOURCE"'/graphs/demo.yaml|g' step.html >renamed.html
+same renamed.html page.html
+
+# labels that are missing, a broken picture, text that is not HTML, classes without a name
+mkdir few && (cd few && tar -xf "$SOURCE/graphs/demo/train-0000.tar" --wildcards 'train0000?.*' &&
+    rm train00003.seg.png && head -c 200 train00004.webp >cut && mv cut train00004.webp &&
+    printf 'a <b>thing</b> & "more"' >train00005.txt && tar -cf ../few.tar --sort=name *)
+exits 0 "$CZTC" data "$SOURCE/graphs/demo.yaml" --data few.tar --in-order -o few.html --json
+says err "warning: few.tar: sample train00004: member .webp: "
+says out '"samples": 10, "looked_at": 9, "skipped": 1'
+says out '"role": "class_map", "dtype": "i32", "shape": [64, 64], "missing": 1, "valid": 0.9'
+says few.html "10 samples in 1 shard; 9 looked at, 1 left out"
+says few.html "10 samples are fewer than a batch of 64: train refuses them"
+says few.html "<li><span class=\"key\">few.tar: sample train00004</span>: member .webp: "
+[ "$(pictures_in few.html)" -eq 17 ] || miss "9 views and 8 labels are $(pictures_in few.html) pictures"
+[ "$(grep -c '>missing<' few.html)" -eq 2 ] || miss "one label is missing, and the column says so"
+says few.html '<dd>a &#60; b &#62; thing &#60;/ b &#62; &#38; &#34; more'
+
+# what goes wrong
+exits 1 "$CZTC" data "$SOURCE/graphs/demo.yaml" --data none.tar -o none.html
+says err "--data: none.tar: cannot read the shard: No such file"
+(cd few && rm ./*.webp && tar -cf ../blind.tar --sort=name *)
+exits 1 "$CZTC" data "$SOURCE/graphs/demo.yaml" --data blind.tar -o none.html
+says err "sample train00000: member .webp: the sample has no member .webp"
+[ -e none.html ] && miss "a page without samples"
+exits 1 "$CZTC" data "$SOURCE/graphs/demo.yaml" --data few.tar -o nowhere/page.html
+says err "nowhere/page.html"
+exits 1 "$CZTC" data "$SOURCE/tests/corpus/dot.ir"
+says err "dot.ir: the graph has no data"
+exits 2 "$CZTC" data "$SOURCE/graphs/demo.yaml" --show 0
+
 exit $((failed != 0))
