@@ -78,4 +78,63 @@ exits 1 "$CZTC" data "$SOURCE/tests/corpus/dot.ir"
 says err "dot.ir: the graph has no data"
 exits 2 "$CZTC" data "$SOURCE/graphs/demo.yaml" --show 0
 
+# check --diff: keys and figures that differ, of what a graph extends or of any other
+cat >mine.yaml <<END
+cztc: 1
+extends: $SOURCE/graphs/demo.yaml
+let: {batch: 32, more: [1, 2]}
+experts:
+  edge: null
+  seg: {weight: 2, doc: "a: b"}
+encoders: {visual: {pool: mean}} # as it was
+train:
+  groups+: [{match: "experts.*", lr_scale: 2}]
+END
+exits 0 "$CZTC" check mine.yaml --diff
+cat >expected <<END
+$SOURCE/graphs/demo.yaml -> mine.yaml
+  let.batch: 64 -> 32
++ let.more: [1, 2]
+  experts.seg.weight: 2 * ramp(step, 0, 50) -> 2
++ experts.seg.doc: a: b
+- experts.edge: {output: patch_head(visual.blocks[1].map, out=1, up=lab * patch / size), target: s..
++ train.groups[1]: {match: experts.*, lr_scale: 2}
+
+the step
+  batch                    64            32
+    experts.edge           3.09 k        -
+  experts                  seg, edge     seg
+END
+head -12 out >begin
+same begin expected
+says out "  FLOP a step              "
+exits 0 "$CZTC" check mine.yaml --diff --json
+says out '{"key": "let.batch", "old": "64", "new": "32"}'
+says out '{"key": "let.more", "old": null, "new": "[1, 2]"}'
+says out '{"key": "train.groups[1]", "old": null, "new": "{match: experts.*, lr_scale: 2}"}'
+says out '"experts": ["seg, edge", "seg"]'
+says out '"parameters": [8222993, 8219905]'
+exits 0 "$CZTC" check "$SOURCE/graphs/demo.yaml" --diff "$SOURCE/graphs/demo.yaml"
+says out "no key is changed"
+says out "the step has the same figures"
+exits 0 "$CZTC" check "$SOURCE/graphs/demo.yaml" --diff "$SOURCE/graphs/demo.yaml" --set total=9
+says out "  let.total: 400 -> 9"
+says out "the step has the same figures"
+exits 0 "$CZTC" check "$SOURCE/graphs/demo.yaml" --diff mine.yaml
+says out "+ experts.edge: {output"
+says out "- train.groups[1]: "
+awk 'length > 100 { exit 1 }' out || miss "a line that is too long: $(cat out)"
+exits 1 "$CZTC" check "$SOURCE/graphs/demo.yaml" --diff
+says err "graphs/demo.yaml: extends no file; name the one to compare with: --diff OTHER.yaml"
+exits 2 "$CZTC" check mine.yaml "$SOURCE/graphs/demo.yaml"
+says err "is one too many, but for --diff"
+sed 's/weight: 2/wieght: 2/' mine.yaml >wrong.yaml
+exits 1 "$CZTC" check wrong.yaml --diff
+says err "wrong.yaml:6:9: error: an expert has no key 'wieght'"
+[ "$(grep -c error: err)" -eq 1 ] || miss "the error is told twice: $(cat err)"
+exits 1 "$CZTC" check "$SOURCE/tests/corpus/dot.ir" --diff mine.yaml
+says err "dot.ir: --diff compares graph files"
+exits 1 "$CZTC" check mine.yaml --diff nothing.yaml
+says err "nothing.yaml"
+
 exit $((failed != 0))
