@@ -58,4 +58,4 @@ static bool data(const char **json, Arena *arena, const LoadOptions *o)
     return true;
 }
 
-const Compiler graph_compiler = {compile, check, data};
+const Compiler graph_compiler = {compile, check, data, backend_named};

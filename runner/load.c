@@ -134,16 +134,13 @@ bool load_data(json_t **data, const LoadOptions *o)
     return true;
 }
 
-static bool products_named(const char *name, ExecProducts *out)
+static ExecProducts products_named(const char *name)
 {
     static const char *const names[] = {"auto", "own", "library", "measured"};
-    for (int i = 0; i < 4; i++)
-        if (!name || strcmp(name, names[i]) == 0) {
-            *out = (ExecProducts)i;
-            return true;
-        }
-    fail_text("--products '%s': auto, own, library or measured", name);
-    return false;
+    int i = 0;
+    while (name && i < 4 && strcmp(name, names[i]) != 0) i++;
+    if (i == 4) bug("--products '%s' is none of its choices", name);
+    return (ExecProducts)i;
 }
 
 // Asked before anything is compiled for a GPU that cannot run it.
@@ -176,11 +173,10 @@ bool load_program(Loaded *l, const LoadOptions *o)
     ExecOptions e = {.threads = o->threads,
                      .profile = o->profile,
                      .device = (int)o->place.device,
+                     .products = products_named(o->place.products),
                      .snapshots = o->snapshots};
     *l = (Loaded){0};
-    if (!products_named(o->place.products, &e.products) || !has_driver(o->place.target) ||
-        !load_step(l, o))
-        return false;
+    if (!has_driver(o->place.target) || !load_step(l, o)) return false;
     if (l->step->cuda) e.choices[0] = o->choices, e.choices[1] = choices_file(o->cli->arena);
     l->exec = exec_new(l->step, &e, &err);
     if (l->exec) return true;
