@@ -6,7 +6,7 @@ exits 2 "$CZTC" chek
 says err "did you mean check?"
 exits 0 "$CZTC" --help
 says out "compile"
-for command in check compile run bench train eval describe lib pack opt schema data; do
+for command in check compile run bench train eval describe lib pack opt schema data new; do
     exits 0 "$CZTC" $command --help
     says out "usage: cztc $command"
 done
