@@ -59,7 +59,8 @@ static void print_summary(const Command *c, FILE *out)
 static void print_usage(const Cli *cli, const Commands *commands, FILE *out)
 {
     const char *name = program_name();
-    fprintf(out, "usage: %s COMMAND ... (%s COMMAND --help says more)\n       %s --version\n\n", name, name, name);
+    fprintf(out, "usage: %s COMMAND ... (%s COMMAND --help says more)\n       %s --version\n\n",
+            name, name, name);
     if (cli->about) fprintf(out, "%s\n\n", cli->about);
     for (uint32_t i = 0; i < commands->n; i++) print_summary(commands->at[i], out);
 }
