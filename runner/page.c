@@ -170,9 +170,18 @@ static void put_missing_label(const Page *p, const FieldLook *f, int64_t copy)
     fputs("</figcaption></figure>\n", p->out);
 }
 
+static bool has_pictures(const DataSpec *spec, int32_t view)
+{
+    bool any = view >= 0;
+    for (uint32_t i = 0; i < spec->nfields; i++)
+        any |= role_has_pixels(spec->fields[i].role) && spec->fields[i].follow == view;
+    return any;
+}
+
 // A copy of a view and all labels that follow it; view -1: those that follow none.
 static bool put_pictures(const Page *p, Arena *arena, int32_t view, int64_t copy, Error *err)
 {
+    if (!has_pictures(p->look->feed->spec, view)) return true;
     fputs("<div class=\"pictures\">\n", p->out);
     if (view >= 0) put_view(p, (uint32_t)view, copy);
     for (uint32_t i = 0; i < p->look->feed->spec->nfields; i++) {

@@ -20,8 +20,8 @@ static uint8_t hsl(double hue, double saturation, double light, int n)
 
 Colour class_colour(int64_t c)
 {
-    static const double lights[] = {0.55, 0.42, 0.68};
-    double hue = fmod((double)c * 0.61803398875 + 0.02, 1), light = lights[c % 3];
+    static const double lights[] = {0.55, 0.34, 0.74, 0.44, 0.64};
+    double hue = fmod((double)c * 0.61803398875 + 0.02, 1), light = lights[c % 5];
     return (Colour){hsl(hue, 0.72, light, 0), hsl(hue, 0.72, light, 8), hsl(hue, 0.72, light, 4)};
 }
 
