@@ -3,6 +3,8 @@
 // with.
 #include "runner/page.h"
 
+#include <sys/stat.h>
+
 typedef struct Values {
     const char *file, *lib, *out, *data, *root, *seed;
     Texts set;
@@ -19,8 +21,9 @@ static const char doc[] =
 
 static const Option options[] = {
     {"FILE", 0, OPTION_OPERAND | IN_CZTC, offsetof(Values, file), NULL,
-     "a graph file, which is not compiled for this, or a step file"},
-    {"STEP", 0, OPTION_OPERAND | IN_RUNNER, offsetof(Values, file), NULL, "a step file"},
+     "a graph file, which is not compiled for this, a step file, or a folder of train"},
+    {"STEP", 0, OPTION_OPERAND | IN_RUNNER, offsetof(Values, file), NULL,
+     "a step file, or a folder of train"},
     {"output", 'o', OPTION_TEXT, offsetof(Values, out), "PAGE.html", "write the page"},
     {"show", 0, OPTION_NUMBER, offsetof(Values, show), "N", "samples on the page (32)"},
     {"look-at", 0, OPTION_NUMBER, offsetof(Values, look_at), "N",
@@ -164,6 +167,9 @@ static int run(Cli *cli, const void *values)
     LoadOptions o = {.cli = cli, .file = v->file, .root = v->root};
     json_t *data;
     Error err = {0};
+    struct stat st;
+    if (v->file && stat(v->file, &st) == 0 && S_ISDIR(st.st_mode))
+        o.file = str_printf(cli->arena, "%s/step.czt", v->file);
     o.graph = (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n};
     if (!load_data(&data, &o)) return EXIT_INPUT;
     FeedOptions f = {.source = v->data,

@@ -159,11 +159,16 @@ bool look_next(Look *l, bool *got, Error *err)
 
 const char *role_text(Role role)
 {
-    static const char *const names[] = {
-        [ROLE_TOKENS] = "tokens",   [ROLE_CLASS_MAP] = "class_map", [ROLE_MAP] = "map",
-        [ROLE_NORMALS] = "normals", [ROLE_VECTOR] = "vector",       [ROLE_CLASS] = "class",
-        [ROLE_ARRAY] = "array"};
-    return names[role];
+    switch (role) {
+    case ROLE_TOKENS: return "tokens";
+    case ROLE_CLASS_MAP: return "class_map";
+    case ROLE_MAP: return "map";
+    case ROLE_NORMALS: return "normals";
+    case ROLE_VECTOR: return "vector";
+    case ROLE_CLASS: return "class";
+    case ROLE_ARRAY: return "array";
+    }
+    bug("role %d has no name", role);
 }
 
 const char *slot_text(Arena *arena, const DataSlot *slot)

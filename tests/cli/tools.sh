@@ -49,6 +49,10 @@ exits 0 "$CZTC" compile "$SOURCE/graphs/demo.yaml" -o demo.czt
 exits 0 "$4" data demo.czt -o step.html --show 5
 sed 's|demo.czt|'"$SOURCE"'/graphs/demo.yaml|g' step.html >renamed.html
 same renamed.html page.html
+mkdir run && mv demo.czt run/step.czt
+exits 0 "$CZTC" data run -o run.html --show 5
+sed 's|<title>run<|<title>demo.czt<|; s|<h1>run<|<h1>demo.czt<|' run.html >renamed.html
+same renamed.html step.html
 
 # labels that are missing, a broken picture, text that is not HTML, classes without a name
 mkdir few && (cd few && tar -xf "$SOURCE/graphs/demo/train-0000.tar" --wildcards 'train0000?.*' &&
