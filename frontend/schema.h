@@ -6,8 +6,8 @@
 
 typedef enum { SCHEMA_GRAPH, SCHEMA_LIBRARY } SchemaOf;
 
-// The schema as JSON text, in the arena. It is of draft 07, the latest that YAML language servers
-// read.
+// The schema as JSON text, in the arena. It is of draft 07: YAML language servers of before 2025
+// read no later one.
 const char *schema_json(Arena *arena, SchemaOf of);
 
 #endif
