@@ -1,7 +1,9 @@
-// Both graphs go through the frontend and the passes, as for `check`; so what is compared has no
-// errors, and the step's figures are those that `check` prints.
+// Both graphs go through the frontend and the passes, as for `check`, and the step's figures are
+// those that `check` prints. A graph that is made to be extended may be no whole one; then its keys
+// are compared alone.
 #include "cli/graph_diff.h"
 
+#include "cli/assets.h"
 #include "frontend/diff.h"
 
 #include <jansson.h>
@@ -21,6 +23,15 @@ typedef struct StepSide {
     double bytes;
     const PlanEntry *plan;
 } StepSide;
+
+// Is the graph whole? Nothing is printed.
+static bool is_whole(Cli *cli, const char *file, const FrontendOptions *given)
+{
+    FrontendOptions o = *given;
+    Error err = {0};
+    if (!o.lib_dir) o.lib_dir = assets_library(cli->arena, &err);
+    return o.lib_dir && frontend_load(cli->arena, diag_new(cli->arena), file, &o);
+}
 
 static bool read_side(Cli *cli, StepSide *side, const char *file, const FrontendOptions *o)
 {
@@ -176,13 +187,10 @@ static void print_change(Arena *arena, const GraphChange *c)
            cut(arena, c->now, from, half));
 }
 
-static void print(Arena *arena, const GraphDiff *d, const GraphChanges *changes, const Rows *rows)
+static void print_rows(const Rows *rows)
 {
     uint32_t differences = 0;
     int old = 12;
-    printf("%s -> %s\n", d->from, d->to);
-    for (uint32_t i = 0; i < changes->n; i++) print_change(arena, &changes->at[i]);
-    if (!changes->n) printf("no key is changed\n");
     for (uint32_t i = 0; i < rows->n; i++) {
         if (!differs(&rows->at[i])) continue;
         differences++;
@@ -195,15 +203,20 @@ static void print(Arena *arena, const GraphDiff *d, const GraphChanges *changes,
             printf("  %-24s %-*s  %s\n", rows->at[i].name, old, rows->at[i].old, rows->at[i].now);
 }
 
-static void print_json(const GraphDiff *d, const GraphChanges *changes, const StepSide *from,
-                       const StepSide *to, const Rows *rows)
+static void print(Arena *arena, const GraphDiff *d, const GraphChanges *changes, const Rows *rows)
 {
-    json_t *list = json_array(), *step = json_object();
-    for (uint32_t i = 0; i < changes->n; i++) {
-        const GraphChange *c = &changes->at[i];
-        json_array_append_new(
-            list, json_pack("{s:s, s:s?, s:s?}", "key", c->path, "old", c->old, "new", c->now));
-    }
+    printf("%s -> %s\n", d->from, d->to);
+    for (uint32_t i = 0; i < changes->n; i++) print_change(arena, &changes->at[i]);
+    if (!changes->n) printf("no key is changed\n");
+    if (rows)
+        print_rows(rows);
+    else
+        printf("\n%s is no whole graph, so steps are not compared\n", d->from);
+}
+
+static json_t *step_json(const StepSide *from, const StepSide *to, const Rows *rows)
+{
+    json_t *step = json_object();
     for (uint32_t i = 0; i < rows->n; i++) {
         const Row *r = &rows->at[i];
         if (differs(r))
@@ -213,6 +226,17 @@ static void print_json(const GraphDiff *d, const GraphChanges *changes, const St
     json_object_set_new(step, "parameters",
                         json_pack("[I, I]", (json_int_t)pipeline_parameters(&from->p),
                                   (json_int_t)pipeline_parameters(&to->p)));
+    return step;
+}
+
+static void print_json(const GraphDiff *d, const GraphChanges *changes, json_t *step)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < changes->n; i++) {
+        const GraphChange *c = &changes->at[i];
+        json_array_append_new(
+            list, json_pack("{s:s, s:s?, s:s?}", "key", c->path, "old", c->old, "new", c->now));
+    }
     json_t *o = json_pack("{s:s, s:s, s:o, s:o}", "from", d->from, "to", d->to, "changes", list,
                           "step", step);
     json_dumpf(o, stdout, 0);
@@ -223,7 +247,7 @@ static void print_json(const GraphDiff *d, const GraphChanges *changes, const St
 int graph_diff(Cli *cli, const GraphDiff *given)
 {
     GraphDiff d = *given;
-    Diag *diag = diag_new(cli->arena); // of what was read already
+    Diag *diag = diag_new(cli->arena);
     GraphChanges changes = {0};
     StepSide from = {0}, to = {0};
     FrontendOptions plain = {.lib_dir = d.options->lib_dir};
@@ -232,15 +256,17 @@ int graph_diff(Cli *cli, const GraphDiff *given)
     if (!d.from)
         return fail_text("%s: extends no file; name the one to compare with: --diff OTHER.yaml",
                          d.to);
-    if (!read_side(cli, &from, d.from, &plain)) return EXIT_INPUT;
     if (!graph_changes(cli->arena, diag, d.from, d.to, d.options, &changes)) {
         diag_print(diag, stderr);
         return EXIT_INPUT;
     }
-    Rows rows = table(cli->arena, &from, &to);
+    bool whole = is_whole(cli, d.from, &plain);
+    if (whole && !read_side(cli, &from, d.from, &plain)) return EXIT_INPUT;
+    Rows rows = {0};
+    if (whole) rows = table(cli->arena, &from, &to);
     if (d.json)
-        print_json(&d, &changes, &from, &to, &rows);
+        print_json(&d, &changes, whole ? step_json(&from, &to, &rows) : json_null());
     else
-        print(cli->arena, &d, &changes, &rows);
+        print(cli->arena, &d, &changes, whole ? &rows : NULL);
     return EXIT_OK;
 }

@@ -128,6 +128,26 @@ exits 0 "$CZTC" check "$SOURCE/graphs/demo.yaml" --diff mine.yaml
 says out "+ experts.edge: {output"
 says out "- train.groups[1]: "
 awk 'length > 100 { exit 1 }' out || miss "a line that is too long: $(cat out)"
+cat >part.yaml <<END
+cztc: 1
+let: {batch: 4}
+data: {source: none.tar, fields: {x: {as: vector, size: 3}}}
+train: {steps: 10}
+END
+cat >whole.yaml <<END
+cztc: 1
+extends: part.yaml
+import: [optim/adamw]
+params: {w: {shape: []}}
+losses: {one: {loss: "sum(x, axis=1) * w"}}
+train: {optimizer: {module: adamw, lr: 1e-3}}
+END
+exits 0 "$CZTC" check whole.yaml --diff # of a graph that is made to be extended
+says out "+ train.optimizer: {module: adamw, lr: 1e-3}"
+says out "part.yaml is no whole graph, so steps are not compared"
+[ -s err ] && miss "errors of the part: $(cat err)"
+exits 0 "$CZTC" check whole.yaml --diff --json
+says out '"step": null}'
 exits 1 "$CZTC" check "$SOURCE/graphs/demo.yaml" --diff
 says err "graphs/demo.yaml: extends no file; name the one to compare with: --diff OTHER.yaml"
 exits 2 "$CZTC" check mine.yaml "$SOURCE/graphs/demo.yaml"
