@@ -1,32 +1,27 @@
 // cztc check: is a graph file right, and what would its step be.
-#include "cli/pipeline.h"
+#include "cli/graph_diff.h"
 
 #include <jansson.h>
 
 typedef struct Values {
-    const char *file, *lib;
+    const char *file, *other, *lib;
     Texts set;
-    bool json;
+    bool diff, json;
 } Values;
 
 static const Option options[] = {
     {"FILE", 0, OPTION_OPERAND, offsetof(Values, file), NULL,
      "a graph file (.yaml) or IR text (.ir)"},
+    {"OTHER", 0, OPTION_MAYBE, offsetof(Values, other), NULL,
+     "with --diff: a graph file to compare with; default: the one that FILE extends"},
+    {"diff", 0, OPTION_FLAG, offsetof(Values, diff), NULL,
+     "what FILE changes of another graph: keys, and figures of the step"},
     {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
      "change a value of the file; globs allowed"},
     {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object"},
 };
-
-static double entry_bytes(const Plan *plan, const PlanEntry *e)
-{
-    double sum = 0;
-    for (uint32_t i = 0; i < e->launches.n; i++)
-        for (uint32_t s = 0; s < e->launches.at[i].segments.n; s++)
-            sum += (double)plan->kernels.at[e->launches.at[i].segments.at[s].kernel]->bytes;
-    return sum;
-}
 
 static void print_inputs(const Pipeline *p, const Entry *e)
 {
@@ -56,7 +51,7 @@ static void print_summary(Pipeline *p)
                type_text(p->arena, graph_type(e->graph, e->outputs.at[i].node)));
     printf("  a step: %sFLOP, %sB of memory traffic, %sB of scratch memory\n",
            short_number(p->arena, (double)p->flops),
-           short_number(p->arena, entry_bytes(p->plan, plan)),
+           short_number(p->arena, pipeline_traffic(p, plan)),
            short_number(p->arena, (double)plan->scratch_bytes));
 }
 
@@ -85,7 +80,7 @@ static void print_json(Pipeline *p)
                           "batch", (json_int_t)p->program->batch, "parameters",
                           (json_int_t)pipeline_parameters(p), "parts", parts, "inputs", inputs,
                           "outputs", outputs, "flops", (json_int_t)p->flops, "bytes",
-                          plan ? entry_bytes(p->plan, plan) : 0.0, "scratch_bytes",
+                          plan ? pipeline_traffic(p, plan) : 0.0, "scratch_bytes",
                           (json_int_t)(plan ? plan->scratch_bytes : 0));
     json_dumpf(o, stdout, 0);
     putchar('\n');
@@ -105,8 +100,12 @@ static int run(Cli *cli, const void *values)
 {
     const Values *v = values;
     Pipeline p;
-    pipeline_begin(&p, cli->arena, 1);
     FrontendOptions o = {.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
+    if (v->other && !v->diff)
+        return fail_usage("check",
+                          str_printf(cli->arena, "'%s' is one too many, but for --diff", v->other));
+    if (v->diff) return graph_diff(cli, &(GraphDiff){v->other, v->file, &o, v->json});
+    pipeline_begin(&p, cli->arena, 1);
     if (!pipeline_read(&p, v->file, &o)) return EXIT_INPUT;
     keep_step(p.program);
     if (!pipeline_passes(&p, &(PassOptions){.level = 1})) return EXIT_INPUT;
@@ -118,7 +117,10 @@ static int run(Cli *cli, const void *values)
 }
 
 const Command command_check = {
-    "check",        "report every error of a graph file, or sum up its step",
-    options,        sizeof options / sizeof *options,
-    sizeof(Values), run,
+    "check",
+    "report every error of a graph file, sum up its step, or compare it with another",
+    options,
+    sizeof options / sizeof *options,
+    sizeof(Values),
+    run,
 };

@@ -22,7 +22,7 @@ static const Option options[] = {
      "library files instead of the built-in ones"},
     {"no-cache", 0, OPTION_FLAG, offsetof(Values, no_cache), NULL,
      "compile anew, and keep nothing"},
-    {"target", 0, OPTION_TEXT, offsetof(Values, target), "T",
+    {"target", 0, OPTION_TARGET, offsetof(Values, target), "T",
      "cpu (or cpu:x86-64-v3, cpu:x86-64-v4: any of that level), cuda (this machine's GPU), "
      "cuda:sm_90a"},
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compile (one a core)"},

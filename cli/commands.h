@@ -4,6 +4,7 @@
 
 #include "runner/cli.h"
 
-extern const Command command_check, command_compile, command_lib, command_pack, command_opt;
+extern const Command command_check, command_compile, command_lib, command_pack, command_opt,
+    command_schema, command_new;
 
 #endif

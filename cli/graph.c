@@ -48,4 +48,14 @@ static bool check(LoadCheck *out, Arena *arena, const LoadOptions *o)
     return true;
 }
 
-const Compiler graph_compiler = {compile, check};
+static bool data(const char **json, Arena *arena, const LoadOptions *o)
+{
+    Pipeline p;
+    FrontendOptions f = frontend_options(&o->graph);
+    pipeline_begin(&p, arena, 1);
+    if (!pipeline_read(&p, o->file, &f)) return false;
+    *json = p.program->data_json;
+    return true;
+}
+
+const Compiler graph_compiler = {compile, check, data, backend_named};

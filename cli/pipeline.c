@@ -197,6 +197,15 @@ const PlanEntry *pipeline_entry(const Pipeline *p, const char *name)
     return NULL;
 }
 
+double pipeline_traffic(const Pipeline *p, const PlanEntry *e)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < e->launches.n; i++)
+        for (uint32_t s = 0; s < e->launches.at[i].segments.n; s++)
+            sum += (double)p->plan->kernels.at[e->launches.at[i].segments.at[s].kernel]->bytes;
+    return sum;
+}
+
 int64_t pipeline_parameters(const Pipeline *p)
 {
     int64_t n = 0;

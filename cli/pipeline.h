@@ -50,6 +50,8 @@ void pipeline_phase(Pipeline *p, const char *name);
 uint32_t pipeline_sections(Pipeline *p, Section **sections);
 // Entry `name` of the plan, or NULL.
 const PlanEntry *pipeline_entry(const Pipeline *p, const char *name);
+// Memory traffic of an entry, in bytes.
+double pipeline_traffic(const Pipeline *p, const PlanEntry *entry);
 // Parameters in all.
 int64_t pipeline_parameters(const Pipeline *p);
 

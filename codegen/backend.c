@@ -5,6 +5,7 @@
 #include "codegen/cuda.h"
 
 #include <limits.h>
+#include <llvm-c/Core.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,6 +86,21 @@ bool backend_open(Arena *arena, const char *target, Backend *backend, Error *err
                      "there is no target '%s': cpu, cpu:x86-64-v3, cpu:x86-64-v4, cuda, "
                      "cuda:sm_90a, ..",
                      target);
+}
+
+bool backend_named(Arena *arena, const char *target, Error *err)
+{
+    Backend unused;
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
+        if (strcmp(targets[i].name, target) == 0) return true; // what this machine is
+    return backend_open(arena, target, &unused, err);
+}
+
+const char *backend_versions(Arena *arena)
+{
+    unsigned major, minor, patch;
+    LLVMGetVersion(&major, &minor, &patch);
+    return str_printf(arena, "LLVM %u.%u.%u", major, minor, patch);
 }
 
 bool backend_compile(const Backend *backend, Arena *arena, const Plan *plan, uint32_t threads,

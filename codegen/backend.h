@@ -19,6 +19,10 @@ struct Backend {
 // "cuda:sm_80,sm_90a", ..: GPUs of those architectures, and later ones by PTX; "cuda:text": the
 // source alone. NULL is "cpu".
 bool backend_open(Arena *arena, const char *target, Backend *backend, Error *err);
+// Is it the name of a target, whether or not this machine is one? Err with the names there are.
+bool backend_named(Arena *arena, const char *target, Error *err);
+// What generates code: "LLVM 19.1.7", in the arena.
+const char *backend_versions(Arena *arena);
 // Compile every kernel of the plan, with `threads` threads.
 bool backend_compile(const Backend *backend, Arena *arena, const Plan *plan, uint32_t threads,
                      Code *code, CompileStats *stats, Error *err);

@@ -59,7 +59,8 @@ static void print_summary(const Command *c, FILE *out)
 static void print_usage(const Cli *cli, const Commands *commands, FILE *out)
 {
     const char *name = program_name();
-    fprintf(out, "usage: %s COMMAND ... (%s COMMAND --help says more)\n\n", name, name);
+    fprintf(out, "usage: %s COMMAND ... (%s COMMAND --help says more)\n       %s --version\n\n",
+            name, name, name);
     if (cli->about) fprintf(out, "%s\n\n", cli->about);
     for (uint32_t i = 0; i < commands->n; i++) print_summary(commands->at[i], out);
 }
@@ -96,6 +97,10 @@ static int run(Cli *cli, const Commands *commands, int argc, char **argv)
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         print_usage(cli, commands, stdout);
+        return EXIT_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("%s %s\n", program_name(), cli->version);
         return EXIT_OK;
     }
     const Command *c = find_command(commands, argv[1]);

@@ -18,6 +18,8 @@ typedef enum {
     OPTION_THREADS, // the same, up to MOST_THREADS
     OPTION_SEED,    // const char *: a whole number that a JSON real holds; NULL where not given
     OPTION_TEXTS,   // Texts: may stand several times
+    OPTION_CHOICE,  // const char *: one of those in `value`, "auto|own"; NULL where not given
+    OPTION_TARGET,  // const char *: the name of a target, which the compiler knows
     OPTION_OPERAND, // const char *: not an option, must be there
     OPTION_MAYBE    // const char *: not an option, may be there
 } OptionKind;
@@ -45,6 +47,7 @@ typedef struct Cli {
     Arena *arena;
     double start; // seconds_now() when the process began
     In in;
+    const char *version;             // what --version says behind the program's name
     const char *about;               // what the program is, for --help; NULL: nothing is said
     const struct Compiler *compiler; // of graph files (runner/load.h); NULL: there is none
     const char *carried;             // how messages call the step that the program carries, or NULL
@@ -58,7 +61,8 @@ typedef struct Command {
     int (*run)(Cli *cli, const void *values);
 } Command;
 
-extern const Command command_run, command_bench, command_train, command_eval, command_describe;
+extern const Command command_run, command_bench, command_train, command_eval, command_describe,
+    command_data;
 
 // Run the command that the arguments name, one of a list, and give the exit code of the process:
 // what main returns.

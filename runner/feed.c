@@ -58,13 +58,22 @@ static bool check_series(Arena *arena, const json_t *spec, const char *text, Err
                      name, *known ? known : "none");
 }
 
-// The specification with this run's changes; *base is the folder of relative paths.
-static json_t *specification(const Step *step, const FeedOptions *o, const char **base,
-                             Arena *arena, Error *err)
+// Options that stand in the specification.
+static void put_options(json_t *spec, const FeedOptions *o)
 {
-    json_t *manifest = json_object_get(step->manifest, "data");
+    if (o->in_order) json_object_set_new(spec, "shuffle", json_false());
+    if (o->in_order) json_object_set_new(spec, "augment", json_false());
+    if (o->any_bad) json_object_set_new(spec, "max_bad", json_integer(1));
+    if (o->batch) json_object_set_new(spec, "batch", json_integer(o->batch));
+    if (o->seed) json_object_set_new(spec, "seed", json_integer(option_seed(o->seed, 0)));
+}
+
+// The specification with this run's changes; *base is the folder of relative paths.
+static json_t *specification(const json_t *manifest, const char *file, const FeedOptions *o,
+                             const char **base, Arena *arena, Error *err)
+{
     if (!manifest) {
-        error_set(err, "%s: the graph has no data", step->file);
+        error_set(err, "%s: the graph has no data", file);
         return NULL;
     }
     if (o->series && !check_series(arena, manifest, o->series, err)) return NULL;
@@ -84,8 +93,7 @@ static json_t *specification(const Step *step, const FeedOptions *o, const char 
                             json_string(eq + 1));
         json_object_set_new(spec, "series", series);
     }
-    if (o->in_order) json_object_set_new(spec, "shuffle", json_false());
-    if (o->in_order) json_object_set_new(spec, "augment", json_false());
+    put_options(spec, o);
     if (o->classes) {
         json_t *fields = json_object_get(spec, "fields");
         if (!fields) json_object_set_new(spec, "fields", fields = json_array());
@@ -111,11 +119,22 @@ static const char *describe(Arena *arena, const Names *source, const char *base,
 
 bool feed_open(Feed *f, const Loaded *program, const FeedOptions *o, Error *err)
 {
-    *f = (Feed){.arena = arena_new(), .program = program};
+    const Step *step = program->step;
+    if (!feed_open_data(f, json_object_get(step->manifest, "data"), step->file, o, err))
+        return false;
+    f->program = program;
+    return true;
+}
+
+bool feed_open_data(Feed *f, const json_t *data, const char *file, const FeedOptions *o, Error *err)
+{
+    *f = (Feed){.arena = arena_new()};
     const char *base = "";
-    json_t *json = specification(program->step, o, &base, f->arena, err);
+    json_t *json = specification(data, file, o, &base, f->arena, err);
     DataSpec *spec = json ? spec_parse(f->arena, json, err) : NULL;
     json_decref(json);
+    f->spec = spec;
+    f->base = base;
     if (spec) {
         const Asset *merges = assets_find("clip/bpe_simple_vocab_16e6.txt.gz");
         DataOptions d = {.base_dir = *base ? base : NULL,
@@ -123,6 +142,7 @@ bool feed_open(Feed *f, const Loaded *program, const FeedOptions *o, Error *err)
                          .merges = merges->data,
                          .merges_size = asset_size(merges),
                          .threads = (int)o->workers,
+                         .ahead = o->ahead,
                          .report = o->quiet ? NULL : report_skipped,
                          .user = f};
         f->shards = describe(f->arena, &spec->source, base, d.key ? d.key : "data.source");

@@ -15,6 +15,10 @@ typedef struct FeedOptions {
     bool in_order;      // one pass in the order of the shards, without augmentation
     bool classes;       // also read the samples' classes, into slot "$class"
     bool quiet;         // name no bad samples on stderr
+    bool any_bad;       // go on however many samples are bad
+    int64_t batch;      // 0: the program's
+    int64_t ahead;      // batches decoded ahead; 0: 2
+    const char *seed;   // of order and augmentation, or NULL: the program's
     uint32_t workers;   // that decode; 0: one a core
 } FeedOptions;
 
@@ -25,7 +29,9 @@ typedef struct Skipped {
 
 typedef struct Feed {
     Arena *arena;
-    const Loaded *program;
+    const Loaded *program; // NULL where the data was opened alone
+    const DataSpec *spec;
+    const char *base; // folder that relative paths of the source begin in, "" for the working one
     Data *data;
     const DataSlot *slots;
     uint32_t nslots;
@@ -37,6 +43,10 @@ typedef struct Feed {
 
 // Open what the program's manifest says under "data". The Feed must not move.
 bool feed_open(Feed *f, const Loaded *program, const FeedOptions *options, Error *err);
+// The same without a program: `data` is the manifest's object (NULL: it has none) of that file. Of
+// the functions below, those that take no entry may be used.
+bool feed_open_data(Feed *f, const json_t *data, const char *file, const FeedOptions *options,
+                    Error *err);
 void feed_close(Feed *f);
 // The slot of that name, or -1.
 int32_t feed_slot(const Feed *f, const char *name);

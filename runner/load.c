@@ -84,11 +84,16 @@ static void set_root(const Step *step, const char *root)
     }
 }
 
+static bool is_step(const LoadOptions *o)
+{
+    return !o->file || !o->cli->compiler || load_is_step(o->file);
+}
+
 bool load_step(Loaded *l, const LoadOptions *o)
 {
     Error err = {0};
     *l = (Loaded){0};
-    if (!o->file || !o->cli->compiler || load_is_step(o->file)) {
+    if (is_step(o)) {
         if (o->graph.nset) {
             fail_text("%s: --set changes a graph file, this is a step file", o->file);
             return false;
@@ -110,16 +115,32 @@ bool load_step(Loaded *l, const LoadOptions *o)
     return true;
 }
 
-static bool products_named(const char *name, ExecProducts *out)
+bool load_data(json_t **data, const LoadOptions *o)
+{
+    *data = NULL;
+    if (is_step(o)) {
+        Loaded l;
+        if (!load_step(&l, o)) return false;
+        *data = json_incref(json_object_get(l.step->manifest, "data"));
+        load_free(&l);
+        return true;
+    }
+    const char *text = NULL;
+    if (!o->cli->compiler->data(&text, o->cli->arena, o)) return false;
+    if (!text) return true;
+    *data = json_loads(text, 0, NULL);
+    if (!*data) bug("the data of a graph is no JSON");
+    if (o->root) json_object_set_new(*data, "base_dir", json_string(o->root));
+    return true;
+}
+
+static ExecProducts products_named(const char *name)
 {
     static const char *const names[] = {"auto", "own", "library", "measured"};
-    for (int i = 0; i < 4; i++)
-        if (!name || strcmp(name, names[i]) == 0) {
-            *out = (ExecProducts)i;
-            return true;
-        }
-    fail_text("--products '%s': auto, own, library or measured", name);
-    return false;
+    int i = 0;
+    while (name && i < 4 && strcmp(name, names[i]) != 0) i++;
+    if (i == 4) bug("--products '%s' is none of its choices", name);
+    return (ExecProducts)i;
 }
 
 // Asked before anything is compiled for a GPU that cannot run it.
@@ -152,11 +173,10 @@ bool load_program(Loaded *l, const LoadOptions *o)
     ExecOptions e = {.threads = o->threads,
                      .profile = o->profile,
                      .device = (int)o->place.device,
+                     .products = products_named(o->place.products),
                      .snapshots = o->snapshots};
     *l = (Loaded){0};
-    if (!products_named(o->place.products, &e.products) || !has_driver(o->place.target) ||
-        !load_step(l, o))
-        return false;
+    if (!has_driver(o->place.target) || !load_step(l, o)) return false;
     if (l->step->cuda) e.choices[0] = o->choices, e.choices[1] = choices_file(o->cli->arena);
     l->exec = exec_new(l->step, &e, &err);
     if (l->exec) return true;

@@ -29,10 +29,10 @@ typedef struct Place {
 
 // clang-format off
 #define PLACE_OPTIONS(T) \
-    {"target", 0, OPTION_TEXT | IN_CZTC, offsetof(T, place.target), "T", \
+    {"target", 0, OPTION_TARGET | IN_CZTC, offsetof(T, place.target), "T", \
      "of a graph file: cpu (and where none is said), cuda: this machine's GPU, cuda:sm_90a, .."}, \
-    {"products", 0, OPTION_TEXT, offsetof(T, place.products), "WHO", \
-     "on a GPU: auto (the faster, measured once and kept), measured (anew), library, own"}, \
+    {"products", 0, OPTION_CHOICE, offsetof(T, place.products), "auto|own|library|measured", \
+     "on a GPU: the faster (auto: measured once and kept; measured: anew), or always one"}, \
     {"device", 0, OPTION_COUNT, offsetof(T, place.device), "N", "number of the GPU (0)"}
 // clang-format on
 
@@ -74,12 +74,17 @@ typedef struct Compiled {
     double flops; // of a step
 } Compiled;
 
-// What it takes to have graph files. Both print a file's errors, and give false then.
+// What it takes to have graph files. Those that read one print its errors, and give false then.
 typedef struct Compiler {
     // Everything made lives in the arena.
     bool (*compile)(Compiled *out, Arena *arena, const LoadOptions *options);
     // Read a graph's check case; fixture is NULL where it names none.
     bool (*check)(LoadCheck *check, Arena *arena, const LoadOptions *options);
+    // Read a graph's data, as JSON text of the manifest's object, NULL where it has none; nothing
+    // is compiled.
+    bool (*data)(const char **json, Arena *arena, const LoadOptions *options);
+    // Is it the name of a target, whether or not this machine is one? Err with the names there are.
+    bool (*target)(Arena *arena, const char *name, Error *err);
 } Compiler;
 
 // Compile or load; the step alone, without memory for it. False after the error was printed.
@@ -87,6 +92,9 @@ bool load_step(Loaded *l, const LoadOptions *options);
 // The same, and start the threads.
 bool load_program(Loaded *l, const LoadOptions *options);
 void load_free(Loaded *l);
+// The data alone: the manifest's object, NULL where the program has none. A graph is not compiled.
+// The caller frees it. False after the error was printed.
+bool load_data(json_t **data, const LoadOptions *options);
 // Write the kept step file (without the executable around it), which appears whole or not at all.
 bool load_save(const Loaded *l, const char *path, Error *err);
 // The entry of that name, or an error.

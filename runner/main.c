@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static const Command *const commands[] = {
-    &command_run, &command_bench, &command_train, &command_eval, &command_describe,
+    &command_run, &command_bench, &command_train, &command_eval, &command_describe, &command_data,
 };
 
 // Where the executable's own bytes end: its sections' table, or the last of its segments.
@@ -55,6 +55,7 @@ int main(int argc, char **argv)
     Cli cli = {.arena = arena_new(),
                .start = seconds_now(),
                .in = IN_RUNNER,
+               .version = CZT_VERSION ", " CZT_BUILD_TYPE " build",
                .about = "Runs step files: STEP is what cztc compile wrote."};
     int code = look_at_self(&cli, &err)
                    ? cli_main(&cli, commands, sizeof commands / sizeof *commands, argc, argv)

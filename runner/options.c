@@ -1,7 +1,7 @@
 // Options: one table a command gives its parser and its help text. Long options take --name value
 // and --name=value, short ones -n value; "--" ends them. A row that the program does not have is
 // passed over.
-#include "runner/cli.h"
+#include "runner/load.h"
 
 #include "base/map.h"
 
@@ -89,17 +89,43 @@ int64_t option_seed(const char *text, int64_t otherwise)
     return text ? strtoll(text, NULL, 10) : otherwise;
 }
 
-static bool set_value(Arena *arena, const Option *o, const char *text, char *values, Error *err)
+static bool is_choice(const Cli *cli, const Option *o, const char *text, Error *err)
+{
+    const char *list = "";
+    for (const char *c = o->value; *c;) {
+        size_t n = strcspn(c, "|");
+        const char *choice = str_slice(cli->arena, c, n);
+        if (strcmp(choice, text) == 0) return true;
+        c += n + (c[n] == '|');
+        list = str_printf(cli->arena, "%s%s%s", list, *list ? (*c ? ", " : " or ") : "", choice);
+    }
+    return error_set(err, "--%s '%s': %s", o->name, text, list);
+}
+
+static bool is_target(const Cli *cli, const Option *o, const char *text, Error *err)
+{
+    Error why = {0};
+    return !cli->compiler || cli->compiler->target(cli->arena, text, &why) ||
+           error_set(err, "--%s: %s", o->name, why.text);
+}
+
+static bool set_value(const Cli *cli, const Option *o, const char *text, char *values, Error *err)
 {
     void *to = values + o->at;
     int64_t number;
     switch (kind_of(o)) {
-    case OPTION_TEXTS: vec_push(arena, (Texts *)to, text); return true;
+    case OPTION_TEXTS: vec_push(cli->arena, (Texts *)to, text); return true;
     case OPTION_COUNT:
     case OPTION_NUMBER:
     case OPTION_THREADS: return read_number(o, text, to, err);
     case OPTION_SEED:
         if (!read_number(o, text, &number, err)) return false;
+        break;
+    case OPTION_CHOICE:
+        if (!is_choice(cli, o, text, err)) return false;
+        break;
+    case OPTION_TARGET:
+        if (!is_target(cli, o, text, err)) return false;
         break;
     case OPTION_FLAG:
     case OPTION_TEXT:
@@ -131,7 +157,7 @@ static bool parse_option(const Cli *cli, const Command *c, int argc, char **argv
     }
     if (!value && ++*i < argc) value = argv[*i];
     if (!value) return error_set(err, "--%s wants a value: %s", o->name, o->value);
-    return set_value(cli->arena, o, value, values, err);
+    return set_value(cli, o, value, values, err);
 }
 
 Parse options_parse(const Cli *cli, const Command *c, int argc, char **argv, void *values,
@@ -153,7 +179,7 @@ Parse options_parse(const Cli *cli, const Command *c, int argc, char **argv, voi
             error_set(err, "'%s' is one too many; see %s %s --help", arg, program_name(), c->name);
             return PARSE_WRONG;
         }
-        set_value(cli->arena, o, arg, values, err);
+        set_value(cli, o, arg, values, err);
     }
     const Option *missing = next_operand(cli, c, operands);
     if (!missing || kind_of(missing) == OPTION_MAYBE) return PARSE_RUN;

@@ -137,7 +137,7 @@ hit $tiny --set "$warns"
 same err warned
 exits 1 "$CZTC" compile $tiny --set batch=0
 says err "batch is 0; it is at least 1"
-exits 1 "$CZTC" compile $tiny --target tpu
+exits 2 "$CZTC" compile $tiny --target tpu
 says err "there is no target 'tpu'"
 
 # what shows passes has passed through them

@@ -6,7 +6,7 @@ exits 2 "$CZTC" chek
 says err "did you mean check?"
 exits 0 "$CZTC" --help
 says out "compile"
-for command in check compile run bench train eval describe lib pack opt; do
+for command in check compile run bench train eval describe lib pack opt schema data new; do
     exits 0 "$CZTC" $command --help
     says out "usage: cztc $command"
 done
@@ -39,6 +39,24 @@ number run a.yaml --seed -1
 number train a.yaml --out o --seed 9007199254740993
 says err "from 0 to 9007199254740992"
 exits 2 "$CZTC" compile a.yaml --memory 2
+# a word that is none of those that an option takes
+for command in compile run bench train eval; do
+    exits 2 "$CZTC" $command a.yaml --target tpu
+    says err "cztc $command: --target: there is no target 'tpu': cpu, cpu:x86-64-v3"
+    exits 2 "$CZTC" $command a.yaml --target cpu:x86-64-v9
+    says err "there is no CPU level 'x86-64-v9'"
+done
+exits 2 "$CZTC" compile a.yaml --target cuda:h100
+says err "'h100' is no GPU architecture"
+for command in run bench train eval; do
+    exits 2 "$CZTC" $command a.yaml --products mine
+    says err "cztc $command: --products 'mine': auto, own, library or measured"
+    exits 2 "$4" $command a.czt --products mine
+done
+exits 0 "$CZTC" --version
+grep -qE '^cztc [0-9.]+, LLVM 19[0-9.]*, [A-Z][A-Za-z ]* build$' out || miss "--version: $(cat out)"
+exits 0 "$4" --version
+grep -qE '^cztc-run [0-9.]+, [A-Z][A-Za-z ]* build$' out || miss "--version: $(cat out)"
 for setting in train.steps=0 train.steps=-1 train.seed=-1 train.seed=9007199254740993 log.every=0 \
     checkpoint.every=-1 checkpoint.keep=0 checkpoint.keep=-2 eval.every=-1 eval.samples=-1; do
     exits 1 "$CZTC" check "$SOURCE/tests/cli/small.yaml" --set $setting

@@ -77,7 +77,7 @@ exits 0 "$CZTC" train cuda/step.czt --out own --steps 1 --products own
 CZT_FAKE_LOG=$PWD/owned exits 0 "$CZTC" train --resume own --steps 2
 grep -q '^host ' owned && miss "a resumed run left products to the library"
 [ -e "$cached" ] && miss "what a run was told is kept for others"
-exits 1 "$CZTC" train small.yaml --out none --target cuda --products mine
+exits 2 "$CZTC" train small.yaml --out none --target cuda --products mine
 says err "--products 'mine': auto, own, library or measured"
 
 # the run's program goes on, and evaluates
@@ -135,9 +135,9 @@ CZT_FAKE_MEMORY=58 exits 1 "$CZTC" run micro.czt
 says err "MiB free of 58: a batch of about "
 CZT_FAKE_MEMORY=10 exits 1 "$CZTC" run micro.czt
 says err "the state alone does not fit"
-exits 1 "$CZTC" compile "$MICRO" --target cuda:h100
+exits 2 "$CZTC" compile "$MICRO" --target cuda:h100
 says err "'h100' is no GPU architecture"
-exits 1 "$CZTC" compile "$MICRO" --target cuda:sm_75
+exits 2 "$CZTC" compile "$MICRO" --target cuda:sm_75
 says err "'sm_75' is no GPU architecture"
 exits 1 "$CZTC" run micro.czt --target cuda
 says err "--target is for a graph file"

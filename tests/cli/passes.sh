@@ -28,9 +28,9 @@ exits 0 "$CZTC" run v3.czt -n 3 --json
 cp out v3.json
 exits 0 "$CZTC" run host.czt -n 3 --json
 same out v3.json
-exits 1 "$CZTC" compile "$small" --target cpu:znver9
+exits 2 "$CZTC" compile "$small" --target cpu:znver9
 says err "x86-64-v3"
-exits 1 "$CZTC" compile "$small" --target tpu
+exits 2 "$CZTC" compile "$small" --target tpu
 says err "there is no target 'tpu'"
 
 # sizes and precision from outside; a bare name is one of let or of train

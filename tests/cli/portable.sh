@@ -31,7 +31,7 @@ small 2
 says err "usage: small COMMAND"
 small 0 --help
 says out "describe"
-for command in run bench train eval describe; do
+for command in run bench train eval describe data; do
     small 0 $command --help
     says out "usage: small $command"
     grep -qE -e '--set|--lib|^  (STEP|FILE)' out && miss "help of $command speaks of files it does not take: $(cat out)"

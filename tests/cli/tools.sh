@@ -1,0 +1,164 @@
+# The commands around a graph file that train nothing.
+. "$(dirname "$0")/common.sh"
+
+# schema: JSON of the table of keys
+exits 0 "$CZTC" schema
+says out '"$schema": "http://json-schema.org/draft-07/schema#"'
+says out '"title": "a graph file of cztc"'
+says out '"description": "where samples come from."'
+cp out graph.json
+exits 0 "$CZTC" schema graph
+same out graph.json
+exits 0 "$CZTC" schema library
+says out '"title": "a library file of cztc"'
+exits 2 "$CZTC" schema step
+says err "'step' is neither graph nor library"
+
+# data: a page of samples, whole in itself
+pictures_in() { # every picture of a page is a PNG: how many there are
+    tr '"()' '\n' <"$1" | sed -n 's|^data:image/png;base64,||p' >uris.txt
+    while read -r uri; do
+        echo "$uri" | base64 -d >picture.png || miss "$1: a picture is no base64"
+        [ "$(head -c 8 picture.png | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ] || miss "$1: no PNG"
+        [ "$(tail -c 8 picture.png | head -c 4)" = IEND ] || miss "$1: a picture is cut off"
+    done <uris.txt
+    wc -l <uris.txt
+}
+exits 0 "$CZTC" data "$SOURCE/graphs/demo.yaml" -o page.html --show 5
+says out "2322 samples in 5 shards; 256 looked at, 0 left out"
+says out "  image            view       u8 (64, 64, 3)"
+says out "tokens     i32 (32)           7 to "
+says out "2 classes: 0 ("
+says out "5 samples on page.html"
+[ "$(grep -c '<article' page.html)" -eq 5 ] || miss "$(grep -c '<article' page.html) samples, not 5"
+[ "$(pictures_in page.html)" -eq 10 ] || miss "not a view and a label for each of 5 samples"
+grep -qE 'https?:|src="[^d]|<script|<link|@import' page.html && miss "the page wants more than itself"
+says page.html '"></i>1 <i class="soft">'
+grep -qE '<dd>a drawing of [a-z ,]*<span class="soft">[0-9]* of 32 tokens' page.html || miss "no text"
+exits 0 "$CZTC" data "$SOURCE/graphs/demo.yaml" -o again.html --show 5 --workers 3
+same page.html again.html
+exits 0 "$CZTC" data "$SOURCE/graphs/demo.yaml" -o again.html --show 5 --seed 4
+cmp -s page.html again.html && miss "--seed changes nothing"
+exits 0 "$CZTC" data "$SOURCE/graphs/demo.yaml" -o again.html --show 2 --in-order --json
+says again.html '<span class="key">train00000</span>'
+says out '"samples": 2322, "looked_at": 256, "skipped": 0'
+says out '"page": "again.html", "shown": 2}'
+
+# of a step file the same page
+exits 0 "$CZTC" compile "$SOURCE/graphs/demo.yaml" -o demo.czt
+exits 0 "$4" data demo.czt -o step.html --show 5
+sed 's|demo.czt|'"$SOURCE"'/graphs/demo.yaml|g' step.html >renamed.html
+same renamed.html page.html
+mkdir run && mv demo.czt run/step.czt
+exits 0 "$CZTC" data run -o run.html --show 5
+sed 's|<title>run<|<title>demo.czt<|; s|<h1>run<|<h1>demo.czt<|' run.html >renamed.html
+same renamed.html step.html
+
+# labels that are missing, a broken picture, text that is not HTML, classes without a name
+mkdir few && (cd few && tar -xf "$SOURCE/graphs/demo/train-0000.tar" --wildcards 'train0000?.*' &&
+    rm train00003.seg.png && head -c 200 train00004.webp >cut && mv cut train00004.webp &&
+    printf 'a <b>thing</b> & "more"' >train00005.txt && tar -cf ../few.tar --sort=name *)
+exits 0 "$CZTC" data "$SOURCE/graphs/demo.yaml" --data few.tar --in-order -o few.html --json
+says err "warning: few.tar: sample train00004: member .webp: "
+says out '"samples": 10, "looked_at": 9, "skipped": 1'
+says out '"role": "class_map", "dtype": "i32", "shape": [64, 64], "missing": 1, "valid": 0.9'
+says few.html "10 samples in 1 shard; 9 looked at, 1 left out"
+says few.html "10 samples are fewer than a batch of 64: train refuses them"
+says few.html "<li><span class=\"key\">few.tar: sample train00004</span>: member .webp: "
+[ "$(pictures_in few.html)" -eq 17 ] || miss "9 views and 8 labels are $(pictures_in few.html) pictures"
+[ "$(grep -c '>missing<' few.html)" -eq 2 ] || miss "one label is missing, and the column says so"
+says few.html '<dd>a &#60; b &#62; thing &#60;/ b &#62; &#38; &#34; more'
+
+# what goes wrong
+exits 1 "$CZTC" data "$SOURCE/graphs/demo.yaml" --data none.tar -o none.html
+says err "--data: none.tar: cannot read the shard: No such file"
+(cd few && rm ./*.webp && tar -cf ../blind.tar --sort=name *)
+exits 1 "$CZTC" data "$SOURCE/graphs/demo.yaml" --data blind.tar -o none.html
+says err "sample train00000: member .webp: the sample has no member .webp"
+[ -e none.html ] && miss "a page without samples"
+exits 1 "$CZTC" data "$SOURCE/graphs/demo.yaml" --data few.tar -o nowhere/page.html
+says err "nowhere/page.html"
+exits 1 "$CZTC" data "$SOURCE/tests/corpus/dot.ir"
+says err "dot.ir: the graph has no data"
+exits 2 "$CZTC" data "$SOURCE/graphs/demo.yaml" --show 0
+
+# check --diff: keys and figures that differ, of what a graph extends or of any other
+cat >mine.yaml <<END
+cztc: 1
+extends: $SOURCE/graphs/demo.yaml
+let: {batch: 32, more: [1, 2]}
+experts:
+  edge: null
+  seg: {weight: 2, doc: "a: b"}
+encoders: {visual: {pool: mean}} # as it was
+train:
+  groups+: [{match: "experts.*", lr_scale: 2}]
+END
+exits 0 "$CZTC" check mine.yaml --diff
+cat >expected <<END
+$SOURCE/graphs/demo.yaml -> mine.yaml
+  let.batch: 64 -> 32
++ let.more: [1, 2]
+  experts.seg.weight: 2 * ramp(step, 0, 50) -> 2
++ experts.seg.doc: a: b
+- experts.edge: {output: patch_head(visual.blocks[1].map, out=1, up=lab * patch / size), target: s..
++ train.groups[1]: {match: experts.*, lr_scale: 2}
+
+the step
+  batch                    64            32
+    experts.edge           3.09 k        -
+  experts                  seg, edge     seg
+END
+head -12 out >begin
+same begin expected
+says out "  FLOP a step              "
+exits 0 "$CZTC" check mine.yaml --diff --json
+says out '{"key": "let.batch", "old": "64", "new": "32"}'
+says out '{"key": "let.more", "old": null, "new": "[1, 2]"}'
+says out '{"key": "train.groups[1]", "old": null, "new": "{match: experts.*, lr_scale: 2}"}'
+says out '"experts": ["seg, edge", "seg"]'
+says out '"parameters": [8222993, 8219905]'
+exits 0 "$CZTC" check "$SOURCE/graphs/demo.yaml" --diff "$SOURCE/graphs/demo.yaml"
+says out "no key is changed"
+says out "the step has the same figures"
+exits 0 "$CZTC" check "$SOURCE/graphs/demo.yaml" --diff "$SOURCE/graphs/demo.yaml" --set total=9
+says out "  let.total: 400 -> 9"
+says out "the step has the same figures"
+exits 0 "$CZTC" check "$SOURCE/graphs/demo.yaml" --diff mine.yaml
+says out "+ experts.edge: {output"
+says out "- train.groups[1]: "
+awk 'length > 100 { exit 1 }' out || miss "a line that is too long: $(cat out)"
+cat >part.yaml <<END
+cztc: 1
+let: {batch: 4}
+data: {source: none.tar, fields: {x: {as: vector, size: 3}}}
+train: {steps: 10}
+END
+cat >whole.yaml <<END
+cztc: 1
+extends: part.yaml
+import: [optim/adamw]
+params: {w: {shape: []}}
+losses: {one: {loss: "sum(x, axis=1) * w"}}
+train: {optimizer: {module: adamw, lr: 1e-3}}
+END
+exits 0 "$CZTC" check whole.yaml --diff # of a graph that is made to be extended
+says out "+ train.optimizer: {module: adamw, lr: 1e-3}"
+says out "part.yaml is no whole graph, so steps are not compared"
+[ -s err ] && miss "errors of the part: $(cat err)"
+exits 0 "$CZTC" check whole.yaml --diff --json
+says out '"step": null}'
+exits 1 "$CZTC" check "$SOURCE/graphs/demo.yaml" --diff
+says err "graphs/demo.yaml: extends no file; name the one to compare with: --diff OTHER.yaml"
+exits 2 "$CZTC" check mine.yaml "$SOURCE/graphs/demo.yaml"
+says err "is one too many, but for --diff"
+sed 's/weight: 2/wieght: 2/' mine.yaml >wrong.yaml
+exits 1 "$CZTC" check wrong.yaml --diff
+says err "wrong.yaml:6:9: error: an expert has no key 'wieght'"
+[ "$(grep -c error: err)" -eq 1 ] || miss "the error is told twice: $(cat err)"
+exits 1 "$CZTC" check "$SOURCE/tests/corpus/dot.ir" --diff mine.yaml
+says err "dot.ir: --diff compares graph files"
+exits 1 "$CZTC" check mine.yaml --diff nothing.yaml
+says err "nothing.yaml"
+
+exit $((failed != 0))
