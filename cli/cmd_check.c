@@ -90,6 +90,11 @@ static void print_json(Pipeline *p)
 // Reading has looked at every entry; what is printed is of the step alone.
 static void keep_step(Program *p)
 {
+    for (uint32_t i = 0; i < p->entries.n; i++) {
+        const char *name = p->entries.at[i]->name;
+        if (strncmp(name, "step@", 5) == 0)
+            printf("  phase   %-24s from update %s on\n", name, name + 5);
+    }
     Entry *step = program_find_entry(p, "step");
     if (!step) return;
     p->entries.n = 1;

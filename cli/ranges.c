@@ -46,8 +46,11 @@ static void find(Arena *arena, const Graph *g, json_t *ranges)
 void ranges_add(Arena *arena, Program *program, Section *sections, uint32_t n)
 {
     json_t *ranges = json_object();
-    const Entry *e = program_find_entry(program, "step");
-    if (e) find(arena, e->graph, ranges);
+    for (uint32_t i = 0; i < program->entries.n; i++) {
+        const Entry *e = program->entries.at[i]; // one a phase: step, step@800
+        if (strcmp(e->name, "step") == 0 || strncmp(e->name, "step@", 5) == 0)
+            find(arena, e->graph, ranges);
+    }
     char *list = json_dumps(ranges, JSON_SORT_KEYS);
     for (uint32_t s = 0; list && s < n; s++) {
         if (strcmp(sections[s].name, "manifest") != 0) continue;

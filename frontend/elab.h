@@ -303,12 +303,29 @@ struct Elab {
     uint32_t depth; // nesting of evaluation, against endless recursion
     uint32_t noted; // errors when notes were last added
     int64_t batch, steps, seed;
+    VEC(int64_t) phases; // updates at which a phase begins, from 0
+    int64_t phase;       // where the phase of this build begins, or PHASE_ALL
+    Map bounds;          // of rows with from: or until:
+    Map first_update;    // parameter -> int64_t *: the beginning of its first phase of training
     DType precision;
     bool marking; // this build decides what the loader decodes
     Map used;     // views and fields that are read: name -> anything
     Map wrong;    // views and fields that data_check reported
     Map blamed;   // values of the user's that fail inside the library -> the first error's text
 };
+
+// phases.c
+enum { PHASE_ALL = -1 }; // what is on at any time
+// Find the phases, from `from:` and `until:` of tasks.
+void phases_read(Elab *el);
+// What a row says under from: or until:.
+int64_t phase_bound(Elab *el, const Tree *row, const char *key, int64_t def);
+// Is what is on from update `from` to before `until` on in the phase of this build?
+bool phase_has(const Elab *el, int64_t from, int64_t until);
+// The entry of a phase: "step", "step@800".
+const char *phase_entry(Elab *el, uint32_t i);
+// Finished updates since one, an i64.
+Value updates_since(Elab *el, int64_t begin);
 
 // Begin a build: a fresh graph and fresh scopes over the graph file.
 void build_begin(Elab *el, bool training);

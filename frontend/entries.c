@@ -10,6 +10,7 @@ static void output(Elab *el, Entry *e, const char *name, NodeId node)
 static Entry *begin(Elab *el, const char *name, bool training, bool marking)
 {
     el->marking = marking;
+    if (!training) el->phase = PHASE_ALL;
     build_begin(el, training);
     Entry *e = program_find_entry(el->program, name);
     if (!e) e = program_entry(el->program, name);
@@ -75,9 +76,10 @@ static void add_taps(Elab *el, Entry *e)
     }
 }
 
-static void build_step(Elab *el)
+static void build_phase(Elab *el, uint32_t phase)
 {
-    Entry *e = begin(el, "step", true, true);
+    el->phase = el->phases.at[phase];
+    Entry *e = begin(el, phase_entry(el, phase), true, true);
     NodeId loss = minimized(el);
     output(el, e, "loss", loss);
     task_outputs(el, e);
@@ -87,6 +89,11 @@ static void build_step(Elab *el)
         if (diag_errors(el->diag)) instance_default(el, el->instances.at[i].value, (Loc){0});
     if (tree_get(el->root, "train")) train_step(el, e, loss);
     finish(el, e);
+}
+
+static void build_step(Elab *el)
+{
+    for (uint32_t i = 0; i < el->phases.n && !(i && diag_errors(el->diag)); i++) build_phase(el, i);
 }
 
 static App *encoder_app(Elab *el, uint32_t i)

@@ -27,13 +27,8 @@ static void bind_reserved(Elab *el, Scope *s)
     for (int dt = 0; dt < DT_COUNT; dt++)
         scope_value(el, s, dtype_name((DType)dt), none,
                     (Value){.kind = V_DTYPE, .dtype = (DType)dt});
-    Value step = value_int(0);
-    if (!el->initialising) {
-        NodeId x = graph_input(el->graph, "$step", type_new(el->arena, DT_I64, 0, NULL));
-        step = value_node(el, x);
-    }
-    scope_value(el, s, "step", none, step);
-    scope_value(el, s, "phase_step", none, step);
+    scope_value(el, s, "step", none, updates_since(el, 0));
+    scope_value(el, s, "phase_step", none, updates_since(el, el->phase));
 }
 
 static void bind_definitions(Elab *el, Scope *s)
@@ -212,6 +207,7 @@ static void read_settings(Elab *el)
         ok = false;
     }
     check_numbers(el);
+    phases_read(el);
     data_check(el);
     el->batch = ok ? batch : STAND_IN;
 }

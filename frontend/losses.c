@@ -13,6 +13,20 @@ static bool constant(Elab *el, Task *t, const char *key, Value *v)
     return v->kind != V_ERROR;
 }
 
+// In a task that begins later, phase_step counts from there.
+static void bind_phase_step(Elab *el, Task *t)
+{
+    int64_t from = phase_bound(el, t->tree, "from", 0);
+    if (!from) return;
+    Binding *b = arena_make(el->arena, Binding);
+    *b = (Binding){.name = "phase_step",
+                   .loc = t->loc,
+                   .kind = BIND_VALUE,
+                   .forced = true,
+                   .value = updates_since(el, el->phase == PHASE_ALL ? 0 : from)};
+    task_name(el, t, "phase_step", b);
+}
+
 // Decide whether a task is on, and its weight.
 static void task_switch(Elab *el, Task *t)
 {
@@ -22,6 +36,8 @@ static void task_switch(Elab *el, Task *t)
         bool yes;
         if (value_to_bool(el, v, tree_get(t->tree, "enabled")->loc, "enabled", &yes)) t->on = yes;
     }
+    int64_t from = phase_bound(el, t->tree, "from", 0);
+    t->on = t->on && phase_has(el, from, phase_bound(el, t->tree, "until", INT64_MAX));
     if (!t->on || !task_key(t, "weight").tree) return;
     if (!constant(el, t, "weight", &v)) {
         t->weight = value_error();
@@ -135,8 +151,9 @@ void tasks_bind(Elab *el)
                 (Value){.kind = V_SPACE, .space = SPACE_EXPERTS});
     for (uint32_t i = 0; i < el->tasks.n; i++) {
         Task *t = el->tasks.at[i].value;
-        if (!t->done && !el->initialising)
-            task_switch(el, t); // a learned weight has no value there
+        if (t->done || el->initialising) continue; // a learned weight has no value there
+        bind_phase_step(el, t);
+        task_switch(el, t);
     }
 }
 

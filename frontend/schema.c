@@ -115,6 +115,7 @@ static const struct {
     {MAPPING_TRAIN, "optimizer", SELF, OF_CALL, false},
     {MAPPING_TRAIN, "clip_grad", SELF, OF_CALL, false},
     {MAPPING_TRAIN, "groups", ITEMS, MAPPING_GROUP, false},
+    {MAPPING_TRAIN, "freeze", ITEMS, MAPPING_FREEZE, false},
     {MAPPING_GROUP, "match", SELF, OF_TEXTS, true},
     {MAPPING_EVAL, "sets", EACH, OF_TEXT, true},
     {MAPPING_CHECK, "set", EACH, OF_TEXTS, true},

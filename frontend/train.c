@@ -7,6 +7,7 @@
 typedef struct Trained {
     const StateVar *var;
     NodeId p, g;
+    NodeId frozen; // bool, or 0: never
 } Trained;
 typedef VEC(Trained) TrainedList;
 
@@ -14,7 +15,8 @@ typedef struct Optimizer {
     const ModuleDef *def;
     const Tree *tree;
     Instance *instance; // settings
-    NodeId count;       // updates of this state, this one included
+    NodeId count;       // of the parameter at hand: updates of its state, this one included
+    NodeId keep;        // of the parameter at hand: bool, the update counts
     NodeId finite;      // bool: the loss and all gradients are
 } Optimizer;
 
@@ -34,6 +36,71 @@ static bool *reached(Elab *el, NodeId loss)
     return on;
 }
 
+// ---- freeze: rows
+// ---------------------------------------------------------------------------------
+
+static bool row_matches(const Tree *row, const char *name)
+{
+    const Tree *m = tree_get(row, "match");
+    if (m->kind == TREE_SCALAR) return glob_match(m->text, name);
+    for (uint32_t i = 0; i < m->items.n; i++)
+        if (m->items.at[i]->kind == TREE_SCALAR && glob_match(m->items.at[i]->text, name))
+            return true;
+    return false;
+}
+
+// Updates since the phase in which a parameter was trained first.
+static Value updates_of(Elab *el, const char *name)
+{
+    int64_t *first = map_get(&el->first_update, name);
+    if (!first) {
+        first = arena_make(el->arena, int64_t);
+        *first = el->phase;
+        map_set(el->arena, &el->first_update, name, first);
+    }
+    return updates_since(el, *first);
+}
+
+// A condition of freeze sees the parameter's own phase_step.
+static Value frozen_while(Elab *el, const Tree *condition, const char *name)
+{
+    Scope *s = scope_new(el, el->scope, el->scope->frame);
+    scope_value(el, s, "phase_step", condition->loc, updates_of(el, name));
+    return tree_eval(el, s, condition, NULL);
+}
+
+// Is a parameter never updated in this phase? Else *while_so is when not, or 0.
+static bool is_frozen(Elab *el, const char *name, NodeId *while_so)
+{
+    const Tree *rows = tree_get(tree_get(el->root, "train"), "freeze");
+    for (uint32_t i = 0; rows && i < rows->items.n; i++) {
+        const Tree *row = rows->items.at[i], *condition = NULL;
+        if (row->kind != TREE_MAP || !tree_get(row, "match") || !row_matches(row, name)) continue;
+        condition = tree_get(row, "while");
+        if (!condition && row->entries.n > 1) continue; // reported
+        Value v = condition ? frozen_while(el, condition, name) : value_bool(true);
+        if (v.kind == V_BOOL && v.b) return true;
+        if (v.kind == V_BOOL || v.kind == V_ERROR) continue;
+        NodeId x = value_tensor(el, v, DT_BOOL, condition->loc);
+        if (x) *while_so = *while_so ? graph_binary(el->graph, OP_OR, *while_so, x) : x;
+    }
+    return false;
+}
+
+static void check_freeze(Elab *el)
+{
+    const Tree *rows = tree_get(tree_get(el->root, "train"), "freeze");
+    for (uint32_t i = 0; rows && rows->kind == TREE_LIST && i < rows->items.n; i++) {
+        const Tree *row = rows->items.at[i];
+        bool any = !keys_check(el, row, MAPPING_FREEZE, false);
+        for (uint32_t k = 0; k < el->program->states.n && !any; k++) {
+            const StateVar *v = &el->program->states.at[k];
+            any = v->kind == STATE_PARAM && row_matches(row, v->name);
+        }
+        if (!any) diag_warning(el->diag, row->loc, "no parameter matches this row");
+    }
+}
+
 static TrainedList find_trained(Elab *el, NodeId loss)
 {
     TrainedList list = {0};
@@ -44,7 +111,9 @@ static TrainedList find_trained(Elab *el, NodeId loss)
         const StateVar *v = &p->states.at[i];
         if (v->kind != STATE_PARAM || !v->trainable) continue;
         NodeId x = graph_state(el->graph, v->name, v->type);
-        if (x < known && on[x]) vec_push(el->arena, &list, (Trained){v, x, 0});
+        NodeId frozen = 0;
+        if (x < known && on[x] && !is_frozen(el, v->name, &frozen))
+            vec_push(el->arena, &list, (Trained){v, x, 0, frozen});
     }
     for (uint32_t i = 0; i < list.n; i++) {
         el->graph->here = list.at[i].var->loc;
@@ -89,16 +158,6 @@ static bool clip(Elab *el, TrainedList *list)
 }
 
 // ---- groups -----------------------------------------------------------------------------------
-
-static bool row_matches(const Tree *row, const char *name)
-{
-    const Tree *m = tree_get(row, "match");
-    if (m->kind == TREE_SCALAR) return glob_match(m->text, name);
-    for (uint32_t i = 0; i < m->items.n; i++)
-        if (m->items.at[i]->kind == TREE_SCALAR && glob_match(m->items.at[i]->text, name))
-            return true;
-    return false;
-}
 
 static const Tree *groups(Elab *el)
 {
@@ -255,15 +314,22 @@ static bool update_row(Elab *el, const Optimizer *o, const Item *item, const Tra
     else
         scope_value(el, s, item->name, item->loc, value_node(el, x));
     if (!var) return true;
-    // Where the loss or a gradient is not finite the state stays as it was.
+    // Where the loss or a gradient is not finite, or the parameter is frozen, the state stays as it
+    // was.
     NodeId old = graph_state(el->graph, name, var->type);
     vec_push(el->arena, &entry->updates,
-             (NamedNode){name, graph_select(el->graph, o->finite, x, old)});
+             (NamedNode){name, graph_select(el->graph, o->keep, x, old)});
     return true;
 }
 
-static bool optimize(Elab *el, const Optimizer *o, const Trained *t, Entry *entry)
+static bool optimize(Elab *el, Optimizer *o, const Trained *t, Entry *entry)
 {
+    o->count = graph_binary(el->graph, OP_ADD, updates_of(el, t->var->name).node,
+                            graph_const(el->graph, DT_I64, 1));
+    o->keep = o->finite;
+    if (t->frozen)
+        o->keep =
+            graph_binary(el->graph, OP_AND, o->finite, graph_unary(el->graph, OP_NOT, t->frozen));
     Frame *f = frame_new(el, el->scope->frame, str_printf(el->arena, "optimizer %s", o->def->name),
                          "", o->tree->loc);
     f->stream = hash_str(0, str_printf(el->arena, "$opt.%s", t->var->name));
@@ -295,9 +361,6 @@ static bool optimizer_open(Elab *el, Optimizer *o)
     if (!o->def) return false;
     if (!role_check(el, o->def, ROLE_OPTIMIZER, tree_get(o->tree, "module")->loc)) return false;
     o->instance = instance_from_tree(el, o->def, "train.optimizer", o->tree, skip, s);
-    NodeId step =
-        value_tensor(el, scope_read(el, el->globals, "step", o->tree->loc), DT_I64, o->tree->loc);
-    o->count = graph_binary(el->graph, OP_ADD, step, graph_const(el->graph, DT_I64, 1));
     return true;
 }
 
@@ -335,6 +398,7 @@ void train_step(Elab *el, Entry *entry, NodeId loss)
 {
     Optimizer o = {0};
     nonfinite(el);
+    if (!el->phase) check_freeze(el);
     TrainedList list = {0};
     if (!loss) { // reported; the rest is looked at for its errors
         if (optimizer_open(el, &o)) check_groups(el, o.def, &list);
@@ -370,6 +434,19 @@ static void put_every(Elab *el, Json *j, const char *section, const char *key, c
     json_int(j, name, x);
 }
 
+// Which entry an update is, by the finished ones.
+static void put_phases(Elab *el, Json *j)
+{
+    json_open(j, "phases", '[');
+    for (uint32_t i = 0; i < el->phases.n; i++) {
+        json_open(j, NULL, '{');
+        json_int(j, "from", el->phases.at[i]);
+        json_str(j, "entry", phase_entry(el, i));
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}
+
 const char *train_json(Elab *el)
 {
     Json j = {.arena = el->arena};
@@ -377,6 +454,7 @@ const char *train_json(Elab *el)
     json_int(&j, "steps", el->steps);
     json_int(&j, "seed", el->seed);
     json_str(&j, "nonfinite", nonfinite(el));
+    put_phases(el, &j);
     put_every(el, &j, "checkpoint", "every", "checkpoint_every", 1000);
     put_every(el, &j, "checkpoint", "keep", "checkpoint_keep", 2);
     put_every(el, &j, "log", "every", "log_every", 10);

@@ -3,6 +3,7 @@
 #include "runner/evaluate.h"
 #include "runner/folders.h"
 #include "runner/peak.h"
+#include "runner/phases.h"
 #include "runtime/checkpoint.h"
 #include "runtime/train_lock.h"
 
@@ -55,6 +56,7 @@ typedef struct Run {
     Loaded program;
     Feed feed;
     const Values *values;
+    Phases phases;
     int64_t eval_every;
     int64_t seed;
     double peak;       // of the machine, operations a second
@@ -73,6 +75,20 @@ static bool start(void *ctx, Exec *exec, Error *err)
     const Run *run = ctx;
     return exec_init(exec, run->seed, err) &&
            (!run->values->weights || load_weights(&run->program, run->values->weights, false, err));
+}
+
+static uint32_t entry_at(void *ctx, int64_t step)
+{
+    const Run *run = ctx;
+    return phases_at(&run->phases, step)->entry;
+}
+
+static bool before(void *ctx, Exec *exec, int64_t step, Error *err)
+{
+    const Run *run = ctx;
+    const Phase *phase = phases_at(&run->phases, step);
+    return step != phase->from || phase->begin < 0 ||
+           exec_run(exec, (uint32_t)phase->begin, step, run->seed, err);
 }
 
 static bool metrics_reset(const Run *run, Error *err)
@@ -189,11 +205,18 @@ static bool skips_nonfinite(const Step *step)
     return what && strcmp(what, "skip") == 0;
 }
 
+static bool find_phases(Run *run, Arena *arena, Error *err)
+{
+    if (!phases_of(arena, run->program.step, &run->phases, err)) return false;
+    for (uint32_t i = 0; i < run->phases.n; i++)
+        if (!feed_covers(&run->feed, run->phases.at[i].entry, err)) return false;
+    return true;
+}
+
 static int train(Run *run, const char *folder, Arena *arena)
 {
     const Values *v = run->values;
     const Step *step = run->program.step;
-    uint32_t entry;
     Error err = {0};
     TrainResult result;
     run->seed = option_seed(v->seed, setting(step, "train", "seed", step->seed));
@@ -215,13 +238,14 @@ static int train(Run *run, const char *folder, Arena *arena)
         .peak = run->peak,
         .fresh = !v->resume,
         .start = start,
+        .entry_at = entry_at,
+        .before = before,
         .ready = ready,
         .after = after,
         .ctx = run,
     };
     TrainFeed feed = feed_train(&run->feed);
-    if (!load_entry(&run->program, "step", &entry, &err) || !feed_covers(&run->feed, entry, &err) ||
-        !train_run(run->program.exec, &feed, &o, &result, &err))
+    if (!find_phases(run, arena, &err) || !train_run(run->program.exec, &feed, &o, &result, &err))
         return fail(&err);
     return report(run, &result);
 }

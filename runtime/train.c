@@ -400,6 +400,7 @@ static bool loop(Train *t, Error *err)
         }
         bring(t, t->step);
         if (!take(t, err)) return keep(t, err);
+        if (o->before && !o->before(o->ctx, t->exec, t->step, err)) return false;
         if (!update(t, err)) return false;
         bool due = o->checkpoint_every > 0 && t->step % o->checkpoint_every == 0;
         if ((due || t->step == t->steps) && !save(t, err)) return false;

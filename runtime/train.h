@@ -41,6 +41,9 @@ typedef struct TrainOptions {
     bool (*start)(void *ctx, Exec *exec, Error *err);
     // The entry for the update after `step` finished ones (default: "step").
     uint32_t (*entry_at)(void *ctx, int64_t step);
+    // Before the update after `step` finished ones; may change the state, as a function of it and
+    // of `step`.
+    bool (*before)(void *ctx, Exec *exec, int64_t step, Error *err);
     // State, data and step are where the run begins or goes on; nothing was written so far. Not
     // called where the run is complete.
     bool (*ready)(void *ctx, Error *err);

@@ -89,3 +89,8 @@ Test(elab_errors, experts)
 {
     run_folder("tests/errors/experts");
 }
+
+Test(elab_errors, phases)
+{
+    run_folder("tests/errors/phases");
+}

@@ -1,0 +1,102 @@
+// Phases: where a task begins (`from:`) or ends (`until:`), the step becomes another one. Each
+// phase is an entry over the same state, "step" the first and "step@800" the one from update 800
+// on, with nothing in it of what is off. The host takes the entry of the update.
+#include "frontend/elab.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static const char *bound_key(Elab *el, const Tree *row, const char *key)
+{
+    return str_printf(el->arena, "%p %s", (const void *)row, key);
+}
+
+int64_t phase_bound(Elab *el, const Tree *row, const char *key, int64_t def)
+{
+    const int64_t *x = map_get(&el->bounds, bound_key(el, row, key));
+    return x ? *x : def;
+}
+
+static void add_phase(Elab *el, int64_t at)
+{
+    for (uint32_t i = 0; i < el->phases.n; i++)
+        if (el->phases.at[i] == at) return;
+    vec_push(el->arena, &el->phases, at);
+}
+
+// A number of updates known at compile time, rounded: 0.8 * total is meant to be one.
+static bool read_bound(Elab *el, const Tree *row, const char *key)
+{
+    const Tree *t = tree_get(row, key);
+    double x;
+    if (!t || !value_to_float(el, tree_eval(el, el->scope, t, NULL), t->loc, key, &x)) return false;
+    if (!(x >= 0 && x < 1e15)) {
+        el_error(el, t->loc, "%s is %g; it is a number of updates", key, x);
+        return false;
+    }
+    int64_t *bound = arena_make(el->arena, int64_t);
+    *bound = llround(x);
+    map_set(el->arena, &el->bounds, bound_key(el, row, key), bound);
+    if (*bound > 0 && *bound < el->steps) add_phase(el, *bound);
+    return true;
+}
+
+static bool switched_off(const Tree *row)
+{
+    const Tree *t = tree_get(row, "enabled");
+    return t && t->kind == TREE_SCALAR && strcmp(t->text, "false") == 0;
+}
+
+static void read_row(Elab *el, const TreeEntry *e)
+{
+    if (e->value->kind != TREE_MAP || switched_off(e->value)) return;
+    bool from = read_bound(el, e->value, "from"), until = read_bound(el, e->value, "until");
+    int64_t begin = phase_bound(el, e->value, "from", 0),
+            end = phase_bound(el, e->value, "until", INT64_MAX);
+    if (until && end <= begin)
+        el_error(el, tree_get(e->value, "until")->loc,
+                 "'%s' ends at update %lld and begins at %lld", e->key->text, (long long)end,
+                 (long long)begin);
+    if (from && el->steps && begin >= el->steps)
+        diag_warning(el->diag, tree_get(e->value, "from")->loc,
+                     "'%s' never begins: training has %lld updates", e->key->text,
+                     (long long)el->steps);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+void phases_read(Elab *el)
+{
+    static const char *const sections[] = {"experts", "losses"};
+    build_begin(el, true); // names of the graph's constants, with the number of steps
+    add_phase(el, 0);
+    for (size_t s = 0; s < sizeof sections / sizeof *sections; s++) {
+        const Tree *t = tree_get(el->root, sections[s]);
+        for (uint32_t i = 0; t && t->kind == TREE_MAP && i < t->entries.n; i++)
+            read_row(el, &t->entries.at[i]);
+    }
+    qsort(el->phases.at, el->phases.n, sizeof *el->phases.at, by_number);
+}
+
+bool phase_has(const Elab *el, int64_t from, int64_t until)
+{
+    return el->phase == PHASE_ALL || (from <= el->phase && el->phase < until);
+}
+
+const char *phase_entry(Elab *el, uint32_t i)
+{
+    return i ? str_printf(el->arena, "step@%lld", (long long)el->phases.at[i]) : "step";
+}
+
+Value updates_since(Elab *el, int64_t begin)
+{
+    if (el->initialising) return value_int(0);
+    NodeId step = graph_input(el->graph, "$step", type_new(el->arena, DT_I64, 0, NULL));
+    if (begin <= 0) return value_node(el, step);
+    NodeId first = graph_const(el->graph, DT_I64, (double)begin);
+    return value_node(el, graph_binary(el->graph, OP_SUB, step, first));
+}

@@ -1,0 +1,25 @@
+// The phases of a program's training: which entry an update is. What a phase wants done before its
+// first update is an entry too.
+#ifndef CZT_RUNNER_PHASES_H
+#define CZT_RUNNER_PHASES_H
+
+#include "runtime/step.h"
+
+typedef struct Phase {
+    int64_t from; // finished updates
+    uint32_t entry;
+    int32_t begin; // the entry to run before the phase's first update; -1: none
+} Phase;
+
+typedef struct Phases {
+    Phase *at;
+    uint32_t n; // at least 1
+} Phases;
+
+// From "train" of the manifest; without any, entry "step" is all of it. False with err where an
+// entry is not there or the order is none.
+bool phases_of(Arena *arena, const Step *step, Phases *phases, Error *err);
+// The phase of the update after `step` finished ones.
+const Phase *phases_at(const Phases *phases, int64_t step);
+
+#endif

@@ -1,0 +1,43 @@
+# Phases: an expert that begins later changes no bit before, a run resumes across its beginning, and
+# what is frozen stays.
+. "$(dirname "$0")/common.sh"
+
+pictures train
+cp "$SOURCE/tests/cli/small.yaml" small.yaml
+late="--set experts.edge.from=5"
+params() { cat "$1"/checkpoints/"$2"/params.safetensors; }
+
+exits 0 "$CZTC" check small.yaml $late
+says out "step@5"
+exits 0 "$CZTC" train small.yaml $late --out whole
+exits 0 "$CZTC" train small.yaml --set experts.edge.enabled=false --out without --steps 5
+exits 0 "$CZTC" train small.yaml $late --out parts --steps 5
+plain() { sed 's/, "pairs\/s".*/}/' "$1" | grep -v eval | head -"$2"; }
+plain without/log.jsonl 5 >a
+plain whole/log.jsonl 5 >b
+same a b
+grep -q '"experts.edge"' b && miss "the expert is logged before it begins"
+grep '"step": 6' whole/log.jsonl | grep -q '"experts.edge"' || miss "the expert is not there when it has begun"
+
+# resumed in front of the beginning and behind it
+exits 0 "$CZTC" train --resume parts --steps 6
+exits 0 "$CZTC" train --resume parts
+params whole step-00000008 >a
+params parts step-00000008 >b
+same a b
+
+# frozen for good and for a while: the values of the beginning
+exits 0 "$CZTC" train small.yaml --out free --steps 1
+exits 0 "$CZTC" train small.yaml --out ice --steps 1 \
+    --set "train.freeze=[{match: 'visual.*'}, {match: 'textual.*', while: 'step < 1'}]"
+params free step-00000001 >a
+params ice step-00000001 >b
+cmp -s a b && miss "freezing changes nothing"
+exits 0 "$CZTC" train small.yaml --out thaw --steps 2 \
+    --set "train.freeze=[{match: 'visual.*'}, {match: 'textual.*', while: 'step < 1'}]"
+params thaw step-00000002 >c
+cmp -s b c && miss "what is frozen for a while stays so"
+
+# a step file without its entries
+exits 0 "$CZTC" describe whole/step.czt
+says out "step@5"
