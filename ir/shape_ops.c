@@ -279,8 +279,11 @@ const Type *shape_topk(ShapeCall *c)
     const Type *x = c->args[0];
     int64_t size = shape_int(c, ATTR_SIZE);
     if (!check_row(c, x) || !check_switch(c, ATTR_RISING)) return NULL;
-    if (dtype_size(x->dtype) > 4)
-        return shape_fail(c, "orders elements of at most 4 bytes, not %s", shape_text(c, x));
+    if (dtype_size(x->dtype) > 4) {
+        shape_fail(c, "orders elements of at most 4 bytes, not %s", shape_text(c, x));
+        diag_help(c->diag, "cast them to f32 or i32");
+        return NULL;
+    }
     int64_t n = x->axes[x->rank - 1].size;
     if (size < 1 || size > n || n > INT32_MAX)
         return shape_fail(c, "has no %lld elements to take of %s", (long long)size,
