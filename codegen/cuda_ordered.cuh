@@ -71,7 +71,8 @@ DEVICE uint64_t order_pair(uint32_t key, long long i)
     return (uint64_t)key << 32 | (uint32_t)i;
 }
 
-// Sort every run of RUN of ALL pairs, powers of two, by a bitonic network.
+// Sort every run of RUN of ALL pairs, powers of two, by a bitonic network. In steps of up to 32 a
+// warp sees 64 pairs of its own, so that it need not wait for the others until a longer one comes.
 template <int RUN, int ALL, int THREADS> DEVICE void sort_runs(uint64_t *at)
 {
     for (int size = 2; size <= RUN; size *= 2)
@@ -82,7 +83,11 @@ template <int RUN, int ALL, int THREADS> DEVICE void sort_runs(uint64_t *at)
                 const uint64_t x = at[low], y = at[high];
                 if (x > y) at[low] = y, at[high] = x;
             }
-            sync();
+            const bool own = step <= 32 && (step > 1 || (size <= 32 && size < RUN));
+            if (own)
+                warp_sync();
+            else
+                sync();
         }
 }
 
