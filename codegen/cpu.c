@@ -134,6 +134,9 @@ static void emit_kind(Emit *e)
     case KERNEL_ATTENTION_GRAD:
     case KERNEL_ATTENTION_BIAS_GRAD: emit_attention_kernel(e); return;
     case KERNEL_SCATTER: emit_scatter_kernel(e); return;
+    case KERNEL_CUMSUM:
+    case KERNEL_TOPK:
+    case KERNEL_NMS: emit_ordered_kernel(e); return;
     case KERNEL_LISTS: bug("kernel %s is of another target", e->kernel->name);
     }
 }
@@ -263,6 +266,7 @@ static int64_t worker_bytes(const Plan *plan, uint32_t lanes)
         if (k->kind == KERNEL_LOOP) bytes = emit_loop_worker_bytes(k);
         if (k->kind == KERNEL_GEMM) bytes = emit_gemm_worker_bytes(k, lanes);
         if (kernel_attends(k)) bytes = emit_attention_worker_bytes(k, lanes);
+        if (kernel_orders(k)) bytes = emit_ordered_worker_bytes(k);
         if (bytes > most) most = bytes;
     }
     return (most + 63) / 64 * 64;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 extern const char czt_cuda_prelude[], czt_cuda_library[], czt_cuda_mma[], czt_cuda_attention[],
-    czt_cuda_attention_grad[], czt_cuda_scatter[];
+    czt_cuda_attention_grad[], czt_cuda_scatter[], czt_cuda_ordered[];
 
 // The two texts that every unit begins with and those that some need, as they lie in the sources.
 __asm__(".section .rodata\nczt_cuda_prelude: .incbin \"" CZT_CUDA_TEXTS
@@ -17,7 +17,8 @@ __asm__(".section .rodata\nczt_cuda_prelude: .incbin \"" CZT_CUDA_TEXTS
         "czt_cuda_mma: .incbin \"" CZT_CUDA_TEXTS "/cuda_mma.cuh\"\n.byte 0\n"
         "czt_cuda_attention: .incbin \"" CZT_CUDA_TEXTS "/cuda_attention.cuh\"\n.byte 0\n"
         "czt_cuda_attention_grad: .incbin \"" CZT_CUDA_TEXTS "/cuda_attention_grad.cuh\"\n.byte 0\n"
-        "czt_cuda_scatter: .incbin \"" CZT_CUDA_TEXTS "/cuda_scatter.cuh\"\n.byte 0\n.text\n");
+        "czt_cuda_scatter: .incbin \"" CZT_CUDA_TEXTS "/cuda_scatter.cuh\"\n.byte 0\n"
+        "czt_cuda_ordered: .incbin \"" CZT_CUDA_TEXTS "/cuda_ordered.cuh\"\n.byte 0\n.text\n");
 
 static int64_t no_panels(const Target *t, int64_t batch, int64_t n, int64_t k)
 {
@@ -51,6 +52,7 @@ Target cuda_target(void)
                     .tasks = one_task,
                     .any_size = any_size,
                     .lists_from = LISTS_FROM,
+                    .workspace = cuda_workspace,
                     .parts = cuda_mma_parts};
 }
 
@@ -99,20 +101,23 @@ CudaFunction cuda_function(Arena *arena, const Kernel *k, CudaLaunch *launch)
                           .body = t.out.at};
 }
 
-// The libraries of products, attention and scatter, where a function of the unit needs them.
+// The libraries of products, attention, scatter and ordered ops, where a function of the unit needs
+// them.
 static void put_engines(CudaText *t, const CudaProgram *p, uint32_t first, uint32_t end)
 {
-    bool attends = false, multiplies = false, scatters = false;
+    bool attends = false, multiplies = false, scatters = false, orders = false;
     for (uint32_t i = first; i < end; i++) {
         const Kernel *k = p->kernels[i];
         attends = attends || cuda_attention_takes(k);
         multiplies = multiplies || (k->kind == KERNEL_GEMM && cuda_mma_takes(k));
         scatters = scatters || k->kind == KERNEL_LISTS || k->kind == KERNEL_SCATTER;
+        orders = orders || kernel_orders(k);
     }
     if (multiplies) put_text(t, czt_cuda_mma);
     if (attends) put_text(t, czt_cuda_attention);
     if (attends) put_text(t, czt_cuda_attention_grad);
     if (scatters) put_text(t, czt_cuda_scatter);
+    if (orders) put_text(t, czt_cuda_ordered);
 }
 
 const char *cuda_unit(Arena *arena, const CudaProgram *p, uint32_t first, uint32_t end)

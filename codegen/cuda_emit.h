@@ -85,6 +85,8 @@ int64_t cuda_mma_parts(const Target *t, DType dt, int64_t batch, int64_t m, int6
 bool cuda_runs_along_k(const KernelBody *b, Arena *arena);
 void cuda_engine_kernel(CudaText *t, CudaLaunch *launch);
 void cuda_scatter_kernel(CudaText *t, CudaLaunch *launch); // and its lists
+void cuda_ordered_kernel(CudaText *t, CudaLaunch *launch); // cumsum, topk, nms
+int64_t cuda_workspace(const Kernel *k, DType *dt);        // Target.workspace
 // Attention on tensor cores: is this kernel one that it takes? Its text needs
 // codegen/cuda_attention.cuh.
 bool cuda_attention_takes(const Kernel *k);

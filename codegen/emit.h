@@ -115,5 +115,7 @@ int64_t emit_attention_worker_bytes(const Kernel *k, uint32_t lanes);
 int64_t emit_attention_tasks(const Kernel *k, uint32_t lanes);
 void emit_attention_kernel(Emit *e); // and its gradients
 void emit_scatter_kernel(Emit *e);
+int64_t emit_ordered_worker_bytes(const Kernel *k);
+void emit_ordered_kernel(Emit *e); // cumsum, topk, nms
 
 #endif

@@ -98,6 +98,9 @@ int64_t gemm_tasks(const Target *t, const Kernel *k)
     case KERNEL_ATTENTION_GRAD:
     case KERNEL_ATTENTION_BIAS_GRAD: return emit_attention_tasks(k, t->lanes);
     case KERNEL_SCATTER: return k->scatter.batch * div_up(k->scatter.rows, 1024);
+    case KERNEL_CUMSUM:
+    case KERNEL_TOPK:
+    case KERNEL_NMS: return k->ordered.rows;
     case KERNEL_LISTS:
     case KERNEL_LOOP: break;
     }

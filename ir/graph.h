@@ -24,6 +24,7 @@ typedef enum {
     CLASS_ATTENTION,
     CLASS_GATHER,
     CLASS_SCATTER,
+    CLASS_ORDERED,
     CLASS_TUPLE,
     CLASS_GRADIENT
 } OpClass;

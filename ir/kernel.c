@@ -21,8 +21,8 @@ static void put(Text *t, const char *fmt, ...)
 
 static const char *const role_names[] = {"outer", "red", "inner"};
 static const char *const kind_names[] = {
-    "loop",    "pack",  "gemm", "attention", "attention_grad", "attention_bias_grad",
-    "scatter", "lists",
+    "loop",  "pack",   "gemm", "attention", "attention_grad", "attention_bias_grad", "scatter",
+    "lists", "cumsum", "topk", "nms",
 };
 static const char *const instr_names[] = {"const",  "load", "index",  "test",
                                           "random", "op",   "reduce", "acc"};
@@ -120,6 +120,11 @@ bool kernel_attends(const Kernel *k)
            k->kind == KERNEL_ATTENTION_BIAS_GRAD;
 }
 
+bool kernel_orders(const Kernel *k)
+{
+    return k->kind == KERNEL_CUMSUM || k->kind == KERNEL_TOPK || k->kind == KERNEL_NMS;
+}
+
 bool kernel_masks(const Kernel *k)
 {
     return k->attention.segments || k->attention.biased;
@@ -133,6 +138,16 @@ uint32_t kernel_exp_of_square(const KernelBody *body, const KernelInstr *in)
     const KernelInstr *square = &body->code.at[minus->args[0]];
     bool is = square->kind == KI_OP && square->op == OP_MUL && square->args[0] == square->args[1];
     return is ? minus->args[0] : UINT32_MAX;
+}
+
+static void put_ordered(Text *t, const Kernel *k)
+{
+    put(t, " rows %" PRId64 " n %" PRId64 " size %" PRId64 " flag %d threshold %a", k->ordered.rows,
+        k->ordered.n, k->ordered.size, k->ordered.flag, (double)k->ordered.threshold);
+    put(t, " of b%u b%u to b%u b%u", k->ordered.args[0], k->ordered.args[1], k->ordered.results[0],
+        k->ordered.results[1]);
+    if (k->ordered.works) put(t, " work b%u", k->ordered.work);
+    put(t, "\n");
 }
 
 const char *kernel_text(Arena *arena, const Kernel *k)
@@ -161,6 +176,7 @@ const char *kernel_text(Arena *arena, const Kernel *k)
             k->scatter.update, k->scatter.out,
             k->scatter.listed ? str_printf(arena, " lists b%u", k->scatter.lists) : "");
     if (kernel_attends(k)) put_attention(&t, k);
+    if (kernel_orders(k)) put_ordered(&t, k);
     put_body(&t, "body", &k->body);
     vec_push(arena, &t.out, 0);
     return t.out.at;

@@ -97,7 +97,10 @@ typedef enum {
     KERNEL_ATTENTION_GRAD,
     KERNEL_ATTENTION_BIAS_GRAD,
     KERNEL_SCATTER,
-    KERNEL_LISTS
+    KERNEL_LISTS,
+    KERNEL_CUMSUM,
+    KERNEL_TOPK,
+    KERNEL_NMS
 } KernelKind;
 
 // A matrix operand with row r and column c at buffer[base + r * row + c * col]; base is an
@@ -177,6 +180,17 @@ typedef struct Kernel {
         uint32_t lists;              // buffer, where `listed` (and of LISTS itself)
         bool listed;
     } scatter;
+
+    // CUMSUM, TOPK, NMS: the op of that name over rows of n elements; operands and results are dense
+    // row-major buffers, in order. `flag` is CUMSUM's reverse and TOPK's rising.
+    struct {
+        int64_t rows, n, size; // size: taken of a row (TOPK, NMS)
+        bool flag;
+        float threshold;
+        uint32_t args[2], results[2];
+        bool works;    // `work`: memory that the target asked for
+        uint32_t work; // buffer
+    } ordered;
 } Kernel;
 
 // Where a buffer of a launch lies.
@@ -221,6 +235,8 @@ typedef struct Plan {
     constants; // numbers that kernels load, so that equal code serves unequal ones: block const
 } Plan;
 
+// Is it an ordered op?
+bool kernel_orders(const Kernel *k);
 // Is it attention or one of its gradients? Are scores changed by segments or a bias?
 bool kernel_attends(const Kernel *k);
 bool kernel_masks(const Kernel *k);

@@ -35,6 +35,8 @@ bool attr_optional(OpCode op, AttrKey key)
     switch (key) {
     case ATTR_CROSS:
     case ATTR_BATCH:
+    case ATTR_REVERSE:
+    case ATTR_RISING:
     case ATTR_STRIDE:
     case ATTR_MASK:
     case ATTR_LBATCH:
@@ -50,6 +52,8 @@ bool attr_is_default(const Attr *attr)
 {
     switch (attr->key) {
     case ATTR_CROSS:
+    case ATTR_REVERSE:
+    case ATTR_RISING:
     case ATTR_BATCH: return attr->i == 0;
     case ATTR_MASK: return strcmp(attr->s, "none") == 0;
     case ATTR_LBATCH:

@@ -1,5 +1,5 @@
-// Shape rules of reductions, contractions, attention, gather and scatter, projections and
-// gradients.
+// Shape rules of reductions, contractions, attention, gather and scatter, ordered ops, projections
+// and gradients.
 #include "ir/shape.h"
 
 static bool in_list(const int64_t *list, uint32_t n, int64_t x)
@@ -251,6 +251,71 @@ const Type *shape_scatter_add(ShapeCall *c)
     axes[rank++] = (Axis){size, 0};
     for (uint32_t i = index->rank; i < u->rank; i++) axes[rank++] = u->axes[i];
     return type_new(c->arena, u->dtype, rank, axes);
+}
+
+// 0 or 1.
+static bool check_switch(ShapeCall *c, AttrKey key)
+{
+    int64_t x = shape_int(c, key);
+    if (x == 0 || x == 1) return true;
+    return shape_fail(c, "%s is 0 or 1", attr_name(key));
+}
+
+static bool check_row(ShapeCall *c, const Type *x)
+{
+    if (x->rank) return true;
+    return shape_fail(c, "%s has no axis", shape_text(c, x));
+}
+
+const Type *shape_cumsum(ShapeCall *c)
+{
+    const Type *x = c->args[0];
+    return check_row(c, x) && check_switch(c, ATTR_REVERSE) ? x : NULL;
+}
+
+// x (B.., N) -> ((B.., size), (B.., size) i32)
+const Type *shape_topk(ShapeCall *c)
+{
+    const Type *x = c->args[0];
+    int64_t size = shape_int(c, ATTR_SIZE);
+    if (!check_row(c, x) || !check_switch(c, ATTR_RISING)) return NULL;
+    if (dtype_size(x->dtype) > 4) {
+        shape_fail(c, "orders elements of at most 4 bytes, not %s", shape_text(c, x));
+        diag_help(c->diag, "cast them to f32 or i32");
+        return NULL;
+    }
+    int64_t n = x->axes[x->rank - 1].size;
+    if (size < 1 || size > n || n > INT32_MAX)
+        return shape_fail(c, "has no %lld elements to take of %s", (long long)size,
+                          shape_text(c, x));
+    Axis *axes = arena_copy(c->arena, x->axes, x->rank * sizeof *axes);
+    axes[x->rank - 1] = (Axis){size, 0};
+    const Type *parts[] = {type_new(c->arena, x->dtype, x->rank, axes),
+                           type_new(c->arena, DT_I32, x->rank, axes)};
+    return type_tuple(c->arena, 2, parts);
+}
+
+// boxes (B.., N, 4), scores (B.., N) -> ((B.., size) i32, (B..) i32)
+const Type *shape_nms(ShapeCall *c)
+{
+    const Type *boxes = c->args[0], *scores = c->args[1];
+    int64_t size = shape_int(c, ATTR_SIZE);
+    double threshold = shape_attr(c, ATTR_THRESHOLD)->f;
+    if (boxes->dtype != DT_F32 || scores->dtype != DT_F32 || boxes->rank != scores->rank + 1 ||
+        !scores->rank || boxes->axes[scores->rank].size != 4 || boxes->axes[scores->rank].per)
+        return shape_fail(c, "takes boxes f32[.., N, 4] and scores f32[.., N], not %s and %s",
+                          shape_text(c, boxes), shape_text(c, scores));
+    for (uint32_t i = 0; i < scores->rank; i++)
+        if (!shape_check_pair(c, 0, i, 1, i)) return NULL;
+    if (size < 1 || size > INT32_MAX || type_count(scores) > INT32_MAX)
+        return shape_fail(c, "cannot take %lld boxes of %s", (long long)size, shape_text(c, boxes));
+    if (!(threshold >= 0 && threshold <= 1))
+        return shape_fail(c, "its threshold is in [0, 1], not %g", threshold);
+    Axis *axes = arena_copy(c->arena, scores->axes, scores->rank * sizeof *axes);
+    axes[scores->rank - 1] = (Axis){size, 0};
+    const Type *parts[] = {type_new(c->arena, DT_I32, scores->rank, axes),
+                           type_new(c->arena, DT_I32, scores->rank - 1, axes)};
+    return type_tuple(c->arena, 2, parts);
 }
 
 const Type *shape_proj(ShapeCall *c)

@@ -19,6 +19,9 @@ typedef struct Target {
     // A scatter of so many updates or more, of at most four bytes each, has a LISTS kernel before
     // it; 0: none has.
     int64_t lists_from;
+    // Memory beside operands and results that the kernel of an ordered op works in: how many elements
+    // of type *dt. NULL or 0: none.
+    int64_t (*workspace)(const Kernel *k, DType *dt);
     // Into how many equal parts the sum over k of a product of these sizes is cut, each a product
     // of its own, added up in rising order by a second kernel; it divides k. 1: one sum. NULL:
     // always.

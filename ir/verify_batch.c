@@ -89,6 +89,9 @@ static void check_node(BatchCheck *c, const Node *n)
     case OP_REVERSE: check_list(c, n, 0, ATTR_AXES, gather_help); break;
     case OP_ARGMAX: check_one(c, n, 0, node_int(n, ATTR_AXIS), gather_help); break;
     case OP_DOT: check_list(c, n, 0, ATTR_LCONTRACT, sum_help); break;
+    case OP_CUMSUM:
+    case OP_TOPK: check_one(c, n, 0, graph_type(c->g, n->args[0])->rank - 1, gather_help); break;
+    case OP_NMS: check_one(c, n, 1, graph_type(c->g, n->args[1])->rank - 1, gather_help); break;
     case OP_CONCAT:
         for (uint32_t i = 0; i < n->nargs; i++)
             check_one(c, n, i, node_int(n, ATTR_AXIS), gather_help);

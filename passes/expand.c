@@ -1,8 +1,8 @@
 // Reductions in the form that kernels take: composed ones become their parts, and every sum,
 // maximum or minimum runs over one run of axes, either the last ones (row stage) or others (column
 // stage). Long rows with few results are cut into the segments of their definition, so that they
-// can be shared out. Reductions and scatters of 16-bit floats become those of f32 with one rounding
-// at the end. The bits stay those of docs/ir.md. Needs FACT_GRADLESS. Keeps it. Afterwards
+// can be shared out. Reductions, scatters and cumulative sums of 16-bit floats become those of f32
+// with one rounding at the end. The bits stay those of docs/ir.md. Needs FACT_GRADLESS. Keeps it. Afterwards
 // no logsumexp and argmax are left.
 #include "passes/pass.h"
 #include "passes/rewrite.h"
@@ -227,6 +227,13 @@ static NodeId expand_scatter(Rewrite *r, const Node *n)
     return graph_cast(r->to, y, n->type->dtype);
 }
 
+static NodeId expand_cumsum(Rewrite *r, const Node *n)
+{
+    NodeId x = widened(r, r->map[n->args[0]]);
+    NodeId y = graph_add_copy(r->to, n->op, n->copy, 1, &x, n->nattrs, n->attrs);
+    return graph_cast(r->to, y, n->type->dtype);
+}
+
 static NodeId expand_reduction(Rewrite *r, const Node *n)
 {
     NodeId x = widened(r, r->map[n->args[0]]);
@@ -241,6 +248,7 @@ static NodeId expand(Rewrite *r, NodeId id)
 {
     const Node *n = graph_node(r->from, id);
     if (n->op == OP_SCATTER_ADD) return expand_scatter(r, n);
+    if (n->op == OP_CUMSUM) return expand_cumsum(r, n);
     if (op_info(n->op)->class != CLASS_REDUCE) return 0;
     NodeId x = graph_cast(r->to, expand_reduction(r, n), n->type->dtype);
     return reshaped(r, x, n->type->rank, n->type->axes);

@@ -499,6 +499,7 @@ static void place(Grouping *gr, NodeId id, uint32_t mask)
     case CLASS_VIEW: return;
     case CLASS_CONTRACT: place_engine(gr, id, GROUP_DOT); return;
     case CLASS_SCATTER: place_engine(gr, id, GROUP_SCATTER); return;
+    case CLASS_ORDERED: place_engine(gr, id, GROUP_ORDERED); return;
     case CLASS_ATTENTION: place_engine(gr, id, attention_kind(n->op)); return;
     case CLASS_TUPLE: put(gr, gr->group_of[n->args[0]] - 1, id, LEVEL_FULL); return;
     case CLASS_GRADIENT: bug("grad reached fuse");
@@ -546,13 +547,14 @@ static bool reads_in_place(const Grouping *gr, NodeId id, uint32_t outer, bool d
     return ok;
 }
 
-// Operands of attention and scatter that no stride can reach get a group that copies them.
+// Operands of attention, scatter and ordered ops that no stride can reach get a group that copies
+// them.
 static void place_operands(Grouping *gr, NodeId id)
 {
     const Node *n = graph_node(gr->graph, id);
     OpClass class = op_info(n->op)->class;
-    if (class != CLASS_ATTENTION && class != CLASS_SCATTER) return;
-    bool dense = class == CLASS_SCATTER;
+    bool dense = class == CLASS_SCATTER || class == CLASS_ORDERED;
+    if (class != CLASS_ATTENTION && !dense) return;
     uint32_t outer = dense ? 0 : graph_type(gr->graph, n->args[0])->rank - 2;
     for (uint32_t i = 0; i < n->nargs; i++) {
         NodeId x = n->args[i];

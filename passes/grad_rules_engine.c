@@ -1,4 +1,4 @@
-// Gradient rules of dot, attention, gather, scatter_add and projections.
+// Gradient rules of dot, attention, gather, scatter_add, ordered ops and projections.
 #include "passes/grad.h"
 
 // One operand of a dot: its batch, contracting and free axes; where its free axes lie in the
@@ -124,6 +124,25 @@ void grad_scatter_add(const GradSite *s)
     Attr batch = attr_int(ATTR_BATCH, node_int(s->n, ATTR_BATCH));
     NodeId args[] = {s->dy, grad_arg(s, 0)};
     grad_add(s, 1, graph_add(s->g, OP_GATHER, 2, args, 1, &batch));
+}
+
+// y[i] = sum of x[j], j <= i: the sum of g[i], i >= j
+void grad_cumsum(const GradSite *s)
+{
+    Attr back = attr_int(ATTR_REVERSE, !node_int(s->n, ATTR_REVERSE));
+    grad_add(s, 0, graph_add(s->g, OP_CUMSUM, 1, &s->dy, 1, &back));
+}
+
+// (y, i) = the elements of x at i: g goes to where they were taken
+void grad_topk(const GradSite *s)
+{
+    Graph *g = s->g;
+    const Type *x = graph_type(g, grad_arg(s, 0));
+    if (!s->dpart[0]) return;
+    Attr attrs[] = {attr_int(ATTR_BATCH, x->rank - 1),
+                    attr_int(ATTR_SIZE, x->axes[x->rank - 1].size)};
+    NodeId args[] = {graph_proj(g, s->y, 1), s->dpart[0]};
+    grad_add(s, 0, graph_add(g, OP_SCATTER_ADD, 2, args, 2, attrs));
 }
 
 // y = one part of a tuple: g to that part

@@ -21,7 +21,7 @@ typedef struct Layout {
     const Entry *entry;
     const bool *live;
     bool *root;             // named by outputs or updates
-    bool *dense;            // operands of scatters, which read row-major buffers
+    bool *dense;            // operands of scatters and ordered ops, which read row-major buffers
     const int64_t **stride; // of the node's axes in its buffer, in elements
     const Part **part;      // nodes that lie inside a concat's buffer; else NULL
     bool *assembled;        // concats whose parts all do
@@ -33,7 +33,8 @@ typedef enum {
     GROUP_ATTENTION,
     GROUP_ATTENTION_GRAD,
     GROUP_ATTENTION_BIAS_GRAD,
-    GROUP_SCATTER
+    GROUP_SCATTER,
+    GROUP_ORDERED
 } GroupKind;
 
 // How a loop group's points (outer a, reduced r, inner c) lie in its row-major domain of outer *

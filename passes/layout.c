@@ -117,9 +117,12 @@ static const int64_t *own_strides(const Layout *l, NodeId id)
 
 static void find_uses(Layout *l)
 {
-    for (NodeId id = 1; id < l->graph->nodes.n; id++)
-        for (uint32_t i = 0; graph_node(l->graph, id)->op == OP_SCATTER_ADD && i < 2; i++)
-            l->dense[graph_node(l->graph, id)->args[i]] = true;
+    for (NodeId id = 1; id < l->graph->nodes.n; id++) {
+        const Node *n = graph_node(l->graph, id);
+        OpClass class = op_info(n->op)->class;
+        bool dense = class == CLASS_SCATTER || class == CLASS_ORDERED;
+        for (uint32_t i = 0; dense && i < n->nargs; i++) l->dense[n->args[i]] = true;
+    }
     for (uint32_t i = 0; i < l->entry->outputs.n; i++) l->root[l->entry->outputs.at[i].node] = true;
     for (uint32_t i = 0; i < l->entry->updates.n; i++) l->root[l->entry->updates.at[i].node] = true;
 }

@@ -89,6 +89,8 @@ void build_axis(Build *b, int64_t size, AxisRole role);
 uint32_t build_value(Build *b, NodeId id, const IndexId *at);
 // Emit a plain store of a stored node whose value at the group's point is `value`.
 void build_store(Build *b, NodeId id, uint32_t value);
+// The buffer of an operand that lies densely in row-major order, as the kernel's slot.
+uint32_t lower_dense(Build *b, NodeId id);
 // Intern the kernel and append a launch with the one segment. A loop kernel and its segment are
 // brought into canonical form; the stores keep their order.
 void lower_launch(Lower *lo, Kernel *k, Segment *segment);
@@ -111,5 +113,6 @@ void lower_tasks(Kernel *k, bool columns);
 
 void lower_loop(Lower *lo, uint32_t group);
 void lower_engine(Lower *lo, uint32_t group);
+void lower_ordered(Lower *lo, uint32_t group);
 
 #endif

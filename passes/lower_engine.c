@@ -368,8 +368,7 @@ static void lower_attention(Lower *lo, uint32_t group)
     lower_launch(lo, k, &segment);
 }
 
-// The buffer of an operand that lies densely in row-major order.
-static uint32_t dense(Build *b, NodeId id)
+uint32_t lower_dense(Build *b, NodeId id)
 {
     const Grouping *gr = b->lo->gr;
     const Type *type = graph_type(gr->graph, id);
@@ -407,7 +406,7 @@ static bool lists(Lower *lo, const Group *gp, NodeId id, uint32_t *buffer)
     Segment segment = {0};
     Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
     k->scatter = sizes.scatter;
-    k->scatter.index = dense(&b, n->args[0]);
+    k->scatter.index = lower_dense(&b, n->args[0]);
     *buffer = lower_buffer(lo, BLOCK_SCRATCH, DT_I32, sizes.scatter.batch * each, NULL);
     k->scatter.lists = build_slot(&b, *buffer, true);
     k->tasks = lo->target->tasks(lo->target, k);
@@ -427,10 +426,10 @@ static void lower_scatter(Lower *lo, uint32_t group)
     Segment segment = {0};
     Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
     scatter_sizes(k, g, n);
-    k->scatter.index = dense(&b, n->args[0]);
+    k->scatter.index = lower_dense(&b, n->args[0]);
     k->scatter.listed = has_lists;
     if (has_lists) k->scatter.lists = build_slot(&b, listed, false);
-    k->scatter.update = dense(&b, n->args[1]);
+    k->scatter.update = lower_dense(&b, n->args[1]);
     k->scatter.out = build_slot(&b, lower_node_buffer(lo, id), true);
     k->tasks = lo->target->tasks(lo->target, k);
     lower_launch(lo, k, &segment);
@@ -444,6 +443,7 @@ void lower_engine(Lower *lo, uint32_t group)
     case GROUP_ATTENTION_GRAD:
     case GROUP_ATTENTION_BIAS_GRAD: lower_attention(lo, group); return;
     case GROUP_SCATTER: lower_scatter(lo, group); return;
+    case GROUP_ORDERED: lower_ordered(lo, group); return;
     case GROUP_LOOP: bug("loop group");
     }
 }

@@ -32,7 +32,8 @@ static void print_layouts(const Layout *l, FILE *out)
 static void print_group(const Grouping *gr, uint32_t k, FILE *out)
 {
     static const char *const kinds[] = {
-        "loop", "dot", "attention", "attention_grad", "attention_bias_grad", "scatter"};
+        "loop", "dot", "attention", "attention_grad", "attention_bias_grad", "scatter",
+        "ordered"};
     static const char *const splits[] = {"pointwise", "row", "middle", "column"};
     static const char *const levels[] = {"", " outer", " column"};
     const Group *gp = &gr->groups.at[k];

@@ -36,7 +36,7 @@ static void use_source(void *ctx, NodeId source, uint32_t operand, bool exact)
     if (!k || k == u->user_group) return;
     const Node *user = graph_node(u->gr->graph, u->user);
     OpClass class = op_info(user->op)->class;
-    if (class == CLASS_ATTENTION || class == CLASS_SCATTER ||
+    if (class == CLASS_ATTENTION || class == CLASS_SCATTER || class == CLASS_ORDERED ||
         (class == CLASS_GATHER && operand == 0))
         u->must[source] = true;
     else if (class == CLASS_CONTRACT)

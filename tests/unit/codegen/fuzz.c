@@ -475,6 +475,35 @@ static NodeId make_scatter(Gen *f)
     return graph_add(f->g, OP_SCATTER_ADD, 2, args, 2, attrs);
 }
 
+static NodeId make_ordered(Gen *f)
+{
+    NodeId x = pick(f, often(f, 80) ? DT_F32 : number_type(f));
+    const Type *t = type_of(f, x);
+    if (!t->rank) return 0;
+    int64_t n = t->axes[t->rank - 1].size;
+    if (often(f, 40)) {
+        Attr reverse = attr_int(ATTR_REVERSE, draw(f, 2));
+        return graph_add(f->g, OP_CUMSUM, 1, &x, 1, &reverse);
+    }
+    if (often(f, 30)) {
+        Axis axes[8];
+        memcpy(axes, t->axes, t->rank * sizeof *axes);
+        axes[t->rank] = (Axis){4, 0};
+        NodeId args[2] = {shaped(f, DT_F32, type_new(f->arena, DT_F32, t->rank + 1, axes)),
+                          shaped(f, DT_F32, type_new(f->arena, DT_F32, t->rank, axes))};
+        Attr attrs[2] = {attr_int(ATTR_SIZE, 1 + draw(f, 9)),
+                         attr_float(ATTR_THRESHOLD, draw(f, 9) / 8.0)};
+        NodeId y = graph_add(f->g, OP_NMS, 2, args, 2, attrs);
+        if (y && often(f, 50)) keep(f, graph_proj(f->g, y, 1));
+        return y ? graph_proj(f->g, y, 0) : 0;
+    }
+    Attr attrs[2] = {attr_int(ATTR_SIZE, 1 + draw(f, often(f, 50) ? (uint32_t)n : 1)),
+                     attr_int(ATTR_RISING, draw(f, 2))};
+    NodeId y = graph_add(f->g, OP_TOPK, 1, &x, 2, attrs);
+    if (y && often(f, 50)) keep(f, graph_proj(f->g, y, 1));
+    return y ? graph_proj(f->g, y, 0) : 0;
+}
+
 // Something beside q, k and v: its outer axes, each 1 sometimes, and then one or two of its own.
 static NodeId beside(Gen *f, DType dt, uint32_t outer, const Axis *axes, uint32_t own,
                      const int64_t *sizes)
@@ -558,7 +587,8 @@ static NodeId step(Gen *f)
     if (r < 46) return make_ternary(f);
     if (r < 50) return make_cast(f);
     if (r < 66) return make_view(f);
-    if (r < 77) return make_reduce(f);
+    if (r < 76) return make_reduce(f);
+    if (r < 78) return make_ordered(f);
     if (r < 84) return make_row(f);
     if (r < 90) return make_dot(f);
     if (r < 93) return make_gather(f);

@@ -45,6 +45,11 @@ Test(graphs, features)
     agree(CZT_SOURCE_DIR "/tests/graphs/features.yaml");
 }
 
+Test(graphs, builtins)
+{
+    agree(CZT_SOURCE_DIR "/tests/graphs/builtins.yaml");
+}
+
 // ---- products in bf16 ---------------------------------------------------------------------------
 
 static const char *const in_bf16[] = {"precision=bf16"};

@@ -183,6 +183,80 @@ static double best_value(const Set *s)
     return best;
 }
 
+// Of both classes, over the pixels that are valid.
+static double mean_iou(const Set *s)
+{
+    double both[2] = {0}, either[2] = {0};
+    for (int i = 0; i < PICTURES * PIXELS; i++) {
+        int p = i / PIXELS, k = i % PIXELS;
+        for (int c = 0; c < 2 && s->valid[p][k]; c++) {
+            both[c] += s->truth[p][k] == c && s->said[p][k] == c;
+            either[c] += s->truth[p][k] == c || s->said[p][k] == c;
+        }
+    }
+    return (both[0] / either[0] + both[1] / either[1]) / 2;
+}
+
+// Of one pixel in all pictures, a positive's precision: among those at least as light.
+static double pixel_precision(const Set *s, int k, bool *has)
+{
+    double sum = 0, positives = 0;
+    for (int p = 0; p < PICTURES; p++) {
+        double hits = 0, all = 0;
+        if (!s->truth[p][k] || !s->valid[p][k]) continue;
+        for (int q = 0; q < PICTURES; q++)
+            if (s->valid[q][k] && s->grey[q][k] >= s->grey[p][k]) hits += s->truth[q][k], all++;
+        sum += hits / all;
+        positives++;
+    }
+    *has = positives > 0;
+    return *has ? sum / positives : 0;
+}
+
+// Of one picture, the same among the lighter ones and those before it that are as light.
+static double picture_precision(const Set *s, int p, bool *has)
+{
+    double sum = 0, positives = 0;
+    for (int k = 0; k < PIXELS; k++) {
+        double hits = 0, all = 0;
+        if (!s->truth[p][k] || !s->valid[p][k]) continue;
+        for (int i = 0; i < PIXELS; i++) {
+            bool before =
+                s->grey[p][i] > s->grey[p][k] || (s->grey[p][i] == s->grey[p][k] && i <= k);
+            if (before) hits += s->truth[p][i] && s->valid[p][i], all++;
+        }
+        sum += hits / all;
+        positives++;
+    }
+    *has = positives > 0;
+    return *has ? sum / positives : 0;
+}
+
+static double mean_precision(const Set *s, int n, double (*one)(const Set *s, int i, bool *has))
+{
+    double sum = 0, count = 0;
+    for (int i = 0; i < n; i++) {
+        bool has;
+        sum += one(s, i, &has);
+        count += has;
+    }
+    return sum / count;
+}
+
+Test(metrics, counts_and_ranks)
+{
+    Arena *a = arena_new();
+    Set s;
+    set_draw(&s);
+    Map out = results(a, &s);
+    cr_expect_float_eq(result(a, &out, "experts.classes.mean_iou"), mean_iou(&s), 1e-9);
+    cr_expect_float_eq(result(a, &out, "experts.ranked.average_precision"),
+                       mean_precision(&s, PIXELS, pixel_precision), 1e-9);
+    cr_expect_float_eq(result(a, &out, "experts.labels.label_ranking"),
+                       mean_precision(&s, PICTURES, picture_precision), 1e-9);
+    arena_free(a);
+}
+
 Test(metrics, baselines_are_the_best_there_is)
 {
     Arena *a = arena_new();

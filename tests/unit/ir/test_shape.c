@@ -243,6 +243,35 @@ Test(shape, gather_and_scatter_add)
                    "batch 9223372036854775807 does not suit");
 }
 
+Test(shape, ordered_ops)
+{
+    Fixture f = fixture(16);
+    NodeId x = INPUT(&f, "x", DT_F32, {16, 1}, {77, 0}), wide = INPUT(&f, "w", DT_I64, {9, 0}),
+           boxes = INPUT(&f, "b", DT_F32, {16, 1}, {77, 0}, {4, 0}),
+           flag = INPUT(&f, "t", DT_BOOL, {9, 0}), none = graph_const(f.g, DT_F32, 1);
+    Attr size[] = {attr_int(ATTR_SIZE, 5)}, two[] = {attr_int(ATTR_REVERSE, 2)};
+    assert_type(&f, graph_add(f.g, OP_CUMSUM, 1, &wide, 0, NULL), "i64[9]");
+    assert_type(&f, graph_add(f.g, OP_TOPK, 1, &x, 1, size), "(f32[16b, 5], i32[16b, 5])");
+    Attr attrs[] = {size[0], attr_float(ATTR_THRESHOLD, 0.5)};
+    NodeId args[] = {boxes, x};
+    assert_type(&f, graph_add(f.g, OP_NMS, 2, args, 2, attrs), "(i32[16b, 5], i32[16b])");
+    assert_refused(&f, graph_add(f.g, OP_CUMSUM, 1, &x, 1, two), "cumsum: reverse is 0 or 1");
+    assert_refused(&f, graph_add(f.g, OP_CUMSUM, 1, &none, 0, NULL), "cumsum: f32[] has no axis");
+    assert_refused(&f, graph_add(f.g, OP_CUMSUM, 1, &flag, 0, NULL), "takes numbers, not bool[9]");
+    assert_refused(&f, graph_add(f.g, OP_TOPK, 1, &wide, 1, size),
+                   "topk: orders elements of at most 4 bytes, not i64[9]");
+    size[0].i = 78;
+    assert_refused(&f, graph_add(f.g, OP_TOPK, 1, &x, 1, size),
+                   "topk: has no 78 elements to take of f32[16b, 77]");
+    args[1] = boxes;
+    assert_refused(&f, graph_add(f.g, OP_NMS, 2, args, 2, attrs),
+                   "nms: takes boxes f32[.., N, 4] and scores f32[.., N], not");
+    args[1] = x;
+    attrs[1].f = 2;
+    assert_refused(&f, graph_add(f.g, OP_NMS, 2, args, 2, attrs),
+                   "nms: its threshold is in [0, 1], not 2");
+}
+
 Test(shape, element_types)
 {
     Fixture f = fixture(16);

@@ -309,6 +309,14 @@ Test(batch, ops_that_mix_samples_are_reported)
         &s,
         graph_add(s.g, OP_SCATTER_ADD, 2, (NodeId[]){is, s.x}, 1, (Attr[]){attr_int(ATTR_SIZE, 9)}),
         "scatter_add: mixes samples");
+    s = sample();
+    int64_t turn[] = {1, 0};
+    NodeId x = graph_transpose(s.g, s.x, turn);
+    assert_mixes(&s, graph_add(s.g, OP_CUMSUM, 1, &x, 0, NULL), "cumsum: mixes samples");
+    s = sample();
+    x = graph_transpose(s.g, s.x, turn);
+    x = graph_proj(s.g, graph_add(s.g, OP_TOPK, 1, &x, 1, (Attr[]){attr_int(ATTR_SIZE, 2)}), 0);
+    assert_mixes(&s, x, "topk: mixes samples");
 }
 
 Test(batch, what_keeps_samples_apart_passes)
@@ -349,7 +357,7 @@ Test(docs, the_op_table_is_ops_def)
 {
     static const char *const classes[] = {"leaf",    "random",   "elementwise", "view",
                                           "reduce",  "contract", "attention",   "gather",
-                                          "scatter", "tuple",    "gradient"};
+                                          "scatter", "ordered",  "tuple",       "gradient"};
     static const char begin[] = "<!-- ops -->\n", end[] = "<!-- end of ops -->\n";
     Arena *arena = arena_new();
     const char *path = CZT_SOURCE_DIR "/docs/ir.md";

@@ -342,6 +342,25 @@ static NodeId scatter_add_case(GradCase *c)
                        graph_add(c->g, OP_SCATTER_ADD, 2, (NodeId[]){i, u}, 2, attrs));
 }
 
+static NodeId cumsum_case(GradCase *c)
+{
+    NodeId x = case_float(c, -1, 1, SHAPE(B, N(70)));
+    Attr back = attr_int(ATTR_REVERSE, 1);
+    return graph_unary(
+        c->g, OP_SIN,
+        graph_binary(c->g, OP_ADD, graph_add(c->g, OP_CUMSUM, 1, &x, 0, NULL),
+                     graph_unary(c->g, OP_COS, graph_add(c->g, OP_CUMSUM, 1, &x, 1, &back))));
+}
+
+static NodeId topk_case(GradCase *c) // no two are near each other
+{
+    NodeId x = case_float(c, -1, 1, SHAPE(B, N(2), N(9)));
+    Attr attrs[] = {attr_int(ATTR_SIZE, 4), attr_int(ATTR_RISING, 1)};
+    NodeId most = graph_proj(c->g, graph_add(c->g, OP_TOPK, 1, &x, 1, attrs), 0);
+    NodeId least = graph_proj(c->g, graph_add(c->g, OP_TOPK, 1, &x, 2, attrs), 0);
+    return graph_binary(c->g, OP_MUL, graph_unary(c->g, OP_EXP, most), least);
+}
+
 // Layer norm as a library writes it, with a gain.
 static NodeId layer_norm_case(GradCase *c)
 {
@@ -427,6 +446,8 @@ static const Row rows[] = {
     {OP_GATHER, "gather", gather_case},
     {OP_GATHER, "gather in a batch", gather_batch_case},
     {OP_SCATTER_ADD, "scatter_add", scatter_add_case},
+    {OP_CUMSUM, "cumsum", cumsum_case},
+    {OP_TOPK, "topk", topk_case},
     {OP_SUM, "layer norm", layer_norm_case},
     {OP_TANH, "second order", second_order_case},
 };
