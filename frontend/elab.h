@@ -26,6 +26,7 @@ struct Frame {
     uint64_t anonymous; // site of the anonymous call that owns parameters under this path
     Loc anonymous_loc;
     Instance *instance; // the module applied here, or NULL
+    const struct Ema *ema; // the slow copy that is applied here, or NULL
     const char *part;   // of the graph's own entries: "visual", "experts.seg"
     const Scope *scope; // the outermost one of this frame
 };
@@ -160,6 +161,7 @@ struct Instance {
     Frame *frame; // of the place that made it
     uint64_t site;
     bool anonymous;
+    const struct Ema *ema; // the slow copy that it is of, or NULL
     Map args; // name -> Binding *: lets and default inputs
     App *app; // with the default inputs, once somebody asked
 };
@@ -296,6 +298,8 @@ struct Elab {
     bool training, initialising;
     Frame *frame;   // where evaluation stands now
     Scope *globals; // functions, modules, reserved names
+    Scope *still;   // the same where nothing trains
+    Map emas;       // slow copies: name -> Ema *
     Scope *scope;   // the graph's names
     Map tasks;      // "pair", "experts.seg" -> Task *, in file order
     Map instances;  // encoders and heads -> Instance *
@@ -313,6 +317,28 @@ struct Elab {
     Map wrong;    // views and fields that data_check reported
     Map blamed;   // values of the user's that fail inside the library -> the first error's text
 };
+
+// ema.c
+typedef struct Ema {
+    const char *name;
+    const Tree *tree;
+    int64_t from, until;
+    VEC(const char *) of; // encoders and heads
+} Ema;
+void emas_bind(Elab *el);
+// What a module applied there sees beside its own names.
+Scope *module_names(Elab *el, const Frame *owner);
+// The student's parameter of a copy's.
+const char *ema_student(const Ema *ema, const char *path);
+// Is a copy there in the phase of this build? Reported at loc when it is not.
+bool ema_there(Elab *el, const Ema *ema, Loc loc);
+// The parameter of a copy, which becomes a state.
+NodeId ema_state(Elab *el, const char *path, const Type *type, Loc loc);
+// Let the copies follow their students, as they are after the entry. False when reported.
+bool emas_update(Elab *el, Entry *entry, NodeId finite);
+// The entry in which copies that begin at an update take the student's values; NULL: none does.
+const char *emas_begin(Elab *el, int64_t at);
+void emas_take(Elab *el, Entry *entry, int64_t at);
 
 // phases.c
 enum { PHASE_ALL = -1 }; // what is on at any time

@@ -149,6 +149,17 @@ static void build_encoders(Elab *el)
     }
 }
 
+static void build_begins(Elab *el)
+{
+    for (uint32_t i = 0; i < el->phases.n; i++) {
+        const char *name = emas_begin(el, el->phases.at[i]);
+        if (!name) continue;
+        Entry *e = begin(el, name, false, false);
+        emas_take(el, e, el->phases.at[i]);
+        finish(el, e);
+    }
+}
+
 // ---- init -------------------------------------------------------------------------------------
 
 static Value initial(Elab *el, const Init *how, const StateVar *v)
@@ -169,6 +180,15 @@ static Value initial(Elab *el, const Init *how, const StateVar *v)
     return out;
 }
 
+// What a slow copy begins with: the initial value of its student, which is before it in the list.
+static NodeId student_value(const Entry *e, const char *slow)
+{
+    const char *student = strchr(slow, '.') + 1;
+    for (uint32_t i = 0; i < e->updates.n; i++)
+        if (strcmp(e->updates.at[i].name, student) == 0) return e->updates.at[i].node;
+    bug("%s is of nothing", slow);
+}
+
 static void build_init(Elab *el)
 {
     el->initialising = true;
@@ -176,6 +196,10 @@ static void build_init(Elab *el)
     for (uint32_t i = 0; i < el->program->states.n; i++) {
         StateVar v = el->program->states.at[i];
         const Init *how = map_get(&el->inits, v.name);
+        if (v.kind == STATE_EMA) {
+            vec_push(el->arena, &e->updates, (NamedNode){v.name, student_value(e, v.name)});
+            continue;
+        }
         Value x = initial(el, how, &v);
         if (x.kind == V_ERROR) continue;
         NodeId n = value_tensor(el, x, v.type->dtype, v.loc);
@@ -214,6 +238,7 @@ void entries_build(Elab *el)
     build_metrics(el);
     build_encoders(el);
     if (diag_errors(el->diag)) return;
+    build_begins(el);
     build_init(el);
     count_parts(el);
     Error err = {0};

@@ -145,7 +145,7 @@ Value function_call(Elab *el, const FunctionDef *f, const Args *args, Scope *sco
     Frame *frame = frame_new(el, el->frame, str_printf(el->arena, "function %s", f->name), "", loc);
     frame->owner = scope->frame->owner;
     frame->path = frame->owner->path;
-    Scope *s = scope_new(el, el->globals, frame);
+    Scope *s = scope_new(el, module_names(el, frame->owner), frame);
     for (uint32_t i = 0, position = 0; i < args->n; i++) {
         const Arg *a = &args->at[i];
         uint32_t k = 0;

@@ -115,6 +115,7 @@ void build_begin(Elab *el, bool training)
     data_bind(el, el->scope);
     bind_instances(el, el->scope, "encoders");
     bind_instances(el, el->scope, "heads");
+    emas_bind(el);
     bind_values(el, el->scope);
     tasks_bind(el);
 }

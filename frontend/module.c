@@ -204,6 +204,7 @@ static Frame *app_frame(Elab *el, Instance *inst, bool main, Loc loc)
     Frame *f = frame_new(el, el->frame, what, inst->path, loc);
     f->site = inst->site;
     f->instance = inst;
+    f->ema = inst->ema ? inst->ema : inst->frame->owner->ema;
     if (!main) {
         Frame *caller = el->frame->owner;
         f->stream = hash_u64(hash_str(caller->stream, inst->path), ++caller->count);
@@ -295,7 +296,8 @@ App *app_open(Elab *el, Instance *inst, const Map *given, bool main, Loc loc)
     App *app = arena_make(el->arena, App);
     Frame *caller = el->frame;
     app->instance = inst;
-    app->scope = scope_new(el, el->globals, app_frame(el, inst, main, loc));
+    Frame *f = app_frame(el, inst, main, loc);
+    app->scope = scope_new(el, module_names(el, f), f);
     el->frame = app->scope->frame;
     bool ok = el->depth < DEPTH_LIMIT && bind_arguments(el, app, given, loc);
     if (el->depth >= DEPTH_LIMIT) el_error(el, loc, "%s nests too deep", inst->def->name);
@@ -329,6 +331,7 @@ void app_force(Elab *el, App *app)
 
 static App *apply(Elab *el, Instance *inst, const Map *given, bool main, Loc loc)
 {
+    if (inst->ema && !ema_there(el, inst->ema, loc)) return NULL;
     el->depth++;
     App *app = app_open(el, inst, given, main, loc);
     if (app) app_force(el, app);
@@ -383,7 +386,8 @@ App *instance_default(Elab *el, Instance *inst, Loc loc)
 {
     if (inst->app) return inst->app->instance ? inst->app : NULL;
     inst->app = arena_make(el->arena, App); // empty: a failed or unfinished application is silent
-    App *app = apply(el, inst, NULL, !inst->anonymous, inst->loc.source ? inst->loc : loc);
+    bool own_place = inst->loc.source && !inst->ema; // a copy has none
+    App *app = apply(el, inst, NULL, !inst->anonymous, own_place ? inst->loc : loc);
     if (app) inst->app = app;
     return app;
 }

@@ -99,8 +99,9 @@ static bool claim(Elab *el, const char *path, const Frame *owner, Loc loc)
     return false;
 }
 
-Value param_make(Elab *el, const char *path, const Type *type, const Tree *init_tree,
-                 const Expr *init, Scope *scope, bool trainable, Value max, Loc loc)
+// The parameter of a path.
+static Value param_own(Elab *el, const char *path, const Type *type, const Tree *init_tree,
+                       const Expr *init, Scope *scope, bool trainable, Value max, Loc loc)
 {
     if (el->initialising) {
         el_error(el, loc, "an initialiser cannot use a parameter");
@@ -128,6 +129,17 @@ Value param_make(Elab *el, const char *path, const Type *type, const Tree *init_
     uint32_t before = diag_errors(el->diag);
     el->graph->here = loc;
     return el_node(el, graph_state(el->graph, path, type), before);
+}
+
+Value param_make(Elab *el, const char *path, const Type *type, const Tree *init_tree,
+                 const Expr *init, Scope *scope, bool trainable, Value max, Loc loc)
+{
+    const Ema *ema = scope->frame->owner->ema;
+    const char *own = ema ? ema_student(ema, path) : path;
+    Value student = param_own(el, own, type, init_tree, init, scope, trainable, max, loc);
+    if (!ema || student.kind == V_ERROR) return student;
+    el->graph->here = loc;
+    return value_node(el, ema_state(el, path, type, loc));
 }
 
 // {shape: .., init: .., max: .., trainable: ..}
@@ -203,8 +215,7 @@ Value param_eval(Elab *el, Binding *b)
     }
     if (!tree_get(t, "module")) return param_tensor(el, b);
     const ModuleDef *def = tree_module(el, t, b->scope);
-    if (!def || !role_check(el, def, ROLE_MODULE, tree_get(t, "module")->loc))
-        return value_error();
+    if (!def || !role_check(el, def, ROLE_MODULE, tree_get(t, "module")->loc)) return value_error();
     const Tree *given = tree_get(t, "path");
     const char *own = given && given->kind == TREE_SCALAR ? given->text : b->name;
     const char *path = path_join(el, b->scope->frame->owner->path, own);
@@ -332,6 +343,7 @@ static bool turn(Elab *el, Repeat *r, int64_t i, ValueList *out)
                          r->tree->loc);
     f->site = hash_u64(hash_u64(outer->site, (uint64_t)r->tree->loc.begin), (uint64_t)i + 1);
     f->instance = outer->instance;
+    f->ema = outer->ema;
     Scope *s = scope_new(el, r->scope, f), *inner = NULL;
     Frame *caller = el->frame;
     if (r->index) scope_value(el, s, r->index, r->tree->loc, value_int(i));

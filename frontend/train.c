@@ -421,6 +421,7 @@ void train_step(Elab *el, Entry *entry, NodeId loss)
     if (!optimizer_open(el, &o) || !check_groups(el, o.def, &list) || !ok || !o.instance) return;
     for (uint32_t i = 0; i < list.n; i++)
         if (!optimize(el, &o, &list.at[i], entry)) return;
+    emas_update(el, entry, o.finite);
 }
 
 // ---- settings for the runtime -----------------------------------------------------------------
@@ -442,6 +443,8 @@ static void put_phases(Elab *el, Json *j)
         json_open(j, NULL, '{');
         json_int(j, "from", el->phases.at[i]);
         json_str(j, "entry", phase_entry(el, i));
+        const char *begin = emas_begin(el, el->phases.at[i]);
+        if (begin) json_str(j, "begin", begin);
         json_close(j, '}');
     }
     json_close(j, ']');

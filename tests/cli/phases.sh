@@ -41,3 +41,24 @@ cmp -s b c && miss "what is frozen for a while stays so"
 # a step file without its entries
 exits 0 "$CZTC" describe whole/step.czt
 says out "step@5"
+
+# a slow copy: it takes the student's values at its beginning, whenever the run is cut off
+cat >slow.yaml <<'END'
+cztc: 1
+extends: small.yaml
+import: [encoders/vit, encoders/text, experts/dense, losses/contrastive, losses/dense, metrics/dense, optim/adamw, optim/clip]
+ema:
+  slow: {of: visual, momentum: 0.5, from: 5}
+losses:
+  follow: {from: 5, loss: "1 - cosine_similarity(visual.embedding, stop_gradient(slow.visual.embedding))"}
+eval: {model: slow}
+END
+exits 0 "$CZTC" train slow.yaml --out slow
+for at in 4 5 6; do
+    exits 0 "$CZTC" train slow.yaml --out slow$at --steps $at
+    exits 0 "$CZTC" train --resume slow$at
+    for file in params.safetensors state.safetensors; do
+        same slow/checkpoints/step-00000008/$file slow$at/checkpoints/step-00000008/$file
+    done
+done
+grep '"step": 6' slow/log.jsonl | grep -q '"follow": 0[,.]' || miss "the copy does not begin as the student"
