@@ -120,8 +120,9 @@ static json_t *launches_json(const PlanEntry *e, const Plan *plan)
             json_t *buffers = json_array();
             for (uint32_t i = 0; i < seg->buffers.n; i++) {
                 const PlanBuffer *b = &e->buffers.at[seg->buffers.at[i]];
-                json_array_append_new(
-                    buffers, json_pack("[s, I]", block_names[b->block], (json_int_t)b->offset));
+                int64_t at = b->offset + seg->from.at[i] * dtype_size(b->dtype);
+                json_array_append_new(buffers,
+                                      json_pack("[s, I]", block_names[b->block], (json_int_t)at));
             }
             json_array_append_new(
                 segments,

@@ -194,6 +194,7 @@ typedef struct PlanBuffer {
 typedef struct Segment {
     uint32_t kernel;       // into Plan.kernels
     VEC(uint32_t) buffers; // Plan buffers in the order of the kernel's
+    VEC(int64_t) from;     // for each the element that is the kernel's first; a multiple of 64 bytes
 } Segment;
 
 // Segments of one launch run in one parallel region, without order between them.

@@ -12,6 +12,7 @@ uint32_t build_slot(Build *b, uint32_t buffer, bool written)
         }
     const PlanBuffer *pb = &b->lo->entry->buffers.at[buffer];
     vec_push(b->lo->arena, &b->segment->buffers, buffer);
+    vec_push(b->lo->arena, &b->segment->from, 0);
     vec_push(b->lo->arena, &b->kernel->buffers, (KernelBuffer){pb->dtype, pb->count, written});
     return b->segment->buffers.n - 1;
 }

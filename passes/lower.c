@@ -104,6 +104,7 @@ static int64_t traffic(const Kernel *k)
 
 void lower_launch(Lower *lo, Kernel *k, Segment *segment)
 {
+    lower_windows(lo, k, segment);
     if (k->kind == KERNEL_LOOP) lower_canonical(lo->arena, k, segment);
     k->bytes = traffic(k);
     Segment s = *segment;
