@@ -14,7 +14,7 @@ exits 1 "$CZTC" opt "$small" --passes=autodiff,autodif
 says err "did you mean 'autodiff'?"
 mkdir dump
 exits 0 "$CZTC" compile "$small" --dump-dir=dump --time-passes
-for file in 00-input.ir 01-autodiff.ir 08-fuse.txt 11-memplan.txt; do
+for file in 00-input.ir 01-autodiff.ir 09-fuse.txt 12-memplan.txt; do
     [ -s "dump/$file" ] || miss "no dump/$file: $(ls dump)"
 done
 exits 0 "$CZTC" opt dump/01-autodiff.ir --passes=simplify

@@ -266,3 +266,89 @@ Test(stream, results_stay_and_nothing_large_is_left)
         arena_free(arena);
     }
 }
+
+// ---- memory -------------------------------------------------------------------------------------
+
+static const char vocabulary[] = "program \"v\" batch=4096 steps=1 seed=0\n"
+                                 "state param \"w\" f32[50000, 512] trainable\n"
+                                 "state param \"p\" f32[512, 512] trainable\n"
+                                 "entry \"step\" {\n"
+                                 "%a = input {name=\"a\"} : f32[4096b, 512]\n"
+                                 "%t = input {name=\"t\"} : i32[4096b]\n"
+                                 "%w = state {name=\"w\"} : f32[50000, 512]\n"
+                                 "%p = state {name=\"p\"} : f32[512, 512]\n"
+                                 "%x = dot %a, %p {lc=[1], rc=[1]} : f32[4096b, 512]\n"
+                                 "%z = dot %x, %w {lc=[1], rc=[1]} : f32[4096b, 50000]\n"
+                                 "%l = logsumexp %z {axes=[1]} : f32[4096b]\n"
+                                 "%i = iota {axis=1} : i32[4096b, 50000]\n"
+                                 "%tb = broadcast %t {axes=[0]} : i32[4096b, 50000]\n"
+                                 "%hit = eq %i, %tb\n"
+                                 "%zero = const {value=0} : f32[]\n"
+                                 "%zb = broadcast %zero {axes=[]} : f32[4096b, 50000]\n"
+                                 "%s = select %hit, %z, %zb\n"
+                                 "%o = sum %s {axes=[1]} : f32[4096b]\n"
+                                 "%nll = sub %l, %o\n"
+                                 "%loss = sum %nll {axes=[0], cross=1} : f32[]\n"
+                                 "%dw = grad %loss, %w\n%dp = grad %loss, %p\n"
+                                 "%wn = sub %w, %dw\n%pn = sub %p, %dp\n"
+                                 "output \"loss\" %loss\nupdate \"w\" %wn\nupdate \"p\" %pn\n}\n";
+
+static const char contrastive[] = "program \"c\" batch=8192 steps=1 seed=0\n"
+                                  "state param \"p\" f32[512, 512] trainable\n"
+                                  "entry \"step\" {\n"
+                                  "%a = input {name=\"a\"} : f32[8192b, 512]\n"
+                                  "%b = input {name=\"b\"} : f32[8192b, 512]\n"
+                                  "%p = state {name=\"p\"} : f32[512, 512]\n"
+                                  "%u = dot %a, %p {lc=[1], rc=[1]} : f32[8192b, 512]\n"
+                                  "%v = dot %b, %p {lc=[1], rc=[1]} : f32[8192b, 512]\n"
+                                  "%ua = batch_gather %u {axis=0} : f32[8192, 512]\n"
+                                  "%va = batch_gather %v {axis=0} : f32[8192, 512]\n"
+                                  "%x = dot %u, %va {lc=[1], rc=[1]} : f32[8192b, 8192]\n"
+                                  "%y = dot %v, %ua {lc=[1], rc=[1]} : f32[8192b, 8192]\n"
+                                  "%lx = logsumexp %x {axes=[1]} : f32[8192b]\n"
+                                  "%ly = logsumexp %y {axes=[1]} : f32[8192b]\n"
+                                  "%uv = mul %u, %v\n"
+                                  "%own = sum %uv {axes=[1]} : f32[8192b]\n"
+                                  "%both = add %lx, %ly\n"
+                                  "%each = sub %both, %own\n"
+                                  "%loss = sum %each {axes=[0], cross=1} : f32[]\n"
+                                  "%dp = grad %loss, %p\n%pn = sub %p, %dp\n"
+                                  "output \"loss\" %loss\nupdate \"p\" %pn\n}\n";
+
+static int64_t one_task(const Target *target, const Kernel *k)
+{
+    (void)target, (void)k;
+    return 1;
+}
+
+typedef struct Plans {
+    int64_t scratch; // bytes
+    uint32_t kernels;
+} Plans;
+
+static Plans planned(Arena *arena, const char *text, const char *skip)
+{
+    Program *p = parsed(arena, "memory", text);
+    Target target = {.name = "made up", .lanes = 4, .tasks = one_task};
+    Lowering lowering = {.arena = arena, .target = &target, .mask = FUSE_ALL};
+    Error err = {0};
+    PassOptions o = {.level = 1, .skip = skip, .lowering = &lowering};
+    cr_assert(passes_run(p, &o, &err), "%s", err.text);
+    return (Plans){lowering.plan->entries.at[0].scratch_bytes, lowering.plan->kernels.n};
+}
+
+// Pieces, operands, sums and results in place of the whole; all pieces by the same kernels.
+Test(stream, plans_need_less_memory)
+{
+    Arena *arena = arena_new();
+    Plans v = planned(arena, vocabulary, NULL), v0 = planned(arena, vocabulary, "stream");
+    Plans c = planned(arena, contrastive, NULL), c0 = planned(arena, contrastive, "stream");
+    int64_t row = 512 * 4, large = 4096 * INT64_C(50000) * 4, square = 8192 * INT64_C(8192) * 4;
+    cr_expect_geq(v0.scratch, 2 * large);
+    cr_expect_leq(v.scratch, (3 * 50000 + 5 * 4096) * row, "%lld", (long long)v.scratch);
+    cr_expect_geq(c0.scratch, 4 * square);
+    cr_expect_leq(c.scratch, 4 * (16 << 20) + 6 * 8192 * row, "%lld", (long long)c.scratch);
+    cr_expect_leq(v.kernels, v0.kernels + 3);
+    cr_expect_leq(c.kernels, c0.kernels + 3);
+    arena_free(arena);
+}
