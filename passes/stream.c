@@ -14,6 +14,7 @@
 enum {
     ABOVE = 64 << 20, // bytes of a product that is cut
     PIECE = 16 << 20, // bytes of its pieces
+    PIECES = 64,      // no more, where their size is free: each has launches of its own
     GRAIN = 64        // rows of a piece are a multiple of this where there are as many
 };
 
@@ -272,7 +273,8 @@ static int64_t rows_of(const Region *r, const PassOptions *o)
 {
     int64_t bytes = o->stream_piece ? o->stream_piece : PIECE, least = walked_over(r);
     if (!o->stream_piece && bytes < least) bytes = least;
-    int64_t rows = bytes / r->row_bytes;
+    int64_t rows = bytes / r->row_bytes, fewest = (r->rows + PIECES - 1) / PIECES;
+    if (rows < fewest && !o->stream_piece) rows = fewest;
     if (rows < 1) rows = 1;
     int64_t grain = rows >= GRAIN ? GRAIN : 1, pieces = (r->rows + rows - 1) / rows;
     for (int64_t k = pieces; k <= 2 * pieces && k <= r->rows; k++)

@@ -322,8 +322,8 @@ static int64_t one_task(const Target *target, const Kernel *k)
 }
 
 typedef struct Plans {
-    int64_t scratch; // bytes
-    uint32_t kernels;
+    int64_t scratch;           // bytes
+    uint32_t kernels, buffers; // how many; of the one that has most
 } Plans;
 
 static Plans planned(Arena *arena, const char *text, const char *skip)
@@ -334,7 +334,11 @@ static Plans planned(Arena *arena, const char *text, const char *skip)
     Error err = {0};
     PassOptions o = {.level = 1, .skip = skip, .lowering = &lowering};
     cr_assert(passes_run(p, &o, &err), "%s", err.text);
-    return (Plans){lowering.plan->entries.at[0].scratch_bytes, lowering.plan->kernels.n};
+    Plans plans = {lowering.plan->entries.at[0].scratch_bytes, lowering.plan->kernels.n, 0};
+    for (uint32_t i = 0; i < plans.kernels; i++)
+        if (lowering.plan->kernels.at[i]->buffers.n > plans.buffers)
+            plans.buffers = lowering.plan->kernels.at[i]->buffers.n;
+    return plans;
 }
 
 // Pieces, operands, sums and results in place of the whole; all pieces by the same kernels.
@@ -350,5 +354,7 @@ Test(stream, plans_need_less_memory)
     cr_expect_leq(c.scratch, 4 * (16 << 20) + 6 * 8192 * row, "%lld", (long long)c.scratch);
     cr_expect_leq(v.kernels, v0.kernels + 3);
     cr_expect_leq(c.kernels, c0.kernels + 3);
+    // 16 pieces of both log-sum-exps lie in one buffer each: nobody reads them one by one
+    cr_expect_leq(c.buffers, 16, "a kernel has %u buffers", c.buffers);
     arena_free(arena);
 }
