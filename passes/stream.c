@@ -15,7 +15,8 @@ enum {
     ABOVE = 64 << 20, // bytes of a product that is cut
     PIECE = 16 << 20, // bytes of its pieces
     PIECES = 64,      // no more, where their size is free: each has launches of its own
-    GRAIN = 64        // rows of a piece are a multiple of this where there are as many
+    GRAIN = 64 // rows of a piece are a multiple of this where there are as many; fewer rows of
+               // an operand are not worth walking over the other
 };
 
 // A region being rebuilt. Things to do are old nodes outside of it (by id) and sweeps (number of
@@ -311,10 +312,10 @@ static bool stream_one(Entry *e, const PassOptions *o, Arena *scratch)
     for (NodeId id = 1; id < g->nodes.n; id++) {
         const Node *n = graph_node(g, id);
         if (!live[id] || n->op != OP_DOT || n->copy || type_bytes(n->type) < above) continue;
-        if (!users.at) users = users_of(g, live, scratch);
+        if (!users.at) users = users_of(e, live, scratch);
         Region *r = best_region(e, live, &users, id, scratch);
         int64_t rows = r ? rows_of(r, o) : 0;
-        if (!r || rows >= r->rows) continue;
+        if (!r || rows >= r->rows || (!o->stream_piece && rows * r->beside < GRAIN)) continue;
         rebuild(e, r, (uint32_t)((r->rows + rows - 1) / rows), rows, scratch);
         return true;
     }

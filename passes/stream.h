@@ -44,6 +44,7 @@ typedef enum {
 typedef struct Users {
     uint32_t *first; // by node: its users are at[first[id]] .. at[first[id + 1] - 1]
     NodeId *at;
+    const bool *forward; // by node: output "loss" needs it; every node where there is none
 } Users;
 
 // Arrays by node.
@@ -62,12 +63,13 @@ typedef struct Region {
     uint32_t levels;
     const bool **need; // by sweep, then by node: it is computed in there
     int64_t row_bytes; // of the largest product for each row
+    int64_t beside;    // rows of its operand for each
     double products;   // what they cost in all sweeps, in floating-point operations
     int64_t sums;      // bytes of what is added up piece by piece
 } Region;
 
 // What the nodes of an entry are used by.
-Users users_of(const Graph *g, const bool *live, Arena *arena);
+Users users_of(const Entry *e, const bool *live, Arena *arena);
 // The region around a product with axis `axis` of its result cut; NULL where there is none.
 Region *region_find(const Entry *e, const bool *live, const Users *users, NodeId seed, int64_t axis,
                     Arena *arena);

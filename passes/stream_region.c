@@ -11,7 +11,7 @@
 #include "passes/stream.h"
 
 enum {
-    DEEP = 4,  // a product is cut whose rows are this much longer than those of its operands
+    DEEP = 8,  // a product is cut whose rows are this much longer than those of its operands
     DEARER = 2 // by this much may sweeps make the products of a region dearer
 };
 
@@ -20,10 +20,23 @@ typedef struct Search {
     VEC(NodeId) todo;
 } Search;
 
-Users users_of(const Graph *g, const bool *live, Arena *arena)
+static const bool *forward_part(const Entry *e, const bool *live, Arena *arena)
 {
+    bool *forward = arena_array(arena, bool, e->graph->nodes.n), found = false;
+    for (uint32_t i = 0; i < e->outputs.n; i++)
+        if (!strcmp(e->outputs.at[i].name, "loss")) forward[e->outputs.at[i].node] = found = true;
+    for (NodeId id = e->graph->nodes.n; id-- > 1;)
+        for (uint32_t i = 0; forward[id] && i < graph_node(e->graph, id)->nargs; i++)
+            forward[graph_node(e->graph, id)->args[i]] = true;
+    return found ? forward : live;
+}
+
+Users users_of(const Entry *e, const bool *live, Arena *arena)
+{
+    const Graph *g = e->graph;
     uint32_t n = g->nodes.n, count = 0;
     Users u = {.first = arena_array(arena, uint32_t, n + 1)};
+    u.forward = forward_part(e, live, arena);
     for (NodeId id = 1; id < n; id++)
         for (uint32_t i = 0; live[id] && i < graph_node(g, id)->nargs; i++)
             u.first[graph_node(g, id)->args[i]]++;
@@ -204,15 +217,40 @@ static bool nothing_large_whole(const Region *r)
     return true;
 }
 
-// Is something large reduced along other axes too, to something small? That is what makes it worth
-// the while: where large values are only multiplied they are what a model is made of.
-static bool reduces(const Region *r)
+// Follow axis `axis` of the product through large nodes to their users: is it reduced anywhere?
+static bool is_reduced(const Region *r, NodeId seed, int64_t axis)
 {
-    for (NodeId id = 1; id < r->graph->nodes.n; id++) {
+    int64_t *at =
+        arena_array(r->arena, int64_t, r->graph->nodes.n); // + 1; 0: it does not get there
+    at[seed] = axis + 1;
+    for (NodeId id = seed + 1; id < r->graph->nodes.n; id++) {
         const Node *n = graph_node(r->graph, id);
-        if (op_info(n->op)->class != CLASS_REDUCE || !r->role[id] || !reads_large(r, id)) continue;
-        if (r->role[id] == ROLE_SMALL) return true;
-        if (r->role[id] == ROLE_SUM && 2 * type_count(n->type) < r->width) return true;
+        OpClass class = op_info(n->op)->class;
+        if (!r->role[id] || !r->users->forward[id] || class == CLASS_CONTRACT) continue;
+        for (uint32_t i = 0; i < n->nargs && !at[id]; i++) {
+            NodeId x = n->args[i];
+            if (!at[x] || r->role[x] != ROLE_LARGE) continue;
+            int64_t to = cut_result(r->graph, n, i, at[x] - 1);
+            if (class == CLASS_REDUCE && to < 0) return true;
+            if (to >= 0) at[id] = to + 1;
+        }
+    }
+    return false;
+}
+
+// Is the product reduced, for the loss, along an axis that the operand with the cut axis does not
+// have? That is what makes it worth the while: the product of a layer may be large too, but it is
+// multiplied again, and only its gradient is summed.
+static bool reduces(const Region *r, NodeId seed)
+{
+    const Node *n = graph_node(r->graph, seed);
+    int64_t cut[2], own[2];
+    cut_operands(r->graph, n, r->axis[seed], cut);
+    for (uint32_t axis = 0; axis < n->type->rank; axis++) {
+        cut_operands(r->graph, n, axis, own);
+        bool other = (own[0] < 0 && cut[1] < 0) || (own[1] < 0 && cut[0] < 0) ||
+                     (cut[0] >= 0 && cut[1] >= 0 && axis != r->axis[seed]);
+        if (other && is_reduced(r, seed, axis)) return true;
     }
     return false;
 }
@@ -254,16 +292,30 @@ static void find_wholes(Region *r)
     }
 }
 
+static int64_t depth_of(const Graph *g, const Node *n)
+{
+    uint32_t count;
+    const int64_t *axes = node_ints(n, ATTR_LCONTRACT, &count);
+    int64_t depth = 1;
+    for (uint32_t i = 0; i < count; i++) depth *= graph_type(g, n->args[0])->axes[axes[i]].size;
+    return depth;
+}
+
 static double product_cost(const Region *r, NodeId id)
 {
     const Node *n = graph_node(r->graph, id);
     if (n->op != OP_DOT) return 0;
-    const Type *left = graph_type(r->graph, n->args[0]);
-    uint32_t count;
-    const int64_t *axes = node_ints(n, ATTR_LCONTRACT, &count);
-    double depth = 1;
-    for (uint32_t i = 0; i < count; i++) depth *= (double)left->axes[axes[i]].size;
-    return 2 * depth * (double)type_count(n->type);
+    return 2 * (double)depth_of(r->graph, n) * (double)type_count(n->type);
+}
+
+// Rows of the product's operand that go with each of the axis that is cut.
+static int64_t rows_beside(const Graph *g, NodeId seed, int64_t axis)
+{
+    const Node *n = graph_node(g, seed);
+    int64_t at[2];
+    cut_operands(g, n, axis, at);
+    uint32_t operand = at[0] < 0;
+    return width_of(g, n->args[operand], at[operand]) / depth_of(g, n);
 }
 
 // What is computed in a sweep: what first can be there and is asked for, and what large it needs.
@@ -337,7 +389,8 @@ Region *region_find(const Entry *e, const bool *live, const Users *users, NodeId
     join(&s, seed, ROLE_LARGE, axis);
     if (!follow(&s)) return NULL;
     drop_others(r);
-    if (!nothing_large_whole(r) || !reduces(r) || !plan_sweeps(r)) return NULL;
+    if (!nothing_large_whole(r) || !reduces(r, seed) || !plan_sweeps(r)) return NULL;
     find_row_bytes(r);
+    r->beside = rows_beside(e->graph, seed, axis);
     return r;
 }

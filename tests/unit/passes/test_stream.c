@@ -132,6 +132,29 @@ static const Region regions[] = {
      HEAD(8, 16, 2) "%h = tanh %z\n"
                     "%o = dot %h, %v {lc=[1], rc=[0]} : f32[8b, 2]\n"
                     "%loss = sum %o {axes=[0, 1], cross=1} : f32[]\n" TAIL},
+    // the same over positions, with a bias, whose gradient is a sum over rows and positions
+    {"wide layer over positions", 64, 6 * 3 * 16, 0,
+     "program \"p\" batch=6 steps=1 seed=0\n"
+     "entry \"step\" {\n"
+     "%u = input {name=\"u\"} : f32[6b, 3, 2]\n"
+     "%v = input {name=\"v\"} : f32[16, 2]\n"
+     "%b = input {name=\"b\"} : f32[16]\n"
+     "%z = dot %u, %v {lc=[2], rc=[1]} : f32[6b, 3, 16]\n"
+     "%bb = broadcast %b {axes=[2]} : f32[6b, 3, 16]\n"
+     "%y = add %z, %bb\n%h = tanh %y\n"
+     "%o = dot %h, %v {lc=[2], rc=[0]} : f32[6b, 3, 2]\n"
+     "%oo = mul %o, %o\n"
+     "%loss = sum %oo {axes=[0, 1, 2], cross=1} : f32[]\n"
+     "%db = grad %loss, %b\noutput \"db\" %db\n" TAIL},
+    // logits over positions: the same shapes, but reduced
+    {"logits over positions", 2 * 3 * 64, 2 * 3 * 16, 1,
+     "program \"p\" batch=6 steps=1 seed=0\n"
+     "entry \"step\" {\n"
+     "%u = input {name=\"u\"} : f32[6b, 3, 2]\n"
+     "%v = input {name=\"v\"} : f32[16, 2]\n"
+     "%z = dot %u, %v {lc=[2], rc=[1]} : f32[6b, 3, 16]\n"
+     "%l = logsumexp %z {axes=[2]} : f32[6b, 3]\n"
+     "%loss = sum %l {axes=[0, 1], cross=1} : f32[]\n" TAIL},
     // the product is asked for
     {"output", 64, 8 * 16, 0,
      HEAD(8, 16, 2) "%l = logsumexp %z {axes=[1]} : f32[8b]\n"
@@ -225,7 +248,7 @@ static uint32_t first_pieces(const Entry *e)
     uint32_t times = 0, count;
     for (NodeId id = 1; id < g->nodes.n; id++) {
         const Node *n = graph_node(g, id);
-        if (n->op != OP_DOT || !n->copy || node_ints(n, ATTR_LCONTRACT, &count)[0] != 1) continue;
+        if (n->op != OP_DOT || !n->copy || node_ints(n, ATTR_RCONTRACT, &count)[0] != 1) continue;
         times += (is_first(g, n->args[0]) && is_input(g, n->args[1])) ||
                  (is_input(g, n->args[0]) && is_first(g, n->args[1]));
     }
