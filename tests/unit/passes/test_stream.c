@@ -109,6 +109,25 @@ static const Region regions[] = {
                      "%l = logsumexp %y {axes=[1]} : f32[16]\n"
                      "%ls = sum %l {axes=[0]} : f32[]\n"
                      "%loss = sub %ls, %own\n" TAIL},
+    // a student's distribution over prototypes against a teacher's, which is centred (DINO): two
+    // products, one sweep
+    {"prototypes", 4 * 80, 4 * 20, 2,
+     HEAD(12, 20, 2) "%tu = input {name=\"tu\"} : f32[12b, 2]\n"
+                     "%tv = input {name=\"tv\"} : f32[20, 2]\n"
+                     "%c = input {name=\"c\"} : f32[20]\n"
+                     "%tz = dot %tu, %tv {lc=[1], rc=[1]} : f32[12b, 20]\n"
+                     "%cb = broadcast %c {axes=[1]} : f32[12b, 20]\n"
+                     "%tc = sub %tz, %cb\n"
+                     "%tl = logsumexp %tc {axes=[1]} : f32[12b]\n"
+                     "%tlb = broadcast %tl {axes=[0]} : f32[12b, 20]\n"
+                     "%tlog = sub %tc, %tlb\n%te = exp %tlog\n%tp = stop_gradient %te\n"
+                     "%l = logsumexp %z {axes=[1]} : f32[12b]\n"
+                     "%lb = broadcast %l {axes=[0]} : f32[12b, 20]\n"
+                     "%log = sub %z, %lb\n%cross = mul %tp, %log\n%minus = neg %cross\n"
+                     "%each = sum %minus {axes=[1]} : f32[12b]\n"
+                     "%loss = sum %each {axes=[0], cross=1} : f32[]\n"
+                     "%mean = sum %tz {axes=[0], cross=1} : f32[20]\n"
+                     "output \"mean\" %mean\n" TAIL},
     // attention by its parts; what comes of it stays a row's own, so one sweep does it all
     {"attention", 4 * 64, 4 * 16, 1, ATTENTION "%t = tanh %o\n" ATTENDED},
     // the same before a layer, from which the gradient comes back
@@ -380,4 +399,35 @@ Test(stream, plans_need_less_memory)
     // 16 pieces of both log-sum-exps lie in one buffer each: nobody reads them one by one
     cr_expect_leq(c.buffers, 16, "a kernel has %u buffers", c.buffers);
     arena_free(arena);
+}
+
+// Left to its own choice the pass cuts nothing into pieces of a few rows: maps that are widened by
+// a product over one of their axes, say.
+Test(stream, few_rows_stay_whole)
+{
+    static const char text[] =
+        "program \"w\" batch=%d steps=1 seed=0\n"
+        "entry \"step\" {\n"
+        "%%x = input {name=\"x\"} : f32[%db, 128, 56, 7]\n"
+        "%%up = input {name=\"up\"} : f32[%d, 7]\n"
+        "%%z = dot %%x, %%up {lc=[3], rc=[1]} : f32[%db, 128, 56, %d]\n"
+        "%%l = logsumexp %%z {axes=[1]} : f32[%db, 56, %d]\n"
+        "%%loss = sum %%l {axes=[0, 1, 2], cross=1} : f32[]\n"
+        "%%dx = grad %%loss, %%x\noutput \"loss\" %%loss\noutput \"dx\" %%dx\n}\n";
+    const struct {
+        int batch, rows;
+        bool cut;
+    } cases[] = {{64, 48, false}, {8, 2048, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Arena *arena = arena_new();
+        int b = cases[i].batch, n = cases[i].rows;
+        Program *p = parsed(arena, "few rows", str_printf(arena, text, b, b, n, b, n, b, n));
+        run(p, "autodiff,simplify,stream", 0, 0);
+        bool cut = false;
+        const Graph *g = p->entries.at[0]->graph;
+        for (NodeId id = 1; id < g->nodes.n; id++)
+            cut |= graph_node(g, id)->op == OP_DOT && graph_node(g, id)->copy;
+        cr_expect_eq(cut, cases[i].cut, "%d rows", n);
+        arena_free(arena);
+    }
 }
