@@ -21,6 +21,19 @@ exits 0 "$CZTC" opt dump/01-autodiff.ir --passes=simplify
 exits 1 "$CZTC" compile "$small" --skip=memplan
 says err "memplan was left out"
 
+# sizes from which products are cut, and of pieces; the cache keeps steps of other sizes apart
+stream=$SOURCE/tests/passes/stream.ir
+exits 0 "$CZTC" opt "$stream" --stop-after=stream
+grep -q 'copy=' out && miss "a small product is cut"
+exits 0 "$CZTC" opt "$stream" --stop-after=stream --stream-above=1024 --stream-piece=768
+says out 'f32[5, 32]'
+says out 'copy=1'
+exits 0 "$CZTC" compile "$stream" --json
+cp out whole.json
+exits 0 "$CZTC" compile "$stream" --json --stream-above=1024 --stream-piece=768
+[ "$(grep -o '"calls": [0-9]*' out)" != "$(grep -o '"calls": [0-9]*' whole.json)" ] || miss "the same step"
+exits 2 "$CZTC" compile "$stream" --stream-piece=0
+
 # code for any CPU of a level gives the same bits
 exits 0 "$CZTC" compile "$small" --target cpu:x86-64-v3 -o v3.czt
 exits 0 "$CZTC" compile "$small" -o host.czt
