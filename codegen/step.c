@@ -73,6 +73,7 @@ static json_t *product_json(const Kernel *k)
                   "to", dtype_name(k->buffers.at[p->c.buffer].dtype), "a", matrix_json(&p->a), "b",
                   matrix_json(&p->b), "c", matrix_json(&p->c));
     if (p->biased) json_object_set_new(o, "bias", matrix_json(&p->bias));
+    if (p->added) json_object_set_new(o, "sum", matrix_json(&p->sum));
     if (p->workspace) json_object_set_new(o, "workspace", json_true());
     if (p->rest) json_object_set_new(o, "rest", json_integer(p->rest - 1));
     return o;

@@ -116,12 +116,14 @@ typedef struct MatrixView {
 
 // A product as a library takes it: c = sum over k of a (batch, m, k) times b (batch, n, k), summed
 // as f32 in any order, with a bias where there is one, and rounded once to c's dtype, which is the
-// bias's too. With `rest` (number of a kernel, + 1, with the same buffers) that kernel comes next;
+// bias's too; or (c of f32) plus a matrix that lies like c, elsewhere. With `rest` (number of a kernel, + 1, with the same buffers) that kernel comes next;
 // c is one of the results or a workspace.
 typedef struct LibraryProduct {
     MatrixView a, b, c;
     bool biased;
     MatrixView bias; // element n of its vector at buffer[offset + n]
+    bool added;
+    MatrixView sum; // what is added
     uint32_t rest;
     bool workspace; // c is one: the kernel's own code does not write it
 } LibraryProduct;
