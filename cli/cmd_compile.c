@@ -7,7 +7,7 @@
 typedef struct Values {
     const char *file, *lib, *out, *target, *dump_after, *dump_dir, *skip;
     Texts set;
-    int64_t threads, level;
+    int64_t threads, level, stream_above, stream_piece;
     bool no_cache, json, time_passes, dump_kernels;
 } Values;
 
@@ -29,6 +29,10 @@ static const Option options[] = {
     {"skip", 0, OPTION_TEXT, offsetof(Values, skip), "A,B", "passes to leave out"},
     {"memory", 0, OPTION_COUNT, offsetof(Values, level), "0|1",
      "1: recompute cheap values to save memory"},
+    {"stream-above", 0, OPTION_NUMBER, offsetof(Values, stream_above), "BYTES",
+     "pass stream: products of as many bytes are cut (64 MiB)"},
+    {"stream-piece", 0, OPTION_NUMBER, offsetof(Values, stream_piece), "BYTES",
+     "pass stream: bytes of a piece (16 MiB, or the largest that each piece walks over)"},
     {"dump-after", 0, OPTION_TEXT, offsetof(Values, dump_after), "A,B",
      "print what these passes made on stderr: program, groups, plan"},
     {"dump-dir", 0, OPTION_TEXT, offsetof(Values, dump_dir), "DIR",
@@ -123,6 +127,8 @@ static int run(Cli *cli, const void *values)
     FrontendOptions f = {.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
     PassOptions passes = {.level = v->level ? 2 : 1,
                           .skip = v->skip,
+                          .stream_above = v->stream_above,
+                          .stream_piece = v->stream_piece,
                           .dump_after = v->dump_after,
                           .dump_dir = v->dump_dir,
                           .time = v->time_passes};

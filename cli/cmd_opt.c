@@ -4,6 +4,7 @@
 typedef struct Values {
     const char *file, *passes, *skip, *stop_after, *dump_after, *dump_dir, *lib;
     Texts set;
+    int64_t stream_above, stream_piece;
     bool time_passes;
 } Values;
 
@@ -14,6 +15,10 @@ static const Option options[] = {
      "passes in this order; default: all"},
     {"skip", 0, OPTION_TEXT, offsetof(Values, skip), "A,B", "passes to leave out"},
     {"stop-after", 0, OPTION_TEXT, offsetof(Values, stop_after), "A", "the last pass to run"},
+    {"stream-above", 0, OPTION_NUMBER, offsetof(Values, stream_above), "BYTES",
+     "pass stream: products of as many bytes are cut (64 MiB)"},
+    {"stream-piece", 0, OPTION_NUMBER, offsetof(Values, stream_piece), "BYTES",
+     "pass stream: bytes of a piece (16 MiB, or the largest that each piece walks over)"},
     {"dump-after", 0, OPTION_TEXT, offsetof(Values, dump_after), "A,B",
      "print what these passes made on stderr: program, groups, plan"},
     {"dump-dir", 0, OPTION_TEXT, offsetof(Values, dump_dir), "DIR",
@@ -36,6 +41,8 @@ static int run(Cli *cli, const void *values)
                           .list = v->passes,
                           .skip = v->skip,
                           .stop_after = v->stop_after,
+                          .stream_above = v->stream_above,
+                          .stream_piece = v->stream_piece,
                           .dump_after = v->dump_after,
                           .dump_dir = v->dump_dir,
                           .time = v->time_passes};

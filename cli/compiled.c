@@ -52,7 +52,9 @@ static const char *step_key(Pipeline *p, const PassOptions *passes, uint64_t pro
     char *text = NULL;
     FILE *to = target ? open_memstream(&text, size) : NULL;
     if (!to) return NULL;
-    fprintf(to, "step of a graph\n%016llx\nlevel %d\n", (unsigned long long)program, passes->level);
+    fprintf(to, "step of a graph\n%016llx\nlevel %d\nstream %lld %lld\n",
+            (unsigned long long)program, passes->level, (long long)passes->stream_above,
+            (long long)passes->stream_piece);
     put_text(to, passes->skip);
     put_text(to, target);
     put_sources(to, p->diag);

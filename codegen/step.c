@@ -73,6 +73,7 @@ static json_t *product_json(const Kernel *k)
                   "to", dtype_name(k->buffers.at[p->c.buffer].dtype), "a", matrix_json(&p->a), "b",
                   matrix_json(&p->b), "c", matrix_json(&p->c));
     if (p->biased) json_object_set_new(o, "bias", matrix_json(&p->bias));
+    if (p->added) json_object_set_new(o, "sum", matrix_json(&p->sum));
     if (p->workspace) json_object_set_new(o, "workspace", json_true());
     if (p->rest) json_object_set_new(o, "rest", json_integer(p->rest - 1));
     return o;
@@ -129,8 +130,9 @@ static json_t *launches_json(const PlanEntry *e, const Plan *plan)
             json_t *buffers = json_array();
             for (uint32_t i = 0; i < seg->buffers.n; i++) {
                 const PlanBuffer *b = &e->buffers.at[seg->buffers.at[i]];
-                json_array_append_new(
-                    buffers, json_pack("[s, I]", block_names[b->block], (json_int_t)b->offset));
+                int64_t at = b->offset + seg->from.at[i] * dtype_size(b->dtype);
+                json_array_append_new(buffers,
+                                      json_pack("[s, I]", block_names[b->block], (json_int_t)at));
             }
             json_array_append_new(
                 segments,

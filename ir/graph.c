@@ -214,7 +214,7 @@ bool graph_is_const(const Graph *g, NodeId id, double *value)
 {
     const Node *n = &g->nodes.at[id];
     if (n->op == OP_BROADCAST) n = &g->nodes.at[n->args[0]];
-    if (n->op != OP_CONST) return false;
+    if (n->op != OP_CONST || n->copy) return false;
     *value = node_float(n, ATTR_VALUE);
     return true;
 }

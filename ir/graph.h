@@ -167,7 +167,8 @@ typedef struct AttentionBeside {
     uint32_t segments, bias;
 } AttentionBeside;
 AttentionBeside attention_beside(OpCode op, uint32_t nargs);
-// True and its value when the node is a constant of rank 0, or a broadcast of one.
+// True and its value when the node is a constant of rank 0, or a broadcast of one. Not where it has
+// a copy number: then it is a number that kernels load, and nothing is folded into it.
 bool graph_is_const(const Graph *g, NodeId id, double *value);
 
 // ---- builder shorthands; all give 0 on error or when an operand is 0

@@ -119,12 +119,15 @@ typedef struct MatrixView {
 
 // A product as a library takes it: c = sum over k of a (batch, m, k) times b (batch, n, k), summed
 // as f32 in any order, with a bias where there is one, and rounded once to c's dtype, which is the
-// bias's too. With `rest` (number of a kernel, + 1, with the same buffers) that kernel comes next;
-// c is one of the results or a workspace.
+// bias's too; or (c of f32) plus a matrix that lies like c, elsewhere. With `rest` (number of a
+// kernel, + 1, with the same buffers) that kernel comes next; c is one of the results or a
+// workspace.
 typedef struct LibraryProduct {
     MatrixView a, b, c;
     bool biased;
     MatrixView bias; // element n of its vector at buffer[offset + n]
+    bool added;
+    MatrixView sum; // what is added
     uint32_t rest;
     bool workspace; // c is one: the kernel's own code does not write it
 } LibraryProduct;
@@ -159,10 +162,10 @@ typedef struct Kernel {
         const LibraryProduct *library; // another way to do all of it, or NULL
     } gemm;
 
-    // ATTENTION (operands and results f32 or a 16-bit float, lse and biases f32, segments i32): outer
-    // axes are body.axes (all OUTER); one task an outer point and block of queries (forward) or an
-    // outer point (gradient). In the gradient of a bias the last axes, `shared` points, are those
-    // that it is added up over; a task has one of the other points and a block of queries.
+    // ATTENTION (operands and results f32 or a 16-bit float, lse and biases f32, segments i32):
+    // outer axes are body.axes (all OUTER); one task an outer point and block of queries (forward)
+    // or an outer point (gradient). In the gradient of a bias the last axes, `shared` points, are
+    // those that it is added up over; a task has one of the other points and a block of queries.
     struct {
         int64_t queries, keys, dim, vdim, shared;
         float scale;
@@ -208,6 +211,7 @@ typedef struct PlanBuffer {
 typedef struct Segment {
     uint32_t kernel;       // into Plan.kernels
     VEC(uint32_t) buffers; // Plan buffers in the order of the kernel's
+    VEC(int64_t) from; // for each the element that is the kernel's first; a multiple of 64 bytes
 } Segment;
 
 // Segments of one launch run in one parallel region, without order between them.

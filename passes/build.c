@@ -12,6 +12,7 @@ uint32_t build_slot(Build *b, uint32_t buffer, bool written)
         }
     const PlanBuffer *pb = &b->lo->entry->buffers.at[buffer];
     vec_push(b->lo->arena, &b->segment->buffers, buffer);
+    vec_push(b->lo->arena, &b->segment->from, 0);
     vec_push(b->lo->arena, &b->kernel->buffers, (KernelBuffer){pb->dtype, pb->count, written});
     return b->segment->buffers.n - 1;
 }
@@ -161,6 +162,15 @@ static uint32_t loaded_constant(Build *b, int64_t x)
     return push(b, (KernelInstr){.kind = KI_LOAD, .dtype = DT_I64, .buffer = slot}, 0);
 }
 
+// A constant with a copy number: the text has no place for it.
+static uint32_t own_constant(Build *b, const Node *n)
+{
+    uint32_t loaded = loaded_constant(b, (int64_t)node_float(n, ATTR_VALUE));
+    if (n->type->dtype == DT_I64) return loaded;
+    KernelInstr cast = {.kind = KI_OP, .op = OP_CAST, .dtype = n->type->dtype, .args = {loaded}};
+    return push(b, cast, 1);
+}
+
 static uint32_t random_value(Build *b, const Node *n, const IndexId *at)
 {
     IndexPool *pool = &b->body->index;
@@ -221,6 +231,7 @@ static uint32_t compute(Build *b, NodeId id, const IndexId *at)
     const Node *n = graph_node(b->lo->gr->graph, id);
     switch (n->op) {
     case OP_CONST:
+        if (n->copy) return own_constant(b, n);
         return push(b,
                     (KernelInstr){.kind = KI_CONST,
                                   .dtype = n->type->dtype,

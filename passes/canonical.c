@@ -137,6 +137,7 @@ static void renumber_buffers(Canonical *c, Kernel *k, Segment *segment)
     for (uint32_t i = 0; i < k->buffers.n; i++) old[c->buffer[i] - 1] = i;
     for (uint32_t i = 0; i < k->buffers.n; i++) {
         vec_push(c->arena, &s.buffers, segment->buffers.at[old[i]]);
+        vec_push(c->arena, &s.from, segment->from.at[old[i]]);
         vec_push(c->arena, &buffers.buffers, k->buffers.at[old[i]]);
     }
     *segment = s;
@@ -154,8 +155,7 @@ void lower_canonical(Arena *arena, Kernel *k, Segment *segment)
         vec_push(arena, &c.to.axes, k->body.axes.at[i]);
         index_axis(&c.to.index, i, k->body.axes.at[i].size);
     }
-    for (uint32_t i = 0; i < k->body.code.n; i++)
-        c.hash[i] = instr_hash(&c, &k->body.code.at[i]);
+    for (uint32_t i = 0; i < k->body.code.n; i++) c.hash[i] = instr_hash(&c, &k->body.code.at[i]);
     for (uint32_t i = 0; i < k->body.stores.n; i++) {
         KernelStore s = k->body.stores.at[i];
         s.value = visit(&c, s.value);

@@ -422,7 +422,8 @@ static uint32_t join_rows(Grouping *gr, NodeId id, const Candidates *c)
 
 // A pointwise group over a contraction's result becomes its epilogue; the last such contraction is
 // taken. One that rounds the result to 16 bits does so at once (early), before what follows can
-// make a row of it: the f32 result is not stored then. Another may come behind that.
+// make a row of it: the f32 result is not stored then. Another may come behind that. So does the
+// sum of pieces.
 static void take_epilogue(Grouping *gr, uint32_t k, bool early)
 {
     Candidates c = {.gr = gr};
@@ -443,6 +444,19 @@ static void take_epilogue(Grouping *gr, uint32_t k, bool early)
         absorb(gr, d, k);
         return;
     }
+}
+
+// The sum of two products that are pieces of one (pass stream): it is made as they come, so that
+// they need not be kept until the last is there.
+static bool adds_pieces(const Grouping *gr, const Node *n)
+{
+    bool all = n->op == OP_ADD;
+    for (uint32_t i = 0; i < n->nargs && all; i++) {
+        uint32_t k = gr->group_of[n->args[i]];
+        const Group *gp = k ? group_at(gr, k - 1) : NULL;
+        all = gp && gp->kind == GROUP_DOT && graph_node(gr->graph, gp->members.at[0])->copy;
+    }
+    return all;
 }
 
 static void place_loop_node(Grouping *gr, NodeId id, uint32_t mask)
@@ -474,7 +488,8 @@ static void place_loop_node(Grouping *gr, NodeId id, uint32_t mask)
         for (uint32_t i = 0; i < c.at.n && (mask & FUSE_REDUCE); i++)
             if (c.at.at[i] != found && take_rows(gr, c.at.at[i], found)) break;
     }
-    if ((mask & FUSE_EPILOGUE) && op_narrows(gr->graph, n)) take_epilogue(gr, found, true);
+    if ((mask & FUSE_EPILOGUE) && (op_narrows(gr->graph, n) || adds_pieces(gr, n)))
+        take_epilogue(gr, found, true);
 }
 
 static void place_engine(Grouping *gr, NodeId id, GroupKind kind)

@@ -3,9 +3,11 @@
 // heads costs nothing. And concats need no copy: when every operand of one shows, through reshapes
 // and transposes, a node that is stored anyway (a product, a result of attention), those nodes are
 // stored straight into the concat's buffer, each at the offset and strides of its part; the
-// gradients of q, k and v become one matrix this way. Panels of packed operands are the target's
-// own layout (ir/target.h) and made by lower.
+// gradients of q, k and v become one matrix this way, and what was computed in pieces a whole.
+// Panels of packed operands are the target's own layout (ir/target.h) and made by lower.
 #include "passes/lower.h"
+
+enum { MANY = 4 }; // operands of a concat
 
 // The views from an operand down to what it shows, outermost first; false when one of them hides or
 // repeats elements.
@@ -74,10 +76,21 @@ static bool part_of(const Layout *l, NodeId whole, int64_t before, NodeId source
     return ok;
 }
 
-static bool may_be_part(const Layout *l, NodeId id)
+// Of a concat of many operands also what is computed by loops: who reads it would have to choose
+// among all of them for every element. (Column sums end in a buffer of their own.)
+static bool is_made(const Graph *g, const Node *n)
 {
-    OpCode op = graph_node(l->graph, id)->op;
-    return !l->root[id] && !l->dense[id] && !l->part[id] && (op == OP_DOT || op == OP_PROJ);
+    int64_t before, red, after = 0;
+    OpClass class = op_info(n->op)->class;
+    return class == CLASS_ELEMENTWISE ||
+           (class == CLASS_REDUCE && reduction_extent(g, n, &before, &red, &after) && after == 1);
+}
+
+static bool may_be_part(const Layout *l, NodeId id, bool many)
+{
+    const Node *n = graph_node(l->graph, id);
+    bool free = !l->root[id] && !l->dense[id] && !l->part[id];
+    return free && (n->op == OP_DOT || n->op == OP_PROJ || (many && is_made(l->graph, n)));
 }
 
 static void assemble(Layout *l, NodeId whole)
@@ -88,7 +101,9 @@ static void assemble(Layout *l, NodeId whole)
     int64_t axis = node_int(n, ATTR_AXIS), before = 0;
     for (uint32_t i = 0; i < n->nargs; i++) {
         Chain chain = {0};
-        if (!follow(l, n->args[i], &chain, &sources[i]) || !may_be_part(l, sources[i])) return;
+        if (!follow(l, n->args[i], &chain, &sources[i]) ||
+            !may_be_part(l, sources[i], n->nargs >= MANY))
+            return;
         for (uint32_t k = 0; k < i; k++)
             if (sources[k] == sources[i]) return;
         if (!part_of(l, whole, before, sources[i], &chain, &parts[i])) return;

@@ -15,6 +15,10 @@ uint32_t lower_constant(Lower *lo, int64_t x)
     uint32_t i = 0;
     while (i < lo->plan->constants.n && lo->plan->constants.at[i] != x) i++;
     if (i == lo->plan->constants.n) vec_push(lo->arena, &lo->plan->constants, x);
+    for (uint32_t b = 0; b < lo->entry->buffers.n; b++)
+        if (lo->entry->buffers.at[b].block == BLOCK_CONST &&
+            lo->entry->buffers.at[b].offset == (int64_t)sizeof x * i)
+            return b;
     uint32_t b = lower_buffer(lo, BLOCK_CONST, DT_I64, 1, NULL);
     lo->entry->buffers.at[b].offset = (int64_t)sizeof x * i;
     return b;
@@ -104,6 +108,7 @@ static int64_t traffic(const Kernel *k)
 
 void lower_launch(Lower *lo, Kernel *k, Segment *segment)
 {
+    lower_windows(lo, k, segment);
     if (k->kind == KERNEL_LOOP) lower_canonical(lo->arena, k, segment);
     k->bytes = traffic(k);
     Segment s = *segment;

@@ -94,6 +94,9 @@ uint32_t lower_dense(Build *b, NodeId id);
 // Intern the kernel and append a launch with the one segment. A loop kernel and its segment are
 // brought into canonical form; the stores keep their order.
 void lower_launch(Lower *lo, Kernel *k, Segment *segment);
+// Give the kernel buffers from where it first reaches into them (passes/window.c); once more
+// changes nothing.
+void lower_windows(Lower *lo, Kernel *k, Segment *segment);
 // That form (passes/canonical.c).
 void lower_canonical(Arena *arena, Kernel *k, Segment *segment);
 Kernel *lower_kernel(Lower *lo, KernelKind kind, const char *stem, NodeId node);

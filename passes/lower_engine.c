@@ -205,6 +205,7 @@ static void lower_dot(Lower *lo, uint32_t group)
     b.group = gp;
     b.group_id = group + 1;
     epilogue(&b, &d, finished);
+    lower_windows(lo, b.kernel, &segment); // a library takes them too
     lower_product(lo, b.kernel, &b);
     if (lo->target->parts && !b.kernel->gemm.library) // a library cuts sums by itself
         d.parts = lo->target->parts(lo->target, x->dtype, d.batch, d.rows, d.cols, d.depth);

@@ -81,7 +81,10 @@ static void print_entry(const Plan *plan, const PlanEntry *e, bool planned, FILE
         for (uint32_t s = 0; s < e->launches.at[l].segments.n; s++) {
             const Segment *seg = &e->launches.at[l].segments.at[s];
             fprintf(out, "    k%u %s", seg->kernel, plan->kernels.at[seg->kernel]->name);
-            for (uint32_t i = 0; i < seg->buffers.n; i++) fprintf(out, " b%u", seg->buffers.at[i]);
+            for (uint32_t i = 0; i < seg->buffers.n; i++) {
+                fprintf(out, " b%u", seg->buffers.at[i]);
+                if (seg->from.at[i]) fprintf(out, "+%" PRId64, seg->from.at[i]);
+            }
             fputc('\n', out);
         }
     }

@@ -1,7 +1,7 @@
 // Products that a library can do: both operands are plain strided matrices. Then the kernel has
-// besides its own code a description of the product (with its bias), and where its epilogue is more
-// than a store a second kernel with the rest, which reads the product where it was stored or from a
-// workspace.
+// besides its own code a description of the product (with its bias, or what it is added to), and
+// where its epilogue is more than a store a second kernel with the rest, which reads the product
+// where it was stored or from a workspace.
 #include "passes/lower.h"
 
 // The buffer that a body's last instruction loads, as a strided matrix over axes (batch, row, col)
@@ -62,25 +62,6 @@ static bool is_bias(Arena *arena, const KernelBody *b, uint32_t value, MatrixVie
     return rest->op == IX_CONST;
 }
 
-// The instruction that is the product as the library can write it: with its bias, and rounded,
-// where nothing reads what was before.
-static uint32_t product_instr(Arena *arena, const Kernel *k, LibraryProduct *p)
-{
-    const KernelBody *b = &k->body;
-    uint32_t user = only_user(b, 0), product = 0;
-    const KernelInstr *in = &b->code.at[user];
-    if (user && in->op == OP_ADD)
-        p->biased = is_bias(arena, b, in->args[in->args[0] == 0], &p->bias);
-    if (p->biased) product = user;
-    user = only_user(b, product);
-    in = &b->code.at[user];
-    if (user && in->op == OP_CAST && dtype_size(in->dtype) == 2) product = user;
-    if (!p->biased || k->buffers.at[p->bias.buffer].dtype == b->code.at[product].dtype)
-        return product;
-    p->biased = false; // the library has no sum of two types
-    return 0;
-}
-
 // The store of the product that can be left to the library, which adds a bias along what is dense:
 // its number + 1, or 0.
 static uint32_t product_store(Arena *arena, const KernelBody *b, uint32_t product, bool biased,
@@ -93,6 +74,44 @@ static uint32_t product_store(Arena *arena, const KernelBody *b, uint32_t produc
             (!biased || view->col == 1))
             return i + 1;
     }
+    return 0;
+}
+
+// Is the value a matrix of f32 that lies like the result that is stored of instruction `sum`?
+static bool is_added(Arena *arena, const Kernel *k, uint32_t value, uint32_t sum, LibraryProduct *p)
+{
+    const KernelBody *b = &k->body;
+    const KernelInstr *in = &b->code.at[value];
+    const int64_t sizes[3] = {k->gemm.batch, k->gemm.m, k->gemm.n};
+    if (in->kind != KI_LOAD || in->nguards || in->dtype != DT_F32 ||
+        !strided_index(arena, b, in->buffer, in->index, sizes, &p->sum))
+        return false;
+    MatrixView c;
+    uint32_t store = product_store(arena, b, sum, false, sizes, &c);
+    return store && c.buffer != p->sum.buffer && c.batch == p->sum.batch && c.row == p->sum.row &&
+           c.col == p->sum.col;
+}
+
+// The instruction that is the product as the library can write it: with its bias, and rounded,
+// where nothing reads what was before; or with a matrix that is added.
+static uint32_t product_instr(Arena *arena, const Kernel *k, LibraryProduct *p)
+{
+    const KernelBody *b = &k->body;
+    uint32_t user = only_user(b, 0), product = 0;
+    const KernelInstr *in = &b->code.at[user];
+    if (user && in->op == OP_ADD) {
+        uint32_t other = in->args[in->args[0] == 0];
+        p->biased = is_bias(arena, b, other, &p->bias);
+        p->added = !p->biased && is_added(arena, k, other, user, p);
+    }
+    if (p->added) return user;
+    if (p->biased) product = user;
+    user = only_user(b, product);
+    in = &b->code.at[user];
+    if (user && in->op == OP_CAST && dtype_size(in->dtype) == 2) product = user;
+    if (!p->biased || k->buffers.at[p->bias.buffer].dtype == b->code.at[product].dtype)
+        return product;
+    p->biased = false; // the library has no sum of two types
     return 0;
 }
 

@@ -29,6 +29,8 @@ typedef struct PassOptions {
     const char *stop_after; // name of the last pass to run
     const char *dump_after; // comma list of names: the program is printed to `out` after each
     const char *dump_dir;   // folder for NN-NAME.ir after every pass (00-input.ir before the first)
+    int64_t stream_above;   // bytes of a product that pass stream cuts, and
+    int64_t stream_piece;   // of a piece; 0: its own choice
     bool time;              // print each pass's seconds, nodes before and after, to `out`
     FILE *out;              // NULL: stderr
     struct Lowering *lowering; // target and result of the passes that make kernels

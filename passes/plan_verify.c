@@ -18,14 +18,18 @@ static int64_t bytes_of(const PlanBuffer *b)
 }
 
 // Buffer `b` as operand i of a segment of launch l.
-static bool verify_use(const PlanEntry *e, uint32_t l, uint32_t b, const Kernel *k, uint32_t i,
-                       const Life *life, Error *err)
+static bool verify_use(const PlanEntry *e, uint32_t l, const Segment *seg, const Kernel *k,
+                       uint32_t i, const Life *life, Error *err)
 {
+    uint32_t b = seg->buffers.at[i];
+    int64_t from = seg->from.at[i];
     const PlanBuffer *buffer = &e->buffers.at[b];
     const KernelBuffer *slot = &k->buffers.at[i];
     bool given = buffer->block == BLOCK_INPUT || buffer->block == BLOCK_CONST;
-    if (buffer->count < slot->count || buffer->dtype != slot->dtype)
+    if (from < 0 || buffer->count < from + slot->count || buffer->dtype != slot->dtype)
         return error_set(err, "launch %u: buffer %u is not what kernel %s takes", l, b, k->name);
+    if (from * dtype_size(slot->dtype) % 64)
+        return error_set(err, "launch %u: a window of buffer %u is not aligned", l, b);
     if (given && slot->written)
         return error_set(err, "launch %u writes buffer %u, which it is given", l, b);
     if (!slot->written && !given && buffer->block != BLOCK_STATE && life->written >= l)
@@ -50,11 +54,11 @@ static bool verify_launch(const Plan *plan, const PlanEntry *e, uint32_t l, Life
     for (uint32_t s = 0; s < launch->segments.n; s++) {
         const Segment *seg = &launch->segments.at[s];
         const Kernel *k = plan->kernels.at[seg->kernel];
-        if (seg->buffers.n != k->buffers.n)
+        if (seg->buffers.n != k->buffers.n || seg->from.n != seg->buffers.n)
             return error_set(err, "launch %u: %u buffers for %u", l, seg->buffers.n, k->buffers.n);
         for (uint32_t i = 0; i < seg->buffers.n; i++) {
             uint32_t b = seg->buffers.at[i];
-            if (!verify_use(e, l, b, k, i, &life[b], err) ||
+            if (!verify_use(e, l, seg, k, i, &life[b], err) ||
                 !verify_beside(l, s, b, k->buffers.at[i].written, &life[b], err))
                 return false;
             if (life[b].first == NEVER) life[b].first = l;

@@ -121,7 +121,7 @@ static bool in_place(const Results *r, uint32_t made, uint32_t state)
     for (uint32_t a = 0; a < seg->buffers.n; a++)
         for (uint32_t b = 0; b < seg->buffers.n; b++)
             if (seg->buffers.at[a] == state && seg->buffers.at[b] == made &&
-                !same_points(r->lo->arena, k, a, b))
+                (seg->from.at[a] != seg->from.at[b] || !same_points(r->lo->arena, k, a, b)))
                 return false;
     return true;
 }

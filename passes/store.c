@@ -123,7 +123,8 @@ static void count_uses(Uses *u)
             if (op_is_view(graph_node(u->gr->graph, n->args[i])->op) && u->gr->group_of[n->args[i]])
                 u->must[n->args[i]] = true;
     }
-    for (NodeId id = 1; id < u->gr->graph->nodes.n; id++) u->must[id] |= u->gr->layout->root[id];
+    for (NodeId id = 1; id < u->gr->graph->nodes.n; id++)
+        u->must[id] |= u->gr->layout->root[id] || u->gr->layout->part[id];
 }
 
 // What a recomputed node reads is now read from outside its group too.

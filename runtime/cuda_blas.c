@@ -172,19 +172,20 @@ bool cuda_blas_run(const CudaBlas *b, const BlasProduct *p, int algo, const CuPt
                    CuPtr workspace, CuStream stream, Error *err)
 {
     const StepProduct *s = p->product;
-    float one = 1, zero = 0;
+    float one = 1, beta = s->added;
     void *x = address(p->swapped ? &s->b : &s->a, s->from, buffers),
          *y = address(p->swapped ? &s->a : &s->b, s->from, buffers),
-         *z = address(&s->c, s->to, buffers);
+         *z = address(&s->c, s->to, buffers),
+         *sum = s->added ? address(&s->sum, s->to, buffers) : z;
     BlasStatus status = 0;
     if (s->biased) {
         const void *bias = address(&s->bias, s->to, buffers);
         status = b->desc_set(p->desc, BLAS_DESC_BIAS_POINTER, &bias, sizeof bias);
     }
     if (!status)
-        status = b->matmul(b->handle, p->desc, &one, x, p->first, y, p->second, &zero, z, p->result,
-                           z, p->result, &p->algos[algo].algo, (void *)(uintptr_t)workspace,
-                           BLAS_WORKSPACE, stream);
+        status = b->matmul(b->handle, p->desc, &one, x, p->first, y, p->second, &beta, sum,
+                           p->result, z, p->result, &p->algos[algo].algo,
+                           (void *)(uintptr_t)workspace, BLAS_WORKSPACE, stream);
     return !status || error_set(err, "cuBLASLt: product of %lld x %lld x %lld: status %d",
                                 (long long)s->m, (long long)s->n, (long long)s->k, status);
 }

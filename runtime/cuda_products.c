@@ -55,9 +55,9 @@ static bool measure(CudaEngine *c, uint32_t kernel, void *addresses, Error *err)
 // The largest power of two, 256 at most, that divides where all the operands' matrices begin.
 static uint32_t alignment_of(const StepProduct *p, const CuPtr *buffers)
 {
-    const StepMatrix *all[] = {&p->a, &p->b, &p->c, &p->bias};
+    const StepMatrix *all[] = {&p->a, &p->b, &p->c, p->added ? &p->sum : &p->bias};
     CuPtr bits = 256;
-    for (int i = 0; i < 3 + p->biased; i++) {
+    for (int i = 0; i < 3 + (p->biased || p->added); i++) {
         int64_t size = czt_dtype_size(i >= 2 ? p->to : p->from);
         bits |= buffers[all[i]->buffer] + (CuPtr)(all[i]->offset * size);
     }

@@ -241,6 +241,20 @@ static bool read_bias(Reader *r, json_t *product, const char *where, const StepK
            (p->bias.col == 1 || fail(r, where, "bias", "is not dense"));
 }
 
+// What is added lies like the result.
+static bool read_sum(Reader *r, json_t *product, const char *where, const StepKernel *k,
+                     StepProduct *p)
+{
+    int64_t sizes[3] = {p->batch, p->m, p->n};
+    p->added = json_object_get(product, "sum") != NULL;
+    if (!p->added) return true;
+    if (p->biased || p->to != CZT_F32) return fail(r, where, "sum", "is for products of f32");
+    if (!read_matrix(r, product, where, "sum", k, sizes, p->to, &p->sum)) return false;
+    bool same = p->sum.batch == p->c.batch && p->sum.row == p->c.row && p->sum.col == p->c.col;
+    return (same && p->sum.buffer != p->c.buffer) ||
+           fail(r, where, "sum", "does not lie like the result");
+}
+
 static bool read_product(Reader *r, json_t *row, const char *where, StepKernel *k)
 {
     json_t *o = json_object_get(row, "product");
@@ -267,7 +281,7 @@ static bool read_product(Reader *r, json_t *row, const char *where, StepKernel *
     return read_matrix(r, o, at, "a", k, (int64_t[]){p->batch, p->m, p->k}, p->from, &p->a) &&
            read_matrix(r, o, at, "b", k, (int64_t[]){p->batch, p->n, p->k}, p->from, &p->b) &&
            read_matrix(r, o, at, "c", k, (int64_t[]){p->batch, p->m, p->n}, p->to, &p->c) &&
-           read_bias(r, o, at, k, p) &&
+           read_bias(r, o, at, k, p) && read_sum(r, o, at, k, p) &&
            ((p->a.buffer != p->c.buffer && p->b.buffer != p->c.buffer &&
              (!p->biased || p->bias.buffer != p->c.buffer)) ||
             fail(r, at, "c", "is what the product is made of"));

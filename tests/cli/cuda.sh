@@ -42,6 +42,16 @@ CZT_FAKE_LOG=$PWD/library exits 0 "$CZTC" train small.yaml --out blas --target c
 grep -q '^host ' library || miss "the library did no product"
 state blas >blas.state
 same cpu.state blas.state
+# products in pieces, whose sums the library adds up
+pieces="$SOURCE/tests/passes/stream.ir --stream-above=1024 --stream-piece=300"
+exits 0 "$CZTC" compile $pieces -o pieces.czt
+exits 0 "$CZTC" run pieces.czt -n 3
+mv out pieces.cpu
+exits 0 "$CZTC" compile $pieces --target cuda -o pieces.czt
+grep -qa '"sum"' pieces.czt || miss "the library is told of no sum"
+CZT_FAKE_LOG=$PWD/sums exits 0 "$CZTC" run pieces.czt -n 3 --products library
+same pieces.cpu out
+grep -q '^host ' sums || miss "the library did no product in pieces"
 # measured, plain ones go to the library (1 ms on the stand-in), those with a rest (1 + 2) do not:
 # after the last kernel that was timed only products of the library are put into graphs
 MICRO=$SOURCE/graphs/bench/micro.yaml

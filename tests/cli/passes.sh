@@ -14,12 +14,25 @@ exits 1 "$CZTC" opt "$small" --passes=autodiff,autodif
 says err "did you mean 'autodiff'?"
 mkdir dump
 exits 0 "$CZTC" compile "$small" --dump-dir=dump --time-passes
-for file in 00-input.ir 01-autodiff.ir 08-fuse.txt 11-memplan.txt; do
+for file in 00-input.ir 01-autodiff.ir 09-fuse.txt 12-memplan.txt; do
     [ -s "dump/$file" ] || miss "no dump/$file: $(ls dump)"
 done
 exits 0 "$CZTC" opt dump/01-autodiff.ir --passes=simplify
 exits 1 "$CZTC" compile "$small" --skip=memplan
 says err "memplan was left out"
+
+# sizes from which products are cut, and of pieces; the cache keeps steps of other sizes apart
+stream=$SOURCE/tests/passes/stream.ir
+exits 0 "$CZTC" opt "$stream" --stop-after=stream
+grep -q 'copy=' out && miss "a small product is cut"
+exits 0 "$CZTC" opt "$stream" --stop-after=stream --stream-above=1024 --stream-piece=768
+says out 'f32[5, 32]'
+says out 'copy=1'
+exits 0 "$CZTC" compile "$stream" --json
+cp out whole.json
+exits 0 "$CZTC" compile "$stream" --json --stream-above=1024 --stream-piece=768
+[ "$(grep -o '"calls": [0-9]*' out)" != "$(grep -o '"calls": [0-9]*' whole.json)" ] || miss "the same step"
+exits 2 "$CZTC" compile "$stream" --stream-piece=0
 
 # code for any CPU of a level gives the same bits
 exits 0 "$CZTC" compile "$small" --target cpu:x86-64-v3 -o v3.czt

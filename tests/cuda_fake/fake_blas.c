@@ -36,7 +36,7 @@ struct BlasPreferenceTag {
 typedef struct Product {
     struct BlasDescTag desc;
     struct BlasLayoutTag a, b, d;
-    const void *x, *y;
+    const void *x, *y, *from; // from: what is added, or NULL
     void *to;
 } Product;
 
@@ -187,6 +187,7 @@ static void multiply(void *data)
                                p->desc.second ? load(&p->b, p->y, batch, col, k)
                                               : load(&p->b, p->y, batch, k, col),
                                sum);
+                if (p->from) sum += load(&p->d, p->from, batch, row, col);
                 if (p->desc.bias) sum += load(&bias, p->desc.bias, 0, row, 0);
                 int64_t i = batch * p->d.stride + (int64_t)row + (int64_t)col * p->d.ld;
                 if (p->d.type == BLAS_R_32F)
@@ -202,14 +203,14 @@ EXPORT BlasStatus cublasLtMatmul(BlasHandle handle, BlasDesc desc, const void *a
                                  const BlasAlgo *algo, void *workspace, size_t bytes,
                                  CuStream stream)
 {
-    (void)c, (void)layout_c;
-    uintptr_t all = (uintptr_t)x | (uintptr_t)y | (uintptr_t)to;
-    if (*(const float *)alpha != 1 || *(const float *)beta != 0 || a->type != b->type ||
-        a->type == BLAS_R_16F || !algo->data[0] || !workspace || bytes != BLAS_WORKSPACE ||
-        all % algo->data[0] || !desc->epilogue != !desc->bias ||
-        (uintptr_t)desc->bias % algo->data[0])
+    float times = *(const float *)beta;
+    uintptr_t all = (uintptr_t)x | (uintptr_t)y | (uintptr_t)to | (uintptr_t)c;
+    if (*(const float *)alpha != 1 || (times != 0 && (times != 1 || d->type != BLAS_R_32F)) ||
+        memcmp(layout_c, d, sizeof *d) != 0 || a->type != b->type || a->type == BLAS_R_16F ||
+        !algo->data[0] || !workspace || bytes != BLAS_WORKSPACE || all % algo->data[0] ||
+        !desc->epilogue != !desc->bias || (uintptr_t)desc->bias % algo->data[0])
         return INVALID_VALUE;
     Product *p = malloc(sizeof *p); // a graph may run it again and again: it is never freed
-    *p = (Product){*desc, *a, *b, *d, x, y, to};
+    *p = (Product){*desc, *a, *b, *d, x, y, times != 0 ? c : NULL, to};
     return handle->launch(stream, multiply, p) ? INVALID_VALUE : 0;
 }

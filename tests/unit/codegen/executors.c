@@ -8,6 +8,8 @@
 #include "runtime/safetensors.h"
 #include "runtime/step.h"
 
+#include "tests/support/asked.h"
+
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <math.h>
@@ -300,7 +302,9 @@ static bool run_fenced(const Case *c, const Plan *plan, const Blob *blob, const 
 static bool run_passes(const char *name, Program *p, int level, bool first, Error *err)
 {
     Error why = {0};
-    PassOptions options = {.level = level, .stop_after = "precision"};
+    PassOptions options = {.level = level, .stop_after = "stream"};
+    size_t size;
+    asked_for(diag_source_text(p->diag, 1, &size), &options);
     if (!first)
         options = (PassOptions){.list = level > 1 ? "expand,dce,derive,save" : "expand,dce,derive"};
     if (passes_run(p, &options, &why)) return true;

@@ -115,6 +115,12 @@ static bool is_whole(const Mapping *m, Error *err)
     return true;
 }
 
+// Bytes of a buffer before what the kernel is given.
+static int64_t from_of(const Fence *f, const Segment *seg, uint32_t i)
+{
+    return seg->from.at[i] * dtype_size(f->entry->buffers.at[seg->buffers.at[i]].dtype);
+}
+
 bool fence_run_on(Fence *f, const Engine *engine, void *unit, Error *err)
 {
     bool good = true;
@@ -124,7 +130,7 @@ bool fence_run_on(Fence *f, const Engine *engine, void *unit, Error *err)
             const Segment *seg = &launch->segments.at[s];
             void **buffers = calloc(seg->buffers.n + 1, sizeof *buffers);
             for (uint32_t i = 0; i < seg->buffers.n; i++)
-                buffers[i] = f->buffers[seg->buffers.at[i]].data;
+                buffers[i] = (uint8_t *)f->buffers[seg->buffers.at[i]].data + from_of(f, seg, i);
             if (engine)
                 good = engine->run(unit, seg->kernel, buffers, err);
             else

@@ -5,7 +5,8 @@
 
 #include <criterion/criterion.h>
 
-// (16, 32) times (8, 32) of bf16 in %p, biases %b (bf16, 8), %f (f32, 8) and %m (bf16, 16).
+// (16, 32) times (8, 32) of bf16 in %p, biases %b (bf16, 8), %f (f32, 8) and %m (bf16, 16),
+// matrices %g (f32, 16, 8) and %h (f32, 8, 16).
 static const LibraryProduct *told(Arena *arena, const char *statements, const Plan **plan)
 {
     const char *text = str_printf(arena,
@@ -15,6 +16,8 @@ static const LibraryProduct *told(Arena *arena, const char *statements, const Pl
                                   "  %%b = input {name=\"b\"} : bf16[8]\n"
                                   "  %%f = input {name=\"f\"} : f32[8]\n"
                                   "  %%m = input {name=\"m\"} : bf16[16]\n"
+                                  "  %%g = input {name=\"g\"} : f32[16, 8]\n"
+                                  "  %%h = input {name=\"h\"} : f32[8, 16]\n"
                                   "  %%p = dot %%x, %%y {lc=[1], rc=[1]} : f32[16, 8]\n%s}\n",
                                   statements);
     Error err = {0};
@@ -37,6 +40,8 @@ static const LibraryProduct *told(Arena *arena, const char *statements, const Pl
 #define DOWN                                                                                       \
     "  %w = cast %m : f32[16]\n  %bb = broadcast %w {axes=[0]} : f32[16, 8]\n"                     \
     "  %s = add %p, %bb : f32[16, 8]\n"
+#define MATRIX "  %s = add %p, %g : f32[16, 8]\n"
+#define TURNED "  %w = transpose %h {perm=[1, 0]} : f32[16, 8]\n  %s = add %p, %w : f32[16, 8]\n"
 #define ROUND "  %r = cast %s : bf16[16, 8]\n"
 
 Test(library, is_told_of_a_bias_and_what_is_left)
@@ -45,19 +50,26 @@ Test(library, is_told_of_a_bias_and_what_is_left)
         const char *statements;
         bool biased, rest, workspace;
         DType to;
+        bool added;
     } cases[] = {
-        {"  output \"p\" %p\n", false, false, false, DT_F32},
-        {WIDE ROUND "  output \"r\" %r\n", true, false, false, DT_BF16},
-        {SINGLE "  output \"s\" %s\n", true, false, false, DT_F32},
+        {"  output \"p\" %p\n", false, false, false, DT_F32, false},
+        {WIDE ROUND "  output \"r\" %r\n", true, false, false, DT_BF16, false},
+        {SINGLE "  output \"s\" %s\n", true, false, false, DT_F32, false},
         // one of two results is the product
         {WIDE ROUND "  %t = tanh %r\n  output \"r\" %r\n  output \"t\" %t\n", true, true, false,
-         DT_BF16},
-        {WIDE ROUND "  %t = tanh %r\n  output \"t\" %t\n", true, true, true, DT_BF16},
+         DT_BF16, false},
+        {WIDE ROUND "  %t = tanh %r\n  output \"t\" %t\n", true, true, true, DT_BF16, false},
         // a bias of another type, along the other axis, read before it is rounded
-        {SINGLE ROUND "  output \"r\" %r\n", false, true, true, DT_F32},
-        {DOWN ROUND "  output \"r\" %r\n", false, true, true, DT_F32},
-        {WIDE ROUND "  output \"r\" %r\n  output \"s\" %s\n", false, true, true, DT_F32},
-        {WIDE ROUND "  output \"r\" %r\n  output \"p\" %p\n", false, true, false, DT_F32},
+        {SINGLE ROUND "  output \"r\" %r\n", false, true, true, DT_F32, false},
+        {DOWN ROUND "  output \"r\" %r\n", false, true, true, DT_F32, false},
+        {WIDE ROUND "  output \"r\" %r\n  output \"s\" %s\n", false, true, true, DT_F32, false},
+        {WIDE ROUND "  output \"r\" %r\n  output \"p\" %p\n", false, true, false, DT_F32, false},
+        // a matrix that lies like the result, alone and with something left; rounded, turned
+        {MATRIX "  output \"s\" %s\n", false, false, false, DT_F32, true},
+        {MATRIX "  %t = tanh %s\n  output \"s\" %s\n  output \"t\" %t\n", false, true, false,
+         DT_F32, true},
+        {MATRIX ROUND "  output \"r\" %r\n", false, true, true, DT_F32, false},
+        {TURNED "  output \"s\" %s\n", false, true, true, DT_F32, false},
     };
     Arena *arena = arena_new();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -70,6 +82,7 @@ Test(library, is_told_of_a_bias_and_what_is_left)
         for (uint32_t s = 0; s < k->body.stores.n; s++)
             stored |= k->body.stores.at[s].buffer == p->c.buffer;
         cr_expect_eq(p->biased, cases[i].biased, "case %zu", i);
+        cr_expect_eq(p->added, cases[i].added, "case %zu", i);
         cr_expect_eq(p->rest != 0, cases[i].rest, "case %zu", i);
         cr_expect_eq(!stored, cases[i].workspace, "case %zu", i);
         cr_expect_eq(k->buffers.at[p->c.buffer].dtype, cases[i].to, "case %zu", i);

@@ -1,11 +1,13 @@
 // Pass tests as files: tests/passes/NAME.ir beside NAME.expected. The first line of the input names
-// the passes ("# passes: a,b"). CZT_BLESS=1 in the environment rewrites the answers; review the
-// diff. Outputs and updates are also evaluated before and after the last pass: they agree in f64,
-// and to the bit where the pass promises that, or the file says so ("# the same bits"). Passes that
-// make kernels work for a small made-up target, and the answer is what the last one made.
+// the passes ("# passes: a,b"; see also tests/support/asked.h). CZT_BLESS=1 in the environment
+// rewrites the answers; review the diff. Outputs and updates are also evaluated before and after
+// the last pass: they agree in f64, and to the bit where the pass promises that, or the file says
+// so ("# the same bits"). Passes that make kernels work for a small made-up target, and the answer
+// is what the last one made.
 #include "base/file.h"
 #include "gradcheck.h"
 #include "passes/lower.h"
+#include "tests/support/asked.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -59,6 +61,17 @@ static char *printed(Arena *arena, const Program *p)
     char *copy = str_copy(arena, text);
     free(text);
     return copy;
+}
+
+// As case_run, with what the file asks of the passes.
+static void run_passes(const Golden *t, Program *p, const char *passes)
+{
+    PassOptions o = {.list = passes};
+    Error err = {0};
+    asked_for(t->text, &o);
+    bool good = passes_run(p, &o, &err);
+    if (!good) diag_print(p->diag, stderr);
+    cr_assert(good, "%s: %s", passes, err.text);
 }
 
 // ---- the same numbers before and after ----------------------------------------------------------
@@ -137,9 +150,10 @@ static void check_values(const Golden *t)
 {
     Program *before = parse(t->arena, t->name, t->text);
     const char *comma = strrchr(t->passes, ','), *last = comma ? comma + 1 : t->passes;
-    if (comma) case_run(before, str_slice(t->arena, t->passes, (size_t)(comma - t->passes)));
+    if (comma) run_passes(t, before, str_slice(t->arena, t->passes, (size_t)(comma - t->passes)));
     if (!strcmp(last, "autodiff")) return;
-    bool rounds = !strcmp(last, "simplify") || !strcmp(last, "precision");
+    bool rounds =
+        !strcmp(last, "simplify") || !strcmp(last, "precision") || !strcmp(last, "stream");
     bool exact = !rounds || strstr(t->text, "# the same bits");
     EvalMode mode = exact ? EVAL_BITS : EVAL_F64;
     const Entry *derived = program_find_entry(before, "derive"),
@@ -195,7 +209,7 @@ static char *result(Golden *t)
 {
     const char *comma = strrchr(t->passes, ',');
     if (comma && pass_find(comma + 1)->needs & FACT_TARGET) return lowered(t);
-    case_run(t->p, t->passes);
+    run_passes(t, t->p, t->passes);
     check_values(t);
     char *have = printed(t->arena, t->p);
     cr_expect_str_eq(printed(t->arena, parse(t->arena, "printed", have)), have);

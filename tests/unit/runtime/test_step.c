@@ -125,6 +125,12 @@ Test(step, takes_products_that_lie_in_their_buffers)
     refuse_product("[3, 0, 0, 0, 1]", "[1, 0, 0, 1, 2]", "product.bias is not dense");
     refuse_product("[3, 0, 0, 0, 1]", "[0, 0, 0, 0, 1]",
                    "product.c is what the product is made of");
+    const char *bias = "\"bias\": [3, 0, 0, 0, 1]";
+    refuse_product(bias, "\"sum\": [3, 0, 0, 2, 1]", "product.sum leaves its buffer");
+    refuse_product(bias, "\"sum\": [2, 0, 0, 1, 2]", "product.sum does not lie like the result");
+    refuse_product(bias, "\"sum\": [0, 0, 0, 2, 1]", "product.sum does not lie like the result");
+    refuse_product("\"m\": 2", "\"sum\": [2, 0, 0, 2, 1], \"m\": 2",
+                   "product.sum is for products of f32");
     refuse_product("\"m\": 2", "\"rest\": 4, \"m\": 2", "product.rest must be an integer");
     refuse_product("\"m\": 2", "\"rest\": 2, \"m\": 2", "is no kernel on the same buffers");
 }
