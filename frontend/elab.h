@@ -318,6 +318,10 @@ struct Elab {
     Map blamed;   // values of the user's that fail inside the library -> the first error's text
 };
 
+// init.c: the rows of init:, into an object
+struct Json;
+void put_init(Elab *el, struct Json *j);
+
 // ema.c
 typedef struct Ema {
     const char *name;

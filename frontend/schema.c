@@ -64,6 +64,8 @@ static const struct {
     {MAPPING_GRAPH, "data", SELF, MAPPING_DATA, false},
     {MAPPING_GRAPH, "encoders", EACH, MAPPING_INSTANCE, false},
     {MAPPING_GRAPH, "heads", EACH, MAPPING_INSTANCE, false},
+    {MAPPING_GRAPH, "init", ITEMS, MAPPING_INIT, false},
+    {MAPPING_INIT, "rename", EACH, MAPPING_RENAME, true},
     {MAPPING_GRAPH, "ema", EACH, MAPPING_EMA, false},
     {MAPPING_GRAPH, "params", EACH, OF_ROW, true},
     {MAPPING_GRAPH, "values", EACH, OF_VALUE, true},

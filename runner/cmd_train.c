@@ -1,5 +1,6 @@
 // cztc train: a run in a folder. OUT/step.czt is the program, OUT/log.jsonl and OUT/events the log,
 // OUT/checkpoints the state, OUT/lock what keeps a second trainer out.
+#include "runner/begin.h"
 #include "runner/evaluate.h"
 #include "runner/folders.h"
 #include "runner/peak.h"
@@ -73,7 +74,7 @@ static int64_t setting(const Step *step, const char *section, const char *key, i
 static bool start(void *ctx, Exec *exec, Error *err)
 {
     const Run *run = ctx;
-    return exec_init(exec, run->seed, err) &&
+    return exec_init(exec, run->seed, err) && begin_weights(&run->program, stderr, err) &&
            (!run->values->weights || load_weights(&run->program, run->values->weights, false, err));
 }
 

@@ -77,7 +77,7 @@ static double step_file_flops(const Step *step)
 // Paths of data and of eval sets then begin in that folder.
 static void set_root(const Step *step, const char *root)
 {
-    static const char sections[][8] = {"data", "eval"};
+    static const char sections[][8] = {"data", "eval", "train"};
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
         json_t *section = json_object_get(step->manifest, sections[i]);
         if (section) json_object_set_new(section, "base_dir", json_string(root));

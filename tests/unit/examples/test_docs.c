@@ -193,7 +193,7 @@ static void check_yaml(Arena *a, const char *folder, const Block *b)
 {
     static const char *const graph[] = {"data",       "encoders", "heads", "params", "values",
                                         "experts",    "losses",   "train", "eval",   "log",
-                                        "checkpoint", "check",    NULL};
+                                        "checkpoint", "check",    "init",  "ema",    NULL};
     static const char *const library[] = {"constants",  "functions", "modules",
                                           "optimizers", "metrics",   NULL};
     const char *name = str_printf(a, "%s:%u", b->page, b->line);

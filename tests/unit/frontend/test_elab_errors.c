@@ -94,3 +94,8 @@ Test(elab_errors, phases)
 {
     run_folder("tests/errors/phases");
 }
+
+Test(elab_errors, init)
+{
+    run_folder("tests/errors/init");
+}

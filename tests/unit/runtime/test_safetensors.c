@@ -1,5 +1,5 @@
 // safetensors files, and state read from and written to them.
-#include "runtime/weights.h"
+#include "runtime/weights_init.h"
 #include "tiny_step.h"
 
 #include <criterion/criterion.h>
@@ -192,6 +192,90 @@ Test(safetensors, loads_weights_strictly)
                    brain, 8, 0, &err));
     exec_get_state(exec, "w", w, 16, &err);
     cr_assert(w[0] == 1 && w[1] == 3.140625f && w[2] == 0 && w[3] == 0x1p-133f);
+    exec_free(exec);
+    step_free(step);
+    arena_free(arena);
+}
+
+// ---- tensors that are called otherwise ----------------------------------------------------------
+
+Test(safetensors, renames_by_patterns)
+{
+    static const struct {
+        const char *from, *to, *name, *want;
+    } rows[] = {
+        {"a.b", "c", "a.b", "c"},
+        {"a.b", "c", "a.bc", NULL},
+        {"*.attn.in_proj_*", "x.*.qkv.*", "7.attn.in_proj_weight", "x.7.qkv.weight"},
+        {"blocks.*", "b.*", "blocks.", "b."},
+        {"blocks.*", "b.*", "block.0", NULL},
+        {"*", "m.*", "w", "m.w"},
+        {"a*b*c", "*-*", "a1b2b3c", "1-2b3"},
+        {"drop.*", "", "drop.this", ""},
+    };
+    Arena *arena = arena_new();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const WeightsRule rule = {rows[i].from, rows[i].to, false};
+        const char *got = weights_rename(arena, &rule, rows[i].name);
+        cr_expect(rows[i].want ? got && strcmp(got, rows[i].want) == 0 : !got, "%s: %s",
+                  rows[i].name, got ? got : "nothing");
+    }
+    arena_free(arena);
+}
+
+static bool begin(Exec *exec, const char *header, const WeightsRule *rules, uint32_t n,
+                  WeightsTaken *taken, Error *err)
+{
+    static const float data[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    Arena *arena = arena_new();
+    bool *given = arena_array(arena, bool, 64);
+    size_t size;
+    uint8_t *bytes = build(arena, header, sizeof data, &size);
+    memcpy(bytes + size - sizeof data, data, sizeof data);
+    SafeTensors st;
+    *err = (Error){0};
+    cr_assert(safetensors_read(&st, "vit.safetensors", bytes, size, err), "%s", err->text);
+    bool ok = weights_init(exec, &st, rules, n, given, arena, taken, err);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < 64; i++) count += given[i];
+    cr_expect_eq(count, ok ? taken->taken : 0);
+    taken->unused_text = NULL; // dies here
+    safetensors_close(&st);
+    arena_free(arena);
+    return ok;
+}
+
+Test(safetensors, begins_with_tensors_of_other_names)
+{
+#define TWO                                                                                        \
+    "{\"net.kernel\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]},"                 \
+    "\"net.other\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[16,32]}}"
+    Arena *arena = arena_new();
+    Error err = {0};
+    Step *step = tiny_load(arena);
+    Exec *exec = tiny_exec(step, 1);
+    WeightsTaken taken;
+    float w[4];
+    cr_assert(exec_init(exec, 3, &err));
+    static const WeightsRule turned[] = {{"net.kernel", "w", true}, {"net.*", "nowhere.*", false}},
+                             plain[] = {{"*.kernel", "w", false}, {"net.*", "", false}},
+                             both[] = {{"net.*", "w", false}}, none[] = {{"not.*", "w", false}};
+    cr_assert(begin(exec, TWO, turned, 2, &taken, &err), "%s", err.text);
+    cr_expect(taken.taken == 1 && taken.unused == 1);
+    exec_get_state(exec, "w", w, 16, &err);
+    cr_expect(w[0] == 1 && w[1] == 3 && w[2] == 2 && w[3] == 4);
+    cr_assert(begin(exec, TWO, plain, 2, &taken, &err), "%s", err.text);
+    exec_get_state(exec, "w", w, 16, &err);
+    cr_expect(w[0] == 1 && w[1] == 2 && w[2] == 3 && w[3] == 4);
+    cr_expect(!begin(exec, TWO, none, 1, &taken, &err));
+    cr_expect(strstr(err.text, "none of its 2 tensors is a parameter here (net.kernel, net.other)"),
+              "%s", err.text);
+    cr_expect(!begin(exec, TWO, both, 1, &taken, &err));
+    cr_expect(strstr(err.text, "'net.kernel' and 'net.other' are both 'w'"), "%s", err.text);
+    static const WeightsRule wrong[] = {{"net.other", "w", false}};
+    cr_expect(!begin(exec, TWO, wrong, 1, &taken, &err));
+    cr_expect(strstr(err.text, "'net.other' is f32 [4], the parameter 'w' is f32 [2, 2]"), "%s",
+              err.text);
     exec_free(exec);
     step_free(step);
     arena_free(arena);

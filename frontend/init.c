@@ -1,0 +1,79 @@
+// init: rows of weights that a new run begins with, for the runtime: files, and how their tensors
+// are called here.
+#include "frontend/elab.h"
+#include "frontend/json.h"
+
+static uint32_t stars(const char *s)
+{
+    uint32_t n = 0;
+    for (; *s; s++) n += *s == '*';
+    return n;
+}
+
+// "from: to", "from: {to:, transpose:}", or "from:" with nothing: the tensor is left out.
+static void put_rule(Elab *el, Json *j, const TreeEntry *e)
+{
+    const Tree *to = e->value;
+    bool turned = false;
+    if (to->kind == TREE_MAP) {
+        if (!keys_check(el, to, MAPPING_RENAME, false)) return;
+        const Tree *t = tree_get(to, "transpose");
+        if (t &&
+            !value_to_bool(el, tree_eval(el, el->scope, t, NULL), t->loc, "transpose", &turned))
+            return;
+        to = tree_get(to, "to");
+    }
+    if (to->kind != TREE_SCALAR && to->kind != TREE_NULL) {
+        el_error(el, to->loc, "a name is renamed to a name, or to {to:, transpose:}");
+        return;
+    }
+    const char *text = to->kind == TREE_SCALAR ? to->text : "";
+    if (*text && stars(text) != stars(e->key->text)) {
+        el_error(el, to->loc, "'%s' has %u stars and '%s' has %u", text, stars(text), e->key->text,
+                 stars(e->key->text));
+        diag_help(el->diag, "each * of the new name stands for what that of the old one met");
+        return;
+    }
+    json_open(j, NULL, '{');
+    json_str(j, "from", e->key->text);
+    json_str(j, "to", text);
+    json_bool(j, "transpose", turned);
+    json_close(j, '}');
+}
+
+// The rules of a row: a mapping, or the name of one among the constants.
+static const Tree *rules_of(Elab *el, const Tree *rename)
+{
+    if (rename->kind == TREE_MAP) return rename;
+    const char *name = rename->kind == TREE_SCALAR ? rename->text : "";
+    const Binding *b = map_get(&el->defs, name);
+    if (b && b->kind == BIND_TREE && b->tree->kind == TREE_MAP) return b->tree;
+    el_error(el, rename->loc, "there is no table of names '%s'", name);
+    const char *file = lib_defining(el, name);
+    if (file)
+        diag_help(el->diag, "it is in the library: add %s to import:", file);
+    else
+        diag_help(el->diag, "write {name in the file: name here}, or the name of such a constant");
+    return NULL;
+}
+
+void put_init(Elab *el, Json *j)
+{
+    const Tree *rows = tree_get(el->root, "init");
+    if (!rows || rows->kind != TREE_LIST || !rows->items.n) return;
+    json_str(j, "base_dir", folder_said_in(el, rows));
+    json_open(j, "init", '[');
+    for (uint32_t i = 0; i < rows->items.n; i++) {
+        const Tree *row = rows->items.at[i];
+        if (!keys_check(el, row, MAPPING_INIT, false)) continue;
+        const Tree *rename = tree_get(row, "rename"), *rules = rename ? rules_of(el, rename) : NULL;
+        json_open(j, NULL, '{');
+        json_str(j, "file", tree_get(row, "file")->text);
+        json_open(j, "rename", '[');
+        for (uint32_t k = 0; rules && k < rules->entries.n; k++)
+            put_rule(el, j, &rules->entries.at[k]);
+        json_close(j, ']');
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}

@@ -1,0 +1,65 @@
+#include "runner/begin.h"
+
+#include "runtime/weights_init.h"
+
+#include <string.h>
+
+enum { SHOWN = 5 };
+
+static bool take_row(const Loaded *l, const json_t *row, const char *base, bool *given,
+                     Arena *arena, FILE *to, Error *err)
+{
+    const char *file = json_string_value(json_object_get(row, "file"));
+    const json_t *rename = json_object_get(row, "rename");
+    uint32_t n = (uint32_t)json_array_size(rename);
+    WeightsRule *rules = arena_array(arena, WeightsRule, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        const json_t *rule = json_array_get(rename, i);
+        rules[i] = (WeightsRule){json_string_value(json_object_get(rule, "from")),
+                                 json_string_value(json_object_get(rule, "to")),
+                                 json_is_true(json_object_get(rule, "transpose"))};
+        if (!rules[i].from || !rules[i].to)
+            return error_set(err, "%s: a damaged init:", l->step->file);
+    }
+    if (!file) return error_set(err, "%s: a damaged init:", l->step->file);
+    const char *path = *file == '/' || !*base ? file : str_printf(arena, "%s/%s", base, file);
+    SafeTensors st = {0};
+    WeightsTaken taken;
+    if (!safetensors_open(&st, path, err)) return false;
+    bool ok = weights_init(l->exec, &st, rules, n, given, arena, &taken, err);
+    if (ok) fprintf(to, "init: %s: %u tensors taken", path, taken.taken);
+    if (ok && taken.unused)
+        fprintf(to, ", %u not used: %s%s", taken.unused, taken.unused_text,
+                taken.unused > SHOWN ? ", .." : "");
+    if (ok) fputc('\n', to);
+    safetensors_close(&st);
+    return ok;
+}
+
+static void tell_others(const Step *step, const bool *given, FILE *to)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < step->nstate; i++) {
+        if (step->state[i].kind != CZT_PARAM || given[i]) continue;
+        if (n++ < SHOWN)
+            fprintf(to, n == 1 ? "init: as initialised: %s" : ", %s", step->state[i].name);
+    }
+    if (n > SHOWN) fprintf(to, " and %u more", n - SHOWN);
+    if (n) fputc('\n', to);
+}
+
+bool begin_weights(const Loaded *l, FILE *to, Error *err)
+{
+    const json_t *train = json_object_get(l->step->manifest, "train"),
+                 *rows = json_object_get(train, "init");
+    const char *base = json_string_value(json_object_get(train, "base_dir"));
+    if (!json_array_size(rows)) return true;
+    Arena *arena = arena_new();
+    bool *given = arena_array(arena, bool, l->step->nstate + 1), ok = true;
+    for (size_t i = 0; ok && i < json_array_size(rows); i++)
+        ok = take_row(l, json_array_get(rows, i), base ? base : "", given, arena, to, err);
+    if (ok) tell_others(l->step, given, to);
+    ok = ok && exec_derive(l->exec, err);
+    arena_free(arena);
+    return ok;
+}

@@ -1,0 +1,27 @@
+// Beginning a run with tensors of a file whose names are others: a pre-trained model's.
+#ifndef CZT_RUNTIME_WEIGHTS_INIT_H
+#define CZT_RUNTIME_WEIGHTS_INIT_H
+
+#include "runtime/weights.h"
+
+// A tensor whose name matches `from` is `to` here; * stands for any text, in `to` for what the star
+// of that place met. The first rule that matches counts. "" leaves the tensor out.
+typedef struct WeightsRule {
+    const char *from, *to;
+    bool transpose; // the file has (n, m), the program (m, n)
+} WeightsRule;
+
+typedef struct WeightsTaken {
+    uint32_t taken, unused;  // tensors of the file
+    const char *unused_text; // the first names, in the arena
+} WeightsTaken;
+
+// Copy what the file has of the program's parameters; the others stay as they are. given[i] becomes
+// true for state tensor i that was set. At least one must be; all is checked before anything is
+// changed. Run exec_derive afterwards.
+bool weights_init(Exec *exec, const SafeTensors *file, const WeightsRule *rules, uint32_t nrules,
+                  bool *given, Arena *arena, WeightsTaken *taken, Error *err);
+// Match `name` and make the new name; NULL where the pattern does not match.
+const char *weights_rename(Arena *arena, const WeightsRule *rule, const char *name);
+
+#endif
