@@ -53,6 +53,27 @@ static void print_summary(Pipeline *p)
            short_number(p->arena, (double)p->flops),
            short_number(p->arena, pipeline_traffic(p, plan)),
            short_number(p->arena, (double)plan->scratch_bytes));
+    for (uint32_t i = 1; i < p->program->entries.n; i++) {
+        const char *name = p->program->entries.at[i]->name;
+        const PlanEntry *later = pipeline_entry(p, name);
+        printf("  from update %s on (%s): %sB of memory traffic, %sB of scratch memory\n",
+               name + strlen("step@"), name, short_number(p->arena, pipeline_traffic(p, later)),
+               short_number(p->arena, (double)later->scratch_bytes));
+    }
+}
+
+// The phases behind the first: {"step@24": {..}}.
+static json_t *phases_json(Pipeline *p)
+{
+    json_t *phases = json_object();
+    for (uint32_t i = 1; i < p->program->entries.n; i++) {
+        const char *name = p->program->entries.at[i]->name;
+        const PlanEntry *plan = pipeline_entry(p, name);
+        json_object_set_new(phases, name,
+                            json_pack("{s:f, s:I}", "bytes", pipeline_traffic(p, plan),
+                                      "scratch_bytes", (json_int_t)plan->scratch_bytes));
+    }
+    return phases;
 }
 
 static void add_tensor(Pipeline *p, json_t *to, const char *name, const Type *type)
@@ -82,23 +103,23 @@ static void print_json(Pipeline *p)
                           "outputs", outputs, "flops", (json_int_t)p->flops, "bytes",
                           plan ? pipeline_traffic(p, plan) : 0.0, "scratch_bytes",
                           (json_int_t)(plan ? plan->scratch_bytes : 0));
+    if (p->program->entries.n > 1) json_object_set_new(o, "phases", phases_json(p));
     json_dumpf(o, stdout, 0);
     putchar('\n');
     json_decref(o);
 }
 
-// Reading has looked at every entry; what is printed is of the step alone.
+// Reading has looked at every entry; what is printed is of the step alone, and of its later phases.
 static void keep_step(Program *p)
 {
+    uint32_t n = 0;
+    if (!program_find_entry(p, "step")) return;
     for (uint32_t i = 0; i < p->entries.n; i++) {
         const char *name = p->entries.at[i]->name;
-        if (strncmp(name, "step@", 5) == 0)
-            printf("  phase   %-24s from update %s on\n", name, name + 5);
+        bool step = strcmp(name, "step") == 0 || strncmp(name, "step@", 5) == 0;
+        if (step) p->entries.at[n++] = p->entries.at[i];
     }
-    Entry *step = program_find_entry(p, "step");
-    if (!step) return;
-    p->entries.n = 1;
-    p->entries.at[0] = step;
+    p->entries.n = n;
 }
 
 static int run(Cli *cli, const void *values)

@@ -3,11 +3,15 @@
 // buffers' addresses, and numbers that differ alike are one.
 #include "codegen/cuda_emit.h"
 
+#include "base/diag.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef VEC(int64_t) Numbers;
+
+enum { LAUNCH_NUMBERS = 64 }; // of a launch at most, as a step file has them
 
 // Kernels of one text up to their loose numbers.
 typedef struct Family {
@@ -17,6 +21,8 @@ typedef struct Family {
     uint32_t *parameter; // by loose number: which of the launch's it is, UINT32_MAX: none
     uint32_t parameters;
 } Family;
+
+typedef VEC(Family *) Families;
 
 // A text without its loose numbers, which are put into numbers.
 static const char *skeleton(Arena *arena, const CudaFunction *f, Numbers *numbers)
@@ -52,6 +58,7 @@ static bool constant(const Family *f, const Numbers *numbers, uint32_t a)
 
 static void find_parameters(Arena *arena, Family *f, const Numbers *numbers)
 {
+    f->parameters = 0;
     f->all = numbers[f->kernels.at[0]].n;
     f->parameter = arena_array(arena, uint32_t, f->all + 1);
     for (uint32_t a = 0; a < f->all; a++) {
@@ -84,6 +91,7 @@ static const char *final_text(Arena *arena, const Family *f, const Numbers *numb
 {
     CudaText t = {.arena = arena};
     uint32_t n = f->function.buffers;
+    if (f->function.table && f->parameters) bug("a table and numbers of the launch");
     if (f->function.table)
         cuda_open(&t, "(const Table<%u> table)", n);
     else
@@ -110,9 +118,26 @@ static void give_numbers(Arena *arena, const Family *f, const Numbers *numbers,
     }
 }
 
+// Find the numbers of each family's launches; where they are too many, its kernels share nothing.
+static void settle(Arena *arena, Families *families, const Numbers *numbers)
+{
+    for (uint32_t u = 0; u < families->n; u++) { // the list grows
+        Family *f = families->at[u];
+        find_parameters(arena, f, numbers);
+        if (f->parameters <= LAUNCH_NUMBERS) continue;
+        for (; f->kernels.n > 1; f->kernels.n--) {
+            Family *own = arena_make(arena, Family);
+            own->function = f->function;
+            vec_push(arena, &own->kernels, f->kernels.at[f->kernels.n - 1]);
+            vec_push(arena, families, own);
+        }
+        find_parameters(arena, f, numbers);
+    }
+}
+
 CudaProgram cuda_program(Arena *arena, uint32_t n, Kernel *const *kernels)
 {
-    VEC(Family *) families = {0};
+    Families families = {0};
     Map known = {0}; // skeleton -> Family *
     Numbers *numbers = arena_array(arena, Numbers, n + 1);
     CudaProgram p = {.launches = arena_array(arena, CudaLaunch, n + 1)};
@@ -128,11 +153,11 @@ CudaProgram cuda_program(Arena *arena, uint32_t n, Kernel *const *kernels)
         }
         vec_push(arena, &f->kernels, i);
     }
+    settle(arena, &families, numbers);
     const char **texts = arena_array(arena, const char *, families.n + 1);
     const Kernel **of = arena_array(arena, const Kernel *, families.n + 1);
     for (uint32_t u = 0; u < families.n; u++) {
         Family *f = families.at[u];
-        find_parameters(arena, f, numbers);
         texts[u] = final_text(arena, f, numbers);
         of[u] = kernels[f->kernels.at[0]];
         give_numbers(arena, f, numbers, p.launches);

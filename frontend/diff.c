@@ -4,18 +4,26 @@
 
 #include "frontend/elab.h"
 
-// A value on one line. Two values with the same text mean the same.
-static const char *flow_text(Arena *arena, const Tree *t)
+// A value on one line. Two values with the same text mean the same: inside of others, texts that
+// would be taken apart are quoted.
+static const char *flow_part(Arena *arena, const Tree *t, bool inside)
 {
     const char *text = t->kind == TREE_LIST ? "[" : "{", *before = "";
     if (t->kind == TREE_NULL) return "null";
+    if (t->kind == TREE_SCALAR && inside && strpbrk(t->text, ",[]{}\""))
+        return str_printf(arena, "'%s'", t->text);
     if (t->kind == TREE_SCALAR) return *t->text ? t->text : "''";
     for (uint32_t i = 0; t->kind == TREE_LIST && i < t->items.n; i++, before = ", ")
-        text = str_printf(arena, "%s%s%s", text, before, flow_text(arena, t->items.at[i]));
+        text = str_printf(arena, "%s%s%s", text, before, flow_part(arena, t->items.at[i], true));
     for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++, before = ", ")
         text = str_printf(arena, "%s%s%s: %s", text, before, t->entries.at[i].key->text,
-                          flow_text(arena, t->entries.at[i].value));
+                          flow_part(arena, t->entries.at[i].value, true));
     return str_printf(arena, "%s%c", text, t->kind == TREE_LIST ? ']' : '}');
+}
+
+static const char *flow_text(Arena *arena, const Tree *t)
+{
+    return flow_part(arena, t, false);
 }
 
 static void compare(Arena *arena, const Tree *from, const Tree *to, const char *path,

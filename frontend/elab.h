@@ -336,7 +336,7 @@ Scope *module_names(Elab *el, const Frame *owner);
 const char *ema_student(const Ema *ema, const char *path);
 // Is a copy there in the phase of this build? Reported at loc when it is not.
 bool ema_there(Elab *el, const Ema *ema, Loc loc);
-// The parameter of a copy, which becomes a state.
+// The parameter of a copy, which becomes a state; 0 when reported.
 NodeId ema_state(Elab *el, const char *path, const Type *type, Loc loc);
 // Let the copies follow their students, as they are after the entry. False when reported.
 bool emas_update(Elab *el, Entry *entry, NodeId finite);

@@ -30,11 +30,17 @@ static void copy_part(Elab *el, Ema *ema, const Tree *name, Map *parts)
     vec_push(el->arena, &ema->of, name->text);
 }
 
-// What is evaluated is the copy, where eval: says so.
-static void stand_in(Elab *el, const Ema *ema, const Map *parts)
+// The copy that is evaluated; NULL: the student.
+static const Tree *eval_model(Elab *el)
 {
     const Tree *eval = tree_get(el->root, "eval");
     const Tree *model = eval && eval->kind == TREE_MAP ? tree_get(eval, "model") : NULL;
+    return model && model->kind == TREE_SCALAR ? model : NULL;
+}
+
+static void stand_in(Elab *el, const Ema *ema, const Map *parts)
+{
+    const Tree *model = eval_model(el);
     if (el->training || !model || strcmp(model->text, ema->name)) return;
     for (uint32_t i = 0; i < parts->n; i++) {
         const Value *v = parts->at[i].value;
@@ -50,6 +56,10 @@ static void ema_bind(Elab *el, const TreeEntry *e)
     Binding *b = scope_add(el, el->scope, e->key->text, e->key->loc, BIND_VALUE);
     Map *parts = arena_make(el->arena, Map);
     b->forced = true;
+    if (strchr(e->key->text, '.')) {
+        el_error(el, e->key->loc, "the name of a slow copy has no dot: '%s'", e->key->text);
+        return;
+    }
     if (!keys_check(el, e->value, MAPPING_EMA, false)) return;
     const Tree *of = tree_get(e->value, "of");
     Ema *ema = arena_make(el->arena, Ema);
@@ -60,6 +70,8 @@ static void ema_bind(Elab *el, const TreeEntry *e)
     if (of->kind == TREE_SCALAR) copy_part(el, ema, of, parts);
     for (uint32_t i = 0; of->kind == TREE_LIST && i < of->items.n; i++)
         copy_part(el, ema, of->items.at[i], parts);
+    if (of->kind != TREE_SCALAR && !(of->kind == TREE_LIST && of->items.n))
+        el_error(el, e->key->loc, "'of' of a slow copy is an encoder or head, or a list of them");
     map_set(el->arena, &el->emas, ema->name, ema);
     stand_in(el, ema, parts);
     b->value = (Value){.kind = V_RECORD, .record = parts};
@@ -67,9 +79,8 @@ static void ema_bind(Elab *el, const TreeEntry *e)
 
 static void check_model(Elab *el)
 {
-    const Tree *eval = tree_get(el->root, "eval");
-    const Tree *model = eval && eval->kind == TREE_MAP ? tree_get(eval, "model") : NULL;
-    if (!model || model->kind != TREE_SCALAR || map_find(&el->emas, model->text)) return;
+    const Tree *model = eval_model(el), *copies = tree_get(el->root, "ema");
+    if (!model || (copies && tree_get(copies, model->text))) return;
     el_error(el, model->loc, "there is no slow copy '%s'", model->text);
     const char *best = nearest_key(&el->emas, model->text, NULL);
     if (best) diag_help(el->diag, "did you mean '%s'?", best);
@@ -111,8 +122,16 @@ bool ema_there(Elab *el, const Ema *ema, Loc loc)
 
 NodeId ema_state(Elab *el, const char *path, const Type *type, Loc loc)
 {
-    if (!program_find_state(el->program, path))
-        program_state(el->program, path, STATE_EMA, type, loc);
+    const StateVar *old = program_find_state(el->program, path);
+    if (old && old->kind != STATE_EMA) {
+        const char *copy = str_printf(el->arena, "copy %.*s", (int)strcspn(path, "."), path);
+        if (!map_set(el->arena, &el->clashes, copy, el)) return 0; // the first is reported
+        el_error(el, loc, "a slow copy and a part both have a parameter at '%s'", path);
+        diag_note(el->diag, old->loc, "the other one is declared here");
+        diag_help(el->diag, "give the copy another name, or the part another path:");
+        return 0;
+    }
+    if (!old) program_state(el->program, path, STATE_EMA, type, loc);
     return graph_state(el->graph, path, type);
 }
 
@@ -140,6 +159,11 @@ static Value momentum(Elab *el, const Ema *ema)
     Scope *s = scope_new(el, el->scope, el->scope->frame);
     scope_value(el, s, "phase_step", t->loc, updates_since(el, ema->from));
     Value v = value_plain(el, tree_eval(el, s, t, NULL), t->loc);
+    double x;
+    if (value_number(v, &x) && !(x >= 0 && x <= 1)) {
+        el_error(el, t->loc, "the momentum of '%s' is %g; it is from 0 to 1", ema->name, x);
+        return value_error();
+    }
     NodeId m = value_tensor(el, v, DT_F32, t->loc);
     if (!m || !graph_type(el->graph, m)->rank) return value_node(el, m);
     el_error(el, t->loc, "the momentum of '%s' is %s, not one number", ema->name,
@@ -157,6 +181,7 @@ static bool follow(Elab *el, const Ema *ema, Entry *entry, NodeId finite)
         if (v.kind != STATE_PARAM || !has_part(el, ema, v.name)) continue;
         const char *path = slow_path(el, ema, v.name);
         NodeId old = ema_state(el, path, v.type, v.loc);
+        if (!old) return false;
         Value kept = arith(el, EOP_MUL, value_node(el, old), m, v.loc),
               taken = arith(el, EOP_MUL, value_node(el, updated(el, entry, &v)), rest, v.loc);
         NodeId x = value_tensor(el, arith(el, EOP_ADD, kept, taken, v.loc), DT_F32, v.loc);

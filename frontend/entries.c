@@ -53,7 +53,12 @@ static NodeId minimized(Elab *el)
     if (v.kind == V_ERROR) return 0;
     double x;
     if (value_number(v, &x)) {
-        el_error(el, loc, "nothing is minimised: the loss is constantly %g", x);
+        el_error(el, loc, "nothing is minimised%s: the loss is constantly %g",
+                 el->phase > 0 ? str_printf(el->arena, " from update %lld on", (long long)el->phase)
+                 : el->phases.n > 1
+                     ? str_printf(el->arena, " before update %lld", (long long)el->phases.at[1])
+                     : "",
+                 x);
         return 0;
     }
     NodeId n = value_tensor(el, v, DT_F32, loc);
@@ -72,7 +77,9 @@ static void add_taps(Elab *el, Entry *e)
             tree_read(el->arena, el->diag, diag_source(el->diag, "--print", yaml, strlen(yaml)));
         if (!t) continue;
         Value v = tree_eval(el, el->scope, t, NULL);
-        if (v.kind != V_ERROR) output(el, e, text, value_tensor(el, v, DT_NONE, t->loc));
+        bool there = false; // a loss is an output anyway
+        for (uint32_t k = 0; k < e->outputs.n; k++) there |= !strcmp(e->outputs.at[k].name, text);
+        if (v.kind != V_ERROR && !there) output(el, e, text, value_tensor(el, v, DT_NONE, t->loc));
     }
 }
 

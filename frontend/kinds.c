@@ -98,6 +98,10 @@ typedef struct Loop {
 static bool loop_read(Elab *el, const TreeEntry *e, Loop *l)
 {
     *l = (Loop){.key = e->key, .list = e->value};
+    if (own_name(e->key->text) || strchr(e->key->text, '.')) {
+        el_error(el, e->key->loc, "'%s' cannot be the name of an item of a family", e->key->text);
+        return false;
+    }
     if (e->value->kind == TREE_LIST) {
         l->n = e->value->items.n;
     } else {
@@ -119,7 +123,7 @@ static const char *member_name(Elab *el, const Loop *l, uint32_t i)
     if (l->values && l->values->v.at[i].kind == V_STR) text = l->values->v.at[i].s;
     if (!l->values && l->list->items.at[i]->kind == TREE_SCALAR) text = l->list->items.at[i]->text;
     for (const char *c = text; c && *c; c++)
-        if (!isalnum((unsigned char)*c) && *c != '_') text = NULL;
+        if (!isalnum((unsigned char)*c) && *c != '_' && !(*c == '-' && c == text)) text = NULL;
     return text && *text ? text : str_printf(el->arena, "%u", i);
 }
 
@@ -148,9 +152,11 @@ void family_bind(Elab *el, const TreeEntry *e)
     for (uint32_t i = 0; i < over->entries.n; i++) {
         Loop l;
         if (!loop_read(el, &over->entries.at[i], &l)) return;
-        members *= l.n;
         vec_push(el->arena, &loops, l);
-        if (members <= FAMILY_LIMIT) continue;
+        if (l.n <= FAMILY_LIMIT / members) {
+            members *= l.n;
+            continue;
+        }
         el_error(el, over->loc, "a family of more than %d members", FAMILY_LIMIT);
         return;
     }

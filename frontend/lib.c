@@ -42,10 +42,10 @@ static bool list_files(Arena *arena, const char *dir, const char *prefix, Map *n
 
 static bool defines(const Tree *file, const char *name)
 {
-    static const char *const sections[] = {"modules", "functions", "optimizers",
-                                           "metrics", "experts",   "constants"};
+    static const char *const sections[] = {"modules", "functions", "optimizers", "metrics",
+                                           "experts", "constants", "names"};
     size_t n = strlen(name);
-    for (int k = 0; k < 6; k++) {
+    for (int k = 0; k < 7; k++) {
         const Tree *t = tree_get(file, sections[k]);
         for (uint32_t i = 0; t && i < t->entries.n; i++) {
             const char *key = t->entries.at[i].key->text;

@@ -156,6 +156,7 @@ static bool read_definitions(Elab *el, const Tree *root, const char *name)
     const Tree *imports = tree_get(root, "import"), *functions = tree_get(root, "functions");
     bool ok = !imports || library_import(el, imports);
     read_constants(el, tree_get(root, "constants"));
+    read_constants(el, tree_get(root, "names"));
     for (uint32_t i = 0; functions && i < functions->entries.n; i++)
         read_function(el, &functions->entries.at[i], name);
     read_section(el, root, "modules", ROLE_MODULE, name);

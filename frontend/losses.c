@@ -97,6 +97,10 @@ static void loss_bind(Elab *el, const TreeEntry *e)
 
 Task *expert_new(Elab *el, const TreeEntry *e, const char *name)
 {
+    if (strchr(e->key->text, '.')) {
+        el_error(el, e->key->loc, "the name of an expert has no dot: '%s'", e->key->text);
+        return NULL;
+    }
     if (map_find(&el->tasks, str_printf(el->arena, "experts.%s", name))) {
         el_error(el, e->key->loc, "there are two experts '%s'", name);
         return NULL;
@@ -141,10 +145,9 @@ void tasks_bind(Elab *el)
         loss_bind(el, &losses->entries.at[i]);
     for (uint32_t i = 0; experts && i < experts->entries.n; i++) {
         const TreeEntry *e = &experts->entries.at[i];
-        if (tree_get(e->value, "for"))
-            family_bind(el, e);
-        else
-            expert_bind(el, expert_new(el, e, e->key->text));
+        Task *t = tree_get(e->value, "for") ? NULL : expert_new(el, e, e->key->text);
+        if (t) expert_bind(el, t);
+        if (tree_get(e->value, "for")) family_bind(el, e);
     }
     scope_value(el, el->scope, "losses", (Loc){0}, (Value){.kind = V_SPACE, .space = SPACE_LOSSES});
     scope_value(el, el->scope, "experts", (Loc){0},

@@ -114,6 +114,11 @@ static Value param_own(Elab *el, const char *path, const Type *type, const Tree 
                  type_text(el->arena, type), type_text(el->arena, old->type));
         return value_error();
     }
+    if (old && old->kind != STATE_PARAM) {
+        el_error(el, loc, "a part and a slow copy both have a parameter at '%s'", path);
+        diag_help(el->diag, "give the copy another name, or the part another path:");
+        return value_error();
+    }
     if (!old) {
         program_state(el->program, path, STATE_PARAM, type, loc)->trainable = trainable;
         Init *how = arena_make(el->arena, Init);
@@ -139,7 +144,8 @@ Value param_make(Elab *el, const char *path, const Type *type, const Tree *init_
     Value student = param_own(el, own, type, init_tree, init, scope, trainable, max, loc);
     if (!ema || student.kind == V_ERROR) return student;
     el->graph->here = loc;
-    return value_node(el, ema_state(el, path, type, loc));
+    NodeId slow = ema_state(el, path, type, loc);
+    return slow ? value_node(el, slow) : value_error();
 }
 
 // {shape: .., init: .., max: .., trainable: ..}

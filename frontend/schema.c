@@ -118,6 +118,7 @@ static const struct {
     {MAPPING_TRAIN, "optimizer", SELF, OF_CALL, false},
     {MAPPING_TRAIN, "clip_grad", SELF, OF_CALL, false},
     {MAPPING_TRAIN, "groups", ITEMS, MAPPING_GROUP, false},
+    {MAPPING_FREEZE, "match", SELF, OF_TEXTS, false},
     {MAPPING_EMA, "of", SELF, OF_TEXTS, false},
     {MAPPING_TRAIN, "freeze", ITEMS, MAPPING_FREEZE, false},
     {MAPPING_GROUP, "match", SELF, OF_TEXTS, true},

@@ -15,9 +15,9 @@ typedef struct Optimizer {
     const ModuleDef *def;
     const Tree *tree;
     Instance *instance; // settings
-    NodeId count;       // of the parameter at hand: updates of its state, this one included
-    NodeId keep;        // of the parameter at hand: bool, the update counts
-    NodeId finite;      // bool: the loss and all gradients are
+    NodeId count; // of the parameter at hand: updates since it was first trained, this one included
+    NodeId keep;  // of the parameter at hand: bool, the update counts
+    NodeId finite; // bool: the loss and all gradients are
 } Optimizer;
 
 // Nodes that the loss depends on through differentiable ops.
@@ -66,7 +66,13 @@ static Value frozen_while(Elab *el, const Tree *condition, const char *name)
 {
     Scope *s = scope_new(el, el->scope, el->scope->frame);
     scope_value(el, s, "phase_step", condition->loc, updates_of(el, name));
-    return tree_eval(el, s, condition, NULL);
+    Value v = value_plain(el, tree_eval(el, s, condition, NULL), condition->loc);
+    if (v.kind == V_BOOL || v.kind == V_ERROR) return v;
+    const Type *type = v.kind == V_TENSOR ? graph_type(el->graph, v.node) : NULL;
+    if (type && type->dtype == DT_BOOL && !type->rank) return v;
+    el_error(el, condition->loc, "the condition of a row of freeze is %s, not one truth value",
+             value_text(el, v));
+    return value_error();
 }
 
 // Is a parameter never updated in this phase? Else *while_so is when not, or 0.
@@ -80,11 +86,20 @@ static bool is_frozen(Elab *el, const char *name, NodeId *while_so)
         if (!condition && row->entries.n > 1) continue; // reported
         Value v = condition ? frozen_while(el, condition, name) : value_bool(true);
         if (v.kind == V_BOOL && v.b) return true;
-        if (v.kind == V_BOOL || v.kind == V_ERROR) continue;
-        NodeId x = value_tensor(el, v, DT_BOOL, condition->loc);
-        if (x) *while_so = *while_so ? graph_binary(el->graph, OP_OR, *while_so, x) : x;
+        if (v.kind == V_TENSOR)
+            *while_so = *while_so ? graph_binary(el->graph, OP_OR, *while_so, v.node) : v.node;
     }
     return false;
+}
+
+static bool good_match(Elab *el, const Tree *row)
+{
+    const Tree *m = tree_get(row, "match");
+    bool good = m->kind == TREE_SCALAR || (m->kind == TREE_LIST && m->items.n);
+    for (uint32_t i = 0; m->kind == TREE_LIST && i < m->items.n; i++)
+        good &= m->items.at[i]->kind == TREE_SCALAR;
+    if (!good) el_error(el, row->loc, "'match' of a row of freeze is a glob, or a list of them");
+    return good;
 }
 
 static void check_freeze(Elab *el)
@@ -92,12 +107,14 @@ static void check_freeze(Elab *el)
     const Tree *rows = tree_get(tree_get(el->root, "train"), "freeze");
     for (uint32_t i = 0; rows && rows->kind == TREE_LIST && i < rows->items.n; i++) {
         const Tree *row = rows->items.at[i];
-        bool any = !keys_check(el, row, MAPPING_FREEZE, false);
+        bool any = !keys_check(el, row, MAPPING_FREEZE, false) || !good_match(el, row);
         for (uint32_t k = 0; k < el->program->states.n && !any; k++) {
             const StateVar *v = &el->program->states.at[k];
             any = v->kind == STATE_PARAM && row_matches(row, v->name);
         }
-        if (!any) diag_warning(el->diag, row->loc, "no parameter matches this row");
+        if (any) continue;
+        diag_warning(el->diag, row->loc, "no parameter matches this row");
+        if (tree_get(row, "while")) frozen_while(el, tree_get(row, "while"), "");
     }
 }
 
@@ -118,6 +135,9 @@ static TrainedList find_trained(Elab *el, NodeId loss)
     for (uint32_t i = 0; i < list.n; i++) {
         el->graph->here = list.at[i].var->loc;
         list.at[i].g = graph_add(el->graph, OP_GRAD, 2, (NodeId[]){loss, list.at[i].p}, 0, NULL);
+        if (list.at[i].frozen) // counts neither in norms nor as not finite
+            list.at[i].g = graph_select(el->graph, list.at[i].frozen,
+                                        graph_const(el->graph, DT_F32, 0), list.at[i].g);
     }
     return list;
 }

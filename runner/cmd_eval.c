@@ -1,4 +1,5 @@
 // cztc eval: held-out figures of a run or of any parameters.
+#include "runner/phases.h"
 #include "runner/evaluate.h"
 #include "runtime/checkpoint.h"
 
@@ -64,6 +65,14 @@ static EvalOptions options_of(Arena *arena, const Loaded *l, const Values *v, co
     return o;
 }
 
+// Slow copies that have not begun, or that a file of parameters does not have, are the student.
+static bool copy_students(Arena *arena, const Loaded *l, int64_t step, Error *err)
+{
+    Phases phases;
+    return phases_of(arena, l->step, &phases, err) &&
+           phases_prepare(l->exec, &phases, step, l->step->seed, err);
+}
+
 // Bring the state to what is evaluated; step: its finished updates, all of the graph's for weights
 // from a file.
 static bool set_state(Arena *arena, const Loaded *l, const Values *v, bool folder, int64_t *step,
@@ -72,7 +81,8 @@ static bool set_state(Arena *arena, const Loaded *l, const Values *v, bool folde
     Checkpoint latest = {0};
     *step = v->weights ? l->step->steps : 0;
     if (!exec_init(l->exec, l->step->seed, err)) return false;
-    if (v->weights) return load_weights(l, v->weights, false, err);
+    if (v->weights)
+        return load_weights(l, v->weights, false, err) && copy_students(arena, l, 0, err);
     if (!folder) {
         fprintf(stderr, "note: untrained parameters; --weights or a run's folder gives others\n");
         return true;
@@ -84,7 +94,7 @@ static bool set_state(Arena *arena, const Loaded *l, const Values *v, bool folde
     if (strcmp(latest.source_hash, l->step->source_hash) != 0)
         warn(NULL, "they were trained by another version of the program");
     *step = latest.step;
-    return checkpoint_load(l->exec, &latest, err);
+    return checkpoint_load(l->exec, &latest, err) && copy_students(arena, l, latest.step, err);
 }
 
 static void print_number(double x)

@@ -125,12 +125,12 @@ static bool evaluate_set(const Run *run, Log *log, int64_t step, const char *nam
 static bool after(void *ctx, Exec *exec, Log *log, int64_t step, Error *err)
 {
     Run *run = ctx;
-    (void)exec;
     if (run->eval_every <= 0 || step % run->eval_every != 0) return true;
     uint32_t n;
     Arena *arena = arena_new();
     const char **sets = evaluate_sets(arena, &run->program, &n);
     bool ok = true;
+    ok = phases_prepare(exec, &run->phases, step, run->seed, err);
     for (uint32_t i = 0; ok && i < n; i++) {
         if (log_has(log, step, str_printf(arena, "eval.%s.", sets[i]))) continue;
         ok = run->told = evaluate_set(run, log, step, sets[i], err);

@@ -33,6 +33,17 @@ bool phases_of(Arena *arena, const Step *step, Phases *phases, Error *err)
     return read_phase(step, NULL, &phases->at[0], err);
 }
 
+bool phases_prepare(Exec *exec, const Phases *phases, int64_t step, int64_t seed, Error *err)
+{
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < phases->n; i++) {
+        const Phase *p = &phases->at[i];
+        if (p->begin >= 0 && p->from >= step)
+            ok = exec_run(exec, (uint32_t)p->begin, step, seed, err);
+    }
+    return ok;
+}
+
 const Phase *phases_at(const Phases *phases, int64_t step)
 {
     uint32_t i = phases->n - 1;

@@ -3,7 +3,7 @@
 #ifndef CZT_RUNNER_PHASES_H
 #define CZT_RUNNER_PHASES_H
 
-#include "runtime/step.h"
+#include "runtime/exec.h"
 
 typedef struct Phase {
     int64_t from; // finished updates
@@ -19,6 +19,9 @@ typedef struct Phases {
 // From "train" of the manifest; without any, entry "step" is all of it. False with err where an
 // entry is not there or the order is none.
 bool phases_of(Arena *arena, const Step *step, Phases *phases, Error *err);
+// After `step` finished updates: do what the phases that come want done before their first update,
+// so that what is evaluated now of a slow copy is the student. Later it is done again.
+bool phases_prepare(Exec *exec, const Phases *phases, int64_t step, int64_t seed, Error *err);
 // The phase of the update after `step` finished ones.
 const Phase *phases_at(const Phases *phases, int64_t step);
 

@@ -129,7 +129,10 @@ const char *cuda_choice_key(Arena *arena, const Step *step, const StepImage *ima
                       " a %s b %s c %s%s, %u bytes, or %s%s%s",
                       czt_dtype_name(p->from), czt_dtype_name(p->to), p->batch, p->m, p->n, p->k,
                       matrix_text(arena, &p->a), matrix_text(arena, &p->b),
-                      matrix_text(arena, &p->c), p->biased ? " bias" : p->added ? " sum" : "", alignment,
-                      code_text(arena, image, kernel), p->rest < 0 ? "" : ", rest ",
+                      matrix_text(arena, &p->c),
+                      p->biased  ? " bias"
+                      : p->added ? " sum"
+                                 : "",
+                      alignment, code_text(arena, image, kernel), p->rest < 0 ? "" : ", rest ",
                       p->rest < 0 ? "" : code_text(arena, image, &step->kernels[p->rest]));
 }

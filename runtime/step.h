@@ -38,8 +38,8 @@ typedef struct StepMatrix {
 } StepMatrix;
 
 // A kernel's product as a library may do it: c (batch, m, n) = a (batch, m, k) times b (batch, n,
-// k), plus a bias (n) of c's dtype or (c of f32) a matrix that lies like c where there is one, then the kernel `rest` on the same buffers,
-// where it is not -1.
+// k), plus a bias (n) of c's dtype or (c of f32) a matrix that lies like c where there is one, then
+// the kernel `rest` on the same buffers, where it is not -1.
 typedef struct StepProduct {
     int64_t batch, m, n, k;
     CztDtype from, to;

@@ -8,7 +8,7 @@ late="--set experts.edge.from=5"
 params() { cat "$1"/checkpoints/"$2"/params.safetensors; }
 
 exits 0 "$CZTC" check small.yaml $late
-says out "step@5"
+says out "from update 5 on (step@5)"
 exits 0 "$CZTC" train small.yaml $late --out whole
 exits 0 "$CZTC" train small.yaml --set experts.edge.enabled=false --out without --steps 5
 exits 0 "$CZTC" train small.yaml $late --out parts --steps 5
@@ -61,4 +61,21 @@ for at in 4 5 6; do
         same slow/checkpoints/step-00000008/$file slow$at/checkpoints/step-00000008/$file
     done
 done
-grep '"step": 6' slow/log.jsonl | grep -q '"follow": 0[,.]' || miss "the copy does not begin as the student"
+# its loss in the first update is 0 but for rounding
+grep '"step": 6' slow/log.jsonl | grep -qE '"follow": (0,|-?[0-9.]+e-0[6-9])' || miss "the copy does not begin as the student"
+
+# before it begins, and with parameters alone, what is evaluated is the student
+exits 0 "$CZTC" train slow.yaml --set eval.model=slow --out early --steps 4
+sed -i 's/^eval:.*//' slow.yaml
+exits 0 "$CZTC" train slow.yaml --out student --steps 4
+figure() { grep -o '"eval.held[^}]*' "$1/log.jsonl"; }
+figure early >a
+figure student >b
+same a b
+[ -s a ] || miss "nothing was evaluated"
+
+# what check says of the phases
+exits 0 "$CZTC" check slow.yaml
+says out "from update 5 on (step@5)"
+exits 0 "$CZTC" check slow.yaml --json
+[ "$(head -c 1 out)" = "{" ] && grep -q '"step@5": {' out || miss "no JSON object with the phase"

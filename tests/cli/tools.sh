@@ -101,7 +101,7 @@ $SOURCE/graphs/demo.yaml -> mine.yaml
 + let.more: [1, 2]
   experts.seg.weight: 2 * ramp(step, 0, 50) -> 2
 + experts.seg.doc: a: b
-- experts.edge: {output: patch_head(visual.blocks[1].map, out=1, up=lab * patch / size), target: s..
+- experts.edge: {output: 'patch_head(visual.blocks[1].map, out=1, up=lab * patch / size)', target:..
 + train.groups[1]: {match: experts.*, lr_scale: 2}
 
 the step

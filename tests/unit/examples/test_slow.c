@@ -101,3 +101,26 @@ Test(slow, copies_are_evaluated)
     cr_expect_eq(fit[0][0], fit[1][0]);
     cr_expect_neq(fit[1][0], fit[1][1]);
 }
+
+// Frozen for good, for two updates, and not.
+Test(slow, frozen_parameters_stay)
+{
+    static const char *const set[] = {
+        "train.freeze=[{match: 'enc.*'}, {match: 'head.*first.*', while: phase_step < 2}]"};
+    static const char *const names[] = {"enc.layers.first.weight", "head.layers.first.weight",
+                                        "head.layers.second.weight"};
+    static const bool moves[3][3] = {
+        {false, false, true}, {false, false, true}, {false, true, true}};
+    Steps s = steps_open(&(Source){.path = graph, .set = set, .nset = 1});
+    steps_init(&s);
+    for (int i = 0; i < 3; i++) {
+        Values before[3];
+        for (int k = 0; k < 3; k++) before[k] = state(&s, names[k]);
+        steps_run(&s, "step", i);
+        for (int k = 0; k < 3; k++) {
+            Values after = state(&s, names[k]);
+            cr_expect_eq(equal(&before[k], &after), !moves[i][k], "%s in update %d", names[k], i);
+        }
+    }
+    steps_close(&s);
+}
