@@ -177,7 +177,7 @@ bool container_read(Arena *arena, const char *file, const void *bytes, size_t si
     if (!locate(&data, &size)) return error_set(err, "%s: not a step file of cztc", file);
     if (size < HEADER) return error_set(err, "%s: truncated: %zu bytes", file, size);
     uint32_t version = get_u32(data + 8), count = get_u32(data + 12);
-    if (version != CONTAINER_VERSION)
+    if (version < OLDEST_VERSION || version > CONTAINER_VERSION)
         return error_set(err, "%s: step file version %u, this cztc reads %d: %s", file, version,
                          CONTAINER_VERSION,
                          version > CONTAINER_VERSION ? "use a newer cztc" : "compile it again");

@@ -79,3 +79,7 @@ exits 0 "$CZTC" check slow.yaml
 says out "from update 5 on (step@5)"
 exits 0 "$CZTC" check slow.yaml --json
 [ "$(head -c 1 out)" = "{" ] && grep -q '"step@5": {' out || miss "no JSON object with the phase"
+
+# a loss is an output anyway; a later phase's values by its entry
+exits 0 "$CZTC" run small.yaml $late -n 1 --print pair
+exits 0 "$CZTC" run small.yaml $late -n 1 --entry step@5 --print experts.edge
