@@ -157,17 +157,17 @@ static bool look_at_sample(Arena *arena, const Shards *shards, int64_t i, ShardL
                            Error *err)
 {
     Sample sample = shards_sample(shards, i);
+    Arena *scratch = arena_new(); // the members' bytes
     bool ok = true;
     for (uint32_t k = 0; ok && k < sample.n; k++) {
         const Member *member = &sample.members[k];
-        uint8_t *data = malloc((size_t)member->size + 1);
-        ok = data ? shards_read(shards, &sample, member, data, err)
-                  : error_set(err, "no memory for a member");
+        uint8_t *data = arena_alloc(scratch, (size_t)member->size + 1);
+        ok = shards_read(shards, &sample, member, data, err);
         MemberLook *m = member_of(arena, out, member->extension);
         m->samples++;
         if (ok) look_at(arena, m, data, (size_t)member->size);
-        free(data);
     }
+    arena_free(scratch);
     return ok;
 }
 

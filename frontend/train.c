@@ -36,8 +36,7 @@ static bool *reached(Elab *el, NodeId loss)
     return on;
 }
 
-// ---- freeze: rows
-// ---------------------------------------------------------------------------------
+// ---- freeze ------------------------------------------------------------------------------------
 
 static bool row_matches(const Tree *row, const char *name)
 {
