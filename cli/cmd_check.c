@@ -39,7 +39,7 @@ static void print_summary(Pipeline *p)
            parameters);
     for (uint32_t i = 0; p->frontend && i < p->frontend->parts.n; i++) {
         const PartInfo *part = &p->frontend->parts.at[i];
-        printf("  part    %-24s %s\n", part->name,
+        printf("  %-7s %-24s %s\n", part->frozen ? "frozen" : "part", part->name,
                short_number(p->arena, (double)part->parameters));
     }
     Entry *e = program_find_entry(p->program, "step");
@@ -93,15 +93,17 @@ static void print_json(Pipeline *p)
     }
     for (uint32_t i = 0; e && i < e->outputs.n; i++)
         add_tensor(p, outputs, e->outputs.at[i].name, graph_type(e->graph, e->outputs.at[i].node));
-    json_t *parts = json_object();
-    for (uint32_t i = 0; p->frontend && i < p->frontend->parts.n; i++)
-        json_object_set_new(parts, p->frontend->parts.at[i].name,
-                            json_integer(p->frontend->parts.at[i].parameters));
-    json_t *o = json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:I, s:f, s:I}", "name", p->program->name,
-                          "batch", (json_int_t)p->program->batch, "parameters",
-                          (json_int_t)pipeline_parameters(p), "parts", parts, "inputs", inputs,
-                          "outputs", outputs, "flops", (json_int_t)p->flops, "bytes",
-                          plan ? pipeline_traffic(p, plan) : 0.0, "scratch_bytes",
+    json_t *parts = json_object(), *frozen = json_object();
+    for (uint32_t i = 0; p->frontend && i < p->frontend->parts.n; i++) {
+        const PartInfo *part = &p->frontend->parts.at[i];
+        json_object_set_new(part->frozen ? frozen : parts, part->name,
+                            json_integer(part->parameters));
+    }
+    json_t *o = json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:f, s:I}", "name",
+                          p->program->name, "batch", (json_int_t)p->program->batch, "parameters",
+                          (json_int_t)pipeline_parameters(p), "parts", parts, "frozen", frozen,
+                          "inputs", inputs, "outputs", outputs, "flops", (json_int_t)p->flops,
+                          "bytes", plan ? pipeline_traffic(p, plan) : 0.0, "scratch_bytes",
                           (json_int_t)(plan ? plan->scratch_bytes : 0));
     if (p->program->entries.n > 1) json_object_set_new(o, "phases", phases_json(p));
     json_dumpf(o, stdout, 0);

@@ -27,6 +27,7 @@ struct Frame {
     Loc anonymous_loc;
     Instance *instance; // the module applied here, or NULL
     const struct Ema *ema; // the slow copy that is applied here, or NULL
+    bool frozen;           // a teacher is applied here
     const char *part;   // of the graph's own entries: "visual", "experts.seg"
     const Scope *scope; // the outermost one of this frame
 };
@@ -162,6 +163,9 @@ struct Instance {
     uint64_t site;
     bool anonymous;
     const struct Ema *ema; // the slow copy that it is of, or NULL
+    bool frozen;           // a teacher
+    const char *name;      // of a teacher
+    const Tree *outputs;   // further names of a teacher's values, or NULL
     Map args; // name -> Binding *: lets and default inputs
     App *app; // with the default inputs, once somebody asked
 };
@@ -300,6 +304,7 @@ struct Elab {
     Scope *globals; // functions, modules, reserved names
     Scope *still;   // the same where nothing trains
     Map emas;       // slow copies: name -> Ema *
+    Map constants;  // of files: path -> Tree * of the parameter
     Scope *scope;   // the graph's names
     Map tasks;      // "pair", "experts.seg" -> Task *, in file order
     Map instances;  // encoders and heads -> Instance *
@@ -321,6 +326,20 @@ struct Elab {
 // init.c: the rows of init:, into an object
 struct Json;
 void put_init(Elab *el, struct Json *j);
+// {from, to, transpose} of a row's `rename:`, which may be NULL, into the list that is open.
+void put_rename(Elab *el, struct Json *j, const Tree *rename);
+
+// frozen.c: teachers, and constants of files
+void teachers_bind(Elab *el);
+bool is_teacher(const Elab *el, const char *name);
+// The graph's names, and behind them the teachers' own: what items of a family see.
+Scope *teacher_names(Elab *el);
+// Names of an application that its teacher has under outputs:.
+void teacher_outputs(Elab *el, App *app);
+// The frozen parameter {shape:, file:, tensor:}, t, is at this path. False when reported.
+bool constant_check(Elab *el, const Tree *t, const char *path);
+// The files that frozen state comes from, into an object.
+void put_frozen(Elab *el, struct Json *j);
 
 // ema.c
 typedef struct Ema {

@@ -99,7 +99,7 @@ void emas_bind(Elab *el)
 
 Scope *module_names(Elab *el, const Frame *owner)
 {
-    return owner->ema ? el->still : el->globals;
+    return owner->ema || owner->frozen ? el->still : el->globals;
 }
 
 // ---- parameters of a copy ---------------------------------------------------------------------

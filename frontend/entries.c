@@ -223,11 +223,15 @@ static void count_parts(Elab *el)
     for (uint32_t i = 0; i < el->program->states.n; i++) {
         const StateVar *v = &el->program->states.at[i];
         const Init *how = map_get(&el->inits, v->name);
-        if (v->kind != STATE_PARAM || !how) continue;
+        bool frozen = v->kind == STATE_FROZEN;
+        if ((v->kind != STATE_PARAM && !frozen) || !how) continue;
         const char *name = how->part ? how->part : "params";
         uint32_t k = 0;
-        while (k < el->out->parts.n && strcmp(el->out->parts.at[k].name, name) != 0) k++;
-        if (k == el->out->parts.n) vec_push(el->arena, &el->out->parts, (PartInfo){name, 0});
+        while (k < el->out->parts.n && (strcmp(el->out->parts.at[k].name, name) != 0 ||
+                                        el->out->parts.at[k].frozen != frozen))
+            k++;
+        if (k == el->out->parts.n)
+            vec_push(el->arena, &el->out->parts, (PartInfo){name, 0, frozen});
         el->out->parts.at[k].parameters += type_count(v->type);
     }
 }

@@ -66,6 +66,7 @@ static void no_member(Elab *el, const App *app, const char *name, Loc loc)
 {
     el_error(el, loc, "%s has no output, tap or part '%s'", app->instance->def->name, name);
     const char *best = nearest_key(&app->out, name, NULL);
+    best = nearest_key(&app->extra, name, best);
     best = nearest_key(&app->scope->names, name, best);
     const char *list = "";
     for (uint32_t i = 0; i < app->out.n; i++)
@@ -123,6 +124,7 @@ Value member_read(Elab *el, Value v, const char *name, Loc loc)
     case V_APP:
         return app_read(el, v.app, name, loc);
     case V_INSTANCE: {
+        if (v.instance->name && !strcmp(name, "name")) return value_str(v.instance->name);
         App *app = instance_default(el, v.instance, loc);
         return app ? app_read(el, app, name, loc) : value_error();
     }

@@ -19,6 +19,7 @@ typedef struct FrontendOptions {
 typedef struct PartInfo {
     const char *name; // "visual", "experts.seg"
     int64_t parameters;
+    bool frozen; // a teacher's, or constants of files
 } PartInfo;
 
 typedef struct CheckInfo {

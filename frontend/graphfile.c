@@ -113,6 +113,7 @@ void build_begin(Elab *el, bool training)
     Items params = items_read(el, tree_get(el->root, "params"));
     params_bind(el, &params, el->scope);
     data_bind(el, el->scope);
+    teachers_bind(el);
     bind_instances(el, el->scope, "encoders");
     bind_instances(el, el->scope, "heads");
     emas_bind(el);

@@ -57,6 +57,12 @@ static const Tree *rules_of(Elab *el, const Tree *rename)
     return NULL;
 }
 
+void put_rename(Elab *el, Json *j, const Tree *rename)
+{
+    const Tree *rules = rename ? rules_of(el, rename) : NULL;
+    for (uint32_t i = 0; rules && i < rules->entries.n; i++) put_rule(el, j, &rules->entries.at[i]);
+}
+
 void put_init(Elab *el, Json *j)
 {
     const Tree *rows = tree_get(el->root, "init");
@@ -66,12 +72,10 @@ void put_init(Elab *el, Json *j)
     for (uint32_t i = 0; i < rows->items.n; i++) {
         const Tree *row = rows->items.at[i];
         if (!keys_check(el, row, MAPPING_INIT, false)) continue;
-        const Tree *rename = tree_get(row, "rename"), *rules = rename ? rules_of(el, rename) : NULL;
         json_open(j, NULL, '{');
         json_str(j, "file", tree_get(row, "file")->text);
         json_open(j, "rename", '[');
-        for (uint32_t k = 0; rules && k < rules->entries.n; k++)
-            put_rule(el, j, &rules->entries.at[k]);
+        put_rename(el, j, tree_get(row, "rename"));
         json_close(j, ']');
         json_close(j, '}');
     }

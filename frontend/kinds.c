@@ -121,6 +121,7 @@ static const char *member_name(Elab *el, const Loop *l, uint32_t i)
     if (l->values && l->values->v.at[i].kind == V_INT)
         text = str_printf(el->arena, "%lld", (long long)l->values->v.at[i].i);
     if (l->values && l->values->v.at[i].kind == V_STR) text = l->values->v.at[i].s;
+    if (l->values && l->values->v.at[i].kind == V_INSTANCE) text = l->values->v.at[i].instance->name;
     if (!l->values && l->list->items.at[i]->kind == TREE_SCALAR) text = l->list->items.at[i]->text;
     for (const char *c = text; c && *c; c++)
         if (!isalnum((unsigned char)*c) && *c != '_' && !(*c == '-' && c == text)) text = NULL;
@@ -136,7 +137,7 @@ static void bind_item(Elab *el, Task *t, const Loop *l, uint32_t i)
     const Tree *item = l->list->items.at[i];
     Binding *b = scope_add(el, t->scope, l->key->text, item->loc, BIND_TREE);
     b->tree = item;
-    b->scope = el->scope; // the item is the graph's, not the member's
+    b->scope = teacher_names(el); // the item is the graph's, not the member's
 }
 
 void family_bind(Elab *el, const TreeEntry *e)

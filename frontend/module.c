@@ -14,6 +14,7 @@ const ModuleDef *tree_module(Elab *el, const Tree *map, Scope *scope)
     const Tree *t = tree_get(map, "module");
     if (!t || t->kind != TREE_SCALAR) {
         el_error(el, map->loc, "a module's name is needed under 'module'");
+        diag_help(el->diag, "cztc lib lists the library's modules");
         return NULL;
     }
     const Expr *e = el_parse(el, t);
@@ -205,6 +206,7 @@ static Frame *app_frame(Elab *el, Instance *inst, bool main, Loc loc)
     f->site = inst->site;
     f->instance = inst;
     f->ema = inst->ema ? inst->ema : inst->frame->owner->ema;
+    f->frozen = inst->frozen || inst->frame->owner->frozen;
     if (!main) {
         Frame *caller = el->frame->owner;
         f->stream = hash_u64(hash_str(caller->stream, inst->path), ++caller->count);
@@ -314,6 +316,7 @@ App *app_open(Elab *el, Instance *inst, const Map *given, bool main, Loc loc)
                            .scope = app->scope};
             map_set(el->arena, &app->out, item->name, b);
         }
+        if (inst->outputs) teacher_outputs(el, app);
     }
     el->frame = caller;
     return ok ? app : NULL;

@@ -114,13 +114,17 @@ static Value param_own(Elab *el, const char *path, const Type *type, const Tree 
                  type_text(el->arena, type), type_text(el->arena, old->type));
         return value_error();
     }
-    if (old && old->kind != STATE_PARAM) {
-        el_error(el, loc, "a part and a slow copy both have a parameter at '%s'", path);
-        diag_help(el->diag, "give the copy another name, or the part another path:");
+    StateKind kind =
+        scope->frame->owner->frozen || map_get(&el->constants, path) ? STATE_FROZEN : STATE_PARAM;
+    if (old && old->kind != kind) {
+        el_error(el, loc, "a part and %s both have a parameter at '%s'",
+                 old->kind == STATE_EMA ? "a slow copy" : "a teacher", path);
+        diag_help(el->diag, "give one of them another name, or another path:");
         return value_error();
     }
     if (!old) {
-        program_state(el->program, path, STATE_PARAM, type, loc)->trainable = trainable;
+        program_state(el->program, path, kind, type, loc)->trainable =
+            trainable && kind == STATE_PARAM;
         Init *how = arena_make(el->arena, Init);
         *how = (Init){.name = path, .tree = init_tree, .expr = init, .scope = scope, .loc = loc};
         how->part = part_frame(scope->frame->owner)->part;
@@ -171,6 +175,7 @@ static Value param_tensor(Elab *el, Binding *b)
         return value_error();
     Value limit = max ? tree_eval(el, b->scope, max, NULL) : value_none();
     const char *path = path_join(el, b->scope->frame->owner->path, b->name);
+    if (tree_get(t, "file") && !constant_check(el, t, path)) return value_error();
     return param_make(el, path, type_new(el->arena, DT_F32, rank, axes), tree_get(t, "init"), NULL,
                       b->scope, trainable, limit, b->loc);
 }
@@ -350,6 +355,7 @@ static bool turn(Elab *el, Repeat *r, int64_t i, ValueList *out)
     f->site = hash_u64(hash_u64(outer->site, (uint64_t)r->tree->loc.begin), (uint64_t)i + 1);
     f->instance = outer->instance;
     f->ema = outer->ema;
+    f->frozen = outer->frozen;
     Scope *s = scope_new(el, r->scope, f), *inner = NULL;
     Frame *caller = el->frame;
     if (r->index) scope_value(el, s, r->index, r->tree->loc, value_int(i));

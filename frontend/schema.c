@@ -64,6 +64,9 @@ static const struct {
     {MAPPING_GRAPH, "data", SELF, MAPPING_DATA, false},
     {MAPPING_GRAPH, "encoders", EACH, MAPPING_INSTANCE, false},
     {MAPPING_GRAPH, "heads", EACH, MAPPING_INSTANCE, false},
+    {MAPPING_GRAPH, "teachers", EACH, MAPPING_TEACHER, false},
+    {MAPPING_TEACHER, "weights", SELF, MAPPING_INIT, true},
+    {MAPPING_TEACHER, "outputs", EACH, OF_VALUE, true},
     {MAPPING_GRAPH, "init", ITEMS, MAPPING_INIT, false},
     {MAPPING_INIT, "rename", EACH, MAPPING_RENAME, true},
     {MAPPING_GRAPH, "ema", EACH, MAPPING_EMA, false},
@@ -133,6 +136,7 @@ static const struct {
     const char *with;
 } openers[] = {
     {MAPPING_INSTANCE, NULL},   {MAPPING_GROUP, NULL},    {MAPPING_LOSS, "module"},
+    {MAPPING_TEACHER, NULL},
     {MAPPING_REPEAT, "module"}, {MAPPING_EXPERT, "kind"},
 };
 

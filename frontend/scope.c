@@ -151,6 +151,10 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
                   name);
         return;
     }
+    if (is_teacher(el, name)) {
+        diag_help(el->diag, "the teacher of that name is teachers.%s", name);
+        return;
+    }
     const char *file = lib_defining(el, name);
     if (file) {
         diag_help(el->diag, "it is in the library: add %s to import:", file);

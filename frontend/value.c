@@ -136,14 +136,15 @@ Value value_plain(Elab *el, Value v, Loc loc)
     }
 }
 
-// The members of a family that are on; other records are no lists.
+// The members of a family that are on, or all teachers; other records are no lists.
 static Value family_items(Elab *el, Value v)
 {
     ValueList *l = arena_make(el->arena, ValueList);
     for (uint32_t i = 0; i < v.record->n; i++) {
         const Value *member = v.record->at[i].value;
-        if (member->kind != V_TASK) return v;
-        if (member->task->on) vec_push(el->arena, &l->v, *member);
+        if (member->kind == V_ERROR) return *member;
+        if (member->kind != V_TASK && member->kind != V_INSTANCE) return v;
+        if (member->kind == V_INSTANCE || member->task->on) vec_push(el->arena, &l->v, *member);
     }
     return v.record->n ? value_list(l) : v;
 }

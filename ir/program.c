@@ -1,7 +1,7 @@
 // Programs: state variables, entries, and what of an entry's graph is alive.
 #include "ir/program.h"
 
-static const char *const kinds[] = {"param", "opt", "ema", "stat", "metric", "derived"};
+static const char *const kinds[] = {"param", "opt", "ema", "stat", "metric", "frozen", "derived"};
 
 const char *state_kind_name(StateKind kind)
 {

@@ -12,6 +12,7 @@ typedef enum {
     STATE_EMA,
     STATE_STAT,
     STATE_METRIC,
+    STATE_FROZEN, // never changed; not in checkpoints: of a file, or initialised by the seed
     STATE_DERIVED
 } StateKind;
 

@@ -40,7 +40,7 @@ static bool is_parameter(const Precision *p, const Node *n)
 {
     if (n->op != OP_STATE) return false;
     const StateVar *s = program_find_state(p->program, node_str(n, ATTR_NAME));
-    return s->kind == STATE_PARAM || s->kind == STATE_EMA;
+    return s->kind == STATE_PARAM || s->kind == STATE_EMA || s->kind == STATE_FROZEN;
 }
 
 static bool is_view(const Node *n)

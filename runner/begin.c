@@ -6,34 +6,20 @@
 
 enum { SHOWN = 5 };
 
-static bool take_row(const Loaded *l, const json_t *row, const char *base, bool *given,
+static bool take_row(const Loaded *l, const json_t *json, const char *base, bool *given,
                      Arena *arena, FILE *to, Error *err)
 {
-    const char *file = json_string_value(json_object_get(row, "file"));
-    const json_t *rename = json_object_get(row, "rename");
-    uint32_t n = (uint32_t)json_array_size(rename);
-    WeightsRule *rules = arena_array(arena, WeightsRule, n + 1);
-    for (uint32_t i = 0; i < n; i++) {
-        const json_t *rule = json_array_get(rename, i);
-        rules[i] = (WeightsRule){json_string_value(json_object_get(rule, "from")),
-                                 json_string_value(json_object_get(rule, "to")),
-                                 json_is_true(json_object_get(rule, "transpose"))};
-        if (!rules[i].from || !rules[i].to)
-            return error_set(err, "%s: a damaged init:", l->step->file);
-    }
-    if (!file) return error_set(err, "%s: a damaged init:", l->step->file);
-    const char *path = *file == '/' || !*base ? file : str_printf(arena, "%s/%s", base, file);
-    SafeTensors st = {0};
+    WeightsRow row;
     WeightsTaken taken;
-    if (!safetensors_open(&st, path, err)) return false;
-    bool ok = weights_init(l->exec, &st, rules, n, given, arena, &taken, err);
-    if (ok) fprintf(to, "init: %s: %u tensors taken", path, taken.taken);
-    if (ok && taken.unused)
+    if (!weights_row(l->step, json, base, CZT_PARAM, arena, &row, err) ||
+        !weights_init(l->exec, &row, given, arena, &taken, err))
+        return false;
+    fprintf(to, "init: %s: %u tensors taken", row.path, taken.taken);
+    if (taken.unused)
         fprintf(to, ", %u not used: %s%s", taken.unused, taken.unused_text,
                 taken.unused > SHOWN ? ", .." : "");
-    if (ok) fputc('\n', to);
-    safetensors_close(&st);
-    return ok;
+    fputc('\n', to);
+    return true;
 }
 
 static void tell_others(const Step *step, const bool *given, FILE *to)

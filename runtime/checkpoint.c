@@ -4,6 +4,8 @@
 // way: rename away, then delete.
 #include "runtime/checkpoint.h"
 
+#include "runtime/frozen.h"
+
 #include "base/file.h"
 #include "base/vec.h"
 #include "runtime/weights.h"
@@ -103,6 +105,9 @@ static bool save_all(const CheckpointJob *job, const char *folder, Error *err)
               save_position(folder, job->step, job->seed, job->position, files, err);
     json_t *manifest = json_pack("{s:i, s:I, s:s, s:o}", "cztc", 1, "step", (json_int_t)job->step,
                                  "source_hash", exec_step(job->exec)->source_hash, "files", files);
+    char frozen[32];
+    snprintf(frozen, sizeof frozen, "%016" PRIx64, exec_frozen(job->exec));
+    if (exec_frozen(job->exec)) json_object_set_new(manifest, "frozen", json_string(frozen));
     ok = ok && save_json(folder, "manifest.json", manifest, NULL, err);
     json_decref(manifest);
     return ok;
@@ -263,7 +268,9 @@ bool checkpoint_open(Arena *arena, const char *path, Checkpoint *out, Error *err
     if (!ok)
         error_set(err, "%s: checkpoint version %lld, this cztc reads 1", file, (long long)version);
     ok = ok && check_files(arena, path, manifest, err) && read_position(arena, path, out, err);
+    const char *frozen = json_string_value(json_object_get(manifest, "frozen"));
     if (ok) out->source_hash = str_copy(arena, hash);
+    if (ok && frozen) out->frozen = strtoull(frozen, NULL, 16);
     json_decref(manifest);
     return ok;
 }
@@ -342,10 +349,11 @@ bool checkpoint_load(Exec *exec, const Checkpoint *checkpoint, Error *err)
 {
     Arena *arena = arena_new();
     const char *path = checkpoint->path;
-    bool ok =
-        load_file(exec, str_printf(arena, "%s/params.safetensors", path), KINDS_PARAMS, err) &&
-        load_file(exec, str_printf(arena, "%s/state.safetensors", path), KINDS_REST, err) &&
-        exec_derive(exec, err);
+    bool ok = !frozen_any(exec_step(exec)) || exec_init(exec, checkpoint->seed, err);
+    ok = ok &&
+         load_file(exec, str_printf(arena, "%s/params.safetensors", path), KINDS_PARAMS, err) &&
+         load_file(exec, str_printf(arena, "%s/state.safetensors", path), KINDS_REST, err) &&
+         exec_derive(exec, err);
     arena_free(arena);
     return ok;
 }

@@ -1,6 +1,6 @@
 // Checkpoints: one folder step-00001234/ each, complete or absent.
 //   params.safetensors  parameters under their paths
-//   state.safetensors   optimiser and other state; nothing derived
+//   state.safetensors   optimiser and other state; nothing derived or frozen
 //   position.json       finished updates, seed, the data pipeline's position
 //   manifest.json       size and checksum of the other files, hash of the program; written last
 #ifndef CZT_RUNTIME_CHECKPOINT_H
@@ -13,6 +13,7 @@ typedef struct Checkpoint {
     int64_t step, seed;      // finished updates
     const char *position;    // the data pipeline's own JSON text
     const char *source_hash; // of the program that wrote it
+    uint64_t frozen;         // exec_frozen of the run, 0 where it had no frozen state
 } Checkpoint;
 
 // Told of what is odd but survivable: a damaged checkpoint that is passed over, one that cannot be
@@ -44,6 +45,7 @@ bool checkpoint_open(Arena *arena, const char *path, Checkpoint *out, Error *err
 bool checkpoint_latest(Arena *arena, const char *folder, Checkpoint *out, CheckpointWarn warn,
                        Error *err);
 // Load parameters and state of a checkpoint, then run "derive". Strict on names, shapes and dtypes.
+// Frozen state is no part of it: it is made as for a new run of that seed.
 bool checkpoint_load(Exec *exec, const Checkpoint *checkpoint, Error *err);
 // Of the checkpoints up to `step`, which must be known to be whole, remove all but the newest
 // `keep` (0 keeps all); newer ones (damaged, passed over) stay. Also removes what killed processes

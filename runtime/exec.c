@@ -3,6 +3,7 @@
 #include "runtime/exec.h"
 
 #include "runtime/engine.h"
+#include "runtime/frozen.h"
 #include "runtime/values.h"
 
 #include <math.h>
@@ -19,6 +20,7 @@ struct Exec {
     Pool *pool;
     Engine *engine;
     HostInputs *host; // by entry
+    uint64_t frozen;  // sum of the frozen state
 };
 
 static Engine *open_engine(Exec *exec, const ExecOptions *options, Error *err)
@@ -118,7 +120,13 @@ bool exec_derive(Exec *exec, Error *err)
 bool exec_init(Exec *exec, int64_t seed, Error *err)
 {
     return exec->engine->ops->clear(exec->engine, err) && run_named(exec, "init", seed, err) &&
+           frozen_load(exec, err) && frozen_sum(exec, &exec->frozen, err) &&
            exec_derive(exec, err);
+}
+
+uint64_t exec_frozen(const Exec *exec)
+{
+    return exec->frozen;
 }
 
 void *exec_input(Exec *exec, uint32_t entry, uint32_t i)

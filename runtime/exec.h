@@ -45,8 +45,11 @@ typedef struct ExecDevice {
 } ExecDevice;
 ExecDevice exec_device(const Exec *exec);
 
-// Zero the state, then run "init" with the seed and "derive", where the program has them.
+// Zero the state, then run "init" with the seed, where the program has it, take frozen state from
+// its files, and run "derive".
 bool exec_init(Exec *exec, int64_t seed, Error *err);
+// A sum of the bytes of frozen state since exec_init, 0 where there is none.
+uint64_t exec_frozen(const Exec *exec);
 // Run "derive" where there is one: after every change of state from outside.
 bool exec_derive(Exec *exec, Error *err);
 // Run an entry. step (finished updates) and seed go to the scalar inputs "$step" and "$seed".

@@ -99,8 +99,13 @@ static bool resume(Train *t, const Checkpoint *c, Error *err)
         warn(t, "the checkpoint was written by a program of another graph, of other options or for "
                 "another "
                 "target");
-    if (!checkpoint_load(t->exec, c, err) || !t->feed->seek(t->feed->ctx, c->position, err))
-        return false;
+    if (!checkpoint_load(t->exec, c, err)) return false;
+    if (c->frozen && exec_frozen(t->exec) && c->frozen != exec_frozen(t->exec))
+        return error_set(err,
+                         "%s: the frozen weights of its run were others (teachers, constants of "
+                         "files); bring the files back, or begin a new run from its parameters",
+                         c->path);
+    if (!t->feed->seek(t->feed->ctx, c->position, err)) return false;
     t->step = t->saved = c->step;
     t->seed = c->seed;
     const char *remark = exec_device(t->exec).remark;

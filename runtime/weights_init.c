@@ -60,6 +60,28 @@ static void leave_out(WeightsTaken *taken, const char *name, Arena *arena)
             str_printf(arena, "%s%s%s", taken->unused_text, taken->unused > 1 ? ", " : "", name);
 }
 
+bool weights_row(const Step *step, const json_t *json, const char *base, CztKind kind, Arena *arena,
+                 WeightsRow *row, Error *err)
+{
+    const char *file = json_string_value(json_object_get(json, "file")),
+               *prefix = json_string_value(json_object_get(json, "prefix"));
+    const json_t *rename = json_object_get(json, "rename");
+    uint32_t n = (uint32_t)json_array_size(rename);
+    WeightsRule *rules = arena_array(arena, WeightsRule, n + 1);
+    bool ok = file != NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        const json_t *rule = json_array_get(rename, i);
+        rules[i] = (WeightsRule){json_string_value(json_object_get(rule, "from")),
+                                 json_string_value(json_object_get(rule, "to")),
+                                 json_is_true(json_object_get(rule, "transpose"))};
+        ok &= rules[i].from && rules[i].to;
+    }
+    if (!ok) return error_set(err, "%s: damaged rows of weights", step->file);
+    *row = (WeightsRow){*file == '/' || !*base ? file : str_printf(arena, "%s/%s", base, file),
+                        prefix ? prefix : "", kind, rules, n};
+    return true;
+}
+
 static bool plan_tensor(const Step *step, const SafeTensors *file, const CztTensor *f,
                         const char *name, bool transpose, Plan *plan, Arena *arena, Error *err)
 {
@@ -69,7 +91,7 @@ static bool plan_tensor(const Step *step, const SafeTensors *file, const CztTens
         return error_set(err, "%s: '%s' and '%s' are both '%s'", file->file, plan[i].from->name,
                          f->name, name);
     if (!fits(t, f, transpose))
-        return error_set(err, "%s: '%s' is %s%s, the parameter '%s' is %s", file->file, f->name,
+        return error_set(err, "%s: '%s' is %s%s, '%s' of the program is %s", file->file, f->name,
                          tensor_text(arena, f->dtype, f->rank, f->shape),
                          transpose ? " and transposed" : "", name,
                          tensor_text(arena, t->dtype, t->rank, t->shape));
@@ -77,20 +99,28 @@ static bool plan_tensor(const Step *step, const SafeTensors *file, const CztTens
     return true;
 }
 
-static bool plan_file(const Step *step, const SafeTensors *file, const WeightsRule *rules,
-                      uint32_t nrules, Plan *plan, Arena *arena, WeightsTaken *taken, Error *err)
+// What a tensor of the file is called here; "" where it is left out.
+static const char *name_here(const WeightsRow *row, const char *name, bool *transpose, Arena *arena)
+{
+    const char *to = NULL;
+    *transpose = false;
+    for (uint32_t r = 0; r < row->nrules && !to; r++) {
+        to = weights_rename(arena, &row->rules[r], name);
+        *transpose = to && row->rules[r].transpose;
+    }
+    if (!to) to = name;
+    return *row->prefix && *to ? str_printf(arena, "%s.%s", row->prefix, to) : to;
+}
+
+static bool plan_file(const Step *step, const SafeTensors *file, const WeightsRow *row, Plan *plan,
+                      Arena *arena, WeightsTaken *taken, Error *err)
 {
     for (uint32_t k = 0; k < file->n; k++) {
         const CztTensor *f = &file->tensors[k];
-        const char *name = NULL;
-        bool transpose = false;
-        for (uint32_t r = 0; r < nrules && !name; r++) {
-            name = weights_rename(arena, &rules[r], f->name);
-            transpose = rules[r].transpose;
-        }
-        if (!name) name = f->name, transpose = false;
+        bool transpose;
+        const char *name = name_here(row, f->name, &transpose, arena);
         int32_t i = tensor_find(step->state, step->nstate, name);
-        if (i < 0 || step->state[i].kind != CZT_PARAM) {
+        if (i < 0 || step->state[i].kind != row->kind) {
             leave_out(taken, f->name, arena);
             continue;
         }
@@ -99,9 +129,10 @@ static bool plan_file(const Step *step, const SafeTensors *file, const WeightsRu
     }
     if (taken->taken) return true;
     return error_set(err,
-                     "%s: none of its %u tensors is a parameter here (%s): rename: says how they "
-                     "are called",
-                     file->file, file->n, taken->unused_text);
+                     "%s: none of its %u tensors is one of the program's%s%s (%s): rename: says "
+                     "how they are called",
+                     file->file, file->n, *row->prefix ? " under " : "", row->prefix,
+                     taken->unused_text);
 }
 
 static void turn(float *to, const float *from, int64_t rows, int64_t columns)
@@ -133,17 +164,20 @@ static bool copy_tensor(Exec *exec, const SafeTensors *file, uint32_t i, const P
     return ok;
 }
 
-bool weights_init(Exec *exec, const SafeTensors *file, const WeightsRule *rules, uint32_t nrules,
-                  bool *given, Arena *arena, WeightsTaken *taken, Error *err)
+bool weights_init(Exec *exec, const WeightsRow *row, bool *given, Arena *arena, WeightsTaken *taken,
+                  Error *err)
 {
     const Step *step = exec_step(exec);
+    SafeTensors file = {0};
     Plan *plan = arena_array(arena, Plan, step->nstate + 1);
     *taken = (WeightsTaken){.unused_text = ""};
-    if (!plan_file(step, file, rules, nrules, plan, arena, taken, err)) return false;
-    for (uint32_t i = 0; i < step->nstate; i++) {
+    if (!safetensors_open(&file, row->path, err)) return false;
+    bool ok = plan_file(step, &file, row, plan, arena, taken, err);
+    for (uint32_t i = 0; ok && i < step->nstate; i++) {
         if (!plan[i].from) continue;
-        if (!copy_tensor(exec, file, i, &plan[i], err)) return false;
+        ok = copy_tensor(exec, &file, i, &plan[i], err);
         given[i] = true;
     }
-    return true;
+    safetensors_close(&file);
+    return ok;
 }

@@ -11,16 +11,29 @@ typedef struct WeightsRule {
     bool transpose; // the file has (n, m), the program (m, n)
 } WeightsRule;
 
+// A file of weights, as the manifest says it: {file, base_dir, rename: [{from, to, transpose}],
+// prefix}.
+typedef struct WeightsRow {
+    const char *path;
+    const char *prefix; // of the state that the names, when renamed, are below; "" for none
+    CztKind kind;       // of that state
+    const WeightsRule *rules;
+    uint32_t nrules;
+} WeightsRow;
+
 typedef struct WeightsTaken {
     uint32_t taken, unused;  // tensors of the file
     const char *unused_text; // the first names, in the arena
 } WeightsTaken;
 
-// Copy what the file has of the program's parameters; the others stay as they are. given[i] becomes
-// true for state tensor i that was set. At least one must be; all is checked before anything is
-// changed. Run exec_derive afterwards.
-bool weights_init(Exec *exec, const SafeTensors *file, const WeightsRule *rules, uint32_t nrules,
-                  bool *given, Arena *arena, WeightsTaken *taken, Error *err);
+// Read a row of the manifest; base: where its relative path begins.
+bool weights_row(const Step *step, const json_t *json, const char *base, CztKind kind, Arena *arena,
+                 WeightsRow *row, Error *err);
+// Copy what the file has of the program's state; the rest stays as it is. given[i] becomes true for
+// state tensor i that was set. At least one must be; all is checked before anything is changed.
+// Run exec_derive afterwards.
+bool weights_init(Exec *exec, const WeightsRow *row, bool *given, Arena *arena, WeightsTaken *taken,
+                  Error *err);
 // Match `name` and make the new name; NULL where the pattern does not match.
 const char *weights_rename(Arena *arena, const WeightsRule *rule, const char *name);
 

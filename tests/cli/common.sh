@@ -5,6 +5,7 @@ rm -rf "$3" && mkdir -p "$3" && cd "$3" || exit 1
 XDG_CACHE_HOME=$PWD/cache
 export XDG_CACHE_HOME
 failed=0
+trap '[ $failed -eq 0 ] || exit 1' EXIT # whatever the script ends with
 
 miss() { echo "FAILED $*"; failed=$((failed + 1)); }
 # exits CODE COMMAND...: run it, keep its output in out and err

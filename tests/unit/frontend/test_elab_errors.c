@@ -99,3 +99,8 @@ Test(elab_errors, init)
 {
     run_folder("tests/errors/init");
 }
+
+Test(elab_errors, teachers)
+{
+    run_folder("tests/errors/teachers");
+}

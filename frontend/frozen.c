@@ -1,0 +1,174 @@
+// What is never trained. Teachers: instances of modules whose parameters come from a file (or are
+// random numbers of the seed), under teachers.NAME; nothing drops out in them. And constants of
+// files: {shape:, file:, tensor:} among parameters. Their state is frozen: checkpoints leave it
+// out.
+#include "frontend/elab.h"
+#include "frontend/json.h"
+
+static const Tree *teacher_trees(const Elab *el)
+{
+    const Tree *t = tree_get(el->root, "teachers");
+    return t && t->kind == TREE_MAP ? t : NULL;
+}
+
+static bool weights_check(Elab *el, const Tree *weights)
+{
+    if (!weights || weights->kind == TREE_NULL || weights->kind == TREE_SCALAR) return true;
+    if (weights->kind == TREE_MAP) return keys_check(el, weights, MAPPING_INIT, false);
+    el_error(el, weights->loc, "weights of a teacher are a file, or {file:, rename:}");
+    diag_help(el->diag, "write weights: teacher.safetensors");
+    return false;
+}
+
+static Instance *teacher_new(Elab *el, const TreeEntry *e)
+{
+    static const char *const skip[] = {"module", "weights", "outputs", "doc", NULL};
+    const char *name = e->key->text, *path = str_printf(el->arena, "teachers.%s", name);
+    if (strchr(name, '.')) {
+        el_error(el, e->key->loc, "the name of a teacher has no dot: '%s'", name);
+        return NULL;
+    }
+    if (!keys_check(el, e->value, MAPPING_TEACHER, true)) return NULL;
+    if (!weights_check(el, tree_get(e->value, "weights"))) return NULL;
+    Scope *own = part_scope(el, NULL, path, path, e->key->loc);
+    const ModuleDef *def = tree_module(el, e->value, own);
+    if (!def || !role_check(el, def, ROLE_MODULE, tree_get(e->value, "module")->loc)) return NULL;
+    Instance *inst = instance_from_tree(el, def, path, e->value, skip, own);
+    if (!inst) return NULL;
+    inst->frozen = true;
+    inst->name = name;
+    inst->outputs = tree_get(e->value, "outputs");
+    return inst;
+}
+
+void teachers_bind(Elab *el)
+{
+    const Tree *t = teacher_trees(el);
+    if (!t) return;
+    Binding *b = scope_add(el, el->scope, "teachers", t->loc, BIND_VALUE);
+    Map *all = arena_make(el->arena, Map);
+    b->forced = true;
+    b->value = (Value){.kind = V_RECORD, .record = all};
+    for (uint32_t i = 0; i < t->entries.n; i++) {
+        Instance *inst = teacher_new(el, &t->entries.at[i]);
+        Value *v = arena_make(el->arena, Value);
+        if (inst) *v = (Value){.kind = V_INSTANCE, .instance = inst};
+        map_set(el->arena, all, t->entries.at[i].key->text, v);
+    }
+}
+
+bool is_teacher(const Elab *el, const char *name)
+{
+    const Tree *t = teacher_trees(el);
+    return t && tree_get(t, name);
+}
+
+Scope *teacher_names(Elab *el)
+{
+    const Binding *b = map_get(&el->scope->names, "teachers");
+    if (!b || b->value.kind != V_RECORD) return el->scope;
+    const Map *all = b->value.record;
+    Scope *s = scope_new(el, el->scope, el->scope->frame);
+    for (uint32_t i = 0; i < all->n; i++)
+        if (!scope_find(el->scope, all->at[i].key))
+            scope_value(el, s, all->at[i].key, b->loc, *(Value *)all->at[i].value);
+    return s;
+}
+
+void teacher_outputs(Elab *el, App *app)
+{
+    const Tree *t = app->instance->outputs;
+    Scope *s = scope_new(el, app->scope, app->scope->frame);
+    for (uint32_t i = 0; i < app->out.n; i++)
+        if (!map_find(&app->scope->names, app->out.at[i].key))
+            map_set(el->arena, &s->names, app->out.at[i].key, app->out.at[i].value);
+    for (uint32_t i = 0; i < t->entries.n; i++) {
+        const TreeEntry *e = &t->entries.at[i];
+        Binding *b = arena_make(el->arena, Binding);
+        *b = (Binding){.name = e->key->text,
+                       .loc = e->key->loc,
+                       .kind = BIND_TREE,
+                       .tree = e->value,
+                       .scope = s};
+        map_set(el->arena, &app->extra, e->key->text, b);
+        if (!map_find(&s->names, e->key->text)) map_set(el->arena, &s->names, e->key->text, b);
+    }
+}
+
+bool constant_check(Elab *el, const Tree *t, const char *path)
+{
+    static const char *const not [] = {"init", "max", "trainable"};
+    for (int i = 0; i < 3; i++) {
+        const Tree *other = tree_get(t, not [i]);
+        if (!other) continue;
+        el_error(el, other->loc, "'%s' has no meaning for a constant of a file", not [i]);
+        diag_help(el->diag, "leave out '%s', or 'file' for a parameter that is trained", not [i]);
+        return false;
+    }
+    map_set(el->arena, &el->constants, path, (void *)t);
+    return true;
+}
+
+// Is there state at the path, or below it?
+static bool has_state(const Elab *el, const char *path)
+{
+    size_t n = strlen(path);
+    for (uint32_t i = 0; i < el->program->states.n; i++) {
+        const StateVar *v = &el->program->states.at[i];
+        bool below = strncmp(v->name, path, n) == 0 && (!v->name[n] || v->name[n] == '.');
+        if (v->kind == STATE_FROZEN && below) return true;
+    }
+    return false;
+}
+
+static void put_teacher(Elab *el, Json *j, const TreeEntry *e)
+{
+    const Tree *weights = tree_get(e->value, "weights");
+    const char *path = str_printf(el->arena, "teachers.%s", e->key->text);
+    if (!weights || weights->kind == TREE_NULL || !has_state(el, path)) return;
+    const Tree *file = weights->kind == TREE_MAP ? tree_get(weights, "file") : weights;
+    json_open(j, NULL, '{');
+    json_str(j, "owns", path);
+    json_str(j, "prefix", path);
+    json_str(j, "base_dir", folder_said_in(el, weights));
+    json_str(j, "file", file->text);
+    json_open(j, "rename", '[');
+    put_rename(el, j, weights->kind == TREE_MAP ? tree_get(weights, "rename") : NULL);
+    json_close(j, ']');
+    json_close(j, '}');
+}
+
+static void put_rule(Json *j, const char *from, const char *to)
+{
+    json_open(j, NULL, '{');
+    json_str(j, "from", from);
+    json_str(j, "to", to);
+    json_bool(j, "transpose", false);
+    json_close(j, '}');
+}
+
+static void put_constant(Elab *el, Json *j, const char *path, const Tree *t)
+{
+    const Tree *tensor = tree_get(t, "tensor");
+    const char *dot = strrchr(path, '.');
+    if (!has_state(el, path)) return;
+    json_open(j, NULL, '{');
+    json_str(j, "owns", path);
+    json_str(j, "base_dir", folder_said_in(el, t));
+    json_str(j, "file", tree_get(t, "file")->text);
+    json_open(j, "rename", '[');
+    put_rule(j, tensor ? tensor->text : dot ? dot + 1 : path, path);
+    put_rule(j, "*", "");
+    json_close(j, ']');
+    json_close(j, '}');
+}
+
+void put_frozen(Elab *el, Json *j)
+{
+    const Tree *t = teacher_trees(el);
+    json_open(j, "frozen", '[');
+    for (uint32_t i = 0; t && i < t->entries.n; i++) put_teacher(el, j, &t->entries.at[i]);
+    for (uint32_t i = 0; i < el->constants.n; i++)
+        put_constant(el, j, el->constants.at[i].key, el->constants.at[i].value);
+    json_close(j, ']');
+}

@@ -1,0 +1,16 @@
+// Frozen state: weights of teachers and constants of files. It is in no checkpoint; whatever begins
+// or goes on with a program fills it anew, from the files that the manifest names (train.frozen)
+// or, where it names none, by entry "init" with the run's seed.
+#ifndef CZT_RUNTIME_FROZEN_H
+#define CZT_RUNTIME_FROZEN_H
+
+#include "runtime/exec.h"
+
+// Does the program have any?
+bool frozen_any(const Step *step);
+// After entry "init": take what comes from files, every tensor of it. Names what a file lacks.
+bool frozen_load(Exec *exec, Error *err);
+// A sum of all its bytes, 0 where there is none: tells other teachers from those a run began with.
+bool frozen_sum(Exec *exec, uint64_t *sum, Error *err);
+
+#endif
