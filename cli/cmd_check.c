@@ -23,6 +23,12 @@ static const Option options[] = {
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object"},
 };
 
+// Of a step that is not the first; passes add other entries.
+static bool is_phase(const char *entry)
+{
+    return strncmp(entry, "step@", strlen("step@")) == 0;
+}
+
 static void print_inputs(const Pipeline *p, const Entry *e)
 {
     for (NodeId id = 1; id < e->graph->nodes.n; id++) {
@@ -55,6 +61,7 @@ static void print_summary(Pipeline *p)
            short_number(p->arena, (double)plan->scratch_bytes));
     for (uint32_t i = 1; i < p->program->entries.n; i++) {
         const char *name = p->program->entries.at[i]->name;
+        if (!is_phase(name)) continue;
         const PlanEntry *later = pipeline_entry(p, name);
         printf("  from update %s on (%s): %sB of memory traffic, %sB of scratch memory\n",
                name + strlen("step@"), name, short_number(p->arena, pipeline_traffic(p, later)),
@@ -69,6 +76,7 @@ static json_t *phases_json(Pipeline *p)
     for (uint32_t i = 1; i < p->program->entries.n; i++) {
         const char *name = p->program->entries.at[i]->name;
         const PlanEntry *plan = pipeline_entry(p, name);
+        if (!is_phase(name)) continue;
         json_object_set_new(phases, name,
                             json_pack("{s:f, s:I}", "bytes", pipeline_traffic(p, plan),
                                       "scratch_bytes", (json_int_t)plan->scratch_bytes));
@@ -105,7 +113,9 @@ static void print_json(Pipeline *p)
                           "inputs", inputs, "outputs", outputs, "flops", (json_int_t)p->flops,
                           "bytes", plan ? pipeline_traffic(p, plan) : 0.0, "scratch_bytes",
                           (json_int_t)(plan ? plan->scratch_bytes : 0));
-    if (p->program->entries.n > 1) json_object_set_new(o, "phases", phases_json(p));
+    json_t *phases = phases_json(p);
+    if (json_object_size(phases)) json_object_set(o, "phases", phases);
+    json_decref(phases);
     json_dumpf(o, stdout, 0);
     putchar('\n');
     json_decref(o);
@@ -118,8 +128,7 @@ static void keep_step(Program *p)
     if (!program_find_entry(p, "step")) return;
     for (uint32_t i = 0; i < p->entries.n; i++) {
         const char *name = p->entries.at[i]->name;
-        bool step = strcmp(name, "step") == 0 || strncmp(name, "step@", 5) == 0;
-        if (step) p->entries.at[n++] = p->entries.at[i];
+        if (strcmp(name, "step") == 0 || is_phase(name)) p->entries.at[n++] = p->entries.at[i];
     }
     p->entries.n = n;
 }

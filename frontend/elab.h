@@ -292,6 +292,7 @@ struct Elab {
     Map sites;   // state name -> Frame * of its owner
     Map clashes; // pairs of parts reported to share a path
     Map inits;   // state name -> Init *
+    Map matched; // rows of groups: that match a trained parameter
     Map limits;  // parameter -> ParamLimit *
     Frontend *out;
     const Tree *root; // the graph file after extends and --set

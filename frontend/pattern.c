@@ -255,6 +255,7 @@ static bool split_axis(const Call *c, const Term *t, uint32_t group, Axis axis, 
 {
     Elab *el = c->el;
     int64_t known = 1;
+    bool batch = axis.per > 0; // the unknown one takes it, where no other does
     const char *unknown = NULL;
     for (uint32_t i = 0; i < t->names.n; i++) {
         if (t->group.at[i] != group) continue;
@@ -263,6 +264,7 @@ static bool split_axis(const Call *c, const Term *t, uint32_t group, Axis axis, 
         if (!a && strcmp(name, "1") == 0) continue;
         if (a) {
             known *= a->size;
+            batch &= !a->per;
         } else if (unknown) {
             el_error(el, c->loc, "the sizes of '%s' and '%s' are both unknown", unknown, name);
             diag_help(el->diag, "name one: rearrange(x, \"..\", %s=..)", name);
@@ -283,7 +285,7 @@ static bool split_axis(const Call *c, const Term *t, uint32_t group, Axis axis, 
     }
     if (!unknown) return true;
     Axis *made = arena_make(el->arena, Axis);
-    *made = (Axis){axis.size / known, axis.per && axis.per % known == 0 ? axis.per / known : 0};
+    *made = (Axis){axis.size / known, batch && axis.per % known == 0 ? axis.per / known : 0};
     map_set(el->arena, sizes, unknown, made);
     return true;
 }

@@ -125,6 +125,7 @@ static const struct {
     {MAPPING_EMA, "of", SELF, OF_TEXTS, false},
     {MAPPING_TRAIN, "freeze", ITEMS, MAPPING_FREEZE, false},
     {MAPPING_GROUP, "match", SELF, OF_TEXTS, true},
+    {MAPPING_GROUP, "optimizer", SELF, OF_CALL, false},
     {MAPPING_EVAL, "sets", EACH, OF_TEXT, true},
     {MAPPING_CHECK, "set", EACH, OF_TEXTS, true},
 };

@@ -1,24 +1,7 @@
 // train: the update part of entry "step". Gradients are GRAD nodes of the loss; clip_grad is a
-// module over their list; the optimiser module runs once a parameter, its update: in file order: a
-// name read above its own new value, or in the same line, is old, below it is new.
-#include "frontend/elab.h"
+// module over their list; optimizer.c has what they do to the parameters.
 #include "frontend/json.h"
-
-typedef struct Trained {
-    const StateVar *var;
-    NodeId p, g;
-    NodeId frozen; // bool, or 0: never
-} Trained;
-typedef VEC(Trained) TrainedList;
-
-typedef struct Optimizer {
-    const ModuleDef *def;
-    const Tree *tree;
-    Instance *instance; // settings
-    NodeId count; // of the parameter at hand: updates since it was first trained, this one included
-    NodeId keep;  // of the parameter at hand: bool, the update counts
-    NodeId finite; // bool: the loss and all gradients are
-} Optimizer;
+#include "frontend/train.h"
 
 // Nodes that the loss depends on through differentiable ops.
 static bool *reached(Elab *el, NodeId loss)
@@ -37,28 +20,6 @@ static bool *reached(Elab *el, NodeId loss)
 }
 
 // ---- freeze ------------------------------------------------------------------------------------
-
-static bool row_matches(const Tree *row, const char *name)
-{
-    const Tree *m = tree_get(row, "match");
-    if (m->kind == TREE_SCALAR) return glob_match(m->text, name);
-    for (uint32_t i = 0; i < m->items.n; i++)
-        if (m->items.at[i]->kind == TREE_SCALAR && glob_match(m->items.at[i]->text, name))
-            return true;
-    return false;
-}
-
-// Updates since the phase in which a parameter was trained first.
-static Value updates_of(Elab *el, const char *name)
-{
-    int64_t *first = map_get(&el->first_update, name);
-    if (!first) {
-        first = arena_make(el->arena, int64_t);
-        *first = el->phase;
-        map_set(el->arena, &el->first_update, name, first);
-    }
-    return updates_since(el, *first);
-}
 
 // A condition of freeze sees the parameter's own phase_step.
 static Value frozen_while(Elab *el, const Tree *condition, const char *name)
@@ -80,7 +41,7 @@ static bool is_frozen(Elab *el, const char *name, NodeId *while_so)
     const Tree *rows = tree_get(tree_get(el->root, "train"), "freeze");
     for (uint32_t i = 0; rows && i < rows->items.n; i++) {
         const Tree *row = rows->items.at[i], *condition = NULL;
-        if (row->kind != TREE_MAP || !tree_get(row, "match") || !row_matches(row, name)) continue;
+        if (row->kind != TREE_MAP || !tree_get(row, "match") || !row_matches(el, row, name, NULL)) continue;
         condition = tree_get(row, "while");
         if (!condition && row->entries.n > 1) continue; // reported
         Value v = condition ? frozen_while(el, condition, name) : value_bool(true);
@@ -109,7 +70,7 @@ static void check_freeze(Elab *el)
         bool any = !keys_check(el, row, MAPPING_FREEZE, false) || !good_match(el, row);
         for (uint32_t k = 0; k < el->program->states.n && !any; k++) {
             const StateVar *v = &el->program->states.at[k];
-            any = v->kind == STATE_PARAM && row_matches(row, v->name);
+            any = v->kind == STATE_PARAM && row_matches(el, row, v->name, NULL);
         }
         if (any) continue;
         diag_warning(el->diag, row->loc, "no parameter matches this row");
@@ -176,213 +137,6 @@ static bool clip(Elab *el, TrainedList *list)
     return true;
 }
 
-// ---- groups -----------------------------------------------------------------------------------
-
-static const Tree *groups(Elab *el)
-{
-    return tree_get(tree_get(el->root, "train"), "groups");
-}
-
-static bool check_groups(Elab *el, const ModuleDef *def, const TrainedList *list)
-{
-    const Tree *rows = groups(el);
-    bool ok = true;
-    for (uint32_t i = 0; rows && i < rows->items.n; i++) {
-        const Tree *row = rows->items.at[i];
-        if (!keys_check(el, row, MAPPING_GROUP, true)) {
-            ok = false;
-            continue;
-        }
-        for (uint32_t k = 0; k < row->entries.n; k++) {
-            const Tree *key = row->entries.at[k].key;
-            if (keys_reserved(MAPPING_GROUP, key->text) || decl_find(&def->in, key->text)) continue;
-            el_error(el, key->loc, "%s has no setting '%s'", def->name, key->text);
-            ok = false;
-        }
-        bool any = false;
-        for (uint32_t k = 0; k < list->n && !any; k++)
-            any = row_matches(row, list->at[k].var->name);
-        if (!any && list->n)
-            diag_warning(el->diag, row->loc, "no trained parameter matches this row");
-    }
-    return ok;
-}
-
-// The value of a setting for one parameter: the last group row that has it, else the optimiser's,
-// else the default.
-static void bind_setting(Elab *el, const Optimizer *o, const Decl *d, const char *name, Scope *s)
-{
-    const Tree *rows = groups(el), *found = NULL, *scale = NULL;
-    for (uint32_t i = 0; rows && i < rows->items.n; i++) {
-        const Tree *row = rows->items.at[i];
-        if (!row_matches(row, name)) continue;
-        if (tree_get(row, d->name)) found = tree_get(row, d->name);
-        if (tree_get(row, "lr_scale")) scale = tree_get(row, "lr_scale");
-    }
-    Binding *given = map_get(&o->instance->args, d->name);
-    Value v;
-    Loc loc = d->loc;
-    if (found) {
-        v = tree_eval(el, el->scope, found, NULL);
-        loc = found->loc;
-    } else if (given) {
-        v = binding_force(el, given);
-        loc = given->loc;
-    } else if (d->def) {
-        v = expr_eval(el, s, d->def);
-    } else if (d->def_tree) {
-        v = tree_eval(el, s, d->def_tree, NULL);
-    } else {
-        el_error(el, o->tree->loc, "optimiser %s needs '%s'", o->def->name, d->name);
-        v = value_error();
-    }
-    v = decl_check(el, d, v, loc);
-    if (scale && strcmp(d->name, "lr") == 0)
-        v = arith(el, EOP_MUL, v, tree_eval(el, el->scope, scale, NULL), scale->loc);
-    scope_value(el, s, d->name, loc, v);
-}
-
-// ---- the optimiser ----------------------------------------------------------------------------
-
-static Value input_value(const Elab *el, const Optimizer *o, const Trained *t, Word word)
-{
-    if (word == WORD_PARAM) return value_node(el, t->p);
-    return value_node(el, word == WORD_GRAD ? t->g : o->count);
-}
-
-// A row of state: zeros, ones, a number, or {shape:, init:}; the type and initial value come back.
-static bool state_row(Elab *el, const Item *item, const Trained *t, Scope *s, const Type **type,
-                      double *init)
-{
-    const Tree *value = item->value;
-    *type = t->var->type;
-    *init = 0;
-    if (value->kind == TREE_MAP) {
-        const Tree *shape = tree_get(value, "shape");
-        Axis *axes = NULL;
-        uint32_t rank = 0;
-        if (!keys_check(el, value, MAPPING_ACCUMULATOR, false)) return false;
-        if (shape && !value_to_axes(el, tree_eval(el, s, shape, NULL), shape->loc, &axes, &rank))
-            return false;
-        *type = type_new(el->arena, DT_F32, rank, axes);
-        return true;
-    }
-    Value v = tree_eval(el, s, value, NULL);
-    if (v.kind == V_BUILTIN && strcmp(v.builtin->name, "zeros") == 0) return true;
-    if (v.kind == V_BUILTIN && strcmp(v.builtin->name, "ones") == 0) {
-        *init = 1;
-        return true;
-    }
-    return value_to_float(el, v, value->loc, item->name, init);
-}
-
-static bool bind_state(Elab *el, const Optimizer *o, const Trained *t, Scope *s)
-{
-    for (uint32_t i = 0; i < o->def->state.n; i++) {
-        const Item *item = &o->def->state.at[i];
-        const Type *type;
-        double init;
-        if (!state_row(el, item, t, s, &type, &init)) return false;
-        const char *name = str_printf(el->arena, "$opt.%s.%s", item->name, t->var->name);
-        if (!program_find_state(el->program, name)) {
-            program_state(el->program, name, STATE_OPT, type, item->loc);
-            Init *how = arena_make(el->arena, Init);
-            *how = (Init){.name = name, .loc = item->loc, .constant = init};
-            map_set(el->arena, &el->inits, name, how);
-        }
-        scope_value(el, s, item->name, item->loc,
-                    value_node(el, graph_state(el->graph, name, type)));
-    }
-    return true;
-}
-
-static NodeId limited(Elab *el, const char *name, NodeId x)
-{
-    const ParamLimit *l = map_get(&el->limits, name);
-    if (!l || !x) return x;
-    return graph_binary(el->graph, OP_MIN, x, graph_const(el->graph, DT_F32, l->max));
-}
-
-// What the optimiser calls the parameter.
-static const char *param_name(const Optimizer *o)
-{
-    for (uint32_t i = 0; i < o->def->in.n; i++)
-        if (o->def->in.at[i].word == WORD_PARAM) return o->def->in.at[i].name;
-    return "p";
-}
-
-// One line of update: the new value replaces the old one for the lines below.
-static bool update_row(Elab *el, const Optimizer *o, const Item *item, const Trained *t, Scope *s,
-                       Entry *entry)
-{
-    const char *param = param_name(o);
-    Binding *b = map_get(&s->names, item->name);
-    bool is_param = strcmp(item->name, param) == 0;
-    const char *name =
-        is_param ? t->var->name : str_printf(el->arena, "$opt.%s.%s", item->name, t->var->name);
-    const StateVar *var = program_find_state(el->program, name);
-    Value v = tree_eval(el, s, item->value, NULL);
-    if (v.kind == V_ERROR) return false;
-    NodeId x = value_tensor(el, v, var ? var->type->dtype : DT_F32, item->value->loc);
-    if (!x) return false;
-    if (var) x = graph_broadcast_to(el->graph, x, var->type->rank, var->type->axes);
-    if (is_param) x = limited(el, name, x);
-    if (!x) return false;
-    if (b)
-        b->value = value_node(el, x);
-    else
-        scope_value(el, s, item->name, item->loc, value_node(el, x));
-    if (!var) return true;
-    // Where the loss or a gradient is not finite, or the parameter is frozen, the state stays as it
-    // was.
-    NodeId old = graph_state(el->graph, name, var->type);
-    vec_push(el->arena, &entry->updates,
-             (NamedNode){name, graph_select(el->graph, o->keep, x, old)});
-    return true;
-}
-
-static bool optimize(Elab *el, Optimizer *o, const Trained *t, Entry *entry)
-{
-    o->count = graph_binary(el->graph, OP_ADD, updates_of(el, t->var->name).node,
-                            graph_const(el->graph, DT_I64, 1));
-    o->keep = o->finite;
-    if (t->frozen)
-        o->keep =
-            graph_binary(el->graph, OP_AND, o->finite, graph_unary(el->graph, OP_NOT, t->frozen));
-    Frame *f = frame_new(el, el->scope->frame, str_printf(el->arena, "optimizer %s", o->def->name),
-                         "", o->tree->loc);
-    f->stream = hash_str(0, str_printf(el->arena, "$opt.%s", t->var->name));
-    Scope *s = scope_new(el, el->globals, f);
-    Frame *caller = el->frame;
-    bool ok = true;
-    el->frame = f;
-    for (uint32_t i = 0; i < o->def->in.n; i++) {
-        const Decl *d = &o->def->in.at[i];
-        if (d->word == WORD_PARAM || d->word == WORD_GRAD || d->word == WORD_COUNT)
-            scope_value(el, s, d->name, d->loc, input_value(el, o, t, d->word));
-        else
-            bind_setting(el, o, d, t->var->name, s);
-    }
-    ok = bind_state(el, o, t, s);
-    for (uint32_t i = 0; ok && i < o->def->update.n; i++)
-        ok = update_row(el, o, &o->def->update.at[i], t, s, entry);
-    el->frame = caller;
-    return ok;
-}
-
-static bool optimizer_open(Elab *el, Optimizer *o)
-{
-    static const char *const skip[] = {"module", NULL};
-    o->tree = tree_get(tree_get(el->root, "train"), "optimizer");
-    if (!o->tree || o->tree->kind != TREE_MAP) return false; // reported by the key table
-    Scope *s = part_scope(el, NULL, "train.optimizer", "train.optimizer", o->tree->loc);
-    o->def = tree_module(el, o->tree, s);
-    if (!o->def) return false;
-    if (!role_check(el, o->def, ROLE_OPTIMIZER, tree_get(o->tree, "module")->loc)) return false;
-    o->instance = instance_from_tree(el, o->def, "train.optimizer", o->tree, skip, s);
-    return true;
-}
-
 // Whether loss and gradients are finite: a sum of squares is not where one of its terms is not (nor
 // where their joint norm is over 1.8e19, which no update survives).
 // Clipping by the joint norm wants the same sums.
@@ -415,12 +169,12 @@ static const char *nonfinite(Elab *el)
 
 void train_step(Elab *el, Entry *entry, NodeId loss)
 {
-    Optimizer o = {0};
+    Optimizers o = {0};
     nonfinite(el);
-    if (!el->phase) check_freeze(el);
+    if (in_last_phase(el)) check_freeze(el);
     TrainedList list = {0};
     if (!loss) { // reported; the rest is looked at for its errors
-        if (optimizer_open(el, &o)) check_groups(el, o.def, &list);
+        optimizers_open(el, &o, &list);
         return;
     }
     list = find_trained(el, loss);
@@ -437,7 +191,7 @@ void train_step(Elab *el, Entry *entry, NodeId loss)
     o.finite = all_finite(el, loss, &list);
     vec_push(el->arena, &entry->outputs, (NamedNode){"$finite", o.finite});
     bool ok = clip(el, &list);
-    if (!optimizer_open(el, &o) || !check_groups(el, o.def, &list) || !ok || !o.instance) return;
+    if (!optimizers_open(el, &o, &list) || !ok) return;
     for (uint32_t i = 0; i < list.n; i++)
         if (!optimize(el, &o, &list.at[i], entry)) return;
     emas_update(el, entry, o.finite);

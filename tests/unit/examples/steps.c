@@ -34,7 +34,8 @@ static bool run_passes(Program *p, const PassOptions *options, Error *err)
     return error_set(err, "%s: the passes refuse it", p->name);
 }
 
-// What comes out of the passes up to precision defines the results; the others keep them to the bit.
+// What comes out of the passes up to precision defines the results; the others keep them to the
+// bit.
 static bool first_passes(Program *p, Error *err)
 {
     return run_passes(p, &(PassOptions){.level = 1, .stop_after = "precision"}, err);
@@ -130,14 +131,44 @@ static void draw_for_cpu(CztProgram *cpu, uint32_t entry)
 
 // ---- both executors ---------------------------------------------------------------------------
 
-static const struct {
+typedef struct Round {
     const char *entry;
     int64_t step;
-} rounds[] = {{"init", 0}, {"derive", 0}, {"step", 0}, {"step", 1}, {"eval", 2}, {"metrics", 2}};
-enum { ROUNDS = sizeof rounds / sizeof *rounds };
+} Round;
+enum { ROUNDS = 16 };
+typedef struct Rounds {
+    Round at[ROUNDS];
+    int n;
+} Rounds;
+
+static void add_round(Rounds *r, const Program *p, const char *entry, int64_t step)
+{
+    if (r->n < ROUNDS && program_find_entry((Program *)p, entry))
+        r->at[r->n++] = (Round){entry, step};
+}
+
+// Init, two steps, the first of each later phase, evaluation: what of these the program has.
+static Rounds rounds_of(Arena *arena, const Program *p)
+{
+    Rounds r = {.n = 0};
+    add_round(&r, p, "init", 0);
+    add_round(&r, p, "derive", 0);
+    add_round(&r, p, "step", 0);
+    add_round(&r, p, "step", 1);
+    for (uint32_t i = 0; i < p->entries.n; i++) {
+        const char *name = p->entries.at[i]->name, *at = strchr(name, '@');
+        if (!at || strncmp(name, "step@", 5) != 0) continue;
+        add_round(&r, p, str_printf(arena, "begin%s", at), strtoll(at + 1, NULL, 10));
+        add_round(&r, p, name, strtoll(at + 1, NULL, 10));
+    }
+    add_round(&r, p, "eval", 2);
+    add_round(&r, p, "metrics", 2);
+    return r;
+}
 
 // What the interpreter left after each round: "out:NAME" and "state:NAME" of what it changed.
 typedef struct Record {
+    Rounds rounds;
     Map results[ROUNDS];
 } Record;
 
@@ -152,12 +183,14 @@ static Tensor *kept(Arena *arena, const Tensor *t)
 static bool interpret(Arena *arena, const Program *p, Record *record, Error *err)
 {
     Map state = {0};
-    for (int r = 0; r < ROUNDS; r++) {
-        const Entry *e = program_find_entry((Program *)p, rounds[r].entry);
+    record->rounds = rounds_of(arena, p);
+    for (int r = 0; r < record->rounds.n; r++) {
+        const Round *round = &record->rounds.at[r];
+        const Entry *e = program_find_entry((Program *)p, round->entry);
         Arena *scratch = arena_new();
         Map inputs = {0}, out = {0};
-        bool ok = !e || (draw_for_interpreter(scratch, e, rounds[r].step, &inputs, err) &&
-                         entry_eval(e, EVAL_BITS, &inputs, &state, scratch, &out, err));
+        bool ok = draw_for_interpreter(scratch, e, round->step, &inputs, err) &&
+                  entry_eval(e, EVAL_BITS, &inputs, &state, scratch, &out, err);
         for (uint32_t i = 0; ok && i < out.n; i++) {
             const char *key = str_copy(arena, out.at[i].key);
             Tensor *t = kept(arena, out.at[i].value);
@@ -184,14 +217,14 @@ static bool same(const Tensor *want, const void *got, int64_t *first)
     return true;
 }
 
-static bool differs(const char *graph, int r, const char *key, const Tensor *want, const void *got,
-                    int64_t i, Error *err)
+static bool differs(const char *graph, const char *entry, const char *key, const Tensor *want,
+                    const void *got, int64_t i, Error *err)
 {
     double x = 0, y = 0;
     if (want->type->dtype == DT_F32)
         x = ((const float *)want->data)[i], y = ((const float *)got)[i];
-    return error_set(err, "%s: round %d (%s): %s differs at element %lld: %.9g and %.9g", graph, r,
-                     rounds[r].entry, key, (long long)i, x, y);
+    return error_set(err, "%s: %s: %s differs at element %lld: %.9g and %.9g", graph, entry, key,
+                     (long long)i, x, y);
 }
 
 static const void *cpu_output(const CztProgram *cpu, uint32_t entry, const char *name)
@@ -202,10 +235,10 @@ static const void *cpu_output(const CztProgram *cpu, uint32_t entry, const char 
     return NULL;
 }
 
-static bool compare_round(CztProgram *cpu, const char *graph, int r, const Map *results, Error *err)
+static bool compare_round(CztProgram *cpu, const char *graph, uint32_t entry, const Map *results,
+                          Error *err)
 {
     Arena *arena = arena_new();
-    uint32_t entry = (uint32_t)czt_entry_find(cpu, rounds[r].entry);
     bool ok = true;
     for (uint32_t i = 0; ok && i < results->n; i++) {
         const char *key = results->at[i].key, *name = strchr(key, ':') + 1;
@@ -222,7 +255,8 @@ static bool compare_round(CztProgram *cpu, const char *graph, int r, const Map *
             if (!czt_get_state(cpu, name, copy, bytes, &czt)) ok = error_set(err, "%s", czt.text);
             got = copy;
         }
-        if (ok && !same(want, got, &at)) ok = differs(graph, r, key, want, got, at, err);
+        if (ok && !same(want, got, &at))
+            ok = differs(graph, czt_entry_name(cpu, entry), key, want, got, at, err);
     }
     arena_free(arena);
     return ok;
@@ -232,14 +266,14 @@ static bool compare(CztProgram *cpu, const char *graph, const Record *record, Er
 {
     CztError czt = {0};
     bool ok = true;
-    for (int r = 0; ok && r < ROUNDS; r++) {
-        int32_t entry = czt_entry_find(cpu, rounds[r].entry);
-        if (entry < 0) continue;
+    for (int r = 0; ok && r < record->rounds.n; r++) {
+        const Round *round = &record->rounds.at[r];
+        int32_t entry = czt_entry_find(cpu, round->entry);
+        if (entry < 0) return error_set(err, "%s: no entry %s", graph, round->entry);
         draw_for_cpu(cpu, (uint32_t)entry);
-        ok = r ? czt_run(cpu, (uint32_t)entry, rounds[r].step, SEED, &czt)
-               : czt_init(cpu, SEED, &czt);
+        ok = r ? czt_run(cpu, (uint32_t)entry, round->step, SEED, &czt) : czt_init(cpu, SEED, &czt);
         if (!ok) error_set(err, "%s: %s", graph, czt.text);
-        ok = ok && compare_round(cpu, graph, r, &record->results[r], err);
+        ok = ok && compare_round(cpu, graph, (uint32_t)entry, &record->results[r], err);
     }
     return ok;
 }

@@ -193,7 +193,8 @@ static void check_yaml(Arena *a, const char *folder, const Block *b)
 {
     static const char *const graph[] = {"data",       "encoders", "heads", "params", "values",
                                         "experts",    "losses",   "train", "eval",   "log",
-                                        "checkpoint", "check",    "init",  "ema",    NULL};
+                                        "checkpoint", "check",    "init",  "ema",    "teachers",
+                                        NULL};
     static const char *const library[] = {"constants",  "names",   "functions", "modules",
                                           "optimizers", "metrics", NULL};
     const char *name = str_printf(a, "%s:%u", b->page, b->line);

@@ -1,0 +1,45 @@
+// What the parts of a step's update share: the trained parameters and their optimisers.
+#ifndef CZT_FRONTEND_TRAIN_H
+#define CZT_FRONTEND_TRAIN_H
+
+#include "frontend/elab.h"
+
+typedef struct Trained {
+    const StateVar *var;
+    NodeId p, g;
+    NodeId frozen; // bool, or 0: never
+} Trained;
+typedef VEC(Trained) TrainedList;
+
+// That of train:, or one of a row of groups:.
+typedef struct Optimizer {
+    const ModuleDef *def;
+    const Tree *tree, *row; // row: NULL for train's own
+    Instance *instance;     // settings
+} Optimizer;
+
+typedef struct Optimizers {
+    VEC(Optimizer) at; // train's own first
+    NodeId finite;     // bool: the loss and all gradients are
+} Optimizers;
+
+// What {NAME} of a glob met in a path: a whole number.
+typedef struct Captured {
+    const char *name;
+    int64_t value;
+} Captured;
+typedef VEC(Captured) CapturedList;
+
+// Does a glob of a row's `match:` match the path? Into captured, where not NULL, goes what its
+// numbers are called; without it, {NAME} matches them too.
+bool row_matches(Elab *el, const Tree *row, const char *path, CapturedList *captured);
+bool in_last_phase(const Elab *el);
+// Updates since the phase in which a parameter was trained first.
+Value updates_of(Elab *el, const char *name);
+
+// Open the optimisers and check the rows of groups:. False when reported.
+bool optimizers_open(Elab *el, Optimizers *o, const TrainedList *list);
+// Put the update of a parameter and its state into the entry. False when reported.
+bool optimize(Elab *el, const Optimizers *all, const Trained *t, Entry *entry);
+
+#endif
