@@ -8,7 +8,7 @@
 typedef struct Data Data;
 
 // A tensor of a batch; shape[0] is the batch. In order: each view NAME u8 (B, [k,] H, W, 3); each
-// draw NAME f32 (B); each field NAME (tokens i32 (B, L); class_map i32 and map f32 (B, [k,] h, w);
+// draw NAME i32 (B); each field NAME (tokens i32 (B, L); class_map i32 and map f32 (B, [k,] h, w);
 // normals f32 (B, [k,] 3, h, w); vector f32 (B, n); class i32 (B); array as stored), and NAME.valid
 // u8 ((B, [k,] h, w), or (B) where there are no pixels) and NAME.present u8 (B), which fields that
 // are tokens and required do not have. [k] is there when the view's count is above 1.

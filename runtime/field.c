@@ -14,9 +14,11 @@ void decoder_free(Decoder *d)
 {
     image_free(&d->image);
     raw_free(&d->raw);
+    record_free(&d->record);
     scratch_free(&d->bytes);
     scratch_free(&d->values);
     scratch_free(&d->resample);
+    scratch_free(&d->cut);
 }
 
 int64_t field_copies(const DataSpec *spec, const FieldSpec *field)

@@ -10,7 +10,8 @@
 typedef struct Decoder {
     Image image;
     RawImage raw;
-    Scratch bytes, values, resample;
+    RecordRoom record;
+    Scratch bytes, values, resample, cut;
 } Decoder;
 void decoder_free(Decoder *d);
 

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 // The text behind 'key': in the header, NULL when it is missing.
@@ -46,7 +47,7 @@ static bool read_descr(const char *at, const char *end, Npy *npy)
     int b = npy->bytes;
     bool integer = npy->kind == 'i' || npy->kind == 'u';
     bool known = (npy->kind == 'f' && (b == 2 || b == 4 || b == 8)) ||
-                 (npy->kind == 'b' && b == 1) ||
+                 (npy->kind == 'b' && b == 1) || (npy->kind == 'V' && b == 2) ||
                  (integer && (b == 1 || b == 2 || b == 4 || b == 8));
     return byte_order && known && at[4] == at[0];
 }
@@ -108,6 +109,12 @@ double npy_number(const Npy *npy, int64_t i)
         memcpy(&d, p, npy->bytes == 8 ? 8 : 0);
         return npy->bytes == 2 ? half((uint16_t)bits) : npy->bytes == 4 ? (double)f : d;
     }
+    if (npy->kind == 'V') {
+        uint32_t high = (uint32_t)bits << 16;
+        float f;
+        memcpy(&f, &high, 4);
+        return (double)f;
+    }
     if (npy->kind != 'i') return (double)bits;
     int unused = 64 - 8 * npy->bytes;
     return (double)((int64_t)(bits << unused) >> unused);
@@ -119,4 +126,22 @@ void npy_to_f32(const Npy *npy, float *to)
         memcpy(to, npy->at, (size_t)npy->elements * 4);
     else
         for (int64_t i = 0; i < npy->elements; i++) to[i] = (float)npy_number(npy, i);
+}
+
+size_t npy_header(const Npy *npy, uint8_t to[NPY_MOST_HEADER])
+{
+    enum { START = 10, ALIGN = 64 }; // the dictionary's place; elements begin at a multiple
+    char text[NPY_MOST_HEADER - START], order = npy->bytes > 1 && npy->kind != 'V' ? '<' : '|';
+    int n = snprintf(text, sizeof text, "{'descr': '%c%c%d', 'fortran_order': False, 'shape': (",
+                     order, npy->kind, npy->bytes);
+    for (int i = 0; i < npy->rank; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, "%" PRId64 ", ", npy->shape[i]);
+    n += snprintf(text + n, sizeof text - (size_t)n, "), }");
+    int whole = (START + n + ALIGN) / ALIGN * ALIGN - START;
+    memcpy(to, "\x93NUMPY\1\0", 8);
+    to[8] = (uint8_t)(whole & 255), to[9] = (uint8_t)(whole >> 8);
+    memcpy(to + START, text, (size_t)n);
+    memset(to + START + n, ' ', (size_t)(whole - n));
+    to[START + whole - 1] = '\n';
+    return (size_t)(START + whole);
 }

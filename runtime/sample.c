@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "base/vec.h"
 #include "runtime/philox.h"
+#include "runtime/view.h"
 
 #include <stdlib.h>
 
@@ -65,8 +66,8 @@ SampleLayout sample_layout(Arena *arena, const DataSpec *spec)
         int64_t dims[4] = {v->count > 1 ? v->count : 0, v->height, v->width, 3};
         add_slot(arena, &to, &layout, spec->batch, v->name, "u8", dims, 4);
     }
-    for (uint32_t i = 0; i < spec->draws.n; i++)
-        add_slot(arena, &to, &layout, spec->batch, spec->draws.at[i], "f32", NULL, 0);
+    for (uint32_t i = 0; i < spec->ndraws; i++)
+        add_slot(arena, &to, &layout, spec->batch, spec->draws[i].name, "i32", NULL, 0);
     for (uint32_t i = 0; i < spec->nfields; i++)
         add_field(arena, &to, &layout, spec, &spec->fields[i]);
     layout.slots = to.slot.at, layout.places = to.place.at, layout.n = to.slot.n;
@@ -100,6 +101,8 @@ typedef struct Loading {
     Sample sample;
     const Member *decoded; // what decoder->image holds
     Geometry **geometry;   // [view][copy]
+    Replay *replay;        // [view], without operations where nothing is replayed
+    int64_t *draw;         // the sample's numbers
     uint8_t *to;
     uint32_t slot; // the next to fill
     const char *member;
@@ -111,97 +114,161 @@ static uint8_t *next_slot(Loading *l)
     return l->to + l->from->layout->places[l->slot++].offset;
 }
 
-static bool missing(Loading *l, const Names *members, Error *err)
+// What a member is looked for by, and where it was found.
+typedef struct Found {
+    const Member *member; // NULL when the sample has none
+    const Shards *shards;
+    Sample sample; // that has it, of the source or of a series
+} Found;
+
+static Found find(const Loading *l, int32_t series, const Names *names)
 {
-    l->member = members->at[0];
-    return error_set(err, "the sample has no member .%s", members->at[0]);
+    Found found = {.shards = l->from->source, .sample = l->sample};
+    if (series >= 0) {
+        found.shards = l->from->series[series];
+        int64_t i = shards_find(found.shards, l->sample.key);
+        if (i < 0) return found;
+        found.sample = shards_sample(found.shards, i);
+    }
+    found.member = sample_member(&found.sample, names);
+    return found;
 }
 
-// The same of a field that may be in a series.
-static bool missing_field(Loading *l, const FieldSpec *f, Error *err)
+static bool missing(Loading *l, int32_t series, const Names *names, Error *err)
 {
-    if (f->series < 0) return missing(l, &f->member, err);
-    l->member = f->member.at[0];
+    l->member = names->at[0];
+    if (series < 0) return error_set(err, "the sample has no member .%s", names->at[0]);
     return error_set(err, "series '%s' has no member .%s of this key",
-                     l->from->spec->series[f->series].name, f->member.at[0]);
+                     l->from->spec->series[series].name, names->at[0]);
+}
+
+// Bytes of a member; NULL with err.
+static const void *read_found(Loading *l, const Found *found, Error *err)
+{
+    if (!found->sample.twice)
+        return read_member(found->shards, &found->sample, found->member, l->decoder, err);
+    error_set(err, "member .%s is there twice", found->sample.twice);
+    return NULL;
+}
+
+// The error is in a series' shard, which the sample's own place does not say.
+static bool in_series(int32_t series, const Found *found, const Error *why, Error *err)
+{
+    return series < 0 ? error_set(err, "%s", why->text)
+                      : error_set(err, "%s: %s", found->sample.shard, why->text);
+}
+
+// The view's picture, decoded unless it is the last one that was.
+static bool load_picture(Loading *l, const ViewSpec *view, Error *err)
+{
+    Found found = find(l, view->series, &view->member);
+    if (!found.member) return missing(l, view->series, &view->member, err);
+    l->member = found.member->extension;
+    if (found.member == l->decoded) return true;
+    Error why = {0};
+    const void *data = read_found(l, &found, &why);
+    if (!data || !image_decode(data, (size_t)found.member->size, &l->decoder->image, &why))
+        return in_series(view->series, &found, &why, err);
+    l->decoded = found.member;
+    return true;
+}
+
+// The stored augmentation of the view.
+static bool load_replay(Loading *l, const ReplaySpec *rule, Replay *replay, Error *err)
+{
+    Found found = find(l, rule->series, &rule->member);
+    if (!found.member) return missing(l, rule->series, &rule->member, err);
+    l->member = found.member->extension;
+    Error why = {0};
+    const void *data = read_found(l, &found, &why);
+    json_t *stored =
+        data ? record_json(&rule->key, l->draw, data, (size_t)found.member->size, &why) : NULL;
+    bool ok = stored && replay_read(stored, rule->ops, replay, &why);
+    json_decref(stored);
+    return ok || in_series(rule->series, &found, &why, err);
 }
 
 static bool load_view(Loading *l, uint32_t which, Error *err)
 {
     const DataSpec *spec = l->from->spec;
     const ViewSpec *view = &spec->views[which];
-    Image *image = &l->decoder->image;
-    const Member *member = sample_member(&l->sample, &view->member);
-    if (!member) return missing(l, &view->member, err);
-    l->member = member->extension;
-    if (member != l->decoded) {
-        const void *data = read_member(l->from->source, &l->sample, member, l->decoder, err);
-        if (!data || !image_decode(data, (size_t)member->size, image, err)) return false;
-        l->decoded = member;
-    }
+    const Image *image = &l->decoder->image;
+    Replay *replay = &l->replay[which];
+    bool replays = view->replay.wanted && spec->augment;
+    if ((replays && !load_replay(l, &view->replay, replay, err)) || !load_picture(l, view, err))
+        return false;
     uint8_t *to = next_slot(l);
     double aspect = (double)view->width / (double)view->height;
-    for (int64_t c = 0; c < view->count; c++) {
+    for (int64_t c = 0; c < view->count; c++, to += view->height * view->width * 3) {
         Geometry *g = &l->geometry[which][c];
         *g = geometry_draw(&view->crop, spec->augment, stream(spec, "data.views", view->name, c),
                            (uint32_t)l->epoch, (uint64_t)l->index, image->height, image->width,
                            aspect);
-        if (!resample_u8(image->at, image->height, image->width, g,
-                         to + c * view->height * view->width * 3, view->height, view->width,
-                         &l->decoder->resample))
-            return error_set(err, "out of memory for a view");
+        if (replays ? !view_replay(view, replay, l->decoder, g, to, err)
+                    : !view_pixels(view, g, l->decoder, to, err))
+            return false;
+        if (spec->augment)
+            colour_draw(&view->colour, stream(spec, "data.colour", view->name, c),
+                        (uint32_t)l->epoch, (uint64_t)l->index, to, view->height, view->width);
     }
     return true;
 }
 
-// The member of a field, and where it lies; NULL when the sample has none.
-static const Member *find_field(const Loading *l, const FieldSpec *f, const Shards **shards,
-                                Sample *sample)
-{
-    *shards = l->from->source, *sample = l->sample;
-    if (f->series >= 0) {
-        *shards = l->from->series[f->series];
-        int64_t i = shards_find(*shards, l->sample.key);
-        if (i < 0) return NULL;
-        *sample = shards_sample(*shards, i);
-    }
-    return sample_member(sample, &f->member);
-}
-
-// Decode the field's member into value and valid; `sample` has it, of the source or of a series.
-static bool decode_field(Loading *l, const FieldSpec *f, const Shards *shards, const Sample *sample,
-                         const Member *member, void *value, uint8_t *valid, Error *err)
+// Decode the field's member, or the part of it that `key` names, into value and valid.
+static bool decode_field(Loading *l, const FieldSpec *f, const Found *found, void *value,
+                         uint8_t *valid, Error *err)
 {
     static const Geometry whole = {0, 0, 1, 1, false};
-    if (sample->twice) return error_set(err, "member .%s is there twice", sample->twice);
-    const void *data = read_member(shards, sample, member, l->decoder, err);
-    return data && field_decode(f, l->from->tokenizer, data, (size_t)member->size,
-                                f->follow >= 0 ? l->geometry[f->follow] : &whole,
-                                field_copies(l->from->spec, f), l->decoder, value, valid, err);
+    const void *data = read_found(l, found, err);
+    size_t size = (size_t)found->member->size;
+    if (!data || (f->key.n && !record_part(&f->key, l->draw, data, size, &l->decoder->record, &data,
+                                           &size, err)))
+        return false;
+    if (!field_decode(f, l->from->tokenizer, data, size,
+                      f->follow >= 0 ? l->geometry[f->follow] : &whole,
+                      field_copies(l->from->spec, f), l->decoder, value, valid, err))
+        return false;
+    if (!role_has_pixels(f->role) || f->follow < 0) return true;
+    const ViewSpec *view = &l->from->spec->views[f->follow];
+    const Replay *replay = &l->replay[f->follow];
+    return augment_label(replay->ops, replay->nops, view->height, view->width, value, valid,
+                         f->height, f->width, &l->decoder->values) ||
+           error_set(err, "out of memory for a label");
 }
 
 static bool load_field(Loading *l, const FieldSpec *f, Error *err)
 {
     const DataSpec *spec = l->from->spec;
-    const Shards *shards;
-    Sample sample;
-    const Member *member = find_field(l, f, &shards, &sample);
-    if (!member && f->required) return missing_field(l, f, err);
+    Found found = find(l, f->series, &f->member);
+    if (!found.member && f->required) return missing(l, f->series, &f->member, err);
     uint8_t *value = next_slot(l), unused, *valid = &unused;
     if (has_validity(f)) {
         valid = next_slot(l);
-        *next_slot(l) = member != NULL;
+        *next_slot(l) = found.member != NULL;
     }
-    if (!member) {
+    if (!found.member) {
         memset(value, 0, field_bytes(spec, f));
         memset(valid, 0, field_valid_bytes(spec, f));
         return true;
     }
-    l->member = member->extension;
+    l->member = found.member->extension;
     Error why = {0};
-    if (decode_field(l, f, shards, &sample, member, value, valid, &why)) return true;
-    return f->series < 0 ? error_set(err, "%s", why.text)
-                         : error_set(err, "%s: %s", sample.shard, why.text);
+    return decode_field(l, f, &found, value, valid, &why) ||
+           in_series(f->series, &found, &why, err);
+}
+
+// The sample's numbers: of its key, so that they stay the same when shards are packed anew, and the
+// first of all where nothing is drawn.
+static void draw_all(Loading *l)
+{
+    const DataSpec *spec = l->from->spec;
+    uint64_t key = hash_str(0, l->sample.key);
+    for (uint32_t i = 0; i < spec->ndraws; i++) {
+        Philox random = philox_begin(stream(spec, "data.draw", spec->draws[i].name, 0),
+                                     (uint32_t)l->epoch, key);
+        uint64_t drawn = philox_below(&random, (uint64_t)spec->draws[i].below);
+        l->draw[i] = spec->augment ? (int64_t)drawn : 0;
+    }
 }
 
 static bool load_all(Loading *l, Error *err)
@@ -214,13 +281,12 @@ static bool load_all(Loading *l, Error *err)
     if (l->sample.again)
         return error_set(err, "the key stood further up in the shard already; the members of a "
                               "sample lie side by side");
+    draw_all(l);
     for (uint32_t i = 0; i < spec->nviews; i++)
         if (!load_view(l, i, err)) return false;
-    for (uint32_t i = 0; i < spec->draws.n; i++) {
-        Philox random = philox_begin(stream(spec, "data.draw", spec->draws.at[i], 0),
-                                     (uint32_t)l->epoch, (uint64_t)l->index);
-        float x = (float)(philox_next(&random) >> 8) * 0x1p-24F;
-        memcpy(next_slot(l), &x, 4);
+    for (uint32_t i = 0; i < spec->ndraws; i++) {
+        int32_t x = (int32_t)l->draw[i];
+        memcpy(next_slot(l), &x, sizeof x);
     }
     for (uint32_t i = 0; i < spec->nfields; i++)
         if (!load_field(l, &spec->fields[i], err)) return false;
@@ -235,17 +301,23 @@ bool sample_load(const SampleSource *from, uint64_t epoch, int64_t index, Decode
     for (uint32_t i = 0; i < spec->nviews; i++) copies += (size_t)spec->views[i].count;
     Geometry *all = calloc(copies + 1, sizeof *all), *next = all;
     Geometry **geometry = calloc(spec->nviews + 1, sizeof *geometry);
+    Replay *replay = calloc(spec->nviews + 1, sizeof *replay);
+    int64_t *draw = calloc(spec->ndraws + 1, sizeof *draw);
     Loading l = {.from = from,
                  .decoder = decoder,
                  .epoch = epoch,
                  .index = index,
                  .geometry = geometry,
+                 .replay = replay,
+                 .draw = draw,
                  .to = to,
                  .sample = shards_sample(from->source, index)};
-    bool ok = all && geometry;
+    bool ok = all && geometry && replay && draw;
     for (uint32_t i = 0; ok && i < spec->nviews; next += spec->views[i++].count) geometry[i] = next;
     ok = ok ? load_all(&l, err) : error_set(err, "out of memory");
     *member = l.member;
+    free(draw);
+    free(replay);
     free(geometry);
     free(all);
     return ok;

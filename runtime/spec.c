@@ -2,6 +2,8 @@
 // messages name the place ("data.fields[1].size"). Nothing is opened here.
 #include "runtime/spec.h"
 
+#include "runtime/spec_part.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -180,13 +182,17 @@ static bool read_crop(const Reader *r, CropRule *rule)
            fail(r, "crop", "the first number of a range is the smaller one");
 }
 
-static bool read_view(const Reader *r, ViewSpec *view)
+static bool read_view(const Reader *r, const DataSpec *spec, ViewSpec *view)
 {
     static const char *const members[] = {"jpg", "jpeg", "png", "webp"};
     *view = (ViewSpec){.count = 1, .member = name_list(r->arena, 4, members)};
-    if (!known_keys(r, "name member size count flip crop") || !get_string(r, "name", &view->name) ||
-        !get_names(r, "member", &view->member) || !get_size(r, &view->height, &view->width) ||
-        !get_integer(r, "count", 1, 1024, &view->count) || !read_crop(r, &view->crop))
+    if (!known_keys(r, "name member series size count flip crop colour replay") ||
+        !get_string(r, "name", &view->name) || !get_names(r, "member", &view->member) ||
+        !spec_series_of(get(r, "series"), spec, r->place, &view->series, r->err) ||
+        !get_size(r, &view->height, &view->width) ||
+        !get_integer(r, "count", 1, 1024, &view->count) || !read_crop(r, &view->crop) ||
+        !spec_colour(get(r, "colour"), r->place, &view->colour, r->err) ||
+        !spec_replay(r->arena, get(r, "replay"), spec, r->place, &view->replay, r->err))
         return false;
     return view->name || fail(r, "name", "is missing");
 }
@@ -245,6 +251,11 @@ static bool read_follow(const Reader *r, const DataSpec *spec, FieldSpec *field)
     } else if (follow && !json_is_null(follow)) {
         return fail(r, "follow", "the name of a view is wanted");
     }
+    if (field->follow >= 0 && field->role != ROLE_CLASS_MAP && field->role != ROLE_MAP &&
+        spec->views[field->follow].replay.ops)
+        return fail(r, "follow",
+                    "the view's stored operations shear and turn; only class maps and "
+                    "maps can follow them");
     if (field->follow >= 0) {
         field->height = spec->views[field->follow].height;
         field->width = spec->views[field->follow].width;
@@ -258,7 +269,7 @@ static bool get_ignore(const Reader *r, const char *key, FieldSpec *field)
     return get_number(r, key, -1e30, 1e30, &field->ignore);
 }
 
-#define COMMON_KEYS "name role member series required "
+#define COMMON_KEYS "name role member series key required "
 
 static bool read_by_role(const Reader *r, const DataSpec *spec, FieldSpec *field)
 {
@@ -333,14 +344,10 @@ static bool read_field(const Reader *r, const DataSpec *spec, FieldSpec *field)
     if (!read_role(r, field)) return false;
     field->member = default_members(r->arena, field);
     field->required = field->role == ROLE_TOKENS;
-    const char *series = NULL;
-    if (!get_names(r, "member", &field->member) || !get_bool(r, "required", &field->required) ||
-        !get_string(r, "series", &series))
-        return false;
-    for (uint32_t i = 0; series && i < spec->nseries; i++)
-        if (strcmp(spec->series[i].name, series) == 0) field->series = (int32_t)i;
-    if (series && field->series < 0) return fail(r, "series", "no series has that name");
-    return read_by_role(r, spec, field);
+    return get_names(r, "member", &field->member) && get_bool(r, "required", &field->required) &&
+           spec_series_of(get(r, "series"), spec, r->place, &field->series, r->err) &&
+           spec_key(r->arena, get(r, "key"), spec, r->place, &field->key, r->err) &&
+           read_by_role(r, spec, field);
 }
 
 static bool read_series(const Reader *r, DataSpec *spec)
@@ -371,7 +378,7 @@ static bool read_views(const Reader *r, DataSpec *spec)
     for (; spec->nviews < json_array_size(list); spec->nviews++) {
         Reader in = {r->arena, r->err, json_array_get(list, spec->nviews),
                      str_printf(r->arena, "data.views[%u]", spec->nviews)};
-        if (!read_view(&in, &spec->views[spec->nviews])) return false;
+        if (!read_view(&in, spec, &spec->views[spec->nviews])) return false;
     }
     return true;
 }
@@ -396,7 +403,8 @@ DataSpec *spec_parse(Arena *arena, const json_t *json, Error *err)
     Reader r = {arena, err, json, "data"};
     int64_t seed = 0;
     if (!known_keys(&r, "source series seed batch shuffle augment max_bad draws views fields") ||
-        !get_names(&r, "source", &spec->source) || !get_names(&r, "draws", &spec->draws) ||
+        !get_names(&r, "source", &spec->source) ||
+        !spec_draws(arena, get(&r, "draws"), spec, err) ||
         !get_integer(&r, "seed", INT64_MIN, INT64_MAX, &seed) ||
         !get_integer(&r, "batch", 1, 1 << 24, &spec->batch) ||
         !get_bool(&r, "shuffle", &spec->shuffle))

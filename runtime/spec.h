@@ -9,10 +9,12 @@
 //   shuffle   true; false: in the order of the shards, last batch padded instead of dropped
 //   augment   the same as shuffle; false: centre crops, no flips
 //   max_bad   0.1: share of corrupt samples that is too many
-//   draws     ["name"]: one number in [0, 1) a sample and epoch
-//   views     [{name*, member ["jpg","jpeg","png","webp"], size* [H,W], count 1, flip 0,
-//               crop "centre" | "stretch" | {"scale": [0.08,1], "ratio": [0.75,1.3333]}}]
-//   fields    [{name*, role*, member, series null, required (tokens: true, others: false), ...}]
+//   draws     [{"name": "a", "below": 30}]: a whole number a sample and epoch; 0 without augment
+//   views     [{name*, member ["jpg","jpeg","png","webp"], series null, size* [H,W], count 1, flip 0,
+//               crop "centre" | "stretch" | {"scale": [0.08,1], "ratio": [0.75,1.3333]},
+//               colour {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0, "grey": 0},
+//               replay {"member"*: ["paug.json"], "series": null, "key": [..], "ops": false}}]
+//   fields    [{name*, role*, member, series null, key, required (tokens: true, others: false), ...}]
 //     role tokens     member ["txt"], length*, tokenizer "clip"
 //     role class_map  member ["NAME.npy","NAME.png"], follow, size, ignore, classes,
 //                     remap {"0": 255}
@@ -24,12 +26,16 @@
 //     role array      member ["NAME.npy"], dtype*, shape*
 // member: the first that a sample has is used; lower case. follow: the view whose geometry a pixel
 // label takes (default: the first view; null: the whole picture). size: default that view's.
-// classes: larger ones are errors of the sample. Unknown keys are errors.
+// classes: larger ones are errors of the sample. key: the path to a part of a record, of names,
+// numbers, and {"base": 1, "draws": {"a": 1}} for 1 + a. replay: a stored augmentation (augment.h)
+// in place of a drawn crop and flip, where there is `augment`. Unknown keys are errors.
 // clang-format on
 #ifndef CZT_RUNTIME_SPEC_H
 #define CZT_RUNTIME_SPEC_H
 
 #include "base/diag.h"
+#include "runtime/augment.h"
+#include "runtime/record.h"
 #include "runtime/transform.h"
 
 #include <jansson.h>
@@ -54,11 +60,27 @@ typedef struct SeriesSpec {
     Names shards;
 } SeriesSpec;
 
+// A whole number a sample and epoch, from 0 to below - 1.
+typedef struct DrawSpec {
+    const char *name;
+    int64_t below;
+} DrawSpec;
+
+typedef struct ReplaySpec {
+    bool wanted, ops; // ops: not the box and the flip alone
+    Names member;
+    int32_t series; // index, -1 for none
+    KeyPath key;
+} ReplaySpec;
+
 typedef struct ViewSpec {
     const char *name;
-    Names member; // the first that a sample has is used
+    Names member;   // the first that a sample has is used
+    int32_t series; // index, -1 for none
     int64_t height, width, count;
     CropRule crop;
+    ColourRule colour;
+    ReplaySpec replay;
 } ViewSpec;
 
 typedef struct FieldSpec {
@@ -66,6 +88,7 @@ typedef struct FieldSpec {
     Role role;
     Names member;
     int32_t series, follow; // index, -1 for none
+    KeyPath key;
     bool required;
     int64_t height, width; // pixel roles
     int64_t length;        // tokens, vector
@@ -81,11 +104,12 @@ typedef struct FieldSpec {
 } FieldSpec;
 
 typedef struct DataSpec {
-    Names source, draws;
+    Names source;
+    DrawSpec *draws;
     SeriesSpec *series;
     ViewSpec *views;
     FieldSpec *fields;
-    uint32_t nseries, nviews, nfields;
+    uint32_t ndraws, nseries, nviews, nfields;
     uint64_t seed;
     int64_t batch;
     bool shuffle, augment;

@@ -423,6 +423,11 @@ Test(elab, library_modules_have_the_values_known_by_hand)
     all_zero(CZT_SOURCE_DIR "/tests/graphs/library.yaml", 8);
 }
 
+Test(elab, losses_of_distillation_have_the_values_known_by_hand)
+{
+    all_zero(CZT_SOURCE_DIR "/tests/graphs/distill.yaml", 6);
+}
+
 Test(elab, taps_are_outputs)
 {
     Arena *a = arena_new();

@@ -120,7 +120,7 @@ static void write_shards(const Fault fault[SAMPLES])
     "\"views\":[{\"name\":\"image\",\"size\":[32,32],\"crop\":{\"scale\":[0.3,1.0]},\"flip\":0.5}" \
     ","                                                                                            \
     "{\"name\":\"small\",\"size\":[8,12],\"count\":2,\"crop\":{\"scale\":[0.1,0.4]}}],\"draws\":[" \
-    "\"u\"]"
+    "{\"name\":\"u\",\"below\":30}]"
 #define FIELDS                                                                                     \
     "\"fields\":[{\"name\":\"text\",\"role\":\"tokens\",\"length\":8},"                            \
     "{\"name\":\"seg\",\"role\":\"class_map\",\"member\":\"seg.png\",\"follow\":\"image\","        \
@@ -216,7 +216,7 @@ Test(data, slots_are_listed_with_shapes)
     write_shards(fine);
     Data *d = open_data(parse(SPEC("")), 1, NULL);
     static const char *const want =
-        "image u8 4 32 32 3;small u8 4 2 8 12 3;u f32 4;text i32 4 8;"
+        "image u8 4 32 32 3;small u8 4 2 8 12 3;u i32 4;text i32 4 8;"
         "seg i32 4 32 32;seg.valid u8 4 32 32;seg.present u8 4;"
         "depth f32 4 32 32;depth.valid u8 4 32 32;depth.present u8 4;"
         "n f32 4 3 16 16;n.valid u8 4 16 16;n.present u8 4;e f32 4 4;e.valid u8 4;e.present u8 4;"
@@ -263,8 +263,8 @@ Test(data, values_agree_with_the_sample)
             cr_expect(text[0] == 49406 && text[1] == 2842 && text[number < 10 ? 3 : 4] == 49407 &&
                           !text[7],
                       "%d %d", text[1], text[3]);
-            float u = ((float *)slot(&b, "u"))[i];
-            cr_expect(u >= 0 && u < 1);
+            int32_t u = ((int32_t *)slot(&b, "u"))[i];
+            cr_expect(u >= 0 && u < 30);
         }
     }
     cr_expect_eq(data_position(d).epoch, 0);
