@@ -8,7 +8,7 @@ typedef struct Values {
     const char *file, *lib, *out, *target, *dump_after, *dump_dir, *skip;
     Texts set;
     int64_t threads, level, stream_above, stream_piece;
-    bool no_cache, json, time_passes, dump_kernels;
+    bool check, no_cache, json, time_passes, dump_kernels;
 } Values;
 
 static const Option options[] = {
@@ -20,6 +20,8 @@ static const Option options[] = {
      "change a value of the file; globs allowed"},
     {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
+    {"check", 0, OPTION_FLAG, offsetof(Values, check), NULL,
+     "at the reduced size of the graph's check: block"},
     {"no-cache", 0, OPTION_FLAG, offsetof(Values, no_cache), NULL,
      "compile anew, and keep nothing"},
     {"target", 0, OPTION_TARGET, offsetof(Values, target), "T",
@@ -124,7 +126,8 @@ static int run(Cli *cli, const void *values)
     p.target = v->target;
     // A step from the cache has passed through no pass that could be shown.
     p.no_cache = v->no_cache || v->dump_after || v->dump_dir || v->time_passes || v->dump_kernels;
-    FrontendOptions f = {.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
+    FrontendOptions f = {
+        .lib_dir = v->lib, .set = v->set.at, .nset = v->set.n, .use_check = v->check};
     PassOptions passes = {.level = v->level ? 2 : 1,
                           .skip = v->skip,
                           .stream_above = v->stream_above,

@@ -79,9 +79,8 @@ void teacher_outputs(Elab *el, App *app)
 {
     const Tree *t = app->instance->outputs;
     Scope *s = scope_new(el, app->scope, app->scope->frame);
-    for (uint32_t i = 0; i < app->out.n; i++)
-        if (!map_find(&app->scope->names, app->out.at[i].key))
-            map_set(el->arena, &s->names, app->out.at[i].key, app->out.at[i].value);
+    for (uint32_t i = 0; i < app->out.n; i++) // before parts of those names, as for members
+        map_set(el->arena, &s->names, app->out.at[i].key, app->out.at[i].value);
     for (uint32_t i = 0; i < t->entries.n; i++) {
         const TreeEntry *e = &t->entries.at[i];
         Binding *b = arena_make(el->arena, Binding);

@@ -127,7 +127,7 @@ static const struct {
     {MAPPING_GROUP, "match", SELF, OF_TEXTS, true},
     {MAPPING_GROUP, "optimizer", SELF, OF_CALL, false},
     {MAPPING_EVAL, "sets", EACH, OF_TEXT, true},
-    {MAPPING_CHECK, "set", EACH, OF_TEXTS, true},
+    {MAPPING_CHECK, "set", EACH, OF_VALUE, true},
 };
 
 // Mappings that have further keys: those of the module, the kind or the optimiser that is meant.

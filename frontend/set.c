@@ -128,7 +128,12 @@ static void set_walk(Elab *el, Tree *map, char **parts, uint32_t n, const TreeEn
             set_walk(el, e->value, parts + 1, n - 1, row, true, count);
         }
     }
-    if (found || has_glob(parts[0]) || !may_add) return;
+    uint32_t kept = 0; // nothing removes a key, as with extends
+    for (uint32_t i = 0; i < map->entries.n; i++)
+        if (map->entries.at[i].value != row->value || row->value->kind != TREE_NULL)
+            map->entries.at[kept++] = map->entries.at[i];
+    map->entries.n = kept;
+    if (found || has_glob(parts[0]) || !may_add || row->value->kind == TREE_NULL) return;
     Tree *key = arena_make(el->arena, Tree);
     *key = *row->key;
     key->text = parts[0];
@@ -163,6 +168,9 @@ static bool set_path(Elab *el, Tree *root, const char *name, const TreeEntry *ro
     bool of_train = !count && parts.n == 1 && keys_reserved(MAPPING_TRAIN, name); // `steps`, ..
     if (of_train && train && train->kind == TREE_MAP)
         set_walk(el, train, parts.at, parts.n, row, true, &count);
+    bool section = !count && parts.n == 1 && keys_reserved(MAPPING_GRAPH, name); // eval=null
+    if (section && tree_get(root, name))
+        set_walk(el, root, parts.at, parts.n, row, false, &count);
     if (count) return true;
     diag_error(el->diag, row->key->loc, "'%s' sets nothing", name);
     Map names = {0};

@@ -11,7 +11,7 @@ typedef struct Values {
     const char *seed;
     int64_t steps, threads;
     Place place;
-    bool no_cache, json;
+    bool check, no_cache, json;
 } Values;
 
 static const Option options[] = {
@@ -36,6 +36,8 @@ static const Option options[] = {
      "change a value of the file; globs allowed"},
     {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
+    {"check", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, check), NULL,
+     "at the reduced size of the graph's check: block"},
     {"no-cache", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, no_cache), NULL,
      "compile anew, and keep nothing"},
     PLACE_OPTIONS(Values),
@@ -217,6 +219,7 @@ static int run(Cli *cli, const void *values)
                              .taps = v->print.at,
                              .ntaps = v->print.n,
                              .grads = v->grads != NULL,
+                             .use_check = v->check,
                              .no_cache = v->no_cache};
     if (!load_program(&l, &o)) return EXIT_INPUT;
     bool ok = steps(&l, v, &err);

@@ -19,7 +19,7 @@ typedef struct Values {
     const char *seed;
     int64_t steps, threads, workers, every;
     Place place;
-    bool no_cache, json;
+    bool check, no_cache, json;
 } Values;
 
 static const Option options[] = {
@@ -48,6 +48,8 @@ static const Option options[] = {
      "change a value of the file; globs allowed"},
     {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
+    {"check", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, check), NULL,
+     "at the reduced size of the graph's check: block"},
     {"no-cache", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, no_cache), NULL,
      "compile anew, and keep nothing"},
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print the result as one JSON object"},
@@ -295,8 +297,11 @@ static int run_in(const Cli *cli, Run *run, const char *folder)
                      .threads = (uint32_t)v->threads};
     if (given) run->saved = saved;
     o.root = v->root;
-    o.graph =
-        (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n, .no_cache = v->no_cache};
+    o.graph = (GraphOptions){.lib = v->lib,
+                             .set = v->set.at,
+                             .nset = v->set.n,
+                             .use_check = v->check,
+                             .no_cache = v->no_cache};
     if (!load_program(&run->program, &o)) return EXIT_INPUT;
     train_hold_signals(); // before the data's threads start; the program's own take no signals
     FeedOptions f = {.source = v->data, .key = "--data", .workers = (uint32_t)v->workers};

@@ -24,6 +24,18 @@ Test(graphs, demo)
 {
     agree(CZT_SOURCE_DIR "/graphs/demo.yaml");
 }
+Test(graphs, clip_ft)
+{
+    agree(CZT_SOURCE_DIR "/graphs/clip-ft-vit-b16.yaml");
+}
+Test(graphs, cliptex)
+{
+    agree(CZT_SOURCE_DIR "/graphs/cliptex-vit-b16.yaml");
+}
+Test(graphs, radio_like)
+{
+    agree(CZT_SOURCE_DIR "/graphs/radio-like.yaml");
+}
 Test(graphs, siglip2_like)
 {
     agree(CZT_SOURCE_DIR "/graphs/siglip2-like.yaml");
@@ -104,8 +116,8 @@ Test(graphs, losses_in_bf16_stay_near_those_in_f32)
 // A graph added to the folders must be added above.
 Test(graphs, none_is_left_out)
 {
-    static const char *const known[] = {"clip", "demo",  "siglip2-like", "micro",
-                                        "tiny", "small", "base"};
+    static const char *const known[] = {"clip",  "demo", "siglip2-like", "radio-like",
+                                        "micro", "tiny", "small",        "base"};
     static const char *const patterns[] = {CZT_SOURCE_DIR "/graphs/*.yaml",
                                            CZT_SOURCE_DIR "/graphs/bench/*.yaml"};
     for (int p = 0; p < 2; p++) {
