@@ -84,7 +84,7 @@ static bool one_of(Elab *el, const Tree *t, const char *what, const char *const 
     el_error(el, t->loc, "there is no %s '%s'", what, t->text);
     const char *best = nearest_key(&names, t->text, NULL);
     if (best)
-        diag_help(el->diag, "did you mean '%s'?", best);
+        diag_did_you_mean(el->diag, t->text, best);
     else
         diag_help(el->diag, names.n > 1 ? "there are: %s" : "%s is the only one", list);
     return false;

@@ -53,7 +53,7 @@ static bool role_of(Elab *el, Field *f)
         map_set(el->arena, &names, roles[i].name, NULL);
     const char *best = nearest_key(&names, name, NULL);
     if (best && !later)
-        diag_help(el->diag, "did you mean '%s'?", best);
+        diag_did_you_mean(el->diag, name, best);
     else
         diag_help(el->diag, "the roles are class_map, map, normals, vector, tokens, class, array");
     return false;
@@ -234,7 +234,7 @@ Value view_read(Elab *el, const char *name, Loc loc)
         for (uint32_t i = 0; views && i < views->entries.n; i++)
             map_set(el->arena, &names, views->entries.at[i].key->text, NULL);
         const char *best = nearest_key(&names, name, NULL);
-        if (best) diag_help(el->diag, "did you mean '%s'?", best);
+        if (best) diag_did_you_mean(el->diag, name, best);
         return value_error();
     }
     Axis *size;

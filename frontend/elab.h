@@ -392,6 +392,8 @@ const char *lib_folder(const FrontendOptions *o);
 const char *lib_path(Arena *arena, const FrontendOptions *o, const char *name);
 // The library file whose name is nearest to a wrong one; NULL when none is near.
 const char *lib_nearest(Elab *el, const char *name);
+// Say of the last error that it takes a file in import:.
+void suggest_import(Elab *el, const char *file);
 // The library file, imported or not, that defines a name ("losses/dense"); NULL when none does.
 const char *lib_defining(Elab *el, const char *name);
 
