@@ -330,6 +330,12 @@ void put_init(Elab *el, struct Json *j);
 // {from, to, transpose} of a row's `rename:`, which may be NULL, into the list that is open.
 void put_rename(Elab *el, struct Json *j, const Tree *rename);
 
+// watch.c: the outputs of a step that watch: asks for.
+void watch_outputs(Elab *el, Entry *e);
+
+// export.c: what export: writes, into an object.
+void put_export(Elab *el, struct Json *j);
+
 // frozen.c: teachers, and constants of files
 void teachers_bind(Elab *el);
 bool is_teacher(const Elab *el, const char *name);

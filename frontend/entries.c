@@ -90,6 +90,7 @@ static void build_phase(Elab *el, uint32_t phase)
     NodeId loss = minimized(el);
     output(el, e, "loss", loss);
     task_outputs(el, e);
+    watch_outputs(el, e);
     add_taps(el, e);
     // encoders nobody asked are looked at too, for their errors
     for (uint32_t i = 0; i < el->instances.n; i++)
