@@ -1,7 +1,8 @@
 // Programs: state variables, entries, and what of an entry's graph is alive.
 #include "ir/program.h"
 
-static const char *const kinds[] = {"param", "opt", "ema", "stat", "metric", "derived"};
+static const char *const kinds[] = {"param",  "opt",     "ema",      "stat",
+                                    "metric", "derived", "transient"};
 
 const char *state_kind_name(StateKind kind)
 {
@@ -15,6 +16,7 @@ Program *program_new(Arena *arena, Diag *diag, const char *name, int64_t batch)
     p->diag = diag;
     p->name = str_copy(arena, name);
     p->batch = batch;
+    p->accumulate = 1;
     return p;
 }
 

@@ -12,7 +12,9 @@ typedef enum {
     STATE_EMA,
     STATE_STAT,
     STATE_METRIC,
-    STATE_DERIVED
+    STATE_DERIVED,
+    STATE_TRANSIENT, // between the entries of one update; begins as zeros, in no checkpoint
+    STATE_KINDS
 } StateKind;
 
 // Text of a kind: "param", "opt", ...
@@ -32,13 +34,20 @@ typedef struct NamedNode {
     NodeId node;
 } NamedNode;
 
-// Inputs are the graph's INPUT nodes. "$step" and "$seed" (i64, rank 0) are filled in by the
-// executor.
+// An entry that is run before another one, once for each of the parts that the batch is cut into.
+typedef struct PartRun {
+    const char *entry;
+    int64_t parts;
+} PartRun;
+
+// Inputs are the graph's INPUT nodes. "$step", "$seed" and "$part" (i64, rank 0; the number of the
+// part) are filled in by the executor.
 typedef struct Entry {
     const char *name; // "init", "derive", "step", "eval", "metrics", "encode_image" ...
     Graph *graph;
     VEC(NamedNode) outputs; // what the host reads: losses, metrics, embeddings
     VEC(NamedNode) updates; // state name -> its value after the entry; the others stay
+    VEC(PartRun) before;    // what a run of this entry runs first, in this order
 } Entry;
 
 typedef struct Program {
@@ -46,6 +55,7 @@ typedef struct Program {
     Diag *diag;
     const char *name;
     int64_t batch, steps, seed;
+    int64_t accumulate; // parts that pass accumulate cuts the batch of a step into; 1: it does not
     DType precision; // of the operands of products: f32, or bf16 where pass precision is asked for
     VEC(StateVar) states;
     Map state_index; // name -> (void *)(index + 1)

@@ -29,11 +29,12 @@ typedef enum CztDtype {
 } CztDtype;
 
 // What a state tensor is. Parameters and what training needs are in checkpoints; derived tensors
-// (shadows, packed weights) are computed again by the entry "derive".
+// (shadows, packed weights) are computed again by the entry "derive", transient ones within an update.
 // clang-format off
 #define CZT_KINDS(X)                                                                             \
     X(PARAM, "param") X(OPT, "opt") X(EMA, "ema") X(METRIC, "metric") X(STAT, "stat")            \
-    X(DERIVED, "derived") X(COUNTER, "counter")
+    X(DERIVED, "derived") X(COUNTER, "counter")                                                  \
+    X(TRANSIENT, "transient")
 // clang-format on
 
 typedef enum CztKind {
