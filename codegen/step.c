@@ -154,39 +154,18 @@ static const Type *input_type(const Entry *e, const char *name)
     bug("input %s", name);
 }
 
-static bool is_planned(const PlanEntry *pe, const char *name)
-{
-    for (uint32_t i = 0; i < pe->inputs.n; i++)
-        if (strcmp(pe->buffers.at[pe->inputs.at[i]].name, name) == 0) return true;
-    return false;
-}
-
 // The whole batch of what the entries before this one take in parts: behind its own inputs, on the
 // host alone. Gives where they end.
-static int64_t add_parts_inputs(Arena *arena, const Program *p, const Plan *plan, uint32_t entry,
-                                json_t *inputs)
+static int64_t add_parts_inputs(Arena *arena, const Program *p, const Entry *e, int64_t at,
+                                json_t *to)
 {
     enum { ALIGN = 64 };
-    const Entry *e = p->entries.at[entry];
-    int64_t at = plan->entries.at[entry].input_bytes;
-    Map seen = {0};
-    for (uint32_t i = 0; i < e->before.n; i++) {
-        uint32_t k = 0;
-        while (strcmp(p->entries.at[k]->name, e->before.at[i].entry) != 0) k++;
-        const PlanEntry *part = &plan->entries.at[k];
-        for (uint32_t b = 0; b < part->inputs.n; b++) {
-            const char *name = part->buffers.at[part->inputs.at[b]].name;
-            if (name[0] == '$' || is_planned(&plan->entries.at[entry], name) ||
-                !map_set(arena, &seen, name, p->entries.at[k]))
-                continue;
-            const Type *type = input_type(p->entries.at[k], name);
-            Axis *axes = arena_copy(arena, type->axes, type->rank * sizeof *axes);
-            for (uint32_t a = 0; a < type->rank; a++)
-                if (axes[a].per) axes[a].size *= e->before.at[i].parts;
-            type = type_new(arena, type->dtype, type->rank, axes);
-            json_array_append_new(inputs, tensor_json(name, type, at));
-            at += (type_bytes(type) + ALIGN - 1) / ALIGN * ALIGN;
-        }
+    const EntryInputs inputs = entry_inputs(p, e, arena);
+    for (uint32_t i = 0; i < inputs.n; i++) {
+        const EntryInput *in = &inputs.at[i];
+        if (in->own) continue;
+        json_array_append_new(to, tensor_json(in->name, in->type, at));
+        at += (type_bytes(in->type) + ALIGN - 1) / ALIGN * ALIGN;
     }
     return at;
 }
@@ -215,7 +194,7 @@ static json_t *entry_json(Arena *arena, const Program *p, const Plan *plan, uint
         const Type *type = graph_type(e->graph, e->outputs.at[i].node);
         json_array_append_new(outputs, tensor_json(b->name, type, b->offset));
     }
-    int64_t host_bytes = add_parts_inputs(arena, p, plan, entry, inputs);
+    int64_t host_bytes = add_parts_inputs(arena, p, e, pe->input_bytes, inputs);
     json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "name", e->name, "input_bytes",
                           (json_int_t)pe->input_bytes, "output_bytes", (json_int_t)pe->output_bytes,
                           "scratch_bytes", (json_int_t)pe->scratch_bytes, "inputs", inputs,

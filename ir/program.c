@@ -51,6 +51,32 @@ Entry *program_find_entry(Program *p, const char *name)
     return NULL;
 }
 
+static void add_inputs(EntryInputs *list, Map *seen, const Entry *e, int64_t parts, Arena *arena)
+{
+    for (NodeId id = 1; id < e->graph->nodes.n; id++) {
+        const Node *n = graph_node(e->graph, id);
+        if (n->op != OP_INPUT || node_str(n, ATTR_NAME)[0] == '$') continue;
+        EntryInput in = {node_str(n, ATTR_NAME), n->type, parts == 0};
+        if (!map_set(arena, seen, in.name, seen)) continue;
+        Axis *axes = arena_copy(arena, n->type->axes, n->type->rank * sizeof *axes);
+        for (uint32_t a = 0; a < n->type->rank && parts; a++)
+            if (axes[a].per) axes[a].size *= parts;
+        if (parts) in.type = type_new(arena, n->type->dtype, n->type->rank, axes);
+        vec_push(arena, list, in);
+    }
+}
+
+EntryInputs entry_inputs(const Program *p, const Entry *e, Arena *arena)
+{
+    EntryInputs list = {0};
+    Map seen = {0};
+    add_inputs(&list, &seen, e, 0, arena);
+    for (uint32_t i = 0; i < e->before.n; i++)
+        add_inputs(&list, &seen, program_find_entry((Program *)p, e->before.at[i].entry),
+                   e->before.at[i].parts, arena);
+    return list;
+}
+
 bool *entry_live(const Entry *e, Arena *arena)
 {
     const Graph *g = e->graph;

@@ -73,6 +73,15 @@ const StateVar *program_find_state(const Program *p, const char *name);
 // Add an entry with an empty graph (batch as the program's). Entries keep their address.
 Entry *program_entry(Program *p, const char *name);
 Entry *program_find_entry(Program *p, const char *name);
+typedef struct EntryInput {
+    const char *name;
+    const Type *type;
+    bool own; // of the entry's graph, not only of what runs before it
+} EntryInput;
+typedef VEC(EntryInput) EntryInputs;
+// What the host has to give for a run of an entry: its own inputs, in the order of its graph, and
+// of what runs before it the whole batch. Those that the executor fills are left out.
+EntryInputs entry_inputs(const Program *p, const Entry *e, Arena *arena);
 // Live nodes of an entry: keep[id] for everything outputs and updates need. Array of nodes.n in the
 // arena.
 bool *entry_live(const Entry *e, Arena *arena);

@@ -127,8 +127,7 @@ static bool is_zero(const Graph *g, NodeId node)
 
 // ---- coupled ------------------------------------------------------------------------------------
 
-// What the coupled entry could give, as updates: gradients of the cuts, then of the trainees, then
-// values. Gives the number of each kind's first.
+// What the coupled entry can give: gradients of the cuts and of the trainees, and values.
 typedef struct Wanted {
     Entry *e;
     NodeId *cuts, *trainees, *values; // nodes, or 0
