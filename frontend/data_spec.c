@@ -432,7 +432,7 @@ const char *data_json(Elab *el)
         put_number(el, &j, data, "seed");
     else
         json_int(&j, "seed", el->seed);
-    json_int(&j, "batch", el->batch);
+    json_int(&j, "batch", el->program->batch);
     put_number(el, &j, data, "max_bad");
     bool yes = true;
     if (shuffle)

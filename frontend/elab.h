@@ -313,6 +313,7 @@ struct Elab {
     uint32_t depth; // nesting of evaluation, against endless recursion
     uint32_t noted; // errors when notes were last added
     int64_t batch, steps, seed;
+    int64_t parts;       // of the batch of a step (accumulate)
     VEC(int64_t) phases; // updates at which a phase begins, from 0
     int64_t phase;       // where the phase of this build begins, or PHASE_ALL
     Map bounds;          // of rows with from: or until:

@@ -137,10 +137,10 @@ static bool run_set(Arena *arena, const Loaded *l, const Values *v, bool folder,
     if (v->compare && // at the same step, so that the losses mean the same
         (!exec_init(l->exec, l->step->seed, err) || !evaluate(arena, l, &o, &untrained, err)))
         return false;
-    evaluate_warn(o.key, figures.left_out, figures.batches, l->step->batch);
+    evaluate_warn(o.key, figures.left_out, figures.batches, evaluate_batch(l));
     if (!figures.at.n)
         return error_set(err, "%s: %lld samples give no figure: there must be a batch of %lld",
-                         o.key, (long long)figures.samples, (long long)l->step->batch);
+                         o.key, (long long)figures.samples, (long long)evaluate_batch(l));
     print_figures(&figures, v->compare ? &untrained : NULL, set, v->json);
     return true;
 }
