@@ -39,22 +39,36 @@ static void place_series(json_t *series, const char *base, Arena *arena)
     }
 }
 
-// --series must give a series that a field of the graph is in.
+// Is the item in a series of this name, or what it replays? Else add the names that there are.
+static bool names_series(Arena *arena, const json_t *item, const char *name, const char **known)
+{
+    const json_t *in[] = {item, json_object_get(item, "replay")};
+    for (int i = 0; i < 2; i++) {
+        const char *of = json_string_value(json_object_get(in[i], "series"));
+        if (of && strcmp(of, name) == 0) return true;
+        if (of && !strstr(*known, of))
+            *known = str_printf(arena, "%s%s%s", *known, **known ? ", " : "", of);
+    }
+    return false;
+}
+
+// --series must give a series that a view or a field of the graph is in.
 static bool check_series(Arena *arena, const json_t *spec, const char *text, Error *err)
 {
+    static const char *const lists[] = {"fields", "views"};
     const char *eq = strchr(text, '='), *known = "";
-    const json_t *field;
+    const json_t *item;
     size_t i;
     if (!eq || eq == text || !eq[1])
         return error_set(err, "--series: '%s' is no NAME=SHARDS", text);
     const char *name = str_slice(arena, text, (size_t)(eq - text));
-    json_array_foreach(json_object_get(spec, "fields"), i, field)
-    {
-        const char *of = json_string_value(json_object_get(field, "series"));
-        if (of && strcmp(of, name) == 0) return true;
-        if (of) known = str_printf(arena, "%s%s%s", known, *known ? ", " : "", of);
+    for (int list = 0; list < 2; list++) {
+        json_array_foreach(json_object_get(spec, lists[list]), i, item)
+        {
+            if (names_series(arena, item, name, &known)) return true;
+        }
     }
-    return error_set(err, "--series: no field of the graph is in a series '%s' (there are: %s)",
+    return error_set(err, "--series: nothing of the graph is in a series '%s' (there are: %s)",
                      name, *known ? known : "none");
 }
 
