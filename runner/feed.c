@@ -72,9 +72,22 @@ static bool check_series(Arena *arena, const json_t *spec, const char *text, Err
                      name, *known ? known : "none");
 }
 
+// What is evaluated need not have the series of what is trained on.
+static void without_series(json_t *spec)
+{
+    json_t *field;
+    size_t i;
+    json_array_foreach(json_object_get(spec, "fields"), i, field)
+    {
+        if (json_is_string(json_object_get(field, "series")))
+            json_object_set_new(field, "required", json_false());
+    }
+}
+
 // Options that stand in the specification.
 static void put_options(json_t *spec, const FeedOptions *o)
 {
+    if (o->in_order) without_series(spec);
     if (o->in_order) json_object_set_new(spec, "shuffle", json_false());
     if (o->in_order) json_object_set_new(spec, "augment", json_false());
     if (o->any_bad) json_object_set_new(spec, "max_bad", json_integer(1));

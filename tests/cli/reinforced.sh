@@ -38,6 +38,11 @@ exits 0 "$CZTC" train small.yaml --out centre --steps 10 --set data.views.image.
 losses centre/log.jsonl | head -1 >b
 cmp -s a b && miss "replaying changes nothing"
 
+# what is evaluated needs no series: retrieval among pictures that have none
+pictures held
+exits 0 "$CZTC" eval run --data held-00000.tar
+says out "retrieval.image_to_text@1"
+grep -q "^loss.kd  *0.0000 " out || miss "no loss of nothing"
 exits 0 "$CZTC" data small.yaml --json
 says out '"t_img"'
 exits 0 "$CZTC" compile small.yaml --target cuda:sm_90a -o small.step
