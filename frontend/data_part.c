@@ -41,8 +41,11 @@ void draw_check(Elab *el, const Tree *t)
 void draws_bind(Elab *el, Scope *s)
 {
     const Tree *draws = data_draws(el);
+    const Tree *views = draws ? tree_get(tree_get(el->root, "data"), "views") : NULL;
     for (uint32_t i = 0; draws && i < draws->entries.n; i++) {
         const TreeEntry *e = &draws->entries.at[i];
+        if (views && tree_get(views, e->key->text)) // both would be an input of this name
+            el_error(el, e->key->loc, "'%s' is a view and a draw", e->key->text);
         Field *f = arena_make(el->arena, Field);
         Axis *axis = arena_make(el->arena, Axis);
         *axis = (Axis){el->batch, 1};

@@ -433,10 +433,12 @@ Test(elab, keys_are_compiled)
 {
     static const char *const sets[] = {
         "data.fields.t_txt.key=text_emb.deep[3 - 2][2 * (s + a) + augs, 1]",
-        "data.fields.syn.key=[s, 1]"};
-    Loaded l = load(CZT_SOURCE_DIR "/graphs/mobileclip-dr.yaml", sets, 2);
+        "data.fields.syn.key=[s, 1]", "data.views.image.series=dr",
+        "data.views.image.colour={hue: 0.5, grey: 1 / 4}"};
+    Loaded l = load(CZT_SOURCE_DIR "/graphs/mobileclip-dr.yaml", sets, 4);
     cr_assert(l.f);
     static const char *const parts[] = {
+        "\"series\":\"dr\",\"colour\":{\"hue\":0.5,\"grey\":0.25},\"replay\":",
         "\"draws\":[{\"name\":\"a\",\"below\":30},{\"name\":\"s\",\"below\":5}]",
         "\"replay\":{\"member\":[\"paug.json\"],\"series\":\"dr\",\"key\":[\"param_aug\","
         "{\"base\":0,\"draws\":{\"a\":1}}],\"ops\":true}",
