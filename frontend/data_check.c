@@ -241,6 +241,7 @@ static void check_colour(Elab *el, const Tree *t)
         check_number(el, t, strengths[i], (Range){0, 100, false});
     check_number(el, t, "hue", (Range){0, 0.5, false});
     check_number(el, t, "grey", (Range){0, 1, false});
+    check_number(el, t, "blur", (Range){0, 1, false});
 }
 
 static void check_view(Elab *el, const Tree *t)

@@ -309,7 +309,8 @@ static void put_text(Json *j, const Tree *map, const char *key)
 // {"brightness": 0.4, ..}
 static void put_colour(Elab *el, Json *j, const Tree *t)
 {
-    static const char *const keys[] = {"brightness", "contrast", "saturation", "hue", "grey"};
+    static const char *const keys[] = {"brightness", "contrast", "saturation",
+                                       "hue",        "grey",     "blur"};
     if (!t || t->kind != TREE_MAP) return;
     json_open(j, "colour", '{');
     for (uint32_t i = 0; i < sizeof keys / sizeof *keys; i++) put_number(el, j, t, keys[i]);

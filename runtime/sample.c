@@ -214,9 +214,10 @@ static bool load_view(Loading *l, uint32_t which, Error *err)
         if (replays ? !view_replay(view, replay, l->decoder, g, to, err)
                     : !view_pixels(view, g, l->decoder, to, err))
             return false;
-        if (spec->augment)
-            colour_draw(&view->colour, stream(spec, "data.colour", view->name, c),
-                        (uint32_t)l->epoch, (uint64_t)l->index, to, view->height, view->width);
+        if (spec->augment && !colour_draw(&view->colour, stream(spec, "data.colour", view->name, c),
+                                          (uint32_t)l->epoch, (uint64_t)l->index, to, view->height,
+                                          view->width, &l->decoder->resample))
+            return error_set(err, "out of memory for a view");
     }
     return true;
 }
