@@ -16,11 +16,12 @@ static const struct {
     {"map", FIELD_MAP, DT_F32, " follow size invalid scale offset "},
     {"normals", FIELD_NORMALS, DT_F32, " follow size invalid "},
     {"vector", FIELD_VECTOR, DT_F32, " size "},
-    {"tokens", FIELD_TOKENS, DT_I32, " tokenizer length "},
+    {"tokens", FIELD_TOKENS, DT_I32, " tokenizer length pad "},
     {"class", FIELD_CLASS, DT_I32, " ignore classes "},
     {"array", FIELD_ARRAY, DT_F32, " dtype shape "},
+    {"a draw", FIELD_DRAW, DT_I32, ""},
 };
-static const char common_keys[] = " as member series optional ";
+static const char common_keys[] = " as member series key optional ";
 
 static const Tree *data_section(const Elab *el, const char *name)
 {
@@ -42,7 +43,7 @@ static bool role_of(Elab *el, Field *f)
         return false;
     }
     for (uint32_t i = 0; i < sizeof roles / sizeof *roles; i++)
-        if (strcmp(roles[i].name, name) == 0) {
+        if (strcmp(roles[i].name, name) == 0 && roles[i].role != FIELD_DRAW) {
             f->role = roles[i].role;
             return true;
         }
@@ -150,10 +151,11 @@ static const Type *field_type(Elab *el, const Field *f)
     return type_new(el->arena, dt, rank, axes);
 }
 
+// By default a sample may lack what is in a series.
 static bool optional_field(Elab *el, const Field *f)
 {
     const Tree *t = tree_get(f->tree, "optional");
-    bool yes = false;
+    bool yes = tree_get(f->tree, "series") != NULL;
     if (t) value_to_bool(el, tree_eval(el, el->scope, t, NULL), t->loc, "optional", &yes);
     return yes;
 }
@@ -165,7 +167,7 @@ static void bind_field(Elab *el, Scope *s, const TreeEntry *e)
     if (keys_check(el, e->value, MAPPING_FIELD, false) && role_of(el, f) && role_keys(el, f)) {
         bool label = f->role == FIELD_CLASS_MAP || f->role == FIELD_MAP ||
                      f->role == FIELD_NORMALS || f->role == FIELD_CLASS;
-        f->has_valid = label || tree_get(f->tree, "series") || optional_field(el, f);
+        f->has_valid = label || optional_field(el, f);
         if (!data_wrong(el, e->value)) f->type = field_type(el, f);
     }
     scope_value(el, s, f->name, f->loc, (Value){.kind = V_FIELD, .field = f});
@@ -194,7 +196,8 @@ Value field_value(Elab *el, Field *f)
 Value field_member(Elab *el, Field *f, const char *name, Loc loc)
 {
     bool valid = strcmp(name, "valid") == 0, present = strcmp(name, "present") == 0;
-    if (!valid && !present) return member_read(el, field_value(el, f), name, loc);
+    if (f->role == FIELD_DRAW || (!valid && !present))
+        return member_read(el, field_value(el, f), name, loc);
     if (!f->type) return value_error();
     mark_field(el, f);
     bool pixels = f->role == FIELD_CLASS_MAP || f->role == FIELD_MAP || f->role == FIELD_NORMALS;
@@ -258,6 +261,7 @@ void data_bind(Elab *el, Scope *s)
             diag_error(el->diag, e->key->loc, "'%s' is a view and a field", e->key->text);
         keys_check(el, e->value, MAPPING_VIEW, false);
     }
+    draws_bind(el, s);
     scope_value(el, s, "views", (Loc){0}, (Value){.kind = V_SPACE, .space = SPACE_VIEWS});
 }
 
@@ -302,6 +306,28 @@ static void put_text(Json *j, const Tree *map, const char *key)
     if (t && t->kind == TREE_SCALAR) json_str(j, key, t->text);
 }
 
+// {"brightness": 0.4, ..}
+static void put_colour(Elab *el, Json *j, const Tree *t)
+{
+    static const char *const keys[] = {"brightness", "contrast", "saturation",
+                                       "hue",        "grey",     "blur"};
+    if (!t || t->kind != TREE_MAP) return;
+    json_open(j, "colour", '{');
+    for (uint32_t i = 0; i < sizeof keys / sizeof *keys; i++) put_number(el, j, t, keys[i]);
+    json_close(j, '}');
+}
+
+static void put_replay(Elab *el, Json *j, const Tree *t)
+{
+    if (!t || t->kind != TREE_MAP) return;
+    json_open(j, "replay", '{');
+    put_strings(j, "member", tree_get(t, "member"));
+    put_text(j, t, "series");
+    if (tree_get(t, "key")) key_put(el, j, tree_get(t, "key"));
+    json_bool(j, "ops", tree_get(t, "ops") != NULL);
+    json_close(j, '}');
+}
+
 static void put_view(Elab *el, Json *j, const char *name, const Tree *t)
 {
     Axis *size;
@@ -324,6 +350,9 @@ static void put_view(Elab *el, Json *j, const char *name, const Tree *t)
         json_close(j, '}');
     }
     put_number(el, j, t, "flip");
+    put_text(j, t, "series");
+    put_colour(el, j, tree_get(t, "colour"));
+    put_replay(el, j, tree_get(t, "replay"));
     json_int(j, "count", count);
     json_close(j, '}');
 }
@@ -390,6 +419,7 @@ static void put_field(Elab *el, Json *j, const Field *f)
     for (uint32_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         put_number(el, j, f->tree, numbers[i]);
     put_remap(el, j, tree_get(f->tree, "remap"));
+    if (tree_get(f->tree, "key")) key_put(el, j, tree_get(f->tree, "key"));
     json_bool(j, "required", !f->has_valid);
     json_close(j, '}');
 }
@@ -434,6 +464,7 @@ const char *data_json(Elab *el)
         json_int(&j, "seed", el->seed);
     json_int(&j, "batch", el->program->batch);
     put_number(el, &j, data, "max_bad");
+    draws_put(el, &j);
     bool yes = true;
     if (shuffle)
         value_to_bool(el, tree_eval(el, el->scope, shuffle, NULL), shuffle->loc, "shuffle", &yes);

@@ -432,6 +432,7 @@ typedef enum {
     FIELD_TOKENS,
     FIELD_CLASS,
     FIELD_ARRAY,
+    FIELD_DRAW, // not one that `as:` can say
     FIELD_ROLES
 } FieldRole;
 
@@ -455,6 +456,15 @@ const char *field_role(const Field *f);
 Value field_member(Elab *el, Field *f, const char *name, Loc loc);
 Value view_read(Elab *el, const char *name, Loc loc);
 const char *data_json(Elab *el);
+
+// data_part.c: draws, and parts of stored records. Each check reports what the loader would refuse.
+typedef struct Json Json;
+void draw_check(Elab *el, const Tree *t);
+void draws_bind(Elab *el, Scope *s);
+void draws_put(Elab *el, Json *j);
+void key_check(Elab *el, const Tree *t);
+// "key": the path to a part of a record, as runtime/spec.h has it. False when reported.
+bool key_put(Elab *el, Json *j, const Tree *t);
 
 // losses.c
 struct Task {

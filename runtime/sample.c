@@ -81,6 +81,7 @@ static uint64_t stream(const DataSpec *spec, const char *kind, const char *name,
     return hash_u64(hash_str(key, name), (uint64_t)copy);
 }
 
+// The bytes of a member, in decoder->bytes; NULL with err.
 static const void *read_member(const Shards *shards, const Sample *sample, const Member *member,
                                Decoder *decoder, Error *err)
 {
@@ -100,6 +101,7 @@ typedef struct Loading {
     int64_t index;
     Sample sample;
     const Member *decoded; // what decoder->image holds
+    const Member *read;    // what decoder->bytes holds: several fields may be of one record
     Geometry **geometry;   // [view][copy]
     Replay *replay;        // [view], without operations where nothing is replayed
     int64_t *draw;         // the sample's numbers
@@ -145,10 +147,15 @@ static bool missing(Loading *l, int32_t series, const Names *names, Error *err)
 // Bytes of a member; NULL with err.
 static const void *read_found(Loading *l, const Found *found, Error *err)
 {
-    if (!found->sample.twice)
-        return read_member(found->shards, &found->sample, found->member, l->decoder, err);
-    error_set(err, "member .%s is there twice", found->sample.twice);
-    return NULL;
+    if (found->sample.twice) {
+        error_set(err, "member .%s is there twice", found->sample.twice);
+        return NULL;
+    }
+    if (found->member == l->read) return l->decoder->bytes.at;
+    l->read = NULL;
+    const void *at = read_member(found->shards, &found->sample, found->member, l->decoder, err);
+    if (at) l->read = found->member;
+    return at;
 }
 
 // The error is in a series' shard, which the sample's own place does not say.
@@ -207,9 +214,10 @@ static bool load_view(Loading *l, uint32_t which, Error *err)
         if (replays ? !view_replay(view, replay, l->decoder, g, to, err)
                     : !view_pixels(view, g, l->decoder, to, err))
             return false;
-        if (spec->augment)
-            colour_draw(&view->colour, stream(spec, "data.colour", view->name, c),
-                        (uint32_t)l->epoch, (uint64_t)l->index, to, view->height, view->width);
+        if (spec->augment && !colour_draw(&view->colour, stream(spec, "data.colour", view->name, c),
+                                          (uint32_t)l->epoch, (uint64_t)l->index, to, view->height,
+                                          view->width, &l->decoder->resample))
+            return error_set(err, "out of memory for a view");
     }
     return true;
 }
