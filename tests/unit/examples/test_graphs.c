@@ -20,6 +20,10 @@ Test(graphs, clip)
 {
     agree(CZT_SOURCE_DIR "/graphs/clip.yaml");
 }
+Test(graphs, clip_det)
+{
+    agree(CZT_SOURCE_DIR "/graphs/clip-det.yaml");
+}
 Test(graphs, demo)
 {
     agree(CZT_SOURCE_DIR "/graphs/demo.yaml");
@@ -48,6 +52,11 @@ Test(graphs, features)
 Test(graphs, builtins)
 {
     agree(CZT_SOURCE_DIR "/tests/graphs/builtins.yaml");
+}
+
+Test(graphs, boxes)
+{
+    agree(CZT_SOURCE_DIR "/tests/graphs/boxes.yaml");
 }
 
 // ---- products in bf16 ---------------------------------------------------------------------------
