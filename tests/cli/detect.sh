@@ -43,6 +43,12 @@ ap() { awk -v n="experts.det.$1" '$1 == n {print $2}' out; }
 awk -v a="$(ap ap50)" -v b="$(ap ap)" 'BEGIN {exit !(a > 0.4 && a <= 1 && b > 0.12 && b < a)}' ||
     miss "ap50 is $(ap ap50), ap $(ap ap)"
 
+# more boxes than there is room for are counted
+exits 0 "$CZTC" train det.yaml --out few --steps 1 --set data.fields.boxes.max=1
+says out " boxes or points were more than their fields' max, and dropped"
+exits 0 "$CZTC" train det.yaml --out few_json --steps 1 --set data.fields.boxes.max=1 --json
+grep -q '"dropped": [1-9]' out || miss "no count of dropped boxes"
+
 [ -n "$FAKE" ] || exit $((failed != 0))
 
 # for GPUs: compiled where NVRTC is, and the same bits by the stand-in
