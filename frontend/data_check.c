@@ -12,6 +12,7 @@ enum {
     MOST_COUNT = 1024,
     MOST_TOKENS = 1 << 20,
     MOST_VECTOR = 1 << 24,
+    MOST_PLACES = 1 << 16,
     MOST_CLASS = 65535 // that a label file can hold
 };
 
@@ -314,6 +315,20 @@ static void check_follow(Elab *el, const Tree *t)
         }
 }
 
+static void check_places(Elab *el, const Tree *t)
+{
+    static const char *const boxes[] = {"coco", "xyxy_pixels", "xyxy_unit", NULL},
+                             *const points[] = {"xy_pixels", "xy_unit", NULL};
+    const Tree *format = tree_get(t, "format");
+    if (format && format->kind == TREE_SCALAR)
+        one_of(el, format, is_role(t, "points") ? "format of points" : "format of boxes",
+               is_role(t, "points") ? points : boxes);
+    check_number(el, t, "max", (Range){1, MOST_PLACES, true});
+    check_number(el, t, "min_score", (Range){-1e30, 1e30, false});
+    check_number(el, t, "min_area", (Range){0, 1e30, false});
+    check_number(el, t, "min_visible", (Range){0, 1, false});
+}
+
 static void check_field(Elab *el, const Tree *t)
 {
     static const char *const tokenizers[] = {"clip", NULL}, *const pads[] = {"max_length", NULL};
@@ -345,6 +360,7 @@ static void check_field(Elab *el, const Tree *t)
     if (numbers) check_number(el, t, "invalid", (Range){-1e30, 1e30, false});
     check_number(el, t, "scale", (Range){-1e30, 1e30, false});
     check_number(el, t, "offset", (Range){-1e30, 1e30, false});
+    check_places(el, t);
 }
 
 static const char *key_of(Elab *el, const Tree *t)

@@ -49,7 +49,8 @@ void draws_bind(Elab *el, Scope *s)
         Field *f = arena_make(el->arena, Field);
         Axis *axis = arena_make(el->arena, Axis);
         *axis = (Axis){el->batch, 1};
-        *f = (Field){e->key->text, FIELD_DRAW, e->value, e->key->loc, NULL, false};
+        *f = (Field){
+            .name = e->key->text, .role = FIELD_DRAW, .tree = e->value, .loc = e->key->loc};
         if (!data_wrong(el, e->value)) f->type = type_new(el->arena, DT_I32, 1, axis);
         scope_value(el, s, f->name, f->loc, (Value){.kind = V_FIELD, .field = f});
     }

@@ -433,6 +433,8 @@ typedef enum {
     FIELD_CLASS,
     FIELD_ARRAY,
     FIELD_DRAW, // not one that `as:` can say
+    FIELD_BOXES,
+    FIELD_POINTS,
     FIELD_ROLES
 } FieldRole;
 
@@ -442,7 +444,8 @@ struct Field {
     const Tree *tree;
     Loc loc;
     const Type *type; // NULL when its description is wrong
-    bool has_valid;   // a loss takes its validity unasked
+    int64_t view_size[2]; // of boxes and points: height and width of the view they follow
+    bool has_valid;       // a loss takes its validity unasked
 };
 
 // data_check.c: report what the loader would refuse; what is wrong is put into el->wrong.
@@ -450,11 +453,19 @@ void data_check(Elab *el);
 // Has data_check reported something about this view or field?
 bool data_wrong(Elab *el, const Tree *item);
 void data_bind(Elab *el, Scope *s);
-Value field_value(Elab *el, Field *f);
+Value field_value(Elab *el, Field *f, Loc loc);
 // "class_map"
 const char *field_role(const Field *f);
 Value field_member(Elab *el, Field *f, const char *name, Loc loc);
 Value view_read(Elab *el, const char *name, Loc loc);
+
+// data_places.c: boxes and points
+bool field_is_places(const Field *f);
+// The field where a tensor is wanted: reported.
+Value places_value(Elab *el, const Field *f, Loc loc);
+Value places_member(Elab *el, const Field *f, const char *name, Loc loc);
+// What the loader is told of it beside what all fields have; `view` is the one it follows.
+void places_put(Elab *el, struct Json *j, const Field *f, const char *view);
 const char *data_json(Elab *el);
 
 // data_part.c: draws, and parts of stored records. Each check reports what the loader would refuse.

@@ -24,6 +24,10 @@ Test(graphs, mobileclip_dr)
 {
     agree(CZT_SOURCE_DIR "/graphs/mobileclip-dr.yaml");
 }
+Test(graphs, clip_det)
+{
+    agree(CZT_SOURCE_DIR "/graphs/clip-det.yaml");
+}
 Test(graphs, demo)
 {
     agree(CZT_SOURCE_DIR "/graphs/demo.yaml");
@@ -68,6 +72,11 @@ Test(graphs, features)
 Test(graphs, builtins)
 {
     agree(CZT_SOURCE_DIR "/tests/graphs/builtins.yaml");
+}
+
+Test(graphs, boxes)
+{
+    agree(CZT_SOURCE_DIR "/tests/graphs/boxes.yaml");
 }
 
 // ---- products in bf16 ---------------------------------------------------------------------------
