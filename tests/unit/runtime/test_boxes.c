@@ -257,8 +257,9 @@ Test(boxes, damaged_members_do_no_harm)
     static const char *const seeds[] = {
         "{\"boxes\": [[20, 10, 100, 40], [0, 0, 200, 100]], \"classes\": [2, 0], \"size\": [9, 9]}",
         "[{\"bbox\": [20, 10, 100, 40], \"category_id\": 2, \"score\": 0.5, \"iscrowd\": 0}]",
-        "{\"boxes\": [[1, 2, 3, 4], [5, 6, 7, 8], [0, 0, 9, 9], [1, 1, 1, 1], [2, 2, 50, 50]],"
-        " \"labels\": [\"cat\", \"dog\", \"cat\", \"dog\", \"bird\"], \"scores\": [1, 2, 3, 4, 5]}",
+        ("{\"boxes\": [[1, 2, 3, 4], [5, 6, 7, 8], [0, 0, 9, 9], [1, 1, 1, 1], [2, 2, 50, 50]], "
+         "\"labels\": [\"cat\", \"dog\", \"cat\", \"dog\", \"bird\"], \"scores\": [1, 2, 3, 4, "
+         "5]}"),
     };
     static const char letters[] = "0123456789.-+eE,:[]{}\"nul truefas\\";
     uint64_t state = 88172645463325252U;
