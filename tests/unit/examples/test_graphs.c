@@ -104,7 +104,8 @@ Test(graphs, losses_in_bf16_stay_near_those_in_f32)
 // A graph added to the folders must be added above.
 Test(graphs, none_is_left_out)
 {
-    static const char *const known[] = {"clip", "demo", "mobileclip-dr", "micro", "tiny", "small", "base"};
+    static const char *const known[] = {"clip",  "demo", "mobileclip-dr", "micro", "tiny",
+                                        "small", "base"};
     static const char *const patterns[] = {CZT_SOURCE_DIR "/graphs/*.yaml",
                                            CZT_SOURCE_DIR "/graphs/bench/*.yaml"};
     for (int p = 0; p < 2; p++) {
