@@ -10,12 +10,13 @@
 //   augment   the same as shuffle; false: centre crops, no flips
 //   max_bad   0.1: share of corrupt samples that is too many
 //   draws     [{"name": "a", "below": 30}]: a whole number a sample and epoch; 0 without augment
-//   views     [{name*, member ["jpg","jpeg","png","webp"], series null, size* [H,W], count 1, flip 0,
-//               crop "centre" | "stretch" | {"scale": [0.08,1], "ratio": [0.75,1.3333]},
+//   views     [{name*, member ["jpg","jpeg","png","webp"], series null, size* [H,W], count 1,
+//               flip 0, crop "centre" | "stretch" | {"scale": [0.08,1], "ratio": [0.75,1.3333]},
 //               colour {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0, "grey": 0,
 //                 "blur": 0},
 //               replay {"member"*: ["paug.json"], "series": null, "key": [..], "ops": false}}]
-//   fields    [{name*, role*, member, series null, key, required (tokens: true, others: false), ...}]
+//   fields    [{name*, role*, member, series null, key, required (tokens: true, others: false),
+//               ...}]
 //     role tokens     member ["txt"], length*, tokenizer "clip"
 //     role class_map  member ["NAME.npy","NAME.png"], follow, size, ignore, classes,
 //                     remap {"0": 255}

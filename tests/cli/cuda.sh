@@ -177,4 +177,20 @@ says err "CUDA_ERROR_ILLEGAL_ADDRESS"
 says err "kernel step_"
 says err ".yaml:"
 
+# teachers' embeddings, replayed views, draws: what the loader makes goes in, the same bits come out
+cp "$SOURCE"/tests/data/reinforced/*.tar .
+cat >taught.yaml <<END
+cztc: 1
+extends: $SOURCE/graphs/mobileclip-dr.yaml
+let: {batch: 4, size: 32, embed: 32, augs: 3, syns: 2, teacher: 8, texts: 12, total: 3}
+data: {source: $PWD/images-0.tar, series: {dr: $PWD/dr-0.tar}}
+encoders: {visual: {width: 32, layers: 1, heads: 2}, textual: {width: 32, layers: 1, heads: 2}}
+train: {precision: f32}
+END
+for target in cpu cuda; do
+    exits 0 "$CZTC" train taught.yaml --out taught-$target --target $target
+    cat taught-$target/checkpoints/step-00000003/*.safetensors >taught-$target.state
+done
+same taught-cpu.state taught-cuda.state
+
 exit $((failed != 0))
