@@ -183,21 +183,24 @@ static void read_precision(Elab *el, const Tree *train)
     diag_help(el->diag, "precisions are: %s", list);
 }
 
-// train.accumulate; batch is 0 where it is not known.
+// train.accumulate; batch is 0 where it is not known. The case of check: has a batch of its own,
+// and as many parts as that can be cut into.
 static void read_parts(Elab *el, const Tree *train, int64_t batch)
 {
     bool known = read_number(el, train, "accumulate", 1, 1, &el->parts);
-    if (known && batch % el->parts == 0) return;
-    if (known) {
-        int64_t near = el->parts < batch ? el->parts : batch;
-        while (batch % near) near--;
-        el_error(el, tree_get(train, "accumulate")->loc,
-                 "a batch of %lld cannot be cut into %lld equal parts", (long long)batch,
-                 (long long)el->parts);
-        diag_help(el->diag, "accumulate: %lld makes parts of %lld samples", (long long)near,
-                  (long long)(batch / near));
-    }
+    int64_t wanted = el->parts, near = wanted < batch ? wanted : batch;
     el->parts = 1;
+    if (!known || !batch) return;
+    while (batch % near) near--;
+    if (near == wanted || el->options->use_check) {
+        el->parts = near;
+        return;
+    }
+    el_error(el, tree_get(train, "accumulate")->loc,
+             "a batch of %lld cannot be cut into %lld equal parts", (long long)batch,
+             (long long)wanted);
+    diag_help(el->diag, "accumulate: %lld makes parts of %lld samples", (long long)near,
+              (long long)(batch / near));
 }
 
 static void read_settings(Elab *el)

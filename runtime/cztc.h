@@ -103,8 +103,8 @@ bool czt_set_input(CztProgram *program, uint32_t entry, const char *name, CztDty
                    uint32_t rank, const int64_t *shape, const void *data, CztError *err);
 // The bytes of an input, to be filled in place.
 void *czt_input_data(CztProgram *program, uint32_t entry, uint32_t i);
-// Run an entry. step (finished updates) and seed go to the inputs "$step" and "$seed" where it has
-// them.
+// Run an entry, and first what the program has run before it in parts of its batch, of the same
+// inputs. step (finished updates) and seed go to the inputs "$step" and "$seed" where it has them.
 bool czt_run(CztProgram *program, uint32_t entry, int64_t step, int64_t seed, CztError *err);
 // The bytes of an output of the entry's last run.
 const void *czt_output_data(const CztProgram *program, uint32_t entry, uint32_t i);
