@@ -30,10 +30,11 @@ static void print_inputs(const Pipeline *p, const Entry *e)
         printf("  input   %-24s %s\n", inputs.at[i].name, type_text(p->arena, inputs.at[i].type));
 }
 
-// An entry of a later phase (step@800), and no part of one (step@800.backward).
+// An entry of a later phase (step@800) or with less (step-4), and no part of one (step.backward).
 static bool is_phase(const Entry *e)
 {
-    return strncmp(e->name, "step@", 5) == 0 && !strchr(e->name, '.');
+    return (!strncmp(e->name, "step@", 5) || !strncmp(e->name, "step-", 5)) &&
+           !strchr(e->name, '.');
 }
 
 // What a step in parts of its batch runs, and how much of that has to see the whole batch.
@@ -77,12 +78,17 @@ static void print_summary(Pipeline *p)
            short_number(p->arena, pipeline_traffic(p, plan)),
            short_number(p->arena, (double)pipeline_scratch(p, plan)));
     print_parts(p, plan);
-    for (uint32_t i = 1; i < p->program->entries.n; i++) {
+    for (uint32_t i = 0; i < p->program->entries.n; i++) {
         const char *name = p->program->entries.at[i]->name;
         const PlanEntry *later = pipeline_entry(p, name);
         if (!is_phase(p->program->entries.at[i])) continue;
-        printf("  from update %s on (%s): %sB of memory traffic, %sB of scratch memory\n",
-               name + strlen("step@"), name, short_number(p->arena, pipeline_traffic(p, later)),
+        const char *rest = strchr(name, '-'), *from = name + strlen("step@");
+        if (rest)
+            printf("  without what is of every %s (%s): ", rest + 1, name);
+        else
+            printf("  from update %s on (%s): ", from, name);
+        printf("%sB of memory traffic, %sB of scratch memory\n",
+               short_number(p->arena, pipeline_traffic(p, later)),
                short_number(p->arena, (double)pipeline_scratch(p, later)));
         print_parts(p, later);
     }
@@ -92,7 +98,7 @@ static void print_summary(Pipeline *p)
 static json_t *phases_json(Pipeline *p)
 {
     json_t *phases = json_object();
-    for (uint32_t i = 1; i < p->program->entries.n; i++) {
+    for (uint32_t i = 0; i < p->program->entries.n; i++) {
         const char *name = p->program->entries.at[i]->name;
         const PlanEntry *plan = pipeline_entry(p, name);
         if (!is_phase(p->program->entries.at[i])) continue;

@@ -316,7 +316,10 @@ struct Elab {
     int64_t parts;       // of the batch of a step (accumulate)
     VEC(int64_t) phases; // updates at which a phase begins, from 0
     int64_t phase;       // where the phase of this build begins, or PHASE_ALL
+    VEC(int64_t) periods; // of tasks with every:, rising
+    uint32_t resting;     // bits of the periods whose tasks are not in this build
     Map bounds;          // of rows with from: or until:
+    Map trained_every;   // parameter -> int64_t *: the period in which it is trained
     Map first_update;    // parameter -> int64_t *: the beginning of its first phase of training
     DType precision;
     bool marking; // this build decides what the loader decodes
@@ -379,8 +382,15 @@ void phases_read(Elab *el);
 int64_t phase_bound(Elab *el, const Tree *row, const char *key, int64_t def);
 // Is what is on from update `from` to before `until` on in the phase of this build?
 bool phase_has(const Elab *el, int64_t from, int64_t until);
-// The entry of a phase: "step", "step@800".
-const char *phase_entry(Elab *el, uint32_t i);
+// Is a task with this every: (or none) in this build?
+bool phase_works(Elab *el, const Tree *row);
+// The sets of periods that rest together in some update: bits of el->periods, 0 first.
+typedef VEC(uint32_t) Rests;
+Rests phase_rests(Elab *el);
+// The entry of a phase, where some periods rest: "step", "step@800", "step@800-4".
+const char *phase_entry(Elab *el, uint32_t i, uint32_t resting);
+// "phases" and "periods", for the runtime.
+void put_phases(Elab *el, struct Json *j);
 // Finished updates since one, an i64.
 Value updates_since(Elab *el, int64_t begin);
 

@@ -96,10 +96,11 @@ static void add_taps(Elab *el, Entry *e)
     }
 }
 
-static void build_phase(Elab *el, uint32_t phase)
+static void build_phase(Elab *el, uint32_t phase, uint32_t resting)
 {
     el->phase = el->phases.at[phase];
-    Entry *e = begin(el, phase_entry(el, phase), true, true);
+    el->resting = resting;
+    Entry *e = begin(el, phase_entry(el, phase, resting), true, true);
     NodeId loss = minimized(el);
     output(el, e, "loss", loss);
     task_outputs(el, e);
@@ -114,7 +115,11 @@ static void build_phase(Elab *el, uint32_t phase)
 
 static void build_step(Elab *el)
 {
-    for (uint32_t i = 0; i < el->phases.n && !(i && diag_errors(el->diag)); i++) build_phase(el, i);
+    const Rests rests = phase_rests(el);
+    for (uint32_t i = 0; i < el->phases.n; i++)
+        for (uint32_t k = rests.n; k-- > 0 && !diag_errors(el->diag);)
+            build_phase(el, i, rests.at[k]);
+    el->resting = 0;
 }
 
 static App *encoder_app(Elab *el, uint32_t i)

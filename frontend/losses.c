@@ -37,7 +37,8 @@ static void task_switch(Elab *el, Task *t)
         if (value_to_bool(el, v, tree_get(t->tree, "enabled")->loc, "enabled", &yes)) t->on = yes;
     }
     int64_t from = phase_bound(el, t->tree, "from", 0);
-    t->on = t->on && phase_has(el, from, phase_bound(el, t->tree, "until", INT64_MAX));
+    t->on = t->on && phase_has(el, from, phase_bound(el, t->tree, "until", INT64_MAX)) &&
+            phase_works(el, t->tree);
     if (!t->on || !task_key(t, "weight").tree) return;
     if (!constant(el, t, "weight", &v)) {
         t->weight = value_error();

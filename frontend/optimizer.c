@@ -192,11 +192,34 @@ static void bind_setting(Elab *el, const Optimizer *o, const Decl *d, const char
 
 // ---- the optimiser ----------------------------------------------------------------------------
 
-// Updates of the parameter, this one included.
+// Is everything that has a period left out of this entry?
+static bool rests_all(const Elab *el)
+{
+    return el->resting == (1u << el->periods.n) - 1;
+}
+
+// In which updates a parameter is trained: the longest period that works in the first entry that
+// trains it, as entries in which more rests are built first. 1: in all.
+static int64_t period_of(Elab *el, const char *name)
+{
+    int64_t *k = map_get(&el->trained_every, name);
+    if (k) return *k;
+    k = arena_make(el->arena, int64_t);
+    *k = 1;
+    for (uint32_t i = 0; i < el->periods.n && !rests_all(el); i++)
+        if (!(el->resting & 1u << i)) *k = el->periods.at[i];
+    map_set(el->arena, &el->trained_every, name, k);
+    return *k;
+}
+
+// Updates of the parameter, this one included: of those that its period divides, where it has one.
 static Value update_count(Elab *el, const Trained *t)
 {
-    return value_node(el, graph_binary(el->graph, OP_ADD, updates_of(el, t->var->name).node,
-                                       graph_const(el->graph, DT_I64, 1)));
+    int64_t k = period_of(el, t->var->name);
+    NodeId done = updates_of(el, t->var->name).node;
+    if (k > 1)
+        done = graph_binary(el->graph, OP_DIV, done, graph_const(el->graph, DT_I64, (double)k));
+    return value_node(el, graph_binary(el->graph, OP_ADD, done, graph_const(el->graph, DT_I64, 1)));
 }
 
 static Value input_value(Elab *el, const Trained *t, Word word)

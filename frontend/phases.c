@@ -2,6 +2,7 @@
 // phase is an entry over the same state, "step" the first and "step@800" the one from update 800
 // on, with nothing in it of what is off. The host takes the entry of the update.
 #include "frontend/elab.h"
+#include "frontend/json.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -41,6 +42,29 @@ static bool read_bound(Elab *el, const Tree *row, const char *key)
     return true;
 }
 
+enum { PERIODS = 4, PERIOD_LIMIT = 10000 };
+
+// every: k, a task that is computed in one update of k.
+static void read_period(Elab *el, const Tree *row)
+{
+    const Tree *t = tree_get(row, "every");
+    int64_t k;
+    if (!t || !value_to_int(el, tree_eval(el, el->scope, t, NULL), t->loc, "every", &k)) return;
+    if (k < 1 || k > PERIOD_LIMIT) {
+        el_error(el, t->loc, "every is %lld; it is a number of updates from 1 to %d", (long long)k,
+                 PERIOD_LIMIT);
+        diag_mend(el->diag, t->loc, k < 1 ? "1" : "10000");
+        return;
+    }
+    for (uint32_t i = 0; i < el->periods.n; i++)
+        if (el->periods.at[i] == k) k = 1;
+    if (k == 1) return;
+    if (el->periods.n == PERIODS)
+        el_error(el, t->loc, "there are more than %d different numbers under every:", PERIODS);
+    else
+        vec_push(el->arena, &el->periods, k);
+}
+
 static bool switched_off(const Tree *row)
 {
     const Tree *t = tree_get(row, "enabled");
@@ -51,6 +75,7 @@ static void read_row(Elab *el, const TreeEntry *e)
 {
     if (e->value->kind != TREE_MAP || switched_off(e->value)) return;
     bool from = read_bound(el, e->value, "from"), until = read_bound(el, e->value, "until");
+    read_period(el, e->value);
     int64_t begin = phase_bound(el, e->value, "from", 0),
             end = phase_bound(el, e->value, "until", INT64_MAX);
     if (until && end <= begin)
@@ -80,6 +105,7 @@ void phases_read(Elab *el)
             read_row(el, &t->entries.at[i]);
     }
     qsort(el->phases.at, el->phases.n, sizeof *el->phases.at, by_number);
+    if (el->periods.n) qsort(el->periods.at, el->periods.n, sizeof *el->periods.at, by_number);
 }
 
 bool phase_has(const Elab *el, int64_t from, int64_t until)
@@ -87,9 +113,81 @@ bool phase_has(const Elab *el, int64_t from, int64_t until)
     return el->phase == PHASE_ALL || (from <= el->phase && el->phase < until);
 }
 
-const char *phase_entry(Elab *el, uint32_t i)
+bool phase_works(Elab *el, const Tree *row)
 {
-    return i ? str_printf(el->arena, "step@%lld", (long long)el->phases.at[i]) : "step";
+    const Tree *t = tree_get(row, "every");
+    int64_t k;
+    if (!t || el->phase == PHASE_ALL ||
+        !value_to_int(el, tree_eval(el, el->scope, t, NULL), t->loc, "every", &k))
+        return true;
+    for (uint32_t i = 0; i < el->periods.n; i++)
+        if (el->periods.at[i] == k) return !(el->resting & 1u << i);
+    return true;
+}
+
+// Which periods rest after so many updates.
+static uint32_t resting_at(const Elab *el, int64_t step)
+{
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < el->periods.n; i++)
+        bits |= (uint32_t)(step % el->periods.at[i] > 0) << i;
+    return bits;
+}
+
+static int by_resting(const void *a, const void *b)
+{
+    int x = __builtin_popcount(*(const uint32_t *)a), y = __builtin_popcount(*(const uint32_t *)b);
+    return x != y ? x - y : *(const uint32_t *)a < *(const uint32_t *)b ? -1 : 1;
+}
+
+Rests phase_rests(Elab *el)
+{
+    Rests sets = {0};
+    bool seen[1 << PERIODS] = {false};
+    int64_t last = 1;
+    for (uint32_t i = 0; i < el->periods.n; i++) last *= el->periods.at[i];
+    for (int64_t step = 0; step < last && sets.n < 1u << el->periods.n; step++) {
+        uint32_t bits = resting_at(el, step);
+        if (seen[bits]) continue;
+        seen[bits] = true;
+        vec_push(el->arena, &sets, bits);
+        if (step > 100000000) break; // no run is so long
+    }
+    qsort(sets.at, sets.n, sizeof *sets.at, by_resting);
+    return sets;
+}
+
+const char *phase_entry(Elab *el, uint32_t i, uint32_t resting)
+{
+    const char *name = i ? str_printf(el->arena, "step@%lld", (long long)el->phases.at[i]) : "step";
+    for (uint32_t k = 0; k < el->periods.n; k++)
+        if (resting & 1u << k)
+            name = str_printf(el->arena, "%s-%lld", name, (long long)el->periods.at[k]);
+    return name;
+}
+
+// Which entry an update is, by the finished ones and by which periods do not divide them.
+void put_phases(Elab *el, Json *j)
+{
+    const Rests rests = phase_rests(el);
+    json_open(j, "phases", '[');
+    for (uint32_t i = 0; i < el->phases.n; i++) {
+        json_open(j, NULL, '{');
+        json_int(j, "from", el->phases.at[i]);
+        json_str(j, "entry", phase_entry(el, i, 0));
+        const char *begin = emas_begin(el, el->phases.at[i]);
+        if (begin) json_str(j, "begin", begin);
+        if (rests.n > 1) json_open(j, "resting", '{');
+        for (uint32_t k = 1; k < rests.n; k++)
+            json_str(j, str_printf(el->arena, "%u", rests.at[k]), phase_entry(el, i, rests.at[k]));
+        if (rests.n > 1) json_close(j, '}');
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+    if (!el->periods.n) return;
+    json_open(j, "periods", '[');
+    for (uint32_t i = 0; i < el->periods.n; i++) json_int(j, NULL, el->periods.at[i]);
+    json_close(j, ']');
 }
 
 Value updates_since(Elab *el, int64_t begin)

@@ -208,21 +208,6 @@ static void put_every(Elab *el, Json *j, const char *section, const char *key, c
     json_int(j, name, x);
 }
 
-// Which entry an update is, by the finished ones.
-static void put_phases(Elab *el, Json *j)
-{
-    json_open(j, "phases", '[');
-    for (uint32_t i = 0; i < el->phases.n; i++) {
-        json_open(j, NULL, '{');
-        json_int(j, "from", el->phases.at[i]);
-        json_str(j, "entry", phase_entry(el, i));
-        const char *begin = emas_begin(el, el->phases.at[i]);
-        if (begin) json_str(j, "begin", begin);
-        json_close(j, '}');
-    }
-    json_close(j, ']');
-}
-
 const char *train_json(Elab *el)
 {
     Json j = {.arena = el->arena};

@@ -83,7 +83,7 @@ static bool start(void *ctx, Exec *exec, Error *err)
 static uint32_t entry_at(void *ctx, int64_t step)
 {
     const Run *run = ctx;
-    return phases_at(&run->phases, step)->entry;
+    return phases_entry(&run->phases, step);
 }
 
 static bool before(void *ctx, Exec *exec, int64_t step, Error *err)
@@ -216,7 +216,7 @@ static bool skips_nonfinite(const Step *step)
 static bool find_phases(Run *run, Arena *arena, Error *err)
 {
     if (!phases_of(arena, run->program.step, &run->phases, err)) return false;
-    for (uint32_t i = 0; i < run->phases.n; i++)
+    for (uint32_t i = 0; i < run->phases.n; i++) // what rests has no input that the others lack
         if (!feed_covers(&run->feed, run->phases.at[i].entry, err)) return false;
     return true;
 }

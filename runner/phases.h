@@ -9,11 +9,14 @@ typedef struct Phase {
     int64_t from; // finished updates
     uint32_t entry;
     int32_t begin; // the entry to run before the phase's first update; -1: none
+    int32_t *resting; // NULL, or the entry by the set of periods that rest, -1 where there is none
 } Phase;
 
 typedef struct Phases {
     Phase *at;
     uint32_t n; // at least 1
+    int64_t *periods; // of tasks that are computed in one update of so many
+    uint32_t nperiods;
 } Phases;
 
 // From "train" of the manifest; without any, entry "step" is all of it. False with err where an
@@ -22,7 +25,8 @@ bool phases_of(Arena *arena, const Step *step, Phases *phases, Error *err);
 // After `step` finished updates: do what the phases that come want done before their first update,
 // so that what is evaluated now of a slow copy is the student. Later it is done again.
 bool phases_prepare(Exec *exec, const Phases *phases, int64_t step, int64_t seed, Error *err);
-// The phase of the update after `step` finished ones.
+// The phase of the update after `step` finished ones, and its entry.
 const Phase *phases_at(const Phases *phases, int64_t step);
+uint32_t phases_entry(const Phases *phases, int64_t step);
 
 #endif

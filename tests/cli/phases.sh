@@ -83,3 +83,18 @@ exits 0 "$CZTC" check slow.yaml --json
 # a loss is an output anyway; a later phase's values by its entry
 exits 0 "$CZTC" run small.yaml $late -n 1 --print pair
 exits 0 "$CZTC" run small.yaml $late -n 1 --entry step@5 --print experts.edge
+
+# a task in one update of three: it is logged then, a resumed run keeps the beat, and has the same bits
+every="--set experts.edge.every=3 --set experts.edge.weight=1"
+exits 0 "$CZTC" train small.yaml $every --out beat --steps 8
+n=$(grep -c '"loss": .*"experts.edge": ' beat/log.jsonl)
+[ "$n" -eq 3 ] || miss "experts.edge is in $n lines of 8 updates, not 3"
+exits 0 "$CZTC" train small.yaml $every --out cut --steps 5
+exits 0 "$CZTC" train --resume cut --steps 8
+for run in beat cut; do grep '"step": 8, "loss"' $run/log.jsonl | sed 's/, "pairs\/s".*//' >$run.8; done
+[ -s beat.8 ] || miss "update 8 is not in the log"
+same beat.8 cut.8
+exits 0 "$CZTC" check small.yaml $every
+says out "without what is of every 3 (step-3)"
+
+exit $((failed != 0))
