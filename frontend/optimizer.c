@@ -192,17 +192,34 @@ static void bind_setting(Elab *el, const Optimizer *o, const Decl *d, const char
 
 // ---- the optimiser ----------------------------------------------------------------------------
 
-// Updates of the parameter, this one included.
-static Value update_count(Elab *el, const Trained *t)
+// Updates of the parameter before this one, where some of its phase are left out: a state of its
+// own, as a corrected mean of gradients must know how many it is of.
+static NodeId counted_updates(Elab *el, const Decl *d, const Trained *t, NodeId keep, Entry *entry)
 {
-    return value_node(el, graph_binary(el->graph, OP_ADD, updates_of(el, t->var->name).node,
-                                       graph_const(el->graph, DT_I64, 1)));
+    const char *name = str_printf(el->arena, "$opt.%s.%s", d->name, t->var->name);
+    const Type *type = type_new(el->arena, DT_I64, 0, NULL);
+    if (!program_find_state(el->program, name))
+        program_state(el->program, name, STATE_OPT, type, d->loc);
+    NodeId old = graph_state(el->graph, name, type);
+    NodeId next = graph_binary(el->graph, OP_ADD, old, graph_const(el->graph, DT_I64, 1));
+    vec_push(el->arena, &entry->updates,
+             (NamedNode){name, graph_select(el->graph, keep, next, old)});
+    return old;
 }
 
-static Value input_value(Elab *el, const Trained *t, Word word)
+// Updates of the parameter, this one included.
+static Value update_count(Elab *el, const Decl *d, const Trained *t, NodeId keep, Entry *entry)
 {
-    if (word == WORD_COUNT) return update_count(el, t);
-    return value_node(el, word == WORD_PARAM ? t->p : t->g);
+    NodeId before =
+        t->frozen ? counted_updates(el, d, t, keep, entry) : updates_of(el, t->var->name).node;
+    return value_node(el,
+                      graph_binary(el->graph, OP_ADD, before, graph_const(el->graph, DT_I64, 1)));
+}
+
+static Value input_value(Elab *el, const Decl *d, const Trained *t, NodeId keep, Entry *entry)
+{
+    if (d->word == WORD_COUNT) return update_count(el, d, t, keep, entry);
+    return value_node(el, d->word == WORD_PARAM ? t->p : t->g);
 }
 
 // A row of state: zeros, ones, a number, or {shape:, init:}; the type and initial value come back.
@@ -312,7 +329,7 @@ bool optimize(Elab *el, const Optimizers *all, const Trained *t, Entry *entry)
     for (uint32_t i = 0; i < o->def->in.n; i++) {
         const Decl *d = &o->def->in.at[i];
         if (d->word == WORD_PARAM || d->word == WORD_GRAD || d->word == WORD_COUNT)
-            scope_value(el, s, d->name, d->loc, input_value(el, t, d->word));
+            scope_value(el, s, d->name, d->loc, input_value(el, d, t, keep, entry));
         else
             bind_setting(el, o, d, t->var->name, s);
     }
