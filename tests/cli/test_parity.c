@@ -17,6 +17,7 @@ typedef struct Test {
     const char *phase; // begin of the present one, "" for the first
     uint32_t failed, compared;
     double worst_loss, worst_tensor;
+    const char *worst; // the name of that tensor
 } Test;
 
 static bool check(Test *t, bool good, const char *what, const char *why)
@@ -54,7 +55,7 @@ static void begin(Test *t)
     check(t, czt_derive(t->program, &err), "derive", err.text);
 }
 
-// Recorded inputs have the step as their first axis.
+// Recorded inputs have the step as their first axis; fewer batches than steps go round.
 static void set_inputs(Test *t, uint32_t entry, int64_t step)
 {
     for (uint32_t i = 0; i < czt_input_count(t->program, entry); i++) {
@@ -64,8 +65,9 @@ static void set_inputs(Test *t, uint32_t entry, int64_t step)
         if (in->name[0] == '$') continue;
         snprintf(name, sizeof name, "input:%s", in->name);
         const CztTensor *w = safetensors_find(&t->want, name);
-        if (!check(t, w && w->rank > 0 && step < w->shape[0], name, "not recorded")) continue;
-        const uint8_t *data = t->want.data + w->offset + step * (w->bytes / w->shape[0]);
+        if (!check(t, w && w->rank > 0 && w->shape[0] > 0, name, "not recorded")) continue;
+        const uint8_t *data =
+            t->want.data + w->offset + step % w->shape[0] * (w->bytes / w->shape[0]);
         check(t,
               czt_set_input(t->program, entry, in->name, w->dtype, w->rank - 1, w->shape + 1, data,
                             &err),
@@ -151,7 +153,7 @@ static void compare_tensor(Test *t, const char *name, const CztTensor *w)
         char why[128];
         snprintf(why, sizeof why, "off by %.3g of %.3g", apart, largest);
         check(t, error <= tensor_limit, name, why);
-        t->worst_tensor = fmax(t->worst_tensor, error);
+        if (error > t->worst_tensor) t->worst_tensor = error, t->worst = name;
     }
     free(got);
 }
@@ -187,8 +189,8 @@ int main(int argc, char **argv)
             compare_state(&t);
         }
     }
-    printf("%u losses: off by %.2g at most; parameters and slow copies: by %.2g\n", t.compared,
-           t.worst_loss, t.worst_tensor);
+    printf("%u losses: off by %.2g at most; parameters and slow copies: by %.2g (%s)\n", t.compared,
+           t.worst_loss, t.worst_tensor, t.worst ? t.worst : "none");
     czt_free(t.program);
     safetensors_close(&t.want);
     return t.failed != 0;

@@ -184,7 +184,7 @@ def set_rate(optimizer, lr):
 
 
 class Record:
-    """Tensors init:PATH, input:NAME (steps, ..), loss:NAME (steps,), final:PATH."""
+    """Tensors init:PATH, input:NAME (steps, ..), or fewer batches that go round, loss:NAME (steps,), final:PATH."""
 
     def __init__(self):
         self.tensors, self.losses = {}, {}
