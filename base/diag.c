@@ -23,6 +23,7 @@ struct Diag {
     Arena *arena;
     VEC(Source) sources;
     VEC(Message) messages;
+    VEC(Mend) mends;
     uint32_t errors, group;
     bool drop; // the last error was a repetition: drop its notes too
 };
@@ -106,6 +107,82 @@ void diag_help(Diag *diag, const char *fmt, ...)
     REPORT(DIAG_HELP, (Loc){0});
 }
 
+void diag_mend(Diag *diag, Loc at, const char *text)
+{
+    if (diag->drop || !at.source || !diag->group) return;
+    vec_push(diag->arena, &diag->mends, (Mend){at, str_copy(diag->arena, text), diag->group});
+}
+
+// The only place of a text in another place; false where there is none, or several.
+static bool find_in(const Diag *diag, Loc *at, const char *text)
+{
+    const Source *s = &diag->sources.at[at->source];
+    size_t n = strlen(text), found = SIZE_MAX;
+    for (size_t i = at->begin; n && i + n <= at->end && i + n <= s->size; i++) {
+        if (memcmp(s->text + i, text, n)) continue;
+        if (found != SIZE_MAX) return false;
+        found = i;
+    }
+    if (found == SIZE_MAX) return false;
+    at->begin = (uint32_t)found;
+    at->end = (uint32_t)(found + n);
+    return true;
+}
+
+void diag_did_you_mean(Diag *diag, const char *wrong, const char *right)
+{
+    Loc at;
+    diag_help(diag, "did you mean '%s'?", right);
+    if (diag_last(diag, &at) && at.source < diag->sources.n && find_in(diag, &at, wrong))
+        diag_mend(diag, at, right);
+}
+
+static int mends_by_place(const void *a, const void *b)
+{
+    const Mend *x = a, *y = b;
+    if (x->at.begin != y->at.begin) return x->at.begin < y->at.begin ? -1 : 1;
+    return x->at.end < y->at.end ? -1 : x->at.end > y->at.end;
+}
+
+static uint32_t count_of(const Diag *diag, uint32_t error)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < diag->mends.n; i++) n += diag->mends.at[i].error == error;
+    return n;
+}
+
+const char *diag_mended(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice,
+                        uint32_t *n)
+{
+    VEC(Mend) list = {0};
+    const Source *s = &diag->sources.at[source];
+    for (uint32_t i = 0, number = 0; i < diag->mends.n; i++) {
+        const Mend *m = &diag->mends.at[i];
+        number = i && diag->mends.at[i - 1].error == m->error ? number + 1 : 0;
+        uint32_t last = count_of(diag, m->error) - 1, want = choice < last ? choice : last;
+        if (number == want && m->at.source == source) vec_push(arena, &list, *m);
+    }
+    if (list.n) qsort(list.at, list.n, sizeof *list.at, mends_by_place);
+    const char *out = "";
+    uint32_t at = 0;
+    *n = 0;
+    for (uint32_t i = 0; i < list.n; i++) {
+        const Mend *m = &list.at[i];
+        bool again = i && !memcmp(&m->at, &list.at[i - 1].at, sizeof m->at); // of equal ones one
+        if (m->at.begin < at || again || m->at.end > s->size) continue;
+        out = str_printf(arena, "%s%.*s%s", out, (int)(m->at.begin - at), s->text + at, m->text);
+        at = m->at.end;
+        ++*n;
+    }
+    return str_printf(arena, "%s%.*s", out, (int)(s->size - at), s->text + at);
+}
+
+const Mend *diag_mends(const Diag *diag, uint32_t *n)
+{
+    *n = diag->mends.n;
+    return diag->mends.at;
+}
+
 const char *diag_last(const Diag *diag, Loc *loc)
 {
     uint32_t i = diag->drop ? 0 : diag->messages.n;
@@ -125,7 +202,7 @@ void diag_move_last(Diag *diag, Loc loc)
     diag->drop = repeats(diag, last, m->kind, loc, m->text);
     if (!diag->drop) return;
     diag->errors -= m->kind == DIAG_ERROR;
-    diag->messages.n = last;
+    diag->messages.n = last; // it has no mends yet
 }
 
 uint32_t diag_errors(const Diag *diag)

@@ -32,6 +32,23 @@ void diag_error(Diag *diag, Loc loc, const char *fmt, ...) __attribute__((format
 void diag_warning(Diag *diag, Loc loc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void diag_note(Diag *diag, Loc loc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void diag_help(Diag *diag, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// A mend of the last error or warning: what to write in a place of a source, which may be empty. Of
+// several for one error each mends it. It says nothing by itself: the help beside it does.
+void diag_mend(Diag *diag, Loc at, const char *text);
+// "did you mean 'right'?", and the mend that writes it where the error's place has `wrong`.
+void diag_did_you_mean(Diag *diag, const char *wrong, const char *right);
+// The mends of the errors so far, in the order of reports; of one error they stand together, with
+// equal `error`.
+typedef struct Mend {
+    Loc at;
+    const char *text;
+    uint32_t error;
+} Mend;
+const Mend *diag_mends(const Diag *diag, uint32_t *n);
+// A source with its errors mended: of each the mend number `choice`, or the last it has. What lies
+// inside another's place is left for the next time. *n: how many were applied. In the arena.
+const char *diag_mended(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice,
+                        uint32_t *n);
 // Text and place of the last error or warning; NULL when it was a repetition or there is none.
 const char *diag_last(const Diag *diag, Loc *loc);
 // Move that error to another place, before it has notes. It is dropped where it repeats another.

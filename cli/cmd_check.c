@@ -23,19 +23,36 @@ static const Option options[] = {
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object"},
 };
 
-// Of a step that is not the first; passes add other entries.
-static bool is_phase(const char *entry)
-{
-    return strncmp(entry, "step@", strlen("step@")) == 0;
-}
-
 static void print_inputs(const Pipeline *p, const Entry *e)
 {
-    for (NodeId id = 1; id < e->graph->nodes.n; id++) {
-        const Node *n = graph_node(e->graph, id);
-        if (n->op == OP_INPUT && node_str(n, ATTR_NAME)[0] != '$')
-            printf("  input   %-24s %s\n", node_str(n, ATTR_NAME), type_text(p->arena, n->type));
+    const EntryInputs inputs = entry_inputs(p->program, e, p->arena);
+    for (uint32_t i = 0; i < inputs.n; i++)
+        printf("  input   %-24s %s\n", inputs.at[i].name, type_text(p->arena, inputs.at[i].type));
+}
+
+// An entry of a later phase (step@800), and no part of one (step@800.backward).
+static bool is_phase(const Entry *e)
+{
+    return strncmp(e->name, "step@", 5) == 0 && !strchr(e->name, '.');
+}
+
+// What a step in parts of its batch runs, and how much of that has to see the whole batch.
+static void print_parts(const Pipeline *p, const PlanEntry *step)
+{
+    int64_t parts, of_parts = 0, of_batch = step->scratch_bytes;
+    const PlanEntry *e;
+    for (uint32_t i = 0; (e = pipeline_before(p, step, i, &parts)); i++) {
+        int64_t *most = parts > 1 ? &of_parts : &of_batch;
+        if (e->scratch_bytes > *most) *most = e->scratch_bytes;
+        printf("    %s, %lld time%s: %sB of memory traffic, %sB of scratch memory\n", e->name,
+               (long long)parts, parts == 1 ? "" : "s",
+               short_number(p->arena, pipeline_traffic(p, e)),
+               short_number(p->arena, (double)e->scratch_bytes));
     }
+    if (of_parts && of_batch > of_parts)
+        printf(
+            "    note: what depends on more than one sample takes more memory than a part, as it "
+            "is of the whole batch\n");
 }
 
 static void print_summary(Pipeline *p)
@@ -58,14 +75,16 @@ static void print_summary(Pipeline *p)
     printf("  a step: %sFLOP, %sB of memory traffic, %sB of scratch memory\n",
            short_number(p->arena, (double)p->flops),
            short_number(p->arena, pipeline_traffic(p, plan)),
-           short_number(p->arena, (double)plan->scratch_bytes));
+           short_number(p->arena, (double)pipeline_scratch(p, plan)));
+    print_parts(p, plan);
     for (uint32_t i = 1; i < p->program->entries.n; i++) {
         const char *name = p->program->entries.at[i]->name;
-        if (!is_phase(name)) continue;
         const PlanEntry *later = pipeline_entry(p, name);
+        if (!is_phase(p->program->entries.at[i])) continue;
         printf("  from update %s on (%s): %sB of memory traffic, %sB of scratch memory\n",
                name + strlen("step@"), name, short_number(p->arena, pipeline_traffic(p, later)),
-               short_number(p->arena, (double)later->scratch_bytes));
+               short_number(p->arena, (double)pipeline_scratch(p, later)));
+        print_parts(p, later);
     }
 }
 
@@ -76,10 +95,10 @@ static json_t *phases_json(Pipeline *p)
     for (uint32_t i = 1; i < p->program->entries.n; i++) {
         const char *name = p->program->entries.at[i]->name;
         const PlanEntry *plan = pipeline_entry(p, name);
-        if (!is_phase(name)) continue;
+        if (!is_phase(p->program->entries.at[i])) continue;
         json_object_set_new(phases, name,
                             json_pack("{s:f, s:I}", "bytes", pipeline_traffic(p, plan),
-                                      "scratch_bytes", (json_int_t)plan->scratch_bytes));
+                                      "scratch_bytes", (json_int_t)pipeline_scratch(p, plan)));
     }
     return phases;
 }
@@ -89,16 +108,29 @@ static void add_tensor(Pipeline *p, json_t *to, const char *name, const Type *ty
     json_object_set_new(to, name, json_string(type_text(p->arena, type)));
 }
 
+// {"step.backward": {"runs": 8, ..}}
+static void add_parts(const Pipeline *p, json_t *to, const PlanEntry *step)
+{
+    int64_t parts;
+    json_t *all = json_object();
+    const PlanEntry *e;
+    for (uint32_t i = 0; (e = pipeline_before(p, step, i, &parts)); i++)
+        json_object_set_new(all, e->name,
+                            json_pack("{s:I, s:f, s:I}", "runs", (json_int_t)parts, "bytes",
+                                      pipeline_traffic(p, e), "scratch_bytes",
+                                      (json_int_t)e->scratch_bytes));
+    if (json_object_size(all)) json_object_set(to, "before", all);
+    json_decref(all);
+}
+
 static void print_json(Pipeline *p)
 {
     const PlanEntry *plan = pipeline_entry(p, "step");
     const Entry *e = program_find_entry(p->program, "step");
     json_t *inputs = json_object(), *outputs = json_object();
-    for (NodeId id = 1; e && id < e->graph->nodes.n; id++) {
-        const Node *n = graph_node(e->graph, id);
-        if (n->op == OP_INPUT && node_str(n, ATTR_NAME)[0] != '$')
-            add_tensor(p, inputs, node_str(n, ATTR_NAME), n->type);
-    }
+    const EntryInputs given = e ? entry_inputs(p->program, e, p->arena) : (EntryInputs){0};
+    for (uint32_t i = 0; i < given.n; i++)
+        add_tensor(p, inputs, given.at[i].name, given.at[i].type);
     for (uint32_t i = 0; e && i < e->outputs.n; i++)
         add_tensor(p, outputs, e->outputs.at[i].name, graph_type(e->graph, e->outputs.at[i].node));
     json_t *parts = json_object(), *frozen = json_object();
@@ -112,10 +144,11 @@ static void print_json(Pipeline *p)
                           (json_int_t)pipeline_parameters(p), "parts", parts, "frozen", frozen,
                           "inputs", inputs, "outputs", outputs, "flops", (json_int_t)p->flops,
                           "bytes", plan ? pipeline_traffic(p, plan) : 0.0, "scratch_bytes",
-                          (json_int_t)(plan ? plan->scratch_bytes : 0));
+                          (json_int_t)(plan ? pipeline_scratch(p, plan) : 0));
     json_t *phases = phases_json(p);
     if (json_object_size(phases)) json_object_set(o, "phases", phases);
     json_decref(phases);
+    if (plan) add_parts(p, o, plan);
     json_dumpf(o, stdout, 0);
     putchar('\n');
     json_decref(o);
@@ -128,7 +161,8 @@ static void keep_step(Program *p)
     if (!program_find_entry(p, "step")) return;
     for (uint32_t i = 0; i < p->entries.n; i++) {
         const char *name = p->entries.at[i]->name;
-        if (strcmp(name, "step") == 0 || is_phase(name)) p->entries.at[n++] = p->entries.at[i];
+        bool step = strcmp(name, "step") == 0 || is_phase(p->entries.at[i]);
+        if (step) p->entries.at[n++] = p->entries.at[i];
     }
     p->entries.n = n;
 }

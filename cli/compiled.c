@@ -69,31 +69,47 @@ static const char *step_key(Pipeline *p, const PassOptions *passes, uint64_t pro
 
 // ---- facts --------------------------------------------------------------------------------------
 
-static uint32_t segments(const PlanEntry *e)
+static int64_t segments(const PlanEntry *e)
 {
-    uint32_t n = 0;
+    int64_t n = 0;
     for (uint32_t i = 0; i < e->launches.n; i++) n += e->launches.at[i].segments.n;
     return n;
+}
+
+// Add what runs before the step in parts.
+static void add_before(const Pipeline *p, const PlanEntry *e, StepFacts *f)
+{
+    int64_t parts;
+    const PlanEntry *before;
+    for (uint32_t i = 0; (before = pipeline_before(p, e, i, &parts)); i++) {
+        f->calls += parts * segments(before);
+        f->launches += parts * before->launches.n;
+        f->input_bytes += before->input_bytes;
+        if (before->unplanned_bytes > f->unplanned_bytes)
+            f->unplanned_bytes = before->unplanned_bytes;
+    }
+    f->scratch_bytes = pipeline_scratch(p, e);
 }
 
 static StepFacts facts_of(const Pipeline *p)
 {
     static const PlanEntry none;
-    const PlanEntry *e = pipeline_entry(p, "step");
-    if (!e) e = &none;
-    return (StepFacts){.parameters = pipeline_parameters(p),
-                       .nodes = p->after,
-                       .kernels = p->plan->kernels.n,
-                       .calls = segments(e),
-                       .launches = e->launches.n,
-                       .state_bytes = p->plan->state_bytes,
-                       .scratch_bytes = e->scratch_bytes,
-                       .unplanned_bytes = e->unplanned_bytes,
-                       .input_bytes = e->input_bytes,
-                       .output_bytes = e->output_bytes,
-                       .code_bytes = (int64_t)p->code.size,
-                       .label = p->code.label,
-                       .remark = p->code.remark};
+    const PlanEntry *step = pipeline_entry(p, "step"), *e = step ? step : &none;
+    StepFacts f = {.parameters = pipeline_parameters(p),
+                   .nodes = p->after,
+                   .kernels = p->plan->kernels.n,
+                   .calls = segments(e),
+                   .launches = e->launches.n,
+                   .state_bytes = p->plan->state_bytes,
+                   .scratch_bytes = e->scratch_bytes,
+                   .unplanned_bytes = e->unplanned_bytes,
+                   .input_bytes = e->input_bytes,
+                   .output_bytes = e->output_bytes,
+                   .code_bytes = (int64_t)p->code.size,
+                   .label = p->code.label,
+                   .remark = p->code.remark};
+    if (step) add_before(p, step, &f);
+    return f;
 }
 
 // As numbers in the order of the struct, then the texts.

@@ -77,11 +77,9 @@ static const char *inputs_text(Arena *arena, Program *p)
 {
     const Entry *step = program_find_entry(p, "step");
     const char *text = "";
-    for (NodeId id = 1; step && id < step->graph->nodes.n; id++) {
-        const Node *n = graph_node(step->graph, id);
-        if (n->op == OP_INPUT && node_str(n, ATTR_NAME)[0] != '$')
-            text = str_printf(arena, "%s%s%s", text, *text ? ", " : "", node_str(n, ATTR_NAME));
-    }
+    const EntryInputs inputs = step ? entry_inputs(p, step, arena) : (EntryInputs){0};
+    for (uint32_t i = 0; i < inputs.n; i++)
+        text = str_printf(arena, "%s%s%s", text, *text ? ", " : "", inputs.at[i].name);
     return *text ? text : "-";
 }
 
@@ -131,8 +129,9 @@ static Rows table(Arena *arena, const StepSide *from, const StepSide *to)
     vec_push(arena, &rows, (Row){"entries", entries_text(arena, a), entries_text(arena, b)});
     add_number(arena, &rows, "FLOP a step", (double)from->p.flops, (double)to->p.flops);
     add_number(arena, &rows, "bytes moved a step", from->bytes, to->bytes);
-    add_number(arena, &rows, "scratch bytes", from->plan ? (double)from->plan->scratch_bytes : 0,
-               to->plan ? (double)to->plan->scratch_bytes : 0);
+    add_number(arena, &rows, "scratch bytes",
+               from->plan ? (double)pipeline_scratch(&from->p, from->plan) : 0,
+               to->plan ? (double)pipeline_scratch(&to->p, to->plan) : 0);
     return rows;
 }
 

@@ -100,9 +100,53 @@ static void look_at_array(Arena *arena, MemberLook *m, const uint8_t *data, size
     }
 }
 
-static void look_at_json(MemberLook *m, const uint8_t *data, size_t size)
+// The number of a class's name among those that were met.
+static double name_number(Arena *arena, MemberLook *m, const char *name)
+{
+    uint32_t i = 0;
+    while (i < m->names.n && strcmp(m->names.at[i], name) != 0) i++;
+    if (i == m->names.n) vec_push(arena, &m->names, str_copy(arena, name));
+    return i;
+}
+
+static void look_at_box(Arena *arena, MemberLook *m, const json_t *box, const json_t *number,
+                        const json_t *name)
+{
+    double x[4] = {0};
+    for (size_t k = 0; k < 4; k++) {
+        x[k] = json_number_value(json_array_get(box, k));
+        m->pixels |= x[k] > 1;
+    }
+    m->backward |= x[2] < x[0] || x[3] < x[1];
+    if (json_is_string(name))
+        see(m, name_number(arena, m, json_string_value(name)));
+    else if (json_is_integer(number))
+        see(m, (double)json_integer_value(number));
+}
+
+// Lists of boxes and classes, or annotations; nothing where it is neither.
+static void look_at_boxes(Arena *arena, MemberLook *m, const json_t *json)
+{
+    const json_t *boxes = json_object_get(json, "boxes"),
+                 *classes = json_object_get(json, "classes"),
+                 *labels = json_object_get(json, "labels");
+    for (size_t i = 0; i < json_array_size(boxes); i++)
+        look_at_box(arena, m, json_array_get(boxes, i), json_array_get(classes, i),
+                    json_array_get(labels, i));
+    for (size_t i = 0; i < json_array_size(json); i++) {
+        const json_t *a = json_array_get(json, i), *box = json_object_get(a, "bbox");
+        if (!box) return;
+        m->annotations = true;
+        look_at_box(arena, m, box, json_object_get(a, "category_id"),
+                    json_object_get(a, "category"));
+    }
+    if (json_is_array(boxes) || m->annotations) m->role = "boxes";
+}
+
+static void look_at_json(Arena *arena, MemberLook *m, const uint8_t *data, size_t size)
 {
     json_t *list = json_loadb((const char *)data, size, 0, NULL);
+    look_at_boxes(arena, m, list);
     size_t n = json_is_array(list) ? json_array_size(list) : 0, numbers = 0;
     for (size_t i = 0; i < n; i++) numbers += json_is_number(json_array_get(list, i));
     if (n && numbers == n) {
@@ -136,7 +180,7 @@ static void look_at(Arena *arena, MemberLook *m, uint8_t *data, size_t size)
     else if (strcmp(end, "txt") == 0)
         m->role = "tokens";
     else if (strcmp(end, "json") == 0)
-        look_at_json(m, data, size);
+        look_at_json(arena, m, data, size);
     else if (strcmp(end, "cls") == 0)
         look_at_class(m, (const char *)data);
 }

@@ -15,6 +15,9 @@ typedef struct MemberLook {
     bool has_255, whole;       // a stored 255; whole numbers, as in a picture of 16 bits
     int64_t length;            // of a vector
     const char *shape, *dtype; // of an array: "[4, 3]", "f32"
+    // Of boxes: as annotations; a third or fourth number below the first or second; one above 1.
+    bool annotations, backward, pixels;
+    VEC(const char *) names; // of classes, in the order in which they were met
 } MemberLook;
 
 typedef struct ShardLook {

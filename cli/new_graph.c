@@ -111,6 +111,15 @@ static const char *seen(const NewGraph *g, const MemberLook *m)
     return text;
 }
 
+// ", names: [cat, dog]": names that classes have in the shard; nothing where they are numbers.
+static const char *names_of(Arena *arena, const MemberLook *m)
+{
+    const char *list = "";
+    for (uint32_t i = 0; i < m->names.n; i++)
+        list = str_printf(arena, "%s%s%s", list, i ? ", " : "", yaml_text(arena, m->names.at[i]));
+    return m->names.n ? str_printf(arena, ", names: [%s]", list) : "";
+}
+
 // Values of a part for a member of the shard.
 static void member_values(NewGraph *g, Part *part, const MemberLook *m)
 {
@@ -122,6 +131,11 @@ static void member_values(NewGraph *g, Part *part, const MemberLook *m)
     set(g, &part->values, "classes", number(a, isfinite(m->high) ? fmax(m->high + 1, 2) : 2));
     set(g, &part->values, "scale", m->whole ? ", scale: 0.001" : "");
     set(g, &part->values, "length", number(a, (double)m->length));
+    set(g, &part->values, "names", names_of(a, m));
+    set(g, &part->values, "format",
+        m->annotations || m->backward ? "coco"
+        : m->pixels                   ? "xyxy_pixels"
+                                      : "xyxy_unit");
     if (m->shape) set(g, &part->values, "shape", m->shape);
     if (m->dtype) set(g, &part->values, "dtype", m->dtype);
 }

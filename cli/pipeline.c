@@ -197,9 +197,30 @@ const PlanEntry *pipeline_entry(const Pipeline *p, const char *name)
     return NULL;
 }
 
+const PlanEntry *pipeline_before(const Pipeline *p, const PlanEntry *e, uint32_t i, int64_t *parts)
+{
+    const Entry *entry = program_find_entry(p->program, e->name);
+    if (i >= entry->before.n) return NULL;
+    *parts = entry->before.at[i].parts;
+    return pipeline_entry(p, entry->before.at[i].entry);
+}
+
+int64_t pipeline_scratch(const Pipeline *p, const PlanEntry *e)
+{
+    int64_t most = e->scratch_bytes, parts;
+    const PlanEntry *before;
+    for (uint32_t i = 0; (before = pipeline_before(p, e, i, &parts)); i++)
+        if (before->scratch_bytes > most) most = before->scratch_bytes;
+    return most;
+}
+
 double pipeline_traffic(const Pipeline *p, const PlanEntry *e)
 {
     double sum = 0;
+    int64_t parts;
+    const PlanEntry *before;
+    for (uint32_t i = 0; (before = pipeline_before(p, e, i, &parts)); i++)
+        sum += (double)parts * pipeline_traffic(p, before);
     for (uint32_t i = 0; i < e->launches.n; i++)
         for (uint32_t s = 0; s < e->launches.at[i].segments.n; s++)
             sum += (double)p->plan->kernels.at[e->launches.at[i].segments.at[s].kernel]->bytes;

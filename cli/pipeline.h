@@ -52,6 +52,11 @@ uint32_t pipeline_sections(Pipeline *p, Section **sections);
 const PlanEntry *pipeline_entry(const Pipeline *p, const char *name);
 // Memory traffic of an entry, in bytes.
 double pipeline_traffic(const Pipeline *p, const PlanEntry *entry);
+// Bytes of scratch memory that a run of it takes.
+int64_t pipeline_scratch(const Pipeline *p, const PlanEntry *entry);
+// What runs before it in parts of the batch; NULL past the last.
+const PlanEntry *pipeline_before(const Pipeline *p, const PlanEntry *entry, uint32_t i,
+                                 int64_t *parts);
 // Parameters in all.
 int64_t pipeline_parameters(const Pipeline *p);
 

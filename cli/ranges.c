@@ -48,8 +48,10 @@ void ranges_add(Arena *arena, Program *program, Section *sections, uint32_t n)
     json_t *ranges = json_object();
     for (uint32_t i = 0; i < program->entries.n; i++) {
         const Entry *e = program->entries.at[i]; // one a phase: step, step@800
-        if (strcmp(e->name, "step") == 0 || strncmp(e->name, "step@", 5) == 0)
-            find(arena, e->graph, ranges);
+        if (strcmp(e->name, "step") != 0 && strncmp(e->name, "step@", 5) != 0) continue;
+        find(arena, e->graph, ranges);
+        for (uint32_t k = 0; k < e->before.n; k++)
+            find(arena, program_find_entry(program, e->before.at[k].entry)->graph, ranges);
     }
     char *list = json_dumps(ranges, JSON_SORT_KEYS);
     for (uint32_t s = 0; list && s < n; s++) {

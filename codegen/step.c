@@ -31,8 +31,8 @@ static json_t *state_json(const Program *p, const Plan *plan)
 }
 
 static const char *const kind_names[] = {
-    "loop",    "pack",  "gemm", "attention", "attention_grad", "attention_bias_grad",
-    "scatter", "lists", "cumsum", "topk", "nms",
+    "loop",  "pack",   "gemm", "attention", "attention_grad", "attention_bias_grad", "scatter",
+    "lists", "cumsum", "topk", "nms",
 };
 
 // How far it reaches from where each of its buffers begins, and of what type.
@@ -154,8 +154,36 @@ static const Type *input_type(const Entry *e, const char *name)
     bug("input %s", name);
 }
 
-static json_t *entry_json(const Entry *e, const PlanEntry *pe, const Plan *plan)
+// The whole batch of what the entries before this one take in parts: behind its own inputs, on the
+// host alone. Gives where they end.
+static int64_t add_parts_inputs(Arena *arena, const Program *p, const Entry *e, int64_t at,
+                                json_t *to)
 {
+    enum { ALIGN = 64 };
+    const EntryInputs inputs = entry_inputs(p, e, arena);
+    for (uint32_t i = 0; i < inputs.n; i++) {
+        const EntryInput *in = &inputs.at[i];
+        if (in->own) continue;
+        json_array_append_new(to, tensor_json(in->name, in->type, at));
+        at += (type_bytes(in->type) + ALIGN - 1) / ALIGN * ALIGN;
+    }
+    return at;
+}
+
+// [{"entry": "step.backward", "parts": 8}, ..]
+static json_t *before_json(const Entry *e)
+{
+    json_t *a = json_array();
+    for (uint32_t i = 0; i < e->before.n; i++)
+        json_array_append_new(a, json_pack("{s:s, s:I}", "entry", e->before.at[i].entry, "parts",
+                                           (json_int_t)e->before.at[i].parts));
+    return a;
+}
+
+static json_t *entry_json(Arena *arena, const Program *p, const Plan *plan, uint32_t entry)
+{
+    const Entry *e = p->entries.at[entry];
+    const PlanEntry *pe = &plan->entries.at[entry];
     json_t *inputs = json_array(), *outputs = json_array();
     for (uint32_t i = 0; i < pe->inputs.n; i++) {
         const PlanBuffer *b = &pe->buffers.at[pe->inputs.at[i]];
@@ -166,10 +194,16 @@ static json_t *entry_json(const Entry *e, const PlanEntry *pe, const Plan *plan)
         const Type *type = graph_type(e->graph, e->outputs.at[i].node);
         json_array_append_new(outputs, tensor_json(b->name, type, b->offset));
     }
-    return json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "name", e->name, "input_bytes",
-                     (json_int_t)pe->input_bytes, "output_bytes", (json_int_t)pe->output_bytes,
-                     "scratch_bytes", (json_int_t)pe->scratch_bytes, "inputs", inputs, "outputs",
-                     outputs, "launches", launches_json(pe, plan));
+    int64_t host_bytes = add_parts_inputs(arena, p, e, pe->input_bytes, inputs);
+    json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "name", e->name, "input_bytes",
+                          (json_int_t)pe->input_bytes, "output_bytes", (json_int_t)pe->output_bytes,
+                          "scratch_bytes", (json_int_t)pe->scratch_bytes, "inputs", inputs,
+                          "outputs", outputs, "launches", launches_json(pe, plan));
+    if (e->graph->batch != p->batch) json_object_set_new(o, "batch", json_integer(e->graph->batch));
+    if (!e->before.n) return o;
+    json_object_set_new(o, "host_bytes", json_integer(host_bytes));
+    json_object_set_new(o, "before", before_json(e));
+    return o;
 }
 
 static void add_text(json_t *m, const char *key, const char *text)
@@ -194,7 +228,7 @@ const char *step_manifest(Arena *arena, const Program *p, const Plan *plan, cons
 {
     json_t *entries = json_array();
     for (uint32_t i = 0; i < plan->entries.n; i++)
-        json_array_append_new(entries, entry_json(p->entries.at[i], &plan->entries.at[i], plan));
+        json_array_append_new(entries, entry_json(arena, p, plan, i));
     json_t *m = json_pack(
         "{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "cztc", 1, "name", p->name,
         "source_hash", str_printf(arena, "%016llx", (unsigned long long)source_hash(p, code)),

@@ -12,6 +12,7 @@ enum {
     MOST_COUNT = 1024,
     MOST_TOKENS = 1 << 20,
     MOST_VECTOR = 1 << 24,
+    MOST_PLACES = 1 << 16,
     MOST_CLASS = 65535 // that a label file can hold
 };
 
@@ -84,7 +85,7 @@ static bool one_of(Elab *el, const Tree *t, const char *what, const char *const 
     el_error(el, t->loc, "there is no %s '%s'", what, t->text);
     const char *best = nearest_key(&names, t->text, NULL);
     if (best)
-        diag_help(el->diag, "did you mean '%s'?", best);
+        diag_did_you_mean(el->diag, t->text, best);
     else
         diag_help(el->diag, names.n > 1 ? "there are: %s" : "%s is the only one", list);
     return false;
@@ -207,12 +208,53 @@ static void check_crop(Elab *el, const Tree *t)
 
 static const Range sides = {1, MOST_SIDE, true};
 
+// The series that a view, a field or what is replayed names.
+static void check_series(Elab *el, const Tree *t)
+{
+    const Tree *data = tree_get(el->root, "data");
+    names_key(el, tree_get(t, "series"), "series", tree_get(data, "series"));
+}
+
+static void check_replay(Elab *el, const Tree *view, const Tree *t)
+{
+    static const char *const ops[] = {"torchvision_randaugment", NULL};
+    static const char *const taken[] = {"crop", "flip", "count"};
+    const Tree *word = tree_get(t, "ops"), *member = tree_get(t, "member"),
+               *key = tree_get(t, "key");
+    if (!keys_check(el, t, MAPPING_REPLAY, false)) return;
+    for (uint32_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+        const Tree *other = tree_get(view, taken[i]);
+        if (!other || (i == 0 && other->kind == TREE_SCALAR)) continue; // of evaluation
+        el_error(el, other->loc, "a view that replays has no '%s'", taken[i]);
+        diag_help(el->diag, "box and flip are those that are stored, one a sample");
+    }
+    check_member(el, member);
+    check_series(el, t);
+    if (key) key_check(el, key);
+    if (word) one_of(el, word, "set of operations", ops);
+}
+
+static void check_colour(Elab *el, const Tree *t)
+{
+    static const char *const strengths[] = {"brightness", "contrast", "saturation"};
+    if (!keys_check(el, t, MAPPING_COLOUR, false)) return;
+    for (uint32_t i = 0; i < sizeof strengths / sizeof *strengths; i++)
+        check_number(el, t, strengths[i], (Range){0, 100, false});
+    check_number(el, t, "hue", (Range){0, 0.5, false});
+    check_number(el, t, "grey", (Range){0, 1, false});
+    check_number(el, t, "blur", (Range){0, 1, false});
+}
+
 static void check_view(Elab *el, const Tree *t)
 {
     const Tree *member = tree_get(t, "member"), *size = tree_get(t, "size"),
-               *crop = tree_get(t, "crop");
+               *crop = tree_get(t, "crop"), *replay = tree_get(t, "replay"),
+               *colour = tree_get(t, "colour");
     double x[2];
     if (!keys_check(el, t, MAPPING_VIEW, false)) return;
+    check_series(el, t);
+    if (replay && replay->kind == TREE_MAP) check_replay(el, t, replay);
+    if (colour && colour->kind == TREE_MAP) check_colour(el, colour);
     if (member) check_member(el, member);
     check_numbers(el, size, "size", 2, "[height, width]", sides, x);
     check_number(el, t, "flip", (Range){0, 1, false});
@@ -251,13 +293,49 @@ static bool is_role(const Tree *t, const char *role)
     return as && as->kind == TREE_SCALAR && strcmp(as->text, role) == 0;
 }
 
+// Arrows and places cannot follow a view whose stored operations shear and turn it.
+static void check_follow(Elab *el, const Tree *t)
+{
+    static const char *const roles[] = {"normals", "boxes", "points"};
+    const Tree *data = tree_get(el->root, "data"), *follow = tree_get(t, "follow"),
+               *views = tree_get(data, "views"), *view = NULL;
+    names_key(el, follow, "view", views);
+    if (follow && follow->kind == TREE_SCALAR && views)
+        view = tree_get(views, follow->text);
+    else if (!follow && views && views->entries.n)
+        view = views->entries.at[0].value;
+    const Tree *replay = view && view->kind == TREE_MAP ? tree_get(view, "replay") : NULL;
+    if (!replay || replay->kind != TREE_MAP || !tree_get(replay, "ops")) return;
+    for (uint32_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (is_role(t, roles[i])) {
+            el_error(el, follow ? follow->loc : t->loc,
+                     "%s cannot follow a view whose 'replay' has 'ops'", roles[i]);
+            diag_help(el->diag,
+                      "stored operations shear and turn; class maps and maps follow them");
+        }
+}
+
+static void check_places(Elab *el, const Tree *t)
+{
+    static const char *const boxes[] = {"coco", "xyxy_pixels", "xyxy_unit", NULL},
+                             *const points[] = {"xy_pixels", "xy_unit", NULL};
+    const Tree *format = tree_get(t, "format");
+    if (format && format->kind == TREE_SCALAR)
+        one_of(el, format, is_role(t, "points") ? "format of points" : "format of boxes",
+               is_role(t, "points") ? points : boxes);
+    check_number(el, t, "max", (Range){1, MOST_PLACES, true});
+    check_number(el, t, "min_score", (Range){-1e30, 1e30, false});
+    check_number(el, t, "min_area", (Range){0, 1e30, false});
+    check_number(el, t, "min_visible", (Range){0, 1, false});
+}
+
 static void check_field(Elab *el, const Tree *t)
 {
-    static const char *const tokenizers[] = {"clip", NULL};
-    const Tree *data = tree_get(el->root, "data"), *member = tree_get(t, "member"),
-               *size = tree_get(t, "size"), *shape = tree_get(t, "shape"),
-               *tokenizer = tree_get(t, "tokenizer"), *dtype = tree_get(t, "dtype"),
-               *remap = tree_get(t, "remap");
+    static const char *const tokenizers[] = {"clip", NULL}, *const pads[] = {"max_length", NULL};
+    const Tree *member = tree_get(t, "member"), *size = tree_get(t, "size"),
+               *shape = tree_get(t, "shape"), *tokenizer = tree_get(t, "tokenizer"),
+               *dtype = tree_get(t, "dtype"), *remap = tree_get(t, "remap"),
+               *pad = tree_get(t, "pad"), *key = tree_get(t, "key");
     bool vector = is_role(t, "vector"), numbers = is_role(t, "map") || is_role(t, "normals");
     bool pixels = numbers || is_role(t, "class_map");
     double x[2];
@@ -272,14 +350,17 @@ static void check_field(Elab *el, const Tree *t)
     if (tokenizer) one_of(el, tokenizer, "tokenizer", tokenizers);
     if (dtype) check_dtype(el, dtype);
     if (remap) check_remap(el, remap);
-    names_key(el, tree_get(t, "series"), "series", tree_get(data, "series"));
-    names_key(el, tree_get(t, "follow"), "view", tree_get(data, "views"));
+    if (pad) one_of(el, pad, "padding", pads);
+    if (key) key_check(el, key);
+    check_series(el, t);
+    check_follow(el, t);
     check_number(el, t, "length", (Range){1, MOST_TOKENS, true});
     check_number(el, t, "classes", (Range){1, INT32_MAX, true});
     check_number(el, t, "ignore", (Range){INT32_MIN, INT32_MAX, true});
     if (numbers) check_number(el, t, "invalid", (Range){-1e30, 1e30, false});
     check_number(el, t, "scale", (Range){-1e30, 1e30, false});
     check_number(el, t, "offset", (Range){-1e30, 1e30, false});
+    check_places(el, t);
 }
 
 static const char *key_of(Elab *el, const Tree *t)
@@ -309,6 +390,7 @@ void data_check(Elab *el)
     const Tree *source = tree_get(data, "source");
     if (source) check_shards(el, source);
     each(el, tree_get(data, "series"), check_shards);
+    each(el, tree_get(data, "draw"), draw_check);
     each(el, tree_get(data, "views"), check_view);
     each(el, tree_get(data, "fields"), check_field);
     check_number(el, data, "max_bad", (Range){0, 1, false});

@@ -16,11 +16,17 @@ static const struct {
     {"map", FIELD_MAP, DT_F32, " follow size invalid scale offset "},
     {"normals", FIELD_NORMALS, DT_F32, " follow size invalid "},
     {"vector", FIELD_VECTOR, DT_F32, " size "},
-    {"tokens", FIELD_TOKENS, DT_I32, " tokenizer length "},
+    {"tokens", FIELD_TOKENS, DT_I32, " tokenizer length pad "},
     {"class", FIELD_CLASS, DT_I32, " ignore classes "},
     {"array", FIELD_ARRAY, DT_F32, " dtype shape "},
+    {"a draw", FIELD_DRAW, DT_I32, ""},
+    {"boxes", FIELD_BOXES, DT_F32,
+     " follow max format names classes ignore remap min_score min_area min_visible "},
+    {"points", FIELD_POINTS, DT_F32, " follow max format names classes ignore remap min_score "},
 };
-static const char common_keys[] = " as member series optional ";
+static const char the_roles[] =
+    "the roles are class_map, map, normals, vector, tokens, class, array, boxes, points";
+static const char common_keys[] = " as member series key optional ";
 
 static const Tree *data_section(const Elab *el, const char *name)
 {
@@ -38,24 +44,23 @@ static bool role_of(Elab *el, Field *f)
                                                         : NULL;
     if (!name) {
         el_error(el, f->loc, "field '%s' needs 'as', its role", f->name);
-        diag_help(el->diag, "the roles are class_map, map, normals, vector, tokens, class, array");
+        diag_help(el->diag, the_roles);
         return false;
     }
     for (uint32_t i = 0; i < sizeof roles / sizeof *roles; i++)
-        if (strcmp(roles[i].name, name) == 0) {
+        if (strcmp(roles[i].name, name) == 0 && roles[i].role != FIELD_DRAW) {
             f->role = roles[i].role;
             return true;
         }
-    bool later = strcmp(name, "boxes") == 0 || strcmp(name, "points") == 0;
-    el_error(el, as->loc, later ? "role '%s' is not supported yet" : "there is no role '%s'", name);
+    el_error(el, as->loc, "there is no role '%s'", name);
     Map names = {0};
     for (uint32_t i = 0; i < sizeof roles / sizeof *roles; i++)
         map_set(el->arena, &names, roles[i].name, NULL);
     const char *best = nearest_key(&names, name, NULL);
-    if (best && !later)
-        diag_help(el->diag, "did you mean '%s'?", best);
+    if (best)
+        diag_did_you_mean(el->diag, name, best);
     else
-        diag_help(el->diag, "the roles are class_map, map, normals, vector, tokens, class, array");
+        diag_help(el->diag, the_roles);
     return false;
 }
 
@@ -99,10 +104,20 @@ static bool field_sizes(Elab *el, const Field *f, const char *key, uint32_t want
     return false;
 }
 
-static const Tree *followed(const Elab *el, const Field *f)
+// The name of the view that a field follows; NULL where it says none. Places always follow one, the
+// first by default.
+static const char *followed_name(const Elab *el, const Field *f)
 {
     const Tree *follow = tree_get(f->tree, "follow"), *views = data_section(el, "views");
-    return follow && follow->kind == TREE_SCALAR && views ? tree_get(views, follow->text) : NULL;
+    if (follow) return follow->kind == TREE_SCALAR ? follow->text : NULL;
+    return field_is_places(f) && views && views->entries.n ? views->entries.at[0].key->text : NULL;
+}
+
+static const Tree *followed(const Elab *el, const Field *f)
+{
+    const Tree *views = data_section(el, "views");
+    const char *name = followed_name(el, f);
+    return name && views ? tree_get(views, name) : NULL;
 }
 
 // Values of a label a sample: as many as the view it follows has.
@@ -118,15 +133,44 @@ static int64_t follow_count(Elab *el, const Field *f)
     return count > 0 ? count : 1;
 }
 
+static bool view_sizes(Elab *el, const Tree *t, Axis **size, int64_t *count);
+
+// Boxes and points lie in a view that is well described.
+static bool places_view(Elab *el, Field *f)
+{
+    const Tree *view = followed(el, f), *max = tree_get(f->tree, "max");
+    Axis *size;
+    int64_t count;
+    if (!view) {
+        el_error(el, f->loc, "field '%s' follows a view, and there is none", f->name);
+        return false;
+    }
+    if (!max) {
+        el_error(el, f->loc, "field '%s' needs 'max', how many %s a picture has at most", f->name,
+                 field_role(f));
+        return false;
+    }
+    if (data_wrong(el, view) || !keys_check(el, view, MAPPING_VIEW, false) ||
+        !view_sizes(el, view, &size, &count))
+        return false;
+    f->view_size[0] = size[0].size, f->view_size[1] = size[1].size;
+    return true;
+}
+
 static const Type *field_type(Elab *el, const Field *f)
 {
     static const struct {
         const char *key;
         uint32_t n;
-    } sizes[FIELD_ROLES] = {[FIELD_CLASS_MAP] = {"size", 2},      [FIELD_MAP] = {"size", 2},
-                            [FIELD_NORMALS] = {"size", 2},        [FIELD_VECTOR] = {"size", 1},
-                            [FIELD_TOKENS] = {"length", 1},       [FIELD_CLASS] = {NULL, 0},
-                            [FIELD_ARRAY] = {"shape", UINT32_MAX}};
+    } sizes[FIELD_ROLES] = {[FIELD_CLASS_MAP] = {"size", 2},
+                            [FIELD_MAP] = {"size", 2},
+                            [FIELD_NORMALS] = {"size", 2},
+                            [FIELD_VECTOR] = {"size", 1},
+                            [FIELD_TOKENS] = {"length", 1},
+                            [FIELD_CLASS] = {NULL, 0},
+                            [FIELD_ARRAY] = {"shape", UINT32_MAX},
+                            [FIELD_BOXES] = {"max", 1},
+                            [FIELD_POINTS] = {"max", 1}};
     Axis *given = NULL;
     uint32_t n = 0, rank = 0;
     DType dt = f->role == FIELD_ARRAY ? DT_F32 : DT_NONE;
@@ -142,18 +186,20 @@ static const Type *field_type(Elab *el, const Field *f)
             return NULL;
         }
     }
-    Axis *axes = arena_array(el->arena, Axis, n + 2);
+    Axis *axes = arena_array(el->arena, Axis, n + 3);
     int64_t copies = follow_count(el, f);
     axes[rank++] = (Axis){el->batch * copies, copies};
     if (f->role == FIELD_NORMALS) axes[rank++] = (Axis){3, 0};
     for (uint32_t i = 0; i < n; i++) axes[rank++] = (Axis){given[i].size, 0};
+    if (field_is_places(f)) axes[rank++] = (Axis){f->role == FIELD_BOXES ? 4 : 2, 0};
     return type_new(el->arena, dt, rank, axes);
 }
 
+// By default a sample may lack what is in a series.
 static bool optional_field(Elab *el, const Field *f)
 {
     const Tree *t = tree_get(f->tree, "optional");
-    bool yes = false;
+    bool yes = tree_get(f->tree, "series") != NULL;
     if (t) value_to_bool(el, tree_eval(el, el->scope, t, NULL), t->loc, "optional", &yes);
     return yes;
 }
@@ -164,9 +210,10 @@ static void bind_field(Elab *el, Scope *s, const TreeEntry *e)
     *f = (Field){.name = e->key->text, .tree = e->value, .loc = e->key->loc};
     if (keys_check(el, e->value, MAPPING_FIELD, false) && role_of(el, f) && role_keys(el, f)) {
         bool label = f->role == FIELD_CLASS_MAP || f->role == FIELD_MAP ||
-                     f->role == FIELD_NORMALS || f->role == FIELD_CLASS;
-        f->has_valid = label || tree_get(f->tree, "series") || optional_field(el, f);
-        if (!data_wrong(el, e->value)) f->type = field_type(el, f);
+                     f->role == FIELD_NORMALS || f->role == FIELD_CLASS || field_is_places(f);
+        f->has_valid = label || optional_field(el, f);
+        bool ok = !data_wrong(el, e->value) && (!field_is_places(f) || places_view(el, f));
+        if (ok) f->type = field_type(el, f);
     }
     scope_value(el, s, f->name, f->loc, (Value){.kind = V_FIELD, .field = f});
 }
@@ -180,23 +227,27 @@ static void mark(Elab *el, const char *name)
 static void mark_field(Elab *el, const Field *f)
 {
     mark(el, f->name);
-    if (followed(el, f))
-        mark(el, str_printf(el->arena, "views.%s", tree_get(f->tree, "follow")->text));
+    if (followed(el, f)) mark(el, str_printf(el->arena, "views.%s", followed_name(el, f)));
 }
 
-Value field_value(Elab *el, Field *f)
+Value field_value(Elab *el, Field *f, Loc loc)
 {
     if (!f->type) return value_error();
+    if (field_is_places(f)) return places_value(el, f, loc);
     mark_field(el, f);
     return value_node(el, graph_input(el->graph, f->name, f->type));
 }
 
 Value field_member(Elab *el, Field *f, const char *name, Loc loc)
 {
-    bool valid = strcmp(name, "valid") == 0, present = strcmp(name, "present") == 0;
-    if (!valid && !present) return member_read(el, field_value(el, f), name, loc);
+    bool valid = strcmp(name, "valid") == 0, present = strcmp(name, "present") == 0,
+         places = field_is_places(f);
+    if (f->role == FIELD_DRAW) return member_read(el, field_value(el, f, loc), name, loc);
     if (!f->type) return value_error();
+    if (places && strcmp(name, "labelled") == 0) name = "present", present = true;
+    if (!valid && !present && !places) return member_read(el, field_value(el, f, loc), name, loc);
     mark_field(el, f);
+    if (places && !present) return places_member(el, f, name, loc);
     bool pixels = f->role == FIELD_CLASS_MAP || f->role == FIELD_MAP || f->role == FIELD_NORMALS;
     Axis axes[3] = {{el->batch, 1}};
     uint32_t rank = 1, last = f->type->rank;
@@ -234,7 +285,7 @@ Value view_read(Elab *el, const char *name, Loc loc)
         for (uint32_t i = 0; views && i < views->entries.n; i++)
             map_set(el->arena, &names, views->entries.at[i].key->text, NULL);
         const char *best = nearest_key(&names, name, NULL);
-        if (best) diag_help(el->diag, "did you mean '%s'?", best);
+        if (best) diag_did_you_mean(el->diag, name, best);
         return value_error();
     }
     Axis *size;
@@ -258,6 +309,7 @@ void data_bind(Elab *el, Scope *s)
             diag_error(el->diag, e->key->loc, "'%s' is a view and a field", e->key->text);
         keys_check(el, e->value, MAPPING_VIEW, false);
     }
+    draws_bind(el, s);
     scope_value(el, s, "views", (Loc){0}, (Value){.kind = V_SPACE, .space = SPACE_VIEWS});
 }
 
@@ -302,6 +354,28 @@ static void put_text(Json *j, const Tree *map, const char *key)
     if (t && t->kind == TREE_SCALAR) json_str(j, key, t->text);
 }
 
+// {"brightness": 0.4, ..}
+static void put_colour(Elab *el, Json *j, const Tree *t)
+{
+    static const char *const keys[] = {"brightness", "contrast", "saturation",
+                                       "hue",        "grey",     "blur"};
+    if (!t || t->kind != TREE_MAP) return;
+    json_open(j, "colour", '{');
+    for (uint32_t i = 0; i < sizeof keys / sizeof *keys; i++) put_number(el, j, t, keys[i]);
+    json_close(j, '}');
+}
+
+static void put_replay(Elab *el, Json *j, const Tree *t)
+{
+    if (!t || t->kind != TREE_MAP) return;
+    json_open(j, "replay", '{');
+    put_strings(j, "member", tree_get(t, "member"));
+    put_text(j, t, "series");
+    if (tree_get(t, "key")) key_put(el, j, tree_get(t, "key"));
+    json_bool(j, "ops", tree_get(t, "ops") != NULL);
+    json_close(j, '}');
+}
+
 static void put_view(Elab *el, Json *j, const char *name, const Tree *t)
 {
     Axis *size;
@@ -324,6 +398,9 @@ static void put_view(Elab *el, Json *j, const char *name, const Tree *t)
         json_close(j, '}');
     }
     put_number(el, j, t, "flip");
+    put_text(j, t, "series");
+    put_colour(el, j, tree_get(t, "colour"));
+    put_replay(el, j, tree_get(t, "replay"));
     json_int(j, "count", count);
     json_close(j, '}');
 }
@@ -370,7 +447,7 @@ static void put_sizes(Json *j, const Field *f)
         json_int(j, "length", f->type->axes[1].size);
         return;
     }
-    if (f->role == FIELD_CLASS) return;
+    if (f->role == FIELD_CLASS || field_is_places(f)) return;
     json_open(j, f->role == FIELD_ARRAY ? "shape" : "size", '[');
     for (uint32_t i = first; i < f->type->rank; i++) json_int(j, NULL, f->type->axes[i].size);
     json_close(j, ']');
@@ -378,8 +455,9 @@ static void put_sizes(Json *j, const Field *f)
 
 static void put_field(Elab *el, Json *j, const Field *f)
 {
-    static const char *const texts[] = {"tokenizer", "follow", "series"};
-    static const char *const numbers[] = {"ignore", "invalid", "scale", "offset", "classes"};
+    static const char *const texts[] = {"tokenizer", "series"};
+    static const char *const numbers[] = {"ignore",  "invalid",   "scale",    "offset",
+                                          "classes", "min_score", "min_area", "min_visible"};
     json_open(j, NULL, '{');
     json_str(j, "name", f->name);
     json_str(j, "role", role_name(f->role));
@@ -387,9 +465,14 @@ static void put_field(Elab *el, Json *j, const Field *f)
     if (f->role == FIELD_ARRAY) json_str(j, "dtype", dtype_name(f->type->dtype));
     put_sizes(j, f);
     for (uint32_t i = 0; i < sizeof texts / sizeof *texts; i++) put_text(j, f->tree, texts[i]);
+    if (field_is_places(f))
+        places_put(el, j, f, followed_name(el, f));
+    else
+        put_text(j, f->tree, "follow");
     for (uint32_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         put_number(el, j, f->tree, numbers[i]);
     put_remap(el, j, tree_get(f->tree, "remap"));
+    if (tree_get(f->tree, "key")) key_put(el, j, tree_get(f->tree, "key"));
     json_bool(j, "required", !f->has_valid);
     json_close(j, '}');
 }
@@ -432,8 +515,9 @@ const char *data_json(Elab *el)
         put_number(el, &j, data, "seed");
     else
         json_int(&j, "seed", el->seed);
-    json_int(&j, "batch", el->batch);
+    json_int(&j, "batch", el->program->batch);
     put_number(el, &j, data, "max_bad");
+    draws_put(el, &j);
     bool yes = true;
     if (shuffle)
         value_to_bool(el, tree_eval(el, el->scope, shuffle, NULL), shuffle->loc, "shuffle", &yes);

@@ -12,7 +12,7 @@ static const struct {
     {"list", WORD_LIST},     {"param", WORD_PARAM},   {"grad", WORD_GRAD},   {"count", WORD_COUNT},
     {"tensor", WORD_TENSOR}, {"module", WORD_MODULE}, {"any", WORD_ANY},     {"image", WORD_ANY},
     {"class_map", WORD_ANY}, {"map", WORD_ANY},       {"normals", WORD_ANY}, {"vector", WORD_ANY},
-    {"tokens", WORD_ANY},    {"class", WORD_ANY},
+    {"tokens", WORD_ANY},    {"class", WORD_ANY},     {"boxes", WORD_ANY},   {"points", WORD_ANY},
 };
 
 const Decl *decl_find(const Decls *decls, const char *name)

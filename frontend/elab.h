@@ -313,6 +313,7 @@ struct Elab {
     uint32_t depth; // nesting of evaluation, against endless recursion
     uint32_t noted; // errors when notes were last added
     int64_t batch, steps, seed;
+    int64_t parts;       // of the batch of a step (accumulate)
     VEC(int64_t) phases; // updates at which a phase begins, from 0
     int64_t phase;       // where the phase of this build begins, or PHASE_ALL
     Map bounds;          // of rows with from: or until:
@@ -329,6 +330,12 @@ struct Json;
 void put_init(Elab *el, struct Json *j);
 // {from, to, transpose} of a row's `rename:`, which may be NULL, into the list that is open.
 void put_rename(Elab *el, struct Json *j, const Tree *rename);
+
+// watch.c: the outputs of a step that watch: asks for.
+void watch_outputs(Elab *el, Entry *e);
+
+// export.c: what export: writes, into an object.
+void put_export(Elab *el, struct Json *j);
 
 // frozen.c: teachers, and constants of files
 void teachers_bind(Elab *el);
@@ -392,6 +399,8 @@ const char *lib_folder(const FrontendOptions *o);
 const char *lib_path(Arena *arena, const FrontendOptions *o, const char *name);
 // The library file whose name is nearest to a wrong one; NULL when none is near.
 const char *lib_nearest(Elab *el, const char *name);
+// Say of the last error that it takes a file in import:.
+void suggest_import(Elab *el, const char *file);
 // The library file, imported or not, that defines a name ("losses/dense"); NULL when none does.
 const char *lib_defining(Elab *el, const char *name);
 
@@ -423,6 +432,9 @@ typedef enum {
     FIELD_TOKENS,
     FIELD_CLASS,
     FIELD_ARRAY,
+    FIELD_DRAW, // not one that `as:` can say
+    FIELD_BOXES,
+    FIELD_POINTS,
     FIELD_ROLES
 } FieldRole;
 
@@ -432,7 +444,8 @@ struct Field {
     const Tree *tree;
     Loc loc;
     const Type *type; // NULL when its description is wrong
-    bool has_valid;   // a loss takes its validity unasked
+    int64_t view_size[2]; // of boxes and points: height and width of the view they follow
+    bool has_valid;       // a loss takes its validity unasked
 };
 
 // data_check.c: report what the loader would refuse; what is wrong is put into el->wrong.
@@ -440,12 +453,29 @@ void data_check(Elab *el);
 // Has data_check reported something about this view or field?
 bool data_wrong(Elab *el, const Tree *item);
 void data_bind(Elab *el, Scope *s);
-Value field_value(Elab *el, Field *f);
+Value field_value(Elab *el, Field *f, Loc loc);
 // "class_map"
 const char *field_role(const Field *f);
 Value field_member(Elab *el, Field *f, const char *name, Loc loc);
 Value view_read(Elab *el, const char *name, Loc loc);
+
+// data_places.c: boxes and points
+bool field_is_places(const Field *f);
+// The field where a tensor is wanted: reported.
+Value places_value(Elab *el, const Field *f, Loc loc);
+Value places_member(Elab *el, const Field *f, const char *name, Loc loc);
+// What the loader is told of it beside what all fields have; `view` is the one it follows.
+void places_put(Elab *el, struct Json *j, const Field *f, const char *view);
 const char *data_json(Elab *el);
+
+// data_part.c: draws, and parts of stored records. Each check reports what the loader would refuse.
+typedef struct Json Json;
+void draw_check(Elab *el, const Tree *t);
+void draws_bind(Elab *el, Scope *s);
+void draws_put(Elab *el, Json *j);
+void key_check(Elab *el, const Tree *t);
+// "key": the path to a part of a record, as runtime/spec.h has it. False when reported.
+bool key_put(Elab *el, Json *j, const Tree *t);
 
 // losses.c
 struct Task {

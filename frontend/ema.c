@@ -83,7 +83,7 @@ static void check_model(Elab *el)
     if (!model || (copies && tree_get(copies, model->text))) return;
     el_error(el, model->loc, "there is no slow copy '%s'", model->text);
     const char *best = nearest_key(&el->emas, model->text, NULL);
-    if (best) diag_help(el->diag, "did you mean '%s'?", best);
+    if (best) diag_did_you_mean(el->diag, model->text, best);
 }
 
 void emas_bind(Elab *el)

@@ -7,8 +7,10 @@ static void output(Elab *el, Entry *e, const char *name, NodeId node)
     if (node) vec_push(el->arena, &e->outputs, (NamedNode){name, node});
 }
 
-static Entry *begin(Elab *el, const char *name, bool training, bool marking)
+// Begin an entry whose runs have so many samples.
+static Entry *begin_batch(Elab *el, const char *name, bool training, bool marking, int64_t batch)
 {
+    el->batch = batch;
     el->marking = marking;
     if (!training) el->phase = PHASE_ALL;
     build_begin(el, training);
@@ -16,6 +18,17 @@ static Entry *begin(Elab *el, const char *name, bool training, bool marking)
     if (!e) e = program_entry(el->program, name);
     e->graph = el->graph;
     return e;
+}
+
+static Entry *begin(Elab *el, const char *name, bool training, bool marking)
+{
+    return begin_batch(el, name, training, marking, el->program->batch);
+}
+
+// What has no gradient takes the memory of a part of a step.
+static Entry *begin_part(Elab *el, const char *name, bool marking)
+{
+    return begin_batch(el, name, false, marking, el->program->batch / el->parts);
 }
 
 static void finish(Elab *el, Entry *e)
@@ -90,6 +103,7 @@ static void build_phase(Elab *el, uint32_t phase)
     NodeId loss = minimized(el);
     output(el, e, "loss", loss);
     task_outputs(el, e);
+    watch_outputs(el, e);
     add_taps(el, e);
     // encoders nobody asked are looked at too, for their errors
     for (uint32_t i = 0; i < el->instances.n; i++)
@@ -111,7 +125,7 @@ static App *encoder_app(Elab *el, uint32_t i)
 
 static void build_eval(Elab *el)
 {
-    Entry *e = begin(el, "eval", false, true);
+    Entry *e = begin_part(el, "eval", true);
     output(el, e, "loss", minimized(el));
     task_outputs(el, e);
     for (uint32_t i = 0; i < el->instances.n; i++) {
@@ -146,7 +160,7 @@ static void build_encoders(Elab *el)
     const Tree *t = tree_get(el->root, "encoders");
     for (uint32_t i = 0; t && i < t->entries.n && !diag_errors(el->diag); i++) {
         const char *name = t->entries.at[i].key->text;
-        Entry *e = begin(el, str_printf(el->arena, "encode_%s", name), false, false);
+        Entry *e = begin_part(el, str_printf(el->arena, "encode_%s", name), false);
         Instance *inst = map_get(&el->instances, name);
         App *app = inst ? instance_default(el, inst, inst->loc) : NULL;
         if (app && app->out.n)

@@ -40,7 +40,7 @@ static Value record_member(Elab *el, const Map *record, const char *name, Loc lo
     if (v) return *v;
     el_error(el, loc, "there is no member '%s'", name);
     const char *best = nearest_key(record, name, NULL);
-    if (best) diag_help(el->diag, "did you mean '%s'?", best);
+    if (best) diag_did_you_mean(el->diag, name, best);
     return value_error();
 }
 
@@ -71,10 +71,8 @@ static void no_member(Elab *el, const App *app, const char *name, Loc loc)
     const char *list = "";
     for (uint32_t i = 0; i < app->out.n; i++)
         list = str_printf(el->arena, "%s%s%s", list, i ? ", " : "", app->out.at[i].key);
-    if (best)
-        diag_help(el->diag, "did you mean '%s'? Its outputs are: %s", best, list);
-    else
-        diag_help(el->diag, "its outputs are: %s", list);
+    if (best) diag_did_you_mean(el->diag, name, best);
+    diag_help(el->diag, "its outputs are: %s", list);
 }
 
 static Value space_member(Elab *el, Space space, const char *name, Loc loc)
@@ -92,7 +90,7 @@ static Value space_member(Elab *el, Space space, const char *name, Loc loc)
         if (o->expert == (space == SPACE_EXPERTS)) map_set(el->arena, &names, o->name, NULL);
     }
     const char *best = nearest_key(&names, name, NULL);
-    if (best) diag_help(el->diag, "did you mean '%s'?", best);
+    if (best) diag_did_you_mean(el->diag, name, best);
     return value_error();
 }
 
@@ -163,7 +161,7 @@ Value function_call(Elab *el, const FunctionDef *f, const Args *args, Scope *sco
             for (uint32_t n = 0; n < f->params.n; n++)
                 map_set(el->arena, &names, f->params.at[n], NULL);
             const char *best = a->name ? nearest_key(&names, a->name, NULL) : NULL;
-            if (best) diag_help(el->diag, "did you mean '%s'?", best);
+            if (best) diag_did_you_mean(el->diag, a->name, best);
             return value_error();
         }
         if (map_find(&s->names, f->params.at[k])) {

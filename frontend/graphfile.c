@@ -183,25 +183,42 @@ static void read_precision(Elab *el, const Tree *train)
     diag_help(el->diag, "precisions are: %s", list);
 }
 
+// train.accumulate; batch is 0 where it is not known. The case of check: has a batch of its own,
+// and as many parts as that can be cut into.
+static void read_parts(Elab *el, const Tree *train, int64_t batch)
+{
+    bool known = read_number(el, train, "accumulate", 1, 1, &el->parts);
+    int64_t wanted = el->parts, near = wanted < batch ? wanted : batch;
+    el->parts = 1;
+    if (!known || !batch) return;
+    while (batch % near) near--;
+    if (near == wanted || el->options->use_check) {
+        el->parts = near;
+        return;
+    }
+    el_error(el, tree_get(train, "accumulate")->loc,
+             "a batch of %lld cannot be cut into %lld equal parts", (long long)batch,
+             (long long)wanted);
+    diag_help(el->diag, "accumulate: %lld makes parts of %lld samples", (long long)near,
+              (long long)(batch / near));
+}
+
 static void read_settings(Elab *el)
 {
     const Tree *let = tree_get(el->root, "let"), *train = tree_get(el->root, "train");
     build_begin(el, true);
     check_lets(el, let);
-    int64_t batch, accumulate;
+    int64_t batch;
     bool ok = read_number(el, let, "batch", 1, 1, &batch);
-    bool one_part = true;
     read_number(el, train, "steps", 0, 1, &el->steps);
     read_number(el, train, "seed", 0, 0, &el->seed);
-    if (read_number(el, train, "accumulate", 1, 1, &accumulate)) one_part = accumulate == 1;
     if (!let || !tree_get(let, "batch")) {
         Loc head = let ? let->loc : el->root->loc;
         head.end = head.begin + 1;
         diag_error(el->diag, head, "let: needs 'batch', the number of samples of a step");
         ok = false;
     }
-    if (!one_part)
-        el_error(el, tree_get(train, "accumulate")->loc, "accumulation is not supported yet");
+    read_parts(el, train, ok ? batch : 0);
     read_precision(el, train);
     if (ok && batch > 1 << 24) {
         el_error(el, tree_get(let, "batch")->loc, "batch is %lld; it is at most %d",
@@ -306,6 +323,7 @@ Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const Fronte
     el->program->steps = el->steps;
     el->program->seed = el->seed;
     el->program->precision = el->precision;
+    el->program->accumulate = el->parts;
     el->out->program = el->program;
     entries_build(el);
     return diag_errors(diag) > before ? NULL : el->out;

@@ -51,7 +51,7 @@ static const Tree *rules_of(Elab *el, const Tree *rename)
     el_error(el, rename->loc, "there is no table of names '%s'", name);
     const char *file = lib_defining(el, name);
     if (file)
-        diag_help(el->diag, "it is in the library: add %s to import:", file);
+        suggest_import(el, file);
     else
         diag_help(el->diag, "write {name in the file: name here}, or the name of such a constant");
     return NULL;

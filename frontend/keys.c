@@ -64,7 +64,7 @@ static void unknown(Elab *el, const Tree *key, MappingId id)
     el_error(el, key->loc, "%s has no key '%s'", mappings[id], key->text);
     const char *best = nearest_key(&names, key->text, NULL);
     if (best)
-        diag_help(el->diag, "did you mean '%s'?", best);
+        diag_did_you_mean(el->diag, key->text, best);
     else
         diag_help(el->diag, "its keys are: %s", list);
 }

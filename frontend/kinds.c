@@ -27,9 +27,9 @@ static const ModuleDef *kind_find(Elab *el, const Tree *name)
     }
     const char *best = nearest_key(&kinds, name->text, NULL);
     if (file)
-        diag_help(el->diag, "it is in the library: add %s to import:", file);
+        suggest_import(el, file);
     else if (best)
-        diag_help(el->diag, "did you mean '%s'?", best);
+        diag_did_you_mean(el->diag, name->text, best);
     else
         diag_help(el->diag, "kinds are under experts: of library files; cztc lib lists them");
     return NULL;

@@ -83,6 +83,35 @@ const char *lib_defining(Elab *el, const char *name)
     return NULL;
 }
 
+// The mend that puts a file into the list of import:, which is in the error's own file.
+static void mend_import(Elab *el, const Tree *list, const char *file)
+{
+    const char *text = diag_source_text(el->diag, list->loc.source, NULL);
+    Loc at = list->items.at[0]->loc;
+    at.end = at.begin;
+    if (text[list->loc.begin] == '[') {
+        diag_mend(el->diag, at, str_printf(el->arena, "%s, ", file));
+        return;
+    }
+    uint32_t line = at.begin;
+    while (line > 0 && text[line - 1] != '\n') line--;
+    const char *dash = str_slice(el->arena, text + line, at.begin - line); // "  - "
+    diag_mend(el->diag, at, str_printf(el->arena, "%s\n%s", file, dash));
+}
+
+void suggest_import(Elab *el, const char *file)
+{
+    Loc at;
+    const Tree *list = tree_get(el->root, "import"), *version = tree_get(el->root, "cztc");
+    diag_help(el->diag, "it is in the library: add %s to import:", file);
+    if (!diag_last(el->diag, &at)) return;
+    if (list && list->kind == TREE_LIST && list->items.n && list->loc.source == at.source)
+        mend_import(el, list, file);
+    else if (!list && version && version->loc.source == at.source)
+        diag_mend(el->diag, (Loc){at.source, version->loc.end, version->loc.end},
+                  str_printf(el->arena, "\nimport: [%s]", file));
+}
+
 // ---- printing ---------------------------------------------------------------------------------
 
 static const char *kind_of(Value v)

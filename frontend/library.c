@@ -195,7 +195,7 @@ bool library_file(Elab *el, const char *name, const char *dir, Loc from)
         el_error(el, from, "there is no library file '%s'", name);
         const char *best = lib_nearest(el, name);
         if (best)
-            diag_help(el->diag, "did you mean '%s'?", best);
+            diag_did_you_mean(el->diag, name, best);
         else
             diag_help(el->diag, "it is looked for beside this file, then in the library");
         return false;

@@ -183,7 +183,8 @@ static bool task_inputs(Elab *el, Task *t)
     if (valid.tree)
         v = tree_eval(el, valid.scope, valid.tree, NULL);
     else if (given.kind == V_FIELD && given.field->has_valid)
-        v = field_member(el, given.field, "valid", t->loc);
+        v = field_member(el, given.field, field_is_places(given.field) ? "labelled" : "valid",
+                         t->loc);
     Binding *b = arena_make(el->arena, Binding);
     *b = (Binding){.name = "valid",
                    .loc = valid.tree ? valid.tree->loc : t->loc,

@@ -25,7 +25,7 @@ const ModuleDef *tree_module(Elab *el, const Tree *map, Scope *scope)
     if (v.kind == V_ERROR) return NULL;
     el_error(el, t->loc, "'%s' is %s, not a module", t->text, value_text(el, v));
     const char *file = map_find(&el->defs, t->text) ? NULL : lib_defining(el, t->text);
-    if (file) diag_help(el->diag, "for the module of that name add %s to import:", file);
+    if (file) suggest_import(el, file);
     return NULL;
 }
 
@@ -100,7 +100,7 @@ static void unknown_argument(Elab *el, const ModuleDef *def, const char *name, L
     el_error(el, loc, "%s has no input or setting '%s'", def->name, name);
     const char *best = nearest_key(&names, name, NULL);
     if (best)
-        diag_help(el->diag, "did you mean '%s'?", best);
+        diag_did_you_mean(el->diag, name, best);
     else if (*list)
         diag_help(el->diag, "it has: %s", list);
     else

@@ -71,7 +71,7 @@ static int by_number(const void *a, const void *b)
 
 void phases_read(Elab *el)
 {
-    static const char *const sections[] = {"experts", "losses", "ema"};
+    static const char *const sections[] = {"experts", "losses", "ema", "watch"};
     build_begin(el, true); // names of the graph's constants, with the number of steps
     add_phase(el, 0);
     for (size_t s = 0; s < sizeof sections / sizeof *sections; s++) {

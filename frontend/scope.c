@@ -153,11 +153,12 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
     }
     if (is_teacher(el, name)) {
         diag_help(el->diag, "the teacher of that name is teachers.%s", name);
+        diag_mend(el->diag, loc, str_printf(el->arena, "teachers.%s", name));
         return;
     }
     const char *file = lib_defining(el, name);
     if (file) {
-        diag_help(el->diag, "it is in the library: add %s to import:", file);
+        suggest_import(el, file);
         return;
     }
     const char *best = NULL;
@@ -167,7 +168,7 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
     Map builtins = {0};
     for (uint32_t i = 0; i < n; i++) map_set(el->arena, &builtins, table[i].name, NULL);
     best = nearest_key(&builtins, name, best);
-    if (best) diag_help(el->diag, "did you mean '%s'?", best);
+    if (best) diag_did_you_mean(el->diag, name, best);
 }
 
 Value scope_read(Elab *el, Scope *s, const char *name, Loc loc)

@@ -178,7 +178,7 @@ static bool set_path(Elab *el, Tree *root, const char *name, const TreeEntry *ro
         map_set(el->arena, &names, let->entries.at[i].key->text, NULL);
     const char *best = nearest_key(&names, name, NULL);
     if (best)
-        diag_help(el->diag, "did you mean '%s'?", best);
+        diag_did_you_mean(el->diag, name, best);
     else
         diag_help(el->diag,
                   "a name is one of let:, or a path such as train.steps or experts.*.enabled");

@@ -114,6 +114,10 @@ static void report(TreeText *t)
         const Patch *p = &t->patches.at[i];
         diag_error(t->diag, tree_text_loc(t, p->caret, p->caret + 1), "%s", p->message);
         diag_help(t->diag, "%s", quoted_lines(t, p));
+        Chars quoted = {0};
+        put_quoted(t, &quoted, p->begin, p->end);
+        vec_push(t->arena, &quoted, '\0');
+        diag_mend(t->diag, tree_text_loc(t, p->begin, p->end), quoted.at);
     }
 }
 

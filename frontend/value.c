@@ -125,7 +125,7 @@ Value value_plain(Elab *el, Value v, Loc loc)
             break;
         }
         case V_FIELD:
-            v = field_value(el, v.field);
+            v = field_value(el, v.field, loc);
             break;
         case V_TASK:
             v = task_value(el, v.task, loc);

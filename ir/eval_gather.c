@@ -82,12 +82,21 @@ void philox(const uint32_t counter[4], const uint32_t key[2], uint32_t words[4])
     memcpy(words, c, sizeof c);
 }
 
+// The number of the first sample, 0 where none is given; kept in its range as an index is.
+static uint64_t first_sample(Eval *ev, const Node *n)
+{
+    if (n->nargs < 3) return 0;
+    int64_t first = value_int(eval_arg(ev, n, 2));
+    return (uint64_t)(first < 0 ? 0 : first > LAST_SAMPLE ? LAST_SAMPLE : first);
+}
+
 // One number is (sample, element of the sample). Around the batch axis of size B * per lie
 // `before` and `after` elements; without one there is a single sample.
 void eval_random(Eval *ev, const Node *n, Value *r)
 {
     uint64_t seed = (uint64_t)value_int(eval_arg(ev, n, 0));
     uint64_t step = (uint64_t)value_int(eval_arg(ev, n, 1));
+    uint64_t first = first_sample(ev, n);
     seed ^= (uint64_t)node_int(n, ATTR_STREAM);
     const uint32_t key[] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
     const Type *t = r->type;
@@ -101,7 +110,7 @@ void eval_random(Eval *ev, const Node *n, Value *r)
     uint32_t words[4] = {0};
     for (int64_t i = 0; i < count; i++) {
         int64_t before = i / (size * after), at = i / after % size;
-        uint64_t sample = (uint64_t)(at / per);
+        uint64_t sample = first + (uint64_t)(at / per);
         uint64_t e = (uint64_t)((before * per + at % per) * after + i % after);
         if (e / 4 != last_block || sample != last_sample) {
             last_block = e / 4;

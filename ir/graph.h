@@ -106,6 +106,8 @@ static inline Attr attr_axes(AttrKey k, const Axis *at, uint32_t n)
     return (Attr){.key = k, .axes = {at, n}};
 }
 
+enum { LAST_SAMPLE = 1 << 30 }; // that `random` may begin with
+
 typedef uint32_t NodeId; // 0: none (an error was reported, or an absent operand)
 
 typedef struct Node {

@@ -391,13 +391,17 @@ static bool read_setting(Parser *p, const char *name, int64_t least, int64_t *va
 static bool read_precision(Parser *p, DType *precision)
 {
     size_t begin = p->at;
-    if (strcmp(read_word(p), "precision") != 0 || !expect(p, '='))
-        return fail(p, begin, "expected precision= or the end of the line");
-    begin = p->at;
     const char *name = read_word(p);
     *precision = dtype_find(name);
     return *precision == DT_F32 || *precision == DT_BF16 ||
            fail(p, begin, "precision is f32 or bf16, not '%s'", name);
+}
+
+static bool read_parts(Parser *p, int64_t *parts)
+{
+    size_t begin = p->at;
+    if (!read_int(p, parts)) return false;
+    return *parts >= 1 || fail(p, begin, "there is at least 1 part, not %lld", (long long)*parts);
 }
 
 static bool read_program(Parser *p)
@@ -408,7 +412,17 @@ static bool read_program(Parser *p)
         !read_setting(p, "seed", INT64_MIN, &prog->seed))
         return false;
     p->scratch->batch = prog->batch;
-    return at_line_end(p) || read_precision(p, &prog->precision);
+    while (!at_line_end(p)) {
+        size_t begin = p->at;
+        const char *word = read_word(p);
+        bool precision = strcmp(word, "precision") == 0, parts = strcmp(word, "accumulate") == 0;
+        if (!precision && !parts)
+            return fail(p, begin, "expected precision=, accumulate= or the end of the line");
+        if (!expect(p, '=') ||
+            !(precision ? read_precision(p, &prog->precision) : read_parts(p, &prog->accumulate)))
+            return false;
+    }
+    return true;
 }
 
 static bool read_state(Parser *p)
@@ -417,8 +431,8 @@ static bool read_state(Parser *p)
     size_t begin = p->at;
     const char *kind_name = read_word(p), *name;
     StateKind kind = STATE_PARAM;
-    while (kind <= STATE_DERIVED && strcmp(state_kind_name(kind), kind_name) != 0) kind++;
-    if (kind > STATE_DERIVED) return fail(p, begin, "'%s' is no kind of state", kind_name);
+    while (kind < STATE_KINDS && strcmp(state_kind_name(kind), kind_name) != 0) kind++;
+    if (kind == STATE_KINDS) return fail(p, begin, "'%s' is no kind of state", kind_name);
     const Type *type;
     if (!read_string(p, &name) || !read_tensor(p, &type)) return false;
     if (program_find_state(p->program, name)) return fail(p, begin, "'%s' is declared twice", name);
@@ -451,6 +465,14 @@ static bool read_entry(Parser *p)
     return ok;
 }
 
+static bool read_before(Parser *p)
+{
+    PartRun run = {0};
+    if (!read_string(p, &run.entry) || !read_setting(p, "parts", 1, &run.parts)) return false;
+    vec_push(p->arena, &p->entry->before, run);
+    return true;
+}
+
 static bool read_entry_line(Parser *p)
 {
     if (peek(p) == '%') return read_node(p);
@@ -462,7 +484,8 @@ static bool read_entry_line(Parser *p)
     const char *word = read_word(p);
     if (strcmp(word, "output") == 0) return read_named(p, false);
     if (strcmp(word, "update") == 0) return read_named(p, true);
-    return fail(p, begin, "expected a node, output, update or '}'");
+    if (strcmp(word, "before") == 0) return read_before(p);
+    return fail(p, begin, "expected a node, output, update, before or '}'");
 }
 
 static bool read_line(Parser *p)

@@ -107,6 +107,11 @@ static void print_entry(FILE *out, const Entry *e, int64_t batch)
     for (NodeId id = 1; id < e->graph->nodes.n; id++) print_node(out, scratch, e->graph, id);
     for (uint32_t i = 0; i < e->outputs.n; i++) print_named(out, "output", &e->outputs.at[i]);
     for (uint32_t i = 0; i < e->updates.n; i++) print_named(out, "update", &e->updates.at[i]);
+    for (uint32_t i = 0; i < e->before.n; i++) {
+        fputs("  before ", out);
+        print_string(out, e->before.at[i].entry);
+        fprintf(out, " parts=%lld\n", (long long)e->before.at[i].parts);
+    }
     fputs("}\n", out);
     arena_free(scratch);
 }
@@ -132,6 +137,7 @@ void program_print(const Program *p, FILE *out)
     fprintf(out, " batch=%lld steps=%lld seed=%lld", (long long)p->batch, (long long)p->steps,
             (long long)p->seed);
     if (p->precision != DT_F32) fprintf(out, " precision=%s", dtype_name(p->precision));
+    if (p->accumulate != 1) fprintf(out, " accumulate=%lld", (long long)p->accumulate);
     fputc('\n', out);
     print_text(out, "data", p->data_json);
     print_text(out, "train", p->train_json);

@@ -1,7 +1,8 @@
 // Programs: state variables, entries, and what of an entry's graph is alive.
 #include "ir/program.h"
 
-static const char *const kinds[] = {"param", "opt", "ema", "stat", "metric", "frozen", "derived"};
+static const char *const kinds[] = {"param",  "opt",    "ema",     "stat",
+                                    "metric", "frozen", "derived", "transient"};
 
 const char *state_kind_name(StateKind kind)
 {
@@ -15,6 +16,7 @@ Program *program_new(Arena *arena, Diag *diag, const char *name, int64_t batch)
     p->diag = diag;
     p->name = str_copy(arena, name);
     p->batch = batch;
+    p->accumulate = 1;
     return p;
 }
 
@@ -47,6 +49,32 @@ Entry *program_find_entry(Program *p, const char *name)
     for (uint32_t i = 0; i < p->entries.n; i++)
         if (strcmp(p->entries.at[i]->name, name) == 0) return p->entries.at[i];
     return NULL;
+}
+
+static void add_inputs(EntryInputs *list, Map *seen, const Entry *e, int64_t parts, Arena *arena)
+{
+    for (NodeId id = 1; id < e->graph->nodes.n; id++) {
+        const Node *n = graph_node(e->graph, id);
+        if (n->op != OP_INPUT || node_str(n, ATTR_NAME)[0] == '$') continue;
+        EntryInput in = {node_str(n, ATTR_NAME), n->type, parts == 0};
+        if (!map_set(arena, seen, in.name, seen)) continue;
+        Axis *axes = arena_copy(arena, n->type->axes, n->type->rank * sizeof *axes);
+        for (uint32_t a = 0; a < n->type->rank && parts; a++)
+            if (axes[a].per) axes[a].size *= parts;
+        if (parts) in.type = type_new(arena, n->type->dtype, n->type->rank, axes);
+        vec_push(arena, list, in);
+    }
+}
+
+EntryInputs entry_inputs(const Program *p, const Entry *e, Arena *arena)
+{
+    EntryInputs list = {0};
+    Map seen = {0};
+    add_inputs(&list, &seen, e, 0, arena);
+    for (uint32_t i = 0; i < e->before.n; i++)
+        add_inputs(&list, &seen, program_find_entry((Program *)p, e->before.at[i].entry),
+                   e->before.at[i].parts, arena);
+    return list;
 }
 
 bool *entry_live(const Entry *e, Arena *arena)

@@ -13,7 +13,9 @@ typedef enum {
     STATE_STAT,
     STATE_METRIC,
     STATE_FROZEN, // never changed; not in checkpoints: of a file, or initialised by the seed
-    STATE_DERIVED
+    STATE_DERIVED,
+    STATE_TRANSIENT, // between the entries of one update; begins as zeros, in no checkpoint
+    STATE_KINDS
 } StateKind;
 
 // Text of a kind: "param", "opt", ...
@@ -33,13 +35,20 @@ typedef struct NamedNode {
     NodeId node;
 } NamedNode;
 
-// Inputs are the graph's INPUT nodes. "$step" and "$seed" (i64, rank 0) are filled in by the
-// executor.
+// An entry that is run before another one, once for each of the parts that the batch is cut into.
+typedef struct PartRun {
+    const char *entry;
+    int64_t parts;
+} PartRun;
+
+// Inputs are the graph's INPUT nodes. "$step", "$seed" and "$part" (i64, rank 0; the number of the
+// part) are filled in by the executor.
 typedef struct Entry {
     const char *name; // "init", "derive", "step", "eval", "metrics", "encode_image" ...
     Graph *graph;
     VEC(NamedNode) outputs; // what the host reads: losses, metrics, embeddings
     VEC(NamedNode) updates; // state name -> its value after the entry; the others stay
+    VEC(PartRun) before;    // what a run of this entry runs first, in this order
 } Entry;
 
 typedef struct Program {
@@ -47,6 +56,7 @@ typedef struct Program {
     Diag *diag;
     const char *name;
     int64_t batch, steps, seed;
+    int64_t accumulate; // parts that pass accumulate cuts the batch of a step into; 1: it does not
     DType precision; // of the operands of products: f32, or bf16 where pass precision is asked for
     VEC(StateVar) states;
     Map state_index; // name -> (void *)(index + 1)
@@ -64,6 +74,15 @@ const StateVar *program_find_state(const Program *p, const char *name);
 // Add an entry with an empty graph (batch as the program's). Entries keep their address.
 Entry *program_entry(Program *p, const char *name);
 Entry *program_find_entry(Program *p, const char *name);
+typedef struct EntryInput {
+    const char *name;
+    const Type *type;
+    bool own; // of the entry's graph, not only of what runs before it
+} EntryInput;
+typedef VEC(EntryInput) EntryInputs;
+// What the host has to give for a run of an entry: its own inputs, in the order of its graph, and
+// of what runs before it the whole batch. Those that the executor fills are left out.
+EntryInputs entry_inputs(const Program *p, const Entry *e, Arena *arena);
 // Live nodes of an entry: keep[id] for everything outputs and updates need. Array of nodes.n in the
 // arena.
 bool *entry_live(const Entry *e, Arena *arena);

@@ -294,10 +294,15 @@ const Type *shape_scalar(ShapeCall *c)
 
 const Type *shape_random(ShapeCall *c)
 {
-    for (uint32_t i = 0; i < 2; i++)
-        if (c->args[i]->dtype != DT_I64 || c->args[i]->rank)
-            return shape_fail(c, "its %s is i64[], not %s", i ? "step" : "seed",
+    static const char *const names[] = {"seed", "step", "first sample"};
+    if (c->nargs < 2 || c->nargs > 3)
+        return shape_fail(c, "takes 2 or 3 operands, not %u", c->nargs);
+    for (uint32_t i = 0; i < c->nargs; i++) {
+        DType want = i < 2 ? DT_I64 : DT_I32;
+        if (c->args[i]->dtype != want || c->args[i]->rank)
+            return shape_fail(c, "its %s is %s[], not %s", names[i], dtype_name(want),
                               shape_text(c, c->args[i]));
+    }
     const Attr *shape = shape_attr(c, ATTR_SHAPE);
     uint32_t batches = 0;
     if (!shape_check_axes(c, shape->axes.n, shape->axes.at)) return NULL;

@@ -232,6 +232,21 @@ static bool check_entry(Verifier *v, Map *all)
            check_named(v, v->entry->updates.at, v->entry->updates.n, true);
 }
 
+// 18
+static bool check_before(Verifier *v)
+{
+    for (uint32_t i = 0; i < v->entry->before.n; i++) {
+        const PartRun *run = &v->entry->before.at[i];
+        const Entry *e = program_find_entry((Program *)v->program, run->entry);
+        if (!e || e == v->entry || e->before.n)
+            return broken(v, 18, "'%s' is no entry that can run before it", run->entry);
+        if (run->parts < 1 || e->graph->batch * run->parts != v->g->batch)
+            return broken(v, 18, "%lld parts of '%s' make no batch of %lld", (long long)run->parts,
+                          run->entry, (long long)v->g->batch);
+    }
+    return true;
+}
+
 // ---- the program --------------------------------------------------------------------------------
 
 // 2, 16
@@ -261,7 +276,7 @@ bool program_verify(const Program *p, Error *err)
         v.g = v.entry->graph;
         if (!map_set(v.arena, &names, v.entry->name, &v))
             ok = broken(&v, 1, "its name is not unique");
-        ok = ok && check_entry(&v, &inputs);
+        ok = ok && check_entry(&v, &inputs) && check_before(&v);
     }
     arena_free(v.arena);
     return ok;

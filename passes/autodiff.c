@@ -191,14 +191,18 @@ static NodeId replace_grad(Rewrite *r, NodeId id)
     return dx ? dx : grad_fill(r->to, 0, x);
 }
 
+bool autodiff_entry(Entry *e, Arena *scratch)
+{
+    Autodiff all = {arena_array(scratch, GradSweep *, e->graph->nodes.n)};
+    if (!rewrite_entry(e, scratch, replace_grad, &all)) return false;
+    entry_compact(e);
+    return true;
+}
+
 bool pass_autodiff(Program *p, PassContext *ctx)
 {
     bool good = true;
-    for (uint32_t i = 0; i < p->entries.n; i++) {
-        Entry *e = p->entries.at[i];
-        Autodiff all = {arena_array(ctx->scratch, GradSweep *, e->graph->nodes.n)};
-        good = rewrite_entry(e, ctx->scratch, replace_grad, &all) && good;
-        if (good) entry_compact(e);
-    }
+    for (uint32_t i = 0; i < p->entries.n; i++)
+        good = autodiff_entry(p->entries.at[i], ctx->scratch) && good;
     return good;
 }

@@ -184,6 +184,9 @@ static uint32_t random_value(Build *b, const Node *n, const IndexId *at)
     }
     KernelInstr in = {.kind = KI_RANDOM, .dtype = DT_U32};
     in.index = index_linear(pool, n->type->rank, rest, sizes);
+    if (n->nargs > 2)
+        sample = index_add(
+            pool, sample, index_value(pool, build_value(b, n->args[2], NULL), 0, LAST_SAMPLE));
     in.index2 = sample;
     in.args[0] = build_value(b, n->args[0], NULL);
     in.args[1] = build_value(b, n->args[1], NULL);

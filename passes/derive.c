@@ -55,12 +55,14 @@ static bool has_batch(const Type *type)
     return type->nparts > 0;
 }
 
-static void find_fixed(Fixed *f, const Map *changed)
+// batch: of entry derive, in which nothing with another batch can be computed.
+static void find_fixed(Fixed *f, const Map *changed, int64_t batch)
 {
     for (NodeId id = 1; id < f->g->nodes.n; id++) {
         const Node *n = graph_node(f->g, id);
+        bool other = f->g->batch != batch && has_batch(n->type);
         bool state = n->op == OP_STATE && !map_get(changed, node_str(n, ATTR_NAME));
-        f->fixed[id] = n->nargs || state || n->op == OP_CONST || n->op == OP_IOTA;
+        f->fixed[id] = !other && (n->nargs || state || n->op == OP_CONST || n->op == OP_IOTA);
         if (state) f->bytes[id] = type_bytes(n->type);
         f->dear[id] = costs(n);
         for (uint32_t i = 0; i < n->nargs; i++) {
@@ -158,7 +160,7 @@ static void derive_entry(Program *p, Entry *e, const Map *changed, Arena *scratc
                .seen = arena_array(scratch, bool, n),
                .taken = arena_array(scratch, bool, n),
                .bytes = arena_array(scratch, int64_t, n)};
-    find_fixed(&f, changed);
+    find_fixed(&f, changed, p->batch);
     if (!choose(&f, e)) return;
     Entry *derive = program_find_entry(p, "derive");
     if (!derive) derive = program_entry(p, "derive");

@@ -2,7 +2,7 @@
 #ifndef CZT_PASSES_GRAD_H
 #define CZT_PASSES_GRAD_H
 
-#include "ir/graph.h"
+#include "ir/program.h"
 
 typedef struct GradSweep GradSweep;
 
@@ -16,6 +16,9 @@ typedef struct GradSite {
 } GradSite;
 
 typedef void GradRule(const GradSite *s);
+
+// Replace the grad nodes of one entry. False after an error was reported.
+bool autodiff_entry(Entry *e, Arena *scratch);
 
 // The rule of an op, or NULL.
 GradRule *grad_rule(OpCode op);

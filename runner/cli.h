@@ -61,8 +61,8 @@ typedef struct Command {
     int (*run)(Cli *cli, const void *values);
 } Command;
 
-extern const Command command_run, command_bench, command_train, command_eval, command_describe,
-    command_data;
+extern const Command command_run, command_bench, command_train, command_eval, command_export,
+    command_describe, command_data;
 
 // Run the command that the arguments name, one of a list, and give the exit code of the process:
 // what main returns.

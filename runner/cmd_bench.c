@@ -189,27 +189,38 @@ static double weight_of(const Step *step, const StepLaunch *launch, uint32_t s)
     return own / all;
 }
 
-// The kernels of a step by the time they take; those that were called come first.
-static Row *profile(Arena *arena, const Loaded *l, double *all)
+// Add the launches of an entry that is run so many times a step.
+static void profile_entry(const Loaded *l, uint32_t entry, int64_t runs, Row *rows, double *all)
 {
     const Step *step = l->step;
-    uint32_t entry = (uint32_t)step_entry(step, "step");
-    Row *rows = arena_array(arena, Row, step->nkernels + 1);
-    for (uint32_t i = 0; i < step->nkernels; i++) rows[i].kernel = &step->kernels[i];
     for (uint32_t i = 0; i < step->entries[entry].nlaunches; i++) {
         const StepLaunch *launch = &step->entries[entry].launches[i];
         ExecTime t = exec_time(l->exec, entry, i);
         if (!t.calls) continue;
         for (uint32_t s = 0; s < launch->n; s++) {
             Row *r = &rows[launch->segments[s].kernel];
-            double seconds = t.seconds / (double)t.calls * weight_of(step, launch, s);
+            double times = (double)runs,
+                   seconds = times * t.seconds / (double)t.calls * weight_of(step, launch, s);
             r->seconds += seconds;
-            r->flops += (double)r->kernel->flops;
-            r->bytes += (double)r->kernel->bytes;
-            r->calls++;
+            r->flops += times * (double)r->kernel->flops;
+            r->bytes += times * (double)r->kernel->bytes;
+            r->calls += (uint32_t)runs;
             *all += seconds;
         }
     }
+}
+
+// The kernels of a step by the time they take; those that were called come first.
+static Row *profile(Arena *arena, const Loaded *l, double *all)
+{
+    const Step *step = l->step;
+    uint32_t entry = (uint32_t)step_entry(step, "step");
+    const StepEntry *e = &step->entries[entry];
+    Row *rows = arena_array(arena, Row, step->nkernels + 1);
+    for (uint32_t i = 0; i < step->nkernels; i++) rows[i].kernel = &step->kernels[i];
+    for (uint32_t i = 0; i < e->nbefore; i++)
+        profile_entry(l, e->before[i].entry, e->before[i].parts, rows, all);
+    profile_entry(l, entry, 1, rows, all);
     qsort(rows, step->nkernels, sizeof *rows, by_seconds);
     return rows;
 }

@@ -89,6 +89,11 @@ static const char *const *notes(const Run *run, uint32_t *n)
                         (long long)run->look.seen, (long long)counts.bad));
     if (counts.damaged)
         vec_push(arena, &list, str_printf(arena, "%lld damaged shards", (long long)counts.damaged));
+    if (counts.dropped)
+        vec_push(arena, &list,
+                 str_printf(arena,
+                            "%lld boxes or points were more than their fields' max, and dropped",
+                            (long long)counts.dropped));
     if (counts.samples < run->batch)
         vec_push(arena, &list,
                  str_printf(arena,

@@ -88,6 +88,10 @@ static void print(Arena *arena, const Step *step)
                short_number(arena, (double)e->scratch_bytes),
                short_number(arena, (double)e->input_bytes),
                short_number(arena, (double)e->output_bytes));
+        for (uint32_t k = 0; k < e->nbefore; k++)
+            printf("  %-*s%-32s in %lld part%s\n", COLUMN - 2, "before",
+                   step->entries[e->before[k].entry].name, (long long)e->before[k].parts,
+                   e->before[k].parts == 1 ? "" : "s");
         print_tensors(arena, "input", e->inputs, e->ninputs);
         print_tensors(arena, "output", e->outputs, e->noutputs);
     }

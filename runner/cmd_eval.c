@@ -1,7 +1,6 @@
 // cztc eval: held-out figures of a run or of any parameters.
-#include "runner/phases.h"
 #include "runner/evaluate.h"
-#include "runtime/checkpoint.h"
+#include "runner/newest.h"
 
 #include <math.h>
 #include <sys/stat.h>
@@ -47,12 +46,6 @@ static const Option options[] = {
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object a set"},
 };
 
-static void warn(void *ctx, const char *text)
-{
-    (void)ctx;
-    fprintf(stderr, "warning: %s\n", text);
-}
-
 // The graph's options for a set (NULL: for --data), changed by the command's.
 static EvalOptions options_of(Arena *arena, const Loaded *l, const Values *v, const char *set)
 {
@@ -63,38 +56,6 @@ static EvalOptions options_of(Arena *arena, const Loaded *l, const Values *v, co
     o.samples = v->samples;
     o.workers = (uint32_t)v->workers;
     return o;
-}
-
-// Slow copies that have not begun, or that a file of parameters does not have, are the student.
-static bool copy_students(Arena *arena, const Loaded *l, int64_t step, Error *err)
-{
-    Phases phases;
-    return phases_of(arena, l->step, &phases, err) &&
-           phases_prepare(l->exec, &phases, step, l->step->seed, err);
-}
-
-// Bring the state to what is evaluated; step: its finished updates, all of the graph's for weights
-// from a file.
-static bool set_state(Arena *arena, const Loaded *l, const Values *v, bool folder, int64_t *step,
-                      Error *err)
-{
-    Checkpoint latest = {0};
-    *step = v->weights ? l->step->steps : 0;
-    if (!exec_init(l->exec, l->step->seed, err)) return false;
-    if (v->weights)
-        return load_weights(l, v->weights, false, err) && copy_students(arena, l, 0, err);
-    if (!folder) {
-        fprintf(stderr, "note: untrained parameters; --weights or a run's folder gives others\n");
-        return true;
-    }
-    const char *at = str_printf(arena, "%s/checkpoints", v->what);
-    if (!checkpoint_latest(arena, at, &latest, (CheckpointWarn){warn, NULL}, err)) return false;
-    if (!latest.path) return error_set(err, "%s: no checkpoint is there", at);
-    fprintf(stderr, "parameters of %s\n", latest.path);
-    if (strcmp(latest.source_hash, l->step->source_hash) != 0)
-        warn(NULL, "they were trained by another version of the program");
-    *step = latest.step;
-    return checkpoint_load(l->exec, &latest, err) && copy_students(arena, l, latest.step, err);
 }
 
 static void print_number(double x)
@@ -170,15 +131,16 @@ static bool run_set(Arena *arena, const Loaded *l, const Values *v, bool folder,
 {
     EvalOptions o = options_of(arena, l, v, set);
     Figures figures, untrained;
-    if (!set_state(arena, l, v, folder, &o.step, err) || !evaluate(arena, l, &o, &figures, err))
+    if (!newest_state(arena, l, folder ? v->what : NULL, v->weights, &o.step, err) ||
+        !evaluate(arena, l, &o, &figures, err))
         return false;
     if (v->compare && // at the same step, so that the losses mean the same
         (!exec_init(l->exec, l->step->seed, err) || !evaluate(arena, l, &o, &untrained, err)))
         return false;
-    evaluate_warn(o.key, figures.left_out, figures.batches, l->step->batch);
+    evaluate_warn(o.key, figures.left_out, figures.batches, evaluate_batch(l));
     if (!figures.at.n)
         return error_set(err, "%s: %lld samples give no figure: there must be a batch of %lld",
-                         o.key, (long long)figures.samples, (long long)l->step->batch);
+                         o.key, (long long)figures.samples, (long long)evaluate_batch(l));
     print_figures(&figures, v->compare ? &untrained : NULL, set, v->json);
     return true;
 }

@@ -167,6 +167,7 @@ static void print_json(const Run *run, const TrainResult *r, double pairs)
                   "pairs_per_s", pairs, "loader_wait_s", r->waited, "stopped", (int)r->stopped,
                   "complete", (int)(r->steps && r->step >= r->steps));
     json_object_set_new(o, "skipped", json_integer(data_counts(run->feed.data).bad));
+    json_object_set_new(o, "dropped", json_integer(data_counts(run->feed.data).dropped));
     json_object_set_new(o, "skipped_updates", json_integer(r->skips));
     double updates = pairs / (double)run->program.step->batch; // a second
     json_object_set_new(o, "share_of_peak",
@@ -198,6 +199,10 @@ static int report(const Run *run, const TrainResult *r)
         printf("%lld updates were skipped, as their loss or a gradient was not finite (see "
                "log.jsonl)\n",
                (long long)r->skips);
+    int64_t dropped = data_counts(run->feed.data).dropped;
+    if (dropped && !run->values->json)
+        printf("%lld boxes or points were more than their fields' max, and dropped\n",
+               (long long)dropped);
     return EXIT_OK;
 }
 

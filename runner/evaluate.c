@@ -24,6 +24,7 @@ typedef struct Eval {
     const EvalOptions *options;
     Feed feed;
     uint32_t entry; // "eval"
+    int64_t batch;  // samples of its runs, and of the encoders'
     bool has_image, has_text;
     Encoder image, text;
     VEC(int32_t) classes; // of each sample; -1: none
@@ -48,7 +49,7 @@ static void find_encoders(Eval *ev)
         const StepEntry *e = &step->entries[i];
         if (strncmp(e->name, prefix, sizeof prefix - 1) != 0 || e->noutputs == 0) continue;
         const CztTensor *out = &e->outputs[0];
-        if (out->rank != 2 || out->shape[0] != step->batch || out->dtype != CZT_F32) continue;
+        if (out->rank != 2 || out->shape[0] != ev->batch || out->dtype != CZT_F32) continue;
         bool tokens = false;
         for (uint32_t k = 0; k < e->ninputs; k++)
             tokens |= e->inputs[k].rank == 2 && e->inputs[k].dtype == CZT_I32;
@@ -75,8 +76,7 @@ static bool keep_from_eval(Eval *ev, Encoder *enc)
     int32_t i =
         tensor_find(e->outputs, e->noutputs, str_printf(ev->arena, "%s.%s", enc->name, main));
     if (i < 0 || e->outputs[i].rank != 2 || e->outputs[i].shape[1] != enc->width) return false;
-    keep_rows(ev, enc, exec_output(ev->program->exec, ev->entry, (uint32_t)i),
-              ev->program->step->batch);
+    keep_rows(ev, enc, exec_output(ev->program->exec, ev->entry, (uint32_t)i), ev->batch);
     return true;
 }
 
@@ -119,14 +119,13 @@ static bool whole_batch(Eval *ev)
         if (e->outputs[i].rank == 0) ev->sums[i] += exec_scalar(l->exec, ev->entry, i);
     ev->out->batches++;
     return (!ev->has_image || keep_from_eval(ev, &ev->image) ||
-            encode(ev, &ev->image, l->step->batch)) &&
-           (!ev->has_text || keep_from_eval(ev, &ev->text) ||
-            encode(ev, &ev->text, l->step->batch));
+            encode(ev, &ev->image, ev->batch)) &&
+           (!ev->has_text || keep_from_eval(ev, &ev->text) || encode(ev, &ev->text, ev->batch));
 }
 
 static bool sweep(Eval *ev)
 {
-    int64_t batch = ev->program->step->batch, count;
+    int64_t batch = ev->batch, count;
     void **to = arena_array(ev->arena, void *, ev->feed.nslots + 1);
     int32_t *labels = arena_array(ev->arena, int32_t, batch);
     uint8_t *present = arena_array(ev->arena, uint8_t, batch);
@@ -256,7 +255,7 @@ static bool encode_texts(Eval *ev, const Tokenizer *t, const char *const *texts,
 {
     const Loaded *l = ev->program;
     const StepEntry *e = &l->step->entries[ev->text.entry];
-    int64_t batch = l->step->batch, width = ev->text.width;
+    int64_t batch = ev->batch, width = ev->text.width;
     uint32_t input = 0;
     while (e->inputs[input].rank != 2 || e->inputs[input].dtype != CZT_I32) input++;
     int64_t length = e->inputs[input].shape[1];
@@ -343,7 +342,9 @@ bool evaluate(Arena *arena, const Loaded *l, const EvalOptions *o, Figures *out,
                         .workers = o->workers};
     *out = (Figures){0};
     if (o->classes && !classes_read(arena, o->classes, o->prompts, &classes, err)) return false;
-    if (!load_entry(l, "eval", &ev.entry, err) || !feed_open(&ev.feed, l, &feed, err)) return false;
+    if (!load_entry(l, "eval", &ev.entry, err)) return false;
+    ev.batch = feed.batch = evaluate_batch(l);
+    if (!feed_open(&ev.feed, l, &feed, err)) return false;
     ev.sums = arena_array(arena, double, l->step->entries[ev.entry].noutputs + 1);
     find_encoders(&ev);
     bool ok = feed_covers(&ev.feed, ev.entry, err) && run_named(&ev, "metrics_reset") &&

@@ -33,6 +33,8 @@ typedef struct Figures {
 const char **evaluate_sets(Arena *arena, const Loaded *program, uint32_t *n);
 // Source, key, classes and prompts of one of the graph's eval sets; of none (NULL), without source.
 EvalOptions evaluate_options(Arena *arena, const Loaded *program, const char *set);
+// Samples of a run of entry "eval".
+int64_t evaluate_batch(const Loaded *l);
 // Warn on stderr of samples that losses and metrics leave out: of `left_out` in a last batch that
 // is not whole, none of them where `batches` is 0. The key names the set.
 void evaluate_warn(const char *key, int64_t left_out, int64_t batches, int64_t batch);

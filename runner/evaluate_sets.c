@@ -52,11 +52,17 @@ void evaluate_warn(const char *key, int64_t left_out, int64_t batches, int64_t b
                 key, (long long)left_out, (long long)batch);
 }
 
+int64_t evaluate_batch(const Loaded *l)
+{
+    int32_t entry = step_entry(l->step, "eval");
+    return entry < 0 ? l->step->batch : l->step->entries[entry].batch;
+}
+
 // The same of a set that is not gone through yet, if it will be: of all its samples, or as many
 // whole batches as eval.samples asks for.
 static void warn_before(const Loaded *l, const Feed *f, const char *key)
 {
-    int64_t batch = l->step->batch, samples = data_counts(f->data).samples;
+    int64_t batch = evaluate_batch(l), samples = data_counts(f->data).samples;
     int64_t most = json_integer_value(json_object_get(section(l), "samples"));
     bool wanted = json_integer_value(json_object_get(section(l), "every")) > 0;
     if (wanted && (most <= 0 || most > samples / batch * batch))
@@ -82,7 +88,8 @@ bool evaluate_check(const Loaded *l, uint32_t workers, Error *err)
                          .in_order = true,
                          .quiet = true,
                          .classes = o.classes != NULL,
-                         .workers = workers};
+                         .workers = workers,
+                         .batch = evaluate_batch(l)};
         ok = feed_open(&feed, l, &f, err) && feed_covers(&feed, entry, err);
         if (ok) warn_before(l, &feed, o.key);
         if (feed.arena) feed_close(&feed);

@@ -39,28 +39,55 @@ static void place_series(json_t *series, const char *base, Arena *arena)
     }
 }
 
-// --series must give a series that a field of the graph is in.
+// Is the item in a series of this name, or what it replays? Else add the names that there are.
+static bool names_series(Arena *arena, const json_t *item, const char *name, const char **known)
+{
+    const json_t *in[] = {item, json_object_get(item, "replay")};
+    for (int i = 0; i < 2; i++) {
+        const char *of = json_string_value(json_object_get(in[i], "series"));
+        if (of && strcmp(of, name) == 0) return true;
+        if (of && !strstr(*known, of))
+            *known = str_printf(arena, "%s%s%s", *known, **known ? ", " : "", of);
+    }
+    return false;
+}
+
+// --series must give a series that a view or a field of the graph is in.
 static bool check_series(Arena *arena, const json_t *spec, const char *text, Error *err)
 {
+    static const char *const lists[] = {"fields", "views"};
     const char *eq = strchr(text, '='), *known = "";
-    const json_t *field;
+    const json_t *item;
     size_t i;
     if (!eq || eq == text || !eq[1])
         return error_set(err, "--series: '%s' is no NAME=SHARDS", text);
     const char *name = str_slice(arena, text, (size_t)(eq - text));
+    for (int list = 0; list < 2; list++) {
+        json_array_foreach(json_object_get(spec, lists[list]), i, item)
+        {
+            if (names_series(arena, item, name, &known)) return true;
+        }
+    }
+    return error_set(err, "--series: nothing of the graph is in a series '%s' (there are: %s)",
+                     name, *known ? known : "none");
+}
+
+// What is evaluated need not have the series of what is trained on.
+static void without_series(json_t *spec)
+{
+    json_t *field;
+    size_t i;
     json_array_foreach(json_object_get(spec, "fields"), i, field)
     {
-        const char *of = json_string_value(json_object_get(field, "series"));
-        if (of && strcmp(of, name) == 0) return true;
-        if (of) known = str_printf(arena, "%s%s%s", known, *known ? ", " : "", of);
+        if (json_is_string(json_object_get(field, "series")))
+            json_object_set_new(field, "required", json_false());
     }
-    return error_set(err, "--series: no field of the graph is in a series '%s' (there are: %s)",
-                     name, *known ? known : "none");
 }
 
 // Options that stand in the specification.
 static void put_options(json_t *spec, const FeedOptions *o)
 {
+    if (o->in_order) without_series(spec);
     if (o->in_order) json_object_set_new(spec, "shuffle", json_false());
     if (o->in_order) json_object_set_new(spec, "augment", json_false());
     if (o->any_bad) json_object_set_new(spec, "max_bad", json_integer(1));

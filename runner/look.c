@@ -14,7 +14,7 @@ static int32_t part_slot(const Look *l, const char *name, const char *part)
 
 static bool has_classes(Role role)
 {
-    return role == ROLE_CLASS || role == ROLE_CLASS_MAP;
+    return role == ROLE_CLASS || role == ROLE_CLASS_MAP || role_is_places(role);
 }
 
 static bool field_open(Look *l, FieldLook *f, const FieldSpec *spec)
@@ -26,6 +26,10 @@ static bool field_open(Look *l, FieldLook *f, const FieldSpec *spec)
                      .low = INFINITY,
                      .high = -INFINITY,
                      .shortest = INT64_MAX};
+    if (role_is_places(spec->role)) {
+        f->slot = part_slot(l, spec->name, spec->role == ROLE_BOXES ? "xyxy" : "xy");
+        f->class_slot = part_slot(l, spec->name, "class");
+    }
     const DataSlot *slot = &l->feed->slots[f->slot];
     dtype_parse(slot->dtype, &f->dtype);
     f->elements = (int64_t)slot->bytes / czt_dtype_size(f->dtype);
@@ -114,10 +118,33 @@ static int64_t pixel_of(const FieldLook *f, int64_t i)
     return channels == 1 ? i : i / (channels * plane) * plane + i % plane;
 }
 
+// The places that each copy of the view has, and their classes.
+static void add_places(const Look *l, FieldLook *f)
+{
+    int64_t all = (int64_t)l->feed->slots[f->valid_slot].bytes;
+    const int32_t *classes = l->slots[f->class_slot];
+    for (int64_t first = 0; first < all; first += f->spec->length) {
+        int64_t n = 0;
+        for (int64_t i = first; i < first + f->spec->length; i++) {
+            if (!look_valid(l, f, i)) continue;
+            n++;
+            add_value(f, classes[i]);
+        }
+        if (n < f->shortest) f->shortest = n;
+        if (n > f->longest) f->longest = n;
+        f->valid += n;
+        f->asked++;
+    }
+}
+
 static void add_field(const Look *l, FieldLook *f)
 {
     if (!look_present(l, f)) {
         f->missing++;
+        return;
+    }
+    if (role_is_places(f->spec->role)) {
+        add_places(l, f);
         return;
     }
     if (f->spec->role == ROLE_TOKENS) {
@@ -167,6 +194,8 @@ const char *role_text(Role role)
     case ROLE_VECTOR: return "vector";
     case ROLE_CLASS: return "class";
     case ROLE_ARRAY: return "array";
+    case ROLE_BOXES: return "boxes";
+    case ROLE_POINTS: return "points";
     }
     bug("role %d has no name", role);
 }
@@ -213,10 +242,25 @@ static const char *classes_text(const Look *l, const FieldLook *f)
     return text;
 }
 
+const char *place_text(Role role)
+{
+    return role == ROLE_BOXES ? "box" : "point";
+}
+
+// "0 to 12 boxes, mean 3.1; 2 classes: 1 (60 %), 0 (40 %)"
+static const char *places_text(const Look *l, const FieldLook *f)
+{
+    const char *text = str_printf(l->arena, "%lld to %lld %s, mean %.3g", (long long)f->shortest,
+                                  (long long)f->longest, role_text(f->spec->role),
+                                  (double)f->valid / (double)f->asked);
+    return f->values ? str_printf(l->arena, "%s; %s", text, classes_text(l, f)) : text;
+}
+
 const char *look_text(const Look *l, const FieldLook *f)
 {
     int64_t there = l->seen - f->missing;
     if (!there) return "nothing";
+    if (role_is_places(f->spec->role)) return places_text(l, f);
     if (f->spec->role == ROLE_TOKENS)
         return str_printf(l->arena, "%lld to %lld tokens, mean %.3g; %lld fill all %lld",
                           (long long)f->shortest, (long long)f->longest, f->sum / (double)there,
@@ -239,8 +283,31 @@ static json_t *shape_json(const DataSlot *slot)
     return shape;
 }
 
+static void put_classes(const Look *l, const FieldLook *f, json_t *o)
+{
+    json_t *classes = json_object();
+    for (int64_t c = 0; c < LOOK_CLASSES; c++)
+        if (f->classes[c])
+            json_object_set_new(classes, str_printf(l->arena, "%lld", (long long)c),
+                                json_integer(f->classes[c]));
+    json_object_set_new(o, "classes", classes);
+}
+
+static void put_places(const Look *l, const FieldLook *f, json_t *o)
+{
+    if (!f->asked) return;
+    json_object_set_new(o, "fewest", json_integer(f->shortest));
+    json_object_set_new(o, "most", json_integer(f->longest));
+    json_object_set_new(o, "mean", json_f32((double)f->valid / (double)f->asked));
+    put_classes(l, f, o);
+}
+
 static void put_numbers(const Look *l, const FieldLook *f, json_t *o)
 {
+    if (role_is_places(f->spec->role)) {
+        put_places(l, f, o);
+        return;
+    }
     int64_t numbers = f->values - f->nans;
     if (f->spec->role == ROLE_TOKENS) {
         int64_t there = l->seen - f->missing;
@@ -257,13 +324,7 @@ static void put_numbers(const Look *l, const FieldLook *f, json_t *o)
     json_object_set_new(o, "min", json_f32(f->low));
     json_object_set_new(o, "max", json_f32(f->high));
     json_object_set_new(o, "mean", json_f32(f->sum / (double)numbers));
-    if (!f->classes) return;
-    json_t *classes = json_object();
-    for (int64_t c = 0; c < LOOK_CLASSES; c++)
-        if (f->classes[c])
-            json_object_set_new(classes, str_printf(l->arena, "%lld", (long long)c),
-                                json_integer(f->classes[c]));
-    json_object_set_new(o, "classes", classes);
+    if (f->classes) put_classes(l, f, o);
 }
 
 json_t *look_json(const Look *l)
@@ -286,8 +347,8 @@ json_t *look_json(const Look *l)
         put_numbers(l, f, o);
         json_object_set_new(fields, f->spec->name, o);
     }
-    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o}", "samples", (json_int_t)l->in_source,
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "samples", (json_int_t)l->in_source,
                      "looked_at", (json_int_t)l->seen, "skipped", (json_int_t)counts.bad,
-                     "damaged_shards", (json_int_t)counts.damaged, "views", views, "fields",
-                     fields);
+                     "damaged_shards", (json_int_t)counts.damaged, "dropped",
+                     (json_int_t)counts.dropped, "views", views, "fields", fields);
 }

@@ -13,12 +13,14 @@ typedef struct FieldLook {
     const FieldSpec *spec;
     CztDtype dtype;
     int64_t elements;                       // of a sample
-    int32_t slot, valid_slot, present_slot; // -1: none
+    int32_t slot, valid_slot, present_slot; // -1: none; slot is .xyxy or .xy of places
+    int32_t class_slot;                     // of places
     int64_t missing;                        // samples
-    int64_t valid, asked;                   // validities that are true, and all, where not missing
+    int64_t valid, asked;                   // validities that are true, and all, where not missing;
+                                            // views of places
     int64_t values, nans;                   // that are valid
     double low, high, sum;                  // of the values that are numbers
-    int64_t shortest, longest, full;        // tokens; samples that fill all
+    int64_t shortest, longest, full;        // tokens, or places in a view; samples that fill all
     int64_t *classes, beyond;               // counts by class, NULL where there are none
 } FieldLook;
 
@@ -46,6 +48,8 @@ bool look_present(const Look *look, const FieldLook *f);
 // Whether an element of the sample's field is valid; pixels are numbered without channels.
 bool look_valid(const Look *look, const FieldLook *f, int64_t i);
 
+// "box" or "point".
+const char *place_text(Role role);
 // "0.1 to 7.5, mean 2.3": what was seen of a field, in the arena.
 const char *look_text(const Look *look, const FieldLook *f);
 // "class_map", and "i32 (64, 64)" of the slot without its batch.

@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 static const Command *const commands[] = {
-    &command_run, &command_bench, &command_train, &command_eval, &command_describe, &command_data,
+    &command_run,    &command_bench,    &command_train, &command_eval,
+    &command_export, &command_describe, &command_data,
 };
 
 // Where the executable's own bytes end: its sections' table, or the last of its segments.

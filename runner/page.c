@@ -170,11 +170,64 @@ static void put_missing_label(const Page *p, const FieldLook *f, int64_t copy)
     fputs("</figcaption></figure>\n", p->out);
 }
 
+// ---- boxes and points over their view -----------------------------------------------------------
+
+// A box's outline or a point's dot in the colour of its class, which the pointer shows as text.
+static void put_place(const Page *p, const FieldLook *f, int64_t row)
+{
+    const FieldSpec *s = f->spec;
+    bool box = s->role == ROLE_BOXES;
+    const float *at = (const float *)p->look->slots[f->slot] + row * (box ? 4 : 2);
+    int64_t class = ((const int32_t *)p->look->slots[f->class_slot])[row];
+    if (box)
+        fprintf(p->out,
+                "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"none\" "
+                "stroke-width=\"2\" vector-effect=\"non-scaling-stroke\" stroke=\"",
+                (double)at[0], (double)at[1], (double)(at[2] - at[0]), (double)(at[3] - at[1]));
+    else
+        fprintf(p->out, "<circle cx=\"%.2f\" cy=\"%.2f\" r=\"%.2f\" fill=\"", (double)at[0],
+                (double)at[1], (double)s->width / 64.0);
+    put_colour(p->out, class_colour(class));
+    fputs("\"><title>", p->out);
+    if (class < s->names.n)
+        put_text(p->out, s->names.at[class]);
+    else
+        fprintf(p->out, "class %lld", (long long)class);
+    fprintf(p->out, "</title></%s>", box ? "rect" : "circle");
+}
+
+static void put_places(const Page *p, const FieldLook *f, int64_t copy)
+{
+    const FieldSpec *s = f->spec;
+    int64_t n = 0;
+    open_figure(p, s->follow, copy, s->height, s->width);
+    fprintf(p->out, "<svg viewBox=\"0 0 %lld %lld\" preserveAspectRatio=\"none\">",
+            (long long)s->width, (long long)s->height);
+    for (int64_t i = copy * s->length; i < (copy + 1) * s->length; i++) {
+        if (!look_valid(p->look, f, i)) continue;
+        put_place(p, f, i);
+        n++;
+    }
+    fputs("</svg>", p->out);
+    put_caption(p, s->name, copy, copies_of(p, s));
+    const char *what = n == 1 ? place_text(s->role) : role_text(s->role);
+    fprintf(p->out, "<div class=\"soft\">%lld %s</div></figcaption></figure>\n", (long long)n,
+            what);
+}
+
+// ---- pictures of a sample -----------------------------------------------------------------------
+
+// Whether a field lies over its view.
+static bool over_view(const FieldSpec *s)
+{
+    return role_has_pixels(s->role) || role_is_places(s->role);
+}
+
 static bool has_pictures(const DataSpec *spec, int32_t view)
 {
     bool any = view >= 0;
     for (uint32_t i = 0; i < spec->nfields; i++)
-        any |= role_has_pixels(spec->fields[i].role) && spec->fields[i].follow == view;
+        any |= over_view(&spec->fields[i]) && spec->fields[i].follow == view;
     return any;
 }
 
@@ -186,9 +239,11 @@ static bool put_pictures(const Page *p, Arena *arena, int32_t view, int64_t copy
     if (view >= 0) put_view(p, (uint32_t)view, copy);
     for (uint32_t i = 0; i < p->look->feed->spec->nfields; i++) {
         const FieldLook *f = &p->look->fields[i];
-        if (!role_has_pixels(f->spec->role) || f->spec->follow != view) continue;
+        if (!over_view(f->spec) || f->spec->follow != view) continue;
         if (!look_present(p->look, f))
             put_missing_label(p, f, copy);
+        else if (role_is_places(f->spec->role))
+            put_places(p, f, copy);
         else if (!put_label(p, arena, f, copy, err))
             return false;
     }
@@ -301,7 +356,7 @@ bool page_add(Page *p, Error *err)
     ok = ok && put_pictures(p, arena, -1, 0, err);
     fputs("<dl>\n", p->out);
     for (uint32_t i = 0; ok && i < spec->nfields; i++)
-        if (!role_has_pixels(spec->fields[i].role)) put_field(p, &p->look->fields[i]);
+        if (!over_view(&spec->fields[i])) put_field(p, &p->look->fields[i]);
     fputs("</dl>\n</article>\n", p->out);
     arena_free(arena);
     return ok;

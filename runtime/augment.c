@@ -14,8 +14,8 @@
 
 typedef void Change(uint8_t *at, int64_t n, double amount);
 
-void colour_draw(const ColourRule *rule, uint64_t key, uint32_t epoch, uint64_t sample, uint8_t *at,
-                 int64_t h, int64_t w)
+bool colour_draw(const ColourRule *rule, uint64_t key, uint32_t epoch, uint64_t sample, uint8_t *at,
+                 int64_t h, int64_t w, Scratch *scratch)
 {
     Change *const change[4] = {pixels_brightness, pixels_contrast, pixels_saturation, pixels_hue};
     const double strength[4] = {rule->brightness, rule->contrast, rule->saturation, rule->hue};
@@ -34,6 +34,10 @@ void colour_draw(const ColourRule *rule, uint64_t key, uint32_t epoch, uint64_t 
         if (strength[o] > 0) change[o](at, h * w, amount);
     }
     if (philox_uniform(&random) < rule->grey) pixels_grey(at, h * w);
+    if (philox_uniform(&random) >= rule->blur) return true;
+    float *room = scratch_reserve(scratch, (size_t)(h * w * 3) * sizeof *room);
+    if (room) pixels_blur(at, h, w, 0.1 + 1.9 * philox_uniform(&random), room);
+    return room != NULL;
 }
 
 // ---- what is stored -----------------------------------------------------------------------------

@@ -10,14 +10,15 @@
 
 // How strongly colours change: brightness, contrast and saturation are multiplied by factors from
 // max(0, 1 - s) to 1 + s, the hue is turned by -s to s of a whole turn, in an order that is drawn
-// too; grey is the probability of losing all colour, after that. 0: left as it is.
+// too; grey is the probability of losing all colour, after that, and blur that of a Gaussian blur
+// of 0.1 to 2 pixels, last. 0: left as it is.
 typedef struct ColourRule {
-    double brightness, contrast, saturation, hue, grey;
+    double brightness, contrast, saturation, hue, grey, blur;
 } ColourRule;
 
-// Change pixels (h, w, 3) as drawn: a function of its arguments alone.
-void colour_draw(const ColourRule *rule, uint64_t key, uint32_t epoch, uint64_t sample, uint8_t *at,
-                 int64_t h, int64_t w);
+// Change pixels (h, w, 3) as drawn: a function of its arguments alone. False when memory is out.
+bool colour_draw(const ColourRule *rule, uint64_t key, uint32_t epoch, uint64_t sample, uint8_t *at,
+                 int64_t h, int64_t w, Scratch *scratch);
 
 // From places in a result to places in what it was made of, in pixels: (a x + b y + c, d x + e y +
 // f). The identity is {1, 0, 0, 0, 1, 0}.

@@ -29,12 +29,13 @@ typedef enum CztDtype {
 } CztDtype;
 
 // What a state tensor is. Parameters and what training needs are in checkpoints; derived tensors
-// (shadows, packed weights) are computed again by the entry "derive", and frozen ones (of teachers)
-// come from files, or of the seed, whenever a program begins or goes on.
+// (shadows, packed weights) are computed again by the entry "derive", frozen ones (of teachers) come
+// from files, or of the seed, whenever a program begins or goes on, transient ones live within an
+// update.
 // clang-format off
 #define CZT_KINDS(X)                                                                             \
     X(PARAM, "param") X(OPT, "opt") X(EMA, "ema") X(METRIC, "metric") X(STAT, "stat")            \
-    X(DERIVED, "derived") X(COUNTER, "counter") X(FROZEN, "frozen")
+    X(DERIVED, "derived") X(COUNTER, "counter") X(FROZEN, "frozen") X(TRANSIENT, "transient")
 // clang-format on
 
 typedef enum CztKind {
@@ -102,8 +103,8 @@ bool czt_set_input(CztProgram *program, uint32_t entry, const char *name, CztDty
                    uint32_t rank, const int64_t *shape, const void *data, CztError *err);
 // The bytes of an input, to be filled in place.
 void *czt_input_data(CztProgram *program, uint32_t entry, uint32_t i);
-// Run an entry. step (finished updates) and seed go to the inputs "$step" and "$seed" where it has
-// them.
+// Run an entry, and first what the program has run before it in parts of its batch, of the same
+// inputs. step (finished updates) and seed go to the inputs "$step" and "$seed" where it has them.
 bool czt_run(CztProgram *program, uint32_t entry, int64_t step, int64_t seed, CztError *err);
 // The bytes of an output of the entry's last run.
 const void *czt_output_data(const CztProgram *program, uint32_t entry, uint32_t i);

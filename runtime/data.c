@@ -30,6 +30,7 @@ typedef struct RingEntry {
     int64_t index, sample; // place in the epoch's order; the sample that stands there
     uint8_t *block;
     const char *member;
+    int64_t dropped; // boxes and points
     Error err;
 } RingEntry;
 
@@ -116,6 +117,7 @@ static void *worker(void *arg)
         pthread_mutex_unlock(&d->lock);
         bool ok =
             sample_load(&d->from, e->epoch, e->sample, &decoder, e->block, &e->member, &e->err);
+        e->dropped = decoder.dropped;
         pthread_mutex_lock(&d->lock);
         e->state = ok ? ENTRY_GOOD : ENTRY_BAD;
         d->busy--;
@@ -359,6 +361,7 @@ static bool fill(Data *d, void *const *slots, int64_t *filled)
             copy_row(d, e, slots, *filled);
             d->keys[(*filled)++] = shards_sample(d->source, e->sample).key;
             d->counts.used++;
+            d->counts.dropped += e->dropped;
         } else if (ok) {
             ok = count_bad(d, e);
         }

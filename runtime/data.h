@@ -9,9 +9,11 @@ typedef struct Data Data;
 
 // A tensor of a batch; shape[0] is the batch. In order: each view NAME u8 (B, [k,] H, W, 3); each
 // draw NAME i32 (B); each field NAME (tokens i32 (B, L); class_map i32 and map f32 (B, [k,] h, w);
-// normals f32 (B, [k,] 3, h, w); vector f32 (B, n); class i32 (B); array as stored), and NAME.valid
-// u8 ((B, [k,] h, w), or (B) where there are no pixels) and NAME.present u8 (B), which fields that
-// are tokens and required do not have. [k] is there when the view's count is above 1.
+// normals f32 (B, [k,] 3, h, w); vector f32 (B, n); class i32 (B); array as stored; boxes and
+// points NAME.xyxy f32 (B, [k,] M, 4) or NAME.xy f32 (B, [k,] M, 2), NAME.class i32 (B, [k,] M),
+// NAME.score f32 (B, [k,] M) in place of NAME), and NAME.valid u8 ((B, [k,] h, w), (B, [k,] M), or
+// (B) where there are neither) and NAME.present u8 (B), which fields that are tokens and required
+// do not have. [k] is there when the view's count is above 1.
 typedef struct DataSlot {
     const char *name, *dtype; // "u8", "i32", "f32", ...
     const int64_t *shape;
@@ -42,6 +44,7 @@ typedef struct DataPosition {
 typedef struct DataCounts {
     int64_t samples, used, bad; // in the source; handed out; skipped as corrupt or incomplete
     int64_t damaged;            // shards
+    int64_t dropped;            // boxes and points of used samples that were beyond their max
     double wait_seconds;        // that data_next has waited for workers
 } DataCounts;
 

@@ -6,7 +6,7 @@ json_t *step_describe(const Step *step)
 {
     static const char tops[][12] = {"name", "source_hash", "target", "batch",
                                     "seed", "steps",       "state"};
-    static const char parts[][8] = {"name", "inputs", "outputs"};
+    static const char parts[][8] = {"name", "inputs", "outputs", "before"};
     json_t *out = json_object(), *entries = json_array(), *entry;
     for (size_t i = 0; i < sizeof tops / sizeof *tops; i++)
         json_object_set(out, tops[i], json_object_get(step->manifest, tops[i]));

@@ -76,7 +76,7 @@ static bool alloc_blocks(CpuEngine *cpu, Error *err)
         const StepEntry *e = &step->entries[i];
         RunEntry *run = &cpu->entries[i];
         if (e->scratch_bytes > scratch) scratch = e->scratch_bytes;
-        if (!block_alloc(&run->inputs, e->input_bytes, "inputs", step, err) ||
+        if (!block_alloc(&run->inputs, e->host_bytes, "inputs", step, err) ||
             !block_alloc(&run->outputs, e->output_bytes, "outputs", step, err))
             return false;
     }

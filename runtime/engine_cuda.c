@@ -167,7 +167,7 @@ static bool allocate_blocks(CudaEngine *c, Error *err)
         if (!allocate(c, &e->inputs, s->input_bytes, "inputs", err) ||
             !allocate(c, &e->staging, s->input_bytes, "inputs", err) ||
             !allocate(c, &e->outputs, s->output_bytes, "outputs", err) ||
-            !allocate_host(c, &e->host_inputs, s->input_bytes, err) ||
+            !allocate_host(c, &e->host_inputs, s->host_bytes, err) ||
             !allocate_host(c, &e->host_outputs, s->output_bytes, err) ||
             !check(c, c->driver.event_create(&e->staged, CU_EVENT_UNTIMED), "an event", err) ||
             !check(c, c->driver.event_create(&e->taken, CU_EVENT_UNTIMED), "an event", err))

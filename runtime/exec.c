@@ -11,8 +11,12 @@
 #include <string.h>
 
 typedef struct HostInputs {
-    int32_t step, seed; // -1: none
+    int32_t step, seed, part; // -1: none
 } HostInputs;
+
+typedef struct LastRun {
+    int64_t step, seed;
+} LastRun;
 
 struct Exec {
     const Step *step;
@@ -21,6 +25,7 @@ struct Exec {
     Engine *engine;
     HostInputs *host; // by entry
     uint64_t frozen;  // sum of the frozen state
+    LastRun last;
 };
 
 static Engine *open_engine(Exec *exec, const ExecOptions *options, Error *err)
@@ -44,7 +49,8 @@ Exec *exec_new(const Step *step, const ExecOptions *options, Error *err)
     for (uint32_t i = 0; i < step->nentries; i++) {
         const StepEntry *e = &step->entries[i];
         exec->host[i] = (HostInputs){tensor_find(e->inputs, e->ninputs, "$step"),
-                                     tensor_find(e->inputs, e->ninputs, "$seed")};
+                                     tensor_find(e->inputs, e->ninputs, "$seed"),
+                                     tensor_find(e->inputs, e->ninputs, "$part")};
     }
     exec->pool = pool_new(options->threads, err);
     if (exec->pool) exec->engine = open_engine(exec, options, err);
@@ -88,12 +94,41 @@ static bool set_scalar(Exec *exec, uint32_t entry, int32_t input, int64_t value,
     return exec_set_input(exec, entry, t->name, CZT_I64, 0, NULL, &value, err);
 }
 
-bool exec_start(Exec *exec, uint32_t entry, int64_t step, int64_t seed, Error *err)
+// Hand an entry that runs before another one its part of that one's inputs.
+static void fill_part(Exec *exec, uint32_t entry, const StepBefore *run, int64_t part)
+{
+    const StepEntry *from = &exec->step->entries[entry], *to = &exec->step->entries[run->entry];
+    uint8_t *whole = exec->engine->ops->inputs(exec->engine, entry),
+            *own = exec->engine->ops->inputs(exec->engine, run->entry);
+    for (uint32_t i = 0; i < to->ninputs; i++) {
+        const CztTensor *t = &to->inputs[i];
+        int32_t k = tensor_find(from->inputs, from->ninputs, t->name);
+        if (t->name[0] == '$' || k < 0 || !t->bytes) continue;
+        int64_t first = from->inputs[k].bytes == t->bytes ? 0 : part * t->bytes;
+        memcpy(own + t->offset, whole + from->inputs[k].offset + first, (size_t)t->bytes);
+    }
+}
+
+static bool start_one(Exec *exec, uint32_t entry, int64_t step, int64_t seed, int64_t part,
+                      Error *err)
 {
     const HostInputs *host = &exec->host[entry];
     return set_scalar(exec, entry, host->step, step, err) &&
            set_scalar(exec, entry, host->seed, seed, err) &&
+           set_scalar(exec, entry, host->part, part, err) &&
            exec->engine->ops->start(exec->engine, entry, err);
+}
+
+bool exec_start(Exec *exec, uint32_t entry, int64_t step, int64_t seed, Error *err)
+{
+    const StepEntry *e = &exec->step->entries[entry];
+    for (uint32_t i = 0; i < e->nbefore; i++)
+        for (int64_t part = 0; part < e->before[i].parts; part++) {
+            fill_part(exec, entry, &e->before[i], part);
+            if (!start_one(exec, e->before[i].entry, step, seed, part, err)) return false;
+        }
+    exec->last = (LastRun){step, seed};
+    return start_one(exec, entry, step, seed, 0, err);
 }
 
 bool exec_wait(Exec *exec, Error *err)
@@ -234,18 +269,56 @@ static bool look_at(Exec *exec, uint32_t entry, const StepSegment *s, bool nan, 
     return true;
 }
 
-bool exec_find_nonfinite(Exec *exec, uint32_t entry, ExecTrouble *trouble, Error *err)
+static bool look_through(Exec *exec, uint32_t entry, bool nan, ExecTrouble *trouble, Error *err)
 {
     const StepEntry *e = &exec->step->entries[entry];
+    for (uint32_t l = 0; l < e->nlaunches && !trouble->kernel; l++) {
+        if (!exec->engine->ops->launch(exec->engine, entry, l, err)) return false;
+        for (uint32_t i = 0; i < e->launches[l].n && !trouble->kernel; i++)
+            if (!look_at(exec, entry, &e->launches[l].segments[i], nan, trouble, err)) return false;
+    }
+    return true;
+}
+
+// What the failed run left there is not to be found first.
+static bool clear_transient(Exec *exec, Error *err)
+{
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < exec->step->nstate; i++) {
+        const CztTensor *t = &exec->step->state[i];
+        if (t->kind != CZT_TRANSIENT) continue;
+        void *zeros = calloc(1, (size_t)t->bytes + 1);
+        ok = zeros ? exec_put_state(exec, i, zeros, err)
+                   : error_set(err, "%s: no memory", exec->step->file);
+        free(zeros);
+    }
+    return ok;
+}
+
+// The entries before run again, a part at a time; they leave no state that lasts.
+static bool look_before(Exec *exec, uint32_t entry, bool nan, ExecTrouble *trouble, Error *err)
+{
+    const StepEntry *e = &exec->step->entries[entry];
+    if (!clear_transient(exec, err)) return false;
+    for (uint32_t i = 0; i < e->nbefore; i++)
+        for (int64_t part = 0; part < e->before[i].parts && !trouble->kernel; part++) {
+            uint32_t own = e->before[i].entry;
+            fill_part(exec, entry, &e->before[i], part);
+            if (!start_one(exec, own, exec->last.step, exec->last.seed, part, err) ||
+                !exec_wait(exec, err) || !look_through(exec, own, nan, trouble, err))
+                return false;
+        }
+    return true;
+}
+
+bool exec_find_nonfinite(Exec *exec, uint32_t entry, ExecTrouble *trouble, Error *err)
+{
     *trouble = (ExecTrouble){0};
     // Infinities may be meant (a mask, the maximum of nothing), so NaN comes first.
     for (int nan = 1; nan >= 0 && !trouble->kernel; nan--)
-        for (uint32_t l = 0; l < e->nlaunches && !trouble->kernel; l++) {
-            if (!exec->engine->ops->launch(exec->engine, entry, l, err)) return false;
-            for (uint32_t i = 0; i < e->launches[l].n && !trouble->kernel; i++)
-                if (!look_at(exec, entry, &e->launches[l].segments[i], nan, trouble, err))
-                    return false;
-        }
+        if (!look_before(exec, entry, nan, trouble, err) ||
+            (!trouble->kernel && !look_through(exec, entry, nan, trouble, err)))
+            return false;
     return true;
 }
 

@@ -23,8 +23,9 @@ void decoder_free(Decoder *d)
 
 int64_t field_copies(const DataSpec *spec, const FieldSpec *field)
 {
-    return role_has_pixels(field->role) && field->follow >= 0 ? spec->views[field->follow].count
-                                                              : 1;
+    bool follows =
+        (role_has_pixels(field->role) || role_is_places(field->role)) && field->follow >= 0;
+    return follows ? spec->views[field->follow].count : 1;
 }
 
 size_t field_valid_bytes(const DataSpec *spec, const FieldSpec *field)
@@ -38,20 +39,16 @@ size_t field_bytes(const DataSpec *spec, const FieldSpec *field)
     size_t pixels = field_valid_bytes(spec, field), elements = 1;
     switch (field->role) {
     case ROLE_TOKENS:
-    case ROLE_VECTOR:
-        return (size_t)field->length * 4;
+    case ROLE_VECTOR: return (size_t)field->length * 4;
     case ROLE_CLASS_MAP:
-    case ROLE_MAP:
-        return pixels * 4;
-    case ROLE_NORMALS:
-        return pixels * 12;
-    case ROLE_CLASS:
-        return 4;
+    case ROLE_MAP: return pixels * 4;
+    case ROLE_NORMALS: return pixels * 12;
+    case ROLE_CLASS: return 4;
     case ROLE_ARRAY:
         for (uint32_t i = 0; i < field->rank; i++) elements *= (size_t)field->shape[i];
         return elements * dtype_bytes(field->dtype);
+    default: return 0; // a record has several
     }
-    return 0;
 }
 
 // A label with pixels as it is stored: (H, W, channels) numbers of a PNG or of an array.
@@ -290,12 +287,9 @@ bool field_decode(const FieldSpec *field, const Tokenizer *tokenizer, const void
         return decode_map(field, data, size, geometry, copies, decoder, value, valid, err);
     case ROLE_NORMALS:
         return decode_normals(field, data, size, geometry, copies, decoder, value, valid, err);
-    case ROLE_VECTOR:
-        return decode_vector(field, data, size, value, valid, err);
-    case ROLE_CLASS:
-        return decode_class(field, data, size, value, valid, err);
-    case ROLE_ARRAY:
-        return decode_array(field, data, size, value, valid, err);
+    case ROLE_VECTOR: return decode_vector(field, data, size, value, valid, err);
+    case ROLE_CLASS: return decode_class(field, data, size, value, valid, err);
+    case ROLE_ARRAY: return decode_array(field, data, size, value, valid, err);
+    default: bug("field %s has no decoder", field->name);
     }
-    return false;
 }

@@ -12,10 +12,12 @@ typedef struct Decoder {
     RawImage raw;
     RecordRoom record;
     Scratch bytes, values, resample, cut;
+    int64_t dropped; // boxes and points of the sample that were more than their fields hold
 } Decoder;
 void decoder_free(Decoder *d);
 
-// How many views' geometries a field is made for: its view's count, 1 when it follows none.
+// How many views' geometries a field is made for: its view's count, 1 when it follows none. Boxes
+// and points are read by boxes.h.
 int64_t field_copies(const DataSpec *spec, const FieldSpec *field);
 // Bytes of a sample's value, and of its .valid (one a pixel, or one).
 size_t field_bytes(const DataSpec *spec, const FieldSpec *field);

@@ -427,14 +427,25 @@ static bool read_launch(Reader *r, json_t *row, const char *where, const StepEnt
     return true;
 }
 
+// An integer that may be missing.
+static bool get_optional(Reader *r, json_t *object, const char *where, const char *key, int64_t low,
+                         int64_t otherwise, int64_t *out)
+{
+    *out = otherwise;
+    return !json_object_get(object, key) || get_int(r, object, where, key, low, LARGEST, out);
+}
+
 static bool read_entry(Reader *r, json_t *row, const char *where, StepEntry *e)
 {
     json_t *array;
     if (!get_text(r, row, where, "name", &e->name) ||
+        !get_optional(r, row, where, "batch", 0, r->step->batch, &e->batch) ||
         !get_int(r, row, where, "input_bytes", 0, LARGEST, &e->input_bytes) ||
+        !get_optional(r, row, where, "host_bytes", e->input_bytes, e->input_bytes,
+                      &e->host_bytes) ||
         !get_int(r, row, where, "output_bytes", 0, LARGEST, &e->output_bytes) ||
         !get_int(r, row, where, "scratch_bytes", 0, LARGEST, &e->scratch_bytes) ||
-        !read_tensors(r, row, where, "inputs", e->input_bytes, false, &e->inputs, &e->ninputs) ||
+        !read_tensors(r, row, where, "inputs", e->host_bytes, false, &e->inputs, &e->ninputs) ||
         !read_tensors(r, row, where, "outputs", e->output_bytes, false, &e->outputs,
                       &e->noutputs) ||
         !get_array(r, row, where, "launches", &array, &e->nlaunches))
@@ -445,6 +456,51 @@ static bool read_entry(Reader *r, json_t *row, const char *where, StepEntry *e)
         if (!read_launch(r, json_array_get(array, i), at, e, &launches[i])) return false;
     }
     e->launches = launches;
+    return true;
+}
+
+// A part's input is as large as the whole one, or holds its rows.
+static bool check_part_inputs(Reader *r, const char *where, const StepEntry *e,
+                              const StepBefore *run)
+{
+    const StepEntry *part = &r->step->entries[run->entry];
+    for (uint32_t i = 0; i < part->ninputs; i++) {
+        const CztTensor *t = &part->inputs[i];
+        int32_t k = tensor_find(e->inputs, e->ninputs, t->name);
+        if (t->name[0] == '$') continue;
+        if (k < 0 || e->inputs[k].dtype != t->dtype ||
+            (e->inputs[k].bytes != t->bytes &&
+             (e->inputs[k].bytes % run->parts || e->inputs[k].bytes / run->parts != t->bytes)))
+            return fail(
+                r, where, "before",
+                str_printf(r->arena, "takes '%s', of which the entry has no parts", t->name));
+    }
+    return true;
+}
+
+// "before": [{"entry": NAME, "parts": N}, ..]; when all entries are known.
+static bool read_before(Reader *r, json_t *row, const char *where, StepEntry *e)
+{
+    json_t *array = json_object_get(row, "before");
+    if (!array) return true;
+    if (!get_array(r, row, where, "before", &array, &e->nbefore)) return false;
+    StepBefore *before = arena_array(r->arena, StepBefore, e->nbefore + 1);
+    for (uint32_t i = 0; i < e->nbefore; i++) {
+        const char *name, *at = str_printf(r->arena, "%s.before[%u]", where, i);
+        json_t *run = json_array_get(array, i);
+        if (!get_text(r, run, at, "entry", &name) ||
+            !get_int(r, run, at, "parts", 1, LARGEST, &before[i].parts))
+            return false;
+        int32_t entry = step_entry(r->step, name);
+        if (entry < 0 ||
+            json_object_get(
+                json_array_get(json_object_get(r->step->manifest, "entries"), (size_t)entry),
+                "before"))
+            return fail(r, at, "entry", "is no entry that can run before another");
+        before[i].entry = (uint32_t)entry;
+        if (!check_part_inputs(r, at, e, &before[i])) return false;
+    }
+    e->before = before;
     return true;
 }
 
@@ -462,6 +518,10 @@ static bool read_entries(Reader *r)
             return fail(r, where, "name", "stands there twice");
         r->step->nentries = i + 1;
     }
+    for (uint32_t i = 0; i < n; i++)
+        if (!read_before(r, json_array_get(array, i), str_printf(r->arena, "entries[%u]", i),
+                         &entries[i]))
+            return false;
     return true;
 }
 

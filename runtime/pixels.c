@@ -89,6 +89,54 @@ void pixels_hue(uint8_t *at, int64_t n, double turn)
     }
 }
 
+// ---- blur ---------------------------------------------------------------------------------------
+
+enum { MOST_REACH = 32 };
+
+// The weight of each distance from the middle; the farthest that has one.
+static int gaussian(double sigma, float weight[MOST_REACH + 1])
+{
+    double sum = 0, each[MOST_REACH + 1];
+    int reach = (int)ceil(3 * sigma);
+    if (reach > MOST_REACH) reach = MOST_REACH;
+    for (int d = 0; d <= reach; d++) {
+        each[d] = exp(-0.5 * d * d / (sigma * sigma));
+        sum += d ? 2 * each[d] : each[d];
+    }
+    for (int d = 0; d <= reach; d++) weight[d] = (float)(each[d] / sum);
+    return reach;
+}
+
+// Place i of n, mirrored about the first and the last.
+static int64_t mirrored(int64_t i, int64_t n)
+{
+    while (n > 1 && (i < 0 || i >= n)) i = i < 0 ? -i : 2 * (n - 1) - i;
+    return n > 1 ? i : 0;
+}
+
+void pixels_blur(uint8_t *at, int64_t h, int64_t w, double sigma, float *room)
+{
+    float weight[MOST_REACH + 1], *row = room;
+    int reach = gaussian(sigma, weight);
+    for (int64_t y = 0; y < h; y++)
+        for (int64_t x = 0; x < w; x++, row += 3) {
+            row[0] = row[1] = row[2] = 0;
+            for (int d = -reach; d <= reach; d++) {
+                const uint8_t *p = at + 3 * (y * w + mirrored(x + d, w));
+                for (int c = 0; c < 3; c++) row[c] += weight[d < 0 ? -d : d] * p[c];
+            }
+        }
+    for (int64_t y = 0; y < h; y++)
+        for (int64_t x = 0; x < w; x++, at += 3) {
+            float sum[3] = {0.5F, 0.5F, 0.5F};
+            for (int d = -reach; d <= reach; d++) {
+                const float *p = room + 3 * (mirrored(y + d, h) * w + x);
+                for (int c = 0; c < 3; c++) sum[c] += weight[d < 0 ? -d : d] * p[c];
+            }
+            for (int c = 0; c < 3; c++) at[c] = (uint8_t)(sum[c] > 255 ? 255 : sum[c]);
+        }
+}
+
 // ---- tables -------------------------------------------------------------------------------------
 
 void pixels_solarize(uint8_t *at, int64_t n, double threshold)

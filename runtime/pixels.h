@@ -24,6 +24,9 @@ void pixels_posterize(uint8_t *at, int64_t n, int bits);
 void pixels_auto_contrast(uint8_t *at, int64_t n);
 // Make each channel's values equally frequent.
 void pixels_equalize(uint8_t *at, int64_t n);
+// Blur pixels (h, w, 3) by a Gaussian whose deviation is `sigma` pixels, over three of them to each
+// side; the picture is mirrored about its outermost pixels. room: h * w * 3 floats.
+void pixels_blur(uint8_t *at, int64_t h, int64_t w, double sigma, float *room);
 // One step of ImageEnhance.Blend between what there was before and what is there.
 uint8_t pixel_blend(uint8_t grey, uint8_t value, float factor);
 

@@ -5,6 +5,7 @@
 
 #include "base/map.h"
 #include "base/vec.h"
+#include "runtime/boxes.h"
 #include "runtime/philox.h"
 #include "runtime/view.h"
 
@@ -33,6 +34,30 @@ static void add_slot(Arena *arena, Slots *to, SampleLayout *layout, int64_t batc
 static bool has_validity(const FieldSpec *f)
 {
     return f->role != ROLE_TOKENS || !f->required;
+}
+
+// NAME.xyxy or NAME.xy, NAME.class, NAME.score, NAME.valid, NAME.present.
+static void add_places(Arena *arena, Slots *to, SampleLayout *layout, const DataSpec *spec,
+                       const FieldSpec *f)
+{
+    bool boxes = f->role == ROLE_BOXES;
+    const struct {
+        const char *name, *dtype;
+        int64_t width;
+    } parts[] = {
+        {boxes ? "xyxy" : "xy", "f32", boxes ? 4 : 2},
+        {"class", "i32", 0},
+        {"score", "f32", 0},
+        {"valid", "u8", 0},
+    };
+    int64_t copies = field_copies(spec, f);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        int64_t dims[3] = {copies > 1 ? copies : 0, f->length, parts[i].width};
+        const char *name = str_printf(arena, "%s.%s", f->name, parts[i].name);
+        add_slot(arena, to, layout, spec->batch, name, parts[i].dtype, dims, 3);
+    }
+    add_slot(arena, to, layout, spec->batch, str_printf(arena, "%s.present", f->name), "u8", NULL,
+             0);
 }
 
 static void add_field(Arena *arena, Slots *to, SampleLayout *layout, const DataSpec *spec,
@@ -69,7 +94,10 @@ SampleLayout sample_layout(Arena *arena, const DataSpec *spec)
     for (uint32_t i = 0; i < spec->ndraws; i++)
         add_slot(arena, &to, &layout, spec->batch, spec->draws[i].name, "i32", NULL, 0);
     for (uint32_t i = 0; i < spec->nfields; i++)
-        add_field(arena, &to, &layout, spec, &spec->fields[i]);
+        if (role_is_places(spec->fields[i].role))
+            add_places(arena, &to, &layout, spec, &spec->fields[i]);
+        else
+            add_field(arena, &to, &layout, spec, &spec->fields[i]);
     layout.slots = to.slot.at, layout.places = to.place.at, layout.n = to.slot.n;
     return layout;
 }
@@ -81,6 +109,7 @@ static uint64_t stream(const DataSpec *spec, const char *kind, const char *name,
     return hash_u64(hash_str(key, name), (uint64_t)copy);
 }
 
+// The bytes of a member, in decoder->bytes; NULL with err.
 static const void *read_member(const Shards *shards, const Sample *sample, const Member *member,
                                Decoder *decoder, Error *err)
 {
@@ -100,9 +129,11 @@ typedef struct Loading {
     int64_t index;
     Sample sample;
     const Member *decoded; // what decoder->image holds
+    const Member *read;    // what decoder->bytes holds: several fields may be of one record
     Geometry **geometry;   // [view][copy]
     Replay *replay;        // [view], without operations where nothing is replayed
     int64_t *draw;         // the sample's numbers
+    int64_t (*picture)[2]; // [view]: height and width of what it was cut out of
     uint8_t *to;
     uint32_t slot; // the next to fill
     const char *member;
@@ -145,10 +176,15 @@ static bool missing(Loading *l, int32_t series, const Names *names, Error *err)
 // Bytes of a member; NULL with err.
 static const void *read_found(Loading *l, const Found *found, Error *err)
 {
-    if (!found->sample.twice)
-        return read_member(found->shards, &found->sample, found->member, l->decoder, err);
-    error_set(err, "member .%s is there twice", found->sample.twice);
-    return NULL;
+    if (found->sample.twice) {
+        error_set(err, "member .%s is there twice", found->sample.twice);
+        return NULL;
+    }
+    if (found->member == l->read) return l->decoder->bytes.at;
+    l->read = NULL;
+    const void *at = read_member(found->shards, &found->sample, found->member, l->decoder, err);
+    if (at) l->read = found->member;
+    return at;
 }
 
 // The error is in a series' shard, which the sample's own place does not say.
@@ -197,6 +233,7 @@ static bool load_view(Loading *l, uint32_t which, Error *err)
     bool replays = view->replay.wanted && spec->augment;
     if ((replays && !load_replay(l, &view->replay, replay, err)) || !load_picture(l, view, err))
         return false;
+    l->picture[which][0] = image->height, l->picture[which][1] = image->width;
     uint8_t *to = next_slot(l);
     double aspect = (double)view->width / (double)view->height;
     for (int64_t c = 0; c < view->count; c++, to += view->height * view->width * 3) {
@@ -207,9 +244,10 @@ static bool load_view(Loading *l, uint32_t which, Error *err)
         if (replays ? !view_replay(view, replay, l->decoder, g, to, err)
                     : !view_pixels(view, g, l->decoder, to, err))
             return false;
-        if (spec->augment)
-            colour_draw(&view->colour, stream(spec, "data.colour", view->name, c),
-                        (uint32_t)l->epoch, (uint64_t)l->index, to, view->height, view->width);
+        if (spec->augment && !colour_draw(&view->colour, stream(spec, "data.colour", view->name, c),
+                                          (uint32_t)l->epoch, (uint64_t)l->index, to, view->height,
+                                          view->width, &l->decoder->resample))
+            return error_set(err, "out of memory for a view");
     }
     return true;
 }
@@ -236,8 +274,36 @@ static bool decode_field(Loading *l, const FieldSpec *f, const Found *found, voi
            error_set(err, "out of memory for a label");
 }
 
+static bool load_places(Loading *l, const FieldSpec *f, Error *err)
+{
+    Found found = find(l, f->series, &f->member);
+    if (!found.member && f->required) return missing(l, f->series, &f->member, err);
+    uint32_t first = l->slot;
+    PlaceRows rows = {.at = (float *)next_slot(l), .class = (int32_t *)next_slot(l)};
+    rows.score = (float *)next_slot(l), rows.valid = next_slot(l);
+    *next_slot(l) = found.member != NULL;
+    for (uint32_t i = first; i < l->slot - 1; i++) {
+        const Place *p = &l->from->layout->places[i];
+        memset(l->to + p->offset, 0, p->bytes);
+    }
+    if (!found.member) return true;
+    l->member = found.member->extension;
+    Error why = {0};
+    Cuts cuts = {l->geometry[f->follow], field_copies(l->from->spec, f), l->picture[f->follow][0],
+                 l->picture[f->follow][1]};
+    const void *data = read_found(l, &found, &why);
+    size_t size = (size_t)found.member->size;
+    bool ok = data && (!f->key.n || record_part(&f->key, l->draw, data, size, &l->decoder->record,
+                                                &data, &size, &why));
+    if (!ok || !places_decode(f, data, size, &cuts, &l->decoder->values, &rows, &why))
+        return in_series(f->series, &found, &why, err);
+    l->decoder->dropped += rows.dropped;
+    return true;
+}
+
 static bool load_field(Loading *l, const FieldSpec *f, Error *err)
 {
+    if (role_is_places(f->role)) return load_places(l, f, err);
     const DataSpec *spec = l->from->spec;
     Found found = find(l, f->series, &f->member);
     if (!found.member && f->required) return missing(l, f->series, &f->member, err);
@@ -310,12 +376,15 @@ bool sample_load(const SampleSource *from, uint64_t epoch, int64_t index, Decode
                  .geometry = geometry,
                  .replay = replay,
                  .draw = draw,
+                 .picture = calloc(spec->nviews + 1, sizeof *l.picture),
                  .to = to,
                  .sample = shards_sample(from->source, index)};
-    bool ok = all && geometry && replay && draw;
+    decoder->dropped = 0;
+    bool ok = all && geometry && replay && draw && l.picture;
     for (uint32_t i = 0; ok && i < spec->nviews; next += spec->views[i++].count) geometry[i] = next;
     ok = ok ? load_all(&l, err) : error_set(err, "out of memory");
     *member = l.member;
+    free(l.picture);
     free(draw);
     free(replay);
     free(geometry);

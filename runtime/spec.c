@@ -7,12 +7,17 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const role_names[] = {"tokens", "class_map", "map",  "normals",
-                                         "vector", "class",     "array"};
+static const char *const role_names[] = {"tokens", "class_map", "map",   "normals", "vector",
+                                         "class",  "array",     "boxes", "points"};
 
 bool role_has_pixels(Role role)
 {
     return role == ROLE_CLASS_MAP || role == ROLE_MAP || role == ROLE_NORMALS;
+}
+
+bool role_is_places(Role role)
+{
+    return role == ROLE_BOXES || role == ROLE_POINTS;
 }
 
 size_t dtype_bytes(const char *dtype)
@@ -269,6 +274,52 @@ static bool get_ignore(const Reader *r, const char *key, FieldSpec *field)
     return get_number(r, key, -1e30, 1e30, &field->ignore);
 }
 
+static bool read_format(const Reader *r, FieldSpec *field)
+{
+    static const struct {
+        const char *name;
+        Role role;
+        PlaceFormat format;
+    } rows[] = {{"coco", ROLE_BOXES, FORMAT_COCO},
+                {"xyxy_pixels", ROLE_BOXES, FORMAT_PIXELS},
+                {"xyxy_unit", ROLE_BOXES, FORMAT_UNIT},
+                {"xy_pixels", ROLE_POINTS, FORMAT_PIXELS},
+                {"xy_unit", ROLE_POINTS, FORMAT_UNIT}};
+    const char *format = NULL;
+    bool boxes = field->role == ROLE_BOXES;
+    field->format = boxes ? FORMAT_COCO : FORMAT_PIXELS;
+    if (!get_string(r, "format", &format)) return false;
+    for (size_t i = 0; format && i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].role == field->role && strcmp(rows[i].name, format) == 0) {
+            field->format = rows[i].format;
+            return true;
+        }
+    return !format || fail(r, "format",
+                           boxes ? "coco, xyxy_pixels or xyxy_unit is wanted"
+                                 : "xy_pixels or xy_unit is wanted");
+}
+
+enum { MOST_PLACES = 1 << 16 };
+
+// Boxes and points: places in the view they follow, in its pixels.
+static bool read_places(const Reader *r, const DataSpec *spec, FieldSpec *field)
+{
+    field->min_score = -1e30, field->min_visible = 0.1;
+    if (!read_format(r, field) || !get_integer(r, "max", 1, MOST_PLACES, &field->length) ||
+        !get_names(r, "names", &field->names) || !read_remap(r, field) ||
+        !get_ignore(r, "ignore", field) ||
+        !get_integer(r, "classes", 1, INT32_MAX, &field->classes) ||
+        !get_number(r, "min_score", -1e30, 1e30, &field->min_score) ||
+        !get_number(r, "min_area", 0, 1e30, &field->min_area) ||
+        !get_number(r, "min_visible", 0, 1, &field->min_visible))
+        return false;
+    if (field->names.n && !field->classes) field->classes = field->names.n;
+    if (!field->length) return fail(r, "max", "is missing");
+    if (!spec->nviews) return fail(r, "follow", "the name of a view is wanted");
+    return read_follow(r, spec, field) &&
+           (field->follow >= 0 || fail(r, "follow", "the name of a view is wanted"));
+}
+
 #define COMMON_KEYS "name role member series key required "
 
 static bool read_by_role(const Reader *r, const DataSpec *spec, FieldSpec *field)
@@ -303,8 +354,15 @@ static bool read_by_role(const Reader *r, const DataSpec *spec, FieldSpec *field
     case ROLE_CLASS:
         return known_keys(r, COMMON_KEYS "ignore classes") && get_ignore(r, "ignore", field) &&
                get_integer(r, "classes", 1, INT32_MAX, &field->classes);
-    case ROLE_ARRAY:
-        return known_keys(r, COMMON_KEYS "dtype shape") && read_shape(r, field);
+    case ROLE_ARRAY: return known_keys(r, COMMON_KEYS "dtype shape") && read_shape(r, field);
+    case ROLE_BOXES:
+        return known_keys(r, COMMON_KEYS "follow max format names classes ignore remap min_score "
+                                         "min_area min_visible") &&
+               read_places(r, spec, field);
+    case ROLE_POINTS:
+        return known_keys(r,
+                          COMMON_KEYS "follow max format names classes ignore remap min_score") &&
+               read_places(r, spec, field);
     }
     return false;
 }
@@ -314,6 +372,8 @@ static Names default_members(Arena *arena, const FieldSpec *field)
 {
     if (field->role == ROLE_TOKENS) return name_list(arena, 1, (const char *const[]){"txt"});
     if (field->role == ROLE_CLASS) return name_list(arena, 1, (const char *const[]){"cls"});
+    const char *json = str_printf(arena, "%s.json", field->name);
+    if (role_is_places(field->role)) return name_list(arena, 1, &json);
     const char *both[2] = {
         str_printf(arena, "%s.npy", field->name),
         str_printf(arena, "%s.%s", field->name, field->role == ROLE_VECTOR ? "json" : "png")};
@@ -329,10 +389,8 @@ static bool read_role(const Reader *r, FieldSpec *field)
             field->role = (Role)i;
             return true;
         }
-    if (role && (strcmp(role, "boxes") == 0 || strcmp(role, "points") == 0))
-        return fail(r, "role",
-                    "boxes and points are not supported by this loader; store them as an array");
-    return fail(r, "role", "tokens, class_map, map, normals, vector, class or array is wanted");
+    return fail(r, "role",
+                "tokens, class_map, map, normals, vector, class, array, boxes or points is wanted");
 }
 
 static bool read_field(const Reader *r, const DataSpec *spec, FieldSpec *field)

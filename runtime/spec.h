@@ -10,11 +10,13 @@
 //   augment   the same as shuffle; false: centre crops, no flips
 //   max_bad   0.1: share of corrupt samples that is too many
 //   draws     [{"name": "a", "below": 30}]: a whole number a sample and epoch; 0 without augment
-//   views     [{name*, member ["jpg","jpeg","png","webp"], series null, size* [H,W], count 1, flip 0,
-//               crop "centre" | "stretch" | {"scale": [0.08,1], "ratio": [0.75,1.3333]},
-//               colour {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0, "grey": 0},
+//   views     [{name*, member ["jpg","jpeg","png","webp"], series null, size* [H,W], count 1,
+//               flip 0, crop "centre" | "stretch" | {"scale": [0.08,1], "ratio": [0.75,1.3333]},
+//               colour {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0, "grey": 0,
+//                 "blur": 0},
 //               replay {"member"*: ["paug.json"], "series": null, "key": [..], "ops": false}}]
-//   fields    [{name*, role*, member, series null, key, required (tokens: true, others: false), ...}]
+//   fields    [{name*, role*, member, series null, key, required (tokens: true, others: false),
+//               ...}]
 //     role tokens     member ["txt"], length*, tokenizer "clip"
 //     role class_map  member ["NAME.npy","NAME.png"], follow, size, ignore, classes,
 //                     remap {"0": 255}
@@ -24,6 +26,10 @@
 //     role vector     member ["NAME.npy","NAME.json"], size* [n]
 //     role class      member ["cls"], ignore, classes
 //     role array      member ["NAME.npy"], dtype*, shape*
+//     role boxes      member ["NAME.json"], follow*, max*, format "coco" | "xyxy_pixels" |
+//                     "xyxy_unit", names ["cat", ..], classes, ignore, remap, min_score,
+//                     min_area 0 (pixels of the view), min_visible 0.1 (share of the box)
+//     role points     the same without the last two; format "xy_pixels" | "xy_unit"
 // member: the first that a sample has is used; lower case. follow: the view whose geometry a pixel
 // label takes (default: the first view; null: the whole picture). size: default that view's.
 // classes: larger ones are errors of the sample. key: the path to a part of a record, of names,
@@ -47,8 +53,17 @@ typedef enum {
     ROLE_NORMALS,
     ROLE_VECTOR,
     ROLE_CLASS,
-    ROLE_ARRAY
+    ROLE_ARRAY,
+    ROLE_BOXES,
+    ROLE_POINTS
 } Role;
+
+// What the numbers of a box or point are.
+typedef enum {
+    FORMAT_COCO,   // left, top, width, height in pixels of the picture
+    FORMAT_PIXELS, // left, top, right, bottom; x, y
+    FORMAT_UNIT    // the same in shares of width and height
+} PlaceFormat;
 
 typedef struct Names {
     const char **at;
@@ -91,7 +106,7 @@ typedef struct FieldSpec {
     KeyPath key;
     bool required;
     int64_t height, width; // pixel roles
-    int64_t length;        // tokens, vector
+    int64_t length;        // tokens, vector; rows of boxes and points
     const char *tokenizer; // tokens
     bool has_ignore;       // ignore: class maps and classes; invalid: maps and normals
     double ignore;
@@ -101,6 +116,9 @@ typedef struct FieldSpec {
     const char *dtype;    // arrays
     int64_t *shape;
     uint32_t rank;
+    PlaceFormat format; // boxes, points
+    Names names;        // of classes
+    double min_score, min_area, min_visible;
 } FieldSpec;
 
 typedef struct DataSpec {
@@ -122,6 +140,8 @@ DataSpec *spec_parse(Arena *arena, const json_t *json, Error *err);
 DataSpec *spec_parse_text(Arena *arena, const char *text, size_t size, Error *err);
 // Whether a role has pixels.
 bool role_has_pixels(Role role);
+// Whether a role is a record of rows: places in the view it follows, with classes and scores.
+bool role_is_places(Role role);
 // Bytes of one element of a dtype name ("f32", "u8", ...); 0 for an unknown one.
 size_t dtype_bytes(const char *dtype);
 

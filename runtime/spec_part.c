@@ -107,7 +107,8 @@ bool spec_colour(const json_t *colour, const char *place, ColourRule *to, Error 
                 {"contrast", &to->contrast, MOST_COLOUR},
                 {"saturation", &to->saturation, MOST_COLOUR},
                 {"hue", &to->hue, 0.5},
-                {"grey", &to->grey, 1}};
+                {"grey", &to->grey, 1},
+                {"blur", &to->blur, 1}};
     *to = (ColourRule){0};
     if (!colour || json_is_null(colour)) return true;
     if (!json_is_object(colour)) return error_set(err, "%s.colour: an object is wanted", place);

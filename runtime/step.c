@@ -40,7 +40,7 @@ bool dtype_parse(const char *name, CztDtype *dtype)
 
 const char *kind_name(CztKind kind)
 {
-    static const char names[][8] = {
+    static const char names[][10] = {
 #define ROW(suffix, name) name,
         CZT_KINDS(ROW)
 #undef ROW

@@ -79,9 +79,19 @@ typedef struct StepLaunch {
     int64_t tasks; // of all segments
 } StepLaunch;
 
+// An entry that is run before another one, once for each part of the batch.
+typedef struct StepBefore {
+    uint32_t entry;
+    int64_t parts;
+} StepBefore;
+
 typedef struct StepEntry {
     const char *name;
+    int64_t batch; // samples of a run
     int64_t input_bytes, output_bytes, scratch_bytes;
+    int64_t host_bytes; // of all inputs; those past input_bytes are for the entries before alone
+    const StepBefore *before;
+    uint32_t nbefore;
     const CztTensor *inputs, *outputs;
     uint32_t ninputs, noutputs;
     const StepLaunch *launches;

@@ -225,7 +225,7 @@ static void bring(Train *t, int64_t step)
     Arena *arena = arena_new();
     void **slots = arena_array(arena, void *, e->ninputs + 1);
     for (uint32_t i = 0; i < e->ninputs; i++)
-        if (strcmp(e->inputs[i].name, "$step") && strcmp(e->inputs[i].name, "$seed"))
+        if (e->inputs[i].name[0] != '$')
             slots[i] = exec_input(t->exec, b->entry, i);
     free(b->before);
     b->before = position(t, &b->err);

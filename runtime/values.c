@@ -49,8 +49,7 @@ double value_get(CztDtype dtype, const void *data, int64_t i)
     }
         READ_ROWS(READ)
 #undef READ
-    default:
-        return NAN;
+    default: return NAN;
     }
 }
 
@@ -115,4 +114,38 @@ void values_to_f32(float *out, CztDtype from, const void *data, int64_t n)
         return;
     }
     for (int64_t i = 0; i < n; i++) out[i] = (float)value_get(from, data, i);
+}
+
+static uint16_t to_bf16(uint32_t x)
+{
+    if ((x & 0x7fffffff) > 0x7f800000) return (uint16_t)(x >> 16 | 0x40); // NaN stays one
+    return (uint16_t)((x + 0x7fff + (x >> 16 & 1)) >> 16);
+}
+
+static uint16_t to_f16(uint32_t x)
+{
+    uint32_t sign = x >> 16 & 0x8000, magnitude = x & 0x7fffffff;
+    if (magnitude > 0x7f800000) return (uint16_t)(sign | 0x7e00);  // NaN
+    if (magnitude >= 0x477ff000) return (uint16_t)(sign | 0x7c00); // 65520 and more
+    if (magnitude < 0x33000001) return (uint16_t)sign;             // 2^-25 and less
+    uint32_t exponent = magnitude >> 23, mantissa = (magnitude & 0x7fffff) | 0x800000;
+    uint32_t shift = exponent > 112 ? 13 : 126 - exponent; // below 2^-14 there are fewer bits
+    uint32_t kept = mantissa >> shift, rest = mantissa & ((1u << shift) - 1),
+             half = 1u << (shift - 1);
+    kept += rest > half || (rest == half && (kept & 1));
+    return (uint16_t)(sign | (exponent > 112 ? ((exponent - 113) << 10) + kept : kept));
+}
+
+void values_from_f32(CztDtype to, void *out, const float *data, int64_t n)
+{
+    if (to == CZT_F32) {
+        memcpy(out, data, (size_t)n * sizeof *data);
+        return;
+    }
+    uint16_t *half = out;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &data[i], sizeof bits);
+        half[i] = to == CZT_BF16 ? to_bf16(bits) : to_f16(bits);
+    }
 }

@@ -60,15 +60,17 @@ static void leave_out(WeightsTaken *taken, const char *name, Arena *arena)
             str_printf(arena, "%s%s%s", taken->unused_text, taken->unused > 1 ? ", " : "", name);
 }
 
-bool weights_row(const Step *step, const json_t *json, const char *base, CztKind kind, Arena *arena,
-                 WeightsRow *row, Error *err)
+static bool damaged(const Step *step, Error *err)
 {
-    const char *file = json_string_value(json_object_get(json, "file")),
-               *prefix = json_string_value(json_object_get(json, "prefix"));
+    return error_set(err, "%s: damaged rows of weights", step->file);
+}
+
+bool weights_rules(const Step *step, const json_t *json, Arena *arena, WeightsRow *row, Error *err)
+{
     const json_t *rename = json_object_get(json, "rename");
     uint32_t n = (uint32_t)json_array_size(rename);
     WeightsRule *rules = arena_array(arena, WeightsRule, n + 1);
-    bool ok = file != NULL;
+    bool ok = true;
     for (uint32_t i = 0; i < n; i++) {
         const json_t *rule = json_array_get(rename, i);
         rules[i] = (WeightsRule){json_string_value(json_object_get(rule, "from")),
@@ -76,9 +78,20 @@ bool weights_row(const Step *step, const json_t *json, const char *base, CztKind
                                  json_is_true(json_object_get(rule, "transpose"))};
         ok &= rules[i].from && rules[i].to;
     }
-    if (!ok) return error_set(err, "%s: damaged rows of weights", step->file);
-    *row = (WeightsRow){*file == '/' || !*base ? file : str_printf(arena, "%s/%s", base, file),
-                        prefix ? prefix : "", kind, rules, n};
+    *row = (WeightsRow){.prefix = "", .rules = rules, .nrules = n};
+    return ok || damaged(step, err);
+}
+
+bool weights_row(const Step *step, const json_t *json, const char *base, CztKind kind, Arena *arena,
+                 WeightsRow *row, Error *err)
+{
+    const char *file = json_string_value(json_object_get(json, "file")),
+               *prefix = json_string_value(json_object_get(json, "prefix"));
+    if (!file) return damaged(step, err);
+    if (!weights_rules(step, json, arena, row, err)) return false;
+    row->path = *file == '/' || !*base ? file : str_printf(arena, "%s/%s", base, file);
+    if (prefix) row->prefix = prefix;
+    row->kind = kind;
     return true;
 }
 

@@ -26,6 +26,8 @@ typedef struct WeightsTaken {
     const char *unused_text; // the first names, in the arena
 } WeightsTaken;
 
+// Read the rules of a row of the manifest, its `rename`, alone.
+bool weights_rules(const Step *step, const json_t *json, Arena *arena, WeightsRow *row, Error *err);
 // Read a row of the manifest; base: where its relative path begins.
 bool weights_row(const Step *step, const json_t *json, const char *base, CztKind kind, Arena *arena,
                  WeightsRow *row, Error *err);

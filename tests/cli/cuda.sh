@@ -37,6 +37,20 @@ grep '^launch' running && miss "kernels were launched outside of graphs"
 kernels=$(sed -n 's/^graph_launch //p' calls | sort | uniq -c | awk '$1 == 8 {print $2}')
 [ "${kernels:-0}" -gt 50 ] || miss "no graph of many kernels was launched once for each of 8 steps"
 
+# a step in parts of its batch: the same bits again, and of its inputs the GPU has a part alone
+exits 0 "$CZTC" train small.yaml --set train.accumulate=2 --out parts_cpu
+CZT_FAKE_LOG=$PWD/parts exits 0 "$CZTC" train small.yaml --set train.accumulate=2 --out parts_cuda --target cuda
+state parts_cpu >parts_cpu.state
+state parts_cuda >parts_cuda.state
+same parts_cpu.state parts_cuda.state
+plain parts_cpu/log.jsonl >cpu.log
+plain parts_cuda/log.jsonl >cuda.log
+same cpu.log cuda.log
+sed '1,/^graph_launch/d' parts >running
+grep alloc running && miss "memory was allocated in a run of parts"
+[ "$(sed -n 's/^graph_launch //p' parts | sort | uniq -c | awk '$1 == 16' | wc -l)" -eq 2 ] ||
+    miss "features and backward were not launched twice for each of 8 steps"
+
 # products by the library and the rest by a kernel: the stand-in sums in the same order
 CZT_FAKE_LOG=$PWD/library exits 0 "$CZTC" train small.yaml --out blas --target cuda --products library
 grep -q '^host ' library || miss "the library did no product"
@@ -162,5 +176,21 @@ CZT_FAKE_FAIL=600 exits 1 "$CZTC" bench micro.czt --profile
 says err "CUDA_ERROR_ILLEGAL_ADDRESS"
 says err "kernel step_"
 says err ".yaml:"
+
+# teachers' embeddings, replayed views, draws: what the loader makes goes in, the same bits come out
+cp "$SOURCE"/tests/data/reinforced/*.tar .
+cat >taught.yaml <<END
+cztc: 1
+extends: $SOURCE/graphs/mobileclip-dr.yaml
+let: {batch: 4, size: 32, embed: 32, augs: 3, syns: 2, teacher: 8, texts: 12, total: 3}
+data: {source: $PWD/images-0.tar, series: {dr: $PWD/dr-0.tar}}
+encoders: {visual: {width: 32, layers: 1, heads: 2}, textual: {width: 32, layers: 1, heads: 2}}
+train: {precision: f32}
+END
+for target in cpu cuda; do
+    exits 0 "$CZTC" train taught.yaml --out taught-$target --target $target
+    cat taught-$target/checkpoints/step-00000003/*.safetensors >taught-$target.state
+done
+same taught-cpu.state taught-cuda.state
 
 exit $((failed != 0))

@@ -54,3 +54,5 @@ row "{file: $weights, rename: openclip}" weights/openclip
 exits 0 "$CZTC" check row.yaml
 exits 0 "$CZTC" train row.yaml --out open --steps 1
 says err "tensors taken"
+
+exit $((failed != 0))

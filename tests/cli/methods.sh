@@ -38,3 +38,5 @@ says run/log.jsonl '"experts.normal"'
 method siglip2-like pair 20 $fast
 says run/log.jsonl '"experts.mim"'
 method radio-like loss 8 $fast
+
+exit $((failed != 0))

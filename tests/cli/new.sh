@@ -84,6 +84,8 @@ for n in 1 2 3; do
     echo $((3 * n)) >$n.cls
     echo '{"a": 1}' >$n.meta.json
     echo '[1, 2.5]' >$n.pair2.json
+    echo '[{"bbox": [1, 2, 30, 40], "category": "the cat"}, {"bbox": [5, 5, 9, 9], "category": "dog"}]' >$n.things.json
+    echo '{"boxes": [[0.1, 0.1, 0.5, 0.6]], "classes": [4]}' >$n.parts.json
 done
 rm 2.grid.npy 3.some-vector.npy
 tar -cf ../few.tar --sort=name ./*
@@ -98,7 +100,11 @@ says elsewhere/few.yaml "{as: vector, member: some-vector.npy, size: 5, optional
 says elsewhere/few.yaml '{as: array, member: grid.npy, shape: "[2, 3]", dtype: f32, optional: true}'
 says elsewhere/few.yaml "{as: class, member: cls, classes: 10}"
 says elsewhere/few.yaml "{as: vector, member: pair2.json, size: 2}"
-right elsewhere/few.yaml experts.depth experts.some_vector experts.cls experts.pair2
+says elsewhere/few.yaml "    things:                      # things.json, in 3 of 3 samples: 0 to 1"
+says elsewhere/few.yaml '{as: boxes, member: things.json, follow: image, format: coco, max: 64, min_area: 16, names: ["the cat", dog]}'
+says elsewhere/few.yaml '{as: boxes, member: parts.json, follow: image, format: xyxy_unit, max: 64, min_area: 16}'
+says elsewhere/few.yaml "    classes: 5"
+right elsewhere/few.yaml experts.depth experts.some_vector experts.cls experts.pair2 experts.things experts.parts
 exits 0 "$CZTC" data elsewhere/few.yaml --json
 says out '"looked_at": 3, "skipped": 0'
 make absent.yaml --data none.tar
@@ -111,7 +117,7 @@ if command -v script >/dev/null; then
     script -qec "$CZTC new asked.yaml" /dev/null <answers >out 2>err || miss "questions: $(cat out)"
     says out "Model: tiny, small, base [small]:"
     says out "a whole number, please"
-    says out "or none [cls,depth,pair2,some_vector]:"
+    says out "or none [cls,depth,pair2,parts,some_vector,things]:"
     right asked.yaml "batch 2" "u8[2b, 32, 32, 3]" experts.depth
     grep -q "experts.cls" out && miss "an expert that was not asked for"
     says asked.yaml "  total: 20 "

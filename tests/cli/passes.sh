@@ -14,10 +14,10 @@ exits 1 "$CZTC" opt "$small" --passes=autodiff,autodif
 says err "did you mean 'autodiff'?"
 mkdir dump
 exits 0 "$CZTC" compile "$small" --dump-dir=dump --time-passes
-for file in 00-input.ir 01-autodiff.ir 09-fuse.txt 12-memplan.txt; do
+for file in 00-input.ir 02-autodiff.ir 10-fuse.txt 13-memplan.txt; do
     [ -s "dump/$file" ] || miss "no dump/$file: $(ls dump)"
 done
-exits 0 "$CZTC" opt dump/01-autodiff.ir --passes=simplify
+exits 0 "$CZTC" opt dump/02-autodiff.ir --passes=simplify
 exits 1 "$CZTC" compile "$small" --skip=memplan
 says err "memplan was left out"
 

@@ -69,6 +69,39 @@ says few.html "<li><span class=\"key\">few.tar: sample train00004</span>: member
 [ "$(grep -c '>missing<' few.html)" -eq 2 ] || miss "one label is missing, and the column says so"
 says few.html '<dd>a &#60; b &#62; thing &#60;/ b &#62; &#38; &#34; more'
 
+# boxes and points are drawn over their view, with the names of their classes
+mkdir placed && (cd placed && tar -xf "$SOURCE/graphs/demo/train-0000.tar" --wildcards 'train0000[0-3].*' &&
+    echo '{"boxes": [[0, 0, 1, 1], [0, 0, 0.5, 0.5], [0, 0, 0.5, 0.25]], "labels": ["a <b>", "c", "c"]}' \
+        >train00000.boxes.json && echo '[]' >train00001.boxes.json &&
+    echo '{"boxes": [[0, 0, 1, NaN]], "classes": [0]}' >train00002.boxes.json &&
+    echo '{"points": [[0.5, 0.25], null, [2, 0]]}' >train00000.points.json &&
+    tar -cf ../placed.tar --sort=name *)
+cat >placed.yaml <<END
+cztc: 1
+extends: $SOURCE/graphs/demo.yaml
+data:
+  views: {image: {crop: centre, flip: 0}}
+  fields:
+    boxes: {as: boxes, format: xyxy_unit, max: 2, names: [a <b>, c]}
+    points: {as: points, format: xy_unit, max: 4}
+losses:
+  side: {loss: "0 * sum(visual.embedding, axis=1) * sum(boxes.score, axis=1) * sum(points.score, axis=1)"}
+END
+exits 0 "$CZTC" data placed.yaml --data placed.tar --in-order -o placed.html
+says err "sample train00002: member .boxes.json: json: line 1: invalid token near 'NaN'"
+says out "1 boxes or points were more than their fields' max, and dropped"
+says out "boxes      f32 (2, 4)         0 to 2 boxes, mean 1; 2 classes: 0 (50 %), 1 (50 %); missing in 1 (33.3 %)"
+says out "points     f32 (4, 2)         1 to 1 points, mean 1; 1 class: 0 (100 %); missing in 2 (66.7 %)"
+says placed.html '<rect x="0.00" y="0.00" width="64.00" height="64.00" fill="none"'
+says placed.html '<rect x="0.00" y="0.00" width="32.00" height="32.00" fill="none"'
+says placed.html '<title>a &#60;b&#62;</title>'
+says placed.html '<circle cx="32.00" cy="16.00"'
+says placed.html '<div class="soft">0 boxes</div>'
+[ "$(grep -o '<rect ' placed.html | wc -l)" -eq 2 ] || miss "not two boxes on the page"
+exits 0 "$CZTC" data placed.yaml --data placed.tar --in-order --json
+says out '"boxes": {"role": "boxes", "dtype": "f32", "shape": [2, 4], "missing": 1, "fewest": 0, "most": 2'
+says out '"dropped": 1'
+
 # what goes wrong
 exits 1 "$CZTC" data "$SOURCE/graphs/demo.yaml" --data none.tar -o none.html
 says err "--data: none.tar: cannot read the shard: No such file"

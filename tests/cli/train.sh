@@ -159,7 +159,7 @@ exits 1 "$CZTC" eval nowhere
 exits 1 "$CZTC" eval whole --series foo
 says err "--series: 'foo' is no NAME=SHARDS"
 exits 1 "$CZTC" eval whole --series foo=train-00000.tar
-says err "--series: no field of the graph is in a series 'foo' (there are: none)"
+says err "--series: nothing of the graph is in a series 'foo' (there are: none)"
 
 # a loss that is not finite: the state stays as it was, the message says which kernel and which line
 exits 1 "$CZTC" train small.yaml --out hot --set 'train.optimizer.lr=1e30'

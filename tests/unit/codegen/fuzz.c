@@ -560,11 +560,12 @@ static NodeId make_attention(Gen *f)
 static NodeId make_random(Gen *f)
 {
     const Type *i64 = type_new(f->arena, DT_I64, 0, NULL);
-    NodeId args[2] = {graph_input(f->g, "$seed", i64), graph_input(f->g, "$step", i64)};
+    NodeId args[3] = {graph_input(f->g, "$seed", i64), graph_input(f->g, "$step", i64)};
+    args[2] = graph_cast(f->g, args[draw(f, 2)], DT_I32);
     const Type *t = often(f, 60) ? f->main : some_shape(f, DT_U32);
     Attr attrs[2] = {attr_int(ATTR_STREAM, 1000 + draw(f, 3) + ((int64_t)draw(f, 2) << 40)),
                      attr_axes(ATTR_SHAPE, t->axes, t->rank)};
-    NodeId u = graph_add(f->g, OP_RANDOM, 2, args, 2, attrs);
+    NodeId u = graph_add(f->g, OP_RANDOM, often(f, 30) ? 3 : 2, args, 2, attrs);
     if (!u) return 0;
     if (often(f, 20)) return u;
     NodeId x = graph_cast(f->g, u, DT_F32);

@@ -102,20 +102,23 @@ static CztDtype dtype_of(DType dt)
     }
 }
 
-static bool draw_for_interpreter(Arena *arena, const Entry *e, int64_t step, Map *inputs,
-                                 Error *err)
+// The inputs of an entry, which sees one of so many parts of the rows that are drawn.
+static bool draw_for_interpreter(Arena *arena, const Entry *e, int64_t step, int64_t parts,
+                                 int64_t part, Map *inputs, Error *err)
 {
     for (NodeId id = 1; id < e->graph->nodes.n; id++) {
         const Node *n = graph_node(e->graph, id);
         if (n->op != OP_INPUT) continue;
         const char *name = node_str(n, ATTR_NAME);
-        int64_t bytes = type_bytes(n->type);
+        int64_t bytes = type_bytes(n->type), whole = name[0] == '$' ? bytes : bytes * parts;
+        char *data = arena_alloc(arena, (size_t)whole + 64);
         Tensor *t = arena_make(arena, Tensor);
-        *t = (Tensor){n->type, arena_alloc(arena, (size_t)bytes + 64)};
-        if (!draw(name, dtype_of(n->type->dtype), bytes, t->data))
+        if (!draw(name, dtype_of(n->type->dtype), whole, data))
             return error_set(err, "cannot draw %s for %s", type_text(arena, n->type), name);
+        *t = (Tensor){n->type, name[0] == '$' ? data : data + part * bytes};
         if (strcmp(name, "$step") == 0) *(int64_t *)t->data = step;
         if (strcmp(name, "$seed") == 0) *(int64_t *)t->data = SEED;
+        if (strcmp(name, "$part") == 0) *(int64_t *)t->data = part;
         map_set(arena, inputs, name, t);
     }
     return true;
@@ -157,7 +160,7 @@ static Rounds rounds_of(Arena *arena, const Program *p)
     add_round(&r, p, "step", 1);
     for (uint32_t i = 0; i < p->entries.n; i++) {
         const char *name = p->entries.at[i]->name, *at = strchr(name, '@');
-        if (!at || strncmp(name, "step@", 5) != 0) continue;
+        if (!at || strncmp(name, "step@", 5) != 0 || strchr(at, '.')) continue;
         add_round(&r, p, str_printf(arena, "begin%s", at), strtoll(at + 1, NULL, 10));
         add_round(&r, p, name, strtoll(at + 1, NULL, 10));
     }
@@ -179,26 +182,49 @@ static Tensor *kept(Arena *arena, const Tensor *t)
     return copy;
 }
 
-// Results go to `arena`; what an entry needs on its way dies with the round.
+// Results go to `arena`, those of `record` (which may be NULL) and the new state; what an entry
+// needs on its way dies with it.
+static bool interpret_entry(Arena *arena, const Entry *e, int64_t step, int64_t parts, int64_t part,
+                            Map *state, Map *record, Error *err)
+{
+    Arena *scratch = arena_new();
+    Map inputs = {0}, out = {0};
+    bool ok = draw_for_interpreter(scratch, e, step, parts, part, &inputs, err) &&
+              entry_eval(e, EVAL_BITS, &inputs, state, scratch, &out, err);
+    for (uint32_t i = 0; ok && i < out.n; i++) {
+        const char *key = str_copy(arena, out.at[i].key);
+        Tensor *t = kept(arena, out.at[i].value);
+        if (record) map_set(arena, record, key, t);
+        if (strncmp(key, "state:", 6) == 0) map_set(arena, state, key + 6, t);
+    }
+    arena_free(scratch);
+    return ok;
+}
+
 static bool interpret(Arena *arena, const Program *p, Record *record, Error *err)
 {
     Map state = {0};
+    for (uint32_t i = 0; i < p->states.n; i++) {
+        const StateVar *v = &p->states.at[i];
+        Tensor *zeros = arena_make(arena, Tensor);
+        if (v->kind != STATE_TRANSIENT) continue;
+        *zeros = (Tensor){v->type, arena_alloc(arena, (size_t)type_bytes(v->type) + 1)};
+        memset(zeros->data, 0, (size_t)type_bytes(v->type));
+        map_set(arena, &state, v->name, zeros);
+    }
     record->rounds = rounds_of(arena, p);
     for (int r = 0; r < record->rounds.n; r++) {
         const Round *round = &record->rounds.at[r];
         const Entry *e = program_find_entry((Program *)p, round->entry);
-        Arena *scratch = arena_new();
-        Map inputs = {0}, out = {0};
-        bool ok = draw_for_interpreter(scratch, e, round->step, &inputs, err) &&
-                  entry_eval(e, EVAL_BITS, &inputs, &state, scratch, &out, err);
-        for (uint32_t i = 0; ok && i < out.n; i++) {
-            const char *key = str_copy(arena, out.at[i].key);
-            Tensor *t = kept(arena, out.at[i].value);
-            map_set(arena, &record->results[r], key, t);
-            if (strncmp(key, "state:", 6) == 0) map_set(arena, &state, key + 6, t);
+        for (uint32_t i = 0; i < e->before.n; i++) {
+            const Entry *first = program_find_entry((Program *)p, e->before.at[i].entry);
+            int64_t parts = e->before.at[i].parts;
+            for (int64_t part = 0; part < parts; part++)
+                if (!interpret_entry(arena, first, round->step, parts, part, &state, NULL, err))
+                    return false;
         }
-        arena_free(scratch);
-        if (!ok) return false;
+        if (!interpret_entry(arena, e, round->step, 1, 0, &state, &record->results[r], err))
+            return false;
     }
     return true;
 }

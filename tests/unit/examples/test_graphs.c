@@ -20,6 +20,14 @@ Test(graphs, clip)
 {
     agree(CZT_SOURCE_DIR "/graphs/clip.yaml");
 }
+Test(graphs, mobileclip_dr)
+{
+    agree(CZT_SOURCE_DIR "/graphs/mobileclip-dr.yaml");
+}
+Test(graphs, clip_det)
+{
+    agree(CZT_SOURCE_DIR "/graphs/clip-det.yaml");
+}
 Test(graphs, demo)
 {
     agree(CZT_SOURCE_DIR "/graphs/demo.yaml");
@@ -64,6 +72,11 @@ Test(graphs, features)
 Test(graphs, builtins)
 {
     agree(CZT_SOURCE_DIR "/tests/graphs/builtins.yaml");
+}
+
+Test(graphs, boxes)
+{
+    agree(CZT_SOURCE_DIR "/tests/graphs/boxes.yaml");
 }
 
 // ---- products in bf16 ---------------------------------------------------------------------------
@@ -116,8 +129,9 @@ Test(graphs, losses_in_bf16_stay_near_those_in_f32)
 // A graph added to the folders must be added above.
 Test(graphs, none_is_left_out)
 {
-    static const char *const known[] = {"clip",  "demo", "siglip2-like", "radio-like",
-                                        "micro", "tiny", "small",        "base"};
+    static const char *const known[] = {"clip",          "demo",  "siglip2-like", "radio-like",
+                                        "mobileclip-dr", "micro", "tiny",         "small",
+                                        "base"};
     static const char *const patterns[] = {CZT_SOURCE_DIR "/graphs/*.yaml",
                                            CZT_SOURCE_DIR "/graphs/bench/*.yaml"};
     for (int p = 0; p < 2; p++) {

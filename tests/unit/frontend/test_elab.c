@@ -428,6 +428,29 @@ Test(elab, losses_of_distillation_have_the_values_known_by_hand)
     all_zero(CZT_SOURCE_DIR "/tests/graphs/distill.yaml", 6);
 }
 
+// The loader knows no expressions: an index is a number and multiples of draws.
+Test(elab, keys_are_compiled)
+{
+    static const char *const sets[] = {
+        "data.fields.t_txt.key=text_emb.deep[3 - 2][2 * (s + a) + augs, 1]",
+        "data.fields.syn.key=[s, 1]", "data.views.image.series=dr",
+        "data.views.image.colour={hue: 0.5, grey: 1 / 4}"};
+    Loaded l = load(CZT_SOURCE_DIR "/graphs/mobileclip-dr.yaml", sets, 4);
+    cr_assert(l.f);
+    static const char *const parts[] = {
+        "\"series\":\"dr\",\"colour\":{\"hue\":0.5,\"grey\":0.25},\"replay\":",
+        "\"draws\":[{\"name\":\"a\",\"below\":30},{\"name\":\"s\",\"below\":5}]",
+        "\"replay\":{\"member\":[\"paug.json\"],\"series\":\"dr\",\"key\":[\"param_aug\","
+        "{\"base\":0,\"draws\":{\"a\":1}}],\"ops\":true}",
+        "\"key\":[\"text_emb\",{\"base\":1,\"draws\":{\"s\":1}}]",
+        "\"key\":[\"text_emb\",\"deep\",1,{\"base\":30,\"draws\":{\"a\":2,\"s\":2}},1]",
+        "\"key\":[{\"base\":0,\"draws\":{\"s\":1}},1],\"required\":true"};
+    const char *json = l.f->program->data_json;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        cr_expect(strstr(json, parts[i]), "%s is not in %s", parts[i], json);
+    arena_free(l.arena);
+}
+
 Test(elab, taps_are_outputs)
 {
     Arena *a = arena_new();

@@ -104,3 +104,8 @@ Test(elab_errors, teachers)
 {
     run_folder("tests/errors/teachers");
 }
+
+Test(elab_errors, export)
+{
+    run_folder("tests/errors/export");
+}

@@ -163,6 +163,23 @@ Test(eval, random)
     }
 }
 
+// The numbers of a part of a batch are those of its samples in the whole batch.
+Test(eval, random_of_a_part)
+{
+    EACH_MODE {
+        Fix f = fix_new(mode);
+        NodeId whole = random_node(&f, "3,6b,5", 9), later = graph_const(f.g, DT_I32, 1);
+        const Node *n = graph_node(f.g, whole);
+        NodeId args[3] = {n->args[0], n->args[1], later};
+        Value v = run(&f, whole);
+        Value w = run(&f, graph_add(f.g, OP_RANDOM, 3, args, n->nattrs, n->attrs));
+        const uint32_t *all = v.data, *part = w.data;
+        for (int row = 0; row < 3; row++) // sample 0 of the part is sample 1 of the batch of 2
+            cr_expect_arr_eq(part + row * 30, all + row * 30 + 15, 15 * sizeof *all);
+        arena_free(f.arena);
+    }
+}
+
 // ---- elementwise --------------------------------------------------------------------------------
 
 typedef struct Row {

@@ -286,6 +286,13 @@ Test(shape, element_types)
     assert_type(&f, graph_add(f.g, OP_RANDOM, 2, (NodeId[]){seed, seed}, 2, r), "u32[16b, 3]");
     assert_refused(&f, graph_add(f.g, OP_RANDOM, 2, (NodeId[]){seed, i}, 2, r),
                    "random: its step is i64[], not i32[4]");
+    NodeId first = graph_const(f.g, DT_I32, 8);
+    assert_type(&f, graph_add(f.g, OP_RANDOM, 3, (NodeId[]){seed, seed, first}, 2, r),
+                "u32[16b, 3]");
+    assert_refused(&f, graph_add(f.g, OP_RANDOM, 3, (NodeId[]){seed, seed, seed}, 2, r),
+                   "random: its first sample is i32[], not i64[]");
+    assert_refused(&f, graph_add(f.g, OP_RANDOM, 1, (NodeId[]){seed}, 2, r),
+                   "random: takes 2 or 3 operands, not 1");
     NodeId x = INPUT(&f, "x", DT_F32, {4, 0}),
            s = graph_reduce(f.g, OP_SUM, x, (int64_t[]){0}, 1, false, false);
     assert_type(&f, graph_add(f.g, OP_GRAD, 2, (NodeId[]){s, x}, 0, NULL), "f32[4]");

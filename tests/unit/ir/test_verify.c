@@ -238,6 +238,30 @@ Test(verify, invariant_17)
                                           g));
 }
 
+static void before_step(Sample *s, const char *name, int64_t batch, int64_t parts)
+{
+    Entry *e = program_find_entry(s->p, name);
+    if (!e && batch) (e = program_entry(s->p, name))->graph->batch = batch;
+    s->e->before.n = 0;
+    vec_push(s->arena, &s->e->before, ((PartRun){name, parts}));
+}
+
+Test(verify, invariant_18)
+{
+    Sample s = sample();
+    Error none = {0};
+    before_step(&s, "step.part", 2, 2);
+    cr_assert(program_verify(s.p, &none), "%s", none.text);
+    before_step(&s, "step.part", 2, 4);
+    assert_broken(&s, "invariant 18: entry 'step', 4 parts of 'step.part' make no batch of 4");
+    s = sample();
+    before_step(&s, "step", 4, 1);
+    assert_broken(&s, "invariant 18: entry 'step', 'step' is no entry that can run before it");
+    s = sample();
+    before_step(&s, "nothing", 0, 1);
+    assert_broken(&s, "invariant 18: entry 'step', 'nothing' is no entry that can run before it");
+}
+
 // ---- liveness -----------------------------------------------------------------------------------
 
 Test(program, compact_keeps_what_is_needed_in_order)

@@ -151,7 +151,7 @@ static void check_values(const Golden *t)
     Program *before = parse(t->arena, t->name, t->text);
     const char *comma = strrchr(t->passes, ','), *last = comma ? comma + 1 : t->passes;
     if (comma) run_passes(t, before, str_slice(t->arena, t->passes, (size_t)(comma - t->passes)));
-    if (!strcmp(last, "autodiff")) return;
+    if (!strcmp(last, "autodiff") || !strcmp(last, "accumulate")) return; // other tests do it
     bool rounds =
         !strcmp(last, "simplify") || !strcmp(last, "precision") || !strcmp(last, "stream");
     bool exact = !rounds || strstr(t->text, "# the same bits");

@@ -6,6 +6,8 @@
 
 #include "data_make.h"
 
+#include <math.h>
+
 enum { H = 37, W = 53, VIEW_H = 20, VIEW_W = 24, VIEW = VIEW_H * VIEW_W * 3 };
 
 static const ViewSpec spec = {.name = "v", .height = VIEW_H, .width = VIEW_W, .count = 1};
@@ -192,7 +194,9 @@ Test(augment, a_small_label_moves_in_its_views_pixels)
 static void drawn(const ColourRule *rule, uint64_t key, uint64_t sample, unsigned char *out)
 {
     for (int i = 0; i < VIEW; i++) out[i] = (unsigned char)(100 + i % 3 * 40);
-    colour_draw(rule, key, 3, sample, out, VIEW_H, VIEW_W);
+    Scratch scratch = {0};
+    cr_assert(colour_draw(rule, key, 3, sample, out, VIEW_H, VIEW_W, &scratch));
+    scratch_free(&scratch);
 }
 
 Test(augment, colours_are_drawn_within_their_strength)
@@ -215,4 +219,45 @@ Test(augment, colours_are_drawn_within_their_strength)
     }
     cr_expect(least >= 0.59 && least < 0.65 && most <= 1.4 && most > 1.35, "%g, %g", least, most);
     cr_expect(grey > 30 && grey < 70, "%d of 200 are grey", grey);
+}
+
+// Of a single bright pixel a Gaussian is left; of two at the edge, what their mirror images add.
+Test(augment, blur_is_gaussian)
+{
+    enum { N = 21, MID = N / 2 };
+    static unsigned char at[N][N][3];
+    static float room[N * N * 3];
+    at[MID][MID][1] = 255;
+    pixels_blur(&at[0][0][0], N, N, 1.5, room);
+    double sum = 0;
+    for (int y = 0; y < N; y++)
+        for (int x = 0; x < N; x++) {
+            double far = (x - MID) * (x - MID) + (y - MID) * (y - MID);
+            double wanted = 255 * exp(-far / (2 * 1.5 * 1.5)) / (2 * M_PI * 1.5 * 1.5);
+            cr_expect(fabs(at[y][x][1] - wanted) < 0.7, "%d, %d: %d, not %g", y, x, at[y][x][1],
+                      wanted);
+            cr_expect(!at[y][x][0] && !at[y][x][2]);
+            sum += at[y][x][1];
+        }
+    cr_expect(fabs(sum - 255) < 20, "the light stays: %g", sum);
+    unsigned char edge[1][3][3] = {{{0, 200, 9}, {100, 100, 9}, {200, 0, 9}}};
+    pixels_blur(&edge[0][0][0], 1, 3, 0.5, room);
+    // weights of 0, 1 and 2 pixels: 0.7866, 0.1065, 0.0003; the middle is seen on both sides
+    cr_expect_eq(edge[0][0][0], 21);
+    cr_expect_eq(edge[0][1][0], 100);
+    cr_expect_eq(edge[0][0][1], 179);
+    cr_expect_eq(edge[0][2][2], 9);
+    int blurred = 0;
+    for (uint64_t sample = 0; sample < 100; sample++) {
+        static unsigned char plain[VIEW], out[VIEW];
+        drawn(&(ColourRule){0}, 1, sample, plain);
+        plain[0] = 0;
+        memcpy(out, plain, VIEW);
+        Scratch scratch = {0};
+        cr_assert(
+            colour_draw(&(ColourRule){.blur = 0.5}, 2, 0, sample, out, VIEW_H, VIEW_W, &scratch));
+        scratch_free(&scratch);
+        blurred += memcmp(out, plain, VIEW) != 0;
+    }
+    cr_expect(blurred > 25 && blurred < 65, "%d of 100", blurred);
 }

@@ -99,6 +99,8 @@ static void add_sample(TarWriter *t, int number, Fault fault)
     add_bytes(t, number, "n.npy", normal_map());
     float e[4] = {(float)number, 0.5F, number == 7 ? NAN : 1, -1};
     add_bytes(t, number, "e.npy", make_npy("<f4", "(4,)", e, sizeof e));
+    snprintf(text, sizeof text, "{\"boxes\": [[16, 20, 48, 40]], \"classes\": [%d]}", number);
+    add(t, number, "b.json", text, strlen(text));
     int32_t a[6] = {number, 1, 2, 3, 4, 5};
     add_bytes(t, number, "a.npy", make_npy("<i4", "(2, 3)", a, sizeof a));
 }
@@ -314,6 +316,49 @@ Test(data, labels_follow_the_picture)
         }
     }
     cr_expect(flips > 20 && flips < 60 && ignored > 100, "%d %d", flips, ignored);
+    data_close(d);
+}
+
+// Where an edge at `at` of the view's n pixels lies in the picture: the pixel says 4 times that.
+static double picture_place(const uint8_t *pixels, int stride, int n, double at)
+{
+    int i = (int)fmin(fmax(floor(at - 0.5), 0), n - 2);
+    double a = pixels[i * stride] / 4.0 + 0.5, b = pixels[(i + 1) * stride] / 4.0 + 0.5;
+    return a + (b - a) * (at - 0.5 - i);
+}
+
+Test(data, boxes_follow_the_picture)
+{
+    write_shards((Fault[SAMPLES]){[17] = NO_LABELS});
+    Data *d = open_data(parse("{\"source\":[\"d-{000..003}.tar\"],\"batch\":4," VIEWS
+                              ",\"fields\":[{\"name\":\"b\",\"role\":\"boxes\",\"format\":"
+                              "\"xyxy_pixels\",\"max\":2,\"follow\":\"small\"}]}"),
+                        2, NULL);
+    Batch b = make_batch(d);
+    int edges = 0, missing = 0;
+    for (int step = 0; step < 20; step++) {
+        next(d, &b);
+        for (int i = 0; i < 8; i++) { // 2 copies of each of 4
+            const uint8_t *p = (uint8_t *)slot(&b, "small") + i * 8 * 12 * 3;
+            const float *box = (float *)slot(&b, "b.xyxy") + i * 2 * 4;
+            const uint8_t *valid = (uint8_t *)slot(&b, "b.valid") + i * 2;
+            bool present = ((uint8_t *)slot(&b, "b.present"))[i / 2];
+            missing += !present;
+            cr_assert(present == (p[2] != 17) && !valid[1] && (present || !valid[0]));
+            if (!valid[0]) continue;
+            cr_assert_eq(((int32_t *)slot(&b, "b.class"))[i * 2], p[2]);
+            for (int k = 0; k < 4; k++) {
+                int n = k % 2 ? 8 : 12;
+                if (box[k] < 1 || box[k] > n - 1) continue; // cut, or interpolated at the border
+                double at = picture_place(p + (k % 2 ? 1 : (8 / 2) * 12 * 3), k % 2 ? 12 * 3 : 3, n,
+                                          box[k]);
+                static const double want[4] = {16, 20, 48, 40};
+                cr_assert(fabs(at - want[k]) < 0.5, "%d: %g", k, at);
+                edges++;
+            }
+        }
+    }
+    cr_expect(edges > 200 && missing > 0, "%d %d", edges, missing);
     data_close(d);
 }
 
@@ -664,7 +709,17 @@ Test(data, spec_errors_name_the_key)
         {HEAD "\"views\":[{\"name\":\"v\",\"size\":[8,8],\"crop\":{\"scales\":1}}]}",
          "data.views[0].crop"},
         {HEAD "\"fields\":[{\"name\":\"b\",\"role\":\"boxes\"}]}",
-         "boxes and points are not supported"},
+         "data.fields[0].max: is missing"},
+        {HEAD "\"fields\":[{\"name\":\"b\",\"role\":\"boxes\",\"max\":0}]}",
+         "data.fields[0].max: a whole number from 1"},
+        {HEAD "\"fields\":[{\"name\":\"b\",\"role\":\"points\",\"max\":9,\"format\":\"coco\"}]}",
+         "data.fields[0].format: xy_pixels or xy_unit is wanted"},
+        {HEAD "\"fields\":[{\"name\":\"b\",\"role\":\"boxes\",\"max\":9,\"min_visible\":2}]}",
+         "data.fields[0].min_visible"},
+        {HEAD "\"fields\":[{\"name\":\"b\",\"role\":\"points\",\"max\":9,\"size\":[8,8]}]}",
+         "unknown key 'size'"},
+        {HEAD "\"fields\":[{\"name\":\"b\",\"role\":\"boxes\",\"max\":9}]}",
+         "data.fields[0].follow: the name of a view is wanted"},
         {HEAD "\"fields\":[{\"name\":\"b\",\"role\":\"mask\"}]}", "data.fields[0].role"},
         {HEAD "\"fields\":[{\"name\":\"b\",\"role\":\"tokens\"}]}",
          "data.fields[0].length: is missing"},

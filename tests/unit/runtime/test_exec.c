@@ -109,6 +109,42 @@ Test(exec, profiles_every_launch)
     arena_free(arena);
 }
 
+// An entry that runs before the step in parts of its batch gets its rows of each input.
+Test(exec, hands_parts_their_rows)
+{
+    Arena *arena = arena_new();
+    Error err = {0};
+    size_t size;
+    const char *text = tiny_replace(
+        arena, tiny_manifest, "{\"name\": \"derive\",",
+        "{\"name\": \"part\", \"batch\": 2, \"input_bytes\": 64, \"output_bytes\": 0, "
+        "\"scratch_bytes\": 0, \"inputs\": [{\"name\": \"x\", \"dtype\": \"f32\", \"shape\": "
+        "[2], \"offset\": 0, \"bytes\": 8}, {\"name\": \"$part\", \"dtype\": \"f32\", \"shape\": "
+        "[], \"offset\": 8, \"bytes\": 4}], \"outputs\": [], \"launches\": [{\"segments\": "
+        "[{\"kernel\": 1, \"tasks\": 3, \"buffers\": [[\"input\", 0], [\"state\", 208]]}]}]},"
+        "{\"name\": \"derive\",");
+    text = tiny_replace(arena, text, "{\"name\": \"step\",",
+                        "{\"name\": \"step\", \"host_bytes\": 256, \"before\": [{\"entry\": "
+                        "\"part\", \"parts\": 2}],");
+    uint8_t *bytes = tiny_build(arena, text, "", 0, &size);
+    Step *step = step_load_memory("parts.czt", bytes, size, &err);
+    cr_assert(step, "%s", err.text);
+    Exec *exec = tiny_exec(step, 1);
+    uint32_t entry = (uint32_t)step_entry(step, "step");
+    cr_assert_eq(step->entries[entry].batch, 4);
+    cr_assert_eq(step->entries[step_entry(step, "part")].batch, 2);
+    const float x[] = {1, 2, 3, 4};
+    cr_assert(exec_set_input(exec, entry, "x", CZT_F32, 1, (int64_t[]){4}, x, &err));
+    cr_assert(exec_run(exec, entry, 0, 7, &err), "%s", err.text);
+    const float *last = (const float *)exec_state_address(exec, 0) + 52;
+    cr_expect_eq(last[0], 6, "twice the third sample, which begins the last part");
+    cr_expect_eq(last[1], 8);
+    cr_expect_eq(last[2], 2, "twice the number of the part");
+    exec_free(exec);
+    step_free(step);
+    arena_free(arena);
+}
+
 Test(exec, refuses_a_program_without_code)
 {
     Arena *arena = arena_new();

@@ -87,6 +87,20 @@ Test(step, refuses_numbers_out_of_bounds)
     refuse("\"source_hash\": \"abc\"", "\"source_hash\": 5", "source_hash");
 }
 
+Test(step, refuses_what_cannot_run_before_an_entry)
+{
+    static const char step[] = "{\"name\": \"step\",", derive[] = "{\"name\": \"derive\",";
+    refuse(step, "{\"name\": \"step\", \"before\": [{\"entry\": \"fit\", \"parts\": 2}],",
+           "entries[2].before[0].entry is no entry that can run before another");
+    refuse(step, "{\"name\": \"step\", \"before\": [{\"entry\": \"step\", \"parts\": 2}],",
+           "entries[2].before[0].entry is no entry that can run before another");
+    refuse(step, "{\"name\": \"step\", \"before\": [{\"entry\": \"derive\", \"parts\": 0}],",
+           "entries[2].before[0].parts");
+    refuse(derive, "{\"name\": \"derive\", \"before\": [{\"entry\": \"step\", \"parts\": 2}],",
+           "entries[1].before[0].before takes 'x', of which the entry has no parts");
+    refuse(step, "{\"name\": \"step\", \"host_bytes\": 64,", "entries[2].host_bytes");
+}
+
 // A product of the kernel "update": (2, 2) times (2, 2), with a bias.
 static const char update[] = "\"kind\": \"table\", \"flops\": 9, \"bytes\": 64";
 static const char product[] =
@@ -158,9 +172,9 @@ Test(step, refuses_newer_versions)
     Error err = {0};
     size_t size;
     uint8_t *bytes = tiny_build(arena, tiny_manifest, "", 0, &size);
-    bytes[8] = 3;
+    bytes[8] = 4;
     cr_assert_null(step_load_memory("x", bytes, size, &err));
-    cr_assert(strstr(err.text, "version 3, this cztc reads 2: use a newer cztc"), "%s", err.text);
+    cr_assert(strstr(err.text, "version 4, this cztc reads 3: use a newer cztc"), "%s", err.text);
     bytes[8] = 1; // which has fewer keys, each with the same meaning
     Step *old = step_load_memory("x", bytes, size, &err);
     cr_assert(old, "%s", err.text);
@@ -175,9 +189,10 @@ Test(step, finds_any_damaged_byte_and_any_truncation)
     uint8_t *bytes = tiny_build(arena, tiny_manifest, "\xc3", 1, &size);
     for (size_t i = 0; i < size; i++) {
         Error err = {0};
-        bytes[i] ^= (uint8_t)(1 << i % 8);
+        uint8_t bit = i == 8 ? 0x80 : (uint8_t)(1 << i % 8); // not to an older version
+        bytes[i] ^= bit;
         Step *step = step_load_memory("x", bytes, size, &err);
-        bytes[i] ^= (uint8_t)(1 << i % 8);
+        bytes[i] ^= bit;
         cr_expect(!step == err.set);
         accepted += step != NULL;
         step_free(step);
