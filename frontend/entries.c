@@ -116,8 +116,9 @@ static void build_phase(Elab *el, uint32_t phase, uint32_t resting)
 static void build_step(Elab *el)
 {
     const Rests rests = phase_rests(el);
+    bool any = false; // the first is built for its errors, whatever was wrong before
     for (uint32_t i = 0; i < el->phases.n; i++)
-        for (uint32_t k = rests.n; k-- > 0 && !diag_errors(el->diag);)
+        for (uint32_t k = rests.n; k-- > 0 && !(any && diag_errors(el->diag)); any = true)
             build_phase(el, i, rests.at[k]);
     el->resting = 0;
 }

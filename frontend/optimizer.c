@@ -192,40 +192,46 @@ static void bind_setting(Elab *el, const Optimizer *o, const Decl *d, const char
 
 // ---- the optimiser ----------------------------------------------------------------------------
 
-// Is everything that has a period left out of this entry?
-static bool rests_all(const Elab *el)
+// Is a parameter left out of some updates of its phase, so that its own have to be counted? Entries
+// in which more rests are built first, so what the first one does not train rests at times.
+static bool is_counted(Elab *el, const Trained *t)
 {
-    return el->resting == (1u << el->periods.n) - 1;
+    const char *name = t->var->name;
+    if (t->frozen || !map_find(&el->counted, name)) {
+        bool rests = el->resting != (1u << el->periods.n) - 1;
+        map_set(el->arena, &el->counted, name, t->frozen || rests ? el : NULL);
+    }
+    return map_get(&el->counted, name) != NULL;
 }
 
-// In which updates a parameter is trained: the longest period that works in the first entry that
-// trains it, as entries in which more rests are built first. 1: in all.
-static int64_t period_of(Elab *el, const char *name)
+// Updates of the parameter before this one, where some of its phase are left out: a state of its
+// own, as a corrected mean of gradients must know how many it is of.
+static NodeId counted_updates(Elab *el, const Decl *d, const Trained *t, NodeId keep, Entry *entry)
 {
-    int64_t *k = map_get(&el->trained_every, name);
-    if (k) return *k;
-    k = arena_make(el->arena, int64_t);
-    *k = 1;
-    for (uint32_t i = 0; i < el->periods.n && !rests_all(el); i++)
-        if (!(el->resting & 1u << i)) *k = el->periods.at[i];
-    map_set(el->arena, &el->trained_every, name, k);
-    return *k;
+    const char *name = str_printf(el->arena, "$opt.%s.%s", d->name, t->var->name);
+    const Type *type = type_new(el->arena, DT_I64, 0, NULL);
+    if (!program_find_state(el->program, name))
+        program_state(el->program, name, STATE_OPT, type, d->loc);
+    NodeId old = graph_state(el->graph, name, type);
+    NodeId next = graph_binary(el->graph, OP_ADD, old, graph_const(el->graph, DT_I64, 1));
+    vec_push(el->arena, &entry->updates,
+             (NamedNode){name, graph_select(el->graph, keep, next, old)});
+    return old;
 }
 
-// Updates of the parameter, this one included: of those that its period divides, where it has one.
-static Value update_count(Elab *el, const Trained *t)
+// Updates of the parameter, this one included.
+static Value update_count(Elab *el, const Decl *d, const Trained *t, NodeId keep, Entry *entry)
 {
-    int64_t k = period_of(el, t->var->name);
-    NodeId done = updates_of(el, t->var->name).node;
-    if (k > 1)
-        done = graph_binary(el->graph, OP_DIV, done, graph_const(el->graph, DT_I64, (double)k));
-    return value_node(el, graph_binary(el->graph, OP_ADD, done, graph_const(el->graph, DT_I64, 1)));
+    NodeId before = is_counted(el, t) ? counted_updates(el, d, t, keep, entry)
+                                      : updates_of(el, t->var->name).node;
+    return value_node(el,
+                      graph_binary(el->graph, OP_ADD, before, graph_const(el->graph, DT_I64, 1)));
 }
 
-static Value input_value(Elab *el, const Trained *t, Word word)
+static Value input_value(Elab *el, const Decl *d, const Trained *t, NodeId keep, Entry *entry)
 {
-    if (word == WORD_COUNT) return update_count(el, t);
-    return value_node(el, word == WORD_PARAM ? t->p : t->g);
+    if (d->word == WORD_COUNT) return update_count(el, d, t, keep, entry);
+    return value_node(el, d->word == WORD_PARAM ? t->p : t->g);
 }
 
 // A row of state: zeros, ones, a number, or {shape:, init:}; the type and initial value come back.
@@ -335,7 +341,7 @@ bool optimize(Elab *el, const Optimizers *all, const Trained *t, Entry *entry)
     for (uint32_t i = 0; i < o->def->in.n; i++) {
         const Decl *d = &o->def->in.at[i];
         if (d->word == WORD_PARAM || d->word == WORD_GRAD || d->word == WORD_COUNT)
-            scope_value(el, s, d->name, d->loc, input_value(el, t, d->word));
+            scope_value(el, s, d->name, d->loc, input_value(el, d, t, keep, entry));
         else
             bind_setting(el, o, d, t->var->name, s);
     }

@@ -97,3 +97,16 @@ Test(phases, frozen_parameters_are_not_updated)
     cr_expect(less > 0);
     arena_free(arena);
 }
+
+// A correction by the number of updates knows those that were made, where some are not.
+Test(phases, frozen_parameters_count_their_own_updates)
+{
+    static const char *const set[] = {"train.freeze=[{match: '*token*', while: phase_step < 3}]"};
+    Arena *arena = arena_new();
+    const Program *free_ = load(arena, NULL, 0), *p = load(arena, set, 1);
+    static const char counted[] = "$opt.t.textual.token.weight";
+    cr_expect(updates(entry_of(p, "step"), counted));
+    cr_expect(!updates(entry_of(p, "step"), "$opt.t.textual.tpos"));
+    cr_expect(!updates(entry_of(free_, "step"), counted));
+    arena_free(arena);
+}
