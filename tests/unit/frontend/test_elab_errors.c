@@ -104,3 +104,13 @@ Test(elab_errors, teachers)
 {
     run_folder("tests/errors/teachers");
 }
+
+Test(elab_errors, dtypes)
+{
+    run_folder("tests/errors/dtypes");
+}
+
+Test(elab_errors, schedules)
+{
+    run_folder("tests/errors/schedules");
+}
