@@ -117,7 +117,8 @@ bool keys_check(Elab *el, const Tree *t, MappingId id, bool open)
         return false;
     }
     bool ok = true;
-    for (uint32_t i = 0; i < t->entries.n; i++) ok &= check_entry(el, t, &t->entries.at[i], id, open);
+    for (uint32_t i = 0; i < t->entries.n; i++)
+        ok &= check_entry(el, t, &t->entries.at[i], id, open);
     for (int i = 0; i < KEYS; i++) {
         if (keys[i].mapping != id || !keys[i].required || tree_get(t, keys[i].name)) continue;
         Loc head = t->loc;
