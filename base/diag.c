@@ -151,6 +151,12 @@ static uint32_t count_of(const Diag *diag, uint32_t error)
     return n;
 }
 
+// The only one of its error, and not one that takes away what was written.
+static bool is_sure(const Diag *diag, const Mend *m)
+{
+    return *m->text && count_of(diag, m->error) == 1;
+}
+
 const char *diag_mended(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice,
                         uint32_t *n)
 {
@@ -160,7 +166,8 @@ const char *diag_mended(const Diag *diag, Arena *arena, uint32_t source, uint32_
         const Mend *m = &diag->mends.at[i];
         number = i && diag->mends.at[i - 1].error == m->error ? number + 1 : 0;
         uint32_t last = count_of(diag, m->error) - 1, want = choice < last ? choice : last;
-        if (number == want && m->at.source == source) vec_push(arena, &list, *m);
+        bool sure = choice != MEND_SURE || is_sure(diag, m);
+        if (sure && number == want && m->at.source == source) vec_push(arena, &list, *m);
     }
     if (list.n) qsort(list.at, list.n, sizeof *list.at, mends_by_place);
     const char *out = "";
@@ -175,6 +182,19 @@ const char *diag_mended(const Diag *diag, Arena *arena, uint32_t source, uint32_
         ++*n;
     }
     return str_printf(arena, "%s%.*s", out, (int)(s->size - at), s->text + at);
+}
+
+bool diag_mend_applied(const Diag *diag, uint32_t i, uint32_t source)
+{
+    const Mend *m = &diag->mends.at[i];
+    if (m->at.source != source || !is_sure(diag, m)) return false;
+    for (uint32_t k = 0; k < diag->mends.n; k++) {
+        const Mend *o = &diag->mends.at[k];
+        if (k == i || o->at.source != source || !is_sure(diag, o)) continue;
+        bool equal = same_loc(o->at, m->at);
+        if (equal ? k < i : o->at.begin <= m->at.begin && o->at.end >= m->at.end) return false;
+    }
+    return true;
 }
 
 const Mend *diag_mends(const Diag *diag, uint32_t *n)

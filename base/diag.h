@@ -45,6 +45,10 @@ typedef struct Mend {
     uint32_t error;
 } Mend;
 const Mend *diag_mends(const Diag *diag, uint32_t *n);
+// The choice that leaves errors alone which have several mends, or one that only takes away; is
+// mend i among what it applies?
+enum { MEND_SURE = UINT32_MAX };
+bool diag_mend_applied(const Diag *diag, uint32_t i, uint32_t source);
 // A source with its errors mended: of each the mend number `choice`, or the last it has. What lies
 // inside another's place is left for the next time. *n: how many were applied. In the arena.
 const char *diag_mended(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice,

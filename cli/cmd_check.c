@@ -1,12 +1,13 @@
 // cztc check: is a graph file right, and what would its step be.
 #include "cli/graph_diff.h"
+#include "cli/graph_fix.h"
 
 #include <jansson.h>
 
 typedef struct Values {
     const char *file, *other, *lib;
     Texts set;
-    bool diff, json;
+    bool diff, fix, json;
 } Values;
 
 static const Option options[] = {
@@ -16,6 +17,8 @@ static const Option options[] = {
      "with --diff: a graph file to compare with; default: the one that FILE extends"},
     {"diff", 0, OPTION_FLAG, offsetof(Values, diff), NULL,
      "what FILE changes of another graph: keys, and figures of the step"},
+    {"fix", 0, OPTION_FLAG, offsetof(Values, fix), NULL,
+     "write the mends of errors that have just one into FILE; others are printed"},
     {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
      "change a value of the file; globs allowed"},
     {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
@@ -182,6 +185,10 @@ static int run(Cli *cli, const void *values)
         return fail_usage("check",
                           str_printf(cli->arena, "'%s' is one too many, but for --diff", v->other));
     if (v->diff) return graph_diff(cli, &(GraphDiff){v->other, v->file, &o, v->json});
+    Error err = {0};
+    if (v->fix && v->set.n)
+        return fail_usage("check", "--fix mends what is written; it goes without --set");
+    if (v->fix && !graph_fix(cli->arena, v->file, v->lib, &err)) return fail(&err);
     pipeline_begin(&p, cli->arena, 1);
     if (!pipeline_read(&p, v->file, &o)) return EXIT_INPUT;
     keep_step(p.program);

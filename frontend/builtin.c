@@ -86,6 +86,10 @@ static bool bind_named(Elab *el, const Builtin *f, const Arg *a, Binder *b)
     }
     el_error(el, a->name_loc, "%s has no argument '%s'", f->name, a->name);
     usage(el, f);
+    Map names = {0};
+    for (uint32_t i = 0; i < b->n; i++) map_set(el->arena, &names, b->params[i].name, NULL);
+    const char *best = nearest_key(&names, a->name, NULL);
+    if (best) diag_did_you_mean(el->diag, a->name, best);
     return false;
 }
 

@@ -29,6 +29,7 @@ static bool in_range(Elab *el, Value v, Loc loc, const char *what, Range r, doub
     if (*x >= r.lo && *x <= r.hi && (!r.whole || floor(*x) == *x)) return true;
     el_error(el, loc, "'%s' is %s; it is a %snumber from %.10g to %.10g", what, value_text(el, v),
              r.whole ? "whole " : "", r.lo, r.hi);
+    suggest_number(el, *x, r.lo, r.hi, r.whole);
     return false;
 }
 
@@ -46,6 +47,22 @@ static Loc item_loc(const Tree *t, uint32_t i)
     return t->kind == TREE_LIST && i < t->items.n ? t->items.at[i]->loc : t->loc;
 }
 
+// The first n values, or the last.
+static void suggest_values(Elab *el, const ValueList *items, uint32_t n)
+{
+    const char *text[2] = {"", ""};
+    uint32_t have = items->v.n;
+    for (uint32_t i = 0; have && i < n; i++) {
+        const Value *first = &items->v.at[i < have ? i : have - 1],
+                    *last = &items->v.at[have - n + i < have ? have - n + i : 0];
+        text[0] = str_printf(el->arena, "%s%s%s", text[0], i ? ", " : "", value_text(el, *first));
+        text[1] = str_printf(el->arena, "%s%s%s", text[1], i ? ", " : "", value_text(el, *last));
+    }
+    const char *form = n == 1 ? "%s" : "[%s]";
+    if (have)
+        suggest(el, str_printf(el->arena, form, text[0]), str_printf(el->arena, form, text[1]));
+}
+
 // `n` numbers, or any count of them for UINT32_MAX; x takes the first two. False when reported.
 static bool check_numbers(Elab *el, const Tree *t, const char *key, uint32_t n, const char *form,
                           Range r, double x[2])
@@ -57,11 +74,13 @@ static bool check_numbers(Elab *el, const Tree *t, const char *key, uint32_t n, 
     if (v.kind == V_INT && n == 1) return in_range(el, v, t->loc, key, r, x);
     if (v.kind != V_LIST) {
         el_error(el, t->loc, "'%s' is %s, not %s", key, form, value_text(el, v));
+        if (n < 5 && (v.kind == V_INT || v.kind == V_FLOAT)) suggest_list(el, n);
         return false;
     }
     if (!value_items(el, v, t->loc, &items)) return false;
     if (n != UINT32_MAX && items->v.n != n) {
         el_error(el, t->loc, "'%s' has %u values; it is %s", key, items->v.n, form);
+        suggest_values(el, items, n);
         return false;
     }
     bool ok = true;
@@ -76,18 +95,12 @@ static bool check_numbers(Elab *el, const Tree *t, const char *key, uint32_t n, 
 static bool one_of(Elab *el, const Tree *t, const char *what, const char *const *words)
 {
     Map names = {0};
-    const char *list = "";
     for (; *words; words++) {
         if (strcmp(*words, t->text) == 0) return true;
         map_set(el->arena, &names, *words, NULL);
-        list = str_printf(el->arena, "%s%s%s", list, *list ? ", " : "", *words);
     }
     el_error(el, t->loc, "there is no %s '%s'", what, t->text);
-    const char *best = nearest_key(&names, t->text, NULL);
-    if (best)
-        diag_did_you_mean(el->diag, t->text, best);
-    else
-        diag_help(el->diag, names.n > 1 ? "there are: %s" : "%s is the only one", list);
+    suggest_words(el, t->text, &names);
     return false;
 }
 
@@ -122,7 +135,7 @@ static void check_member(Elab *el, const Tree *t)
                   "it is what follows the sample's key and a dot: seg.png of 000012.seg.png");
     } else if (*t->text == '.') {
         el_error(el, t->loc, "a member's name does not begin with a dot");
-        diag_help(el->diag, "write %s", t->text + 1);
+        suggest(el, t->text + 1, NULL);
     }
 }
 
@@ -185,7 +198,7 @@ static void check_span(Elab *el, const Tree *crop, const char *key, double lo, d
     if (!t || !check_numbers(el, t, key, 2, "[lowest, highest]", (Range){lo, hi, false}, x)) return;
     if (x[0] <= x[1]) return;
     el_error(el, t->loc, "the first number of '%s' is the smaller one", key);
-    diag_help(el->diag, "write [%g, %g]", x[1], x[0]);
+    suggest(el, str_printf(el->arena, "[%g, %g]", x[1], x[0]), NULL);
 }
 
 static void check_crop(Elab *el, const Tree *t)
@@ -201,6 +214,7 @@ static void check_crop(Elab *el, const Tree *t)
         el_error(el, t->loc, "there is no crop '%s'", t->text);
         diag_help(el->diag, "a random crop says how much of the area it takes: "
                             "crop: {scale: [0.5, 1]}");
+        diag_mend(el->diag, t->loc, "{scale: [0.5, 1]}");
     } else {
         one_of(el, t, "crop", words);
     }

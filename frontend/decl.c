@@ -166,6 +166,19 @@ static Value wrong_role(Elab *el, const Decl *d, Value v, Loc loc)
     return value_error();
 }
 
+// The value in the form that is declared.
+static void suggest_form(Elab *el, const Decl *d, Value v)
+{
+    if (d->word == WORD_INT && v.kind == V_FLOAT)
+        suggest_number(el, v.f, -1e15, 1e15, true);
+    else if (d->word == WORD_LIST && (v.kind == V_INT || v.kind == V_FLOAT))
+        suggest_list(el, 1);
+    else if (d->word == WORD_BOOL)
+        suggest(el, v.kind == V_INT && !v.i ? "false" : "true", v.kind == V_INT ? NULL : "false");
+    else if ((d->word == WORD_FLOAT || d->word == WORD_INT) && v.kind == V_LIST && v.list->v.n)
+        suggest(el, value_text(el, v.list->v.at[0]), value_text(el, v.list->v.at[v.list->v.n - 1]));
+}
+
 Value decl_check(Elab *el, const Decl *d, Value v, Loc loc)
 {
     static const char *const needs[] = {
@@ -198,6 +211,7 @@ Value decl_check(Elab *el, const Decl *d, Value v, Loc loc)
     if (ok) return v;
     el_error(el, loc, "'%s' is %s, not %s", d->name, needs[d->word], value_text(el, v));
     diag_note(el->diag, d->loc, "it is declared here");
+    suggest_form(el, d, v);
     return value_error();
 }
 
@@ -218,6 +232,10 @@ static bool mismatch(Elab *el, const ModuleDef *def, const Decl *d, const Type *
              d->name, def->name, type_text(el->arena, t), d->shape, axis,
              axis_text(el, t->axes[axis]), size);
     diag_note(el->diag, d->loc, "the input is declared here");
+    if (dim->kind == EXPR_NUMBER && t->dtype == DT_U8 && t->rank == 4)
+        suggest_wrapped(el, "normalize(", ", norm.clip)"); // a view as it is read
+    else if (dim->kind != EXPR_NUMBER && !t->axes[axis].per && !known.per)
+        suggest_size(el, t->axes[axis].size, known.i);
     return false;
 }
 
@@ -260,6 +278,7 @@ bool decl_unify(Elab *el, const ModuleDef *def, const Decl *d, NodeId x, Scope *
             el_error(el, loc, "input '%s' of %s is %s, not %s", d->name, def->name,
                      type_text(el->arena, t), dtype_name(d->dtype));
             diag_note(el->diag, d->loc, "the input is declared here");
+            suggest_wrapped(el, "cast(", str_printf(el->arena, ", %s)", dtype_name(d->dtype)));
             return false;
         }
     }

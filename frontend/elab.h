@@ -414,6 +414,28 @@ void suggest_import(Elab *el, const char *file);
 // The library file, imported or not, that defines a name ("losses/dense"); NULL when none does.
 const char *lib_defining(Elab *el, const char *name);
 
+// mend.c: what to write instead, said of the last error and as its mends
+
+// One text or another (b may be NULL) in the error's place, quoted where it must be.
+void suggest(Elab *el, const char *a, const char *b);
+// The numbers nearest to x from lo to hi, where the place is a number.
+void suggest_number(Elab *el, double x, double lo, double hi, bool whole);
+// The word nearest to a wrong one; all of them where none is near.
+void suggest_words(Elab *el, const char *wrong, const Map *names);
+// [x], [x, x]: a list of n where there is one value.
+void suggest_list(Elab *el, uint32_t n);
+// The numbers nearest to a wrong one that divide another, where the place is the wrong one.
+void suggest_factor(Elab *el, int64_t whole, int64_t wrong);
+// An argument more of the call in the error's place, where its usual values are known.
+void suggest_argument(Elab *el, const char *key);
+// The place's expression between two texts.
+void suggest_wrapped(Elab *el, const char *before, const char *after);
+// The mapping without a key; with a key whose usual values are known.
+void suggest_without(Elab *el, const Tree *map, const Tree *key);
+void suggest_key(Elab *el, Loc map, const char *key);
+// A size of the user's, in the calls that lead here: the right one in its place, or the other way.
+void suggest_size(Elab *el, int64_t wrong, int64_t right);
+
 // set.c: overrides and extends
 Tree *graph_read(Elab *el, const char *path);
 // Apply "name=value"; false when reported.

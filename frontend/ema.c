@@ -17,6 +17,7 @@ static void copy_part(Elab *el, Ema *ema, const Tree *name, Map *parts)
         el_error(el, name->loc, "'%s' is no encoder or head",
                  name->kind == TREE_SCALAR ? name->text : "");
         diag_help(el->diag, "of: [a, b] names what stands under encoders: and heads:");
+        if (name->kind == TREE_SCALAR) suggest_words(el, name->text, &el->instances);
         return;
     }
     Instance *slow = arena_make(el->arena, Instance);
@@ -82,8 +83,7 @@ static void check_model(Elab *el)
     const Tree *model = eval_model(el), *copies = tree_get(el->root, "ema");
     if (!model || (copies && tree_get(copies, model->text))) return;
     el_error(el, model->loc, "there is no slow copy '%s'", model->text);
-    const char *best = nearest_key(&el->emas, model->text, NULL);
-    if (best) diag_did_you_mean(el->diag, model->text, best);
+    suggest_words(el, model->text, &el->emas);
 }
 
 void emas_bind(Elab *el)
@@ -162,6 +162,7 @@ static Value momentum(Elab *el, const Ema *ema)
     double x;
     if (value_number(v, &x) && !(x >= 0 && x <= 1)) {
         el_error(el, t->loc, "the momentum of '%s' is %g; it is from 0 to 1", ema->name, x);
+        suggest_number(el, x, 0, 1, false);
         return value_error();
     }
     NodeId m = value_tensor(el, v, DT_F32, t->loc);

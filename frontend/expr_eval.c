@@ -175,6 +175,7 @@ Value function_call(Elab *el, const FunctionDef *f, const Args *args, Scope *sco
         if (map_find(&s->names, f->params.at[k])) continue;
         if (!f->defaults.at[k]) {
             el_error(el, loc, "argument '%s' of %s is missing", f->params.at[k], f->text);
+            suggest_argument(el, f->params.at[k]);
             return value_error();
         }
         scope_add(el, s, f->params.at[k], f->loc, BIND_EXPR)->expr = f->defaults.at[k];

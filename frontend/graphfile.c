@@ -132,6 +132,7 @@ static bool read_number(Elab *el, const Tree *map, const char *key, int64_t def,
     if (!value_to_int(el, tree_eval(el, el->scope, t, NULL), t->loc, key, out)) return false;
     if (*out >= least) return true;
     el_error(el, t->loc, "%s is %lld; it is at least %lld", key, (long long)*out, (long long)least);
+    suggest_number(el, (double)*out, (double)least, 1e15, true);
     return false;
 }
 
@@ -169,18 +170,18 @@ static void read_precision(Elab *el, const Tree *train)
 {
     static const DType known[] = {DT_F32, DT_BF16};
     const Tree *t = train ? tree_get(train, "precision") : NULL;
-    const char *list = "";
+    Map names = {0};
     el->precision = DT_F32;
     if (!t || t->kind != TREE_SCALAR) return; // reported by the key table
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        list = str_printf(el->arena, "%s%s%s", list, *list ? ", " : "", dtype_name(known[i]));
+        map_set(el->arena, &names, dtype_name(known[i]), NULL);
         if (strcmp(t->text, dtype_name(known[i])) == 0) {
             el->precision = known[i];
             return;
         }
     }
     el_error(el, t->loc, "there is no precision '%s'", t->text);
-    diag_help(el->diag, "precisions are: %s", list);
+    suggest_words(el, t->text, &names);
 }
 
 // train.accumulate; batch is 0 where it is not known. The case of check: has a batch of its own,

@@ -10,6 +10,20 @@ static uint32_t stars(const char *s)
     return n;
 }
 
+// The name with n stars: without those at its end that are too many, or with more parts.
+static const char *with_stars(Elab *el, const char *s, uint32_t n)
+{
+    const char *end = s + strlen(s);
+    uint32_t have = stars(s);
+    for (; have > n; have--) {
+        while (*--end != '*') {}
+        if (end > s && end[-1] == '.') end--;
+    }
+    const char *text = str_slice(el->arena, s, (size_t)(end - s));
+    for (; have < n; have++) text = str_printf(el->arena, "%s%s*", text, *text ? "." : "");
+    return text;
+}
+
 // "from: to", "from: {to:, transpose:}", or "from:" with nothing: the tensor is left out.
 static void put_rule(Elab *el, Json *j, const TreeEntry *e)
 {
@@ -32,6 +46,7 @@ static void put_rule(Elab *el, Json *j, const TreeEntry *e)
         el_error(el, to->loc, "'%s' has %u stars and '%s' has %u", text, stars(text), e->key->text,
                  stars(e->key->text));
         diag_help(el->diag, "each * of the new name stands for what that of the old one met");
+        suggest(el, with_stars(el, text, stars(e->key->text)), e->key->text);
         return;
     }
     json_open(j, NULL, '{');

@@ -51,7 +51,7 @@ const char *const *keys_names(Elab *el, MappingId id)
     return v.at;
 }
 
-static void unknown(Elab *el, const Tree *key, MappingId id)
+static void unknown(Elab *el, const Tree *map, const Tree *key, MappingId id)
 {
     Map names = {0};
     const char *list = "";
@@ -67,6 +67,7 @@ static void unknown(Elab *el, const Tree *key, MappingId id)
         diag_did_you_mean(el->diag, key->text, best);
     else
         diag_help(el->diag, "its keys are: %s", list);
+    if (!best) suggest_without(el, map, key);
 }
 
 // True when the value's form suits the kind.
@@ -88,13 +89,13 @@ static bool kind_suits(KeyKind kind, const Tree *v)
     }
 }
 
-static bool check_entry(Elab *el, const TreeEntry *e, MappingId id, bool open)
+static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId id, bool open)
 {
     static const char *const kinds[] = {"a word",        "a text", "a number",
                                         "an expression", "a list", "a mapping"};
     const KeyInfo *k = find(id, e->key->text);
     if (!k) {
-        if (!open) unknown(el, e->key, id);
+        if (!open) unknown(el, map, e->key, id);
         return open;
     }
     if (k->kind == K_LATER) {
@@ -105,6 +106,7 @@ static bool check_entry(Elab *el, const TreeEntry *e, MappingId id, bool open)
     el_error(el, e->value->kind == TREE_NULL ? e->key->loc : e->value->loc, "'%s' of %s is %s",
              k->name, mappings[id], kinds[k->kind]);
     if (*k->doc) diag_help(el->diag, "%s: %s", k->name, k->doc);
+    if (k->kind == K_LIST && e->value->kind != TREE_NULL) suggest_list(el, 1);
     return false;
 }
 
@@ -115,13 +117,15 @@ bool keys_check(Elab *el, const Tree *t, MappingId id, bool open)
         return false;
     }
     bool ok = true;
-    for (uint32_t i = 0; i < t->entries.n; i++) ok &= check_entry(el, &t->entries.at[i], id, open);
+    for (uint32_t i = 0; i < t->entries.n; i++)
+        ok &= check_entry(el, t, &t->entries.at[i], id, open);
     for (int i = 0; i < KEYS; i++) {
         if (keys[i].mapping != id || !keys[i].required || tree_get(t, keys[i].name)) continue;
         Loc head = t->loc;
         head.end = head.begin + 1;
         el_error(el, head, "%s needs '%s'", mappings[id], keys[i].name);
         if (*keys[i].doc) diag_help(el->diag, "%s: %s", keys[i].name, keys[i].doc);
+        suggest_key(el, t->loc, keys[i].name);
         ok = false;
     }
     return ok;

@@ -293,6 +293,13 @@ static bool per_sample(Elab *el, Task *t, NodeId x, const char *what)
     const Tree *loss = task_key(t, "loss").tree;
     el_error(el, loss ? loss->loc : t->loc, "%s of %s is %s; it has one value a sample, (B,)", what,
              t->path, type_text(el->arena, type));
+    const char *axes = "";
+    for (uint32_t i = 1; type->axes[0].per == 1 && i < type->rank; i++)
+        axes = str_printf(el->arena, "%s%s%u", axes, *axes ? ", " : "", i);
+    if (loss && *axes)
+        suggest_wrapped(
+            el, "mean(",
+            str_printf(el->arena, type->rank > 2 ? ", axis=[%s])" : ", axis=%s)", axes));
     return false;
 }
 
@@ -343,6 +350,7 @@ static bool one_weight(Elab *el, const Task *t)
     if (!type->rank) return true;
     el_error(el, task_key(t, "weight").tree->loc, "the weight of %s is %s, not one number", t->path,
              type_text(el->arena, type));
+    suggest_wrapped(el, "mean(", type->rank > 1 ? ", axis=[0, 1])" : ", axis=0)");
     return false;
 }
 

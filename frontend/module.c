@@ -239,6 +239,7 @@ bool decl_bind(Elab *el, App *app, const Decl *d, const Map *given, Loc loc)
     if (!has_default && !d->optional) {
         el_error(el, loc, "%s needs '%s'", inst->def->name, d->name);
         diag_note(el->diag, d->loc, "it is declared here");
+        suggest_key(el, loc, d->name);
         return false;
     }
     b = scope_add(el, app->scope, d->name, d->loc, d->def ? BIND_EXPR : BIND_TREE);

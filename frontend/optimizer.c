@@ -86,6 +86,16 @@ static bool has_setting(const Optimizers *o, const char *name)
     return false;
 }
 
+static void suggest_setting(Elab *el, const Optimizers *o, const char *wrong)
+{
+    Map names = {0};
+    for (uint32_t i = 0; i < o->at.n; i++)
+        for (uint32_t k = 0; k < o->at.at[i].def->in.n; k++)
+            map_set(el->arena, &names, o->at.at[i].def->in.at[k].name, NULL);
+    const char *best = nearest_key(&names, wrong, NULL);
+    if (best) diag_did_you_mean(el->diag, wrong, best);
+}
+
 static bool check_group(Elab *el, const Optimizers *o, const Tree *row, const TrainedList *list)
 {
     bool ok = true;
@@ -93,6 +103,7 @@ static bool check_group(Elab *el, const Optimizers *o, const Tree *row, const Tr
         const Tree *key = row->entries.at[k].key;
         if (keys_reserved(MAPPING_GROUP, key->text) || has_setting(o, key->text)) continue;
         el_error(el, key->loc, "%s has no setting '%s'", o->at.at[0].def->name, key->text);
+        suggest_setting(el, o, key->text);
         ok = false;
     }
     const char *key = str_printf(el->arena, "%p", (const void *)row);
@@ -182,6 +193,7 @@ static void bind_setting(Elab *el, const Optimizer *o, const Decl *d, const char
         v = tree_eval(el, s, d->def_tree, NULL);
     } else {
         el_error(el, o->tree->loc, "optimiser %s needs '%s'", o->def->name, d->name);
+        suggest_key(el, o->tree->loc, d->name);
         v = value_error();
     }
     v = decl_check(el, d, v, loc);

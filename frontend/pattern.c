@@ -281,6 +281,7 @@ static bool split_axis(const Call *c, const Term *t, uint32_t group, Axis axis, 
                  type_text(el->arena,
                            graph_type(el->graph, value_tensor(el, c->args[0], DT_NONE, c->loc))),
                  (long long)known, c->args[1].s);
+        suggest_factor(el, axis.size, known);
         return false;
     }
     if (!unknown) return true;

@@ -33,6 +33,7 @@ static bool read_bound(Elab *el, const Tree *row, const char *key)
     if (!t || !value_to_float(el, tree_eval(el, el->scope, t, NULL), t->loc, key, &x)) return false;
     if (!(x >= 0 && x < 1e15)) {
         el_error(el, t->loc, "%s is %g; it is a number of updates", key, x);
+        suggest_number(el, x, 0, 1e15, false);
         return false;
     }
     int64_t *bound = arena_make(el->arena, int64_t);
@@ -78,10 +79,13 @@ static void read_row(Elab *el, const TreeEntry *e)
     read_period(el, e->value);
     int64_t begin = phase_bound(el, e->value, "from", 0),
             end = phase_bound(el, e->value, "until", INT64_MAX);
-    if (until && end <= begin)
+    if (until && end <= begin) {
         el_error(el, tree_get(e->value, "until")->loc,
                  "'%s' ends at update %lld and begins at %lld", e->key->text, (long long)end,
                  (long long)begin);
+        suggest(el, str_printf(el->arena, "%lld", (long long)(begin + (end ? end : 1))),
+                str_printf(el->arena, "%lld", (long long)begin + 1));
+    }
     if (from && el->steps && begin >= el->steps)
         diag_warning(el->diag, tree_get(e->value, "from")->loc,
                      "'%s' never begins: training has %lld updates", e->key->text,

@@ -120,6 +120,13 @@ static bool swapped(const char *a, const char *b)
     return *a && a[0] == b[1] && a[1] == b[0] && strcmp(a + 2, b + 2) == 0;
 }
 
+// Is the word the last of a longer one's, as decay of weight_decay?
+static bool ends_with_word(const char *name, const char *word)
+{
+    size_t n = strlen(name), k = strlen(word);
+    return k > 2 && n > k && name[n - k - 1] == '_' && strcmp(name + n - k, word) == 0;
+}
+
 const char *nearest_key(const Map *m, const char *name, const char *best)
 {
     uint32_t limit = ((uint32_t)strlen(name) + 1) / 3;
@@ -131,6 +138,8 @@ const char *nearest_key(const Map *m, const char *name, const char *best)
             best = m->at[i].key;
         }
     }
+    for (uint32_t i = 0; !best && i < m->n; i++)
+        if (ends_with_word(name, m->at[i].key)) best = m->at[i].key;
     return best;
 }
 

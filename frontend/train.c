@@ -162,8 +162,10 @@ static const char *nonfinite(Elab *el)
     const Tree *train = tree_get(el->root, "train");
     const Tree *t = train && train->kind == TREE_MAP ? tree_get(train, "nonfinite") : NULL;
     if (!t || t->kind != TREE_SCALAR) return "stop";
-    if (strcmp(t->text, "stop") && strcmp(t->text, "skip"))
+    if (strcmp(t->text, "stop") && strcmp(t->text, "skip")) {
         el_error(el, t->loc, "nonfinite is stop or skip, not '%s'", t->text);
+        suggest(el, "stop", "skip");
+    }
     return t->text;
 }
 

@@ -213,6 +213,7 @@ bool value_to_int(Elab *el, Value v, Loc loc, const char *what, int64_t *out)
     if (v.kind != V_INT) {
         el_error(el, loc, "%s must be a whole number known at compile time, not %s", what,
                  value_text(el, v));
+        if (v.kind == V_FLOAT) suggest_number(el, v.f, -9e15, 9e15, true);
         return false;
     }
     *out = v.i;
@@ -235,6 +236,7 @@ bool value_to_bool(Elab *el, Value v, Loc loc, const char *what, bool *out)
     if (v.kind != V_BOOL) {
         el_error(el, loc, "%s must be true or false at compile time, not %s", what,
                  value_text(el, v));
+        if (v.kind == V_INT) suggest(el, v.i ? "true" : "false", NULL);
         if (v.kind == V_TENSOR)
             diag_help(el->diag, "select(condition, a, b) chooses between tensors as the step runs");
         return false;
@@ -273,6 +275,7 @@ static bool axis_add(Elab *el, Value v, Loc loc, uint32_t rank, int64_t *axes, u
     if (!value_to_int(el, v, loc, "an axis", &a)) return false;
     if (a < -(int64_t)rank || a >= (int64_t)rank) {
         el_error(el, loc, "axis %lld of a tensor of %u axes", (long long)a, rank);
+        if (rank > 1) suggest(el, str_printf(el->arena, "%u", rank - 1), "-1");
         return false;
     }
     if (a < 0) a += rank;

@@ -194,4 +194,30 @@ says err "dot.ir: --diff compares graph files"
 exits 1 "$CZTC" check mine.yaml --diff nothing.yaml
 says err "nothing.yaml"
 
+# check --fix: mends that are sure are written, others are printed, a valid file stays as it is
+cat >typo.yaml <<END
+cztc: 1
+import: [optim/adamw]
+let: {batch: 4}
+data: {source: none.tar, fields: {x: {as: vector, size: 3}}}
+params: {w: {shape: []}}
+losses: {one: {loss: "smu(x, axis=1) * w", wieght: 2}}
+train: {steps: 10, optimizer: {module: adamw, lr: 1e-3}}
+END
+sed 's/steps: 10/steps: -10/' typo.yaml >guess.yaml
+chmod 640 typo.yaml
+exits 0 "$CZTC" check typo.yaml --fix
+says err "typo.yaml:6: wieght -> weight"
+says err "typo.yaml:6: smu -> sum"
+[ "$(stat -c %a typo.yaml)" = 640 ] || miss "permissions are not kept"
+cp -p typo.yaml valid.yaml
+exits 0 "$CZTC" check valid.yaml --fix
+[ valid.yaml -nt typo.yaml ] && miss "a valid file is written"
+same typo.yaml valid.yaml
+exits 1 "$CZTC" check guess.yaml --fix
+says err "write 1, or 10"
+grep -q "steps: -10" guess.yaml || miss "a guess is written"
+grep -q "weight: 2" guess.yaml || miss "the sure mend beside a guess is not written"
+exits 2 "$CZTC" check typo.yaml --fix --set let.batch=2
+
 exit $((failed != 0))

@@ -109,3 +109,13 @@ Test(elab_errors, export)
 {
     run_folder("tests/errors/export");
 }
+
+Test(elab_errors, dtypes)
+{
+    run_folder("tests/errors/dtypes");
+}
+
+Test(elab_errors, schedules)
+{
+    run_folder("tests/errors/schedules");
+}

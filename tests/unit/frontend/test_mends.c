@@ -8,7 +8,7 @@
 #include "frontend/frontend.h"
 #include "frontend/tree.h"
 
-enum { ROUNDS = 4 };
+enum { ROUNDS = 12 };
 
 typedef struct Case {
     Arena *arena;
@@ -135,11 +135,11 @@ Test(mends, yaml)
 }
 Test(mends, names)
 {
-    run_folder("names", 6);
+    run_folder("names", 10);
 }
 Test(mends, shapes)
 {
-    run_folder("shapes", 0);
+    run_folder("shapes", 10);
 }
 Test(mends, structure)
 {
@@ -147,7 +147,7 @@ Test(mends, structure)
 }
 Test(mends, data)
 {
-    run_folder("data", 0);
+    run_folder("data", 10);
 }
 Test(mends, experts)
 {
@@ -155,13 +155,21 @@ Test(mends, experts)
 }
 Test(mends, teachers)
 {
-    run_folder("teachers", 4);
+    run_folder("teachers", 10);
 }
 Test(mends, phases)
 {
-    run_folder("phases", 1);
+    run_folder("phases", 10);
 }
 Test(mends, init)
 {
-    run_folder("init", 2);
+    run_folder("init", 10);
+}
+Test(mends, dtypes)
+{
+    run_folder("dtypes", 10);
+}
+Test(mends, schedules)
+{
+    run_folder("schedules", 10);
 }
