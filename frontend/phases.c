@@ -138,25 +138,44 @@ static uint32_t resting_at(const Elab *el, int64_t step)
     return bits;
 }
 
+static int64_t common_multiple(int64_t a, int64_t b)
+{
+    int64_t x = a, y = b;
+    while (y) {
+        int64_t rest = x % y;
+        x = y, y = rest;
+    }
+    return a / x * b;
+}
+
+// The first update, beside 0, after which all periods of a set work.
+static int64_t first_of(const Elab *el, uint32_t set)
+{
+    int64_t step = 1;
+    for (uint32_t i = 0; i < el->periods.n; i++)
+        if (set & 1u << i) step = common_multiple(step, el->periods.at[i]);
+    return step;
+}
+
 static int by_resting(const void *a, const void *b)
 {
     int x = __builtin_popcount(*(const uint32_t *)a), y = __builtin_popcount(*(const uint32_t *)b);
     return x != y ? x - y : *(const uint32_t *)a < *(const uint32_t *)b ? -1 : 1;
 }
 
+// What works together after n updates does so after the least common multiple of its periods too,
+// with nothing else; so these are all the sets there are.
 Rests phase_rests(Elab *el)
 {
     Rests sets = {0};
     bool seen[1 << PERIODS] = {false};
-    int64_t last = 1;
-    for (uint32_t i = 0; i < el->periods.n; i++) last *= el->periods.at[i];
-    for (int64_t step = 0; step < last && sets.n < 1u << el->periods.n; step++) {
-        uint32_t bits = resting_at(el, step);
+    for (uint32_t set = 0; set < 1u << el->periods.n; set++) {
+        uint32_t bits = resting_at(el, first_of(el, set));
         if (seen[bits]) continue;
         seen[bits] = true;
         vec_push(el->arena, &sets, bits);
-        if (step > 100000000) break; // no run is so long
     }
+    if (!seen[0]) vec_push(el->arena, &sets, 0); // after 0 updates
     qsort(sets.at, sets.n, sizeof *sets.at, by_resting);
     return sets;
 }

@@ -55,9 +55,9 @@ grep -q '"dropped": [1-9]' out || miss "no count of dropped boxes"
 exits 0 "$CZTC" compile det.yaml -o det.czt
 "$CZTC" compile det.yaml --target cuda:sm_90a -o gpu.czt >out 2>err ||
     says err "NVRTC is not installed"
-exits 0 "$CZTC" train det.yaml --out cpu --steps 2 --set batch=4
+exits 0 "$CZTC" train det.yaml --out cpu --steps 2 --set batch=4 --set accumulate=2
 CZT_CUDA_LIBS=$FAKE CZT_FAKE_CACHE=$PWD exits 0 "$CZTC" train det.yaml --out cuda --target cuda \
-    --steps 2 --set batch=4
+    --steps 2 --set batch=4 --set accumulate=2
 cat cpu/checkpoints/step-00000002/*.safetensors >cpu.state
 cat cuda/checkpoints/step-00000002/*.safetensors >cuda.state
 same cpu.state cuda.state
