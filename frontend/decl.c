@@ -186,6 +186,7 @@ Value decl_check(Elab *el, const Decl *d, Value v, Loc loc)
         [WORD_NAME] = "a word",        [WORD_LIST] = "a list",    [WORD_MODULE] = "a module",
         [WORD_TENSOR] = "a tensor"};
     if (v.kind == V_ERROR || d->is_shape || (v.kind == V_NONE && d->optional)) return v;
+    if (v.kind == V_FIELD && !v.field->type) return value_error(); // reported
     if (d->role && v.kind == V_FIELD && strcmp(d->role, field_role(v.field)))
         return wrong_role(el, d, v, loc);
     bool ok = true;

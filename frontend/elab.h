@@ -319,7 +319,6 @@ struct Elab {
     VEC(int64_t) periods; // of tasks with every:, rising
     uint32_t resting;     // bits of the periods whose tasks are not in this build
     Map bounds;          // of rows with from: or until:
-    Map counted;         // parameter -> not NULL where it is left out of some updates
     Map first_update;    // parameter -> int64_t *: the beginning of its first phase of training
     DType precision;
     bool marking; // this build decides what the loader decodes

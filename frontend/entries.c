@@ -118,7 +118,7 @@ static void build_step(Elab *el)
     const Rests rests = phase_rests(el);
     bool any = false; // the first is built for its errors, whatever was wrong before
     for (uint32_t i = 0; i < el->phases.n; i++)
-        for (uint32_t k = rests.n; k-- > 0 && !(any && diag_errors(el->diag)); any = true)
+        for (uint32_t k = 0; k < rests.n && !(any && diag_errors(el->diag)); k++, any = true)
             build_phase(el, i, rests.at[k]);
     el->resting = 0;
 }
@@ -145,6 +145,8 @@ static void build_eval(Elab *el)
     }
     metrics_update(el, e);
     finish(el, e);
+    el->batch = el->program->batch; // settings see the whole one
+    build_begin(el, false);
     el->program->data_json = data_json(el);
     el->program->eval_json = eval_json(el);
     el->program->train_json = train_json(el);

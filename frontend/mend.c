@@ -142,8 +142,8 @@ void suggest_factor(Elab *el, int64_t whole, int64_t wrong)
 {
     Loc at;
     const char *old;
-    int64_t below = wrong, above = wrong;
-    if (whole < 1 || wrong < 1 || !error_place(el, &at, &old)) return;
+    int64_t below = wrong < whole ? wrong : whole, above = below;
+    if (whole < 1 || wrong < 1 || whole > 1 << 24 || !error_place(el, &at, &old)) return;
     if (strcmp(bare(el, old), str_printf(el->arena, "%lld", (long long)wrong))) return;
     while (below > 1 && whole % below) below--;
     while (above < whole && whole % above) above++;

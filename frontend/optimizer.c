@@ -204,16 +204,11 @@ static void bind_setting(Elab *el, const Optimizer *o, const Decl *d, const char
 
 // ---- the optimiser ----------------------------------------------------------------------------
 
-// Is a parameter left out of some updates of its phase, so that its own have to be counted? Entries
-// in which more rests are built first, so what the first one does not train rests at times.
-static bool is_counted(Elab *el, const Trained *t)
+// Is a parameter left out of some updates of its phase, so that its own have to be counted? With
+// every: anywhere this is asked of all, as what one phase trains always may rest in the next.
+static bool is_counted(const Elab *el, const Trained *t)
 {
-    const char *name = t->var->name;
-    if (t->frozen || !map_find(&el->counted, name)) {
-        bool rests = el->resting != (1u << el->periods.n) - 1;
-        map_set(el->arena, &el->counted, name, t->frozen || rests ? el : NULL);
-    }
-    return map_get(&el->counted, name) != NULL;
+    return t->frozen || el->periods.n > 0;
 }
 
 // Updates of the parameter before this one, where some of its phase are left out: a state of its

@@ -350,6 +350,11 @@ bool checkpoint_load(Exec *exec, const Checkpoint *checkpoint, Error *err)
     Arena *arena = arena_new();
     const char *path = checkpoint->path;
     bool ok = !frozen_any(exec_step(exec)) || exec_init(exec, checkpoint->seed, err);
+    if (ok && checkpoint->frozen && exec_frozen(exec) && checkpoint->frozen != exec_frozen(exec))
+        ok = error_set(err,
+                       "%s: the frozen weights of its run were others (teachers, constants of "
+                       "files); bring the files back, or begin a new run from its parameters",
+                       path);
     ok = ok &&
          load_file(exec, str_printf(arena, "%s/params.safetensors", path), KINDS_PARAMS, err) &&
          load_file(exec, str_printf(arena, "%s/state.safetensors", path), KINDS_REST, err) &&

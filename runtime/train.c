@@ -100,11 +100,6 @@ static bool resume(Train *t, const Checkpoint *c, Error *err)
                 "another "
                 "target");
     if (!checkpoint_load(t->exec, c, err)) return false;
-    if (c->frozen && exec_frozen(t->exec) && c->frozen != exec_frozen(t->exec))
-        return error_set(err,
-                         "%s: the frozen weights of its run were others (teachers, constants of "
-                         "files); bring the files back, or begin a new run from its parameters",
-                         c->path);
     if (!t->feed->seek(t->feed->ctx, c->position, err)) return false;
     t->step = t->saved = c->step;
     t->seed = c->seed;
@@ -389,7 +384,9 @@ static bool update(Train *t, Error *err)
     uint32_t entry = t->batch.entry;
     bool ok = exec_start(t->exec, entry, t->step, t->seed, err);
     // On a CPU the update is done by now, and may have to be looked at again with its own batch.
-    if (ok && exec_device(t->exec).gpu && t->step + 1 < t->steps) bring(t, t->step + 1);
+    // So is one that is taken in parts, whose inputs the host keeps.
+    bool ahead = exec_device(t->exec).gpu && !exec_step(t->exec)->entries[entry].nbefore;
+    if (ok && ahead && t->step + 1 < t->steps) bring(t, t->step + 1);
     if (!ok || !exec_wait(t->exec, err)) return false;
     t->step++;
     return report(t, entry, err);

@@ -39,16 +39,16 @@ kernels=$(sed -n 's/^graph_launch //p' calls | sort | uniq -c | awk '$1 == 8 {pr
 
 # a step in parts of its batch: the same bits again, and of its inputs the GPU has a part alone
 exits 0 "$CZTC" train small.yaml --set train.accumulate=2 --out parts_cpu
-CZT_FAKE_LOG=$PWD/parts exits 0 "$CZTC" train small.yaml --set train.accumulate=2 --out parts_cuda --target cuda
+CZT_FAKE_LOG=$PWD/calls_of_parts exits 0 "$CZTC" train small.yaml --set train.accumulate=2 --out parts_cuda --target cuda
 state parts_cpu >parts_cpu.state
 state parts_cuda >parts_cuda.state
 same parts_cpu.state parts_cuda.state
-plain parts_cpu/log.jsonl >cpu.log
-plain parts_cuda/log.jsonl >cuda.log
+plain parts_cpu/log.jsonl >parts_cpu.log
+plain parts_cuda/log.jsonl >parts_cuda.log
 same cpu.log cuda.log
-sed '1,/^graph_launch/d' parts >running
+sed '1,/^graph_launch/d' calls_of_parts >running
 grep alloc running && miss "memory was allocated in a run of parts"
-[ "$(sed -n 's/^graph_launch //p' parts | sort | uniq -c | awk '$1 == 16' | wc -l)" -eq 2 ] ||
+[ "$(sed -n 's/^graph_launch //p' calls_of_parts | sort | uniq -c | awk '$1 == 16' | wc -l)" -eq 2 ] ||
     miss "features and backward were not launched twice for each of 8 steps"
 
 # products by the library and the rest by a kernel: the stand-in sums in the same order
