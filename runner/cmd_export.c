@@ -47,18 +47,6 @@ typedef struct Export {
     int64_t bytes;
 } Export;
 
-// The name in the file; NULL where the tensor is left out.
-static const char *renamed(const Export *x, const WeightsRow *rules, const char *name,
-                           bool *transpose)
-{
-    const char *to = NULL;
-    for (uint32_t i = 0; i < rules->nrules && !to; i++) {
-        to = weights_rename(x->arena, &rules->rules[i], name);
-        *transpose = to && rules->rules[i].transpose;
-    }
-    return !to ? name : *to ? to : NULL;
-}
-
 static bool add(Export *x, const WeightsRow *rules, const json_t *row, Error *err)
 {
     const Step *step = x->l->step;
@@ -68,8 +56,8 @@ static bool add(Export *x, const WeightsRow *rules, const json_t *row, Error *er
     if (i < 0 || !name || step->state[i].dtype != CZT_F32)
         return error_set(err, "%s: a damaged export:", step->file);
     bool transpose = false;
-    const char *to = renamed(x, rules, name, &transpose);
-    if (!to) return true;
+    const char *to = weights_name(rules, name, &transpose, x->arena);
+    if (!*to) return true;
     if (!map_set(x->arena, &x->names, to, x))
         return error_set(err, "export: two tensors are called '%s': mend its rename:", to);
     CztTensor t = step->state[i];

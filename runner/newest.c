@@ -2,6 +2,7 @@
 
 #include "runner/phases.h"
 #include "runtime/checkpoint.h"
+#include "runtime/frozen.h"
 
 #include <string.h>
 
@@ -23,7 +24,8 @@ bool newest_state(Arena *arena, const Loaded *l, const char *run, const char *we
 {
     Checkpoint latest = {0};
     *step = weights ? l->step->steps : 0;
-    if (!exec_init(l->exec, l->step->seed, err)) return false;
+    bool begins = run && !weights && frozen_any(l->step); // with the checkpoint's own seed
+    if (!begins && !exec_init(l->exec, l->step->seed, err)) return false;
     if (weights) return load_weights(l, weights, false, err) && copy_students(arena, l, 0, err);
     if (!run) {
         fprintf(stderr, "note: untrained parameters; --weights or a run's folder gives others\n");

@@ -112,8 +112,7 @@ static bool plan_tensor(const Step *step, const SafeTensors *file, const CztTens
     return true;
 }
 
-// What a tensor of the file is called here; "" where it is left out.
-static const char *name_here(const WeightsRow *row, const char *name, bool *transpose, Arena *arena)
+const char *weights_name(const WeightsRow *row, const char *name, bool *transpose, Arena *arena)
 {
     const char *to = NULL;
     *transpose = false;
@@ -131,7 +130,7 @@ static bool plan_file(const Step *step, const SafeTensors *file, const WeightsRo
     for (uint32_t k = 0; k < file->n; k++) {
         const CztTensor *f = &file->tensors[k];
         bool transpose;
-        const char *name = name_here(row, f->name, &transpose, arena);
+        const char *name = weights_name(row, f->name, &transpose, arena);
         int32_t i = tensor_find(step->state, step->nstate, name);
         if (i < 0 || step->state[i].kind != row->kind) {
             leave_out(taken, f->name, arena);

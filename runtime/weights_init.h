@@ -36,6 +36,9 @@ bool weights_row(const Step *step, const json_t *json, const char *base, CztKind
 // Run exec_derive afterwards.
 bool weights_init(Exec *exec, const WeightsRow *row, bool *given, Arena *arena, WeightsTaken *taken,
                   Error *err);
+// What the rules and the prefix of a row make of a name, and whether it is transposed; "" where it
+// is left out.
+const char *weights_name(const WeightsRow *row, const char *name, bool *transpose, Arena *arena);
 // Match `name` and make the new name; NULL where the pattern does not match.
 const char *weights_rename(Arena *arena, const WeightsRule *rule, const char *name);
 
