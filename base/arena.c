@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { FIRST_CHUNK = 1 << 14, LARGEST_CHUNK = 1 << 22 };
 
@@ -110,4 +111,24 @@ char *str_printf(Arena *arena, const char *fmt, ...)
     char *to = str_vprintf(arena, fmt, ap);
     va_end(ap);
     return to;
+}
+
+bool bytes_read(const char *text, int64_t *bytes)
+{
+    static const struct {
+        const char *name;
+        double factor;
+    } units[] = {{"", 1},      {"B", 1},        {"KB", 1e3},     {"MB", 1e6},     {"GB", 1e9},
+                 {"TB", 1e12}, {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
+    char *end;
+    double x = strtod(text, &end);
+    if (end == text || strchr("+-", *text)) return false;
+    end += strspn(end, " ");
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        double all = x * units[i].factor;
+        if (strcasecmp(end, units[i].name) != 0) continue;
+        *bytes = all >= 1 && all < 0x1p62 ? (int64_t)all : 0;
+        return *bytes > 0;
+    }
+    return false;
 }

@@ -4,6 +4,7 @@
 #define CZT_BASE_ARENA_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,8 @@ size_t arena_used(const Arena *arena);
 char *str_copy(Arena *arena, const char *s);
 char *str_slice(Arena *arena, const char *s, size_t n);
 char *str_printf(Arena *arena, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// A number of bytes: "24e9", "16 GiB", "500MB"; false where it is none, or less than 1.
+bool bytes_read(const char *text, int64_t *bytes);
 char *str_vprintf(Arena *arena, const char *fmt, va_list ap);
 
 #endif

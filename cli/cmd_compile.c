@@ -5,9 +5,9 @@
 #include <jansson.h>
 
 typedef struct Values {
-    const char *file, *lib, *out, *target, *dump_after, *dump_dir, *skip;
+    const char *file, *lib, *out, *target, *dump_after, *dump_dir, *skip, *memory;
     Texts set;
-    int64_t threads, level, stream_above, stream_piece;
+    int64_t threads, stream_above, stream_piece;
     bool check, no_cache, json, time_passes, dump_kernels;
 } Values;
 
@@ -29,8 +29,8 @@ static const Option options[] = {
      "cuda:sm_90a"},
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compile (one a core)"},
     {"skip", 0, OPTION_TEXT, offsetof(Values, skip), "A,B", "passes to leave out"},
-    {"memory", 0, OPTION_COUNT, offsetof(Values, level), "0|1",
-     "1: recompute cheap values to save memory"},
+    {"memory", 0, OPTION_TEXT, offsetof(Values, memory), "SIZE",
+     "compute values again so that a step takes no more, such as 16GiB (train.memory)"},
     {"stream-above", 0, OPTION_NUMBER, offsetof(Values, stream_above), "BYTES",
      "pass stream: products of as many bytes are cut (64 MiB)"},
     {"stream-piece", 0, OPTION_NUMBER, offsetof(Values, stream_piece), "BYTES",
@@ -80,6 +80,9 @@ static void print_report(const Pipeline *p, const StepFile *step, double seconds
            short_number(a, (double)f->state_bytes), short_number(a, (double)f->scratch_bytes),
            short_number(a, (double)f->unplanned_bytes), short_number(a, (double)f->input_bytes),
            short_number(a, (double)f->output_bytes));
+    if (f->recompute)
+        printf("            %lld of %d parts of what the backward part wants are computed again\n",
+               (long long)f->recompute, RECOMPUTE_ALL);
     printf("code        %sB for %s%s\n", short_number(a, (double)f->code_bytes), f->label,
            step->cached ? " (from the cache)" : "");
     if (f->remark) printf("            %s\n", f->remark);
@@ -92,14 +95,15 @@ static void print_json(const Pipeline *p, const StepFile *step, double seconds)
     json_t *phases = json_object();
     for (uint32_t i = 0; i < p->phases.n; i++)
         json_object_set_new(phases, p->phases.at[i].name, json_real(p->phases.at[i].seconds));
-    json_t *o = json_pack("{s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f, s:o}",
-                          "parameters", (json_int_t)f->parameters, "flops", (json_int_t)p->flops,
-                          "nodes", (int)p->before, "nodes_after", (json_int_t)f->nodes, "kernels",
-                          (json_int_t)f->kernels, "calls", (json_int_t)f->calls, "launches",
-                          (json_int_t)f->launches, "state_bytes", (json_int_t)f->state_bytes,
-                          "scratch_bytes", (json_int_t)f->scratch_bytes, "unplanned_bytes",
-                          (json_int_t)f->unplanned_bytes, "code_bytes", (json_int_t)f->code_bytes,
-                          "cached", (int)step->cached, "seconds", seconds, "phases", phases);
+    json_t *o = json_pack(
+        "{s:I, s:I, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f, s:o}", "parameters",
+        (json_int_t)f->parameters, "flops", (json_int_t)p->flops, "nodes", (int)p->before,
+        "nodes_after", (json_int_t)f->nodes, "kernels", (json_int_t)f->kernels, "calls",
+        (json_int_t)f->calls, "launches", (json_int_t)f->launches, "state_bytes",
+        (json_int_t)f->state_bytes, "scratch_bytes", (json_int_t)f->scratch_bytes,
+        "unplanned_bytes", (json_int_t)f->unplanned_bytes, "code_bytes", (json_int_t)f->code_bytes,
+        "recompute", (json_int_t)f->recompute, "cached", (int)step->cached, "seconds", seconds,
+        "phases", phases);
     json_dumpf(o, stdout, JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(o);
@@ -118,17 +122,18 @@ static int run(Cli *cli, const void *values)
     const Values *v = values;
     Pipeline p;
     Error err = {0};
-    if (v->level > 1) {
-        fprintf(stderr, "cztc compile: --memory: '%lld' is neither 0 nor 1\n", (long long)v->level);
-        return EXIT_USAGE;
-    }
     pipeline_begin(&p, cli->arena, (uint32_t)v->threads);
     p.target = v->target;
+    if (v->memory && !bytes_read(v->memory, &p.memory)) {
+        fprintf(stderr, "cztc compile: --memory: '%s' is no size, such as 16GiB or 24e9\n",
+                v->memory);
+        return EXIT_USAGE;
+    }
     // A step from the cache has passed through no pass that could be shown.
     p.no_cache = v->no_cache || v->dump_after || v->dump_dir || v->time_passes || v->dump_kernels;
     FrontendOptions f = {
         .lib_dir = v->lib, .set = v->set.at, .nset = v->set.n, .use_check = v->check};
-    PassOptions passes = {.level = v->level ? 2 : 1,
+    PassOptions passes = {.level = 1,
                           .skip = v->skip,
                           .stream_above = v->stream_above,
                           .stream_piece = v->stream_piece,

@@ -4,7 +4,7 @@
 typedef struct Values {
     const char *file, *passes, *skip, *stop_after, *dump_after, *dump_dir, *lib;
     Texts set;
-    int64_t stream_above, stream_piece;
+    int64_t stream_above, stream_piece, recompute;
     bool time_passes;
 } Values;
 
@@ -19,6 +19,8 @@ static const Option options[] = {
      "pass stream: products of as many bytes are cut (64 MiB)"},
     {"stream-piece", 0, OPTION_NUMBER, offsetof(Values, stream_piece), "BYTES",
      "pass stream: bytes of a piece (16 MiB, or the largest that each piece walks over)"},
+    {"recompute", 0, OPTION_NUMBER, offsetof(Values, recompute), "N",
+     "pass save: give up N of 64 parts of what is kept for the backward part (0)"},
     {"dump-after", 0, OPTION_TEXT, offsetof(Values, dump_after), "A,B",
      "print what these passes made on stderr: program, groups, plan"},
     {"dump-dir", 0, OPTION_TEXT, offsetof(Values, dump_dir), "DIR",
@@ -43,6 +45,7 @@ static int run(Cli *cli, const void *values)
                           .stop_after = v->stop_after,
                           .stream_above = v->stream_above,
                           .stream_piece = v->stream_piece,
+                          .recompute = v->recompute,
                           .dump_after = v->dump_after,
                           .dump_dir = v->dump_dir,
                           .time = v->time_passes};

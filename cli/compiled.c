@@ -106,6 +106,7 @@ static StepFacts facts_of(const Pipeline *p)
                    .input_bytes = e->input_bytes,
                    .output_bytes = e->output_bytes,
                    .code_bytes = (int64_t)p->code.size,
+                   .recompute = p->recompute,
                    .label = p->code.label,
                    .remark = p->code.remark};
     if (step) add_before(p, step, &f);

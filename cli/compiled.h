@@ -8,7 +8,8 @@
 typedef struct StepFacts {
     int64_t parameters, nodes; // nodes of entry "step" after the passes
     int64_t kernels, calls, launches;
-    int64_t state_bytes, scratch_bytes, unplanned_bytes, input_bytes, output_bytes, code_bytes;
+    int64_t state_bytes, scratch_bytes, unplanned_bytes, input_bytes, output_bytes, code_bytes,
+        recompute;              // Pipeline.recompute
     const char *label, *remark; // of Code
 } StepFacts;
 

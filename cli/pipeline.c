@@ -5,7 +5,7 @@
 #include "base/container.h"
 #include "base/file.h"
 #include "cli/assets.h"
-#include "passes/lower.h"
+#include "cli/fit.h"
 #include "runtime/cuda_driver.h"
 
 #include <unistd.h>
@@ -59,33 +59,6 @@ static Program *read_ir(Pipeline *p, const char *file, Error *err)
     return program;
 }
 
-static int64_t axis_product(const Type *t, uint32_t from, uint32_t to)
-{
-    int64_t n = 1;
-    for (uint32_t i = from; i < to; i++) n *= t->axes[i].size;
-    return n;
-}
-
-// Floating-point operations of a product or attention.
-static int64_t node_flops(const Graph *g, const Node *n)
-{
-    if (n->op == OP_DOT) {
-        const Type *left = graph_type(g, n->args[0]);
-        uint32_t count;
-        const int64_t *axes = node_ints(n, ATTR_LCONTRACT, &count);
-        int64_t k = 1;
-        for (uint32_t i = 0; i < count; i++) k *= left->axes[axes[i]].size;
-        return 2 * type_count(n->type) * k;
-    }
-    if (n->op == OP_ATTENTION) {
-        const Type *q = graph_type(g, n->args[0]), *v = graph_type(g, n->args[2]);
-        int64_t keys = v->axes[v->rank - 2].size,
-                width = q->axes[q->rank - 1].size + v->axes[v->rank - 1].size;
-        return 2 * axis_product(q, 0, q->rank - 1) * keys * width;
-    }
-    return 0;
-}
-
 // Before the passes a step holds its forward part and grad nodes; the backward part does twice the
 // work.
 static int64_t step_flops(Pipeline *p)
@@ -123,6 +96,7 @@ bool pipeline_read(Pipeline *p, const char *file, const FrontendOptions *options
     }
     if (!report(p, &err)) return false;
     if (!p->program) bug("%s: neither a program nor an error", file);
+    if (p->memory) p->program->memory = p->memory;
     p->flops = step_flops(p);
     p->before = step_nodes(p);
     pipeline_phase(p, "read");
@@ -156,6 +130,26 @@ bool pipeline_target(Pipeline *p)
     return choose_target(p, &err) || report(p, &err);
 }
 
+// Does the plan keep to the limit that the program has?
+static bool check_memory(const Pipeline *p, Error *err)
+{
+    int64_t bytes = plan_bytes(p->plan), limit = p->program->memory, state = p->plan->state_bytes;
+    Arena *a = p->arena;
+    if (!limit || bytes <= limit) return true;
+    int64_t fits = limit > state ? (int64_t)((double)p->program->batch * (double)(limit - state) /
+                                             (double)(bytes - state))
+                                 : 0;
+    return error_set(
+        err, "train.memory: a step takes %sB at least, %sB of it state; %sB is the limit. %s: %s",
+        short_number(a, (double)bytes), short_number(a, (double)state),
+        short_number(a, (double)limit),
+        p->recompute ? "All that can be is computed again already" : "A pass is left out",
+        fits > 0
+            ? str_printf(a, "a batch of about %lld would fit, or this one in parts (accumulate)",
+                         (long long)fits)
+            : "the state alone is too large");
+}
+
 bool pipeline_passes(Pipeline *p, const PassOptions *options)
 {
     Error err = {0};
@@ -163,10 +157,11 @@ bool pipeline_passes(Pipeline *p, const PassOptions *options)
     Lowering lowering = {.arena = p->arena, .target = p->backend.target, .mask = FUSE_ALL};
     PassOptions o = *options;
     o.lowering = &lowering;
-    bool good = passes_run(p->program, &o, &err);
+    bool good = fit_passes(p->program, &o, &p->recompute, &err);
     if (!report(p, &err)) return false;
     if (!good) bug("passes failed without an error");
     p->plan = lowering.planned ? lowering.plan : NULL;
+    if (p->plan && !check_memory(p, &err)) return report(p, &err);
     p->after = step_nodes(p);
     pipeline_phase(p, "passes");
     return true;

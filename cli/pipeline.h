@@ -26,6 +26,8 @@ typedef struct Pipeline {
     Plan *plan;
     Code code;
     CompileStats stats;
+    int64_t memory;         // limit in place of the program's (Program.memory); 0: the program's
+    int64_t recompute;      // what the passes gave up to keep to it, in parts of RECOMPUTE_ALL
     int64_t flops;          // of a step: products and attention, forward, times three
     uint32_t before, after; // nodes of entry "step" before and after the passes
     VEC(Phase) phases;

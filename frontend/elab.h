@@ -25,11 +25,11 @@ struct Frame {
     uint32_t count;     // random numbers and calls so far
     uint64_t anonymous; // site of the anonymous call that owns parameters under this path
     Loc anonymous_loc;
-    Instance *instance; // the module applied here, or NULL
+    Instance *instance;    // the module applied here, or NULL
     const struct Ema *ema; // the slow copy that is applied here, or NULL
     bool frozen;           // a teacher is applied here
-    const char *part;   // of the graph's own entries: "visual", "experts.seg"
-    const Scope *scope; // the outermost one of this frame
+    const char *part;      // of the graph's own entries: "visual", "experts.seg"
+    const Scope *scope;    // the outermost one of this frame
 };
 
 typedef enum { BIND_VALUE, BIND_EXPR, BIND_TREE, BIND_PARAM, BIND_BODY, BIND_FIELD } BindKind;
@@ -166,8 +166,8 @@ struct Instance {
     bool frozen;           // a teacher
     const char *name;      // of a teacher
     const Tree *outputs;   // further names of a teacher's values, or NULL
-    Map args; // name -> Binding *: lets and default inputs
-    App *app; // with the default inputs, once somebody asked
+    Map args;              // name -> Binding *: lets and default inputs
+    App *app;              // with the default inputs, once somebody asked
 };
 
 struct App {
@@ -313,13 +313,14 @@ struct Elab {
     uint32_t depth; // nesting of evaluation, against endless recursion
     uint32_t noted; // errors when notes were last added
     int64_t batch, steps, seed;
-    int64_t parts;       // of the batch of a step (accumulate)
-    VEC(int64_t) phases; // updates at which a phase begins, from 0
-    int64_t phase;       // where the phase of this build begins, or PHASE_ALL
+    int64_t parts;        // of the batch of a step (accumulate)
+    int64_t memory;       // bytes that a step may take; 0: any
+    VEC(int64_t) phases;  // updates at which a phase begins, from 0
+    int64_t phase;        // where the phase of this build begins, or PHASE_ALL
     VEC(int64_t) periods; // of tasks with every:, rising
     uint32_t resting;     // bits of the periods whose tasks are not in this build
-    Map bounds;          // of rows with from: or until:
-    Map first_update;    // parameter -> int64_t *: the beginning of its first phase of training
+    Map bounds;           // of rows with from: or until:
+    Map first_update;     // parameter -> int64_t *: the beginning of its first phase of training
     DType precision;
     bool marking; // this build decides what the loader decodes
     Map used;     // views and fields that are read: name -> anything
@@ -474,7 +475,7 @@ struct Field {
     FieldRole role;
     const Tree *tree;
     Loc loc;
-    const Type *type; // NULL when its description is wrong
+    const Type *type;     // NULL when its description is wrong
     int64_t view_size[2]; // of boxes and points: height and width of the view they follow
     bool has_valid;       // a loss takes its validity unasked
 };

@@ -1,7 +1,9 @@
 // A graph file to a program: read, override, import, then build every entry.
 #include "frontend/elab.h"
 
+#include <ctype.h>
 #include <libgen.h>
+#include <stdlib.h>
 
 Scope *part_scope(Elab *el, const char *what, const char *path, const char *part, Loc loc)
 {
@@ -204,6 +206,22 @@ static void read_parts(Elab *el, const Tree *train, int64_t batch)
               (long long)(batch / near));
 }
 
+// train.memory: a size with its unit, or a number of bytes. The case of check: has none.
+static void read_memory(Elab *el, const Tree *train)
+{
+    const Tree *t = train ? tree_get(train, "memory") : NULL;
+    if (!t || el->options->use_check) return;
+    if (t->kind == TREE_SCALAR && bytes_read(t->text, &el->memory)) return;
+    char *end = NULL;
+    double x = t->kind == TREE_SCALAR ? strtod(t->text, &end) : 0;
+    if (end && end > t->text && isalpha((unsigned char)end[strspn(end, " ")])) {
+        el_error(el, t->loc, "'%s' is no size", t->text);
+        suggest(el, str_printf(el->arena, "%g GiB", x), str_printf(el->arena, "%g MiB", x));
+        return;
+    }
+    read_number(el, train, "memory", 0, 1, &el->memory);
+}
+
 static void read_settings(Elab *el)
 {
     const Tree *let = tree_get(el->root, "let"), *train = tree_get(el->root, "train");
@@ -221,6 +239,7 @@ static void read_settings(Elab *el)
     }
     read_parts(el, train, ok ? batch : 0);
     read_precision(el, train);
+    read_memory(el, train);
     if (ok && batch > 1 << 24) {
         el_error(el, tree_get(let, "batch")->loc, "batch is %lld; it is at most %d",
                  (long long)batch, 1 << 24);
@@ -325,6 +344,7 @@ Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const Fronte
     el->program->seed = el->seed;
     el->program->precision = el->precision;
     el->program->accumulate = el->parts;
+    el->program->memory = el->memory;
     el->out->program = el->program;
     entries_build(el);
     return diag_errors(diag) > before ? NULL : el->out;

@@ -108,6 +108,10 @@ static inline Attr attr_axes(AttrKey k, const Axis *at, uint32_t n)
 
 enum { LAST_SAMPLE = 1 << 30 }; // that `random` may begin with
 
+// Copy numbers from here on: what is computed again in the backward part, and not before it is
+// needed there.
+enum { COPY_AGAIN = 1 << 16 };
+
 typedef uint32_t NodeId; // 0: none (an error was reported, or an absent operand)
 
 typedef struct Node {
@@ -163,6 +167,8 @@ int64_t node_int(const Node *n, AttrKey key);
 double node_float(const Node *n, AttrKey key);
 const char *node_str(const Node *n, AttrKey key);
 const int64_t *node_ints(const Node *n, AttrKey key, uint32_t *count);
+// Floating-point operations of a product or of attention; 0 of anything else.
+int64_t node_flops(const Graph *g, const Node *n);
 // Where the operands beside q, k and v of attention and its gradients are: numbers of operands, 0
 // where there is none. The segments of the keys come after those of the queries.
 typedef struct AttentionBeside {

@@ -184,8 +184,8 @@ typedef struct Kernel {
         bool listed;
     } scatter;
 
-    // CUMSUM, TOPK, NMS: the op of that name over rows of n elements; operands and results are dense
-    // row-major buffers, in order. `flag` is CUMSUM's reverse and TOPK's rising.
+    // CUMSUM, TOPK, NMS: the op of that name over rows of n elements; operands and results are
+    // dense row-major buffers, in order. `flag` is CUMSUM's reverse and TOPK's rising.
     struct {
         int64_t rows, n, size; // size: taken of a row (TOPK, NMS)
         bool flag;
@@ -212,6 +212,7 @@ typedef struct Segment {
     uint32_t kernel;       // into Plan.kernels
     VEC(uint32_t) buffers; // Plan buffers in the order of the kernel's
     VEC(int64_t) from; // for each the element that is the kernel's first; a multiple of 64 bytes
+    bool late;         // no earlier than in the order of the source: it is run again to save memory
 } Segment;
 
 // Segments of one launch run in one parallel region, without order between them.

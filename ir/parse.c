@@ -397,11 +397,12 @@ static bool read_precision(Parser *p, DType *precision)
            fail(p, begin, "precision is f32 or bf16, not '%s'", name);
 }
 
-static bool read_parts(Parser *p, int64_t *parts)
+// A setting that need not be there: a number that is at least 1.
+static bool read_more(Parser *p, int64_t *x)
 {
     size_t begin = p->at;
-    if (!read_int(p, parts)) return false;
-    return *parts >= 1 || fail(p, begin, "there is at least 1 part, not %lld", (long long)*parts);
+    if (!read_int(p, x)) return false;
+    return *x >= 1 || fail(p, begin, "it is at least 1, not %lld", (long long)*x);
 }
 
 static bool read_program(Parser *p)
@@ -415,11 +416,13 @@ static bool read_program(Parser *p)
     while (!at_line_end(p)) {
         size_t begin = p->at;
         const char *word = read_word(p);
-        bool precision = strcmp(word, "precision") == 0, parts = strcmp(word, "accumulate") == 0;
-        if (!precision && !parts)
-            return fail(p, begin, "expected precision=, accumulate= or the end of the line");
+        bool precision = strcmp(word, "precision") == 0, memory = strcmp(word, "memory") == 0;
+        if (!precision && !memory && strcmp(word, "accumulate") != 0)
+            return fail(p, begin,
+                        "expected precision=, accumulate=, memory= or the end of the line");
+        int64_t *number = memory ? &prog->memory : &prog->accumulate;
         if (!expect(p, '=') ||
-            !(precision ? read_precision(p, &prog->precision) : read_parts(p, &prog->accumulate)))
+            !(precision ? read_precision(p, &prog->precision) : read_more(p, number)))
             return false;
     }
     return true;

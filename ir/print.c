@@ -138,6 +138,7 @@ void program_print(const Program *p, FILE *out)
             (long long)p->seed);
     if (p->precision != DT_F32) fprintf(out, " precision=%s", dtype_name(p->precision));
     if (p->accumulate != 1) fprintf(out, " accumulate=%lld", (long long)p->accumulate);
+    if (p->memory) fprintf(out, " memory=%lld", (long long)p->memory);
     fputc('\n', out);
     print_text(out, "data", p->data_json);
     print_text(out, "train", p->train_json);

@@ -108,3 +108,59 @@ void entry_compact(Entry *e)
     to->here = g->here;
     *g = *to;
 }
+
+// ---- copies -------------------------------------------------------------------------------------
+
+static Graph graph_twin(const Graph *g)
+{
+    Graph to = *g;
+    to.nodes.at = arena_copy(g->arena, g->nodes.at, g->nodes.n * sizeof *g->nodes.at);
+    to.nodes.cap = g->nodes.n;
+    to.slots = arena_copy(g->arena, g->slots, g->nslots * sizeof *g->slots);
+    for (NodeId id = 1; id < to.nodes.n; id++) {
+        Node *n = &to.nodes.at[id];
+        n->origins.at = arena_copy(g->arena, n->origins.at, n->origins.n * sizeof *n->origins.at);
+        n->origins.cap = n->origins.n;
+    }
+    return to;
+}
+
+// Into entry `to`, which has a graph.
+static void entry_assign(Arena *arena, Entry *to, const Entry *from)
+{
+    *to->graph = graph_twin(from->graph);
+    to->outputs.n = to->updates.n = to->before.n = 0;
+    for (uint32_t i = 0; i < from->outputs.n; i++)
+        vec_push(arena, &to->outputs, from->outputs.at[i]);
+    for (uint32_t i = 0; i < from->updates.n; i++)
+        vec_push(arena, &to->updates, from->updates.at[i]);
+    for (uint32_t i = 0; i < from->before.n; i++) vec_push(arena, &to->before, from->before.at[i]);
+}
+
+Program *program_keep(const Program *p)
+{
+    Program *kept = program_new(p->arena, p->diag, p->name, p->batch);
+    for (uint32_t i = 0; i < p->entries.n; i++) {
+        const Entry *e = p->entries.at[i];
+        entry_assign(p->arena, program_entry(kept, e->name), e);
+    }
+    for (uint32_t i = 0; i < p->states.n; i++) vec_push(p->arena, &kept->states, p->states.at[i]);
+    kept->accumulate = p->accumulate;
+    kept->precision = p->precision;
+    return kept;
+}
+
+void program_restore(Program *p, const Program *kept)
+{
+    p->accumulate = kept->accumulate;
+    p->precision = kept->precision;
+    p->entries.n = kept->entries.n;
+    for (uint32_t i = 0; i < p->entries.n; i++)
+        entry_assign(p->arena, p->entries.at[i], kept->entries.at[i]);
+    p->states.n = 0;
+    p->state_index = (Map){0};
+    for (uint32_t i = 0; i < kept->states.n; i++) {
+        vec_push(p->arena, &p->states, kept->states.at[i]);
+        map_set(p->arena, &p->state_index, kept->states.at[i].name, (void *)(uintptr_t)p->states.n);
+    }
+}

@@ -57,6 +57,7 @@ typedef struct Program {
     const char *name;
     int64_t batch, steps, seed;
     int64_t accumulate; // parts that pass accumulate cuts the batch of a step into; 1: it does not
+    int64_t memory;     // bytes that its plan may take (plan_bytes); 0: as many as it likes
     DType precision; // of the operands of products: f32, or bf16 where pass precision is asked for
     VEC(StateVar) states;
     Map state_index; // name -> (void *)(index + 1)
@@ -65,6 +66,11 @@ typedef struct Program {
     // specification, train and eval settings. NULL when absent.
     const char *data_json, *train_json, *eval_json;
 } Program;
+
+// A copy of the program as it is: no pass that changes the one changes the other.
+Program *program_keep(const Program *p);
+// Make of p what was kept; the entries that there were keep their address.
+void program_restore(Program *p, const Program *kept);
 
 Program *program_new(Arena *arena, Diag *diag, const char *name, int64_t batch);
 // Declare a state variable; a second one of that name is a bug. The pointer is good until the next

@@ -252,9 +252,23 @@ static bool unify(Group *to, const Group *from)
 
 // ---- joining -----------------------------------------------------------------------------------
 
+static bool is_again(const Grouping *gr, NodeId id)
+{
+    return graph_node(gr->graph, id)->copy >= COPY_AGAIN;
+}
+
+// What is computed again to save memory would be kept after all in a kernel that runs early.
+static bool apart(const Group *x, const Group *y)
+{
+    return (x->again && y->early) || (x->early && y->again);
+}
+
 static void put(Grouping *gr, uint32_t k, NodeId id, Level level)
 {
-    vec_push(gr->arena, &group_at(gr, k)->members, id);
+    Group *gp = group_at(gr, k);
+    vec_push(gr->arena, &gp->members, id);
+    gp->again |= is_again(gr, id);
+    gp->early |= id < gr->again;
     gr->group_of[id] = k + 1;
     gr->level[id] = (uint8_t)level;
 }
@@ -288,6 +302,7 @@ static bool join(Grouping *gr, uint32_t k, NodeId id, const uint64_t *needs)
     const Node *n = graph_node(gr->graph, id);
     Level level = LEVEL_FULL;
     if (tried.kind != GROUP_LOOP || tried.gone || tried.members.n >= MOST_MEMBERS) return false;
+    if (tried.early && is_again(gr, id)) return false;
     if (op_info(n->op)->class == CLASS_REDUCE) {
         if (!split_for(gr->graph, n, &tried, &level)) return false;
     } else if (type_count(n->type) != tried.total) {
@@ -323,6 +338,8 @@ static void absorb(Grouping *gr, uint32_t k, uint32_t other)
     }
     for (uint32_t j = 0; j < from->members.n; j++) gr->group_of[from->members.at[j]] = k + 1;
     memcpy(&group_at(gr, k)->members, &all, sizeof all);
+    group_at(gr, k)->again |= from->again;
+    group_at(gr, k)->early |= from->early;
     from->gone = true;
     uint64_t *needs = group_at(gr, k)->needs;
     for (uint32_t w = 0; w < gr->words; w++) needs[w] |= from->needs[w];
@@ -342,7 +359,7 @@ static void absorb(Grouping *gr, uint32_t k, uint32_t other)
 static bool merge(Grouping *gr, uint32_t k, uint32_t other)
 {
     const Group *x = group_at(gr, k), *y = group_at(gr, other);
-    if (y->kind != GROUP_LOOP || y->gone || x->total != y->total) return false;
+    if (y->kind != GROUP_LOOP || y->gone || x->total != y->total || apart(x, y)) return false;
     if (x->members.n + y->members.n > MOST_MEMBERS) return false;
     Group tried = *x;
     if (!unify(&tried, y) || detour(gr, k, other) || detour(gr, other, k)) return false;
@@ -382,7 +399,7 @@ static bool take_rows(Grouping *gr, uint32_t k, uint32_t other)
     const Group *x = group_at(gr, k), *y = group_at(gr, other);
     bool rows = x->split == SPLIT_ROW || x->split == SPLIT_MIDDLE;
     if (x->kind != GROUP_LOOP || x->gone || y->kind != GROUP_LOOP || y->gone || !rows ||
-        y->split != SPLIT_NONE)
+        y->split != SPLIT_NONE || apart(x, y))
         return false;
     if (y->total != x->outer * x->inner || x->total == y->total) return false;
     if (x->members.n + y->members.n > MOST_MEMBERS || !covers(gr, x->needs, y->needs, k))
@@ -434,7 +451,7 @@ static void take_epilogue(Grouping *gr, uint32_t k, bool early)
     for (uint32_t i = 0; i < c.at.n; i++) {
         uint32_t d = c.at.at[i];
         const Group *dot = group_at(gr, d);
-        if (d == k || dot->kind != GROUP_DOT || dot->total != gp->total) continue;
+        if (d == k || dot->kind != GROUP_DOT || dot->total != gp->total || apart(dot, gp)) continue;
         if (dot->members.n > 1 && !dot->rounds) continue;
         bool ok = !detour(gr, d, k);
         for (uint32_t m = 0; m < gp->members.n && ok; m++)
@@ -602,6 +619,7 @@ static Grouping *groups_form(Arena *arena, const Layout *layout, uint32_t mask)
     gr->set = arena_array(arena, uint64_t, gr->words);
     gr->group_of = arena_array(arena, uint32_t, g->nodes.n);
     gr->level = arena_array(arena, uint8_t, g->nodes.n);
+    for (gr->again = 1; gr->again < g->nodes.n && !is_again(gr, gr->again);) gr->again++;
     for (NodeId id = 1; id < g->nodes.n; id++)
         if (layout->live[id]) place(gr, id, mask);
     if (mask & FUSE_EPILOGUE)

@@ -1,17 +1,19 @@
 // The order in which groups become launches: each after what it needs, and of those that are ready
-// the one whose last member comes first in the source. One heap, and a list of waiters a group.
+// the one whose last member comes first in the source; what is computed again to save memory only
+// when nothing else is ready. One heap, and a list of waiters a group.
 #include "passes/groups.h"
 
-// Ready groups, the one whose last member comes first in the source on top.
+// Ready groups, the one that is next on top.
 typedef struct Ready {
     const Grouping *gr;
     uint32_t *at, n;
 } Ready;
 
-static NodeId last_member(const Ready *r, uint32_t place)
+static bool before(const Ready *r, uint32_t x, uint32_t y)
 {
-    const Group *gp = &r->gr->groups.at[r->at[place]];
-    return gp->members.at[gp->members.n - 1];
+    const Group *a = &r->gr->groups.at[r->at[x]], *b = &r->gr->groups.at[r->at[y]];
+    if (a->again != b->again) return b->again;
+    return a->members.at[a->members.n - 1] < b->members.at[b->members.n - 1];
 }
 
 static void swap_places(Ready *r, uint32_t a, uint32_t b)
@@ -25,8 +27,7 @@ static void ready_push(Ready *r, uint32_t group)
 {
     uint32_t i = r->n++;
     r->at[i] = group;
-    for (; i && last_member(r, i) < last_member(r, (i - 1) / 2); i = (i - 1) / 2)
-        swap_places(r, i, (i - 1) / 2);
+    for (; i && before(r, i, (i - 1) / 2); i = (i - 1) / 2) swap_places(r, i, (i - 1) / 2);
 }
 
 static uint32_t ready_pop(Ready *r)
@@ -34,8 +35,8 @@ static uint32_t ready_pop(Ready *r)
     uint32_t top = r->at[0], i = 0;
     r->at[0] = r->at[--r->n];
     for (uint32_t child; (child = 2 * i + 1) < r->n; i = child) {
-        if (child + 1 < r->n && last_member(r, child + 1) < last_member(r, child)) child++;
-        if (last_member(r, i) <= last_member(r, child)) break;
+        if (child + 1 < r->n && before(r, child + 1, child)) child++;
+        if (!before(r, child, i)) break;
         swap_places(r, i, child);
     }
     return top;

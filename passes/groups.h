@@ -60,6 +60,8 @@ typedef struct Group {
     Split split;
     bool columns; // has members of LEVEL_COLUMN
     bool rounds;  // a contraction whose epilogue ends in 16 bits, so far
+    bool again;   // has members that are computed again, only when they are needed (COPY_AGAIN)
+    bool early;   // has members that come before any of those
     int64_t total, outer, red, inner;
     VEC(NodeId) members; // rising
     uint64_t *needs;     // bit set of groups that must be finished before, transitively closed
@@ -72,6 +74,7 @@ typedef struct Grouping {
     VEC(Group) groups;
     uint32_t words;     // of a bit set
     uint64_t *set;      // one, for a node being placed
+    NodeId again;       // the first node that is computed again; nodes.n: none
     uint32_t *group_of; // node -> group + 1; 0 for leaves and views
     uint8_t *level;     // of members
     bool *stored;       // nodes with a buffer of their own (members; and leaves always)

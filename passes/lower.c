@@ -113,6 +113,7 @@ void lower_launch(Lower *lo, Kernel *k, Segment *segment)
     k->bytes = traffic(k);
     Segment s = *segment;
     s.kernel = lower_intern(lo, k);
+    s.late = lo->late;
     Launch launch = {0};
     vec_push(lo->arena, &launch.segments, s);
     vec_push(lo->arena, &lo->entry->launches, launch);
@@ -128,11 +129,13 @@ static void lower_entry(Lower *lo)
             lower_node_buffer(lo, id);
     uint32_t *order, n = groups_order(gr, lo->arena, &order);
     for (uint32_t i = 0; i < n; i++) {
+        lo->late = gr->groups.at[order[i]].again;
         if (gr->groups.at[order[i]].kind == GROUP_LOOP)
             lower_loop(lo, order[i]);
         else
             lower_engine(lo, order[i]);
     }
+    lo->late = false;
 }
 
 bool pass_lower(Program *p, PassContext *ctx)

@@ -18,6 +18,7 @@ typedef struct Lower {
     Grouping *gr;         // by fuse
     uint32_t *buffer_of;  // by lower: node -> plan buffer + 1
     uint32_t *copy_of;    // leaf that is a result -> buffer of its copy + 1
+    bool late;            // of the launches that are made now (Segment.late)
 } Lower;
 
 // The way of a program through the passes that need a target; given to them in
@@ -35,6 +36,9 @@ typedef struct Lowering {
 void lowering_start(Lowering *lowering, const Program *p);
 // Run the passes layout to memplan. Needs: no GRAD nodes, expanded reductions.
 Plan *plan_build(Arena *arena, Program *p, const Target *target, uint32_t mask);
+// Bytes that a plan takes: state, the largest scratch block, outputs, and inputs twice (the next
+// batch is filled while one runs).
+int64_t plan_bytes(const Plan *plan);
 // Check what lower and schedule made: kernels, buffers, reads after writes; and with `planned` that
 // no two buffers share bytes while both are needed. The first violation in err.
 bool plan_verify(const Plan *plan, bool planned, Error *err);

@@ -89,6 +89,17 @@ static void plan_entry(Lower *lo)
     }
 }
 
+int64_t plan_bytes(const Plan *plan)
+{
+    int64_t scratch = 0, bytes = plan->state_bytes;
+    for (uint32_t i = 0; i < plan->entries.n; i++) {
+        const PlanEntry *e = &plan->entries.at[i];
+        if (e->scratch_bytes > scratch) scratch = e->scratch_bytes;
+        bytes += 2 * e->input_bytes + e->output_bytes;
+    }
+    return bytes + scratch;
+}
+
 bool pass_memplan(Program *p, PassContext *ctx)
 {
     for (uint32_t i = 0; i < p->entries.n; i++) plan_entry(&ctx->options->lowering->entries[i]);

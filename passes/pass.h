@@ -22,6 +22,8 @@ enum {
     FACT_LAST = FACT_PLANNED
 };
 
+enum { RECOMPUTE_ALL = 64 };
+
 typedef struct PassOptions {
     const char *list;       // comma list of names; NULL: every row up to level, as in passes.def
     int level;              // 0: what compiling needs; 1: what makes it fast; 2: what saves memory
@@ -31,8 +33,9 @@ typedef struct PassOptions {
     const char *dump_dir;   // folder for NN-NAME.ir after every pass (00-input.ir before the first)
     int64_t stream_above;   // bytes of a product that pass stream cuts, and
     int64_t stream_piece;   // of a piece; 0: its own choice
-    bool time;              // print each pass's seconds, nodes before and after, to `out`
-    FILE *out;              // NULL: stderr
+    int64_t recompute; // what pass save gives up of the values it can, in parts of RECOMPUTE_ALL
+    bool time;         // print each pass's seconds, nodes before and after, to `out`
+    FILE *out;         // NULL: stderr
     struct Lowering *lowering; // target and result of the passes that make kernels
                                // (passes/lower.h); NULL: those run only when named, and then fail
 } PassOptions;

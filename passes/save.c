@@ -1,5 +1,5 @@
 // What crosses from forward to backward: cheap values are computed again in the backward part
-// instead of being kept.
+// instead of being kept, and under a limit of memory others too.
 //
 // The forward part of an entry is what its output "loss" needs; the rest is the backward part
 // (gradients and updates). Forward nodes are taken in rising id. A node is *at hand* in the
@@ -9,15 +9,18 @@
 // = 1); so nothing new is ever kept, and since a copy is the same op on the same values, results
 // keep their bits.
 //
+// Where PassOptions.recompute asks for more, some values that would be kept are given up
+// (save_again.c), and all copies have the number COPY_AGAIN: they are made where the backward part
+// first needs them, and fuse and schedule leave them there.
+//
 // Needs FACT_GRADLESS and FACT_COMPACT. Keeps FACT_GRADLESS. Afterwards every node is live.
-#include "passes/pass.h"
+#include "passes/save.h"
 #include "passes/rewrite.h"
-
-typedef enum { AT_HAND_NOT, AT_HAND_KEPT, AT_HAND_LEAF, AT_HAND_AGAIN } AtHand;
 
 typedef struct Save {
     const bool *forward; // by old id
     const AtHand *hand;
+    uint32_t copy; // number of the copies
     NodeId *again; // old id -> its copy in the new graph, 0 before it is asked for
 } Save;
 
@@ -82,7 +85,7 @@ static NodeId copy_of(Rewrite *r, NodeId id)
         if (s->again[top]) continue;
         NodeId *args = arena_array(r->scratch, NodeId, n->nargs);
         for (uint32_t i = 0; i < n->nargs; i++) args[i] = s->again[n->args[i]];
-        s->again[top] = rewrite_copy(r, top, 1, args);
+        s->again[top] = rewrite_copy(r, top, s->copy, args);
         rewrite_origins(r->to, s->again[top], n);
     }
     return s->again[id];
@@ -103,11 +106,14 @@ static NodeId use_copies(Rewrite *r, NodeId id)
 
 bool pass_save(Program *p, PassContext *ctx)
 {
+    int64_t share = ctx->options->recompute;
     for (uint32_t i = 0; i < p->entries.n; i++) {
         Entry *e = p->entries.at[i];
         const bool *forward = forward_part(e, ctx->scratch);
         if (!forward) continue;
-        Save s = {forward, plan(e->graph, forward, ctx->scratch),
+        AtHand *hand = plan(e->graph, forward, ctx->scratch);
+        if (share) save_again(e->graph, forward, hand, share, ctx->scratch);
+        Save s = {forward, hand, share ? COPY_AGAIN : 1,
                   arena_array(ctx->scratch, NodeId, e->graph->nodes.n)};
         rewrite_entry(e, ctx->scratch, use_copies, &s);
         entry_compact(e);

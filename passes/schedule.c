@@ -235,6 +235,7 @@ static void merge_launches(Lower *lo)
             if (written[b] > earliest) earliest = written[b];
             if (k->buffers.at[i].written && read[b] > earliest) earliest = read[b];
         }
+        if (seg->late && out.n > earliest + 1) earliest = out.n - 1;
         bool small = k->kind == KERNEL_LOOP || k->kind == KERNEL_PACK;
         uint32_t at = out.n;
         for (uint32_t o = out.n; small && o-- > earliest;) {

@@ -115,7 +115,8 @@ static bool check_room(CudaEngine *c, Error *err)
     const Step *step = c->step;
     size_t available, total;
     int64_t batch_bytes = scratch_bytes(step),
-            fixed = step->state_bytes + step->const_bytes + cuda_tables_bytes(c) + BLAS_WORKSPACE;
+            beside = step->const_bytes + cuda_tables_bytes(c) + BLAS_WORKSPACE,
+            fixed = step->state_bytes + beside;
     for (uint32_t i = 0; i < step->nentries; i++)
         batch_bytes += 2 * step->entries[i].input_bytes + step->entries[i].output_bytes;
     if (!check(c, c->driver.memory_info(&available, &total), "asking for free memory", err))
@@ -129,7 +130,10 @@ static bool check_room(CudaEngine *c, Error *err)
               step->file, (double)(fixed + batch_bytes) / mib, (double)fixed / mib,
               (long long)step->batch, (double)batch_bytes / mib, c->base.device.number,
               c->device.name, (double)available / mib, (double)total / mib,
-              fits > 0   ? str_printf(c->arena, "a batch of about %lld would fit", (long long)fits)
+              fits > 0   ? str_printf(c->arena,
+                                      "a batch of about %lld would fit, or this one compiled with "
+                                        "train.memory: %.0f MiB",
+                                      (long long)fits, ((double)available - (double)beside) / mib)
               : left > 0 ? "not even a batch of one would fit"
                          : "the state alone does not fit");
     return false;

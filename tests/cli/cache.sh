@@ -78,7 +78,7 @@ hit $tiny --target cpu:x86-64-v3
 fresh $tiny --target cuda:text
 hit $tiny --target cuda:text
 fresh $tiny --threads 1
-fresh $tiny --memory 1
+fresh $tiny --memory 1TB
 fresh $tiny --skip=derive
 hit $tiny --skip=derive
 fresh ./$tiny # its lines have another name

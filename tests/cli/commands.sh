@@ -38,7 +38,7 @@ number train a.yaml --out o --workers 99999
 number run a.yaml --seed -1
 number train a.yaml --out o --seed 9007199254740993
 says err "from 0 to 9007199254740992"
-exits 2 "$CZTC" compile a.yaml --memory 2
+exits 2 "$CZTC" compile a.yaml --memory zwei
 # a word that is none of those that an option takes
 for command in compile run bench train eval; do
     exits 2 "$CZTC" $command a.yaml --target tpu

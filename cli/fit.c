@@ -1,0 +1,75 @@
+// A plan within the program's limit of memory. Where the plan that is fastest does not fit, pass
+// save gives up as little as will do: the passes run again with more or less of it.
+#include "cli/fit.h"
+
+// One run of all passes with so much given up (0: without pass save).
+static bool run(Program *p, const PassOptions *o, int64_t recompute, Error *err)
+{
+    PassOptions trial = *o;
+    trial.recompute = recompute;
+    if (recompute) trial.level = 2;
+    return passes_run(p, &trial, err);
+}
+
+typedef struct Fit {
+    Program *program;
+    const Program *kept; // as it was before the passes
+    const PassOptions *options;
+    const Target *target;
+    Error *err;
+    bool failed;
+    int64_t least; // bytes of the smallest plan so far, and
+    int64_t at;    // what was given up for it
+} Fit;
+
+// Does the plan fit that gives up so much? Nothing of it is left.
+static bool fits(Fit *fit, int64_t recompute)
+{
+    Arena *arena = arena_new();
+    Lowering lowering = {.arena = arena, .target = fit->target, .mask = FUSE_ALL};
+    PassOptions o = *fit->options;
+    o.lowering = &lowering;
+    o.dump_after = o.dump_dir = NULL;
+    o.time = false;
+    fit->failed = !run(fit->program, &o, recompute, fit->err);
+    int64_t bytes = fit->failed ? 0 : plan_bytes(lowering.plan);
+    arena_free(arena);
+    program_restore(fit->program, fit->kept);
+    if (bytes < fit->least) {
+        fit->least = bytes;
+        fit->at = recompute;
+    }
+    return !fit->failed && bytes <= fit->program->memory;
+}
+
+// The least that has to be given up, or what comes nearest. Giving up all is not always smallest: a
+// value may be small beside what it takes to compute it again.
+static int64_t least(Fit *fit)
+{
+    static const int64_t most[] = {RECOMPUTE_ALL, RECOMPUTE_ALL - 2, RECOMPUTE_ALL - 4};
+    int64_t low = 0, high = 0;
+    if (fits(fit, 0) || fit->failed) return 0;
+    for (size_t i = 0; i < sizeof most / sizeof *most && !high; i++)
+        if (fits(fit, most[i])) high = most[i];
+    while (high > low + 1 && !fit->failed) {
+        int64_t middle = (low + high) / 2;
+        *(fits(fit, middle) ? &high : &low) = middle;
+    }
+    return high ? high : fit->at;
+}
+
+bool fit_passes(Program *p, const PassOptions *options, int64_t *recompute, Error *err)
+{
+    Fit fit = {.program = p,
+               .options = options,
+               .target = options->lowering->target,
+               .err = err,
+               .least = INT64_MAX};
+    *recompute = options->recompute;
+    if (p->memory && !options->list && !options->stop_after && !options->skip) {
+        fit.kept = program_keep(p);
+        *recompute = least(&fit);
+        if (fit.failed) return false;
+    }
+    return run(p, options, *recompute, err);
+}

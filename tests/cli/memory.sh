@@ -1,0 +1,51 @@
+# A limit of memory: values are computed again to keep to it, and no bit changes. Arguments: CZTC
+# SOURCE FOLDER.
+. "$(dirname "$0")/common.sh"
+pictures train
+cp "$SOURCE/tests/cli/small.yaml" .
+small=small.yaml
+number() { sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p" "$2"; }
+# step NAME LIMIT OPTIONS: compile, and run three steps to NAME.run
+step() {
+    name=$1 limit=$2
+    shift 2
+    exits 0 "$CZTC" compile "$small" --set 'encoders.*.layers=6' --set encoders.textual.vocab=512 --set batch=32 \
+        --set "train.memory=$limit" "$@" -o "$name.czt" --json
+    mv out "$name.json"
+    exits 0 "$CZTC" run "$name.czt" -n 3 --json
+    mv out "$name.run"
+}
+
+# halves PRECISION SHARE: a limit of so many percent of the scratch memory
+halves() {
+    step whole 1TB --set train.precision=$1
+    whole=$(number scratch_bytes whole.json) allowed=$((whole * $2 / 100))
+    [ "$(number recompute whole.json)" -eq 0 ] || miss "values are computed again where there is room"
+    step part $(($(number state_bytes whole.json) + allowed)) --set train.precision=$1
+    [ "$(number scratch_bytes part.json)" -le $allowed ] ||
+        miss "$1: scratch of $(number scratch_bytes part.json), allowed are $2 % of $whole"
+    [ "$(number recompute part.json)" -gt 0 ] || miss "nothing is computed again"
+    same whole.run part.run
+}
+halves f32 60
+halves bf16 40
+
+# sizes, here and as an option; a limit that is kept anyway changes nothing
+exits 0 "$CZTC" compile "$small" --memory 2GiB
+grep -q 'computed again' out && miss "values are computed again where there is room"
+exits 0 "$CZTC" compile "$small" --set train.memory='1.5 GB'
+exits 0 "$CZTC" compile "$small" --set train.memory='2 ** 30'
+exits 1 "$CZTC" compile "$small" --memory 300kB
+says err "300 kB is the limit"
+says err "the state alone is too large"
+exits 1 "$CZTC" compile "$small" --set batch=64 --memory 24MB
+says err "would fit, or this one in parts (accumulate)"
+exits 2 "$CZTC" compile "$small" --memory much
+says err "'much' is no size"
+exits 1 "$CZTC" check "$small" --set train.memory='8 Gigs'
+says err "'8 Gigs' is no size"
+says err "8 GiB"
+
+# training, in the memory of a part of it
+exits 0 "$CZTC" train "$small" --out plain
+exits 0 "$CZTC" train "$small" --out tight --set 'train.memory=26.5 MB'
