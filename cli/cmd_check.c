@@ -33,8 +33,8 @@ static void print_inputs(const Pipeline *p, const Entry *e)
         printf("  input   %-24s %s\n", inputs.at[i].name, type_text(p->arena, inputs.at[i].type));
 }
 
-// An update's entry, of any phase and shape (step, step@800, step-4, step@800/2), and no part of one
-// (step.backward).
+// An update's entry, of any phase and shape (step, step@800, step-4, step@800/2), and no part of
+// one (step.backward).
 static bool is_update(const Entry *e)
 {
     return !strncmp(e->name, "step", 4) && strchr("@-/", e->name[4]) && !strchr(e->name, '.');
@@ -161,12 +161,12 @@ static json_t *shapes_json(Pipeline *p)
         const ShapeInfo *s = &p->frontend->shapes.at[i];
         const char *name = str_printf(p->arena, "step%s", s->suffix);
         const PlanEntry *plan = pipeline_entry(p, name);
-        json_array_append_new(
-            shapes, json_pack("{s:s, s:s, s:I, s:f, s:I, s:f, s:I}", "shape", s->text, "entry",
-                              name, "batch", (json_int_t)s->batch, "weight", s->weight, "flops",
-                              (json_int_t)pipeline_flops(p, name), "bytes",
-                              pipeline_traffic(p, plan), "scratch_bytes",
-                              (json_int_t)pipeline_scratch(p, plan)));
+        json_array_append_new(shapes,
+                              json_pack("{s:s, s:s, s:I, s:f, s:I, s:f, s:I}", "shape", s->text,
+                                        "entry", name, "batch", (json_int_t)s->batch, "weight",
+                                        s->weight, "flops", (json_int_t)pipeline_flops(p, name),
+                                        "bytes", pipeline_traffic(p, plan), "scratch_bytes",
+                                        (json_int_t)pipeline_scratch(p, plan)));
     }
     return shapes;
 }
@@ -224,7 +224,8 @@ static void print_json(Pipeline *p)
     json_decref(o);
 }
 
-// Reading has looked at every entry; what is printed is of the step alone, in its phases and shapes.
+// Reading has looked at every entry; what is printed is of the step alone, in its phases and
+// shapes.
 static void keep_step(Program *p)
 {
     uint32_t n = 0;
