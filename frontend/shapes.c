@@ -19,9 +19,10 @@ static const Tree *root_with(Elab *el, const Tree *root, const Tree *row)
 {
     const Tree *old = tree_get(root, "let");
     Tree *let = arena_make(el->arena, Tree), *to = arena_make(el->arena, Tree);
-    *let = old ? *old : (Tree){.kind = TREE_MAP, .loc = row->loc};
+    bool map = old && old->kind == TREE_MAP;
+    *let = map ? *old : (Tree){.kind = TREE_MAP, .loc = row->loc};
     memset(&let->entries, 0, sizeof let->entries);
-    for (uint32_t i = 0; old && i < old->entries.n; i++)
+    for (uint32_t i = 0; map && i < old->entries.n; i++)
         vec_push(el->arena, &let->entries, old->entries.at[i]);
     for (uint32_t i = 0; i < row->entries.n; i++) {
         const TreeEntry *e = &row->entries.at[i];

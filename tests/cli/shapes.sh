@@ -113,6 +113,8 @@ cmp -s a whole.state && miss "a bad sample changes nothing"
 # phases, periods and parts of the batch, each of both shapes
 all="--set experts.edge.from=5 --set experts.edge.every=3 --set train.accumulate=2"
 both="shapes=[{size: 16, batch: 4}, {size: 24, batch: 2}]"
+exits 0 "$CZTC" check shapes.yaml $all --set "$both"
+says out "step@5/2.backward, 2 times: "
 exits 0 "$CZTC" train shapes.yaml $all --set "$both" --out parted --steps 12
 exits 0 "$CZTC" train shapes.yaml $all --set "$both" --out cut --steps 7
 exits 0 "$CZTC" train --resume cut --steps 12
