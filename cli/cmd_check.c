@@ -33,11 +33,24 @@ static void print_inputs(const Pipeline *p, const Entry *e)
         printf("  input   %-24s %s\n", inputs.at[i].name, type_text(p->arena, inputs.at[i].type));
 }
 
-// An entry of a later phase (step@800) or with less (step-4), and no part of one (step.backward).
+// An update's entry, of any phase and shape (step, step@800, step-4, step@800/2), and no part of
+// one (step.backward).
+static bool is_update(const Entry *e)
+{
+    return !strncmp(e->name, "step", 4) && strchr("@-/", e->name[4]) && !strchr(e->name, '.');
+}
+
+// Of a later phase, or with less.
 static bool is_phase(const Entry *e)
 {
-    return (!strncmp(e->name, "step@", 5) || !strncmp(e->name, "step-", 5)) &&
-           !strchr(e->name, '.');
+    return is_update(e) && (e->name[4] == '@' || e->name[4] == '-');
+}
+
+// Of that shape? The first one's names have no suffix.
+static bool is_of_shape(const Entry *e, const char *suffix)
+{
+    const char *own = strchr(e->name, '/');
+    return strcmp(own ? own : "", suffix) == 0;
 }
 
 // What a step in parts of its batch runs, and how much of that has to see the whole batch.
@@ -57,6 +70,44 @@ static void print_parts(const Pipeline *p, const PlanEntry *step)
         printf(
             "    note: what depends on more than one sample takes more memory than a part, as it "
             "is of the whole batch\n");
+}
+
+static void print_memory(Pipeline *p, const PlanEntry *e)
+{
+    printf("%sB of memory traffic, %sB of scratch memory\n",
+           short_number(p->arena, pipeline_traffic(p, e)),
+           short_number(p->arena, (double)pipeline_scratch(p, e)));
+    print_parts(p, e);
+}
+
+static void print_phases(Pipeline *p, const char *suffix)
+{
+    for (uint32_t i = 0; i < p->program->entries.n; i++) {
+        const Entry *e = p->program->entries.at[i];
+        if (!is_phase(e) || !is_of_shape(e, suffix)) continue;
+        size_t n = strlen(e->name) - strlen(suffix);
+        const char *name = str_slice(p->arena, e->name, n), *rest = strchr(name, '-');
+        if (rest)
+            printf("  without what is of every %s (%s): ", rest + 1, e->name);
+        else
+            printf("  from update %s on (%s): ", name + strlen("step@"), e->name);
+        print_memory(p, pipeline_entry(p, e->name));
+    }
+}
+
+static void print_shape(Pipeline *p, const ShapeInfo *s)
+{
+    const char *name = str_printf(p->arena, "step%s", s->suffix);
+    printf("  shape   %s", s->text);
+    if (s->weight != 1) printf(", weight %g", s->weight);
+    printf(" (%s)", name);
+    if (!*s->suffix) {
+        printf(": the step above\n");
+        return;
+    }
+    printf(": %sFLOP, ", short_number(p->arena, (double)pipeline_flops(p, name)));
+    print_memory(p, pipeline_entry(p, name));
+    print_phases(p, s->suffix);
 }
 
 static void print_summary(Pipeline *p)
@@ -81,20 +132,9 @@ static void print_summary(Pipeline *p)
            short_number(p->arena, pipeline_traffic(p, plan)),
            short_number(p->arena, (double)pipeline_scratch(p, plan)));
     print_parts(p, plan);
-    for (uint32_t i = 0; i < p->program->entries.n; i++) {
-        const char *name = p->program->entries.at[i]->name;
-        const PlanEntry *later = pipeline_entry(p, name);
-        if (!is_phase(p->program->entries.at[i])) continue;
-        const char *rest = strchr(name, '-'), *from = name + strlen("step@");
-        if (rest)
-            printf("  without what is of every %s (%s): ", rest + 1, name);
-        else
-            printf("  from update %s on (%s): ", from, name);
-        printf("%sB of memory traffic, %sB of scratch memory\n",
-               short_number(p->arena, pipeline_traffic(p, later)),
-               short_number(p->arena, (double)pipeline_scratch(p, later)));
-        print_parts(p, later);
-    }
+    print_phases(p, "");
+    for (uint32_t i = 0; p->frontend && i < p->frontend->shapes.n; i++)
+        print_shape(p, &p->frontend->shapes.at[i]);
 }
 
 // The phases behind the first: {"step@24": {..}}.
@@ -110,6 +150,25 @@ static json_t *phases_json(Pipeline *p)
                                       "scratch_bytes", (json_int_t)pipeline_scratch(p, plan)));
     }
     return phases;
+}
+
+// Null where there is one shape.
+static json_t *shapes_json(Pipeline *p)
+{
+    uint32_t n = p->frontend ? p->frontend->shapes.n : 0;
+    json_t *shapes = n ? json_array() : NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        const ShapeInfo *s = &p->frontend->shapes.at[i];
+        const char *name = str_printf(p->arena, "step%s", s->suffix);
+        const PlanEntry *plan = pipeline_entry(p, name);
+        json_array_append_new(shapes,
+                              json_pack("{s:s, s:s, s:I, s:f, s:I, s:f, s:I}", "shape", s->text,
+                                        "entry", name, "batch", (json_int_t)s->batch, "weight",
+                                        s->weight, "flops", (json_int_t)pipeline_flops(p, name),
+                                        "bytes", pipeline_traffic(p, plan), "scratch_bytes",
+                                        (json_int_t)pipeline_scratch(p, plan)));
+    }
+    return shapes;
 }
 
 static void add_tensor(Pipeline *p, json_t *to, const char *name, const Type *type)
@@ -157,21 +216,22 @@ static void print_json(Pipeline *p)
     json_t *phases = phases_json(p);
     if (json_object_size(phases)) json_object_set(o, "phases", phases);
     json_decref(phases);
+    json_t *shapes = shapes_json(p);
+    if (shapes) json_object_set_new(o, "shapes", shapes);
     if (plan) add_parts(p, o, plan);
     json_dumpf(o, stdout, 0);
     putchar('\n');
     json_decref(o);
 }
 
-// Reading has looked at every entry; what is printed is of the step alone, and of its later phases.
+// Reading has looked at every entry; what is printed is of the step alone, in its phases and
+// shapes.
 static void keep_step(Program *p)
 {
     uint32_t n = 0;
     if (!program_find_entry(p, "step")) return;
     for (uint32_t i = 0; i < p->entries.n; i++) {
-        const char *name = p->entries.at[i]->name;
-        bool step = strcmp(name, "step") == 0 || is_phase(p->entries.at[i]);
-        if (step) p->entries.at[n++] = p->entries.at[i];
+        if (is_update(p->entries.at[i])) p->entries.at[n++] = p->entries.at[i];
     }
     p->entries.n = n;
 }

@@ -61,10 +61,8 @@ static Program *read_ir(Pipeline *p, const char *file, Error *err)
 
 // Before the passes a step holds its forward part and grad nodes; the backward part does twice the
 // work.
-static int64_t step_flops(Pipeline *p)
+static int64_t step_flops(const Pipeline *p, const Entry *e)
 {
-    Entry *e = program_find_entry(p->program, "step");
-    if (!e) return 0;
     const bool *live = entry_live(e, p->arena);
     int64_t sum = 0, grads = 0;
     for (NodeId id = 1; id < e->graph->nodes.n; id++) {
@@ -97,7 +95,12 @@ bool pipeline_read(Pipeline *p, const char *file, const FrontendOptions *options
     if (!report(p, &err)) return false;
     if (!p->program) bug("%s: neither a program nor an error", file);
     if (p->memory) p->program->memory = p->memory;
-    p->flops = step_flops(p);
+    for (uint32_t i = 0; i < p->program->entries.n; i++) {
+        const Entry *e = p->program->entries.at[i];
+        if (strncmp(e->name, "step", 4) == 0)
+            vec_push(p->arena, &p->work, (EntryWork){e->name, step_flops(p, e)});
+    }
+    p->flops = pipeline_flops(p, "step");
     p->before = step_nodes(p);
     pipeline_phase(p, "read");
     return true;
@@ -183,6 +186,13 @@ bool pipeline_emit(Pipeline *p)
 uint32_t pipeline_sections(Pipeline *p, Section **sections)
 {
     return step_sections(p->arena, p->program, p->plan, &p->code, sections);
+}
+
+int64_t pipeline_flops(const Pipeline *p, const char *name)
+{
+    for (uint32_t i = 0; i < p->work.n; i++)
+        if (strcmp(p->work.at[i].name, name) == 0) return p->work.at[i].flops;
+    return 0;
 }
 
 const PlanEntry *pipeline_entry(const Pipeline *p, const char *name)

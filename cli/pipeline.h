@@ -13,6 +13,12 @@ typedef struct Phase {
     double seconds;
 } Phase;
 
+// Operations of an entry: products and attention, forward, times three.
+typedef struct EntryWork {
+    const char *name;
+    int64_t flops;
+} EntryWork;
+
 typedef struct Pipeline {
     Arena *arena;
     Diag *diag;
@@ -28,7 +34,8 @@ typedef struct Pipeline {
     CompileStats stats;
     int64_t memory;         // limit in place of the program's (Program.memory); 0: the program's
     int64_t recompute;      // what the passes gave up to keep to it, in parts of RECOMPUTE_ALL
-    int64_t flops;          // of a step: products and attention, forward, times three
+    VEC(EntryWork) work;    // of the entries of updates, as read
+    int64_t flops;          // of "step"
     uint32_t before, after; // nodes of entry "step" before and after the passes
     VEC(Phase) phases;
     double since; // of the phase that runs
@@ -52,6 +59,8 @@ void pipeline_phase(Pipeline *p, const char *name);
 uint32_t pipeline_sections(Pipeline *p, Section **sections);
 // Entry `name` of the plan, or NULL.
 const PlanEntry *pipeline_entry(const Pipeline *p, const char *name);
+// Operations of an update's entry; 0 where there is none of that name.
+int64_t pipeline_flops(const Pipeline *p, const char *name);
 // Memory traffic of an entry, in bytes.
 double pipeline_traffic(const Pipeline *p, const PlanEntry *entry);
 // Bytes of scratch memory that a run of it takes.

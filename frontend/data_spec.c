@@ -497,6 +497,13 @@ static void put_items(Elab *el, Json *j)
     json_close(j, ']');
 }
 
+void data_put_shape(Elab *el, Json *j)
+{
+    json_int(j, "batch", el->program->batch);
+    draws_put(el, j);
+    put_items(el, j);
+}
+
 const char *data_json(Elab *el)
 {
     const Tree *data = tree_get(el->root, "data");
@@ -523,6 +530,7 @@ const char *data_json(Elab *el)
         value_to_bool(el, tree_eval(el, el->scope, shuffle, NULL), shuffle->loc, "shuffle", &yes);
     json_bool(&j, "shuffle", yes);
     put_items(el, &j);
+    put_shapes_data(el, &j);
     json_close(&j, '}');
     return json_text(&j);
 }

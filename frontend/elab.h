@@ -295,7 +295,9 @@ struct Elab {
     Map matched; // rows of groups: that match a trained parameter
     Map limits;  // parameter -> ParamLimit *
     Frontend *out;
-    const Tree *root; // the graph file after extends and --set
+    const Tree *root; // the graph file after extends and --set, with the shape's constants
+    VEC(struct Shape *) shapes;
+    const struct Shape *shape; // the one of a row after the first that is built here, or NULL
 
     // The build of one entry.
     Graph *graph;
@@ -394,8 +396,31 @@ void put_phases(Elab *el, struct Json *j);
 // Finished updates since one, an i64.
 Value updates_since(Elab *el, int64_t begin);
 
+// shapes.c
+typedef struct Shape {
+    const Tree *row, *root; // root: the graph file with the row's constants
+    uint32_t number;        // of the row, from 1
+    const char *text;       // "size: 224, batch: 256"
+    VEC(Value) values;      // of the constants that some row sets
+    double weight;
+    Elab *el; // that builds it
+} Shape;
+// Find the rows of shapes:; what is built is the first one's, if there is one.
+void shapes_read(Elab *el);
+// Weight and values of a shape, of which the settings were read.
+void shape_settle(Elab *el, Shape *s);
+// Build the steps of the other shapes, when those of the first are built.
+void shapes_build(Elab *el);
+// "shapes" of the runtime's settings, and of the loader's specification; nothing for one shape.
+void put_shapes(Elab *el, struct Json *j);
+void put_shapes_data(Elab *el, struct Json *j);
+
 // Begin a build: a fresh graph and fresh scopes over the graph file.
 void build_begin(Elab *el, bool training);
+// Read what is known before anything is built: batch, steps, phases.
+void settings_read(Elab *el);
+// A program of these settings.
+Program *program_begin(Elab *el, const char *name);
 
 // library.c
 bool library_import(Elab *el, const Tree *names);
@@ -499,6 +524,8 @@ Value places_member(Elab *el, const Field *f, const char *name, Loc loc);
 // What the loader is told of it beside what all fields have; `view` is the one it follows.
 void places_put(Elab *el, struct Json *j, const Field *f, const char *view);
 const char *data_json(Elab *el);
+// Of that what a shape has for its own: batch, views, fields.
+void data_put_shape(Elab *el, struct Json *j);
 
 // data_part.c: draws, and parts of stored records. Each check reports what the loader would refuse.
 typedef struct Json Json;
@@ -576,6 +603,8 @@ void metrics_result(Elab *el, Entry *entry);
 void metrics_reset(Elab *el, Entry *entry);
 const char *train_json(Elab *el);
 const char *eval_json(Elab *el);
+// The entries of a step: one a phase.
+void steps_build(Elab *el);
 void entries_build(Elab *el);
 
 #endif

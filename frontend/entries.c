@@ -113,7 +113,7 @@ static void build_phase(Elab *el, uint32_t phase, uint32_t resting)
     finish(el, e);
 }
 
-static void build_step(Elab *el)
+void steps_build(Elab *el)
 {
     const Rests rests = phase_rests(el);
     bool any = false; // the first is built for its errors, whatever was wrong before
@@ -261,7 +261,8 @@ static void count_parts(Elab *el)
 void entries_build(Elab *el)
 {
     program_entry(el->program, "init"); // the first in the list
-    build_step(el);
+    steps_build(el);
+    if (!diag_errors(el->diag)) shapes_build(el);
     if (diag_errors(el->diag)) { // metrics are looked at too, for their errors
         metrics_update(el, begin(el, "eval", false, false));
         return;

@@ -22,6 +22,14 @@ typedef struct PartInfo {
     bool frozen; // a teacher's, or constants of files
 } PartInfo;
 
+// One of several input shapes.
+typedef struct ShapeInfo {
+    const char *text;   // "size: 224, batch: 256"
+    const char *suffix; // of the names of its entries: "", "/2"
+    int64_t batch;
+    double weight;
+} ShapeInfo;
+
 typedef struct CheckInfo {
     const char *fixture; // path of the safetensors case, or NULL
     bool has_loss;
@@ -33,6 +41,7 @@ typedef struct CheckInfo {
 typedef struct Frontend {
     Program *program;
     VEC(PartInfo) parts;
+    VEC(ShapeInfo) shapes; // none where there is one alone
     CheckInfo check;
     bool has_check;
 } Frontend;

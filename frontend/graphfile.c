@@ -102,6 +102,7 @@ void build_begin(Elab *el, bool training)
     el->training = training;
     el->graph = graph_new(el->arena, el->diag, el->batch ? el->batch : 1);
     Frame *root = frame_new(el, NULL, NULL, "", (Loc){0});
+    if (el->shape) root->what = "this row of shapes", root->call = el->shape->row->loc;
     el->frame = root;
     el->globals = scope_new(el, NULL, root);
     el->scope = scope_new(el, el->globals, root);
@@ -222,7 +223,7 @@ static void read_memory(Elab *el, const Tree *train)
     read_number(el, train, "memory", 0, 1, &el->memory);
 }
 
-static void read_settings(Elab *el)
+void settings_read(Elab *el)
 {
     const Tree *let = tree_get(el->root, "let"), *train = tree_get(el->root, "train");
     build_begin(el, true);
@@ -248,6 +249,10 @@ static void read_settings(Elab *el)
     check_numbers(el);
     phases_read(el);
     data_check(el);
+    if (el->shape)
+        shape_settle(el, (Shape *)el->shape);
+    else if (el->shapes.n)
+        shape_settle(el, el->shapes.at[0]);
     el->batch = ok ? batch : STAND_IN;
 }
 
@@ -283,7 +288,8 @@ static bool apply_sets(Elab *el, Tree *root)
     for (uint32_t i = 0; i < el->options->nset; i++) ok &= set_apply(el, root, el->options->set[i]);
     if (el->options->use_check) // last: the case has its own sizes, whatever the user sets
         for (uint32_t i = 0; set && i < set->entries.n; i++)
-            ok &= set_row(el, root, &set->entries.at[i]);
+            if (strcmp(set->entries.at[i].key->text, "shapes") || tree_get(root, "shapes"))
+                ok &= set_row(el, root, &set->entries.at[i]); // shapes=null goes before
     return ok;
 }
 
@@ -316,6 +322,17 @@ static const char *graph_name(Elab *el, const char *path)
     return dot ? str_slice(el->arena, base, (size_t)(dot - base)) : base;
 }
 
+Program *program_begin(Elab *el, const char *name)
+{
+    Program *p = program_new(el->arena, el->diag, name, el->batch);
+    p->steps = el->steps;
+    p->seed = el->seed;
+    p->precision = el->precision;
+    p->accumulate = el->parts;
+    p->memory = el->memory;
+    return p;
+}
+
 Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const FrontendOptions *options)
 {
     static const FrontendOptions none = {0};
@@ -337,15 +354,10 @@ Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const Fronte
     library_file(el, "prelude", el->base_dir, start);
     const Tree *imports = tree_get(root, "import");
     if (imports) library_import(el, imports);
-    read_settings(el);
+    shapes_read(el);
+    settings_read(el);
     read_check(el);
-    el->program = program_new(arena, diag, graph_name(el, path), el->batch);
-    el->program->steps = el->steps;
-    el->program->seed = el->seed;
-    el->program->precision = el->precision;
-    el->program->accumulate = el->parts;
-    el->program->memory = el->memory;
-    el->out->program = el->program;
+    el->out->program = el->program = program_begin(el, graph_name(el, path));
     entries_build(el);
     return diag_errors(diag) > before ? NULL : el->out;
 }

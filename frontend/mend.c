@@ -9,11 +9,24 @@
 
 enum { MOST_WORDS = 8 }; // that are all offered
 
+// A row of shapes: what else the file says suits the shapes before it.
+static bool is_of_row(const Elab *el, Loc at)
+{
+    if (!el->shape) return true;
+    const Tree *row = el->shape->row;
+    for (uint32_t i = 0; i < row->entries.n; i++) {
+        const Loc value = row->entries.at[i].value->loc;
+        if (at.source == value.source && at.begin >= value.begin && at.end <= value.end)
+            return true;
+    }
+    return false;
+}
+
 // The place of the last error, where it is the user's.
 static bool error_place(const Elab *el, Loc *at, const char **text)
 {
     size_t size;
-    if (!diag_last(el->diag, at) || !is_users(el, *at)) return false;
+    if (!diag_last(el->diag, at) || !is_users(el, *at) || !is_of_row(el, *at)) return false;
     const char *s = diag_source_text(el->diag, at->source, &size);
     if (!s || at->end > size || at->begin >= at->end) return false;
     *text = str_slice(el->arena, s + at->begin, at->end - at->begin);

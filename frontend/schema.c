@@ -136,6 +136,7 @@ static const struct {
     {MAPPING_GROUP, "optimizer", SELF, OF_CALL, false},
     {MAPPING_EVAL, "sets", EACH, OF_TEXT, true},
     {MAPPING_CHECK, "set", EACH, OF_VALUE, true},
+    {MAPPING_GRAPH, "shapes", ITEMS, MAPPING_SHAPE, false},
 };
 
 // Mappings that have further keys: those of the module, the kind or the optimiser that is meant.
@@ -144,9 +145,9 @@ static const struct {
     MappingId mapping;
     const char *with;
 } openers[] = {
-    {MAPPING_INSTANCE, NULL},   {MAPPING_GROUP, NULL},    {MAPPING_LOSS, "module"},
-    {MAPPING_TEACHER, NULL},
-    {MAPPING_REPEAT, "module"}, {MAPPING_EXPERT, "kind"},
+    {MAPPING_INSTANCE, NULL}, {MAPPING_GROUP, NULL}, {MAPPING_LOSS, "module"},
+    {MAPPING_TEACHER, NULL},  {MAPPING_SHAPE, NULL}, {MAPPING_REPEAT, "module"},
+    {MAPPING_EXPERT, "kind"},
 };
 
 typedef struct Definition {

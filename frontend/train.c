@@ -218,6 +218,7 @@ const char *train_json(Elab *el)
     json_int(&j, "seed", el->seed);
     json_str(&j, "nonfinite", nonfinite(el));
     put_phases(el, &j);
+    put_shapes(el, &j);
     put_init(el, &j);
     put_frozen(el, &j);
     put_export(el, &j);

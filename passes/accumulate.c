@@ -378,14 +378,18 @@ static bool check_inputs(const Split *s)
     return good;
 }
 
+// Steps of several shapes have each their own batch.
+static bool check_parts(Program *p, const Entry *e)
+{
+    if (e->graph->batch % p->accumulate == 0) return true;
+    diag_error(p->diag, (Loc){0}, "a batch of %lld is not %lld equal parts",
+               (long long)e->graph->batch, (long long)p->accumulate);
+    return false;
+}
+
 bool pass_accumulate(Program *p, PassContext *ctx)
 {
     if (p->accumulate == 1) return true;
-    if (p->batch % p->accumulate) {
-        diag_error(p->diag, (Loc){0}, "a batch of %lld is not %lld equal parts",
-                   (long long)p->batch, (long long)p->accumulate);
-        return false;
-    }
     bool good = true;
     for (uint32_t i = 0, n = p->entries.n; good && i < n; i++) {
         Entry *e = p->entries.at[i];
@@ -395,8 +399,9 @@ bool pass_accumulate(Program *p, PassContext *ctx)
                    .scratch = ctx->scratch,
                    .parts = p->accumulate,
                    .live = entry_live(e, ctx->scratch)};
-        if (e->graph->batch != p->batch || !accumulate_find(&s) || !s.cuts.n) continue;
-        good = check_inputs(&s) && entry_check_batch(e, p->diag) && cut_step(&s);
+        if (!accumulate_find(&s) || !s.cuts.n) continue; // eval has no gradient
+        good =
+            check_parts(p, e) && check_inputs(&s) && entry_check_batch(e, p->diag) && cut_step(&s);
     }
     p->accumulate = 1;
     return good;

@@ -3,6 +3,7 @@
 // something else.
 #include "runner/load.h"
 #include "runner/peak.h"
+#include "runner/phases.h"
 
 #include <errno.h>
 #include <math.h>
@@ -12,7 +13,7 @@
 #include <unistd.h>
 
 typedef struct Values {
-    const char *file, *lib;
+    const char *file, *lib, *entry;
     Texts set;
     int64_t steps, threads, warm;
     Place place;
@@ -24,6 +25,8 @@ static const Option options[] = {
      "a graph file, IR text or a step file"},
     {"STEP", 0, OPTION_OPERAND | IN_RUNNER, offsetof(Values, file), NULL, "a step file"},
     {"steps", 'n', OPTION_NUMBER, offsetof(Values, steps), "N", "timed steps (10)"},
+    {"entry", 0, OPTION_TEXT, offsetof(Values, entry), "NAME",
+     "(step, of each input shape where there are several)"},
     {"warm", 0, OPTION_NUMBER, offsetof(Values, warm), "N",
      "steps after the first that are not timed (1)"},
     PLACE_OPTIONS(Values),
@@ -115,6 +118,8 @@ static const char *run_check(const Cli *cli, const Values *v, double *seconds)
 // -------------------------------------------------------------------------------------------
 
 typedef struct Timing {
+    uint32_t entry;
+    const char *shape; // "size: 24, batch: 8"; "" where there is one
     double first, median, fastest, peak, loss;
 } Timing;
 
@@ -128,10 +133,9 @@ static int by_value(const void *a, const void *b)
 
 static bool time_steps(const Loaded *l, const Values *v, double start, Timing *t, Error *err)
 {
-    uint32_t entry;
+    const uint32_t entry = t->entry;
     int64_t n = v->steps ? v->steps : 10, warm = v->warm ? v->warm : 1;
-    if (!load_entry(l, "step", &entry, err) || !exec_init(l->exec, l->step->seed, err))
-        return false;
+    if (!exec_init(l->exec, l->step->seed, err)) return false;
     load_random_inputs(l, entry, 1);
     // Before and after, and the larger: a neighbour on one of the cores makes it smaller.
     double before = peak_of(l->exec);
@@ -211,10 +215,9 @@ static void profile_entry(const Loaded *l, uint32_t entry, int64_t runs, Row *ro
 }
 
 // The kernels of a step by the time they take; those that were called come first.
-static Row *profile(Arena *arena, const Loaded *l, double *all)
+static Row *profile(Arena *arena, const Loaded *l, uint32_t entry, double *all)
 {
     const Step *step = l->step;
-    uint32_t entry = (uint32_t)step_entry(step, "step");
     const StepEntry *e = &step->entries[entry];
     Row *rows = arena_array(arena, Row, step->nkernels + 1);
     for (uint32_t i = 0; i < step->nkernels; i++) rows[i].kernel = &step->kernels[i];
@@ -225,10 +228,10 @@ static Row *profile(Arena *arena, const Loaded *l, double *all)
     return rows;
 }
 
-static void print_profile(Arena *arena, const Loaded *l, double peak)
+static void print_profile(Arena *arena, const Loaded *l, const Timing *t)
 {
-    double all = 0;
-    const Row *rows = profile(arena, l, &all);
+    double all = 0, peak = t->peak;
+    const Row *rows = profile(arena, l, t->entry, &all);
     fprintf(stderr, "%9s %6s %6s %9s %8s %8s  kernel\n", "ms/step", "share", "calls", "GFLOP/s",
             "of peak", "GB/s"); // a peak that is not known prints nan
     for (const Row *r = rows; r->calls; r++)
@@ -244,11 +247,11 @@ static json_t *known(double x)
     return isfinite(x) ? json_real(x) : json_null();
 }
 
-static json_t *profile_json(Arena *arena, const Loaded *l, double peak)
+static json_t *profile_json(Arena *arena, const Loaded *l, const Timing *t)
 {
-    double all = 0;
+    double all = 0, peak = t->peak;
     json_t *list = json_array();
-    for (const Row *r = profile(arena, l, &all); r->calls; r++)
+    for (const Row *r = profile(arena, l, t->entry, &all); r->calls; r++)
         json_array_append_new(list, json_pack("{s:s, s:f, s:i, s:f, s:o, s:f}", "kernel",
                                               r->kernel->name, "step_s", r->seconds, "calls",
                                               (int)r->calls, "gflops", r->flops / r->seconds * 1e-9,
@@ -257,55 +260,120 @@ static json_t *profile_json(Arena *arena, const Loaded *l, double peak)
     return list;
 }
 
-static void print_result(Arena *arena, const Loaded *l, const Timing *t, const char *checked,
-                         const Values *v)
+// "small", or with an entry or shape of several.
+static const char *label(Arena *arena, const Loaded *l, const Timing *t)
+{
+    const char *entry = l->step->entries[t->entry].name;
+    if (*t->shape) return str_printf(arena, "%s, %s", l->step->name, t->shape);
+    return strcmp(entry, "step") ? str_printf(arena, "%s, %s", l->step->name, entry)
+                                 : l->step->name;
+}
+
+static void print_time(Arena *arena, const Loaded *l, const Timing *t, bool profiled)
+{
+    double rate = load_flops(l, t->entry) / t->median,
+           pairs = (double)l->step->entries[t->entry].batch / t->median;
+    if (profiled) print_profile(arena, l, t);
+    printf("%s: %.2f ms a step (fastest %.2f), %.2f pairs/s, %.1f GFLOP/s", label(arena, l, t),
+           t->median * 1e3, t->fastest * 1e3, pairs, rate * 1e-9);
+    if (isfinite(t->peak))
+        printf(" = %.1f %% of peak (%.1f)", 100 * rate / t->peak, t->peak * 1e-9);
+    putchar('\n');
+}
+
+static void print_rest(const Loaded *l, const Timing *t, const char *checked)
 {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     ExecDevice on = exec_device(l->exec);
-    double rate = l->flops / t->median, pairs = (double)l->step->batch / t->median;
-    if (!v->json) {
-        if (v->profile) print_profile(arena, l, t->peak);
-        printf("%s: %.2f ms a step (fastest %.2f), %.2f pairs/s, %.1f GFLOP/s", l->step->name,
-               t->median * 1e3, t->fastest * 1e3, pairs, rate * 1e-9);
-        if (isfinite(t->peak))
-            printf(" = %.1f %% of peak (%.1f)", 100 * rate / t->peak, t->peak * 1e-9);
-        printf("\ncompiled in %.2f s, first step after %.2f s, peak memory %ld MiB, checked: %s\n",
-               l->compile_s, t->first, usage.ru_maxrss / 1024, checked);
-        if (on.gpu)
-            printf("on GPU %d (%s), %.0f MiB there\n", on.number, on.name,
-                   (double)on.bytes / (1 << 20));
-        return;
-    }
-    json_t *o = json_pack("{s:s, s:I, s:i, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:o, s:o, s:o, s:s}",
-                          "graph", l->step->name, "batch", (json_int_t)l->step->batch, "threads",
-                          (int)pool_threads(exec_pool(l->exec)), "step_s", t->median, "step_min_s",
-                          t->fastest, "pairs_per_s", pairs, "first_step_s", t->first, "compile_s",
-                          l->compile_s, "peak_mib", (json_int_t)(usage.ru_maxrss / 1024), "gflops",
+    printf("compiled in %.2f s, first step after %.2f s, peak memory %ld MiB, checked: %s\n",
+           l->compile_s, t->first, usage.ru_maxrss / 1024, checked);
+    if (on.gpu)
+        printf("on GPU %d (%s), %.0f MiB there\n", on.number, on.name,
+               (double)on.bytes / (1 << 20));
+}
+
+static json_t *time_json(Arena *arena, const Loaded *l, const Timing *t, bool profiled)
+{
+    const StepEntry *e = &l->step->entries[t->entry];
+    double rate = load_flops(l, t->entry) / t->median;
+    json_t *o = json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:o, s:o, s:o}", "entry", e->name,
+                          "batch", (json_int_t)e->batch, "step_s", t->median, "step_min_s",
+                          t->fastest, "pairs_per_s", (double)e->batch / t->median, "gflops",
                           rate * 1e-9, "peak_gflops", known(t->peak * 1e-9), "share_of_peak",
-                          known(rate / t->peak), "loss", json_f32(t->loss), "checked", checked);
+                          known(rate / t->peak), "loss", json_f32(t->loss));
+    if (*t->shape) json_object_set_new(o, "shape", json_string(t->shape));
+    if (profiled) json_object_set_new(o, "kernels", profile_json(arena, l, t));
+    return o;
+}
+
+// The first one's figures, and those of all of several.
+static void print_json(const Loaded *l, const Timing *t, json_t *shapes, const char *checked)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    ExecDevice on = exec_device(l->exec);
+    json_t *o = json_pack("{s:s, s:i, s:f, s:f, s:I, s:s}", "graph", l->step->name, "threads",
+                          (int)pool_threads(exec_pool(l->exec)), "first_step_s", t->first,
+                          "compile_s", l->compile_s, "peak_mib",
+                          (json_int_t)(usage.ru_maxrss / 1024), "checked", checked);
+    json_object_update(o, json_array_get(shapes, 0));
     if (on.gpu) {
         json_object_set_new(o, "device", json_string(on.name));
         json_object_set_new(o, "device_mib", json_integer(on.bytes >> 20));
     }
-    if (v->profile) json_object_set_new(o, "kernels", profile_json(arena, l, t->peak));
+    if (json_array_size(shapes) > 1) json_object_set(o, "shapes", shapes);
     json_line(o, stdout);
     json_decref(o);
+}
+
+// What is timed: the entry that is asked for, else the step of every shape.
+static bool find_timed(Arena *arena, const Loaded *l, const Values *v, Timing **to, uint32_t *n,
+                       Error *err)
+{
+    Phases phases;
+    bool all = !v->entry && step_entry(l->step, "step") >= 0;
+    if (all && !phases_of(arena, l->step, &phases, err)) return false;
+    *n = all ? phases.nshapes : 1;
+    *to = arena_array(arena, Timing, *n);
+    for (uint32_t i = 0; all && i < *n; i++)
+        (*to)[i] = (Timing){.entry = phases.at[0].entries[i].entry, .shape = phases.shapes[i].text};
+    if (!all) (*to)->shape = "";
+    return all || load_entry(l, v->entry ? v->entry : "step", &(*to)->entry, err);
+}
+
+static bool time_all(Cli *cli, const Loaded *l, const Values *v, double start, const char *checked,
+                     Error *err)
+{
+    Timing *t;
+    uint32_t n;
+    json_t *shapes = json_array();
+    bool ok = find_timed(cli->arena, l, v, &t, &n, err);
+    for (uint32_t i = 0; ok && i < n; i++) {
+        ok = time_steps(l, v, start, &t[i], err);
+        if (ok && v->json)
+            json_array_append_new(shapes, time_json(cli->arena, l, &t[i], v->profile));
+        else if (ok)
+            print_time(cli->arena, l, &t[i], v->profile);
+        exec_clear_times(l->exec);
+    }
+    if (ok && v->json) print_json(l, t, shapes, checked);
+    if (ok && !v->json) print_rest(l, t, checked);
+    json_decref(shapes);
+    return ok;
 }
 
 static int run(Cli *cli, const void *values)
 {
     const Values *v = values;
     Loaded l;
-    Timing t = {0};
     Error err = {0};
     double spent;
     const char *checked = run_check(cli, v, &spent);
     if (!checked) return EXIT_INPUT;
     LoadOptions o = load_options(cli, v);
     if (!load_program(&l, &o)) return EXIT_INPUT;
-    bool ok = time_steps(&l, v, cli->start + spent, &t, &err);
-    if (ok) print_result(cli->arena, &l, &t, checked, v);
+    bool ok = time_all(cli, &l, v, cli->start + spent, checked, &err);
     load_free(&l);
     return ok ? EXIT_OK : fail(&err);
 }

@@ -74,12 +74,28 @@ static void print_tensors(Arena *arena, const char *what, const CztTensor *at, u
                tensor_text(arena, at[i].dtype, at[i].rank, at[i].shape));
 }
 
+static void print_shapes(const Step *step)
+{
+    size_t i;
+    const json_t *row;
+    json_array_foreach(json_object_get(json_object_get(step->manifest, "train"), "shapes"), i, row)
+    {
+        double weight = json_number_value(json_object_get(row, "weight"));
+        const char *text = json_string_value(json_object_get(row, "text")),
+                   *suffix = json_string_value(json_object_get(row, "suffix"));
+        printf("%-*s%s", COLUMN, i ? "" : "shapes", text ? text : "?");
+        if (weight != 1) printf(", weight %g", weight);
+        printf(" (step%s)\n", suffix ? suffix : "?");
+    }
+}
+
 static void print(Arena *arena, const Step *step)
 {
     printf("%-*s%s\n", COLUMN, "name", step->name);
     printf("%-*s%lld\n%-*s%lld\n", COLUMN, "batch", (long long)step->batch, COLUMN, "seed",
            (long long)step->seed);
     if (step->steps) printf("%-*s%lld\n", COLUMN, "steps", (long long)step->steps);
+    print_shapes(step);
     print_target(step);
     print_state(arena, step);
     for (uint32_t i = 0; i < step->nentries; i++) {

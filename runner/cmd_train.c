@@ -62,7 +62,9 @@ typedef struct Run {
     Phases phases;
     int64_t eval_every;
     int64_t seed;
+    bool resumes;      // a checkpoint, whose seed that is
     double peak;       // of the machine, operations a second
+    double *flops;     // of an update, by shape
     const char *saved; // where the step file goes, or NULL
     bool told;         // an evaluation was written to the log
 } Run;
@@ -83,7 +85,24 @@ static bool start(void *ctx, Exec *exec, Error *err)
 static uint32_t entry_at(void *ctx, int64_t step)
 {
     const Run *run = ctx;
-    return phases_entry(&run->phases, step);
+    return phases_entry(&run->phases, run->seed, step);
+}
+
+static uint32_t shape_at(void *ctx, int64_t step)
+{
+    const Run *run = ctx;
+    return phases_shape(&run->phases, run->seed, step);
+}
+
+static uint32_t shape_number(void *ctx, int64_t step)
+{
+    return shape_at(ctx, step) + 1;
+}
+
+static double flops_at(void *ctx, int64_t step)
+{
+    const Run *run = ctx;
+    return run->flops[shape_at(ctx, step)];
 }
 
 static bool before(void *ctx, Exec *exec, int64_t step, Error *err)
@@ -169,10 +188,11 @@ static void print_json(const Run *run, const TrainResult *r, double pairs)
     json_object_set_new(o, "skipped", json_integer(data_counts(run->feed.data).bad));
     json_object_set_new(o, "dropped", json_integer(data_counts(run->feed.data).dropped));
     json_object_set_new(o, "skipped_updates", json_integer(r->skips));
-    double updates = pairs / (double)run->program.step->batch; // a second
+    double work = 0;
+    for (int64_t step = r->first; step < r->step; step++) work += flops_at((void *)run, step);
     json_object_set_new(o, "share_of_peak",
-                        updates > 0 && run->peak > 0
-                            ? json_real(run->program.flops * updates / run->peak)
+                        work > 0 && r->seconds > 0 && run->peak > 0
+                            ? json_real(work / r->seconds / run->peak)
                             : json_null());
     json_line(o, stdout);
     json_decref(o);
@@ -180,8 +200,7 @@ static void print_json(const Run *run, const TrainResult *r, double pairs)
 
 static int report(const Run *run, const TrainResult *r)
 {
-    double pairs = (double)((r->step - r->first) * run->program.step->batch) /
-                   (r->seconds > 0 ? r->seconds : 1);
+    double pairs = (double)r->samples / (r->seconds > 0 ? r->seconds : 1);
     const char *how = r->stopped ? "stopped" : "finished";
     if (run->values->json)
         print_json(run, r, pairs);
@@ -213,12 +232,34 @@ static bool skips_nonfinite(const Step *step)
     return what && strcmp(what, "skip") == 0;
 }
 
+// Which entry each update is, before any sample is loaded for it.
 static bool find_phases(Run *run, Arena *arena, Error *err)
 {
-    if (!phases_of(arena, run->program.step, &run->phases, err)) return false;
-    for (uint32_t i = 0; i < run->phases.n; i++) // what rests has no input that the others lack
-        if (!feed_covers(&run->feed, run->phases.at[i].entry, err)) return false;
+    const Step *step = run->program.step;
+    if (!run->resumes)
+        run->seed = option_seed(run->values->seed, setting(step, "train", "seed", step->seed));
+    if (!phases_of(arena, step, &run->phases, err)) return false;
+    run->flops = arena_array(arena, double, run->phases.nshapes);
+    for (uint32_t i = 0; i < run->phases.nshapes; i++)
+        run->flops[i] = load_flops(&run->program, run->phases.at[0].entries[i].entry);
     return true;
+}
+
+static bool covers_phases(const Run *run, Error *err)
+{
+    for (uint32_t i = 0; i < run->phases.n; i++) // what rests has no input that the others lack
+        for (uint32_t k = 0; k < run->phases.nshapes; k++)
+            if (!feed_covers(&run->feed, run->phases.at[i].entries[k].entry, k, err)) return false;
+    return true;
+}
+
+// The data has the shapes of the training, or the file is damaged.
+static bool same_shapes(const Run *run, Error *err)
+{
+    uint32_t n = run->feed.spec->nshapes, want = run->phases.nshapes;
+    return n == (want > 1 ? want : 0) ||
+           error_set(err, "%s: its data and its training have other shapes",
+                     run->program.step->file);
 }
 
 static int train(Run *run, const char *folder, Arena *arena)
@@ -227,7 +268,6 @@ static int train(Run *run, const char *folder, Arena *arena)
     const Step *step = run->program.step;
     Error err = {0};
     TrainResult result;
-    run->seed = option_seed(v->seed, setting(step, "train", "seed", step->seed));
     run->eval_every = setting(step, "eval", "every", 0);
     if (!check_sets(run, &err)) return fail(&err);
     run->peak = peak_of(run->program.exec);
@@ -242,25 +282,28 @@ static int train(Run *run, const char *folder, Arena *arena)
         .log_every = setting(step, "train", "log_every", 10),
         .keep = (uint32_t)setting(step, "train", "checkpoint_keep", 2),
         .skip_nonfinite = skips_nonfinite(step),
-        .flops = run->program.flops,
         .peak = run->peak,
         .fresh = !v->resume,
         .start = start,
         .entry_at = entry_at,
+        .shape_at = run->phases.nshapes > 1 ? shape_number : NULL,
+        .flops_at = flops_at,
         .before = before,
         .ready = ready,
         .after = after,
         .ctx = run,
     };
     TrainFeed feed = feed_train(&run->feed);
-    if (!find_phases(run, arena, &err) || !train_run(run->program.exec, &feed, &o, &result, &err))
+    if (!same_shapes(run, &err) || !covers_phases(run, &err) ||
+        !train_run(run->program.exec, &feed, &o, &result, &err))
         return fail(&err);
     return report(run, &result);
 }
 
 // The checkpoint a resumed run goes on from must be there and have its seed; a new run has none.
-static bool check_latest(const Values *v, const char *folder, Arena *arena, Error *err)
+static bool check_latest(Run *run, const char *folder, Arena *arena, Error *err)
 {
+    const Values *v = run->values;
     Checkpoint latest = {0};
     Error why = {0};
     const char *at = str_printf(arena, "%s/checkpoints", folder);
@@ -272,19 +315,22 @@ static bool check_latest(const Values *v, const char *folder, Arena *arena, Erro
                          folder);
     if (!latest.path && v->resume)
         return error_set(err, "%s: no checkpoint is there; --out begins a run", at);
+    run->resumes = latest.path != NULL;
+    run->seed = latest.seed;
     if (!latest.path || option_seed(v->seed, latest.seed) == latest.seed) return true;
     return error_set(err, "--seed %s: the run in %s has seed %lld and keeps it", v->seed, folder,
                      (long long)latest.seed);
 }
 
 // Make the folder and take its lock.
-static bool prepare(const Values *v, const char *folder, int *lock, Arena *arena, Error *err)
+static bool prepare(Run *run, const char *folder, int *lock, Arena *arena, Error *err)
 {
+    const Values *v = run->values;
     if (v->resume && access(folder, F_OK) != 0)
         return error_set(err, "%s: %s", folder, strerror(errno));
     if (!v->resume && !make_folders(arena, folder, err)) return false;
     *lock = train_lock(folder, stderr, err);
-    return *lock >= 0 && check_latest(v, folder, arena, err);
+    return *lock >= 0 && check_latest(run, folder, arena, err);
 }
 
 static int run_in(const Cli *cli, Run *run, const char *folder)
@@ -309,9 +355,13 @@ static int run_in(const Cli *cli, Run *run, const char *folder)
                              .no_cache = v->no_cache};
     if (!load_program(&run->program, &o)) return EXIT_INPUT;
     train_hold_signals(); // before the data's threads start; the program's own take no signals
-    FeedOptions f = {.source = v->data, .key = "--data", .workers = (uint32_t)v->workers};
-    int code = feed_open(&run->feed, &run->program, &f, &err) ? train(run, folder, cli->arena)
-                                                              : fail(&err);
+    FeedOptions f = {.source = v->data,
+                     .key = "--data",
+                     .workers = (uint32_t)v->workers,
+                     .shape_at = shape_at,
+                     .shape_ctx = run};
+    bool ok = find_phases(run, cli->arena, &err) && feed_open(&run->feed, &run->program, &f, &err);
+    int code = ok ? train(run, folder, cli->arena) : fail(&err);
     if (run->feed.arena) feed_close(&run->feed);
     load_free(&run->program);
     return code;
@@ -331,7 +381,8 @@ static int run(Cli *cli, const void *values)
     if (v->weights && v->resume)
         return fail_usage("train",
                           "--weights begins a new run (--out); a resumed one has its checkpoint's");
-    int code = prepare(v, folder, &lock, cli->arena, &err) ? run_in(cli, &run, folder) : fail(&err);
+    int code =
+        prepare(&run, folder, &lock, cli->arena, &err) ? run_in(cli, &run, folder) : fail(&err);
     if (lock >= 0) close(lock);
     return code;
 }

@@ -129,7 +129,7 @@ static bool sweep(Eval *ev)
     void **to = arena_array(ev->arena, void *, ev->feed.nslots + 1);
     int32_t *labels = arena_array(ev->arena, int32_t, batch);
     uint8_t *present = arena_array(ev->arena, uint8_t, batch);
-    feed_places(&ev->feed, ev->entry, to);
+    feed_places(&ev->feed, ev->entry, 0, to);
     int32_t label = feed_slot(&ev->feed, "$class"), known = feed_slot(&ev->feed, "$class.present");
     if (label >= 0) to[label] = labels;
     if (known >= 0) to[known] = present;
@@ -347,7 +347,7 @@ bool evaluate(Arena *arena, const Loaded *l, const EvalOptions *o, Figures *out,
     if (!feed_open(&ev.feed, l, &feed, err)) return false;
     ev.sums = arena_array(arena, double, l->step->entries[ev.entry].noutputs + 1);
     find_encoders(&ev);
-    bool ok = feed_covers(&ev.feed, ev.entry, err) && run_named(&ev, "metrics_reset") &&
+    bool ok = feed_covers(&ev.feed, ev.entry, 0, err) && run_named(&ev, "metrics_reset") &&
               sweep(&ev) && losses_and_metrics(&ev);
     if (ok && ev.has_image && ev.has_text && out->samples) {
         rows_normalize(ev.image.rows.at, out->samples, ev.image.width);

@@ -90,7 +90,7 @@ bool evaluate_check(const Loaded *l, uint32_t workers, Error *err)
                          .classes = o.classes != NULL,
                          .workers = workers,
                          .batch = evaluate_batch(l)};
-        ok = feed_open(&feed, l, &f, err) && feed_covers(&feed, entry, err);
+        ok = feed_open(&feed, l, &f, err) && feed_covers(&feed, entry, 0, err);
         if (ok) warn_before(l, &feed, o.key);
         if (feed.arena) feed_close(&feed);
     }

@@ -121,6 +121,7 @@ static json_t *specification(const json_t *manifest, const char *file, const Fee
         json_object_set_new(spec, "series", series);
     }
     put_options(spec, o);
+    if (!o->shape_at) json_object_del(spec, "shapes");
     if (o->classes) {
         json_t *fields = json_object_get(spec, "fields");
         if (!fields) json_object_set_new(spec, "fields", fields = json_array());
@@ -171,7 +172,9 @@ bool feed_open_data(Feed *f, const json_t *data, const char *file, const FeedOpt
                          .threads = (int)o->workers,
                          .ahead = o->ahead,
                          .report = o->quiet ? NULL : report_skipped,
-                         .user = f};
+                         .user = f,
+                         .shape_at = o->shape_at,
+                         .shape_ctx = o->shape_ctx};
         f->shards = describe(f->arena, &spec->source, base, d.key ? d.key : "data.source");
         f->given = o->source ? str_copy(f->arena, o->source) : NULL;
         f->data = data_open(spec, &d, err);
@@ -191,42 +194,51 @@ void feed_close(Feed *f)
     *f = (Feed){0};
 }
 
-int32_t feed_slot(const Feed *f, const char *name)
-{
-    for (uint32_t i = 0; i < f->nslots; i++)
-        if (strcmp(f->slots[i].name, name) == 0) return (int32_t)i;
-    return -1;
-}
-
 static bool fits(const DataSlot *slot, const CztTensor *t)
 {
     const char *want = t->dtype == CZT_BOOL ? "u8" : czt_dtype_name(t->dtype);
     return strcmp(slot->dtype, want) == 0 && slot->bytes == (size_t)t->bytes;
 }
 
-bool feed_covers(const Feed *f, uint32_t entry, Error *err)
+static int32_t slot_named(const DataSlot *slots, uint32_t n, const char *name)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (strcmp(slots[i].name, name) == 0) return (int32_t)i;
+    return -1;
+}
+
+int32_t feed_slot(const Feed *f, const char *name)
+{
+    return slot_named(f->slots, f->nslots, name);
+}
+
+bool feed_covers(const Feed *f, uint32_t entry, uint32_t shape, Error *err)
 {
     const StepEntry *e = &f->program->step->entries[entry];
+    uint32_t n;
+    const DataSlot *slots = data_slots_of(f->data, shape, &n);
     for (uint32_t i = 0; i < e->ninputs; i++) {
         const CztTensor *t = &e->inputs[i];
         if (t->name[0] == '$') continue;
-        int32_t s = feed_slot(f, t->name);
+        int32_t s = slot_named(slots, n, t->name);
         if (s < 0)
             return error_set(err, "input '%s' of entry '%s' is not in the data", t->name, e->name);
-        if (!fits(&f->slots[s], t))
+        if (!fits(&slots[s], t))
             return error_set(err,
                              "input '%s' of entry '%s' is %s, the data gives %s with %zu bytes",
                              t->name, e->name, tensor_text(f->arena, t->dtype, t->rank, t->shape),
-                             f->slots[s].dtype, f->slots[s].bytes);
+                             slots[s].dtype, slots[s].bytes);
     }
     return true;
 }
 
-void feed_places(const Feed *f, uint32_t entry, void **to)
+void feed_places(const Feed *f, uint32_t entry, uint32_t shape, void **to)
 {
     const StepEntry *e = &f->program->step->entries[entry];
-    for (uint32_t i = 0; i < f->nslots; i++) {
-        int32_t input = tensor_find(e->inputs, e->ninputs, f->slots[i].name);
+    uint32_t n;
+    const DataSlot *slots = data_slots_of(f->data, shape, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t input = tensor_find(e->inputs, e->ninputs, slots[i].name);
         to[i] = input < 0 ? NULL : exec_input(f->program->exec, entry, (uint32_t)input);
     }
 }
@@ -238,9 +250,11 @@ static bool next(void *ctx, uint32_t entry, void *const *slots, Error *err)
 {
     Feed *f = ctx;
     (void)slots; // the same places, by input
-    void **to = malloc(sizeof *to * (f->nslots + 1));
+    uint32_t shape = data_shape(f->data), n;
+    data_slots_of(f->data, shape, &n);
+    void **to = malloc(sizeof *to * (n + 1));
     if (!to) return error_set(err, "no memory");
-    feed_places(f, entry, to);
+    feed_places(f, entry, shape, to);
     Error why = {0};
     bool ok = data_next(f->data, to, NULL, &why) || error_set(err, "%s: %s", f->shards, why.text);
     free(to);
@@ -284,7 +298,7 @@ static bool same_source(const Feed *f, const json_t *json, Error *err)
     return error_set(err, "this run is trained on --data '%s': give it again", data);
 }
 
-static bool seek(void *ctx, const char *text, Error *err)
+static bool seek(void *ctx, const char *text, int64_t step, Error *err)
 {
     Feed *f = ctx;
     json_int_t epoch, index, used = 0, bad = 0; // older checkpoints have no counts
@@ -297,7 +311,7 @@ static bool seek(void *ctx, const char *text, Error *err)
     if (!ok)
         return error_set(err, "the checkpoint's data position is no {\"epoch\":, \"index\":}: %s",
                          text);
-    data_seek(f->data, (DataPosition){(uint64_t)epoch, (uint64_t)index, used, bad});
+    data_seek(f->data, (DataPosition){(uint64_t)epoch, (uint64_t)index, used, bad, step});
     return true;
 }
 

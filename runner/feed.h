@@ -20,6 +20,9 @@ typedef struct FeedOptions {
     int64_t ahead;      // batches decoded ahead; 0: 2
     const char *seed;   // of order and augmentation, or NULL: the program's
     uint32_t workers;   // that decode; 0: one a core
+    // The shape of a batch, as of DataOptions. NULL: all are of the program's first shape.
+    uint32_t (*shape_at)(void *ctx, int64_t number);
+    void *shape_ctx;
 } FeedOptions;
 
 // A sample, or all of a shard, that could not be used.
@@ -34,7 +37,7 @@ typedef struct Feed {
     const char *base; // folder that relative paths of the source begin in, "" for the working one
     Data *data;
     const DataSlot *slots;
-    uint32_t nslots;
+    uint32_t nslots;     // of a batch of the first shape
     const char *shards;  // "KEY: SHARDS", for messages
     const char *given;   // shards that the user named instead of the graph's; NULL: none
     Map seen;            // what could not be used, "SHARD: sample KEY", each once
@@ -50,10 +53,11 @@ bool feed_open_data(Feed *f, const json_t *data, const char *file, const FeedOpt
 void feed_close(Feed *f);
 // The slot of that name, or -1.
 int32_t feed_slot(const Feed *f, const char *name);
-// Error where an input of the entry has no slot of its type.
-bool feed_covers(const Feed *f, uint32_t entry, Error *err);
-// Where each slot goes: to the entry's input of that name, else NULL. to has nslots places.
-void feed_places(const Feed *f, uint32_t entry, void **to);
+// Error where an input of the entry has no slot of its type in batches of that shape.
+bool feed_covers(const Feed *f, uint32_t entry, uint32_t shape, Error *err);
+// Where each slot of a batch of that shape goes: to the entry's input of that name, else NULL. to
+// has as many places as there are slots; nslots for shape 0.
+void feed_places(const Feed *f, uint32_t entry, uint32_t shape, void **to);
 // For train_run; ctx is the Feed.
 TrainFeed feed_train(Feed *f);
 

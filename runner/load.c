@@ -59,19 +59,34 @@ static void load_file(Loaded *l, const LoadOptions *o, Error *err)
     file_unmap(&map);
 }
 
-// Of a step file, what its products do is all that is known.
-static double step_file_flops(const Step *step)
+// What the products of an entry do, in so many runs.
+static double product_flops(const Step *step, uint32_t entry)
 {
     double sum = 0;
-    int32_t e = step_entry(step, "step");
-    for (uint32_t i = 0; e >= 0 && i < step->entries[e].nlaunches; i++) {
-        const StepLaunch *launch = &step->entries[e].launches[i];
+    const StepEntry *e = &step->entries[entry];
+    for (uint32_t i = 0; i < e->nlaunches; i++) {
+        const StepLaunch *launch = &e->launches[i];
         for (uint32_t s = 0; s < launch->n; s++) {
             const StepKernel *k = &step->kernels[launch->segments[s].kernel];
             if (strcmp(k->kind, "loop") != 0) sum += (double)k->flops;
         }
     }
+    for (uint32_t i = 0; i < e->nbefore; i++)
+        sum += (double)e->before[i].parts * product_flops(step, e->before[i].entry);
     return sum;
+}
+
+// Of a step file, what its products do is all that is known.
+static double step_file_flops(const Step *step)
+{
+    int32_t e = step_entry(step, "step");
+    return e < 0 ? 0 : product_flops(step, (uint32_t)e);
+}
+
+double load_flops(const Loaded *l, uint32_t entry)
+{
+    double step = step_file_flops(l->step);
+    return step > 0 ? l->flops * product_flops(l->step, entry) / step : l->flops;
 }
 
 // Paths of data and of eval sets then begin in that folder.

@@ -52,7 +52,7 @@ typedef struct LoadOptions {
 typedef struct Loaded {
     Step *step;
     Exec *exec;
-    double flops;     // of a step
+    double flops;     // of entry "step"
     double compile_s; // 0 for step files
     uint32_t kernels;
     Arena *arena;      // of the bytes
@@ -95,6 +95,8 @@ void load_free(Loaded *l);
 // The data alone: the manifest's object, NULL where the program has none. A graph is not compiled.
 // The caller frees it. False after the error was printed.
 bool load_data(json_t **data, const LoadOptions *options);
+// Operations of an update by an entry, what runs before it included.
+double load_flops(const Loaded *l, uint32_t entry);
 // Write the kept step file (without the executable around it), which appears whole or not at all.
 bool load_save(const Loaded *l, const char *path, Error *err);
 // The entry of that name, or an error.

@@ -4,6 +4,10 @@
 // into the batch; so batches depend on the seed only, never on the number of workers or their
 // speed. The ring bounds how far workers run ahead.
 //
+// Where batches have several shapes, a ticket is loaded for the batch that it falls into if no
+// sample is bad; where one was, data_next loads those few again that fell into another one, whose
+// shape's samples differ.
+//
 // One mutex guards tickets, entry states and the order of the epoch. A block of the ring belongs to
 // its worker from ticket to result, and to data_next from there to release; nobody else touches it.
 #include "runtime/data.h"
@@ -29,16 +33,24 @@ typedef struct RingEntry {
     uint64_t epoch;
     int64_t index, sample; // place in the epoch's order; the sample that stands there
     uint8_t *block;
+    uint32_t shape; // that it was loaded for
     const char *member;
     int64_t dropped; // boxes and points
     Error err;
 } RingEntry;
 
+// The batch that a ticket is for, and how many tickets it still takes from this one on.
+typedef struct Plan {
+    int64_t batch, left;
+} Plan;
+
 struct Data {
     Arena *arena;
     const DataSpec *spec;
-    SampleLayout layout;
-    SampleSource from;
+    uint32_t nshapes;
+    SampleSource *from; // by shape
+    uint32_t (*shape_at)(void *, int64_t);
+    void *shape_ctx;
     Shards *source, **series;
     Tokenizer *tokenizer;
     DataReport *report;
@@ -55,6 +67,7 @@ struct Data {
     uint64_t size, head, tail; // of the ring; tickets given, results taken
     uint32_t *order;           // of epoch ordered; NULL when sequential
     DataPosition cursor;       // of the next ticket
+    Plan plan;                 // of the next ticket
 
     // Of the thread that calls data_next.
     DataPosition position;
@@ -62,9 +75,26 @@ struct Data {
     bool ended;       // sequential: the end was told
     const char **keys;
     int64_t nkeys;
+    Decoder decoder; // for samples that were loaded for another shape
     DataCounts counts;
     Error failed;
 };
+
+static uint32_t shape_of(const Data *d, int64_t batch)
+{
+    uint32_t shape = d->nshapes > 1 && d->shape_at ? d->shape_at(d->shape_ctx, batch) : 0;
+    return shape < d->nshapes ? shape : 0; // of a damaged file
+}
+
+static int64_t size_of(const Data *d, int64_t batch)
+{
+    return d->from[shape_of(d, batch)].spec->batch;
+}
+
+uint32_t data_shape(const Data *d)
+{
+    return shape_of(d, d->position.batches);
+}
 
 // The order of an epoch: Fisher-Yates over all samples, keyed by (seed, epoch).
 static void make_order(Data *d)
@@ -89,6 +119,15 @@ static bool can_take(const Data *d)
            (d->order || d->cursor.index < (uint64_t)d->samples);
 }
 
+// The batch of the next ticket, which begins an epoch or not; the plan goes one ticket on.
+static int64_t plan_ticket(const Data *d, Plan *p, bool begins)
+{
+    if (!p->left) *p = (Plan){p->batch + 1, size_of(d, p->batch + 1)};
+    if (begins) p->left = size_of(d, p->batch); // what the old epoch has left over is dropped
+    p->left--;
+    return p->batch;
+}
+
 // Take the next ticket; under the lock.
 static RingEntry *take_ticket(Data *d)
 {
@@ -97,6 +136,7 @@ static RingEntry *take_ticket(Data *d)
         d->cursor = (DataPosition){.epoch = d->cursor.epoch + 1};
         make_order(d);
     }
+    if (d->nshapes > 1) e->shape = shape_of(d, plan_ticket(d, &d->plan, !d->cursor.index));
     e->epoch = d->cursor.epoch;
     e->index = (int64_t)d->cursor.index++;
     e->sample = d->order ? d->order[e->index] : e->index;
@@ -115,8 +155,8 @@ static void *worker(void *arg)
         RingEntry *e = take_ticket(d);
         d->busy++;
         pthread_mutex_unlock(&d->lock);
-        bool ok =
-            sample_load(&d->from, e->epoch, e->sample, &decoder, e->block, &e->member, &e->err);
+        bool ok = sample_load(&d->from[e->shape], e->epoch, e->sample, &decoder, e->block,
+                              &e->member, &e->err);
         e->dropped = decoder.dropped;
         pthread_mutex_lock(&d->lock);
         e->state = ok ? ENTRY_GOOD : ENTRY_BAD;
@@ -170,8 +210,15 @@ static bool open_tokenizer(Data *d, const DataOptions *options, Error *err)
         d->tokenizer = tokenizer_open(options->tokenizer, err);
     else
         error_set(err, "a field has tokens, but the tokenizer's merges are not given");
-    d->from.tokenizer = d->tokenizer;
     return d->tokenizer != NULL;
+}
+
+static int64_t largest_batch(const Data *d)
+{
+    int64_t most = 0;
+    for (uint32_t i = 0; i < d->nshapes; i++)
+        if (d->from[i].spec->batch > most) most = d->from[i].spec->batch;
+    return most;
 }
 
 static bool open_shards(Data *d, const DataOptions *options, int threads, Error *err)
@@ -192,23 +239,48 @@ static bool open_shards(Data *d, const DataOptions *options, int threads, Error 
             return error_set(err, "data.series.%s: %s", spec->series[i].name, why.text);
         d->counts.damaged += shards_damaged(d->series[i]);
     }
-    d->from.source = d->source;
-    d->from.series = (const Shards **)d->series;
     d->samples = d->counts.samples = shards_count(d->source);
     if (!d->samples)
         return error_set(err, "%s: %s: no samples in the source", key, spec->source.at[0]);
-    if (spec->shuffle && d->samples < spec->batch)
+    if (spec->shuffle && d->samples < largest_batch(d))
         return error_set(err, "%s: %lld samples are fewer than a batch of %lld", key,
-                         (long long)d->samples, (long long)spec->batch);
+                         (long long)d->samples, (long long)largest_batch(d));
     return true;
+}
+
+// What every shape's samples are loaded from.
+static void fill_sources(Data *d)
+{
+    for (uint32_t i = 0; i < d->nshapes; i++) {
+        d->from[i].source = d->source;
+        d->from[i].series = (const Shards **)d->series;
+        d->from[i].tokenizer = d->tokenizer;
+    }
+}
+
+static void open_shapes(Data *d, const DataSpec *spec, const DataOptions *options)
+{
+    d->nshapes = spec->nshapes ? spec->nshapes : 1;
+    d->from = arena_array(d->arena, SampleSource, d->nshapes);
+    for (uint32_t i = 0; i < d->nshapes; i++) {
+        SampleLayout *layout = arena_make(d->arena, SampleLayout);
+        d->from[i].spec = spec->nshapes ? spec->shapes[i] : spec;
+        *layout = sample_layout(d->arena, d->from[i].spec);
+        d->from[i].layout = layout;
+    }
+    d->shape_at = options->shape_at, d->shape_ctx = options->shape_ctx;
+    d->plan.left = size_of(d, 0);
 }
 
 static bool make_ring(Data *d, int64_t ahead, Error *err)
 {
-    d->size = (uint64_t)(d->spec->batch * (ahead > 0 ? ahead : 2));
+    size_t block = 0;
+    d->size = (uint64_t)(largest_batch(d) * (ahead > 0 ? ahead : 2));
     d->ring = arena_array(d->arena, RingEntry, d->size);
-    d->keys = arena_array(d->arena, const char *, d->spec->batch);
-    size_t block = (d->layout.bytes + 63) / 64 * 64;
+    d->keys = arena_array(d->arena, const char *, largest_batch(d));
+    for (uint32_t i = 0; i < d->nshapes; i++)
+        if (d->from[i].layout->bytes > block) block = d->from[i].layout->bytes;
+    block = (block + 63) / 64 * 64;
     if (!block) return error_set(err, "data: neither views nor fields are asked for");
     if (d->size < SIZE_MAX / block) d->blocks = aligned_alloc(64, d->size * block);
     if (!d->blocks)
@@ -227,11 +299,11 @@ Data *data_open(const DataSpec *spec, const DataOptions *options, Error *err)
     Data *d = arena_make(arena, Data);
     d->arena = arena, d->spec = spec;
     d->report = options->report, d->user = options->user;
-    d->layout = sample_layout(arena, spec);
-    d->from.spec = spec, d->from.layout = &d->layout;
+    open_shapes(d, spec, options);
     bool ok = open_tokenizer(d, options, err) && open_shards(d, options, options->threads, err) &&
               make_ring(d, options->ahead, err);
     if (ok) {
+        fill_sources(d);
         make_order(d);
         pthread_mutex_init(&d->lock, NULL);
         pthread_cond_init(&d->work, NULL);
@@ -260,6 +332,7 @@ void data_close(Data *d)
     for (uint32_t i = 0; d->series && i < d->spec->nseries; i++) shards_close(d->series[i]);
     shards_close(d->source);
     tokenizer_close(d->tokenizer);
+    decoder_free(&d->decoder);
     free(d->order);
     free(d->blocks);
     arena_free(d->arena);
@@ -269,8 +342,13 @@ void data_close(Data *d)
 
 const DataSlot *data_slots(const Data *d, uint32_t *n)
 {
-    *n = d->layout.n;
-    return d->layout.slots;
+    return data_slots_of(d, 0, n);
+}
+
+const DataSlot *data_slots_of(const Data *d, uint32_t shape, uint32_t *n)
+{
+    *n = d->from[shape].layout->n;
+    return d->from[shape].layout->slots;
 }
 
 // Wait for the result of the oldest ticket.
@@ -296,10 +374,36 @@ static void release(Data *d, RingEntry *e)
     pthread_mutex_unlock(&d->lock);
 }
 
-static void copy_row(const Data *d, const RingEntry *e, void *const *slots, int64_t row)
+// Load it again where it was loaded for a batch of another shape.
+static void load_for(Data *d, RingEntry *e, uint32_t shape)
 {
-    for (uint32_t i = 0; i < d->layout.n; i++) {
-        const Place *p = &d->layout.places[i];
+    if (d->from[e->shape].spec->like == d->from[shape].spec->like) return;
+    e->err = (Error){0};
+    e->shape = shape;
+    bool ok = sample_load(&d->from[shape], e->epoch, e->sample, &d->decoder, e->block, &e->member,
+                          &e->err);
+    e->dropped = d->decoder.dropped;
+    e->state = ok ? ENTRY_GOOD : ENTRY_BAD;
+}
+
+// A sample of this batch was bad, so that the tickets behind it fall into other batches: plan those
+// to come from what is known now. `left`: samples that the batch still wants.
+static void plan_again(Data *d, int64_t left)
+{
+    if (d->nshapes < 2) return;
+    pthread_mutex_lock(&d->lock);
+    Plan p = {d->position.batches, left};
+    for (uint64_t t = d->tail + 1; t < d->head; t++)
+        plan_ticket(d, &p, !d->ring[t % d->size].index);
+    d->plan = p;
+    pthread_mutex_unlock(&d->lock);
+}
+
+static void copy_row(const Data *d, const RingEntry *e, uint32_t shape, void *const *slots,
+                     int64_t row)
+{
+    for (uint32_t i = 0; i < d->from[shape].layout->n; i++) {
+        const Place *p = &d->from[shape].layout->places[i];
         if (slots[i])
             memcpy((uint8_t *)slots[i] + (size_t)row * p->bytes, e->block + p->offset, p->bytes);
     }
@@ -332,7 +436,7 @@ static bool begin_epoch(Data *d, int64_t *filled)
     if (!d->batches && d->position.index)
         return error_set(
             &d->failed, "a whole epoch of %lld samples gave no batch of %lld: too many are corrupt",
-            (long long)d->samples, (long long)d->spec->batch);
+            (long long)d->samples, (long long)size_of(d, d->position.batches));
     d->counts.used -= *filled;
     *filled = 0;
     d->batches = 0;
@@ -342,28 +446,33 @@ static bool begin_epoch(Data *d, int64_t *filled)
 // Rows [from, batch) of all slots to zero.
 static void pad(const Data *d, void *const *slots, int64_t from)
 {
-    for (uint32_t i = 0; i < d->layout.n; i++) {
-        size_t row = d->layout.places[i].bytes;
+    const SampleSource *s = &d->from[data_shape(d)];
+    for (uint32_t i = 0; i < s->layout->n; i++) {
+        size_t row = s->layout->places[i].bytes;
         if (slots[i])
             memset((uint8_t *)slots[i] + (size_t)from * row, 0,
-                   (size_t)(d->spec->batch - from) * row);
+                   (size_t)(s->spec->batch - from) * row);
     }
 }
 
 // Fill rows until the batch is full or the sequential epoch ends.
 static bool fill(Data *d, void *const *slots, int64_t *filled)
 {
-    while (*filled < d->spec->batch) {
+    uint32_t shape = data_shape(d);
+    int64_t batch = d->from[shape].spec->batch;
+    while (*filled < batch) {
         if (!d->order && d->position.index == (uint64_t)d->samples) return true;
         RingEntry *e = collect(d);
         bool ok = e->index > 0 || begin_epoch(d, filled);
+        load_for(d, e, shape);
         if (ok && e->state == ENTRY_GOOD) {
-            copy_row(d, e, slots, *filled);
+            copy_row(d, e, shape, slots, *filled);
             d->keys[(*filled)++] = shards_sample(d->source, e->sample).key;
             d->counts.used++;
             d->counts.dropped += e->dropped;
         } else if (ok) {
             ok = count_bad(d, e);
+            plan_again(d, batch - *filled);
         }
         d->position.epoch = e->epoch, d->position.index = (uint64_t)e->index + 1;
         release(d, e);
@@ -379,11 +488,13 @@ bool data_next(Data *d, void *const *slots, int64_t *count, Error *err)
     if (d->ended)
         data_seek(d, (DataPosition){.epoch = d->position.epoch + 1,
                                     .used = d->counts.used,
-                                    .bad = d->counts.bad});
+                                    .bad = d->counts.bad,
+                                    .batches = d->position.batches});
     if (d->failed.set || !fill(d, slots, &filled)) return error_set(err, "%s", d->failed.text);
     d->batches++;
     d->ended = filled == 0;
     pad(d, slots, filled);
+    d->position.batches++;
     d->nkeys = filled;
     if (count) *count = filled;
     return true;
@@ -391,7 +502,8 @@ bool data_next(Data *d, void *const *slots, int64_t *count, Error *err)
 
 DataPosition data_position(const Data *d)
 {
-    return (DataPosition){d->position.epoch, d->position.index, d->counts.used, d->counts.bad};
+    return (DataPosition){d->position.epoch, d->position.index, d->counts.used, d->counts.bad,
+                          d->position.batches};
 }
 
 void data_seek(Data *d, DataPosition position)
@@ -403,6 +515,7 @@ void data_seek(Data *d, DataPosition position)
     d->head = d->tail = 0;
     if (position.index > (uint64_t)d->samples) position.index = (uint64_t)d->samples;
     d->cursor = d->position = position;
+    d->plan = (Plan){position.batches, size_of(d, position.batches)};
     make_order(d);
     d->paused = false;
     pthread_cond_broadcast(&d->work);

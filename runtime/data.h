@@ -32,13 +32,18 @@ typedef struct DataOptions {
     bool allow_pipe;
     DataReport *report; // every skipped sample, in order; from data_open and data_next
     void *user;
+    // The shape of batch `number` (from 0), below spec->nshapes; called by any thread. NULL: the
+    // first always.
+    uint32_t (*shape_at)(void *ctx, int64_t number);
+    void *shape_ctx;
 } DataOptions;
 
-// Where a run goes on: the next candidate of the epoch's order, and the samples handed out and
-// skipped so far, so that max_bad is judged as if the run had never stopped.
+// Where a run goes on: the next candidate of the epoch's order, the samples handed out and skipped
+// so far, so that max_bad is judged as if the run had never stopped, and the batches handed out,
+// which say the shape of the next.
 typedef struct DataPosition {
     uint64_t epoch, index;
-    int64_t used, bad;
+    int64_t used, bad, batches;
 } DataPosition;
 
 typedef struct DataCounts {
@@ -54,8 +59,11 @@ typedef struct DataCounts {
 Data *data_open(const DataSpec *spec, const DataOptions *options, Error *err);
 void data_close(Data *data);
 
-// The tensors of a batch, in the order of data_next's slots.
+// The tensors of a batch, in the order of data_next's slots: of the first shape, or of any.
 const DataSlot *data_slots(const Data *data, uint32_t *n);
+const DataSlot *data_slots_of(const Data *data, uint32_t shape, uint32_t *n);
+// The shape of the next batch.
+uint32_t data_shape(const Data *data);
 
 // Fill slots[i] (bytes of slot i; NULL: not wanted) with the next batch; *count (may be NULL) is
 // the number of samples. In shuffled order count is always the batch, and the last partial batch of

@@ -19,5 +19,7 @@ json_t *step_describe(const Step *step)
         json_array_append_new(entries, row);
     }
     json_object_set_new(out, "entries", entries);
+    json_t *shapes = json_object_get(json_object_get(step->manifest, "train"), "shapes");
+    if (shapes) json_object_set(out, "shapes", shapes);
     return out;
 }

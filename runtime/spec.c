@@ -454,13 +454,56 @@ static bool read_fields(const Reader *r, DataSpec *spec)
     return true;
 }
 
+// Does a key say the same in two shapes? 0 is the first, whose keys the others have too.
+static bool same_key(const Reader *r, const json_t *rows, size_t a, size_t b, const char *key)
+{
+    size_t which[] = {a, b};
+    const json_t *value[2];
+    for (int i = 0; i < 2; i++) {
+        value[i] = which[i] ? json_object_get(json_array_get(rows, which[i] - 1), key) : NULL;
+        if (!value[i]) value[i] = get(r, key);
+    }
+    return value[0] == value[1] || json_equal(value[0], value[1]);
+}
+
+// Each row is a specification with other keys.
+static bool read_shapes(const Reader *r, DataSpec *spec)
+{
+    const json_t *rows = get(r, "shapes");
+    size_t n = json_array_size(rows);
+    if (rows && !json_is_array(rows)) return fail(r, "shapes", "a list is wanted");
+    if (!n) return true;
+    spec->shapes = arena_array(r->arena, DataSpec *, n + 1);
+    spec->shapes[0] = spec;
+    spec->nshapes = 1;
+    for (size_t i = 0; i < n; i++) {
+        json_t *row = json_array_get(rows, i), *whole = json_copy((json_t *)(uintptr_t)r->object);
+        Reader in = {r->arena, r->err, row, str_printf(r->arena, "data.shapes[%zu]", i)};
+        bool ok = known_keys(&in, "batch draws views fields");
+        json_object_del(whole, "shapes");
+        json_object_update(whole, row);
+        DataSpec *one = ok ? spec_parse(r->arena, whole, r->err) : NULL;
+        json_decref(whole);
+        if (!one) return false;
+        size_t like = 0;
+        while (like <= i && !(same_key(r, rows, like, i + 1, "views") &&
+                              same_key(r, rows, like, i + 1, "fields") &&
+                              same_key(r, rows, like, i + 1, "draws")))
+            like++;
+        one->like = (uint32_t)like;
+        spec->shapes[spec->nshapes++] = one;
+    }
+    return true;
+}
+
 DataSpec *spec_parse(Arena *arena, const json_t *json, Error *err)
 {
     DataSpec *spec = arena_make(arena, DataSpec);
     *spec = (DataSpec){.shuffle = true, .max_bad = 0.1};
     Reader r = {arena, err, json, "data"};
     int64_t seed = 0;
-    if (!known_keys(&r, "source series seed batch shuffle augment max_bad draws views fields") ||
+    if (!known_keys(&r, "source series seed batch shuffle augment max_bad draws views fields "
+                        "shapes") ||
         !get_names(&r, "source", &spec->source) ||
         !spec_draws(arena, get(&r, "draws"), spec, err) ||
         !get_integer(&r, "seed", INT64_MIN, INT64_MAX, &seed) ||
@@ -477,7 +520,7 @@ DataSpec *spec_parse(Arena *arena, const json_t *json, Error *err)
         fail(&r, spec->batch ? "source" : "batch", "is missing");
         return NULL;
     }
-    return spec;
+    return read_shapes(&r, spec) ? spec : NULL;
 }
 
 DataSpec *spec_parse_text(Arena *arena, const char *text, size_t size, Error *err)

@@ -15,6 +15,7 @@
 //               colour {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0, "grey": 0,
 //                 "blur": 0},
 //               replay {"member"*: ["paug.json"], "series": null, "key": [..], "ops": false}}]
+//   shapes    [{batch, draws, views, fields}]: further shapes of batches; what a row has not is as above
 //   fields    [{name*, role*, member, series null, key, required (tokens: true, others: false),
 //               ...}]
 //     role tokens     member ["txt"], length*, tokenizer "clip"
@@ -132,6 +133,9 @@ typedef struct DataSpec {
     int64_t batch;
     bool shuffle, augment;
     double max_bad;
+    struct DataSpec **shapes; // of the first of several: all of them, itself included
+    uint32_t nshapes;         // 0: it is the only one
+    uint32_t like;            // number of the first shape whose samples are loaded as this one's
 } DataSpec;
 
 // Read a specification; everything lives in the arena. NULL with err, which names the key.

@@ -47,9 +47,11 @@ typedef struct Train {
     int skips;            // updates skipped in a row
     double began, window; // when the loop and the current rate window began
     double window_waited; // result->waited at the window's begin
-    int64_t window_step;
-    double rate, wait_share; // of the last whole window
-    LogValue *values;        // room for a line of the entry with most outputs
+    int64_t window_step, window_samples; // result->samples at the window's begin
+    double work, window_work;            // operations so far, and at the window's begin
+    double rate, wait_share;             // of the last whole window: updates a second, ..
+    double sample_rate, work_rate;
+    LogValue *values; // room for a line of the entry with most outputs
 } Train;
 
 static sigset_t stop_signals(void)
@@ -100,7 +102,7 @@ static bool resume(Train *t, const Checkpoint *c, Error *err)
                 "another "
                 "target");
     if (!checkpoint_load(t->exec, c, err)) return false;
-    if (!t->feed->seek(t->feed->ctx, c->position, err)) return false;
+    if (!t->feed->seek(t->feed->ctx, c->position, c->step, err)) return false;
     t->step = t->saved = c->step;
     t->seed = c->seed;
     const char *remark = exec_device(t->exec).remark;
@@ -127,7 +129,7 @@ static bool start(Train *t, Error *err)
     t->result->first = t->step;
     t->began = t->window = seconds_now();
     t->window_step = t->step;
-    t->rate = t->wait_share = NAN;
+    t->rate = t->wait_share = t->sample_rate = t->work_rate = NAN;
     return true;
 }
 
@@ -220,8 +222,7 @@ static void bring(Train *t, int64_t step)
     Arena *arena = arena_new();
     void **slots = arena_array(arena, void *, e->ninputs + 1);
     for (uint32_t i = 0; i < e->ninputs; i++)
-        if (e->inputs[i].name[0] != '$')
-            slots[i] = exec_input(t->exec, b->entry, i);
+        if (e->inputs[i].name[0] != '$') slots[i] = exec_input(t->exec, b->entry, i);
     free(b->before);
     b->before = position(t, &b->err);
     double begin = seconds_now();
@@ -250,9 +251,13 @@ static void measure(Train *t)
     if (!isnan(t->rate) && passed < 1) return;
     if (passed <= 0) passed = 1e-9;
     t->rate = (double)(t->step - t->window_step) / passed;
+    t->sample_rate = (double)(t->result->samples - t->window_samples) / passed;
+    t->work_rate = (t->work - t->window_work) / passed;
     t->wait_share = (t->result->waited - t->window_waited) / passed;
     t->window = now;
     t->window_step = t->step;
+    t->window_samples = t->result->samples;
+    t->window_work = t->work;
     t->window_waited = t->result->waited;
 }
 
@@ -268,9 +273,11 @@ static uint32_t collect(Train *t, uint32_t entry, double *loss)
         if (strcmp(e->outputs[i].name, "loss") == 0) *loss = t->values[n].value;
         n++;
     }
+    const TrainOptions *o = t->options;
+    if (o->shape_at)
+        t->values[n++] = (LogValue){"shape", (double)o->shape_at(o->ctx, t->step - 1), false};
     if (t->skipped) t->values[n++] = (LogValue){"skipped", (double)t->skipped, false};
-    t->values[n++] =
-        (LogValue){"pairs/s", (float)(t->rate * (double)exec_step(t->exec)->batch), true};
+    t->values[n++] = (LogValue){"pairs/s", (float)t->sample_rate, true};
     t->values[n++] = (LogValue){"wait", (float)t->wait_share, true};
     return n;
 }
@@ -330,7 +337,7 @@ static bool skip(Train *t, uint32_t entry, double loss, Error *err)
 static double peak_share(const Train *t)
 {
     const TrainOptions *o = t->options;
-    double share = o->flops > 0 && o->peak > 0 ? o->flops * t->rate / o->peak : NAN;
+    double share = t->work_rate > 0 && o->peak > 0 ? t->work_rate / o->peak : NAN;
     return share > 1 ? NAN : share;
 }
 
@@ -369,7 +376,7 @@ static bool report(Train *t, uint32_t entry, Error *err)
                              .step = t->step,
                              .steps = endless ? 0 : t->steps,
                              .loss = loss,
-                             .pairs_per_second = t->rate * (double)exec_step(t->exec)->batch,
+                             .pairs_per_second = t->sample_rate,
                              .wait = t->wait_share,
                              .peak_share = peak_share(t),
                              .seconds_left = endless ? NAN : (double)(t->steps - t->step) / t->rate,
@@ -388,6 +395,9 @@ static bool update(Train *t, Error *err)
     bool ahead = exec_device(t->exec).gpu && !exec_step(t->exec)->entries[entry].nbefore;
     if (ok && ahead && t->step + 1 < t->steps) bring(t, t->step + 1);
     if (!ok || !exec_wait(t->exec, err)) return false;
+    const TrainOptions *o = t->options;
+    t->work += o->flops_at ? o->flops_at(o->ctx, t->step) : o->flops;
+    t->result->samples += exec_step(t->exec)->entries[entry].batch;
     t->step++;
     return report(t, entry, err);
 }
@@ -423,7 +433,7 @@ static bool run(Train *t, Error *err)
     if (entry < 0 && !o->entry_at)
         return error_set(err, "%s: it has no entry 'step' to train with", step->file);
     t->fallback = (uint32_t)entry;
-    t->values = arena_array(t->arena, LogValue, most + 3);
+    t->values = arena_array(t->arena, LogValue, most + 4);
     t->steps = o->steps ? o->steps : step->steps;
     t->result->steps = t->steps;
     if (!t->steps) t->steps = INT64_MAX;

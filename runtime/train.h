@@ -13,8 +13,8 @@ typedef struct TrainFeed {
     bool (*next)(void *ctx, uint32_t entry, void *const *slots, Error *err);
     // The place after the batches given out so far, as a JSON text, malloced. NULL: no memory.
     char *(*position)(void *ctx);
-    // Go on from such a place.
-    bool (*seek)(void *ctx, const char *position, Error *err);
+    // Go on from such a place, with the batch of the update after `step` finished ones.
+    bool (*seek)(void *ctx, const char *position, int64_t step, Error *err);
     // Log the samples that the last next() left out (log_skipped); step: the update they were for.
     // NULL: nothing to tell.
     bool (*tell)(void *ctx, Log *log, int64_t step, Error *err);
@@ -41,6 +41,10 @@ typedef struct TrainOptions {
     bool (*start)(void *ctx, Exec *exec, Error *err);
     // The entry for the update after `step` finished ones (default: "step").
     uint32_t (*entry_at)(void *ctx, int64_t step);
+    // The number of that update's shape, from 1, for the log, and the operations of the update.
+    // NULL: there is one shape, and `flops`.
+    uint32_t (*shape_at)(void *ctx, int64_t step);
+    double (*flops_at)(void *ctx, int64_t step);
     // Before the update after `step` finished ones; may change the state, as a function of it and
     // of `step`.
     bool (*before)(void *ctx, Exec *exec, int64_t step, Error *err);
@@ -57,6 +61,7 @@ typedef struct TrainOptions {
 
 typedef struct TrainResult {
     int64_t first, step;    // finished updates at the start (0 if not resumed) and at the end
+    int64_t samples;        // of the updates from first to step
     int64_t steps;          // that were to be reached, 0 without an end
     bool stopped;           // by SIGTERM or SIGINT
     int64_t skips;          // updates that were skipped, as their loss was not finite

@@ -150,7 +150,8 @@ static void add_round(Rounds *r, const Program *p, const char *entry, int64_t st
         r->at[r->n++] = (Round){entry, step};
 }
 
-// Init, two steps, the first of each later phase, evaluation: what of these the program has.
+// Init, two steps, one of each other shape, the first of each later phase, evaluation: what of these
+// the program has.
 static Rounds rounds_of(Arena *arena, const Program *p)
 {
     Rounds r = {.n = 0};
@@ -160,6 +161,7 @@ static Rounds rounds_of(Arena *arena, const Program *p)
     add_round(&r, p, "step", 1);
     for (uint32_t i = 0; i < p->entries.n; i++) {
         const char *name = p->entries.at[i]->name, *at = strchr(name, '@');
+        if (strncmp(name, "step/", 5) == 0 && !strchr(name, '.')) add_round(&r, p, name, 2);
         if (!at || strncmp(name, "step@", 5) != 0 || strchr(at, '.')) continue;
         add_round(&r, p, str_printf(arena, "begin%s", at), strtoll(at + 1, NULL, 10));
         add_round(&r, p, name, strtoll(at + 1, NULL, 10));

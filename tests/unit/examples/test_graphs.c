@@ -74,6 +74,11 @@ Test(graphs, builtins)
     agree(CZT_SOURCE_DIR "/tests/graphs/builtins.yaml");
 }
 
+Test(graphs, shapes)
+{
+    agree(CZT_SOURCE_DIR "/tests/graphs/shapes.yaml");
+}
+
 Test(graphs, boxes)
 {
     agree(CZT_SOURCE_DIR "/tests/graphs/boxes.yaml");

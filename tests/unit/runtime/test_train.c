@@ -54,8 +54,9 @@ static char *numbers_position(void *ctx)
                : text;
 }
 
-static bool numbers_seek(void *ctx, const char *position, Error *err)
+static bool numbers_seek(void *ctx, const char *position, int64_t step, Error *err)
 {
+    (void)step;
     Numbers *numbers = ctx;
     unsigned long long n, state;
     if (sscanf(position, "{\"n\":%llu,\"state\":\"%llu\"}", &n, &state) != 2)
