@@ -223,8 +223,25 @@ static const char *axis_text(Elab *el, Axis a)
                       a.per > 1 ? str_printf(el->arena, "%lld", (long long)a.per) : "");
 }
 
+// Either size, in the numbers that the user wrote; the setting that one is; another value.
+static void guess_mismatch(Elab *el, const Type *t, uint32_t axis, const Expr *dim, Value known,
+                           const Scope *s)
+{
+    const Binding *b = dim->kind == EXPR_NAME ? map_get(&s->names, dim->text) : NULL;
+    Loc at;
+    int64_t size = t->axes[axis].size;
+    bool plain = !t->axes[axis].per && !known.per;
+    if (plain) guess_exact_sizes(el, size, known.i);
+    if (plain && b && b->decl) {
+        const char *number = str_printf(el->arena, "%lld", (long long)size);
+        guess_add(el, b->loc, number, str_printf(el->arena, "%s = %s", b->name, number));
+    }
+    if (diag_last(el->diag, &at)) guess_values(el, at, t->rank, t->rank);
+    if (plain) guess_sizes(el, size, known.i);
+}
+
 static bool mismatch(Elab *el, const ModuleDef *def, const Decl *d, const Type *t, uint32_t axis,
-                     const Expr *dim, Value known, Loc loc)
+                     const Expr *dim, Value known, Scope *s, Loc loc)
 {
     const char *size = axis_text(el, (Axis){known.i, known.per});
     if (dim->kind != EXPR_NUMBER)
@@ -235,8 +252,8 @@ static bool mismatch(Elab *el, const ModuleDef *def, const Decl *d, const Type *
     diag_note(el->diag, d->loc, "the input is declared here");
     if (dim->kind == EXPR_NUMBER && t->dtype == DT_U8 && t->rank == 4)
         suggest_wrapped(el, "normalize(", ", norm.clip)"); // a view as it is read
-    else if (dim->kind != EXPR_NUMBER && !t->axes[axis].per && !known.per)
-        suggest_size(el, t->axes[axis].size, known.i);
+    else
+        guess_mismatch(el, t, axis, dim, known, s);
     return false;
 }
 
@@ -261,7 +278,7 @@ static bool unify_dim(Elab *el, const ModuleDef *def, const Decl *d, const Type 
     if (!value_to_int(el, v, loc, "a dimension", &want)) return false;
     bool same_batch = v.per == a.per || !b || is_setting;
     if (want == a.size && same_batch) return true;
-    return mismatch(el, def, d, t, axis, dim, value_dim(want, v.per), loc);
+    return mismatch(el, def, d, t, axis, dim, value_dim(want, v.per), s, loc);
 }
 
 bool decl_unify(Elab *el, const ModuleDef *def, const Decl *d, NodeId x, Scope *s, Loc loc,
@@ -273,6 +290,8 @@ bool decl_unify(Elab *el, const ModuleDef *def, const Decl *d, NodeId x, Scope *
             el_error(el, loc, "input '%s' of %s is %s, which does not fit %s: it has %u axes",
                      d->name, def->name, type_text(el->arena, t), d->shape, t->rank);
             diag_note(el->diag, d->loc, "the input is declared here");
+            Loc at;
+            if (diag_last(el->diag, &at)) guess_values(el, at, t->rank, d->dims.n);
             return false;
         }
         if (d->dtype != DT_NONE && d->dtype != t->dtype) {

@@ -280,6 +280,12 @@ typedef struct ParamLimit {
     double max;
 } ParamLimit;
 
+typedef struct Guess {    // what may mend an error
+    uint32_t error, from; // the source that this is in
+    Loc at;
+    const char *text, *said;
+} Guess;
+
 struct Elab {
     Arena *arena;
     Diag *diag;
@@ -324,6 +330,7 @@ struct Elab {
     bool marking; // this build decides what the loader decodes
     Map used;     // views and fields that are read: name -> anything
     Map wrong;    // views and fields that data_check reported
+    VEC(Guess) guesses; // of errors whose mends are tried
     Map blamed;   // values of the user's that fail inside the library -> the first error's text
 };
 
@@ -432,8 +439,24 @@ void suggest_wrapped(Elab *el, const char *before, const char *after);
 // The mapping without a key; with a key whose usual values are known.
 void suggest_without(Elab *el, const Tree *map, const Tree *key);
 void suggest_key(Elab *el, Loc map, const char *key);
-// A size of the user's, in the calls that lead here: the right one in its place, or the other way.
-void suggest_size(Elab *el, int64_t wrong, int64_t right);
+// The text as it is to be written in a place: with the quotes that were there, or that it needs.
+const char *quoted(Elab *el, Loc at, const char *text);
+
+// trial.c: mends of the last error that are offered only where they help: a text in a place of the
+// user's, said so
+void guess_add(Elab *el, Loc at, const char *text, const char *said);
+// Read the file with each guess in its place, and offer the first few that leave fewer errors.
+void guesses_try(Elab *el, const char *path);
+
+// guess.c: guesses for the last error
+// Two sizes that should be the same: the numbers themselves; and then what is as many times larger.
+void guess_exact_sizes(Elab *el, int64_t a, int64_t b);
+void guess_sizes(Elab *el, int64_t a, int64_t b);
+// A value in a place, or in the calls that lead here, of `rank` axes where `wanted` are; 0 where
+// that is not known.
+void guess_values(Elab *el, Loc at, uint32_t rank, uint32_t wanted);
+// Both, for shapes that the error's text names.
+void guess_from_text(Elab *el, const char *text);
 
 // set.c: overrides and extends
 Tree *graph_read(Elab *el, const char *path);

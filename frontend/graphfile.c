@@ -327,5 +327,7 @@ Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const Fronte
     el->program->accumulate = el->parts;
     el->out->program = el->program;
     entries_build(el);
-    return diag_errors(diag) > before ? NULL : el->out;
+    if (diag_errors(diag) == before) return el->out;
+    guesses_try(el, path);
+    return NULL;
 }

@@ -228,6 +228,7 @@ void el_notes(Elab *el)
         diag_move_last(el->diag, to);
         diag_note(el->diag, at, "%s", fails_here);
     }
+    if (text && !diag_has_mend(el->diag, diag_last_error(el->diag))) guess_from_text(el, text);
     chain_notes(el);
 }
 

@@ -141,6 +141,10 @@ Test(mends, shapes)
 {
     run_folder("shapes", 10);
 }
+Test(mends, deep)
+{
+    run_folder("deep", 10);
+}
 Test(mends, structure)
 {
     run_folder("structure", 2);
