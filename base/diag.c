@@ -137,6 +137,11 @@ uint32_t diag_last_error(const Diag *diag)
     return diag->drop ? 0 : diag->group;
 }
 
+uint32_t diag_reports(const Diag *diag)
+{
+    return diag->groups;
+}
+
 bool diag_has_mend(const Diag *diag, uint32_t error)
 {
     return count_of(diag, error) > 0;
@@ -252,7 +257,9 @@ const Mend *diag_mends(const Diag *diag, uint32_t *n)
 const char *diag_last(const Diag *diag, Loc *loc)
 {
     uint32_t i = diag->drop ? 0 : diag->messages.n;
-    while (i && diag->messages.at[i - 1].kind > DIAG_WARNING) i--;
+    while (i && (diag->messages.at[i - 1].kind > DIAG_WARNING ||
+                 diag->messages.at[i - 1].group != diag->group))
+        i--;
     if (!i) return NULL;
     *loc = diag->messages.at[i - 1].loc;
     return diag->messages.at[i - 1].text;

@@ -107,6 +107,7 @@ typedef struct Decl {
     Loc loc;
     bool is_shape, lead, optional; // lead: "..." stands for any leading axes
     VEC(Expr *) dims;
+    uint32_t maybe;    // the number of the axis, from 1, that may be absent ("N?"); 0: none
     const char *shape; // its text
     DType dtype;       // DT_NONE: any
     Word word;
@@ -455,7 +456,24 @@ void guess_sizes(Elab *el, int64_t a, int64_t b);
 // A value in a place, or in the calls that lead here, of `rank` axes where `wanted` are; 0 where
 // that is not known.
 void guess_values(Elab *el, Loc at, uint32_t rank, uint32_t wanted);
-// Both, for shapes that the error's text names.
+// Batch functions, for errors of mixed samples behind number `before`.
+void guess_gathers(Elab *el, uint32_t before);
+// Another word in the place of one, or an entry before the first of a mapping.
+void guess_word(Elab *el, Loc at, const char *word);
+void guess_entry(Elab *el, Loc map, const char *key, const char *value);
+// Another name for one of two things that have the same.
+void guess_names(Elab *el, Loc one, Loc other, const char *name);
+// A number known at compile time in the last error's place.
+void guess_number(Elab *el);
+// Another path for a part that says one.
+void guess_paths(Elab *el);
+// That something is minimised.
+void guess_weights(Elab *el);
+// What an input may be given that is missing; loc is the mapping, or a word in it.
+void guess_input(Elab *el, const Decl *d, Loc loc);
+// Fields of a role, and the role of a field.
+void guess_role(Elab *el, const char *role, const Field *f, Loc at);
+// Sizes and values, for shapes that the error's text names.
 void guess_from_text(Elab *el, const char *text);
 
 // set.c: overrides and extends

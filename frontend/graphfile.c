@@ -202,6 +202,8 @@ static void read_parts(Elab *el, const Tree *train, int64_t batch)
              (long long)wanted);
     diag_help(el->diag, "accumulate: %lld makes parts of %lld samples", (long long)near,
               (long long)(batch / near));
+    diag_mend(el->diag, tree_get(train, "accumulate")->loc,
+              str_printf(el->arena, "%lld", (long long)near));
 }
 
 static void read_settings(Elab *el)
@@ -224,6 +226,7 @@ static void read_settings(Elab *el)
     if (ok && batch > 1 << 24) {
         el_error(el, tree_get(let, "batch")->loc, "batch is %lld; it is at most %d",
                  (long long)batch, 1 << 24);
+        suggest_number(el, (double)batch, 1, 1 << 24, true);
         ok = false;
     }
     check_numbers(el);

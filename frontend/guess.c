@@ -202,6 +202,171 @@ void guess_values(Elab *el, Loc at, uint32_t rank, uint32_t wanted)
     values_of(el, at, rank, wanted);
 }
 
+// ---- words and entries ------------------------------------------------------------------------
+
+void guess_word(Elab *el, Loc at, const char *word)
+{
+    guess_add(el, at, word, word);
+}
+
+void guess_entry(Elab *el, Loc map, const char *key, const char *value)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, map.source, &size);
+    if (!s || map.begin >= size) return;
+    const char *said = str_printf(el->arena, "%s: %s", key, value);
+    if (s[map.begin] == '{') { // {module: x, ..}
+        const Loc at = {map.source, map.begin + 1, map.begin + 1};
+        guess_add(el, at, str_printf(el->arena, "%s, ", said), said);
+        return;
+    }
+    uint32_t end = map.end, line = map.begin, column = 0;
+    while (end < size && s[end] == ' ') end++;
+    const Loc at = {map.source, map.end, map.end};
+    while (line && s[line - 1] != '\n') line--;
+    while (s[line + column] == ' ') column++;
+    bool flow = end < size && (s[end] == ',' || s[end] == '}');
+    if (flow)
+        guess_add(el, at, str_printf(el->arena, ", %s", said), said);
+    else if (end < size && s[end] == '\n')
+        guess_add(el, at, str_printf(el->arena, "\n%*s%s", (int)column, "", said), said);
+}
+
+void guess_names(Elab *el, Loc one, Loc other, const char *name)
+{
+    const char *better = str_printf(el->arena, "%s_2", name);
+    const Loc places[] = {one, other};
+    for (int i = 0; i < 2; i++) {
+        size_t size;
+        const char *s = diag_source_text(el->diag, places[i].source, &size);
+        bool there = s && places[i].end <= size && places[i].end - places[i].begin == strlen(name);
+        if (there && !strncmp(s + places[i].begin, name, strlen(name)))
+            guess_add(el, places[i], better, str_printf(el->arena, "%s in place of %s", better, name));
+    }
+}
+
+void guess_number(Elab *el)
+{
+    static const char *const usual[] = {"1", "2", "8", "64"};
+    Loc at;
+    if (!diag_last(el->diag, &at)) return;
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) guess_word(el, at, usual[i]);
+}
+
+// Guess another value wherever entries of a section say a key so.
+static void other_values(Elab *el, const char *section, const char *key, const char *said,
+                         const char *other)
+{
+    const Tree *t = tree_get(el->root, section);
+    for (uint32_t i = 0; t && i < t->entries.n; i++) {
+        const Tree *x = tree_get(t->entries.at[i].value, key);
+        if (!x || x->kind != TREE_SCALAR || (said && strcmp(x->text, said))) continue;
+        const char *text = other ? other : t->entries.at[i].key->text;
+        guess_add(el, x->loc, text, str_printf(el->arena, "%s: %s", key, text));
+    }
+}
+
+void guess_paths(Elab *el)
+{
+    static const char *const sections[] = {"heads", "encoders", "experts", "losses"};
+    for (int i = 0; i < 4; i++) other_values(el, sections[i], "path", NULL, NULL);
+}
+
+void guess_weights(Elab *el)
+{
+    static const char *const sections[] = {"losses", "experts"};
+    for (int i = 0; i < 2; i++) {
+        other_values(el, sections[i], "weight", "0", "1");
+        other_values(el, sections[i], "enabled", "false", "true");
+    }
+}
+
+// Fields whose role is this; any role where that is NULL.
+static const Tree *next_field(const Elab *el, uint32_t *i, const char *role, const char **name)
+{
+    const Tree *data = tree_get(el->root, "data"), *fields = data ? tree_get(data, "fields") : NULL;
+    while (fields && *i < fields->entries.n) {
+        const TreeEntry *e = &fields->entries.at[(*i)++];
+        const Tree *as = tree_get(e->value, "as");
+        *name = e->key->text;
+        if (!role || (as && as->kind == TREE_SCALAR && strcmp(as->text, role) == 0))
+            return e->value;
+    }
+    return NULL;
+}
+
+void guess_role(Elab *el, const char *role, const Field *f, Loc at)
+{
+    const char *name;
+    for (uint32_t i = 0; next_field(el, &i, role, &name);) guess_word(el, at, name);
+    const Tree *as = f->tree->kind == TREE_MAP ? tree_get(f->tree, "as") : NULL;
+    if (as && as->kind == TREE_SCALAR)
+        guess_add(el, as->loc, role, str_printf(el->arena, "as: %s", role));
+}
+
+void guess_input(Elab *el, const Decl *d, Loc loc)
+{
+    const char *name;
+    if (d->word == WORD_INT)
+        for (int x = 2; x <= 4; x += 2)
+            guess_entry(el, loc, d->name, str_printf(el->arena, "%d", x));
+    if (d->is_shape || d->role)
+        for (uint32_t i = 0; next_field(el, &i, d->role, &name);)
+            guess_entry(el, loc, d->name, name);
+    for (uint32_t k = 0; d->is_shape && k < el->instances.n; k++) {
+        const Instance *inst = el->instances.at[k].value;
+        const Items *both[] = {&inst->def->out, &inst->def->body};
+        for (int o = 0; o < 2; o++)
+            for (uint32_t i = 0; i < both[o]->n; i++)
+                guess_entry(el, loc, d->name,
+                            str_printf(el->arena, "%s.%s", el->instances.at[k].key,
+                                       both[o]->at[i].name));
+    }
+}
+
+// ---- samples that are mixed -------------------------------------------------------------------
+
+// sum(x, axis=0), mean(x, axis=0): the batch function of that name.
+static void batch_function(Elab *el, Loc at, const char *s)
+{
+    static const char *const names[] = {"sum", "mean"};
+    for (int i = 0; i < 2; i++) {
+        size_t n = strlen(names[i]);
+        if (memcmp(s + at.begin, names[i], n) || s[at.begin + n] != '(') continue;
+        uint32_t begin = at.begin + (uint32_t)n + 1, end = at.end;
+        while (end > begin && s[end] != ',') end--;
+        const char *rest = str_slice(el->arena, s + end, at.end - end);
+        bool first = !strcmp(rest, ", axis=0)") || !strcmp(rest, ", 0)") ||
+                     !strcmp(rest, ", axis=[0])");
+        if (!first) continue;
+        const char *text = str_printf(el->arena, "batch_%s(%.*s)", names[i], (int)(end - begin),
+                                      s + begin);
+        guess_add(el, at, text, text);
+    }
+}
+
+void guess_gathers(Elab *el, uint32_t before)
+{
+    for (uint32_t error = before + 1; error <= diag_reports(el->diag); error++) {
+        Loc at;
+        size_t size;
+        diag_return_to(el->diag, error);
+        if (!diag_last(el->diag, &at) || !is_users(el, at)) continue;
+        const char *s = diag_source_text(el->diag, at.source, &size);
+        if (!s || at.end > size || at.begin >= at.end) continue;
+        batch_function(el, at, s);
+        for (uint32_t i = at.begin, end; i < at.end; i = end + 1) {
+            end = i;
+            while (end < at.end && part_of_name(s[end])) end++;
+            bool name = isalpha((unsigned char)s[i]) && end > i && !strchr("(=:", s[end]) &&
+                        s[i - 1] != '"' && s[i - 1] != '\'';
+            if (!name) continue;
+            const char *text = str_printf(el->arena, "batch_gather(%.*s)", (int)(end - i), s + i);
+            guess_add(el, (Loc){at.source, i, end}, text, text);
+        }
+    }
+}
+
 // ---- from the text of an error ----------------------------------------------------------------
 
 enum { MOST_AXES = 8 };

@@ -71,10 +71,13 @@ static const char *bare(Elab *el, const char *text)
 
 static bool is_number(const char *text)
 {
-    char *end;
-    if (!*text) return false;
-    strtod(text, &end);
-    return !*end;
+    char *end = NULL;
+    while (*text && *text != '_') { // 350_000
+        strtod(text, &end);
+        if (end == text) return false;
+        text = *end == '_' ? end + 1 : end;
+    }
+    return end && !*text;
 }
 
 void suggest_number(Elab *el, double x, double lo, double hi, bool whole)

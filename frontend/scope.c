@@ -31,6 +31,7 @@ Binding *scope_add(Elab *el, Scope *s, const char *name, Loc loc, BindKind kind)
     if (old) {
         diag_error(el->diag, loc, "'%s' is defined twice", name);
         diag_note(el->diag, old->loc, "it is defined here too");
+        guess_names(el, loc, old->loc, name);
     }
     Binding *b = arena_make(el->arena, Binding);
     b->name = name;

@@ -214,6 +214,7 @@ bool value_to_int(Elab *el, Value v, Loc loc, const char *what, int64_t *out)
         el_error(el, loc, "%s must be a whole number known at compile time, not %s", what,
                  value_text(el, v));
         if (v.kind == V_FLOAT) suggest_number(el, v.f, -9e15, 9e15, true);
+        if (v.kind == V_TENSOR) guess_number(el);
         return false;
     }
     *out = v.i;
