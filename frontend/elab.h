@@ -338,8 +338,9 @@ struct Elab {
 // init.c: the rows of init:, into an object
 struct Json;
 void put_init(Elab *el, struct Json *j);
-// {from, to, transpose} of a row's `rename:`, which may be NULL, into the list that is open.
-void put_rename(Elab *el, struct Json *j, const Tree *rename);
+// {from, to, transpose} of a row's `rename:`, which may be NULL, into the list that is open; the new
+// names are below the prefix, or are those of another file where it is NULL.
+void put_rename(Elab *el, struct Json *j, const Tree *rename, const char *prefix);
 
 // watch.c: the outputs of a step that watch: asks for.
 void watch_outputs(Elab *el, Entry *e);
@@ -425,6 +426,8 @@ const char *lib_defining(Elab *el, const char *name);
 
 // One text or another (b may be NULL) in the error's place, quoted where it must be.
 void suggest(Elab *el, const char *a, const char *b);
+// The same of what is not known to be meant, though it may be the only text.
+void suggest_guess(Elab *el, const char *a, const char *b);
 // The numbers nearest to x from lo to hi, where the place is a number.
 void suggest_number(Elab *el, double x, double lo, double hi, bool whole);
 // The word nearest to a wrong one; all of them where none is near.

@@ -202,8 +202,8 @@ static void read_parts(Elab *el, const Tree *train, int64_t batch)
              (long long)wanted);
     diag_help(el->diag, "accumulate: %lld makes parts of %lld samples", (long long)near,
               (long long)(batch / near));
-    diag_mend(el->diag, tree_get(train, "accumulate")->loc,
-              str_printf(el->arena, "%lld", (long long)near));
+    diag_guess(el->diag, tree_get(train, "accumulate")->loc,
+               str_printf(el->arena, "%lld", (long long)near));
 }
 
 static void read_settings(Elab *el)

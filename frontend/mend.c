@@ -46,7 +46,8 @@ const char *quoted(Elab *el, Loc at, const char *text)
     return text;
 }
 
-void suggest(Elab *el, const char *a, const char *b)
+// guess: though it is the only one
+static void suggest_either(Elab *el, const char *a, const char *b, bool guess)
 {
     Loc at;
     const char *old;
@@ -58,8 +59,18 @@ void suggest(Elab *el, const char *a, const char *b)
         diag_help(el->diag, "write %s, or %s", a, b);
     else
         diag_help(el->diag, "write %s", a);
-    diag_mend(el->diag, at, a);
+    (guess ? diag_guess : diag_mend)(el->diag, at, a);
     if (b) diag_mend(el->diag, at, b);
+}
+
+void suggest(Elab *el, const char *a, const char *b)
+{
+    suggest_either(el, a, b, false);
+}
+
+void suggest_guess(Elab *el, const char *a, const char *b)
+{
+    suggest_either(el, a, b, true);
 }
 
 static const char *bare(Elab *el, const char *text)
@@ -90,7 +101,7 @@ void suggest_number(Elab *el, double x, double lo, double hi, bool whole)
     bool good = other >= lo && other <= hi && (!whole || floor(other) == other);
     if (!good) other = near == lo ? lo + 1 : lo;
     if (other > hi) other = near;
-    suggest(el, str_printf(el->arena, "%.10g", near), str_printf(el->arena, "%.10g", other));
+    suggest_guess(el, str_printf(el->arena, "%.10g", near), str_printf(el->arena, "%.10g", other));
 }
 
 void suggest_words(Elab *el, const char *wrong, const Map *names)
@@ -150,7 +161,7 @@ void suggest_factor(Elab *el, int64_t whole, int64_t wrong)
     while (below > 1 && whole % below) below--;
     while (above < whole && whole % above) above++;
     if (whole % above) above = below;
-    suggest(el, str_printf(el->arena, "%lld", (long long)below),
+    suggest_guess(el, str_printf(el->arena, "%lld", (long long)below),
             str_printf(el->arena, "%lld", (long long)above));
 }
 
