@@ -94,6 +94,13 @@ exits 0 "$CZTC" train --resume cut --steps 8
 for run in beat cut; do grep '"step": 8, "loss"' $run/log.jsonl | sed 's/, "pairs\/s".*//' >$run.8; done
 [ -s beat.8 ] || miss "update 8 is not in the log"
 same beat.8 cut.8
+# between the lines of a log, the newest values that the next line will not have
+exits 0 "$CZTC" train small.yaml $every --set log.every=5 --out rare --steps 8
+[ "$(grep -c '"loss"' rare/log.jsonl)" -eq 2 ] || miss "lines: $(cat rare/log.jsonl)"
+for step in 4 7; do
+    grep -q "^{\"step\": $step, \"experts.edge\": [^,]*}\$" rare/log.jsonl || miss "no edge of update $step"
+done
+[ "$(grep -c '"experts.edge"' rare/log.jsonl)" -eq 2 ] || miss "edges: $(cat rare/log.jsonl)"
 exits 0 "$CZTC" check small.yaml $every
 says out "without what is of every 3 (step-3)"
 
