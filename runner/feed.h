@@ -20,6 +20,7 @@ typedef struct FeedOptions {
     int64_t ahead;      // batches decoded ahead; 0: 2
     const char *seed;   // of order and augmentation, or NULL: the program's
     uint32_t workers;   // that decode; 0: one a core
+    int64_t samples;    // in order: so many, evenly spread; 0: all
 } FeedOptions;
 
 // A sample, or all of a shard, that could not be used.

@@ -53,6 +53,7 @@ struct Data {
     RingEntry *ring;
     uint8_t *blocks;
     uint64_t size, head, tail; // of the ring; tickets given, results taken
+    int64_t epoch;             // samples of an epoch
     uint32_t *order;           // of epoch ordered; NULL when sequential
     DataPosition cursor;       // of the next ticket
 
@@ -86,20 +87,28 @@ static void make_order(Data *d)
 static bool can_take(const Data *d)
 {
     return !d->paused && d->head - d->tail < d->size &&
-           (d->order || d->cursor.index < (uint64_t)d->samples);
+           (d->order || d->cursor.index < (uint64_t)d->epoch);
+}
+
+// Sample i of those of a sequential epoch, which are evenly spread over the source: shards are often
+// in the order of classes.
+static int64_t spread(const Data *d, int64_t i)
+{
+    int64_t whole = d->samples / d->epoch, rest = d->samples % d->epoch;
+    return i * whole + i * rest / d->epoch;
 }
 
 // Take the next ticket; under the lock.
 static RingEntry *take_ticket(Data *d)
 {
     RingEntry *e = &d->ring[d->head++ % d->size];
-    if (d->cursor.index == (uint64_t)d->samples) {
+    if (d->cursor.index == (uint64_t)d->epoch) {
         d->cursor = (DataPosition){.epoch = d->cursor.epoch + 1};
         make_order(d);
     }
     e->epoch = d->cursor.epoch;
     e->index = (int64_t)d->cursor.index++;
-    e->sample = d->order ? d->order[e->index] : e->index;
+    e->sample = d->order ? d->order[e->index] : spread(d, e->index);
     e->err = (Error){0};
     return e;
 }
@@ -232,6 +241,9 @@ Data *data_open(const DataSpec *spec, const DataOptions *options, Error *err)
     bool ok = open_tokenizer(d, options, err) && open_shards(d, options, options->threads, err) &&
               make_ring(d, options->ahead, err);
     if (ok) {
+        int64_t batches = (options->samples + spec->batch - 1) / spec->batch;
+        bool some = !d->order && options->samples > 0 && batches * spec->batch < d->samples;
+        d->epoch = some ? batches * spec->batch : d->samples;
         make_order(d);
         pthread_mutex_init(&d->lock, NULL);
         pthread_cond_init(&d->work, NULL);
@@ -315,7 +327,7 @@ static bool count_bad(Data *d, const RingEntry *e)
     if (d->report)
         d->report(d->user, &(DataProblem){sample.shard, sample.key, e->member ? e->member : "",
                                           e->err.text});
-    int64_t tried = (int64_t)e->epoch * d->samples + e->index + 1;
+    int64_t tried = (int64_t)e->epoch * d->epoch + e->index + 1;
     int64_t least = d->samples < 256 ? d->samples : 256;
     if (tried < least) tried = least;
     if ((double)d->counts.bad <= d->spec->max_bad * (double)tried) return true;
@@ -354,7 +366,7 @@ static void pad(const Data *d, void *const *slots, int64_t from)
 static bool fill(Data *d, void *const *slots, int64_t *filled)
 {
     while (*filled < d->spec->batch) {
-        if (!d->order && d->position.index == (uint64_t)d->samples) return true;
+        if (!d->order && d->position.index == (uint64_t)d->epoch) return true;
         RingEntry *e = collect(d);
         bool ok = e->index > 0 || begin_epoch(d, filled);
         if (ok && e->state == ENTRY_GOOD) {
@@ -401,7 +413,7 @@ void data_seek(Data *d, DataPosition position)
     while (d->busy) pthread_cond_wait(&d->done, &d->lock);
     for (uint64_t i = 0; i < d->size; i++) d->ring[i].state = ENTRY_EMPTY;
     d->head = d->tail = 0;
-    if (position.index > (uint64_t)d->samples) position.index = (uint64_t)d->samples;
+    if (position.index > (uint64_t)d->epoch) position.index = (uint64_t)d->epoch;
     d->cursor = d->position = position;
     make_order(d);
     d->paused = false;
