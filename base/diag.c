@@ -24,7 +24,8 @@ struct Diag {
     VEC(Source) sources;
     VEC(Message) messages;
     VEC(Mend) mends;
-    uint32_t errors, group;
+    uint32_t errors, group, groups; // group: what is said belongs to; groups: how many there are
+    VEC(Source) overlays;
     bool drop; // the last error was a repetition: drop its notes too
 };
 
@@ -74,7 +75,7 @@ static void report(Diag *diag, DiagKind kind, Loc loc, const char *fmt, va_list 
     char *text = str_vprintf(diag->arena, fmt, ap);
     if (kind <= DIAG_WARNING) {
         diag->drop = repeats(diag, diag->messages.n, kind, loc, text);
-        if (!diag->drop) diag->group++;
+        if (!diag->drop) diag->group = ++diag->groups;
         if (!diag->drop && kind == DIAG_ERROR) diag->errors++;
     }
     if (!diag->drop)
@@ -107,10 +108,61 @@ void diag_help(Diag *diag, const char *fmt, ...)
     REPORT(DIAG_HELP, (Loc){0});
 }
 
-void diag_mend(Diag *diag, Loc at, const char *text)
+static void add_mend(Diag *diag, Loc at, const char *text, bool guess)
 {
     if (diag->drop || !at.source || !diag->group) return;
-    vec_push(diag->arena, &diag->mends, (Mend){at, str_copy(diag->arena, text), diag->group});
+    const Mend mend = {at, str_copy(diag->arena, text), diag->group, guess};
+    vec_push(diag->arena, &diag->mends, mend);
+}
+
+void diag_mend(Diag *diag, Loc at, const char *text)
+{
+    add_mend(diag, at, text, false);
+}
+
+void diag_guess(Diag *diag, Loc at, const char *text)
+{
+    add_mend(diag, at, text, true);
+}
+
+static uint32_t count_of(const Diag *diag, uint32_t error)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < diag->mends.n; i++) n += diag->mends.at[i].error == error;
+    return n;
+}
+
+uint32_t diag_last_error(const Diag *diag)
+{
+    return diag->drop ? 0 : diag->group;
+}
+
+uint32_t diag_reports(const Diag *diag)
+{
+    return diag->groups;
+}
+
+bool diag_has_mend(const Diag *diag, uint32_t error)
+{
+    return count_of(diag, error) > 0;
+}
+
+void diag_return_to(Diag *diag, uint32_t error)
+{
+    diag->drop = false;
+    diag->group = error;
+}
+
+void diag_overlay(Diag *diag, const char *path, const char *text)
+{
+    vec_push(diag->arena, &diag->overlays, (Source){path, text, strlen(text)});
+}
+
+const char *diag_overlaid(const Diag *diag, const char *path)
+{
+    for (uint32_t i = diag->overlays.n; i--;)
+        if (strcmp(diag->overlays.at[i].path, path) == 0) return diag->overlays.at[i].text;
+    return NULL;
 }
 
 // The only place of a text in another place; false where there is none, or several.
@@ -144,17 +196,10 @@ static int mends_by_place(const void *a, const void *b)
     return x->at.end < y->at.end ? -1 : x->at.end > y->at.end;
 }
 
-static uint32_t count_of(const Diag *diag, uint32_t error)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < diag->mends.n; i++) n += diag->mends.at[i].error == error;
-    return n;
-}
-
-// The only one of its error, and not one that takes away what was written.
+// The only one of its error, no guess, and not one that takes away what was written.
 static bool is_sure(const Diag *diag, const Mend *m)
 {
-    return *m->text && count_of(diag, m->error) == 1;
+    return *m->text && !m->guess && count_of(diag, m->error) == 1;
 }
 
 const char *diag_mended(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice,
@@ -162,12 +207,18 @@ const char *diag_mended(const Diag *diag, Arena *arena, uint32_t source, uint32_
 {
     VEC(Mend) list = {0};
     const Source *s = &diag->sources.at[source];
-    for (uint32_t i = 0, number = 0; i < diag->mends.n; i++) {
+    for (uint32_t i = 0; i < diag->mends.n; i++) {
         const Mend *m = &diag->mends.at[i];
-        number = i && diag->mends.at[i - 1].error == m->error ? number + 1 : 0;
-        uint32_t last = count_of(diag, m->error) - 1, want = choice < last ? choice : last;
+        uint32_t number = 0, there = 0; // of those of its error in this source
+        for (uint32_t k = 0; k < diag->mends.n; k++) {
+            const Mend *o = &diag->mends.at[k];
+            bool same = o->error == m->error && o->at.source == source;
+            number += same && k < i;
+            there += same;
+        }
         bool sure = choice != MEND_SURE || is_sure(diag, m);
-        if (sure && number == want && m->at.source == source) vec_push(arena, &list, *m);
+        if (m->at.source != source || !sure) continue;
+        if (number == (choice < there ? choice : there - 1)) vec_push(arena, &list, *m);
     }
     if (list.n) qsort(list.at, list.n, sizeof *list.at, mends_by_place);
     const char *out = "";
@@ -206,7 +257,9 @@ const Mend *diag_mends(const Diag *diag, uint32_t *n)
 const char *diag_last(const Diag *diag, Loc *loc)
 {
     uint32_t i = diag->drop ? 0 : diag->messages.n;
-    while (i && diag->messages.at[i - 1].kind > DIAG_WARNING) i--;
+    while (i && (diag->messages.at[i - 1].kind > DIAG_WARNING ||
+                 diag->messages.at[i - 1].group != diag->group))
+        i--;
     if (!i) return NULL;
     *loc = diag->messages.at[i - 1].loc;
     return diag->messages.at[i - 1].text;
@@ -223,6 +276,13 @@ void diag_move_last(Diag *diag, Loc loc)
     if (!diag->drop) return;
     diag->errors -= m->kind == DIAG_ERROR;
     diag->messages.n = last; // it has no mends yet
+}
+
+const char *diag_error_text(const Diag *diag, uint32_t i)
+{
+    for (uint32_t k = 0; k < diag->messages.n; k++)
+        if (diag->messages.at[k].kind == DIAG_ERROR && !i--) return diag->messages.at[k].text;
+    return NULL;
 }
 
 uint32_t diag_errors(const Diag *diag)

@@ -19,6 +19,10 @@ typedef struct Diag Diag;
 
 // Make a collector whose messages live in the arena.
 Diag *diag_new(Arena *arena);
+// Let a file that is read from now on have this text instead; both outlive the Diag.
+void diag_overlay(Diag *diag, const char *path, const char *text);
+// That text of a path; NULL where the file's own is to be read.
+const char *diag_overlaid(const Diag *diag, const char *path);
 // Register a text under the name shown in messages; the text must outlive the Diag. Returns its
 // number.
 uint32_t diag_source(Diag *diag, const char *path, const char *text, size_t size);
@@ -35,6 +39,8 @@ void diag_help(Diag *diag, const char *fmt, ...) __attribute__((format(printf, 2
 // A mend of the last error or warning: what to write in a place of a source, which may be empty. Of
 // several for one error each mends it. It says nothing by itself: the help beside it does.
 void diag_mend(Diag *diag, Loc at, const char *text);
+// The same of one that is never sure, though it may be the only one.
+void diag_guess(Diag *diag, Loc at, const char *text);
 // "did you mean 'right'?", and the mend that writes it where the error's place has `wrong`.
 void diag_did_you_mean(Diag *diag, const char *wrong, const char *right);
 // The mends of the errors so far, in the order of reports; of one error they stand together, with
@@ -43,20 +49,30 @@ typedef struct Mend {
     Loc at;
     const char *text;
     uint32_t error;
+    bool guess;
 } Mend;
 const Mend *diag_mends(const Diag *diag, uint32_t *n);
-// The choice that leaves errors alone which have several mends, or one that only takes away; is
-// mend i among what it applies?
+// The last error or warning (0 where it was a repetition); has it mends? Let what is said from now
+// on belong to it again.
+uint32_t diag_last_error(const Diag *diag);
+bool diag_has_mend(const Diag *diag, uint32_t error);
+void diag_return_to(Diag *diag, uint32_t error);
+// How many errors and warnings there have been; they are numbered from 1, as above.
+uint32_t diag_reports(const Diag *diag);
+// The choice that leaves errors alone which have several mends, or a guess, or one that only takes
+// away; is mend i among what it applies?
 enum { MEND_SURE = UINT32_MAX };
 bool diag_mend_applied(const Diag *diag, uint32_t i, uint32_t source);
-// A source with its errors mended: of each the mend number `choice`, or the last it has. What lies
-// inside another's place is left for the next time. *n: how many were applied. In the arena.
+// A source with its errors mended: of each the mend number `choice`, or the last it has there. What
+// lies inside another's place is left for the next time. *n: how many were applied. In the arena.
 const char *diag_mended(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice,
                         uint32_t *n);
 // Text and place of the last error or warning; NULL when it was a repetition or there is none.
 const char *diag_last(const Diag *diag, Loc *loc);
 // Move that error to another place, before it has notes. It is dropped where it repeats another.
 void diag_move_last(Diag *diag, Loc loc);
+// The text of error i, from 0; NULL behind the last.
+const char *diag_error_text(const Diag *diag, uint32_t i);
 // Errors so far; messages of all kinds.
 uint32_t diag_errors(const Diag *diag);
 uint32_t diag_messages(const Diag *diag);

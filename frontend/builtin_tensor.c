@@ -111,6 +111,11 @@ static int64_t batch_axis(const Call *c, NodeId x)
         if (t->axes[i].per) return i;
     el_error(c->el, c->locs[0], "%s has no batch axis for %s", type_text(c->el->arena, t),
              c->builtin->name);
+    size_t size;
+    const char *s = diag_source_text(c->el->diag, c->locs[0].source, &size);
+    if (!s || !is_users(c->el, c->loc) || !diag_last_error(c->el->diag)) return -1;
+    const Loc at = c->locs[0];
+    guess_word(c->el, c->loc, str_slice(c->el->arena, s + at.begin, at.end - at.begin));
     return -1;
 }
 

@@ -44,6 +44,8 @@ static bool role_of(Elab *el, Field *f)
                                                         : NULL;
     if (!name) {
         el_error(el, f->loc, "field '%s' needs 'as', its role", f->name);
+        for (uint32_t i = 0; i < sizeof roles / sizeof *roles; i++)
+            guess_entry(el, f->tree->loc, "as", roles[i].name);
         diag_help(el->diag, the_roles);
         return false;
     }
@@ -83,6 +85,7 @@ static bool role_keys(Elab *el, const Field *f)
         if (strstr(common_keys, name) || strstr(roles[i].keys, name)) continue;
         el_error(el, key->loc, "a field of role %s has no key '%s'", roles[i].name, key->text);
         diag_help(el->diag, "it has:%s%s", common_keys, roles[i].keys + 1);
+        suggest_without(el, f->tree, key);
         ok = false;
     }
     return ok;

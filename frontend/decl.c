@@ -1,5 +1,5 @@
-// Declarations of inputs and settings: `[B, N, D]? i32`, `float = 0`, `name = cls`, or an
-// expression; and the solving of named dimensions.
+// Declarations of inputs and settings: `[B, N, D]? i32`, `[B, N?, D]` (an axis that may be absent),
+// `float = 0`, `name = cls`, or an expression; and the solving of named dimensions.
 #include "frontend/elab.h"
 
 #include <ctype.h>
@@ -28,6 +28,10 @@ static bool add_dim(Elab *el, const Tree *t, size_t begin, size_t end, Decl *d)
     while (end > begin && t->text[end - 1] == ' ') end--;
     if (end - begin == 3 && strncmp(t->text + begin, "...", 3) == 0 && !d->dims.n && !d->lead)
         return d->lead = true;
+    if (begin < end && t->text[end - 1] == '?' && !d->maybe && !d->lead) {
+        d->maybe = d->dims.n + 1;
+        end--;
+    }
     Expr *e = expr_parse_part(el->arena, el->diag, t, begin, end);
     if (!e) return false;
     vec_push(el->arena, &d->dims, e);
@@ -163,6 +167,8 @@ static Value wrong_role(Elab *el, const Decl *d, Value v, Loc loc)
     el_error(el, loc, "'%s' is a field of role %s; %s has role %s", d->name, d->role, v.field->name,
              field_role(v.field));
     diag_note(el->diag, d->loc, "it is declared here");
+    Loc at;
+    if (diag_last(el->diag, &at)) guess_role(el, d->role, v.field, at);
     return value_error();
 }
 
@@ -171,12 +177,14 @@ static void suggest_form(Elab *el, const Decl *d, Value v)
 {
     if (d->word == WORD_INT && v.kind == V_FLOAT)
         suggest_number(el, v.f, -1e15, 1e15, true);
-    else if (d->word == WORD_LIST && (v.kind == V_INT || v.kind == V_FLOAT))
+    else if (d->word == WORD_INT && v.kind == V_TENSOR)
+        guess_number(el);
+    else if (d->word == WORD_LIST && v.kind != V_RECORD)
         suggest_list(el, 1);
     else if (d->word == WORD_BOOL)
-        suggest(el, v.kind == V_INT && !v.i ? "false" : "true", v.kind == V_INT ? NULL : "false");
+        suggest_guess(el, v.kind == V_INT && !v.i ? "false" : "true", v.kind == V_INT ? NULL : "false");
     else if ((d->word == WORD_FLOAT || d->word == WORD_INT) && v.kind == V_LIST && v.list->v.n)
-        suggest(el, value_text(el, v.list->v.at[0]), value_text(el, v.list->v.at[v.list->v.n - 1]));
+        suggest_guess(el, value_text(el, v.list->v.at[0]), value_text(el, v.list->v.at[v.list->v.n - 1]));
 }
 
 Value decl_check(Elab *el, const Decl *d, Value v, Loc loc)
@@ -223,8 +231,25 @@ static const char *axis_text(Elab *el, Axis a)
                       a.per > 1 ? str_printf(el->arena, "%lld", (long long)a.per) : "");
 }
 
+// Either size, in the numbers that the user wrote; the setting that one is; another value.
+static void guess_mismatch(Elab *el, const Type *t, uint32_t axis, const Expr *dim, Value known,
+                           const Scope *s)
+{
+    const Binding *b = dim->kind == EXPR_NAME ? map_get(&s->names, dim->text) : NULL;
+    Loc at;
+    int64_t size = t->axes[axis].size;
+    bool plain = !t->axes[axis].per && !known.per;
+    if (plain) guess_exact_sizes(el, size, known.i);
+    if (plain && b && b->decl) {
+        const char *number = str_printf(el->arena, "%lld", (long long)size);
+        guess_add(el, b->loc, number, str_printf(el->arena, "%s = %s", b->name, number));
+    }
+    if (diag_last(el->diag, &at)) guess_values(el, at, t->rank, t->rank);
+    if (plain) guess_sizes(el, size, known.i);
+}
+
 static bool mismatch(Elab *el, const ModuleDef *def, const Decl *d, const Type *t, uint32_t axis,
-                     const Expr *dim, Value known, Loc loc)
+                     const Expr *dim, Value known, Scope *s, Loc loc)
 {
     const char *size = axis_text(el, (Axis){known.i, known.per});
     if (dim->kind != EXPR_NUMBER)
@@ -235,8 +260,8 @@ static bool mismatch(Elab *el, const ModuleDef *def, const Decl *d, const Type *
     diag_note(el->diag, d->loc, "the input is declared here");
     if (dim->kind == EXPR_NUMBER && t->dtype == DT_U8 && t->rank == 4)
         suggest_wrapped(el, "normalize(", ", norm.clip)"); // a view as it is read
-    else if (dim->kind != EXPR_NUMBER && !t->axes[axis].per && !known.per)
-        suggest_size(el, t->axes[axis].size, known.i);
+    else
+        guess_mismatch(el, t, axis, dim, known, s);
     return false;
 }
 
@@ -261,20 +286,40 @@ static bool unify_dim(Elab *el, const ModuleDef *def, const Decl *d, const Type 
     if (!value_to_int(el, v, loc, "a dimension", &want)) return false;
     bool same_batch = v.per == a.per || !b || is_setting;
     if (want == a.size && same_batch) return true;
-    return mismatch(el, def, d, t, axis, dim, value_dim(want, v.per), loc);
+    return mismatch(el, def, d, t, axis, dim, value_dim(want, v.per), s, loc);
+}
+
+static bool wrong_rank(Elab *el, const ModuleDef *def, const Decl *d, const Type *t, Loc loc)
+{
+    Loc at;
+    el_error(el, loc, "input '%s' of %s is %s, which does not fit %s: it has %u axes", d->name,
+             def->name, type_text(el->arena, t), d->shape, t->rank);
+    diag_note(el->diag, d->loc, "the input is declared here");
+    if (!diag_last(el->diag, &at)) return false;
+    guess_values(el, at, t->rank, d->dims.n);
+    if (d->maybe) guess_values(el, at, t->rank, d->dims.n - 1);
+    return false;
+}
+
+// An axis that may be absent is there in all inputs that name it, or in none of them.
+static bool unify_maybe(Elab *el, const Decl *d, bool absent, Scope *s, Loc loc)
+{
+    const Expr *dim = d->dims.at[d->maybe - 1];
+    const Binding *b = dim->kind == EXPR_NAME ? map_get(&s->names, dim->text) : NULL;
+    if (b) return absent == (b->value.kind == V_NONE);
+    if (absent && dim->kind == EXPR_NAME) scope_value(el, s, dim->text, loc, value_none());
+    return true;
 }
 
 bool decl_unify(Elab *el, const ModuleDef *def, const Decl *d, NodeId x, Scope *s, Loc loc,
                 bool named)
 {
     const Type *t = graph_type(el->graph, x);
+    bool absent = d->maybe && t->rank + 1 == d->dims.n;
     if (named) {
-        if (d->lead ? t->rank < d->dims.n : t->rank != d->dims.n) {
-            el_error(el, loc, "input '%s' of %s is %s, which does not fit %s: it has %u axes",
-                     d->name, def->name, type_text(el->arena, t), d->shape, t->rank);
-            diag_note(el->diag, d->loc, "the input is declared here");
-            return false;
-        }
+        bool fits = d->lead ? t->rank >= d->dims.n : t->rank + absent == d->dims.n;
+        if (!fits || (d->maybe && !unify_maybe(el, d, absent, s, loc)))
+            return wrong_rank(el, def, d, t, loc);
         if (d->dtype != DT_NONE && d->dtype != t->dtype) {
             el_error(el, loc, "input '%s' of %s is %s, not %s", d->name, def->name,
                      type_text(el->arena, t), dtype_name(d->dtype));
@@ -283,8 +328,10 @@ bool decl_unify(Elab *el, const ModuleDef *def, const Decl *d, NodeId x, Scope *
             return false;
         }
     }
-    uint32_t lead = t->rank - d->dims.n;
-    for (uint32_t i = 0; i < d->dims.n; i++)
-        if (!unify_dim(el, def, d, t, lead + i, d->dims.at[i], s, loc, named)) return false;
+    uint32_t axis = d->lead ? t->rank - d->dims.n : 0;
+    for (uint32_t i = 0; i < d->dims.n; i++) {
+        if (absent && i + 1 == d->maybe) continue;
+        if (!unify_dim(el, def, d, t, axis++, d->dims.at[i], s, loc, named)) return false;
+    }
     return true;
 }

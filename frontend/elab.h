@@ -107,6 +107,7 @@ typedef struct Decl {
     Loc loc;
     bool is_shape, lead, optional; // lead: "..." stands for any leading axes
     VEC(Expr *) dims;
+    uint32_t maybe;    // the number of the axis, from 1, that may be absent ("N?"); 0: none
     const char *shape; // its text
     DType dtype;       // DT_NONE: any
     Word word;
@@ -280,6 +281,12 @@ typedef struct ParamLimit {
     double max;
 } ParamLimit;
 
+typedef struct Guess {    // what may mend an error
+    uint32_t error, from; // the source that this is in
+    Loc at;
+    const char *text, *said;
+} Guess;
+
 struct Elab {
     Arena *arena;
     Diag *diag;
@@ -327,14 +334,16 @@ struct Elab {
     bool marking; // this build decides what the loader decodes
     Map used;     // views and fields that are read: name -> anything
     Map wrong;    // views and fields that data_check reported
+    VEC(Guess) guesses; // of errors whose mends are tried
     Map blamed;   // values of the user's that fail inside the library -> the first error's text
 };
 
 // init.c: the rows of init:, into an object
 struct Json;
 void put_init(Elab *el, struct Json *j);
-// {from, to, transpose} of a row's `rename:`, which may be NULL, into the list that is open.
-void put_rename(Elab *el, struct Json *j, const Tree *rename);
+// {from, to, transpose} of a row's `rename:`, which may be NULL, into the list that is open; the new
+// names are below the prefix, or are those of another file where it is NULL.
+void put_rename(Elab *el, struct Json *j, const Tree *rename, const char *prefix);
 
 // watch.c: the outputs of a step that watch: asks for.
 void watch_outputs(Elab *el, Entry *e);
@@ -443,6 +452,8 @@ const char *lib_defining(Elab *el, const char *name);
 
 // One text or another (b may be NULL) in the error's place, quoted where it must be.
 void suggest(Elab *el, const char *a, const char *b);
+// The same of what is not known to be meant, though it may be the only text.
+void suggest_guess(Elab *el, const char *a, const char *b);
 // The numbers nearest to x from lo to hi, where the place is a number.
 void suggest_number(Elab *el, double x, double lo, double hi, bool whole);
 // The word nearest to a wrong one; all of them where none is near.
@@ -458,8 +469,41 @@ void suggest_wrapped(Elab *el, const char *before, const char *after);
 // The mapping without a key; with a key whose usual values are known.
 void suggest_without(Elab *el, const Tree *map, const Tree *key);
 void suggest_key(Elab *el, Loc map, const char *key);
-// A size of the user's, in the calls that lead here: the right one in its place, or the other way.
-void suggest_size(Elab *el, int64_t wrong, int64_t right);
+// The text as it is to be written in a place: with the quotes that were there, or that it needs.
+const char *quoted(Elab *el, Loc at, const char *text);
+
+// trial.c: mends of the last error that are offered only where they help: a text in a place of the
+// user's, said so
+void guess_add(Elab *el, Loc at, const char *text, const char *said);
+// Read the file with each guess in its place, and offer the first few that leave fewer errors.
+void guesses_try(Elab *el, const char *path);
+
+// guess.c: guesses for the last error
+// Two sizes that should be the same: the numbers themselves; and then what is as many times larger.
+void guess_exact_sizes(Elab *el, int64_t a, int64_t b);
+void guess_sizes(Elab *el, int64_t a, int64_t b);
+// A value in a place, or in the calls that lead here, of `rank` axes where `wanted` are; 0 where
+// that is not known.
+void guess_values(Elab *el, Loc at, uint32_t rank, uint32_t wanted);
+// Batch functions, for errors of mixed samples behind number `before`.
+void guess_gathers(Elab *el, uint32_t before);
+// Another word in the place of one, or an entry before the first of a mapping.
+void guess_word(Elab *el, Loc at, const char *word);
+void guess_entry(Elab *el, Loc map, const char *key, const char *value);
+// Another name for one of two things that have the same.
+void guess_names(Elab *el, Loc one, Loc other, const char *name);
+// A number known at compile time in the last error's place.
+void guess_number(Elab *el);
+// Another path for a part that says one.
+void guess_paths(Elab *el);
+// That something is minimised.
+void guess_weights(Elab *el);
+// What an input may be given that is missing; loc is the mapping, or a word in it.
+void guess_input(Elab *el, const Decl *d, Loc loc);
+// Fields of a role, and the role of a field.
+void guess_role(Elab *el, const char *role, const Field *f, Loc at);
+// Sizes and values, for shapes that the error's text names.
+void guess_from_text(Elab *el, const char *text);
 
 // set.c: overrides and extends
 Tree *graph_read(Elab *el, const char *path);

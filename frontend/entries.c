@@ -34,7 +34,11 @@ static Entry *begin_part(Elab *el, const char *name, bool marking)
 static void finish(Elab *el, Entry *e)
 {
     if (diag_errors(el->diag)) return;
-    if (entry_check_batch(e, el->diag)) entry_compact(e);
+    uint32_t before = diag_reports(el->diag);
+    if (entry_check_batch(e, el->diag))
+        entry_compact(e);
+    else
+        guess_gathers(el, before);
 }
 
 // Build every task that is on, so that all their errors are found; unweighted losses become
@@ -72,6 +76,7 @@ static NodeId minimized(Elab *el)
                      ? str_printf(el->arena, " before update %lld", (long long)el->phases.at[1])
                      : "",
                  x);
+        guess_weights(el);
         return 0;
     }
     NodeId n = value_tensor(el, v, DT_F32, loc);

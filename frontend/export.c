@@ -88,7 +88,7 @@ void put_export(Elab *el, Json *j)
     put_tensors(el, j, &x);
     json_str(j, "dtype", read_dtype(el, t ? tree_get(t, "dtype") : NULL));
     json_open(j, "rename", '[');
-    put_rename(el, j, t ? tree_get(t, "rename") : NULL);
+    put_rename(el, j, t ? tree_get(t, "rename") : NULL, NULL);
     json_close(j, ']');
     json_close(j, '}');
     check_parts(el, &x);

@@ -39,8 +39,7 @@ static Value record_member(Elab *el, const Map *record, const char *name, Loc lo
     Value *v = map_get(record, name);
     if (v) return *v;
     el_error(el, loc, "there is no member '%s'", name);
-    const char *best = nearest_key(record, name, NULL);
-    if (best) diag_did_you_mean(el->diag, name, best);
+    suggest_words(el, name, record);
     return value_error();
 }
 
@@ -276,12 +275,30 @@ static Value binary_eval(Elab *el, Scope *s, const Expr *e)
     return arith(el, e->op, a, b, e->loc);
 }
 
+static const char *source_of(Elab *el, const Expr *e)
+{
+    const char *s = diag_source_text(el->diag, e->loc.source, NULL);
+    return str_slice(el->arena, s + e->loc.begin, e->loc.end - e->loc.begin);
+}
+
+// select(condition, a, b) in place of an if.
+static void mend_choice(Elab *el, const Expr *e)
+{
+    const char *text =
+        str_printf(el->arena, "select(%s, %s, %s)", source_of(el, e->args[1]),
+                   source_of(el, e->args[0]), source_of(el, e->args[2]));
+    if (is_users(el, e->loc) && diag_last_error(el->diag))
+        diag_mend(el->diag, e->loc, quoted(el, e->loc, text));
+}
+
 static Value cond_eval(Elab *el, Scope *s, const Expr *e)
 {
     bool yes;
-    if (!value_to_bool(el, expr_eval(el, s, e->args[1]), e->args[1]->loc, "the condition of if",
-                       &yes))
+    Value c = expr_eval(el, s, e->args[1]);
+    if (!value_to_bool(el, c, e->args[1]->loc, "the condition of if", &yes)) {
+        if (c.kind == V_TENSOR || c.kind == V_FIELD) mend_choice(el, e);
         return value_error();
+    }
     return expr_eval(el, s, e->args[yes ? 0 : 2]);
 }
 

@@ -12,6 +12,7 @@ typedef struct FrontendOptions {
     bool use_check;          // also apply the --set values of the graph's check: block
     const char *const *taps; // extra expressions to add as outputs of entry "step" (run --print)
     uint32_t ntaps;
+    bool no_trials; // offer no mend that has to be tried by reading the file again
     bool grads; // entry "step" also gives "grad.PATH" of every trained parameter, before clipping
 } FrontendOptions;
 

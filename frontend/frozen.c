@@ -5,6 +5,8 @@
 #include "frontend/elab.h"
 #include "frontend/json.h"
 
+#include <ctype.h>
+
 static const Tree *teacher_trees(const Elab *el)
 {
     const Tree *t = tree_get(el->root, "teachers");
@@ -132,7 +134,8 @@ static void put_teacher(Elab *el, Json *j, const TreeEntry *e)
     json_str(j, "base_dir", folder_said_in(el, weights));
     json_str(j, "file", file->text);
     json_open(j, "rename", '[');
-    put_rename(el, j, weights->kind == TREE_MAP ? tree_get(weights, "rename") : NULL);
+    put_rename(el, j, weights->kind == TREE_MAP ? tree_get(weights, "rename") : NULL,
+               str_printf(el->arena, "%s.", path));
     json_close(j, ']');
     json_close(j, '}');
 }
@@ -162,9 +165,43 @@ static void put_constant(Elab *el, Json *j, const char *path, const Tree *t)
     json_close(j, '}');
 }
 
+static bool is_word_part(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+// Does a value below the tree have the name as a word?
+static bool mentions(const Tree *t, const char *name)
+{
+    size_t n = strlen(name);
+    for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++)
+        if (mentions(t->entries.at[i].value, name)) return true;
+    for (uint32_t i = 0; t->kind == TREE_LIST && i < t->items.n; i++)
+        if (mentions(t->items.at[i], name)) return true;
+    const char *s = t->kind == TREE_SCALAR ? t->text : NULL;
+    for (const char *at = s; at && (at = strstr(at, name)); at++)
+        if ((at == s || !is_word_part(at[-1])) && !is_word_part(at[n])) return true;
+    return false;
+}
+
+// A teacher that nothing mentions costs nothing, and is a mistake more often than not.
+static void warn_unused(Elab *el, const Tree *teachers)
+{
+    for (uint32_t i = 0; i < teachers->entries.n; i++) {
+        const Tree *key = teachers->entries.at[i].key;
+        bool used = false;
+        for (uint32_t k = 0; !used && k < el->root->entries.n; k++) {
+            const TreeEntry *e = &el->root->entries.at[k];
+            used = strcmp(e->key->text, "teachers") != 0 && mentions(e->value, key->text);
+        }
+        if (!used) diag_warning(el->diag, key->loc, "nothing reads teachers.%s", key->text);
+    }
+}
+
 void put_frozen(Elab *el, Json *j)
 {
     const Tree *t = teacher_trees(el);
+    if (t) warn_unused(el, t);
     json_open(j, "frozen", '[');
     for (uint32_t i = 0; t && i < t->entries.n; i++) put_teacher(el, j, &t->entries.at[i]);
     for (uint32_t i = 0; i < el->constants.n; i++)

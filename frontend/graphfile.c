@@ -205,6 +205,8 @@ static void read_parts(Elab *el, const Tree *train, int64_t batch)
              (long long)wanted);
     diag_help(el->diag, "accumulate: %lld makes parts of %lld samples", (long long)near,
               (long long)(batch / near));
+    diag_guess(el->diag, tree_get(train, "accumulate")->loc,
+               str_printf(el->arena, "%lld", (long long)near));
 }
 
 // train.memory: a size with its unit, or a number of bytes. The case of check: has none.
@@ -244,6 +246,7 @@ void settings_read(Elab *el)
     if (ok && batch > 1 << 24) {
         el_error(el, tree_get(let, "batch")->loc, "batch is %lld; it is at most %d",
                  (long long)batch, 1 << 24);
+        suggest_number(el, (double)batch, 1, 1 << 24, true);
         ok = false;
     }
     check_numbers(el);
@@ -359,5 +362,7 @@ Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const Fronte
     read_check(el);
     el->out->program = el->program = program_begin(el, graph_name(el, path));
     entries_build(el);
-    return diag_errors(diag) > before ? NULL : el->out;
+    if (diag_errors(diag) == before) return el->out;
+    guesses_try(el, path);
+    return NULL;
 }

@@ -24,8 +24,15 @@ static const char *with_stars(Elab *el, const char *s, uint32_t n)
     return text;
 }
 
+static bool is_parameter(const Elab *el, const char *pattern)
+{
+    for (uint32_t i = 0; i < el->program->states.n; i++)
+        if (glob_match(pattern, el->program->states.at[i].name)) return true;
+    return false;
+}
+
 // "from: to", "from: {to:, transpose:}", or "from:" with nothing: the tensor is left out.
-static void put_rule(Elab *el, Json *j, const TreeEntry *e)
+static void put_rule(Elab *el, Json *j, const TreeEntry *e, const char *prefix)
 {
     const Tree *to = e->value;
     bool turned = false;
@@ -49,10 +56,15 @@ static void put_rule(Elab *el, Json *j, const TreeEntry *e)
         suggest(el, with_stars(el, text, stars(e->key->text)), e->key->text);
         return;
     }
+    bool own = is_users(el, e->key->loc); // of a table of the library not every row is of use
+    const char *here = !prefix ? e->key->text : str_printf(el->arena, "%s%s", prefix, text);
+    if (own && (!prefix || *text) && !is_parameter(el, here))
+        diag_warning(el->diag, prefix ? to->loc : e->key->loc, "no parameter is called '%s'", here);
     json_open(j, NULL, '{');
     json_str(j, "from", e->key->text);
     json_str(j, "to", text);
     json_bool(j, "transpose", turned);
+    if (own) json_bool(j, "own", true);
     json_close(j, '}');
 }
 
@@ -72,10 +84,11 @@ static const Tree *rules_of(Elab *el, const Tree *rename)
     return NULL;
 }
 
-void put_rename(Elab *el, Json *j, const Tree *rename)
+void put_rename(Elab *el, Json *j, const Tree *rename, const char *prefix)
 {
     const Tree *rules = rename ? rules_of(el, rename) : NULL;
-    for (uint32_t i = 0; rules && i < rules->entries.n; i++) put_rule(el, j, &rules->entries.at[i]);
+    for (uint32_t i = 0; rules && i < rules->entries.n; i++)
+        put_rule(el, j, &rules->entries.at[i], prefix);
 }
 
 void put_init(Elab *el, Json *j)
@@ -90,7 +103,7 @@ void put_init(Elab *el, Json *j)
         json_open(j, NULL, '{');
         json_str(j, "file", tree_get(row, "file")->text);
         json_open(j, "rename", '[');
-        put_rename(el, j, tree_get(row, "rename"));
+        put_rename(el, j, tree_get(row, "rename"), "");
         json_close(j, ']');
         json_close(j, '}');
     }

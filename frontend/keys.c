@@ -51,13 +51,31 @@ const char *const *keys_names(Elab *el, MappingId id)
     return v.at;
 }
 
-static void unknown(Elab *el, const Tree *map, const Tree *key, MappingId id)
+static Map names_of(Elab *el, MappingId id)
 {
     Map names = {0};
+    for (int i = 0; i < KEYS; i++)
+        if (keys[i].mapping == id) map_set(el->arena, &names, keys[i].name, NULL);
+    return names;
+}
+
+// Has the mapping an unknown key that is nearest to this one?
+static bool misspelt(Elab *el, const Tree *map, MappingId id, const char *name)
+{
+    const Map names = names_of(el, id);
+    for (uint32_t i = 0; i < map->entries.n; i++) {
+        const char *key = map->entries.at[i].key->text, *best = nearest_key(&names, key, NULL);
+        if (!find(id, key) && best && strcmp(best, name) == 0) return true;
+    }
+    return false;
+}
+
+static void unknown(Elab *el, const Tree *map, const Tree *key, MappingId id)
+{
+    const Map names = names_of(el, id);
     const char *list = "";
     for (int i = 0; i < KEYS; i++) {
         if (keys[i].mapping != id) continue;
-        map_set(el->arena, &names, keys[i].name, NULL);
         if (keys[i].kind == K_LATER) continue;
         list = str_printf(el->arena, "%s%s%s", list, *list ? ", " : "", keys[i].name);
     }
@@ -100,6 +118,7 @@ static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId
     }
     if (k->kind == K_LATER) {
         el_error(el, e->key->loc, "'%s' is not supported yet", k->name);
+        suggest_without(el, map, e->key);
         return false;
     }
     if (kind_suits(k->kind, e->value)) return true;
@@ -121,6 +140,10 @@ bool keys_check(Elab *el, const Tree *t, MappingId id, bool open)
         ok &= check_entry(el, t, &t->entries.at[i], id, open);
     for (int i = 0; i < KEYS; i++) {
         if (keys[i].mapping != id || !keys[i].required || tree_get(t, keys[i].name)) continue;
+        if (misspelt(el, t, id, keys[i].name)) { // reported
+            ok = false;
+            continue;
+        }
         Loc head = t->loc;
         head.end = head.begin + 1;
         el_error(el, head, "%s needs '%s'", mappings[id], keys[i].name);

@@ -66,6 +66,7 @@ bool kind_open(Elab *el, Task *t)
         if (task_key(t, d->name).tree || d->optional || d->def || d->def_tree) continue;
         el_error(el, name->loc, "%s needs '%s'", def->name, d->name);
         diag_note(el->diag, d->loc, "it is declared here");
+        guess_input(el, d, name->loc);
         ok = false;
     }
     params_bind(el, &def->params, t->kind->scope);

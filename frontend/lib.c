@@ -99,12 +99,24 @@ static void mend_import(Elab *el, const Tree *list, const char *file)
     diag_mend(el->diag, at, str_printf(el->arena, "%s\n%s", file, dash));
 }
 
+// Is it one of the list that is written wrong? That has its own mend.
+static bool misspelt_import(Elab *el, const Tree *list, const char *file)
+{
+    for (uint32_t i = 0; list && list->kind == TREE_LIST && i < list->items.n; i++) {
+        const Tree *t = list->items.at[i];
+        if (t->kind != TREE_SCALAR || lib_path(el->arena, el->options, t->text)) continue;
+        const char *best = lib_nearest(el, t->text);
+        if (best && strcmp(best, file) == 0) return true;
+    }
+    return false;
+}
+
 void suggest_import(Elab *el, const char *file)
 {
     Loc at;
     const Tree *list = tree_get(el->root, "import"), *version = tree_get(el->root, "cztc");
     diag_help(el->diag, "it is in the library: add %s to import:", file);
-    if (!diag_last(el->diag, &at)) return;
+    if (!diag_last(el->diag, &at) || misspelt_import(el, list, file)) return;
     if (list && list->kind == TREE_LIST && list->items.n && list->loc.source == at.source)
         mend_import(el, list, file);
     else if (!list && version && version->loc.source == at.source)

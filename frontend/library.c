@@ -147,6 +147,8 @@ void version_check(Elab *el, const Tree *file)
     if (!version || (version->kind == TREE_SCALAR && strcmp(version->text, "1") == 0)) return;
     el_error(el, version->loc, "this version of the language is not known");
     diag_help(el->diag, "write `cztc: 1`");
+    if (is_users(el, version->loc) && version->kind == TREE_SCALAR)
+        diag_mend(el->diag, version->loc, "1");
 }
 
 static bool read_definitions(Elab *el, const Tree *root, const char *name)

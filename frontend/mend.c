@@ -47,8 +47,7 @@ static bool in_quotes(const Elab *el, Loc at)
     return quote != 0;
 }
 
-// The text as it is to be written in the place: with the quotes that were there, or that it needs.
-static const char *quoted(Elab *el, Loc at, const char *text)
+const char *quoted(Elab *el, Loc at, const char *text)
 {
     size_t size;
     const char *s = diag_source_text(el->diag, at.source, &size);
@@ -60,7 +59,8 @@ static const char *quoted(Elab *el, Loc at, const char *text)
     return text;
 }
 
-void suggest(Elab *el, const char *a, const char *b)
+// guess: though it is the only one
+static void suggest_either(Elab *el, const char *a, const char *b, bool guess)
 {
     Loc at;
     const char *old;
@@ -72,8 +72,18 @@ void suggest(Elab *el, const char *a, const char *b)
         diag_help(el->diag, "write %s, or %s", a, b);
     else
         diag_help(el->diag, "write %s", a);
-    diag_mend(el->diag, at, a);
+    (guess ? diag_guess : diag_mend)(el->diag, at, a);
     if (b) diag_mend(el->diag, at, b);
+}
+
+void suggest(Elab *el, const char *a, const char *b)
+{
+    suggest_either(el, a, b, false);
+}
+
+void suggest_guess(Elab *el, const char *a, const char *b)
+{
+    suggest_either(el, a, b, true);
 }
 
 static const char *bare(Elab *el, const char *text)
@@ -85,10 +95,13 @@ static const char *bare(Elab *el, const char *text)
 
 static bool is_number(const char *text)
 {
-    char *end;
-    if (!*text) return false;
-    strtod(text, &end);
-    return !*end;
+    char *end = NULL;
+    while (*text && *text != '_') { // 350_000
+        strtod(text, &end);
+        if (end == text) return false;
+        text = *end == '_' ? end + 1 : end;
+    }
+    return end && !*text;
 }
 
 void suggest_number(Elab *el, double x, double lo, double hi, bool whole)
@@ -101,7 +114,7 @@ void suggest_number(Elab *el, double x, double lo, double hi, bool whole)
     bool good = other >= lo && other <= hi && (!whole || floor(other) == other);
     if (!good) other = near == lo ? lo + 1 : lo;
     if (other > hi) other = near;
-    suggest(el, str_printf(el->arena, "%.10g", near), str_printf(el->arena, "%.10g", other));
+    suggest_guess(el, str_printf(el->arena, "%.10g", near), str_printf(el->arena, "%.10g", other));
 }
 
 void suggest_words(Elab *el, const char *wrong, const Map *names)
@@ -161,7 +174,7 @@ void suggest_factor(Elab *el, int64_t whole, int64_t wrong)
     while (below > 1 && whole % below) below--;
     while (above < whole && whole % above) above++;
     if (whole % above) above = below;
-    suggest(el, str_printf(el->arena, "%lld", (long long)below),
+    suggest_guess(el, str_printf(el->arena, "%lld", (long long)below),
             str_printf(el->arena, "%lld", (long long)above));
 }
 
@@ -245,82 +258,4 @@ void suggest_key(Elab *el, Loc map, const char *key)
                                         (int)(map.begin - line), ""));
         return;
     }
-}
-
-// ---- sizes ------------------------------------------------------------------------------------
-
-static bool part_of_number(char c)
-{
-    return isalnum((unsigned char)c) || c == '_' || c == '.' || c == '-';
-}
-
-// The only place of a number in another place, but for the batch, which is of no axis that is
-// compared; false where there is none, or several.
-static bool find_number(const char *s, Loc *at, const char *number)
-{
-    size_t n = strlen(number);
-    bool found = false, comment = false;
-    uint32_t place = 0;
-    for (uint32_t i = at->begin; i + n <= at->end; i++) {
-        comment = s[i] == '\n' ? false : comment || (s[i] == '#' && i && s[i - 1] == ' ');
-        bool batch = i >= at->begin + 7 && memcmp(s + i - 7, "batch: ", 7) == 0;
-        if (batch || comment || memcmp(s + i, number, n) || (i && part_of_number(s[i - 1])) ||
-            part_of_number(s[i + n]))
-            continue;
-        if (found) return false;
-        found = true;
-        place = i;
-    }
-    if (found) *at = (Loc){at->source, place, place + (uint32_t)n};
-    return found;
-}
-
-// "width: 5" of the number's place, or the number alone.
-static const char *with_key(Elab *el, const char *s, Loc at, const char *number)
-{
-    uint32_t i = at.begin;
-    while (i && s[i - 1] == ' ') i--;
-    if (!i || (s[i - 1] != ':' && s[i - 1] != '=')) return number;
-    uint32_t end = i - 1, begin = end;
-    while (begin && (isalnum((unsigned char)s[begin - 1]) || s[begin - 1] == '_')) begin--;
-    const char *space = s[end] == ':' ? " " : "";
-    return str_printf(el->arena, "%.*s%s%s", (int)(end + 1 - begin), s + begin, space, number);
-}
-
-// The wrong number's place: in the innermost call of the user's that has it, else in the file.
-static bool users_number(Elab *el, const char *number, Loc *at)
-{
-    size_t size;
-    for (const Frame *f = el->frame; f; f = f->parent) {
-        const char *s = diag_source_text(el->diag, f->call.source, &size);
-        if (!s || f->call.end > size || !is_users(el, f->call)) continue;
-        *at = f->call;
-        if (find_number(s, at, number)) return true;
-    }
-    const char *s = diag_source_text(el->diag, el->root->loc.source, &size);
-    *at = (Loc){el->root->loc.source, 0, (uint32_t)size};
-    return s && find_number(s, at, number);
-}
-
-void suggest_size(Elab *el, int64_t wrong, int64_t right)
-{
-    const char *number[2] = {str_printf(el->arena, "%lld", (long long)wrong),
-                             str_printf(el->arena, "%lld", (long long)right)};
-    Loc at[2];
-    const char *text[2], *said = "";
-    bool found[2];
-    Loc error;
-    if (!diag_last(el->diag, &error) || error.source != el->root->loc.source) return;
-    for (int i = 0; i < 2; i++) {
-        found[i] = users_number(el, number[i], &at[i]);
-        if (!found[i]) continue;
-        const char *s = diag_source_text(el->diag, at[i].source, NULL);
-        text[i] = with_key(el, s, at[i], number[1 - i]);
-        uint32_t line, column;
-        diag_position(el->diag, at[i], &line, &column);
-        said = str_printf(el->arena, "%s%s%s (line %u)", said, *said ? ", or " : "", text[i], line);
-    }
-    if (*said) diag_help(el->diag, "write %s", said);
-    for (int i = 0; i < 2; i++)
-        if (found[i]) diag_mend(el->diag, at[i], number[1 - i]);
 }

@@ -84,7 +84,9 @@ static const Decl *find_setting(const ModuleDef *def, const char *name)
     return d ? d : decl_find(&def->in, name);
 }
 
-static void unknown_argument(Elab *el, const ModuleDef *def, const char *name, Loc loc)
+// own: further keys of the mapping that the arguments stand in, or NULL.
+static void unknown_argument(Elab *el, const ModuleDef *def, const char *name, Loc loc,
+                             const char *const *own)
 {
     Map names = {0};
     const char *list = "";
@@ -97,6 +99,7 @@ static void unknown_argument(Elab *el, const ModuleDef *def, const char *name, L
             map_set(el->arena, &names, both[k]->at[i].name, NULL);
             list = str_printf(el->arena, "%s%s%s", list, *list ? ", " : "", both[k]->at[i].name);
         }
+    for (; own && *own; own++) map_set(el->arena, &names, *own, NULL);
     el_error(el, loc, "%s has no input or setting '%s'", def->name, name);
     const char *best = nearest_key(&names, name, NULL);
     if (best)
@@ -115,11 +118,11 @@ static bool in_list(const char *const *list, const char *name)
 }
 
 static Binding *argument(Elab *el, Instance *inst, const char *name, Loc loc, BindKind kind,
-                         Scope *scope)
+                         Scope *scope, const char *const *own)
 {
     const Decl *d = find_setting(inst->def, name);
     if (!d) {
-        unknown_argument(el, inst->def, name, loc);
+        unknown_argument(el, inst->def, name, loc, own);
         return NULL;
     }
     Binding *b = arena_make(el->arena, Binding);
@@ -136,8 +139,10 @@ Instance *instance_from_tree(Elab *el, const ModuleDef *def, const char *path, c
     for (uint32_t i = 0; i < map->entries.n; i++) {
         const TreeEntry *e = &map->entries.at[i];
         if (in_list(skip, e->key->text)) continue;
-        Binding *b = argument(el, inst, e->key->text, e->key->loc, BIND_TREE, scope);
+        Binding *b = argument(el, inst, e->key->text, e->key->loc, BIND_TREE, scope, skip);
         if (!b) {
+            if (!diag_has_mend(el->diag, diag_last_error(el->diag)))
+                suggest_without(el, map, e->key);
             ok = false;
             continue;
         }
@@ -158,7 +163,7 @@ static bool give(Elab *el, Instance *inst, const char *name, const Arg *a, Loc l
         el_error(el, loc, "'%s' of %s is given twice", name, inst->def->name);
         return false;
     }
-    Binding *b = argument(el, inst, name, loc, BIND_VALUE, NULL);
+    Binding *b = argument(el, inst, name, loc, BIND_VALUE, NULL, NULL);
     if (!b) return false;
     b->value = decl_check(el, b->decl, a->value, a->loc);
     b->loc = a->loc;
@@ -221,6 +226,7 @@ static void alias(Elab *el, Scope *s, const char *name, Binding *b)
     if (old) {
         diag_error(el->diag, b->loc, "'%s' is defined twice", name);
         diag_note(el->diag, old->loc, "it is defined here too");
+        guess_names(el, b->loc, old->loc, name);
         return;
     }
     map_set(el->arena, &s->names, name, b);
@@ -240,6 +246,7 @@ bool decl_bind(Elab *el, App *app, const Decl *d, const Map *given, Loc loc)
         el_error(el, loc, "%s needs '%s'", inst->def->name, d->name);
         diag_note(el->diag, d->loc, "it is declared here");
         suggest_key(el, loc, d->name);
+        guess_input(el, d, loc);
         return false;
     }
     b = scope_add(el, app->scope, d->name, d->loc, d->def ? BIND_EXPR : BIND_TREE);
@@ -366,7 +373,7 @@ App *instance_apply(Elab *el, Instance *inst, const Args *args, Loc loc)
         const char *name = a->name ? a->name : inst->def->in.at[position++].name;
         const Decl *d = decl_find(&inst->def->in, name);
         if (!d) {
-            unknown_argument(el, inst->def, name, a->name ? a->name_loc : a->loc);
+            unknown_argument(el, inst->def, name, a->name ? a->name_loc : a->loc, NULL);
             if (decl_find(&inst->def->let, name))
                 diag_help(el->diag,
                           "settings are given where the instance is made, not where it is called");

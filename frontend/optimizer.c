@@ -60,7 +60,7 @@ bool in_last_phase(const Elab *el)
     return el->phase == el->phases.at[el->phases.n - 1];
 }
 
-Value updates_of(Elab *el, const char *name)
+static int64_t first_update(Elab *el, const char *name)
 {
     int64_t *first = map_get(&el->first_update, name);
     if (!first) {
@@ -68,7 +68,12 @@ Value updates_of(Elab *el, const char *name)
         *first = el->phase;
         map_set(el->arena, &el->first_update, name, first);
     }
-    return updates_since(el, *first);
+    return *first;
+}
+
+Value updates_of(Elab *el, const char *name)
+{
+    return updates_since(el, first_update(el, name));
 }
 
 // ---- groups -----------------------------------------------------------------------------------
@@ -204,22 +209,34 @@ static void bind_setting(Elab *el, const Optimizer *o, const Decl *d, const char
 
 // ---- the optimiser ----------------------------------------------------------------------------
 
-// Is a parameter left out of some updates of its phase, so that its own have to be counted? With
-// every: anywhere this is asked of all, as what one phase trains always may rest in the next.
-static bool is_counted(const Elab *el, const Trained *t)
+// Whose updates a state counts, as its name ends; NULL: none has to be counted, they are all since
+// the parameter's first phase began. A parameter that is left out of some updates of its phase has
+// a count of its own. With every: anywhere this is asked of all, as what one phase trains always
+// may rest in the next. Where updates may be skipped, the others of a phase have one together.
+static const char *counted(Elab *el, const Trained *t)
 {
-    return t->frozen || el->periods.n > 0;
+    if (t->frozen || el->periods.n > 0) return t->var->name;
+    if (strcmp(nonfinite(el), "skip")) return NULL;
+    return str_printf(el->arena, "@%lld", (long long)first_update(el, t->var->name));
 }
 
-// Updates of the parameter before this one, where some of its phase are left out: a state of its
-// own, as a corrected mean of gradients must know how many it is of.
-static NodeId counted_updates(Elab *el, const Decl *d, const Trained *t, NodeId keep, Entry *entry)
+static bool is_updated(const Entry *e, const char *name)
 {
-    const char *name = str_printf(el->arena, "$opt.%s.%s", d->name, t->var->name);
+    for (uint32_t i = 0; i < e->updates.n; i++)
+        if (strcmp(e->updates.at[i].name, name) == 0) return true;
+    return false;
+}
+
+// Updates made before this one, where not all are: a state, as a corrected mean of gradients must
+// know how many it is of.
+static NodeId counted_updates(Elab *el, const Decl *d, const char *what, NodeId keep, Entry *entry)
+{
+    const char *name = str_printf(el->arena, "$opt.%s.%s", d->name, what);
     const Type *type = type_new(el->arena, DT_I64, 0, NULL);
     if (!program_find_state(el->program, name))
         program_state(el->program, name, STATE_OPT, type, d->loc);
     NodeId old = graph_state(el->graph, name, type);
+    if (is_updated(entry, name)) return old;
     NodeId next = graph_binary(el->graph, OP_ADD, old, graph_const(el->graph, DT_I64, 1));
     vec_push(el->arena, &entry->updates,
              (NamedNode){name, graph_select(el->graph, keep, next, old)});
@@ -229,8 +246,9 @@ static NodeId counted_updates(Elab *el, const Decl *d, const Trained *t, NodeId 
 // Updates of the parameter, this one included.
 static Value update_count(Elab *el, const Decl *d, const Trained *t, NodeId keep, Entry *entry)
 {
-    NodeId before = is_counted(el, t) ? counted_updates(el, d, t, keep, entry)
-                                      : updates_of(el, t->var->name).node;
+    const char *what = counted(el, t);
+    NodeId before = what ? counted_updates(el, d, what, keep, entry)
+                         : updates_of(el, t->var->name).node;
     return value_node(el,
                       graph_binary(el->graph, OP_ADD, before, graph_const(el->graph, DT_I64, 1)));
 }

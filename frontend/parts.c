@@ -75,6 +75,7 @@ static void clash(Elab *el, const char *path, const Frame *old, const Frame *own
     diag_note(el->diag, old->call, "the other one is in %s", old->what ? old->what : a->path);
     if (a != old) diag_note(el->diag, a->call, "which belongs to this");
     diag_help(el->diag, "name the parts, or give one of them another path:");
+    guess_paths(el);
 }
 
 // Two owners of one path are an error, so are two anonymous calls with parameters in one place.
@@ -218,6 +219,8 @@ Value param_eval(Elab *el, Binding *b)
         if (v.kind != V_INT && v.kind != V_FLOAT && v.kind != V_BOOL) return v;
         el_error(el, t->loc, "parameter '%s' is a constant, which nothing would train", b->name);
         diag_help(el->diag, "write {shape: [], init: %s}, or put it under let:", t->text);
+        if (is_users(el, t->loc) && diag_last_error(el->diag))
+            diag_mend(el->diag, t->loc, str_printf(el->arena, "{shape: [], init: %s}", t->text));
         return value_error();
     }
     if (t->kind != TREE_MAP) {

@@ -144,6 +144,15 @@ static void dot_pair(Elab *el, Operand *x, const Operand *y, const Operand *othe
     x->term = batch;
 }
 
+// An axis has two sizes: either, or another value.
+static void guess_operands(Elab *el, int64_t a, int64_t b)
+{
+    Loc at;
+    guess_exact_sizes(el, a, b);
+    if (diag_last(el->diag, &at)) guess_values(el, at, 0, 0);
+    guess_sizes(el, a, b);
+}
+
 static bool operand_check(Elab *el, const Call *c, const char *pattern, Operand *x, uint32_t i,
                           Map *sizes)
 {
@@ -151,6 +160,8 @@ static bool operand_check(Elab *el, const Call *c, const char *pattern, Operand 
     if (t->rank != x->term.names.n) {
         el_error(el, c->locs[1], "operand %u is %s, but the pattern \"%s\" gives it %u axes", i + 1,
                  type_text(el->arena, t), pattern, x->term.names.n);
+        Loc at;
+        if (diag_last(el->diag, &at)) guess_values(el, at, t->rank, x->term.names.n);
         return false;
     }
     for (uint32_t a = 0; a < t->rank; a++) {
@@ -165,6 +176,7 @@ static bool operand_check(Elab *el, const Call *c, const char *pattern, Operand 
                      (long long)t->axes[a].size);
             diag_help(el->diag, "operand %u is %s in \"%s\"", i + 1, type_text(el->arena, t),
                       pattern);
+            guess_operands(el, old->size, t->axes[a].size);
             return false;
         }
         map_set(el->arena, sizes, name, (void *)&t->axes[a]);

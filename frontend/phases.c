@@ -83,8 +83,8 @@ static void read_row(Elab *el, const TreeEntry *e)
         el_error(el, tree_get(e->value, "until")->loc,
                  "'%s' ends at update %lld and begins at %lld", e->key->text, (long long)end,
                  (long long)begin);
-        suggest(el, str_printf(el->arena, "%lld", (long long)(begin + (end ? end : 1))),
-                str_printf(el->arena, "%lld", (long long)begin + 1));
+        suggest_guess(el, str_printf(el->arena, "%lld", (long long)(begin + (end ? end : 1))),
+                      str_printf(el->arena, "%lld", (long long)begin + 1));
     }
     if (from && el->steps && begin >= el->steps)
         diag_warning(el->diag, tree_get(e->value, "from")->loc,

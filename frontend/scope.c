@@ -31,6 +31,7 @@ Binding *scope_add(Elab *el, Scope *s, const char *name, Loc loc, BindKind kind)
     if (old) {
         diag_error(el->diag, loc, "'%s' is defined twice", name);
         diag_note(el->diag, old->loc, "it is defined here too");
+        guess_names(el, loc, old->loc, name);
     }
     Binding *b = arena_make(el->arena, Binding);
     b->name = name;
@@ -228,6 +229,7 @@ void el_notes(Elab *el)
         diag_move_last(el->diag, to);
         diag_note(el->diag, at, "%s", fails_here);
     }
+    if (text && !diag_has_mend(el->diag, diag_last_error(el->diag))) guess_from_text(el, text);
     chain_notes(el);
 }
 

@@ -29,6 +29,17 @@ static void remove_key(Tree *map, const char *key)
 
 static Tree *merge(Elab *el, const Tree *base, const Tree *over);
 
+static void removes_nothing(Elab *el, const Tree *map, const Tree *key)
+{
+    Map names = {0};
+    for (uint32_t i = 0; i < map->entries.n; i++)
+        map_set(el->arena, &names, map->entries.at[i].key->text, NULL);
+    diag_warning(el->diag, key->loc, "'%s' removes nothing: there is none in what is extended",
+                 key->text);
+    const char *best = nearest_key(&names, key->text, NULL);
+    if (best) diag_did_you_mean(el->diag, key->text, best);
+}
+
 static void merge_key(Elab *el, Tree *to, const TreeEntry *e)
 {
     const char *name = e->key->text;
@@ -48,6 +59,7 @@ static void merge_key(Elab *el, Tree *to, const TreeEntry *e)
     } else if (append) {
         el_error(el, e->key->loc, "'%s' appends to a list, and there is none", e->key->text);
     } else if (e->value->kind == TREE_NULL) {
+        if (!old) removes_nothing(el, to, e->key);
         remove_key(to, name);
     } else if (!old) {
         vec_push(el->arena, &to->entries, *e);

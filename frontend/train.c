@@ -157,7 +157,7 @@ static NodeId all_finite(Elab *el, NodeId loss, const TrainedList *list)
                         graph_unary(g, OP_IS_FINITE, sum));
 }
 
-static const char *nonfinite(Elab *el)
+const char *nonfinite(Elab *el)
 {
     const Tree *train = tree_get(el->root, "train");
     const Tree *t = train && train->kind == TREE_MAP ? tree_get(train, "nonfinite") : NULL;

@@ -34,6 +34,8 @@ typedef VEC(Captured) CapturedList;
 // numbers are called; without it, {NAME} matches them too.
 bool row_matches(Elab *el, const Tree *row, const char *path, CapturedList *captured);
 bool in_last_phase(const Elab *el);
+// train.nonfinite: "stop" or "skip".
+const char *nonfinite(Elab *el);
 // Updates since the phase in which a parameter was trained first.
 Value updates_of(Elab *el, const char *name);
 

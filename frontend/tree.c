@@ -388,6 +388,9 @@ Tree *tree_read_file(Arena *arena, Diag *diag, const char *path, Loc from)
 {
     char *text;
     size_t size;
+    const char *overlaid = diag_overlaid(diag, path);
+    if (overlaid)
+        return tree_read(arena, diag, diag_source(diag, path, overlaid, strlen(overlaid)));
     FILE *f = fopen(path, "rb");
     if (!f || !read_all(arena, f, &text, &size)) {
         diag_error(diag, from, "cannot read '%s': %s", path, strerror(errno));

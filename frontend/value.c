@@ -214,6 +214,7 @@ bool value_to_int(Elab *el, Value v, Loc loc, const char *what, int64_t *out)
         el_error(el, loc, "%s must be a whole number known at compile time, not %s", what,
                  value_text(el, v));
         if (v.kind == V_FLOAT) suggest_number(el, v.f, -9e15, 9e15, true);
+        if (v.kind == V_TENSOR) guess_number(el);
         return false;
     }
     *out = v.i;
@@ -236,7 +237,7 @@ bool value_to_bool(Elab *el, Value v, Loc loc, const char *what, bool *out)
     if (v.kind != V_BOOL) {
         el_error(el, loc, "%s must be true or false at compile time, not %s", what,
                  value_text(el, v));
-        if (v.kind == V_INT) suggest(el, v.i ? "true" : "false", NULL);
+        if (v.kind == V_INT) suggest_guess(el, v.i ? "true" : "false", NULL);
         if (v.kind == V_TENSOR)
             diag_help(el->diag, "select(condition, a, b) chooses between tensors as the step runs");
         return false;

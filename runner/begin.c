@@ -18,6 +18,7 @@ static bool take_row(const Loaded *l, const json_t *json, const char *base, bool
     if (taken.unused)
         fprintf(to, ", %u not used: %s%s", taken.unused, taken.unused_text,
                 taken.unused > SHOWN ? ", .." : "");
+    if (*taken.idle) fprintf(to, "; rename: it has no %s", taken.idle);
     fputc('\n', to);
     return true;
 }

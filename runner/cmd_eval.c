@@ -33,7 +33,7 @@ static const Option options[] = {
     {"baselines", 0, OPTION_FLAG, offsetof(Values, compare), NULL,
      "also evaluate the untrained network"},
     {"samples", 0, OPTION_COUNT, offsetof(Values, samples), "N",
-     "at most (rounded up to a batch); 0: all"},
+     "evenly spread over each set (rounded up to a batch); 0: all"},
     PLACE_OPTIONS(Values),
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compute (one a core)"},
     {"workers", 0, OPTION_THREADS, offsetof(Values, workers), "N", "that decode (one a core)"},

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 typedef struct Values {
-    const char *what, *out, *weights, *lib;
+    const char *what, *out, *dtype, *weights, *lib;
     Texts set;
     int64_t threads;
     bool json;
@@ -22,10 +22,12 @@ static const Option options[] = {
     {"RUN", 0, OPTION_MAYBE | IN_CARRIER, offsetof(Values, what), NULL,
      "a folder of train, whose newest checkpoint is taken"},
     {"out", 'o', OPTION_TEXT, offsetof(Values, out), "FILE", "the safetensors file to write"},
+    {"dtype", 0, OPTION_CHOICE, offsetof(Values, dtype), "f32|bf16|f16",
+     "of the numbers (as the graph says)"},
     {"weights", 0, OPTION_TEXT, offsetof(Values, weights), "W.safetensors",
      "parameters instead of the newest checkpoint's"},
     {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
-     "change a value of the graph file: export.dtype=bf16; globs allowed"},
+     "change a value of the graph file; globs allowed"},
     {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
      "library files instead of the built-in ones"},
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "(one a core)"},
@@ -75,7 +77,7 @@ static bool add(Export *x, const WeightsRow *rules, const json_t *row, Error *er
     return true;
 }
 
-static bool plan(Export *x, Error *err)
+static bool plan(Export *x, const char *wanted, Error *err)
 {
     const json_t *all = json_object_get(json_object_get(x->l->step->manifest, "train"), "export");
     const json_t *rows = json_object_get(all, "tensors");
@@ -83,6 +85,7 @@ static bool plan(Export *x, Error *err)
     WeightsRow rules;
     if (!dtype || !json_array_size(rows))
         return error_set(err, "%s: it has no parameters to export", x->l->step->file);
+    if (wanted) dtype = wanted;
     x->dtype = strcmp(dtype, "bf16") == 0  ? CZT_BF16
                : strcmp(dtype, "f16") == 0 ? CZT_F16
                                            : CZT_F32;
@@ -152,13 +155,19 @@ static int run(Cli *cli, const void *values)
     if (!v->out) return fail_usage("export", "--out FILE says what to write");
     if (cli->carried && v->what && !folder)
         return fail_text("%s: no folder of train (the program carries its step)", v->what);
-    LoadOptions o = {.cli = cli, .threads = (uint32_t)v->threads};
+    // (what is exported is trained, or a slow copy of that)
+    if (folder && v->set.n)
+        return fail_text("%s: a run has its step and no graph file, which --set would change: "
+                         "--dtype changes the numbers; export of the graph file, with --set and "
+                         "--weights, all else",
+                         v->what);
+    LoadOptions o = {.cli = cli, .threads = (uint32_t)v->threads, .no_frozen = true};
     if (!cli->carried) o.file = folder ? str_printf(cli->arena, "%s/step.czt", v->what) : v->what;
     o.graph = (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n};
     if (!load_program(&l, &o)) return EXIT_INPUT;
     Export x = {.l = &l, .arena = cli->arena};
     bool ok = newest_state(cli->arena, &l, folder ? v->what : NULL, v->weights, &step, &err) &&
-              plan(&x, &err) && write_file(&x, v->out, step, &err);
+              plan(&x, v->dtype, &err) && write_file(&x, v->out, step, &err);
     if (ok) say(&x, v, step);
     load_free(&l);
     return ok ? EXIT_OK : fail(&err);

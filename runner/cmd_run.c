@@ -1,5 +1,6 @@
 // cztc run: the same batch through a few steps, to see the losses, gradients and values of a graph.
 #include "runner/load.h"
+#include "runner/phases.h"
 #include "runtime/safetensors.h"
 #include "runtime/values.h"
 
@@ -9,7 +10,7 @@ typedef struct Values {
     const char *file, *lib, *weights, *inputs, *grads, *entry;
     Texts set, print;
     const char *seed;
-    int64_t steps, threads;
+    int64_t steps, first, threads;
     Place place;
     bool check, no_cache, json;
 } Values;
@@ -23,7 +24,10 @@ static const Option options[] = {
     {"inputs", 0, OPTION_TEXT, offsetof(Values, inputs), "B.safetensors",
      "the batch by input name (may be the same file); none: random"},
     {"steps", 'n', OPTION_NUMBER, offsetof(Values, steps), "N", "how many steps on that batch (1)"},
-    {"entry", 0, OPTION_TEXT, offsetof(Values, entry), "NAME", "run this entry instead of step"},
+    {"step", 0, OPTION_COUNT, offsetof(Values, first), "N",
+     "begin with the update after N finished ones (0), by the entry of its phase"},
+    {"entry", 0, OPTION_TEXT, offsetof(Values, entry), "NAME",
+     "run this entry, whatever the update's is"},
     {"grads", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, grads), "G.safetensors",
      "write the first step's gradients, before clipping"},
     {"print", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, print), "EXPR",
@@ -181,29 +185,67 @@ static bool check_wanted(const Loaded *l, uint32_t entry, const Values *v, Error
                l->step->file, e->name);
 }
 
-static bool prepare(const Loaded *l, uint32_t entry, const Values *v, int64_t seed, Error *err)
+static bool is_shared(const Values *v)
 {
-    bool shared = v->weights && v->inputs && strcmp(v->weights, v->inputs) == 0;
-    if (!exec_init(l->exec, seed, err) || (v->weights && !load_weights(l, v->weights, shared, err)))
-        return false;
-    if (v->inputs) return load_inputs(l, entry, v->inputs, shared, err);
+    return v->weights && v->inputs && strcmp(v->weights, v->inputs) == 0;
+}
+
+static bool prepare(const Loaded *l, const Values *v, int64_t seed, Error *err)
+{
+    return exec_init(l->exec, seed, err) &&
+           (!v->weights || load_weights(l, v->weights, is_shared(v), err));
+}
+
+static bool give_inputs(const Loaded *l, uint32_t entry, const Values *v, int64_t seed, Error *err)
+{
+    if (v->inputs) return load_inputs(l, entry, v->inputs, is_shared(v), err);
     load_random_inputs(l, entry, (uint64_t)seed);
     return true;
+}
+
+// What phases want done before their first update: those that have begun by the first one here.
+static bool begin_phases(const Loaded *l, const Phases *phases, int64_t step, bool first,
+                         int64_t seed, Error *err)
+{
+    for (uint32_t i = 0; i < phases->n; i++) {
+        const Phase *p = &phases->at[i];
+        bool now = p->begin >= 0 && (p->from == step || (first && p->from < step));
+        if (now && !exec_run(l->exec, (uint32_t)p->begin, p->from, seed, err)) return false;
+    }
+    return true;
+}
+
+// The entry of an update, and its batch where it is another one than before.
+static bool take_entry(const Loaded *l, const Phases *phases, const Values *v, int64_t step,
+                       int64_t seed, uint32_t *entry, Error *err)
+{
+    uint32_t before = *entry;
+    if (!v->entry) *entry = phases_entry(phases, seed, step);
+    return *entry == before || give_inputs(l, *entry, v, seed, err);
 }
 
 static bool steps(const Loaded *l, const Values *v, Error *err)
 {
     uint32_t entry;
-    int64_t seed = option_seed(v->seed, l->step->seed);
-    if (!load_entry(l, v->entry ? v->entry : "step", &entry, err) ||
-        !check_wanted(l, entry, v, err) || !prepare(l, entry, v, seed, err))
-        return false;
-    for (int64_t i = 0; i < (v->steps ? v->steps : 1); i++) {
-        if (!exec_run(l->exec, entry, i, seed, err)) return false;
-        show(l, entry, i, v);
-        if (i == 0 && v->grads && !write_grads(l, entry, v->grads, err)) return false;
+    Phases phases;
+    Arena *arena = arena_new();
+    int64_t seed = option_seed(v->seed, l->step->seed), n = v->steps ? v->steps : 1;
+    bool ok = v->entry ? load_entry(l, v->entry, &entry, err)
+                       : phases_of(arena, l->step, &phases, err);
+    if (ok && !v->entry) entry = phases_entry(&phases, seed, v->first);
+    ok = ok && check_wanted(l, entry, v, err) && prepare(l, v, seed, err) &&
+         give_inputs(l, entry, v, seed, err);
+    for (int64_t i = 0; ok && i < n; i++) {
+        int64_t step = v->first + i;
+        ok = (v->entry || begin_phases(l, &phases, step, !i, seed, err)) &&
+             take_entry(l, &phases, v, step, seed, &entry, err) &&
+             exec_run(l->exec, entry, step, seed, err);
+        if (!ok) break;
+        show(l, entry, step, v);
+        if (i == 0 && v->grads) ok = write_grads(l, entry, v->grads, err);
     }
-    return true;
+    arena_free(arena);
+    return ok;
 }
 
 static int run(Cli *cli, const void *values)

@@ -339,6 +339,7 @@ bool evaluate(Arena *arena, const Loaded *l, const EvalOptions *o, Figures *out,
                         .series = o->series,
                         .in_order = true,
                         .classes = o->classes != NULL,
+                        .samples = o->samples,
                         .workers = o->workers};
     *out = (Figures){0};
     if (o->classes && !classes_read(arena, o->classes, o->prompts, &classes, err)) return false;

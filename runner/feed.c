@@ -171,6 +171,7 @@ bool feed_open_data(Feed *f, const json_t *data, const char *file, const FeedOpt
                          .merges_size = asset_size(merges),
                          .threads = (int)o->workers,
                          .ahead = o->ahead,
+                         .samples = o->samples,
                          .report = o->quiet ? NULL : report_skipped,
                          .user = f,
                          .shape_at = o->shape_at,

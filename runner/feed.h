@@ -20,6 +20,7 @@ typedef struct FeedOptions {
     int64_t ahead;      // batches decoded ahead; 0: 2
     const char *seed;   // of order and augmentation, or NULL: the program's
     uint32_t workers;   // that decode; 0: one a core
+    int64_t samples;    // in order: so many, evenly spread; 0: all
     // The shape of a batch, as of DataOptions. NULL: all are of the program's first shape.
     uint32_t (*shape_at)(void *ctx, int64_t number);
     void *shape_ctx;

@@ -189,7 +189,8 @@ bool load_program(Loaded *l, const LoadOptions *o)
                      .profile = o->profile,
                      .device = (int)o->place.device,
                      .products = products_named(o->place.products),
-                     .snapshots = o->snapshots};
+                     .snapshots = o->snapshots,
+                     .no_frozen = o->no_frozen};
     *l = (Loaded){0};
     if (!has_driver(o->place.target) || !load_step(l, o)) return false;
     if (l->step->cuda) e.choices[0] = o->choices, e.choices[1] = choices_file(o->cli->arena);

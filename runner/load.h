@@ -45,6 +45,7 @@ typedef struct LoadOptions {
     uint32_t threads; // 0: one a core
     bool profile;
     bool snapshots;      // on a GPU, room for a copy of the state on the host
+    bool no_frozen;      // frozen state is not read: leave its files alone
     bool keep;           // the step file's bytes, for load_save
     const char *choices; // file of a run that keeps who does which product on a GPU, or NULL
 } LoadOptions;

@@ -65,6 +65,7 @@ struct Data {
     RingEntry *ring;
     uint8_t *blocks;
     uint64_t size, head, tail; // of the ring; tickets given, results taken
+    int64_t epoch;             // samples of an epoch
     uint32_t *order;           // of epoch ordered; NULL when sequential
     DataPosition cursor;       // of the next ticket
     Plan plan;                 // of the next ticket
@@ -116,7 +117,15 @@ static void make_order(Data *d)
 static bool can_take(const Data *d)
 {
     return !d->paused && d->head - d->tail < d->size &&
-           (d->order || d->cursor.index < (uint64_t)d->samples);
+           (d->order || d->cursor.index < (uint64_t)d->epoch);
+}
+
+// Sample i of those of a sequential epoch, which are evenly spread over the source: shards are often
+// in the order of classes.
+static int64_t spread(const Data *d, int64_t i)
+{
+    int64_t whole = d->samples / d->epoch, rest = d->samples % d->epoch;
+    return i * whole + i * rest / d->epoch;
 }
 
 // The batch of the next ticket, which begins an epoch or not; the plan goes one ticket on.
@@ -132,14 +141,14 @@ static int64_t plan_ticket(const Data *d, Plan *p, bool begins)
 static RingEntry *take_ticket(Data *d)
 {
     RingEntry *e = &d->ring[d->head++ % d->size];
-    if (d->cursor.index == (uint64_t)d->samples) {
+    if (d->cursor.index == (uint64_t)d->epoch) {
         d->cursor = (DataPosition){.epoch = d->cursor.epoch + 1};
         make_order(d);
     }
     if (d->nshapes > 1) e->shape = shape_of(d, plan_ticket(d, &d->plan, !d->cursor.index));
     e->epoch = d->cursor.epoch;
     e->index = (int64_t)d->cursor.index++;
-    e->sample = d->order ? d->order[e->index] : e->index;
+    e->sample = d->order ? d->order[e->index] : spread(d, e->index);
     e->err = (Error){0};
     return e;
 }
@@ -304,6 +313,9 @@ Data *data_open(const DataSpec *spec, const DataOptions *options, Error *err)
               make_ring(d, options->ahead, err);
     if (ok) {
         fill_sources(d);
+        int64_t batches = (options->samples + spec->batch - 1) / spec->batch;
+        bool some = !d->order && options->samples > 0 && batches * spec->batch < d->samples;
+        d->epoch = some ? batches * spec->batch : d->samples;
         make_order(d);
         pthread_mutex_init(&d->lock, NULL);
         pthread_cond_init(&d->work, NULL);
@@ -419,7 +431,7 @@ static bool count_bad(Data *d, const RingEntry *e)
     if (d->report)
         d->report(d->user, &(DataProblem){sample.shard, sample.key, e->member ? e->member : "",
                                           e->err.text});
-    int64_t tried = (int64_t)e->epoch * d->samples + e->index + 1;
+    int64_t tried = (int64_t)e->epoch * d->epoch + e->index + 1;
     int64_t least = d->samples < 256 ? d->samples : 256;
     if (tried < least) tried = least;
     if ((double)d->counts.bad <= d->spec->max_bad * (double)tried) return true;
@@ -461,7 +473,7 @@ static bool fill(Data *d, void *const *slots, int64_t *filled)
     uint32_t shape = data_shape(d);
     int64_t batch = d->from[shape].spec->batch;
     while (*filled < batch) {
-        if (!d->order && d->position.index == (uint64_t)d->samples) return true;
+        if (!d->order && d->position.index == (uint64_t)d->epoch) return true;
         RingEntry *e = collect(d);
         bool ok = e->index > 0 || begin_epoch(d, filled);
         load_for(d, e, shape);
@@ -513,7 +525,7 @@ void data_seek(Data *d, DataPosition position)
     while (d->busy) pthread_cond_wait(&d->done, &d->lock);
     for (uint64_t i = 0; i < d->size; i++) d->ring[i].state = ENTRY_EMPTY;
     d->head = d->tail = 0;
-    if (position.index > (uint64_t)d->samples) position.index = (uint64_t)d->samples;
+    if (position.index > (uint64_t)d->epoch) position.index = (uint64_t)d->epoch;
     d->cursor = d->position = position;
     d->plan = (Plan){position.batches, size_of(d, position.batches)};
     make_order(d);

@@ -28,7 +28,9 @@ typedef struct DataOptions {
     const void *merges;    // or the file's bytes in memory
     size_t merges_size;
     int threads;   // workers; 0: one a core
-    int64_t ahead; // batches decoded ahead; 0: 2
+    int64_t ahead;   // batches decoded ahead; 0: 2
+    int64_t samples; // of an epoch in sequential order, rounded up to whole batches; 0: all. They
+                     // are evenly spread over the source
     bool allow_pipe;
     DataReport *report; // every skipped sample, in order; from data_open and data_next
     void *user;

@@ -25,6 +25,7 @@ struct Exec {
     Engine *engine;
     HostInputs *host; // by entry
     uint64_t frozen;  // sum of the frozen state
+    bool no_frozen;   // which is then what entry "init" makes
     LastRun last;
 };
 
@@ -44,6 +45,7 @@ Exec *exec_new(const Step *step, const ExecOptions *options, Error *err)
         return NULL;
     }
     exec->step = step;
+    exec->no_frozen = options->no_frozen;
     exec->arena = arena_new();
     exec->host = arena_array(exec->arena, HostInputs, step->nentries + 1);
     for (uint32_t i = 0; i < step->nentries; i++) {
@@ -155,7 +157,8 @@ bool exec_derive(Exec *exec, Error *err)
 bool exec_init(Exec *exec, int64_t seed, Error *err)
 {
     return exec->engine->ops->clear(exec->engine, err) && run_named(exec, "init", seed, err) &&
-           frozen_load(exec, err) && frozen_sum(exec, &exec->frozen, err) &&
+           (exec->no_frozen ||
+            (frozen_load(exec, err) && frozen_sum(exec, &exec->frozen, err))) &&
            exec_derive(exec, err);
 }
 

@@ -20,6 +20,7 @@ typedef struct ExecOptions {
     int device;       // number of the GPU
     ExecProducts products;
     bool snapshots;         // on a GPU, have room for exec_snapshot
+    bool no_frozen;         // nobody will read frozen state: its files are left alone
     // Files that keep what was measured; the first one (a run's) has what products says otherwise
     // too, and counts. NULL: none.
     const char *choices[2];

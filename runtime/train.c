@@ -357,6 +357,35 @@ static bool went_well(const Train *t, uint32_t entry, double loss)
     return tensor_find(e->outputs, e->noutputs, "loss") < 0 || isfinite(loss);
 }
 
+// Has an update behind this one, up to the next line of the log, an output of that name?
+static bool comes_again(const Train *t, const char *name, int64_t every)
+{
+    const TrainOptions *o = t->options;
+    int64_t line = (t->step / every + 1) * every, last = t->steps < line ? t->steps : line;
+    uint32_t before = UINT32_MAX;
+    for (int64_t s = t->step; s < last; s++) {
+        uint32_t entry = o->entry_at(o->ctx, s);
+        const StepEntry *e = &exec_step(t->exec)->entries[entry];
+        if (entry != before && tensor_find(e->outputs, e->noutputs, name) >= 0) return true;
+        before = entry;
+    }
+    return false;
+}
+
+// An update between two lines says what no later one up to the next line has, so that whatever is
+// computed now and then is in the log, with its own step.
+static bool log_rare(Train *t, uint32_t entry, uint32_t n, int64_t every, Error *err)
+{
+    if (!t->options->entry_at) return true;
+    uint32_t kept = 0;
+    const StepEntry *e = &exec_step(t->exec)->entries[entry];
+    for (uint32_t i = 0; i < n; i++)
+        if (tensor_find(e->outputs, e->noutputs, t->values[i].name) >= 0 &&
+            !comes_again(t, t->values[i].name, every))
+            t->values[kept++] = t->values[i];
+    return !kept || log_values(t->log, t->step, t->values, kept, err);
+}
+
 static bool report(Train *t, uint32_t entry, Error *err)
 {
     const TrainOptions *o = t->options;
@@ -366,7 +395,8 @@ static bool report(Train *t, uint32_t entry, Error *err)
     uint32_t n = collect(t, entry, &loss);
     bool last = t->step == t->steps, broken = !went_well(t, entry, loss) && !o->allow_nonfinite;
     t->result->loss = loss;
-    if ((last || broken || t->step % every == 0) && !log_values(t->log, t->step, t->values, n, err))
+    bool due = last || broken || t->step % every == 0;
+    if (!(due ? log_values(t->log, t->step, t->values, n, err) : log_rare(t, entry, n, every, err)))
         return false;
     bool skips = o->skip_nonfinite && says_finite(t, entry) >= 0;
     if (broken && !(skips ? skip : refuse)(t, entry, loss, err)) return false;

@@ -13,11 +13,17 @@ typedef struct Complaints {
     Arena *arena;
     const char *text;
     uint32_t n;
+    bool count; // of updates, which a program with train.nonfinite: skip has
 } Complaints;
 
 static void complain(Complaints *c, const char *text)
 {
     if (c->n++ < SHOWN) c->text = str_printf(c->arena, "%s; %s", c->text, text);
+}
+
+static bool is_count(const char *name)
+{
+    return strncmp(name, "$opt.", 5) == 0 && strstr(name, ".@");
 }
 
 static bool same_shape(const CztTensor *a, const CztTensor *b)
@@ -45,6 +51,7 @@ static void compare(Complaints *c, const Step *step, const SafeTensors *file, ui
         const CztTensor *t = &step->state[i], *f = safetensors_find(file, t->name);
         if (!(kinds & KIND_BIT(t->kind))) continue;
         map_set(c->arena, &wanted, t->name, (void *)(uintptr_t)t);
+        c->count |= !f && is_count(t->name);
         if (!f && !(flags & WEIGHTS_ALLOW_MISSING))
             complain(c, str_printf(c->arena, "'%s' %s is missing", t->name, text_of(c->arena, t)));
         if (f && (!same_shape(t, f) || !takes(t->dtype, f->dtype)))
@@ -52,9 +59,11 @@ static void compare(Complaints *c, const Step *step, const SafeTensors *file, ui
                                    text_of(c->arena, f), text_of(c->arena, t)));
     }
     for (uint32_t i = 0; i < file->n && !(flags & WEIGHTS_ALLOW_EXTRA); i++)
-        if (!map_find(&wanted, file->tensors[i].name))
+        if (!map_find(&wanted, file->tensors[i].name)) {
+            c->count |= is_count(file->tensors[i].name);
             complain(c,
                      str_printf(c->arena, "'%s' is unknown to the program", file->tensors[i].name));
+        }
 }
 
 static bool copy_in(Exec *exec, const SafeTensors *file, uint32_t kinds, Error *err)
@@ -82,11 +91,13 @@ bool weights_load(Exec *exec, const SafeTensors *file, uint32_t kinds, uint32_t 
     Complaints c = {.arena = arena_new(), .text = ""};
     compare(&c, exec_step(exec), file, kinds, flags);
     bool ok = !c.n && copy_in(exec, file, kinds, err);
-    if (c.n && c.n <= SHOWN)
-        error_set(err, "%s: %u tensors do not fit: %s", file->file, c.n, c.text + 2);
-    else if (c.n)
-        error_set(err, "%s: %u tensors do not fit: %s; and %u more", file->file, c.n, c.text + 2,
-                  c.n - SHOWN);
+    const char *more = c.n > SHOWN ? str_printf(c.arena, "; and %u more", c.n - SHOWN) : "";
+    const char *why = c.count ? " (nonfinite: skip counts the updates that are made: a run that "
+                                "was begun without, or by an earlier version, goes on with its "
+                                "own step)"
+                              : "";
+    if (c.n)
+        error_set(err, "%s: %u tensors do not fit: %s%s%s", file->file, c.n, c.text + 2, more, why);
     arena_free(c.arena);
     return ok;
 }

@@ -75,7 +75,8 @@ bool weights_rules(const Step *step, const json_t *json, Arena *arena, WeightsRo
         const json_t *rule = json_array_get(rename, i);
         rules[i] = (WeightsRule){json_string_value(json_object_get(rule, "from")),
                                  json_string_value(json_object_get(rule, "to")),
-                                 json_is_true(json_object_get(rule, "transpose"))};
+                                 json_is_true(json_object_get(rule, "transpose")),
+                                 json_is_true(json_object_get(rule, "own"))};
         ok &= rules[i].from && rules[i].to;
     }
     *row = (WeightsRow){.prefix = "", .rules = rules, .nrules = n};
@@ -122,6 +123,19 @@ const char *weights_name(const WeightsRow *row, const char *name, bool *transpos
     }
     if (!to) to = name;
     return *row->prefix && *to ? str_printf(arena, "%s.%s", row->prefix, to) : to;
+}
+
+static const char *idle_rules(const SafeTensors *file, const WeightsRow *row, Arena *arena)
+{
+    const char *text = "";
+    Part parts[STARS];
+    for (uint32_t r = 0; r < row->nrules; r++) {
+        bool met = !row->rules[r].own;
+        for (uint32_t k = 0; !met && k < file->n; k++)
+            met = match(row->rules[r].from, file->tensors[k].name, parts, 0);
+        if (!met) text = str_printf(arena, "%s%s%s", text, *text ? ", " : "", row->rules[r].from);
+    }
+    return text;
 }
 
 static bool plan_file(const Step *step, const SafeTensors *file, const WeightsRow *row, Plan *plan,
@@ -182,8 +196,9 @@ bool weights_init(Exec *exec, const WeightsRow *row, bool *given, Arena *arena, 
     const Step *step = exec_step(exec);
     SafeTensors file = {0};
     Plan *plan = arena_array(arena, Plan, step->nstate + 1);
-    *taken = (WeightsTaken){.unused_text = ""};
+    *taken = (WeightsTaken){.unused_text = "", .idle = ""};
     if (!safetensors_open(&file, row->path, err)) return false;
+    taken->idle = idle_rules(&file, row, arena);
     bool ok = plan_file(step, &file, row, plan, arena, taken, err);
     for (uint32_t i = 0; ok && i < step->nstate; i++) {
         if (!plan[i].from) continue;

@@ -9,6 +9,7 @@
 typedef struct WeightsRule {
     const char *from, *to;
     bool transpose; // the file has (n, m), the program (m, n)
+    bool own;       // of the graph file itself, so that it is meant to match something
 } WeightsRule;
 
 // A file of weights, as the manifest says it: {file, base_dir, rename: [{from, to, transpose}],
@@ -24,6 +25,7 @@ typedef struct WeightsRow {
 typedef struct WeightsTaken {
     uint32_t taken, unused;  // tensors of the file
     const char *unused_text; // the first names, in the arena
+    const char *idle;        // names of the file that rules say and it has not; "" for none
 } WeightsTaken;
 
 // Read the rules of a row of the manifest, its `rename`, alone.

@@ -54,6 +54,13 @@ tensors third.safetensors >a
 tensors out.safetensors | head -c "$(stat -c %s a)" >b
 same a b
 
+# a run has no graph file to change, but other numbers can be wanted of it
+exits 1 "$CZTC" export run -o half.safetensors --set export.dtype=bf16
+says err "run: a run has its step and no graph file"
+exits 0 "$CZTC" export run -o half.safetensors --dtype bf16
+says out "tensors of bf16"
+exits 2 "$CZTC" export run -o half.safetensors --dtype f8
+
 # half the bytes; a graph without export: gives all parameters
 exits 0 "$CZTC" export slow.yaml -o half.safetensors --set export.dtype=bf16
 says err "untrained parameters"

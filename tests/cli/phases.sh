@@ -84,6 +84,14 @@ exits 0 "$CZTC" check slow.yaml --json
 exits 0 "$CZTC" run small.yaml $late -n 1 --print pair
 exits 0 "$CZTC" run small.yaml $late -n 1 --entry step@5 --print experts.edge
 
+# the entry is that of the update
+exits 0 "$CZTC" run small.yaml $late --step 4 -n 2
+[ "$(grep -c 'experts.edge' out)" -eq 1 ] || miss "updates 4 and 5: $(cat out)"
+grep '^step 5' out | grep -q experts.edge || miss "update 5 is one of the later phase: $(cat out)"
+exits 0 "$CZTC" run small.yaml --set experts.edge.every=2 -n 3
+grep '^step 1' out | grep -q experts.edge && miss "experts.edge does not rest: $(cat out)"
+[ "$(grep -c 'experts.edge' out)" -eq 2 ] || miss "updates 0, 1 and 2: $(cat out)"
+
 # a task in one update of three: it is logged then, a resumed run keeps the beat, and has the same bits
 every="--set experts.edge.every=3 --set experts.edge.weight=1"
 exits 0 "$CZTC" train small.yaml $every --out beat --steps 8
@@ -94,6 +102,13 @@ exits 0 "$CZTC" train --resume cut --steps 8
 for run in beat cut; do grep '"step": 8, "loss"' $run/log.jsonl | sed 's/, "pairs\/s".*//' >$run.8; done
 [ -s beat.8 ] || miss "update 8 is not in the log"
 same beat.8 cut.8
+# between the lines of a log, the newest values that the next line will not have
+exits 0 "$CZTC" train small.yaml $every --set log.every=5 --out rare --steps 8
+[ "$(grep -c '"loss"' rare/log.jsonl)" -eq 2 ] || miss "lines: $(cat rare/log.jsonl)"
+for step in 4 7; do
+    grep -q "^{\"step\": $step, \"experts.edge\": [^,]*}\$" rare/log.jsonl || miss "no edge of update $step"
+done
+[ "$(grep -c '"experts.edge"' rare/log.jsonl)" -eq 2 ] || miss "edges: $(cat rare/log.jsonl)"
 exits 0 "$CZTC" check small.yaml $every
 says out "without what is of every 3 (step-3)"
 

@@ -72,6 +72,7 @@ cp other/checkpoints/step-00000001/params.safetensors model.safetensors
 exits 1 "$CZTC" train --resume taught --steps 8
 says err "the frozen weights of its run were others"
 rm model.safetensors
+exits 0 "$CZTC" export taught -o taught.safetensors # which nothing frozen is in
 exits 1 "$CZTC" train taught.yaml --out none --steps 1
 says err "model.safetensors: No such file"
 cat >wrong.yaml <<'END'

@@ -219,5 +219,35 @@ says err "write 1, or 10"
 grep -q "steps: -10" guess.yaml || miss "a guess is written"
 grep -q "weight: 2" guess.yaml || miss "the sure mend beside a guess is not written"
 exits 2 "$CZTC" check typo.yaml --fix --set let.batch=2
+# a bound is a guess, and a file that is imported wrongly is not imported twice
+cat >bounds.yaml <<END
+cztc: 1
+import: [optim/adam]
+let: {batch: 4}
+data: {source: none.tar, fields: {x: {as: vector, size: 3}}}
+params: {w: {shape: []}, enc: "linear(3, 4)"}
+teachers:
+  old: {module: linear, x: x, width: 3, out: 2}
+  new: {module: linear, x: x, width: 3, out: 2}
+init: [{file: a.safetensors, rename: {"a.*": "enc.*", "b.*": "ecn.*", "c.*": }}]
+losses: {one: {loss: "sum(enc(x), axis=1) * w + sum(teachers.new, axis=1)"}}
+train: {steps: -1, optimizer: {module: adamw, lr: 1e-3}}
+log: {every: 0}
+END
+exits 1 "$CZTC" check bounds.yaml --fix
+says err "steps is -1"
+grep -q "import: \[optim/adamw\]" bounds.yaml || miss "imports: $(grep import bounds.yaml)"
+grep -q "steps: -1" bounds.yaml || miss "a bound is written"
+grep -q "every: 0" bounds.yaml || miss "a bound is written"
+# what nothing reads, and names that nothing has
+sed -i 's/steps: -1/steps: 1/; s/every: 0/every: 1/' bounds.yaml
+exits 0 "$CZTC" check bounds.yaml
+says err "bounds.yaml:7:3: warning: nothing reads teachers.old"
+says err "warning: no parameter is called 'ecn.\*'"
+[ "$(grep -c warning: err)" -eq 2 ] || miss "warnings: $(cat err)"
+printf 'cztc: 1\nextends: bounds.yaml\nteachers: {odl: }\n' >removes.yaml
+exits 0 "$CZTC" check removes.yaml
+says err "removes.yaml:3:12: warning: 'odl' removes nothing"
+says err "did you mean 'old'"
 
 exit $((failed != 0))

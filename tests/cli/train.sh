@@ -171,6 +171,13 @@ says out "7 updates were skipped"
 [ "$(grep -c '"skipped": "the loss is' skips/log.jsonl)" -eq 7 ] || miss "seven updates are skipped"
 cmp -s skips/checkpoints/step-00000003/params.safetensors skips/checkpoints/step-00000008/params.safetensors ||
     miss "a skipped update changed parameters"
+# the optimiser counts the updates that were made: one of eight
+state=skips/checkpoints/step-00000008/state.safetensors
+header=$(head -c 8 $state | od -An -tu8 | tr -d ' ')
+at=$(tail -c +9 $state | head -c "$header" |
+    sed 's/.*"$opt.t.@0":{[^}]*"data_offsets":\[\([0-9]*\),.*/\1/')
+count=$(tail -c +$((9 + header + at)) $state | head -c 8 | od -An -td8 | tr -d ' ')
+[ "$count" = 1 ] || miss "the optimiser counts $count updates, of eight of which seven were skipped"
 exits 1 "$CZTC" train small.yaml --out endless --set 'train.optimizer.lr=1e30' --set train.nonfinite=skip --steps 90
 says err "20 updates in a row were skipped"
 exits 1 "$CZTC" check small.yaml --set train.nonfinite=ignore

@@ -72,6 +72,10 @@ Test(elab_errors, shapes)
 {
     run_folder("tests/errors/shapes");
 }
+Test(elab_errors, deep)
+{
+    run_folder("tests/errors/deep");
+}
 Test(elab_errors, structure)
 {
     run_folder("tests/errors/structure");

@@ -139,11 +139,15 @@ Test(mends, names)
 }
 Test(mends, shapes)
 {
-    run_folder("shapes", 10);
+    run_folder("shapes", 23);
+}
+Test(mends, deep)
+{
+    run_folder("deep", 10);
 }
 Test(mends, structure)
 {
-    run_folder("structure", 2);
+    run_folder("structure", 12);
 }
 Test(mends, data)
 {
@@ -151,7 +155,7 @@ Test(mends, data)
 }
 Test(mends, experts)
 {
-    run_folder("experts", 3);
+    run_folder("experts", 14);
 }
 Test(mends, teachers)
 {

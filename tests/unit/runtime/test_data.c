@@ -591,6 +591,30 @@ Test(data, sequential_order_pads_the_last_batch)
     data_close(d);
 }
 
+Test(data, some_of_the_samples_are_spread_over_all)
+{
+    static const int want[] = {0, 2, 5, 7, 10, 12, 15, 17, 20, 22, 25, 27, 30, 32, 35, 37};
+    write_shards(fine);
+    const DataSpec *spec = parse("{\"source\":\"d-{000..003}.tar\",\"batch\":8,\"shuffle\":false,"
+                                 VIEWS "," FIELDS "}");
+    DataOptions options = {
+        .base_dir = folder, .tokenizer = CLIP_MERGES, .threads = 3, .samples = 13};
+    Error err = {0};
+    Data *d = data_open(spec, &options, &err);
+    cr_assert(d, "%s", err.text);
+    Batch b = make_batch(d);
+    for (int epoch = 0; epoch < 2; epoch++) {
+        for (int step = 0; step < 2; step++) {
+            next(d, &b);
+            cr_assert_eq(b.count, 8);
+            for (int64_t i = 0; i < 8; i++) cr_expect_eq(number_of(&b, i), want[8 * step + i]);
+        }
+        next(d, &b);
+        cr_assert_eq(b.count, 0);
+    }
+    data_close(d);
+}
+
 Test(data, series_join_by_key)
 {
     write_shards(fine);

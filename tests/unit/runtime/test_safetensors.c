@@ -216,7 +216,7 @@ Test(safetensors, renames_by_patterns)
     };
     Arena *arena = arena_new();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const WeightsRule rule = {rows[i].from, rows[i].to, false};
+        const WeightsRule rule = {rows[i].from, rows[i].to, false, false};
         const char *got = weights_rename(arena, &rule, rows[i].name);
         cr_expect(rows[i].want ? got && strcmp(got, rows[i].want) == 0 : !got, "%s: %s",
                   rows[i].name, got ? got : "nothing");
@@ -244,6 +244,7 @@ static bool begin(Exec *exec, const char *header, const WeightsRule *rules, uint
     for (uint32_t i = 0; i < 64; i++) count += given[i];
     cr_expect_eq(count, ok ? taken->taken : 0);
     taken->unused_text = NULL; // dies here
+    if (ok) taken->idle = strcmp(taken->idle, "gone.*, past") == 0 ? "two" : "";
     arena_free(arena);
     return ok;
 }
@@ -260,22 +261,28 @@ Test(safetensors, begins_with_tensors_of_other_names)
     WeightsTaken taken;
     float w[4];
     cr_assert(exec_init(exec, 3, &err));
-    static const WeightsRule turned[] = {{"net.kernel", "w", true}, {"net.*", "nowhere.*", false}},
-                             plain[] = {{"*.kernel", "w", false}, {"net.*", "", false}},
-                             both[] = {{"net.*", "w", false}}, none[] = {{"not.*", "w", false}};
+    static const WeightsRule turned[] = {{"net.kernel", "w", true, false}, {"net.*", "nowhere.*", false, false}},
+                             plain[] = {{"*.kernel", "w", false, false}, {"net.*", "", false, false}},
+                             both[] = {{"net.*", "w", false, false}}, none[] = {{"not.*", "w", false, false}};
     cr_assert(begin(exec, TWO, turned, 2, &taken, &err), "%s", err.text);
-    cr_expect(taken.taken == 1 && taken.unused == 1);
+    cr_expect(taken.taken == 1 && taken.unused == 1 && !*taken.idle);
     exec_get_state(exec, "w", w, 16, &err);
     cr_expect(w[0] == 1 && w[1] == 3 && w[2] == 2 && w[3] == 4);
     cr_assert(begin(exec, TWO, plain, 2, &taken, &err), "%s", err.text);
     exec_get_state(exec, "w", w, 16, &err);
     cr_expect(w[0] == 1 && w[1] == 2 && w[2] == 3 && w[3] == 4);
+    static const WeightsRule idle[] = {{"gone.*", "w", false, true},
+                                       {"*.kernel", "w", false, true},
+                                       {"table.*", "w", false, false},
+                                       {"past", "", false, true}};
+    cr_assert(begin(exec, TWO, idle, 4, &taken, &err), "%s", err.text);
+    cr_expect_str_eq(taken.idle, "two", "rules of the user's own that meet nothing");
     cr_expect(!begin(exec, TWO, none, 1, &taken, &err));
     cr_expect(strstr(err.text, "none of its 2 tensors is one of the program's (net.kernel, net.other)"),
               "%s", err.text);
     cr_expect(!begin(exec, TWO, both, 1, &taken, &err));
     cr_expect(strstr(err.text, "'net.kernel' and 'net.other' are both 'w'"), "%s", err.text);
-    static const WeightsRule wrong[] = {{"net.other", "w", false}};
+    static const WeightsRule wrong[] = {{"net.other", "w", false, false}};
     cr_expect(!begin(exec, TWO, wrong, 1, &taken, &err));
     cr_expect(strstr(err.text, "'net.other' is f32 [4], 'w' of the program is f32 [2, 2]"), "%s",
               err.text);

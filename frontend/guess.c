@@ -1,0 +1,410 @@
+// What a wrong shape may come from: guesses that trial.c tries. A size is looked for among the
+// numbers the user wrote, first in the calls that lead to the error, then in the whole file: the
+// number itself, the other side's, and then what is as many times larger or smaller. A value is
+// exchanged for the other values of its module, or brought into the form that is wanted.
+#include "frontend/elab.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
+static bool part_of_number(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || c == '.' || c == '-';
+}
+
+// Numbers that have no part in shapes.
+static bool is_other(const char *s, uint32_t i)
+{
+    static const char *const keys[] = {"batch: ", "steps: ", "seed: ", "cztc: ", "every: ", "lr: "};
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+        size_t n = strlen(keys[k]);
+        if (i >= n && memcmp(s + i - n, keys[k], n) == 0) return true;
+    }
+    return false;
+}
+
+// "width: 5" for a number in a place; "5 in place of 4" where no key is before it.
+static const char *with_key(Elab *el, const char *s, Loc at, const char *number)
+{
+    uint32_t i = at.begin;
+    while (i && s[i - 1] == ' ') i--;
+    if (!i || (s[i - 1] != ':' && s[i - 1] != '='))
+        return str_printf(el->arena, "%s in place of %.*s", number, (int)(at.end - at.begin),
+                          s + at.begin);
+    uint32_t end = i - 1, begin = end;
+    while (begin && (isalnum((unsigned char)s[begin - 1]) || s[begin - 1] == '_')) begin--;
+    const char *space = s[end] == ':' ? " " : "";
+    return str_printf(el->arena, "%.*s%s%s", (int)(end + 1 - begin), s + begin, space, number);
+}
+
+// How one size becomes another: x of the user's, times `to` over `from`, where x is `only` or that
+// is 0.
+typedef struct Change {
+    int64_t from, to, only;
+} Change;
+
+// Guess the change of every number in a place.
+static void change_numbers(Elab *el, Loc at, Change c)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, at.source, &size);
+    bool comment = false;
+    if (!s || !is_users(el, at)) return;
+    for (uint32_t i = at.begin; i < at.end && i < size; i++) {
+        comment = s[i] == '\n' ? false : comment || (s[i] == '#' && (!i || s[i - 1] == ' '));
+        bool begins = isdigit((unsigned char)s[i]) && i && !part_of_number(s[i - 1]) &&
+                      s[i - 1] != ':'; // of a slice
+        if (comment || !begins) continue;
+        uint32_t end = i;
+        while (end < at.end && part_of_number(s[end])) end++;
+        char *stop;
+        int64_t x = strtoll(s + i, &stop, 10), y = c.from ? x * c.to / c.from : 0;
+        bool whole = stop == s + end && x > 0 && x < 1 << 24 && x * c.to % c.from == 0;
+        if (whole && y > 0 && (!c.only || c.only == x) && !is_other(s, i)) {
+            const char *number = str_printf(el->arena, "%lld", (long long)y);
+            guess_add(el, (Loc){at.source, i, end}, number,
+                      with_key(el, s, (Loc){at.source, i, end}, number));
+        }
+        i = end - 1;
+    }
+}
+
+// The same in the calls that lead here, and then in the whole file.
+static void change_everywhere(Elab *el, Change c)
+{
+    size_t size = 0;
+    for (const Frame *f = el->frame; f; f = f->parent)
+        if (f->call.source == el->root->loc.source) change_numbers(el, f->call, c);
+    diag_source_text(el->diag, el->root->loc.source, &size);
+    change_numbers(el, (Loc){el->root->loc.source, 0, (uint32_t)size}, c);
+    for (const Frame *f = el->frame; f; f = f->parent)
+        if (f->call.source) change_numbers(el, f->call, c); // of libraries beside the file
+}
+
+static bool can_differ(int64_t a, int64_t b)
+{
+    return a > 0 && b > 0 && a != b && a < 1 << 24 && b < 1 << 24;
+}
+
+void guess_exact_sizes(Elab *el, int64_t a, int64_t b)
+{
+    if (!can_differ(a, b)) return;
+    change_everywhere(el, (Change){a, b, a});
+    change_everywhere(el, (Change){b, a, b});
+}
+
+void guess_sizes(Elab *el, int64_t a, int64_t b)
+{
+    if (!can_differ(a, b)) return;
+    guess_exact_sizes(el, a, b);
+    change_everywhere(el, (Change){a, b, 0});
+    change_everywhere(el, (Change){b, a, 0});
+}
+
+// ---- values -----------------------------------------------------------------------------------
+
+static bool part_of_name(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || c == '.';
+}
+
+// The other values of the instance that a name such as visual.tokens is one of.
+static void other_members(Elab *el, Loc at, const char *name)
+{
+    const char *dot = strchr(name, '.');
+    const char *first = dot ? str_slice(el->arena, name, (size_t)(dot - name)) : name;
+    const Binding *b = scope_find(el->scope, first);
+    if (!b || !b->forced || b->value.kind != V_INSTANCE) return;
+    const ModuleDef *def = b->value.instance->def;
+    const Items *both[] = {&def->out, &def->body};
+    for (int k = 0; k < 2; k++)
+        for (uint32_t i = 0; i < both[k]->n; i++) {
+            const char *text = str_printf(el->arena, "%s.%s", first, both[k]->at[i].name);
+            if (!strchr(text, ',')) guess_add(el, at, text, text);
+        }
+}
+
+// Forms of a value of `rank` axes (0: not known) that may be what is wanted.
+static void other_forms(Elab *el, Loc at, const char *text, uint32_t rank, uint32_t wanted)
+{
+    static const struct {
+        uint32_t rank, wanted;
+        const char *before, *after;
+    } forms[] = {{4, 3, "features(", ")"},       {4, 2, "mean(", ", axis=[2, 3])"},
+                 {3, 2, "mean(", ", axis=1)"},   {3, 2, "", "[:, 0]"},
+                 {2, 3, "insert_axis(", ", 1)"}, {3, 4, "insert_axis(", ", 1)"},
+                 {2, 1, "", "[:, 0]"},           {0, 0, "transpose(", ")"},
+                 {4, 4, "features(", ")"},       {4, 4, "normalize(", ", norm.clip)"}};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        bool fits =
+            forms[i].rank ? forms[i].rank == rank && forms[i].wanted == wanted : rank == wanted;
+        if (!fits) continue;
+        const char *x = str_printf(el->arena, "%s%s%s", forms[i].before, text, forms[i].after);
+        const char *written = quoted(el, at, x);
+        guess_add(el, at, written, written);
+    }
+}
+
+// Another axis where one is said.
+static void other_axes(Elab *el, Loc at, const char *s)
+{
+    for (uint32_t i = at.begin; i + 5 < at.end; i++) {
+        uint32_t digit = i + 5 + (s[i + 4] == ':');
+        bool axis = memcmp(s + i, "axis", 4) == 0 && strchr("=:", s[i + 4]) &&
+                    isdigit((unsigned char)s[digit]) && !part_of_name(s[digit + 1]);
+        if (!axis) continue;
+        int now = s[digit] - '0';
+        const Loc place = {at.source, digit, digit + 1};
+        for (int k = 1; k <= 3; k++) {
+            const char *number = str_printf(el->arena, "%d", (now + k) % 4);
+            guess_add(el, place, number, with_key(el, s, place, number));
+        }
+    }
+}
+
+static void values_of(Elab *el, Loc at, uint32_t rank, uint32_t wanted)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, at.source, &size);
+    if (!s || at.end > size || at.begin >= at.end || !is_users(el, at)) return;
+    if (memchr(s + at.begin, '\n', at.end - at.begin)) return;
+    char quote = 0;
+    uint32_t names = 0;
+    other_axes(el, at, s);
+    for (uint32_t i = at.begin; i < at.end; i++) {
+        bool begins = isalpha((unsigned char)s[i]) && !(i && part_of_name(s[i - 1]));
+        bool string = (s[i] == '"' || s[i] == '\'') && i > at.begin && strchr("(, ", s[i - 1]) &&
+                      memchr(s + i, ',', at.end - i); // a pattern, not a quoted scalar
+        if (quote ? s[i] == quote : string) quote = quote ? 0 : s[i];
+        if (quote || !begins) continue;
+        uint32_t end = i;
+        while (end < at.end && part_of_name(s[end])) end++;
+        const Loc place = {at.source, i, end};
+        const char *name = str_slice(el->arena, s + i, end - i);
+        i = end - 1;
+        if (end < size && strchr("(:=", s[end])) continue; // a function, or a key
+        other_members(el, place, name);
+        other_forms(el, place, name, rank, wanted), names++;
+    }
+    bool whole = s[at.begin] == '{' || s[at.begin] == '"' || s[at.begin] == '\'';
+    if (!whole && names != 1)
+        other_forms(el, at, str_slice(el->arena, s + at.begin, at.end - at.begin), rank, wanted);
+}
+
+void guess_values(Elab *el, Loc at, uint32_t rank, uint32_t wanted)
+{
+    uint32_t graph = el->root->loc.source; // is more likely wrong than a library
+    if (at.source == graph) values_of(el, at, rank, wanted);
+    for (int own = 1; own >= 0; own--)
+        for (const Frame *f = el->frame; f; f = f->parent)
+            if (f->call.source && (f->call.source == graph) == own)
+                values_of(el, f->call, rank, wanted);
+    values_of(el, at, rank, wanted);
+}
+
+// ---- words and entries ------------------------------------------------------------------------
+
+void guess_word(Elab *el, Loc at, const char *word)
+{
+    guess_add(el, at, word, word);
+}
+
+void guess_entry(Elab *el, Loc map, const char *key, const char *value)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, map.source, &size);
+    if (!s || map.begin >= size) return;
+    const char *said = str_printf(el->arena, "%s: %s", key, value);
+    if (s[map.begin] == '{') { // {module: x, ..}
+        const Loc at = {map.source, map.begin + 1, map.begin + 1};
+        guess_add(el, at, str_printf(el->arena, "%s, ", said), said);
+        return;
+    }
+    uint32_t end = map.end, line = map.begin, column = 0;
+    while (end < size && s[end] == ' ') end++;
+    const Loc at = {map.source, map.end, map.end};
+    while (line && s[line - 1] != '\n') line--;
+    while (s[line + column] == ' ') column++;
+    bool flow = end < size && (s[end] == ',' || s[end] == '}');
+    if (flow)
+        guess_add(el, at, str_printf(el->arena, ", %s", said), said);
+    else if (end < size && s[end] == '\n')
+        guess_add(el, at, str_printf(el->arena, "\n%*s%s", (int)column, "", said), said);
+}
+
+void guess_names(Elab *el, Loc one, Loc other, const char *name)
+{
+    const char *better = str_printf(el->arena, "%s_2", name);
+    const Loc places[] = {one, other};
+    for (int i = 0; i < 2; i++) {
+        size_t size;
+        const char *s = diag_source_text(el->diag, places[i].source, &size);
+        bool there = s && places[i].end <= size && places[i].end - places[i].begin == strlen(name);
+        if (there && !strncmp(s + places[i].begin, name, strlen(name)))
+            guess_add(el, places[i], better, str_printf(el->arena, "%s in place of %s", better, name));
+    }
+}
+
+void guess_number(Elab *el)
+{
+    static const char *const usual[] = {"1", "2", "8", "64"};
+    Loc at;
+    if (!diag_last(el->diag, &at)) return;
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) guess_word(el, at, usual[i]);
+}
+
+// Guess another value wherever entries of a section say a key so.
+static void other_values(Elab *el, const char *section, const char *key, const char *said,
+                         const char *other)
+{
+    const Tree *t = tree_get(el->root, section);
+    for (uint32_t i = 0; t && i < t->entries.n; i++) {
+        const Tree *x = tree_get(t->entries.at[i].value, key);
+        if (!x || x->kind != TREE_SCALAR || (said && strcmp(x->text, said))) continue;
+        const char *text = other ? other : t->entries.at[i].key->text;
+        guess_add(el, x->loc, text, str_printf(el->arena, "%s: %s", key, text));
+    }
+}
+
+void guess_paths(Elab *el)
+{
+    static const char *const sections[] = {"heads", "encoders", "experts", "losses"};
+    for (int i = 0; i < 4; i++) other_values(el, sections[i], "path", NULL, NULL);
+}
+
+void guess_weights(Elab *el)
+{
+    static const char *const sections[] = {"losses", "experts"};
+    for (int i = 0; i < 2; i++) {
+        other_values(el, sections[i], "weight", "0", "1");
+        other_values(el, sections[i], "enabled", "false", "true");
+    }
+}
+
+// Fields whose role is this; any role where that is NULL.
+static const Tree *next_field(const Elab *el, uint32_t *i, const char *role, const char **name)
+{
+    const Tree *data = tree_get(el->root, "data"), *fields = data ? tree_get(data, "fields") : NULL;
+    while (fields && *i < fields->entries.n) {
+        const TreeEntry *e = &fields->entries.at[(*i)++];
+        const Tree *as = tree_get(e->value, "as");
+        *name = e->key->text;
+        if (!role || (as && as->kind == TREE_SCALAR && strcmp(as->text, role) == 0))
+            return e->value;
+    }
+    return NULL;
+}
+
+void guess_role(Elab *el, const char *role, const Field *f, Loc at)
+{
+    const char *name;
+    for (uint32_t i = 0; next_field(el, &i, role, &name);) guess_word(el, at, name);
+    const Tree *as = f->tree->kind == TREE_MAP ? tree_get(f->tree, "as") : NULL;
+    if (as && as->kind == TREE_SCALAR)
+        guess_add(el, as->loc, role, str_printf(el->arena, "as: %s", role));
+}
+
+void guess_input(Elab *el, const Decl *d, Loc loc)
+{
+    const char *name;
+    if (d->word == WORD_INT)
+        for (int x = 2; x <= 4; x += 2)
+            guess_entry(el, loc, d->name, str_printf(el->arena, "%d", x));
+    if (d->is_shape || d->role)
+        for (uint32_t i = 0; next_field(el, &i, d->role, &name);)
+            guess_entry(el, loc, d->name, name);
+    for (uint32_t k = 0; d->is_shape && k < el->instances.n; k++) {
+        const Instance *inst = el->instances.at[k].value;
+        const Items *both[] = {&inst->def->out, &inst->def->body};
+        for (int o = 0; o < 2; o++)
+            for (uint32_t i = 0; i < both[o]->n; i++)
+                guess_entry(el, loc, d->name,
+                            str_printf(el->arena, "%s.%s", el->instances.at[k].key,
+                                       both[o]->at[i].name));
+    }
+}
+
+// ---- samples that are mixed -------------------------------------------------------------------
+
+// sum(x, axis=0), mean(x, axis=0): the batch function of that name.
+static void batch_function(Elab *el, Loc at, const char *s)
+{
+    static const char *const names[] = {"sum", "mean"};
+    for (int i = 0; i < 2; i++) {
+        size_t n = strlen(names[i]);
+        if (memcmp(s + at.begin, names[i], n) || s[at.begin + n] != '(') continue;
+        uint32_t begin = at.begin + (uint32_t)n + 1, end = at.end;
+        while (end > begin && s[end] != ',') end--;
+        const char *rest = str_slice(el->arena, s + end, at.end - end);
+        bool first = !strcmp(rest, ", axis=0)") || !strcmp(rest, ", 0)") ||
+                     !strcmp(rest, ", axis=[0])");
+        if (!first) continue;
+        const char *text = str_printf(el->arena, "batch_%s(%.*s)", names[i], (int)(end - begin),
+                                      s + begin);
+        guess_add(el, at, text, text);
+    }
+}
+
+void guess_gathers(Elab *el, uint32_t before)
+{
+    for (uint32_t error = before + 1; error <= diag_reports(el->diag); error++) {
+        Loc at;
+        size_t size;
+        diag_return_to(el->diag, error);
+        if (!diag_last(el->diag, &at) || !is_users(el, at)) continue;
+        const char *s = diag_source_text(el->diag, at.source, &size);
+        if (!s || at.end > size || at.begin >= at.end) continue;
+        batch_function(el, at, s);
+        for (uint32_t i = at.begin, end; i < at.end; i = end + 1) {
+            end = i;
+            while (end < at.end && part_of_name(s[end])) end++;
+            bool name = isalpha((unsigned char)s[i]) && end > i && !strchr("(=:", s[end]) &&
+                        s[i - 1] != '"' && s[i - 1] != '\'';
+            if (!name) continue;
+            const char *text = str_printf(el->arena, "batch_gather(%.*s)", (int)(end - i), s + i);
+            guess_add(el, (Loc){at.source, i, end}, text, text);
+        }
+    }
+}
+
+// ---- from the text of an error ----------------------------------------------------------------
+
+enum { MOST_AXES = 8 };
+
+// The plain axes of the next shape, such as f32[4b, 8]; a batch axis is 0.
+static const char *next_shape(const char *p, int64_t *axes, uint32_t *rank)
+{
+    while (p && (p = strchr(p, '['))) {
+        char *end;
+        *rank = 0;
+        if (!isdigit((unsigned char)*++p)) continue;
+        while (*rank < MOST_AXES) {
+            int64_t x = strtoll(p, &end, 10);
+            bool batch = *end == 'b';
+            axes[(*rank)++] = batch ? 0 : x;
+            while (isalnum((unsigned char)*end)) end++;
+            if (*end != ',') break;
+            p = end + 1;
+        }
+        if (*end == ']') return end;
+    }
+    return NULL;
+}
+
+void guess_from_text(Elab *el, const char *text)
+{
+    int64_t a[MOST_AXES], b[MOST_AXES];
+    uint32_t na, nb;
+    Loc at;
+    const char *p = next_shape(text, a, &na);
+    if (!p || !next_shape(p, b, &nb) || !diag_last(el->diag, &at)) return;
+    for (uint32_t i = 1; i <= na && i <= nb; i++) {
+        int64_t x = a[na - i], y = b[nb - i];
+        if (x == y || x <= 1 || y <= 1) continue;
+        guess_exact_sizes(el, x, y);
+        break;
+    }
+    guess_values(el, at, na, nb);
+    for (uint32_t i = 1; i <= na && i <= nb; i++)
+        if (a[na - i] != b[nb - i]) guess_sizes(el, a[na - i], b[nb - i]);
+}

@@ -1,0 +1,102 @@
+// Guesses that are tried. Where an error can have several causes, what would mend it is written
+// down as guesses: a text in a place of the user's each. When the whole file has been looked at,
+// each is put into its place and the file is read again; the first few that leave fewer errors, and
+// no new one, are offered, as mends of the error and in a help. So a guess may be cheap, and what
+// is offered is known to be right in its consequences, however deep in the library the error shows.
+#include "frontend/elab.h"
+
+enum {
+    OFFERED = 2,    // mends of one error
+    MOST = 24,      // guesses for one error
+    ALL_TRIALS = 48 // readings of one file
+};
+
+void guess_add(Elab *el, Loc at, const char *text, const char *said)
+{
+    uint32_t error = diag_last_error(el->diag), same = 0;
+    size_t size;
+    const char *s = diag_source_text(el->diag, at.source, &size);
+    if (!error || !s || at.end > size || el->options->no_trials || !is_users(el, at)) return;
+    bool there = !strncmp(s + at.begin, text, at.end - at.begin);
+    if (there && strlen(text) == at.end - at.begin) return;
+    for (uint32_t i = 0; i < el->guesses.n; i++) {
+        const Guess *g = &el->guesses.at[i];
+        same += g->error == error;
+        if (g->error == error && g->at.begin == at.begin && g->at.source == at.source &&
+            g->at.end == at.end && strcmp(g->text, text) == 0)
+            return;
+    }
+    Loc from;
+    if (same < MOST && diag_last(el->diag, &from))
+        vec_push(el->arena, &el->guesses, (Guess){error, from.source, at, text, said});
+}
+
+// The file's text with a guess in its place.
+static const char *guessed(Elab *el, const Guess *g)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, g->at.source, &size);
+    return str_printf(el->arena, "%.*s%s%.*s", (int)g->at.begin, s, g->text,
+                      (int)(size - g->at.end), s + g->at.end);
+}
+
+static bool has_error(const Diag *diag, const char *text)
+{
+    const char *other;
+    for (uint32_t i = 0; (other = diag_error_text(diag, i)); i++)
+        if (strcmp(other, text) == 0) return true;
+    return false;
+}
+
+// Are there fewer errors with a guess, and no new one, which might hide others?
+static bool helps(Elab *el, const char *path, const Guess *g)
+{
+    Arena *arena = arena_new();
+    Diag *diag = diag_new(arena);
+    FrontendOptions o = *el->options;
+    o.no_trials = true;
+    diag_overlay(diag, diag_source_path(el->diag, g->at.source), guessed(el, g));
+    frontend_load(arena, diag, path, &o);
+    bool good = diag_errors(diag) < diag_errors(el->diag);
+    const char *text;
+    for (uint32_t i = 0; good && (text = diag_error_text(diag, i)); i++)
+        good = has_error(el->diag, text);
+    arena_free(arena);
+    return good;
+}
+
+static void offer(Elab *el, const Guess *const *good, uint32_t n)
+{
+    const char *said = "";
+    for (uint32_t i = 0; i < n; i++) {
+        const Guess *g = good[i];
+        uint32_t line, column;
+        diag_position(el->diag, g->at, &line, &column);
+        const char *file = diag_source_path(el->diag, g->at.source);
+        const char *place = g->at.source == g->from ? str_printf(el->arena, "line %u", line)
+                                                    : str_printf(el->arena, "%s:%u", file, line);
+        said = str_printf(el->arena, "%s%s%s (%s)", said, i ? ", or " : "", g->said, place);
+    }
+    diag_return_to(el->diag, good[0]->error);
+    diag_help(el->diag, "write %s", said);
+    for (uint32_t i = 0; i < n; i++) diag_guess(el->diag, good[i]->at, good[i]->text);
+}
+
+void guesses_try(Elab *el, const char *path)
+{
+    uint32_t left = ALL_TRIALS, error = 0, n = 0;
+    const Guess *good[OFFERED];
+    for (uint32_t i = 0; i <= el->guesses.n; i++) {
+        const Guess *g = i < el->guesses.n ? &el->guesses.at[i] : NULL;
+        if (!g || g->error != error) {
+            if (n) offer(el, good, n);
+            n = 0;
+        }
+        if (!g) return;
+        error = g->error;
+        if (n == OFFERED || !left || diag_has_mend(el->diag, error)) continue;
+        if (n && g->at.source != good[0]->at.source) continue; // the same, where it is passed on
+        left--;
+        if (helps(el, path, g)) good[n++] = g;
+    }
+}
