@@ -28,6 +28,7 @@ struct Frame {
     Instance *instance; // the module applied here, or NULL
     const struct Ema *ema; // the slow copy that is applied here, or NULL
     bool frozen;           // a teacher is applied here
+    DType precision;       // of the products made here; DT_NONE: the program's
     const char *part;   // of the graph's own entries: "visual", "experts.seg"
     const Scope *scope; // the outermost one of this frame
 };
@@ -166,6 +167,7 @@ struct Instance {
     bool frozen;           // a teacher
     const char *name;      // of a teacher
     const Tree *outputs;   // further names of a teacher's values, or NULL
+    DType precision;       // that it says itself; DT_NONE: that of the place that made it
     Map args; // name -> Binding *: lets and default inputs
     App *app; // with the default inputs, once somebody asked
 };
@@ -236,6 +238,10 @@ Value function_call(Elab *el, const FunctionDef *f, const Args *args, Scope *sco
 Value arith(Elab *el, ExprOp op, Value a, Value b, Loc loc);
 Value arith_unary(Elab *el, ExprOp op, Value a, Loc loc);
 Value value_index(Elab *el, Scope *s, const Expr *e, Value v);
+// Let products that are added to the graph have the precision of the place where evaluation
+// stands, until el_plain.
+void el_precise(Elab *el);
+void el_plain(Elab *el);
 // x broadcast-compatible selects and casts for library C code.
 DType dtype_promote(DType a, DType b);
 NodeId node_cast(Elab *el, NodeId x, DType dt);
@@ -452,6 +458,8 @@ const char *folder_said_in(Elab *el, const Tree *t);
 // A scope of its own for one entry of the graph: its random numbers and anonymous calls are its
 // own.
 Scope *part_scope(Elab *el, const char *what, const char *path, const char *part, Loc loc);
+// What a mapping says under precision:, f32 or bf16; DT_NONE: nothing, or it was reported.
+DType precision_read(Elab *el, const Tree *map);
 
 // data_spec.c
 typedef enum {

@@ -22,7 +22,7 @@ static bool weights_check(Elab *el, const Tree *weights)
 
 static Instance *teacher_new(Elab *el, const TreeEntry *e)
 {
-    static const char *const skip[] = {"module", "weights", "outputs", "doc", NULL};
+    static const char *const skip[] = {"module", "weights", "outputs", "precision", "doc", NULL};
     const char *name = e->key->text, *path = str_printf(el->arena, "teachers.%s", name);
     if (strchr(name, '.')) {
         el_error(el, e->key->loc, "the name of a teacher has no dot: '%s'", name);
@@ -38,6 +38,7 @@ static Instance *teacher_new(Elab *el, const TreeEntry *e)
     inst->frozen = true;
     inst->name = name;
     inst->outputs = tree_get(e->value, "outputs");
+    inst->precision = precision_read(el, e->value);
     return inst;
 }
 
