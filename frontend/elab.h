@@ -338,6 +338,8 @@ struct Json;
 void put_init(Elab *el, struct Json *j);
 // {from, to, transpose} of a row's `rename:`, which may be NULL, into the list that is open.
 void put_rename(Elab *el, struct Json *j, const Tree *rename);
+// A row's `resize:`, which may be NULL, into the object that is open.
+void put_resize(Elab *el, struct Json *j, const Tree *resize);
 
 // watch.c: the outputs of a step that watch: asks for.
 void watch_outputs(Elab *el, Entry *e);

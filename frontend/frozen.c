@@ -15,7 +15,7 @@ static bool weights_check(Elab *el, const Tree *weights)
 {
     if (!weights || weights->kind == TREE_NULL || weights->kind == TREE_SCALAR) return true;
     if (weights->kind == TREE_MAP) return keys_check(el, weights, MAPPING_INIT, false);
-    el_error(el, weights->loc, "weights of a teacher are a file, or {file:, rename:}");
+    el_error(el, weights->loc, "weights of a teacher are a file, or {file:, rename:, resize:}");
     diag_help(el->diag, "write weights: teacher.safetensors");
     return false;
 }
@@ -135,6 +135,7 @@ static void put_teacher(Elab *el, Json *j, const TreeEntry *e)
     json_open(j, "rename", '[');
     put_rename(el, j, weights->kind == TREE_MAP ? tree_get(weights, "rename") : NULL);
     json_close(j, ']');
+    if (weights->kind == TREE_MAP) put_resize(el, j, tree_get(weights, "resize"));
     json_close(j, '}');
 }
 

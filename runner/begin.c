@@ -19,6 +19,7 @@ static bool take_row(const Loaded *l, const json_t *json, const char *base, bool
         fprintf(to, ", %u not used: %s%s", taken.unused, taken.unused_text,
                 taken.unused > SHOWN ? ", .." : "");
     fputc('\n', to);
+    if (taken.resized) fprintf(to, "init: %s: resized %s\n", row.path, taken.resized_text);
     return true;
 }
 
