@@ -29,9 +29,9 @@ static bool compile(Compiled *out, Arena *arena, const LoadOptions *o)
 
 // Relative, of the first loss, which was recorded in f64. Operands in bf16 are off by 2^-9 at most,
 // and the loss is a mean over many of them.
-static double check_tolerance(DType precision)
+static double check_tolerance(const Program *p)
 {
-    return precision == DT_F32 ? 1e-5 : 1e-2;
+    return program_has_bf16(p) ? 1e-2 : 1e-5;
 }
 
 static bool check(LoadCheck *out, Arena *arena, const LoadOptions *o)
@@ -43,8 +43,7 @@ static bool check(LoadCheck *out, Arena *arena, const LoadOptions *o)
     const Frontend *read = p.frontend;
     *out = (LoadCheck){0};
     if (read && read->has_check && read->check.has_loss)
-        *out = (LoadCheck){read->check.fixture, read->check.loss,
-                           check_tolerance(p.program->precision)};
+        *out = (LoadCheck){read->check.fixture, read->check.loss, check_tolerance(p.program)};
     return true;
 }
 

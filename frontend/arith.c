@@ -218,7 +218,10 @@ static NodeId matmul_node(Elab *el, NodeId x, NodeId y, Loc loc)
     int64_t *batch = arena_array(el->arena, int64_t, nb + 1);
     for (uint32_t i = 0; i < nb; i++) batch[i] = i;
     int64_t lc = rx - 1, rc = ry == 1 ? 0 : ry - 2;
-    return graph_dot(el->graph, x, y, nb, batch, batch, 1, &lc, &rc);
+    el_precise(el);
+    NodeId dot = graph_dot(el->graph, x, y, nb, batch, batch, 1, &lc, &rc);
+    el_plain(el);
+    return dot;
 }
 
 static NodeId tensor_op(Elab *el, ExprOp op, Value a, Value b, Loc loc)

@@ -195,6 +195,8 @@ Value builtin_attention(const Call *c)
     if (!n) return value_error();
     el->graph->here = c->loc;
     Attr attrs[] = {attr_str(ATTR_MASK, mask), attr_float(ATTR_SCALE, scale)};
+    el_precise(el);
     NodeId both = graph_add(el->graph, OP_ATTENTION, n, x, 2, attrs);
+    el_plain(el);
     return el_node(el, both ? graph_proj(el->graph, both, 0) : 0, before);
 }

@@ -28,6 +28,7 @@ struct Frame {
     Instance *instance;    // the module applied here, or NULL
     const struct Ema *ema; // the slow copy that is applied here, or NULL
     bool frozen;           // a teacher is applied here
+    DType precision;       // of the products made here; DT_NONE: the program's
     const char *part;      // of the graph's own entries: "visual", "experts.seg"
     const Scope *scope;    // the outermost one of this frame
 };
@@ -167,6 +168,7 @@ struct Instance {
     bool frozen;           // a teacher
     const char *name;      // of a teacher
     const Tree *outputs;   // further names of a teacher's values, or NULL
+    DType precision;       // that it says itself; DT_NONE: that of the place that made it
     Map args;              // name -> Binding *: lets and default inputs
     App *app;              // with the default inputs, once somebody asked
 };
@@ -237,6 +239,10 @@ Value function_call(Elab *el, const FunctionDef *f, const Args *args, Scope *sco
 Value arith(Elab *el, ExprOp op, Value a, Value b, Loc loc);
 Value arith_unary(Elab *el, ExprOp op, Value a, Loc loc);
 Value value_index(Elab *el, Scope *s, const Expr *e, Value v);
+// Let products that are added to the graph have the precision of the place where evaluation
+// stands, until el_plain.
+void el_precise(Elab *el);
+void el_plain(Elab *el);
 // x broadcast-compatible selects and casts for library C code.
 DType dtype_promote(DType a, DType b);
 NodeId node_cast(Elab *el, NodeId x, DType dt);
@@ -331,19 +337,21 @@ struct Elab {
     Map bounds;           // of rows with from: or until:
     Map first_update;     // parameter -> int64_t *: the beginning of its first phase of training
     DType precision;
-    bool marking; // this build decides what the loader decodes
-    Map used;     // views and fields that are read: name -> anything
-    Map wrong;    // views and fields that data_check reported
+    bool marking;       // this build decides what the loader decodes
+    Map used;           // views and fields that are read: name -> anything
+    Map wrong;          // views and fields that data_check reported
     VEC(Guess) guesses; // of errors whose mends are tried
-    Map blamed;   // values of the user's that fail inside the library -> the first error's text
+    Map blamed; // values of the user's that fail inside the library -> the first error's text
 };
 
 // init.c: the rows of init:, into an object
 struct Json;
 void put_init(Elab *el, struct Json *j);
-// {from, to, transpose} of a row's `rename:`, which may be NULL, into the list that is open; the new
-// names are below the prefix, or are those of another file where it is NULL.
+// {from, to, transpose} of a row's `rename:`, which may be NULL, into the list that is open; the
+// new names are below the prefix, or are those of another file where it is NULL.
 void put_rename(Elab *el, struct Json *j, const Tree *rename, const char *prefix);
+// A row's `resize:`, which may be NULL, into the object that is open.
+void put_resize(Elab *el, struct Json *j, const Tree *resize);
 
 // watch.c: the outputs of a step that watch: asks for.
 void watch_outputs(Elab *el, Entry *e);
@@ -522,6 +530,8 @@ const char *folder_said_in(Elab *el, const Tree *t);
 // A scope of its own for one entry of the graph: its random numbers and anonymous calls are its
 // own.
 Scope *part_scope(Elab *el, const char *what, const char *path, const char *part, Loc loc);
+// What a mapping says under precision:, f32 or bf16; DT_NONE: nothing, or it was reported.
+DType precision_read(Elab *el, const Tree *map);
 
 // data_spec.c
 typedef enum {

@@ -376,7 +376,7 @@ static Value tree_record(Elab *el, Scope *s, const Tree *t)
 // {module: m, input: .., let: ..}: construct and apply. Without a name it takes the owner's path.
 static Value tree_module_call(Elab *el, Scope *s, const Tree *t, const char *name)
 {
-    static const char *const skip[] = {"module", "path", NULL};
+    static const char *const skip[] = {"module", "path", "precision", NULL};
     const ModuleDef *def = tree_module(el, t, s);
     if (!def || !role_check(el, def, ROLE_MODULE, tree_get(t, "module")->loc))
         return value_error();
@@ -388,6 +388,7 @@ static Value tree_module_call(Elab *el, Scope *s, const Tree *t, const char *nam
     Instance *inst = instance_from_tree(el, def, path, t, skip, s);
     if (!inst) return value_error();
     inst->anonymous = !name && !given;
+    inst->precision = precision_read(el, t);
     App *app = instance_default(el, inst, t->loc);
     return app ? (Value){.kind = V_APP, .app = app} : value_error();
 }

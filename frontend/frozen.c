@@ -17,14 +17,14 @@ static bool weights_check(Elab *el, const Tree *weights)
 {
     if (!weights || weights->kind == TREE_NULL || weights->kind == TREE_SCALAR) return true;
     if (weights->kind == TREE_MAP) return keys_check(el, weights, MAPPING_INIT, false);
-    el_error(el, weights->loc, "weights of a teacher are a file, or {file:, rename:}");
+    el_error(el, weights->loc, "weights of a teacher are a file, or {file:, rename:, resize:}");
     diag_help(el->diag, "write weights: teacher.safetensors");
     return false;
 }
 
 static Instance *teacher_new(Elab *el, const TreeEntry *e)
 {
-    static const char *const skip[] = {"module", "weights", "outputs", "doc", NULL};
+    static const char *const skip[] = {"module", "weights", "outputs", "precision", "doc", NULL};
     const char *name = e->key->text, *path = str_printf(el->arena, "teachers.%s", name);
     if (strchr(name, '.')) {
         el_error(el, e->key->loc, "the name of a teacher has no dot: '%s'", name);
@@ -40,6 +40,7 @@ static Instance *teacher_new(Elab *el, const TreeEntry *e)
     inst->frozen = true;
     inst->name = name;
     inst->outputs = tree_get(e->value, "outputs");
+    inst->precision = precision_read(el, e->value);
     return inst;
 }
 
@@ -137,6 +138,7 @@ static void put_teacher(Elab *el, Json *j, const TreeEntry *e)
     put_rename(el, j, weights->kind == TREE_MAP ? tree_get(weights, "rename") : NULL,
                str_printf(el->arena, "%s.", path));
     json_close(j, ']');
+    if (weights->kind == TREE_MAP) put_resize(el, j, tree_get(weights, "resize"));
     json_close(j, '}');
 }
 

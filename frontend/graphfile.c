@@ -12,6 +12,27 @@ Scope *part_scope(Elab *el, const char *what, const char *path, const char *part
     return scope_new(el, el->scope, f);
 }
 
+DType precision_read(Elab *el, const Tree *map)
+{
+    static const DType known[] = {DT_F32, DT_BF16};
+    const Tree *t = tree_get(map, "precision");
+    Map names = {0};
+    if (!t) return DT_NONE;
+    const char *text = t->kind == TREE_SCALAR ? t->text : "";
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        map_set(el->arena, &names, dtype_name(known[i]), NULL);
+        if (strcmp(text, dtype_name(known[i])) == 0) return known[i];
+    }
+    if (t->kind != TREE_SCALAR) {
+        el_error(el, t->loc, "'precision' is a word");
+        diag_help(el->diag, "write precision: f32, or precision: bf16");
+        return DT_NONE;
+    }
+    el_error(el, t->loc, "there is no precision '%s'", t->text);
+    suggest_words(el, t->text, &names);
+    return DT_NONE;
+}
+
 // ---- names every module sees ------------------------------------------------------------------
 
 static void bind_reserved(Elab *el, Scope *s)
@@ -64,7 +85,7 @@ static void bind_lets(Elab *el, Scope *s)
 
 static void bind_instances(Elab *el, Scope *s, const char *section)
 {
-    static const char *const skip[] = {"module", "path", "doc", NULL};
+    static const char *const skip[] = {"module", "path", "precision", "doc", NULL};
     const Tree *t = tree_get(el->root, section);
     for (uint32_t i = 0; t && i < t->entries.n; i++) {
         const TreeEntry *e = &t->entries.at[i];
@@ -79,6 +100,7 @@ static void bind_instances(Elab *el, Scope *s, const char *section)
         bool good = def && role_check(el, def, ROLE_MODULE, tree_get(e->value, "module")->loc);
         Instance *inst = good ? instance_from_tree(el, def, path, e->value, skip, own) : NULL;
         if (!inst) continue;
+        inst->precision = precision_read(el, e->value);
         b->value = (Value){.kind = V_INSTANCE, .instance = inst};
         if (strcmp(section, "encoders") == 0) map_set(el->arena, &el->instances, name, inst);
     }
@@ -168,25 +190,6 @@ static void check_lets(Elab *el, const Tree *let)
 
 enum { STAND_IN = 8 }; // for a batch that is wrong, so that the rest of the file is looked at too
 
-// train.precision: what the operands of products are rounded to.
-static void read_precision(Elab *el, const Tree *train)
-{
-    static const DType known[] = {DT_F32, DT_BF16};
-    const Tree *t = train ? tree_get(train, "precision") : NULL;
-    Map names = {0};
-    el->precision = DT_F32;
-    if (!t || t->kind != TREE_SCALAR) return; // reported by the key table
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        map_set(el->arena, &names, dtype_name(known[i]), NULL);
-        if (strcmp(t->text, dtype_name(known[i])) == 0) {
-            el->precision = known[i];
-            return;
-        }
-    }
-    el_error(el, t->loc, "there is no precision '%s'", t->text);
-    suggest_words(el, t->text, &names);
-}
-
 // train.accumulate; batch is 0 where it is not known. The case of check: has a batch of its own,
 // and as many parts as that can be cut into.
 static void read_parts(Elab *el, const Tree *train, int64_t batch)
@@ -241,8 +244,9 @@ void settings_read(Elab *el)
         ok = false;
     }
     read_parts(el, train, ok ? batch : 0);
-    read_precision(el, train);
     read_memory(el, train);
+    DType precision = train ? precision_read(el, train) : DT_NONE;
+    el->precision = precision == DT_NONE ? DT_F32 : precision;
     if (ok && batch > 1 << 24) {
         el_error(el, tree_get(let, "batch")->loc, "batch is %lld; it is at most %d",
                  (long long)batch, 1 << 24);

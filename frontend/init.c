@@ -91,6 +91,99 @@ void put_rename(Elab *el, Json *j, const Tree *rename, const char *prefix)
         put_rule(el, j, &rules->entries.at[i], prefix);
 }
 
+// ---- resize -----------------------------------------------------------------------------------
+
+enum { MOST_SIDE = 1 << 16 }; // as the runtime's
+
+// [h, w] under from: or to:; false when reported, true also where there is none.
+static bool grid_read(Elab *el, const Tree *how, const char *key, int64_t grid[2])
+{
+    const Tree *t = tree_get(how, key);
+    const ValueList *items;
+    if (!t) return true;
+    if (!value_items(el, tree_eval(el, el->scope, t, NULL), t->loc, &items)) return false;
+    bool ok = items->v.n == 2;
+    for (uint32_t i = 0; ok && i < 2; i++)
+        if (!value_to_int(el, items->v.at[i], t->loc, key, &grid[i])) return false;
+    if (ok && grid[0] >= 1 && grid[1] >= 1 && grid[0] <= MOST_SIDE && grid[1] <= MOST_SIDE)
+        return true;
+    el_error(el, t->loc, "'%s' is a grid, [height, width], both from 1 to %d", key, MOST_SIDE);
+    return false;
+}
+
+// grid, line or first; NULL when reported.
+static const char *way_read(Elab *el, const Tree *t)
+{
+    static const char *const known[] = {"grid", "line", "first"};
+    Map names = {0};
+    if (!t) return known[0];
+    for (int i = 0; i < 3; i++) {
+        map_set(el->arena, &names, known[i], NULL);
+        if (t->kind == TREE_SCALAR && strcmp(t->text, known[i]) == 0) return known[i];
+    }
+    el_error(el, t->loc, "tables of positions are resized as grid, line or first%s%s%s",
+             t->kind == TREE_SCALAR ? ", not '" : "", t->kind == TREE_SCALAR ? t->text : "",
+             t->kind == TREE_SCALAR ? "'" : "");
+    if (t->kind == TREE_SCALAR) suggest_words(el, t->text, &names);
+    return NULL;
+}
+
+static void put_grid(Json *j, const char *key, const int64_t grid[2])
+{
+    if (!grid[0]) return;
+    json_open(j, key, '[');
+    json_int(j, NULL, grid[0]);
+    json_int(j, NULL, grid[1]);
+    json_close(j, ']');
+}
+
+// One glob; how: NULL, a word, or {as:, prefix:, from:, to:}.
+static void put_resized(Elab *el, Json *j, const char *glob, const Tree *how)
+{
+    bool map = how && how->kind == TREE_MAP;
+    if (map && !keys_check(el, how, MAPPING_RESIZE, false)) return;
+    const char *as = way_read(el, map ? tree_get(how, "as") : how);
+    int64_t from[2] = {0}, to[2] = {0}, rows = -1;
+    const Tree *prefix = map ? tree_get(how, "prefix") : NULL;
+    if (!as || (map && (!grid_read(el, how, "from", from) || !grid_read(el, how, "to", to))))
+        return;
+    if (prefix &&
+        !value_to_int(el, tree_eval(el, el->scope, prefix, NULL), prefix->loc, "prefix", &rows))
+        return;
+    if (prefix && rows < 0) {
+        el_error(el, prefix->loc, "prefix is %lld; it is at least 0", (long long)rows);
+        return;
+    }
+    if (strcmp(as, "grid") != 0 && (prefix || from[0] || to[0])) {
+        el_error(el, how->loc, "prefix, from and to are of a grid, not of '%s'", as);
+        return;
+    }
+    json_open(j, NULL, '{');
+    json_str(j, "match", glob);
+    json_str(j, "as", as);
+    if (prefix) json_int(j, "prefix", rows);
+    put_grid(j, "from", from);
+    put_grid(j, "to", to);
+    json_close(j, '}');
+}
+
+void put_resize(Elab *el, Json *j, const Tree *t)
+{
+    if (!t || t->kind == TREE_NULL) return;
+    json_open(j, "resize", '[');
+    if (t->kind == TREE_SCALAR) put_resized(el, j, t->text, NULL);
+    for (uint32_t i = 0; t->kind == TREE_LIST && i < t->items.n; i++) {
+        const Tree *item = t->items.at[i];
+        if (item->kind == TREE_SCALAR)
+            put_resized(el, j, item->text, NULL);
+        else
+            el_error(el, item->loc, "a list of resize: has globs; ways are {glob: how}");
+    }
+    for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++)
+        put_resized(el, j, t->entries.at[i].key->text, t->entries.at[i].value);
+    json_close(j, ']');
+}
+
 void put_init(Elab *el, Json *j)
 {
     const Tree *rows = tree_get(el->root, "init");
@@ -105,6 +198,7 @@ void put_init(Elab *el, Json *j)
         json_open(j, "rename", '[');
         put_rename(el, j, tree_get(row, "rename"), "");
         json_close(j, ']');
+        put_resize(el, j, tree_get(row, "resize"));
         json_close(j, '}');
     }
     json_close(j, ']');

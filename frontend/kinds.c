@@ -53,6 +53,7 @@ bool kind_open(Elab *el, Task *t)
                          t->frame->path, name->loc);
     f->site = t->frame->site;
     f->part = t->frame->part;
+    f->precision = t->frame->precision;
     f->instance = inst;
     t->kind = arena_make(el->arena, App);
     *t->kind = (App){.instance = inst, .scope = scope_new(el, el->globals, f)};

@@ -83,6 +83,7 @@ static Task *task_new(Elab *el, const TreeEntry *e, const char *name, bool exper
     const char *label = expert ? t->path : str_printf(el->arena, "losses.%s", t->name);
     t->scope = part_scope(el, label, prefix_of(el, e, name, label), label, t->loc);
     t->frame = t->scope->frame;
+    if (e->value->kind == TREE_MAP) t->frame->precision = precision_read(el, e->value);
     map_set(el->arena, &el->tasks, t->path, t);
     return t;
 }
@@ -255,6 +256,7 @@ Instance *task_instance(Elab *el, Task *t, ModuleRole role, TaskKey map, const c
     const ModuleDef *def = tree_module(el, map.tree, map.scope);
     if (!def || !role_check(el, def, role, tree_get(map.tree, "module")->loc)) return NULL;
     Instance *inst = instance_from_tree(el, def, path, map.tree, skip, map.scope);
+    if (inst && map.tree != t->tree) inst->precision = precision_read(el, map.tree);
     return inst && bind_reaching(el, inst, t->scope) ? inst : NULL;
 }
 
@@ -271,7 +273,7 @@ static Value loss_expression(Elab *el, Task *t, TaskKey loss)
 
 static Value loss_value(Elab *el, Task *t)
 {
-    static const char *const expert_skip[] = {"module", "path", "doc", NULL};
+    static const char *const expert_skip[] = {"module", "path", "precision", "doc", NULL};
     TaskKey loss = task_key(t, "loss");
     if (!t->expert && tree_get(t->tree, "module")) loss.tree = t->tree;
     if (!loss.tree) {

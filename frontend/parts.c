@@ -212,7 +212,7 @@ static Value param_expr(Elab *el, Binding *b, const Expr *e)
 
 Value param_eval(Elab *el, Binding *b)
 {
-    static const char *const skip[] = {"module", "path", "doc", NULL};
+    static const char *const skip[] = {"module", "path", "precision", "doc", NULL};
     const Tree *t = b->tree;
     if (t->kind == TREE_SCALAR) {
         Value v = param_expr(el, b, el_parse(el, t));
@@ -234,6 +234,7 @@ Value param_eval(Elab *el, Binding *b)
     const char *own = given && given->kind == TREE_SCALAR ? given->text : b->name;
     const char *path = path_join(el, b->scope->frame->owner->path, own);
     Instance *inst = instance_from_tree(el, def, path, t, skip, b->scope);
+    if (inst) inst->precision = precision_read(el, t);
     return inst ? (Value){.kind = V_INSTANCE, .instance = inst} : value_error();
 }
 
@@ -359,6 +360,7 @@ static bool turn(Elab *el, Repeat *r, int64_t i, ValueList *out)
     f->instance = outer->instance;
     f->ema = outer->ema;
     f->frozen = outer->frozen;
+    f->precision = outer->precision;
     Scope *s = scope_new(el, r->scope, f), *inner = NULL;
     Frame *caller = el->frame;
     if (r->index) scope_value(el, s, r->index, r->tree->loc, value_int(i));

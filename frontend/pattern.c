@@ -137,7 +137,9 @@ static void dot_pair(Elab *el, Operand *x, const Operand *y, const Operand *othe
     for (uint32_t i = 0; i < y->term.names.n; i++)
         if (find(&x->term, y->term.names.at[i]) < 0)
             vec_push(el->arena, &right.names, y->term.names.at[i]);
+    el_precise(el);
     x->node = graph_dot(el->graph, x->node, y->node, nb, lb, rb, nc, lc, rc);
+    el_plain(el);
     for (uint32_t i = 0; i < left.names.n; i++) vec_push(el->arena, &batch.names, left.names.at[i]);
     for (uint32_t i = 0; i < right.names.n; i++)
         vec_push(el->arena, &batch.names, right.names.at[i]);

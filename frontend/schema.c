@@ -73,6 +73,7 @@ static const struct {
     {MAPPING_TEACHER, "outputs", EACH, OF_VALUE, true},
     {MAPPING_GRAPH, "init", ITEMS, MAPPING_INIT, false},
     {MAPPING_INIT, "rename", EACH, MAPPING_RENAME, true},
+    {MAPPING_INIT, "resize", EACH, MAPPING_RESIZE, true},
     {MAPPING_GRAPH, "ema", EACH, MAPPING_EMA, false},
     {MAPPING_GRAPH, "params", EACH, OF_ROW, true},
     {MAPPING_GRAPH, "values", EACH, OF_VALUE, true},

@@ -20,9 +20,22 @@ Frame *frame_new(Elab *el, Frame *parent, const char *what, const char *path, Lo
     f->what = what;
     f->path = path;
     f->call = call;
+    f->precision = DT_NONE;
     f->stream = hash_str(0, path);
     f->site = hash_u64(hash_u64(parent ? parent->site : 0, call.source), call.begin);
     return f;
+}
+
+// What the program has anyway is not said again, so that equal products are one node.
+void el_precise(Elab *el)
+{
+    DType own = el->frame->owner->precision;
+    el->graph->precision = own == el->precision || el->initialising ? DT_NONE : own;
+}
+
+void el_plain(Elab *el)
+{
+    el->graph->precision = DT_NONE;
 }
 
 Binding *scope_add(Elab *el, Scope *s, const char *name, Loc loc, BindKind kind)

@@ -13,6 +13,7 @@ Graph *graph_new(Arena *arena, Diag *diag, int64_t batch)
     g->arena = arena;
     g->diag = diag;
     g->batch = batch;
+    g->precision = DT_NONE;
     g->nslots = 64;
     g->slots = arena_array(arena, uint32_t, g->nslots);
     vec_push(arena, &g->nodes, (Node){.op = OP_COUNT});
@@ -100,6 +101,12 @@ const int64_t *node_ints(const Node *n, AttrKey key, uint32_t *count)
     return a ? a->ints.at : NULL;
 }
 
+DType node_precision(const Node *n)
+{
+    if (!(op_info(n->op)->attrs & (1u << ATTR_PRECISION))) return DT_NONE;
+    return dtype_find(node_str(n, ATTR_PRECISION));
+}
+
 // ---- hash-consing -------------------------------------------------------------------------------
 
 uint64_t node_hash(const Node *n)
@@ -173,8 +180,9 @@ NodeId graph_add_copy(Graph *g, OpCode op, uint32_t copy, uint32_t nargs, const 
         if (args[i] >= g->nodes.n) bug("%s: operand %u is no node", op_info(op)->name, args[i]);
         types[i] = g->nodes.at[args[i]].type;
     }
-    ShapeCall call = {g->arena, g->diag, g->here, g->batch,     op,
-                      nargs,    types,   nattrs,  (Attr *)attrs};
+    const char *precision = g->precision == DT_NONE ? "" : dtype_name(g->precision);
+    ShapeCall call = {g->arena, g->diag, g->here, g->batch,      op,
+                      nargs,    types,   nattrs,  (Attr *)attrs, precision};
     const Type *type = shape_infer(&call);
     if (!type) return 0;
     NodeId *own = arena_array(g->arena, NodeId, nargs + 1);

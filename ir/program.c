@@ -77,6 +77,17 @@ EntryInputs entry_inputs(const Program *p, const Entry *e, Arena *arena)
     return list;
 }
 
+bool program_has_bf16(const Program *p)
+{
+    if (p->precision == DT_BF16) return true;
+    for (uint32_t i = 0; i < p->entries.n; i++) {
+        const Graph *g = p->entries.at[i]->graph;
+        for (NodeId id = 1; id < g->nodes.n; id++)
+            if (node_precision(graph_node(g, id)) == DT_BF16) return true;
+    }
+    return false;
+}
+
 bool *entry_live(const Entry *e, Arena *arena)
 {
     const Graph *g = e->graph;

@@ -58,7 +58,8 @@ typedef struct Program {
     int64_t batch, steps, seed;
     int64_t accumulate; // parts that pass accumulate cuts the batch of a step into; 1: it does not
     int64_t memory;     // bytes that its plan may take (plan_bytes); 0: as many as it likes
-    DType precision; // of the operands of products: f32, or bf16 where pass precision is asked for
+    DType precision;    // of the operands of products that do not say it themselves: f32, or bf16
+                        // where pass precision is asked for
     VEC(StateVar) states;
     Map state_index; // name -> (void *)(index + 1)
     VEC(Entry *) entries;
@@ -92,6 +93,8 @@ EntryInputs entry_inputs(const Program *p, const Entry *e, Arena *arena);
 // Live nodes of an entry: keep[id] for everything outputs and updates need. Array of nodes.n in the
 // arena.
 bool *entry_live(const Entry *e, Arena *arena);
+// Does the program, or a product of one of its entries, ask for operands in bf16?
+bool program_has_bf16(const Program *p);
 // Rebuild an entry's graph with only live nodes, in the same order (dead-code elimination).
 // e->graph stays the same pointer; node ids change (outputs and updates are renumbered).
 void entry_compact(Entry *e);

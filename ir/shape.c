@@ -39,6 +39,7 @@ bool attr_optional(OpCode op, AttrKey key)
     case ATTR_RISING:
     case ATTR_STRIDE:
     case ATTR_MASK:
+    case ATTR_PRECISION:
     case ATTR_LBATCH:
     case ATTR_RBATCH:
     case ATTR_LCONTRACT:
@@ -56,6 +57,7 @@ bool attr_is_default(const Attr *attr)
     case ATTR_RISING:
     case ATTR_BATCH: return attr->i == 0;
     case ATTR_MASK: return strcmp(attr->s, "none") == 0;
+    case ATTR_PRECISION: return !*attr->s;
     case ATTR_LBATCH:
     case ATTR_RBATCH:
     case ATTR_LCONTRACT:
@@ -74,6 +76,7 @@ static bool default_attr(ShapeCall *c, AttrKey key, Attr *attr)
     *attr = (Attr){.key = key};
     if (key == ATTR_DTYPE) return false;
     if (key == ATTR_MASK) attr->s = "none";
+    if (key == ATTR_PRECISION) attr->s = c->precision;
     if (key == ATTR_STRIDE && c->nargs) {
         uint32_t n = c->args[0]->rank;
         int64_t *ones = arena_array(c->arena, int64_t, n + 1);
@@ -237,6 +240,14 @@ static bool check_class(ShapeCall *c)
     return true;
 }
 
+static bool check_precision(ShapeCall *c)
+{
+    const Attr *a = shape_attr(c, ATTR_PRECISION);
+    if (!a || !*a->s || !strcmp(a->s, dtype_name(DT_F32)) || !strcmp(a->s, dtype_name(DT_BF16)))
+        return true;
+    return shape_fail(c, "precision is f32 or bf16, not %s", a->s);
+}
+
 typedef const Type *Rule(ShapeCall *c);
 
 static Rule *const rules[] = {
@@ -253,7 +264,7 @@ const Type *shape_infer(ShapeCall *c)
     for (uint32_t i = 0; i < c->nargs; i++)
         if (c->args[i]->nparts && c->op != OP_PROJ)
             return shape_fail(c, "operand %u is a tuple; take one part with proj", i);
-    if (!check_class(c) || !shape_attrs(c)) return NULL;
+    if (!check_class(c) || !shape_attrs(c) || !check_precision(c)) return NULL;
     const Type *type = rules[c->op](c);
     if (!type || type->nparts || shape_check_axes(c, type->rank, type->axes)) return type;
     return NULL;

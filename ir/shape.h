@@ -17,6 +17,7 @@ typedef struct ShapeCall {
     const Type *const *args;
     uint32_t nattrs;
     Attr *attrs;
+    const char *precision; // of a product that does not say it; "": the program's
 } ShapeCall;
 
 // The result's type, or NULL after reporting to diag at here.

@@ -134,10 +134,12 @@ static void sweep_node(GradSweep *w, NodeId id)
     if (passes_gradient(&n) && any_arg(w, &n)) {
         GradSite site = {w, w->g, &n, id, dy, parts};
         GradRule *rule = grad_rule(n.op);
+        w->g->precision = node_precision(&n); // the products of its gradient have it too
         if (rule)
             rule(&site);
         else
             grad_error(&site, str_printf(w->scratch, "%s has no gradient", op_info(n.op)->name));
+        w->g->precision = DT_NONE;
     }
     for (NodeId k = before; k < w->g->nodes.n; k++) rewrite_origins(w->g, k, &n);
 }

@@ -81,7 +81,7 @@ static bool same_attrs(const Node *a, const Node *b)
         const int64_t *x = node_ints(a, keys[k], &n), *y = node_ints(b, keys[k], &m);
         if (n != m || (n && memcmp(x, y, n * sizeof *x))) return false;
     }
-    return a->type->dtype == b->type->dtype;
+    return a->type->dtype == b->type->dtype && node_precision(a) == node_precision(b);
 }
 
 // Grow [lo, hi) by every sibling window that touches or overlaps it.

@@ -1,8 +1,9 @@
-// Products in bf16, where the program asks for it (precision=bf16). Operands are rounded, sums are
-// f32:
+// Products in bf16, where the program asks for it (precision=bf16), or a product itself does: what
+// its own attribute says, precision="f32" or "bf16", goes before the program's. Operands are
+// rounded, sums are f32:
 //
-// - Every product and attention (forward and gradient) of f32 operands takes them as bf16, but for
-//   the bias of attention. A product still gives f32, and so does the gradient of that bias;
+// - Every such product and attention (forward and gradient) of f32 operands takes them as bf16, but
+//   for the bias of attention. A product still gives f32, and so does the gradient of that bias;
 //   attention gives bf16, which is widened for whoever wants f32.
 // - The result of a product with a parameter that has a batch axis, an activation or its gradient,
 //   is rounded to bf16 and widened again, after its bias where it has one: what is kept between
@@ -34,6 +35,16 @@ typedef struct Precision {
 static const char *shadow_name(const Precision *p, const char *parameter)
 {
     return str_printf(p->program->arena, "$derived.bf16.%s", parameter);
+}
+
+// Are operands of this product, or attention, to be bf16, which are f32?
+static bool is_asked(const Precision *p, const Graph *g, const Node *n)
+{
+    OpClass class = op_info(n->op)->class;
+    if (class != CLASS_CONTRACT && class != CLASS_ATTENTION) return false;
+    if (graph_type(g, n->args[0])->dtype != DT_F32) return false;
+    DType own = node_precision(n);
+    return (own == DT_NONE ? p->program->precision : own) == DT_BF16;
 }
 
 static bool is_parameter(const Precision *p, const Node *n)
@@ -110,11 +121,21 @@ static NodeId view(Rewrite *r, const Node *n)
     return graph_cast(r->to, y, DT_F32);
 }
 
+// The node's attributes without a precision, which its operands tell now; one more may follow.
+static Attr *settled(Rewrite *r, const Node *n)
+{
+    Attr *attrs = arena_array(r->scratch, Attr, n->nattrs + 1);
+    for (uint32_t i = 0; i < n->nattrs; i++) {
+        attrs[i] = n->attrs[i];
+        if (attrs[i].key == ATTR_PRECISION) attrs[i].s = "";
+    }
+    return attrs;
+}
+
 static NodeId product(Rewrite *r, const Node *n)
 {
     NodeId args[2] = {narrow(r, r->map[n->args[0]]), narrow(r, r->map[n->args[1]])};
-    Attr *attrs = arena_array(r->scratch, Attr, n->nattrs + 1);
-    memcpy(attrs, n->attrs, n->nattrs * sizeof *attrs);
+    Attr *attrs = settled(r, n);
     attrs[n->nattrs] = attr_dtype(ATTR_DTYPE, DT_F32);
     return graph_add_copy(r->to, n->op, n->copy, 2, args, n->nattrs + 1, attrs);
 }
@@ -141,7 +162,7 @@ static NodeId attention(Rewrite *r, const Node *n)
         bool kept = i == LSE || i >= matrices;
         args[i] = kept ? r->map[n->args[i]] : narrow(r, r->map[n->args[i]]);
     }
-    return graph_add_copy(r->to, n->op, n->copy, n->nargs, args, n->nattrs, n->attrs);
+    return graph_add_copy(r->to, n->op, n->copy, n->nargs, args, n->nattrs, settled(r, n));
 }
 
 static NodeId replace(Rewrite *r, NodeId id)
@@ -150,9 +171,9 @@ static NodeId replace(Rewrite *r, NodeId id)
     const Node *n = graph_node(r->from, id);
     OpClass class = op_info(n->op)->class;
     bool f32 = n->nargs && graph_type(r->from, n->args[0])->dtype == DT_F32;
+    bool asked = is_asked(p, r->from, n);
     NodeId y = 0;
-    if (class == CLASS_CONTRACT && f32) y = product(r, n);
-    if (class == CLASS_ATTENTION && f32) y = attention(r, n);
+    if (asked) y = class == CLASS_CONTRACT ? product(r, n) : attention(r, n);
     if (class == CLASS_VIEW && n->op != OP_BROADCAST && f32) y = view(r, n);
     if (p->rounded[id] && n->op == OP_ADD) y = biased(r, n);
     if (class == CLASS_TUPLE) y = graph_cast(r->to, rewrite_keep(r, id), n->type->dtype);
@@ -174,7 +195,7 @@ static bool has_batch(const Type *type)
 static bool is_activation(const Precision *p, const Node *n)
 {
     const Graph *g = p->entry->graph;
-    return n->op == OP_DOT && graph_type(g, n->args[0])->dtype == DT_F32 && has_batch(n->type) &&
+    return n->op == OP_DOT && is_asked(p, g, n) && has_batch(n->type) &&
            (p->weight[n->args[0]] || p->weight[n->args[1]]);
 }
 
@@ -243,7 +264,7 @@ static void write_shadows(const Precision *p)
 bool pass_precision(Program *p, PassContext *ctx)
 {
     Precision all = {.program = p};
-    if (p->precision != DT_BF16) return true;
+    if (!program_has_bf16(p)) return true;
     for (uint32_t i = 0; i < p->entries.n; i++) {
         Entry *e = p->entries.at[i];
         if (!strcmp(e->name, "init") || !strcmp(e->name, "derive")) continue;

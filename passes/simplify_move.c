@@ -214,14 +214,16 @@ static DotAxes dot_axes(const Node *n)
     return d;
 }
 
-// dot of the same element type as n.
+// dot of the same element type and precision as n.
 static NodeId dot_like(Simplify *s, const Node *n, NodeId x, NodeId y, const DotAxes *d)
 {
-    Attr attrs[5] = {
-        attr_ints(ATTR_LBATCH, d->at[0], d->nb), attr_ints(ATTR_RBATCH, d->at[1], d->nb),
-        attr_ints(ATTR_LCONTRACT, d->at[2], d->nc), attr_ints(ATTR_RCONTRACT, d->at[3], d->nc),
-        attr_dtype(ATTR_DTYPE, n->type->dtype)};
-    return graph_add(s->g, OP_DOT, 2, (NodeId[]){x, y}, 5, attrs);
+    Attr attrs[6] = {attr_ints(ATTR_LBATCH, d->at[0], d->nb),
+                     attr_ints(ATTR_RBATCH, d->at[1], d->nb),
+                     attr_ints(ATTR_LCONTRACT, d->at[2], d->nc),
+                     attr_ints(ATTR_RCONTRACT, d->at[3], d->nc),
+                     attr_dtype(ATTR_DTYPE, n->type->dtype),
+                     attr_str(ATTR_PRECISION, node_str(n, ATTR_PRECISION))};
+    return graph_add(s->g, OP_DOT, 2, (NodeId[]){x, y}, 6, attrs);
 }
 
 static const int64_t *renamed(Simplify *s, const int64_t *axes, uint32_t n, const int64_t *perm)
@@ -271,5 +273,5 @@ NodeId transpose_dot(Simplify *s, NodeId id, const Node *n)
         if (perm[i] != want) return 0;
     }
     DotAxes swapped = {{d.at[1], d.at[0], d.at[3], d.at[2]}, d.nb, d.nc};
-    return dot_like(s, n, dot.args[1], dot.args[0], &swapped);
+    return dot_like(s, &dot, dot.args[1], dot.args[0], &swapped);
 }

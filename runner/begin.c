@@ -20,6 +20,7 @@ static bool take_row(const Loaded *l, const json_t *json, const char *base, bool
                 taken.unused > SHOWN ? ", .." : "");
     if (*taken.idle) fprintf(to, "; rename: it has no %s", taken.idle);
     fputc('\n', to);
+    if (taken.resized) fprintf(to, "init: %s: resized %s\n", row.path, taken.resized_text);
     return true;
 }
 

@@ -2,6 +2,7 @@
 // copy.
 #include "runtime/weights.h"
 
+#include "runtime/positions.h"
 #include "runtime/values.h"
 
 #include <stdlib.h>
@@ -55,8 +56,11 @@ static void compare(Complaints *c, const Step *step, const SafeTensors *file, ui
         if (!f && !(flags & WEIGHTS_ALLOW_MISSING))
             complain(c, str_printf(c->arena, "'%s' %s is missing", t->name, text_of(c->arena, t)));
         if (f && (!same_shape(t, f) || !takes(t->dtype, f->dtype)))
-            complain(c, str_printf(c->arena, "'%s' is %s, the program wants %s", t->name,
-                                   text_of(c->arena, f), text_of(c->arena, t)));
+            complain(c, str_printf(c->arena, "'%s' is %s, the program wants %s%s", t->name,
+                                   text_of(c->arena, f), text_of(c->arena, t),
+                                   positions_alike(f, t) && !same_shape(t, f)
+                                       ? " (init: takes positions of other sizes, with resize:)"
+                                       : ""));
     }
     for (uint32_t i = 0; i < file->n && !(flags & WEIGHTS_ALLOW_EXTRA); i++)
         if (!map_find(&wanted, file->tensors[i].name)) {

@@ -2,6 +2,7 @@
 #ifndef CZT_RUNTIME_WEIGHTS_INIT_H
 #define CZT_RUNTIME_WEIGHTS_INIT_H
 
+#include "runtime/positions.h"
 #include "runtime/weights.h"
 
 // A tensor whose name matches `from` is `to` here; * stands for any text, in `to` for what the star
@@ -13,19 +14,24 @@ typedef struct WeightsRule {
 } WeightsRule;
 
 // A file of weights, as the manifest says it: {file, base_dir, rename: [{from, to, transpose}],
-// prefix}.
+// prefix,
+// resize: [{match, as, prefix, from: [h, w], to: [h, w]}]}.
 typedef struct WeightsRow {
     const char *path;
     const char *prefix; // of the state that the names, when renamed, are below; "" for none
     CztKind kind;       // of that state
     const WeightsRule *rules;
     uint32_t nrules;
+    const PositionsRule *resize; // of names as they are here, without the prefix
+    uint32_t nresize;
 } WeightsRow;
 
 typedef struct WeightsTaken {
     uint32_t taken, unused;  // tensors of the file
     const char *unused_text; // the first names, in the arena
     const char *idle;        // names of the file that rules say and it has not; "" for none
+    uint32_t resized;
+    const char *resized_text; // all of them, with their sizes
 } WeightsTaken;
 
 // Read the rules of a row of the manifest, its `rename`, alone.

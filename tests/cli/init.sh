@@ -55,4 +55,47 @@ exits 0 "$CZTC" check row.yaml
 exits 0 "$CZTC" train row.yaml --out open --steps 1
 says err "tensors taken"
 
+# positions of other sizes: of patches (1 + 4 to 1 + 9), of text (12 to 9)
+sized() { # the rows of resize:
+    cat >sized.yaml <<END
+cztc: 1
+extends: small.yaml
+let: {size: 24}
+data: {fields: {text: {length: 9}}}
+init: [{file: $weights, resize: $1}]
+END
+}
+sized null
+exits 1 "$CZTC" train sized.yaml --out none3 --steps 1
+says err "'visual.pos' is f32 [5, 32], 'visual.pos' of the program is f32 [10, 32]; positions fit with resize: 'visual.pos'"
+sized '{"*.pos": grid, "*.tpos": line}'
+exits 0 "$CZTC" train sized.yaml --out sized --steps 1 --seed 3
+says err "params.safetensors: resized visual.pos (10, 32) from (5, 32), textual.tpos (9, 32) from (12, 32)"
+sized '["*pos"]' # of grids alone
+exits 1 "$CZTC" train sized.yaml --out none4 --steps 1
+says err "'textual.tpos' is (12, 32), 'textual.tpos' of the program is (9, 32): 12 and 9 rows are not two grids"
+sized '{visual.pos: {prefix: 1, to: "[3, 3]"}, textual.tpos: first}'
+exits 0 "$CZTC" train sized.yaml --out first --steps 1
+
+# a teacher's, below its path
+cat >taught.yaml <<END
+cztc: 1
+extends: small.yaml
+teachers:
+  old:
+    module: vit
+    weights: {file: $weights, rename: {"visual.*": "*"}, resize: pos}
+    image: "normalize(resize_view(views.image, 24), norm.clip)"
+    patch: 8
+    width: 32
+    layers: 1
+    heads: 2
+    embed: embed
+experts:
+  near: {output: visual.embedding, target: teachers.old.embedding, loss: "mean(abs(output - target), axis=1)"}
+END
+exits 0 "$CZTC" train taught.yaml --out taught --steps 1
+exits 1 "$CZTC" train taught.yaml --out none5 --steps 1 --set teachers.old.weights.resize=null
+says err "positions fit with resize: 'pos' in the row of the file"
+
 exit $((failed != 0))

@@ -237,7 +237,8 @@ static bool begin(Exec *exec, const char *header, const WeightsRule *rules, uint
     FILE *f = fdopen(mkstemp(path), "wb");
     cr_assert(f && fwrite(bytes, 1, size, f) == size && !fclose(f));
     *err = (Error){0};
-    const WeightsRow row = {path, "", CZT_PARAM, rules, n};
+    const WeightsRow row = {
+        .path = path, .prefix = "", .kind = CZT_PARAM, .rules = rules, .nrules = n};
     bool ok = weights_init(exec, &row, given, arena, taken, err);
     unlink(path);
     uint32_t count = 0;
