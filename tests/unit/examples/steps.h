@@ -32,6 +32,8 @@ void steps_close(Steps *s);
 // The initial state; then step number i on the fixed batch.
 void steps_init(Steps *s);
 void steps_run(Steps *s, const char *entry, int64_t i);
+// The same on one of so many equal parts of the batch.
+void steps_run_part(Steps *s, const char *entry, int64_t i, int64_t parts, int64_t part);
 // An output with one element, after a run of that entry. No such output fails the test.
 double steps_output(const Steps *s, const char *entry, const char *name);
 bool steps_has_output(const Steps *s, const char *entry, const char *name);
