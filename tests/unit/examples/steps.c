@@ -354,6 +354,16 @@ bool steps_agree(const Source *source, Error *err)
     return ok;
 }
 
+const Plan *steps_plan(Arena *arena, const Source *source, const Target *target)
+{
+    Error err = {0};
+    Program *p = read_graph(arena, source, &err);
+    bool ok = p && first_passes(p, &err) &&
+              run_passes(p, &(PassOptions){.list = "expand,dce,derive"}, &err);
+    cr_assert(ok, "%s", err.text);
+    return plan_build(arena, p, target, FUSE_ALL);
+}
+
 // ---- the compiled one alone -------------------------------------------------------------------
 
 Steps steps_open(const Source *source)

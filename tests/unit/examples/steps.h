@@ -6,6 +6,9 @@
 #include "frontend/frontend.h"
 #include "runtime/cztc.h"
 
+struct Plan;
+struct Target;
+
 // How a graph file is read.
 typedef struct Source {
     const char *path;
@@ -18,6 +21,10 @@ typedef struct Source {
 // bits mode and on compiled code with two threads: every state tensor and every output must be the
 // same to the bit. False with the place in err.
 bool steps_agree(const Source *source, Error *err);
+
+// The kernels, launches and memory plan of a graph for a target. Fails the Criterion test when the
+// graph is refused.
+const struct Plan *steps_plan(Arena *arena, const Source *source, const struct Target *target);
 
 // A graph compiled for this machine, its inputs drawn once: a fixed batch. Fails the Criterion test
 // when the graph is refused.
