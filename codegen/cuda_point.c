@@ -10,7 +10,8 @@ enum {
     FLAT_POINTS = 4096, // of a block with sizes from a table
     MANY_POINTS = 1 << 17,
     COLUMN_BLOCK = 128, // small, so that the last blocks of a launch fill the GPU
-    LOADS = 4           // that a thread should have on their way
+    LOADS = 4,          // that a thread should have on their way
+    WORDS = 160         // registers that packs may take of a thread's 255
 };
 
 static uint32_t bytes_of(const CudaLoop *l, uint32_t buffer)
@@ -18,29 +19,31 @@ static uint32_t bytes_of(const CudaLoop *l, uint32_t buffer)
     return (uint32_t)dtype_size(l->k->buffers.at[buffer].dtype);
 }
 
-// Elements of a pack: 16 bytes of the smallest type that is moved in packs, at most 8; 1 where
-// nothing can be.
+// Elements of a pack: 16 bytes of the smallest type that is moved in packs, at most 8, fewer where
+// a thread would run out of registers; 1 where nothing can be.
 static uint32_t choose_width(const CudaLoop *l)
 {
     const KernelBody *b = l->body;
     uint32_t axis = l->s.inner;
     if (axis == UINT32_MAX) return 1;
     for (uint32_t width = 8; width > 1; width /= 2) {
-        uint32_t least = 8, fit = 0;
+        uint32_t least = 8, fit = 0, all = 0; // all: bytes of an element of each
         if (!l->flat.on && loop_axis_size(l, axis) % width) continue;
         for (uint32_t i = 0; i < b->code.n; i++) {
             const KernelInstr *in = &b->code.at[i];
             if (!vector_fits_load(l, in, axis, width)) continue;
             fit++;
+            all += bytes_of(l, in->buffer);
             if (bytes_of(l, in->buffer) < least) least = bytes_of(l, in->buffer);
         }
         for (uint32_t i = 0; i < b->stores.n; i++) {
             const KernelStore *s = &b->stores.at[i];
             if (s->kind == STORE_PLAIN && !vector_fits(l, s->index, axis, width)) continue;
             fit++;
+            all += bytes_of(l, s->buffer);
             if (bytes_of(l, s->buffer) < least) least = bytes_of(l, s->buffer);
         }
-        if (fit && least * width <= 16) return width;
+        if (fit && least * width <= 16 && all * width <= 4 * WORDS) return width;
     }
     return 1;
 }

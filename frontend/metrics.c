@@ -41,7 +41,13 @@ static bool state_declare(Elab *el, const Metric *m, const Item *item)
     }
     if (shape && !value_to_axes(el, tree_eval(el, m->scope, shape, NULL), shape->loc, &axes, &rank))
         return false;
-    for (uint32_t i = 0; i < rank; i++) axes[i].per = 0;
+    for (uint32_t i = 0; i < rank; i++) {
+        axes[i].per = 0;
+        if (axes[i].size >= 1) continue;
+        el_error(el, shape->loc, "axis %u of accumulator '%s' has size %lld; sizes are at least 1",
+                 i, item->name, (long long)axes[i].size);
+        return false;
+    }
     const char *name = state_name(el, m, item->name);
     if (!program_find_state(el->program, name))
         program_state(el->program, name, STATE_METRIC, type_new(el->arena, dt, rank, axes),

@@ -319,14 +319,28 @@ NodeId add_fma(Simplify *s, NodeId id, const Node *n)
     return fma_node(s, m->args[0], m->args[1], n->args[1 - i]);
 }
 
+// neg x, below a broadcast of x: there it is one number, and no node of full size ties together
+// kernels that have nothing else in common (the updates of all parameters of one shape).
+static NodeId negated(Simplify *s, NodeId x)
+{
+    const Node b = *graph_node(s->g, x);
+    uint32_t count;
+    if (b.op != OP_BROADCAST || b.copy) return graph_unary(s->g, OP_NEG, x);
+    const int64_t *map = node_ints(&b, ATTR_AXES, &count);
+    NodeId v = graph_unary(s->g, OP_NEG, b.args[0]);
+    return graph_broadcast(s->g, v, b.type->rank, b.type->axes, map);
+}
+
 NodeId sub_fma(Simplify *s, NodeId id, const Node *n)
 {
     (void)id;
     uint32_t i = own_product(s, n);
     if (i == 2) return 0;
     const Node m = *operand(s, n, i);
-    if (i == 0) return fma_node(s, m.args[0], m.args[1], graph_unary(s->g, OP_NEG, n->args[1]));
-    double c; // a constant factor takes the sign for nothing
-    uint32_t k = graph_is_const(s->g, m.args[1], &c) ? 1 : 0;
-    return fma_node(s, graph_unary(s->g, OP_NEG, m.args[k]), m.args[1 - k], n->args[0]);
+    if (i == 0) return fma_node(s, m.args[0], m.args[1], negated(s, n->args[1]));
+    double c; // the sign goes to a constant factor, for nothing, or to one that is repeated
+    uint32_t k = graph_is_const(s->g, m.args[1], &c);
+    if (!k && !graph_is_const(s->g, m.args[0], &c))
+        k = !is_op(s, &m, 0, OP_BROADCAST) && is_op(s, &m, 1, OP_BROADCAST);
+    return fma_node(s, negated(s, m.args[k]), m.args[1 - k], n->args[0]);
 }

@@ -51,6 +51,19 @@ grep alloc running && miss "memory was allocated in a run of parts"
 [ "$(sed -n 's/^graph_launch //p' calls_of_parts | sort | uniq -c | awk '$1 == 16' | wc -l)" -eq 2 ] ||
     miss "features and backward were not launched twice for each of 8 steps"
 
+# before an expert begins: the bits of the run without it
+for run in late without; do
+    when=experts.edge.from=5
+    [ $run = late ] || when=experts.edge.enabled=false
+    exits 0 "$CZTC" train small.yaml --set $when --set "export.parts=[visual, textual, losses.*]" \
+        --out $run --target cuda --steps 3
+    plain $run/log.jsonl >$run.log
+    exits 0 "$CZTC" export $run -o $run.safetensors
+done
+grep -q '"step": 3' late.log || miss "late has no three updates"
+same late.log without.log
+same late.safetensors without.safetensors
+
 # products by the library and the rest by a kernel: the stand-in sums in the same order
 CZT_FAKE_LOG=$PWD/library exits 0 "$CZTC" train small.yaml --out blas --target cuda --products library
 grep -q '^host ' library || miss "the library did no product"

@@ -70,12 +70,25 @@ static uint64_t next(uint64_t *seed)
     return *seed >> 33;
 }
 
+// Boxes of 2 to 11 pixels a side, some of them outside of the view.
+static void draw_boxes(uint64_t seed, int64_t n, float *data)
+{
+    for (int64_t i = 0; i + 4 <= n; i += 4) {
+        for (int64_t k = 0; k < 2; k++) {
+            data[i + k] = (float)(next(&seed) % 48) / 2.0f - 6.0f;
+            data[i + k + 2] = data[i + k] + (float)(next(&seed) % 20) / 2.0f + 2.0f;
+        }
+    }
+}
+
 // Floats in [-1, 1), whole numbers that most tables of classes and tokens have, truth mostly true.
 // They depend on the input's name alone, so they stay when other parts of a graph go.
 static bool draw(const char *name, CztDtype dtype, int64_t bytes, void *data)
 {
     uint64_t seed = hash_str(3, name);
     int64_t n = bytes / czt_dtype_size(dtype);
+    const char *member = strrchr(name, '.');
+    if (member && strcmp(member, ".xyxy") == 0) return draw_boxes(seed, n, data), true;
     for (int64_t i = 0; i < n; i++) {
         uint64_t r = next(&seed);
         switch (dtype) {
@@ -124,11 +137,13 @@ static bool draw_for_interpreter(Arena *arena, const Entry *e, int64_t step, int
     return true;
 }
 
-static void draw_for_cpu(CztProgram *cpu, uint32_t entry)
+static void draw_for_cpu(Arena *arena, CztProgram *cpu, uint32_t entry, int64_t parts, int64_t part)
 {
     for (uint32_t i = 0; i < czt_input_count(cpu, entry); i++) {
         const CztTensor *t = czt_input(cpu, entry, i);
-        draw(t->name, t->dtype, t->bytes, czt_input_data(cpu, entry, i));
+        char *data = arena_alloc(arena, (size_t)(t->bytes * parts));
+        draw(t->name, t->dtype, t->bytes * parts, data);
+        memcpy(czt_input_data(cpu, entry, i), data + part * t->bytes, (size_t)t->bytes);
     }
 }
 
@@ -310,7 +325,8 @@ static bool compare_round(CztProgram *cpu, const char *graph, uint32_t entry, co
     return ok;
 }
 
-static bool compare(CztProgram *cpu, const char *graph, const Record *record, Error *err)
+static bool compare(Arena *arena, CztProgram *cpu, const char *graph, const Record *record,
+                    Error *err)
 {
     CztError czt = {0};
     bool ok = true;
@@ -318,7 +334,7 @@ static bool compare(CztProgram *cpu, const char *graph, const Record *record, Er
         const Round *round = &record->rounds.at[r];
         int32_t entry = czt_entry_find(cpu, round->entry);
         if (entry < 0) return error_set(err, "%s: no entry %s", graph, round->entry);
-        draw_for_cpu(cpu, (uint32_t)entry);
+        draw_for_cpu(arena, cpu, (uint32_t)entry, 1, 0);
         ok = r ? czt_run(cpu, (uint32_t)entry, round->step, SEED, &czt) : czt_init(cpu, SEED, &czt);
         if (!ok) error_set(err, "%s: %s", graph, czt.text);
         ok = ok && compare_round(cpu, graph, (uint32_t)entry, &record->results[r], err);
@@ -334,10 +350,20 @@ bool steps_agree(const Source *source, Error *err)
     Program *again = p ? read_graph(arena, source, err) : NULL; // compiling changes it
     CztProgram *cpu = again && first_passes(again, err) ? compile(arena, again, err) : NULL;
     bool ok = cpu && first_passes(p, err) && interpret(arena, p, cpu, record, err) &&
-              compare(cpu, source->path, record, err);
+              compare(arena, cpu, source->path, record, err);
     czt_free(cpu);
     arena_free(arena);
     return ok;
+}
+
+const Plan *steps_plan(Arena *arena, const Source *source, const Target *target)
+{
+    Error err = {0};
+    Program *p = read_graph(arena, source, &err);
+    bool ok = p && first_passes(p, &err) &&
+              run_passes(p, &(PassOptions){.list = "expand,dce,derive"}, &err);
+    cr_assert(ok, "%s", err.text);
+    return plan_build(arena, p, target, FUSE_ALL);
 }
 
 // ---- the compiled one alone -------------------------------------------------------------------
@@ -365,13 +391,18 @@ void steps_init(Steps *s)
     cr_assert(czt_init(s->cpu, SEED, &err), "%s", err.text);
 }
 
-void steps_run(Steps *s, const char *entry, int64_t i)
+void steps_run_part(Steps *s, const char *entry, int64_t i, int64_t parts, int64_t part)
 {
     CztError err = {0};
     int32_t e = czt_entry_find(s->cpu, entry);
     cr_assert(e >= 0, "no entry %s", entry);
-    draw_for_cpu(s->cpu, (uint32_t)e);
+    draw_for_cpu(s->arena, s->cpu, (uint32_t)e, parts, part);
     cr_assert(czt_run(s->cpu, (uint32_t)e, i, SEED, &err), "%s", err.text);
+}
+
+void steps_run(Steps *s, const char *entry, int64_t i)
+{
+    steps_run_part(s, entry, i, 1, 0);
 }
 
 bool steps_has_output(const Steps *s, const char *entry, const char *name)

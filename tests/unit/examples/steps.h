@@ -6,6 +6,9 @@
 #include "frontend/frontend.h"
 #include "runtime/cztc.h"
 
+struct Plan;
+struct Target;
+
 // How a graph file is read.
 typedef struct Source {
     const char *path;
@@ -18,6 +21,10 @@ typedef struct Source {
 // bits mode and on compiled code with two threads: every state tensor and every output must be the
 // same to the bit. False with the place in err.
 bool steps_agree(const Source *source, Error *err);
+
+// The kernels, launches and memory plan of a graph for a target. Fails the Criterion test when the
+// graph is refused.
+const struct Plan *steps_plan(Arena *arena, const Source *source, const struct Target *target);
 
 // A graph compiled for this machine, its inputs drawn once: a fixed batch. Fails the Criterion test
 // when the graph is refused.
@@ -32,6 +39,8 @@ void steps_close(Steps *s);
 // The initial state; then step number i on the fixed batch.
 void steps_init(Steps *s);
 void steps_run(Steps *s, const char *entry, int64_t i);
+// The same on one of so many equal parts of the batch.
+void steps_run_part(Steps *s, const char *entry, int64_t i, int64_t parts, int64_t part);
 // An output with one element, after a run of that entry. No such output fails the test.
 double steps_output(const Steps *s, const char *entry, const char *name);
 bool steps_has_output(const Steps *s, const char *entry, const char *name);
