@@ -240,7 +240,7 @@ void settings_read(Elab *el)
     if (!let || !tree_get(let, "batch")) {
         Loc head = let ? let->loc : el->root->loc;
         head.end = head.begin + 1;
-        diag_error(el->diag, head, "let: needs 'batch', the number of samples of a step");
+        el_error(el, head, "let: needs 'batch', the number of samples of a step");
         ok = false;
     }
     read_parts(el, train, ok ? batch : 0);

@@ -14,9 +14,9 @@ typedef struct CudaProduct {
 } CudaProduct;
 
 typedef struct CudaEntry {
-    CuPtr inputs, staging, outputs;
+    CuPtr inputs, outputs; // inputs: the block that it shares
     uint8_t *host_inputs, *host_outputs;
-    CuEvent staged, taken; // staging filled; staging read
+    CuEvent staged; // its inputs are in staging
     Order order;
     void **parameters;      // by segment: its buffers' addresses, one after the other
     void **node_parameters; // by node of the order: its segment's, or where its table lies
@@ -38,6 +38,9 @@ typedef struct CudaEngine {
     CuStream main, copy;
     CuEvent from, to; // around a kernel that is timed
     CuPtr state, scratch, constants, tables;
+    CuPtr inputs[2]; // of the entry that runs: of one by itself, and of one before another
+    CuPtr staging;   // where the inputs of the next run come
+    CuEvent taken;   // they were copied to inputs
     uint8_t *host_tables; // the tables of all nodes, as they go to the GPU
     CudaEntry *entries;
     uint8_t *snapshot; // room for a copy of the state, or NULL

@@ -22,8 +22,8 @@ typedef struct EngineOps {
     bool (*clear)(Engine *, Error *err);
     const void *(*read)(Engine *, int64_t offset, int64_t bytes, Error *err);
     bool (*write)(Engine *, int64_t offset, const void *from, int64_t bytes, Error *err);
-    // One launch of an entry alone, with the inputs of the last run, waited for; bytes of one of
-    // the entry's blocks (good until the next call).
+    // One launch of an entry alone, with the inputs of its last run, behind which only entries that
+    // run before it may have run; waited for. Bytes of one of its blocks, until the next call.
     bool (*launch)(Engine *, uint32_t entry, uint32_t launch, Error *err);
     const void *(*peek)(Engine *, uint32_t entry, const StepBuffer *at, int64_t bytes, Error *err);
     // Where the state lies on the device.

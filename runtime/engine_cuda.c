@@ -3,8 +3,9 @@
 //
 // The way of a run: the inputs that the host has filled (pinned memory) are copied to a staging
 // block on a stream of their own, while the run before may still be at work; then on the main
-// stream staging -> inputs, the graph, outputs -> host. start returns after all this is queued.
-// With profile on, kernels are launched one by one between events instead.
+// stream staging -> inputs, the graph, outputs -> host. Staging and inputs serve all entries. start
+// returns after all this is queued. With profile on, kernels are launched one by one between events
+// instead.
 #include "runtime/cuda_engine.h"
 
 #include <stdlib.h>
@@ -109,16 +110,42 @@ static int64_t scratch_bytes(const Step *step)
     return most;
 }
 
+// Does the entry run before another one, whose inputs have to stay meanwhile?
+static bool runs_before(const Step *step, uint32_t entry)
+{
+    for (uint32_t i = 0; i < step->nentries; i++)
+        for (uint32_t k = 0; k < step->entries[i].nbefore; k++)
+            if (step->entries[i].before[k].entry == entry) return true;
+    return false;
+}
+
+// One run follows the other, so all entries share a block of inputs, as large as the largest: of
+// the shapes and phases of a step each has its own.
+static int64_t inputs_bytes(const Step *step, bool before)
+{
+    int64_t most = 0;
+    for (uint32_t i = 0; i < step->nentries; i++)
+        if (runs_before(step, i) == before && step->entries[i].input_bytes > most)
+            most = step->entries[i].input_bytes;
+    return most;
+}
+
+static int64_t staging_bytes(const Step *step)
+{
+    int64_t own = inputs_bytes(step, false), before = inputs_bytes(step, true);
+    return own > before ? own : before;
+}
+
 // What the plan needs against what there is, before anything is allocated.
 static bool check_room(CudaEngine *c, Error *err)
 {
     const Step *step = c->step;
     size_t available, total;
-    int64_t batch_bytes = scratch_bytes(step),
+    int64_t batch_bytes = scratch_bytes(step) + inputs_bytes(step, false) +
+                          inputs_bytes(step, true) + staging_bytes(step),
             beside = step->const_bytes + cuda_tables_bytes(c) + BLAS_WORKSPACE,
             fixed = step->state_bytes + beside;
-    for (uint32_t i = 0; i < step->nentries; i++)
-        batch_bytes += 2 * step->entries[i].input_bytes + step->entries[i].output_bytes;
+    for (uint32_t i = 0; i < step->nentries; i++) batch_bytes += step->entries[i].output_bytes;
     if (!check(c, c->driver.memory_info(&available, &total), "asking for free memory", err))
         return false;
     double mib = 1 << 20, left = (double)available - (double)fixed;
@@ -163,18 +190,20 @@ static bool allocate_blocks(CudaEngine *c, Error *err)
     if (!check_room(c, err) || !allocate(c, &c->state, step->state_bytes, "state", err) ||
         !allocate(c, &c->scratch, scratch_bytes(step), "scratch", err) ||
         !allocate(c, &c->constants, step->const_bytes, "constants", err) ||
-        !allocate(c, &c->tables, cuda_tables_bytes(c), "tables", err))
+        !allocate(c, &c->tables, cuda_tables_bytes(c), "tables", err) ||
+        !allocate(c, &c->inputs[0], inputs_bytes(step, false), "inputs", err) ||
+        !allocate(c, &c->inputs[1], inputs_bytes(step, true), "inputs", err) ||
+        !allocate(c, &c->staging, staging_bytes(step), "inputs", err) ||
+        !check(c, c->driver.event_create(&c->taken, CU_EVENT_UNTIMED), "an event", err))
         return false;
     for (uint32_t i = 0; i < step->nentries; i++) {
         const StepEntry *s = &step->entries[i];
         CudaEntry *e = &c->entries[i];
-        if (!allocate(c, &e->inputs, s->input_bytes, "inputs", err) ||
-            !allocate(c, &e->staging, s->input_bytes, "inputs", err) ||
-            !allocate(c, &e->outputs, s->output_bytes, "outputs", err) ||
+        e->inputs = c->inputs[runs_before(step, i)];
+        if (!allocate(c, &e->outputs, s->output_bytes, "outputs", err) ||
             !allocate_host(c, &e->host_inputs, s->host_bytes, err) ||
             !allocate_host(c, &e->host_outputs, s->output_bytes, err) ||
-            !check(c, c->driver.event_create(&e->staged, CU_EVENT_UNTIMED), "an event", err) ||
-            !check(c, c->driver.event_create(&e->taken, CU_EVENT_UNTIMED), "an event", err))
+            !check(c, c->driver.event_create(&e->staged, CU_EVENT_UNTIMED), "an event", err))
             return false;
     }
     return !step->const_bytes || check(c,
@@ -359,12 +388,12 @@ static bool stage_inputs(CudaEngine *c, uint32_t entry, Error *err)
     size_t bytes = (size_t)c->step->entries[entry].input_bytes;
     const char *what = "copying inputs";
     return !bytes ||
-           (check(c, c->driver.stream_wait(c->copy, e->taken, 0), what, err) &&
-            check(c, c->driver.to_device(e->staging, e->host_inputs, bytes, c->copy), what, err) &&
+           (check(c, c->driver.stream_wait(c->copy, c->taken, 0), what, err) &&
+            check(c, c->driver.to_device(c->staging, e->host_inputs, bytes, c->copy), what, err) &&
             check(c, c->driver.event_record(e->staged, c->copy), what, err) &&
             check(c, c->driver.stream_wait(c->main, e->staged, 0), what, err) &&
-            check(c, c->driver.on_device(e->inputs, e->staging, bytes, c->main), what, err) &&
-            check(c, c->driver.event_record(e->taken, c->main), what, err));
+            check(c, c->driver.on_device(e->inputs, c->staging, bytes, c->main), what, err) &&
+            check(c, c->driver.event_record(c->taken, c->main), what, err));
 }
 
 static bool start(Engine *engine, uint32_t entry, Error *err)
@@ -494,9 +523,6 @@ static void free_entry(CudaEngine *c, CudaEntry *e)
     const CudaDriver *d = &c->driver;
     if (e->graph) d->graph_exec_destroy(e->graph);
     if (e->staged) d->event_destroy(e->staged);
-    if (e->taken) d->event_destroy(e->taken);
-    if (e->inputs) d->memory_free(e->inputs);
-    if (e->staging) d->memory_free(e->staging);
     if (e->outputs) d->memory_free(e->outputs);
     if (e->host_inputs) d->host_free(e->host_inputs);
     if (e->host_outputs) d->host_free(e->host_outputs);
@@ -517,6 +543,10 @@ static void free_engine(Engine *engine)
         if (c->scratch) d->memory_free(c->scratch);
         if (c->constants) d->memory_free(c->constants);
         if (c->tables) d->memory_free(c->tables);
+        for (int i = 0; i < 2; i++)
+            if (c->inputs[i]) d->memory_free(c->inputs[i]);
+        if (c->staging) d->memory_free(c->staging);
+        if (c->taken) d->event_destroy(c->taken);
         if (c->workspace) d->memory_free(c->workspace);
         if (c->snapshot) d->host_free(c->snapshot);
         for (uint32_t i = 0; i < c->step->nunits; i++)

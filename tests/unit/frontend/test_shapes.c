@@ -116,12 +116,12 @@ Test(shapes, rows_reach_other_constants)
     arena_free(arena);
 }
 
-static bool reports(Arena *arena, const FrontendOptions *o, const char *text)
+static bool reports(Arena *arena, const char *path, const FrontendOptions *o, const char *text)
 {
     char *out = NULL;
     size_t size = 0;
     Diag *diag = diag_new(arena);
-    cr_expect(!frontend_load(arena, diag, GRAPH, o));
+    cr_expect(!frontend_load(arena, diag, path, o));
     FILE *to = open_memstream(&out, &size);
     diag_print(diag, to);
     fclose(to);
@@ -137,7 +137,29 @@ Test(shapes, what_is_set_is_not_in_rows)
     Arena *arena = arena_new();
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         FrontendOptions o = {.lib_dir = CZT_SOURCE_DIR "/graphs/lib", .set = &sets[i], .nset = 1};
-        cr_expect(reports(arena, &o, "'size' is set by --set and by this row"), "%s", sets[i]);
+        cr_expect(reports(arena, GRAPH, &o, "'size' is set by --set and by this row"), "%s",
+                  sets[i]);
     }
+    arena_free(arena);
+}
+
+// The case of check: has shapes of its own, or none.
+Test(shapes, a_check_case_says_its_shapes)
+{
+    static const char *const radio = CZT_SOURCE_DIR "/graphs/radio-like.yaml";
+    static const char *const without[] = {"check.set.shapes=null"}, *const one[] = {"shapes=null"};
+    Arena *arena = arena_new();
+    FrontendOptions o = {
+        .lib_dir = CZT_SOURCE_DIR "/graphs/lib", .set = without, .nset = 1, .use_check = true};
+    cr_expect(reports(arena, radio, &o, "'batch' is set here and by the rows of shapes:"));
+    o.set = one;
+    const Frontend *f = frontend_load(arena, diag_new(arena), radio, &o);
+    cr_assert(f);
+    cr_expect_eq(f->program->batch, 2);
+    cr_expect(!program_find_entry(f->program, "step/2"));
+    o.nset = 0;
+    f = frontend_load(arena, diag_new(arena), radio, &o);
+    cr_assert(f && f->shapes.n == 2);
+    cr_expect_str_eq(f->shapes.at[1].text, "size: 48, batch: 1");
     arena_free(arena);
 }
