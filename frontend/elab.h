@@ -301,6 +301,7 @@ struct Elab {
     Map inits;   // state name -> Init *
     Map matched; // rows of groups: that match a trained parameter
     Map limits;  // parameter -> ParamLimit *
+    Map infos;   // parameter -> ParamInfo *
     Frontend *out;
     const Tree *root; // the graph file after extends and --set
 
@@ -341,6 +342,9 @@ void put_init(Elab *el, struct Json *j);
 // {from, to, transpose} of a row's `rename:`, which may be NULL, into the list that is open; the new
 // names are below the prefix, or are those of another file where it is NULL.
 void put_rename(Elab *el, struct Json *j, const Tree *rename, const char *prefix);
+
+// params.c: what the entries' update did with each parameter, into el->out
+void params_told(Elab *el);
 
 // watch.c: the outputs of a step that watch: asks for.
 void watch_outputs(Elab *el, Entry *e);

@@ -23,6 +23,20 @@ typedef struct PartInfo {
     bool frozen; // a teacher's, or constants of files
 } PartInfo;
 
+// What an optimiser does with a parameter, for `cztc check --params`, as text.
+typedef struct ParamSetting {
+    const char *name, *value;
+} ParamSetting;
+
+typedef struct ParamInfo {
+    const char *name;
+    const Type *type;
+    const char *optimizer;      // NULL where it is never updated
+    VEC(ParamSetting) settings; // of the optimiser; lr_scale where a row has it
+    VEC(const char *) rows;     // globs of the rows of groups: that match
+    const char *rests;          // why it is never updated, or while what it is not; NULL
+} ParamInfo;
+
 typedef struct CheckInfo {
     const char *fixture; // path of the safetensors case, or NULL
     bool has_loss;
@@ -34,6 +48,7 @@ typedef struct CheckInfo {
 typedef struct Frontend {
     Program *program;
     VEC(PartInfo) parts;
+    VEC(ParamInfo) params;
     CheckInfo check;
     bool has_check;
 } Frontend;

@@ -250,4 +250,36 @@ exits 0 "$CZTC" check removes.yaml
 says err "removes.yaml:3:12: warning: 'odl' removes nothing"
 says err "did you mean 'old'"
 
+# check --params: what each parameter gets
+cat >groups.yaml <<END
+cztc: 1
+import: [optim/adamw, optim/sgd]
+let: {batch: 4}
+data: {source: none.tar, fields: {x: {as: vector, size: 3}}}
+params: {enc: "linear(3, 4)", other: "linear(3, 4)", still: "linear(3, 4)", off: {shape: [2], trainable: false}}
+losses: {one: {loss: "sum(enc(x) + other(x) + still(x), axis=1) * sum(off, axis=0)"}}
+train:
+  steps: 10
+  optimizer: {module: adamw, lr: 1e-3 * (step + 1)}
+  groups:
+    - {match: "*.bias", decay: 0}
+    - {match: enc.*, lr_scale: 0.5}
+    - {match: other.weight, optimizer: {module: sgd, lr: 0.1}}
+  freeze: [{match: still.weight}, {match: still.bias, while: step < 4}]
+END
+exits 0 "$CZTC" check groups.yaml --params
+says out "lr 1e-3 * (step + 1), "
+says out ", lr_scale 0.5, betas [0.9, 0.999]"
+says out "; groups: enc.*"
+says out "groups: *.bias, enc.*"
+says out "sgd, lr 0.1"
+says out "not updated: frozen"
+says out "; frozen while step < 4"
+says out "not updated: trainable: false"
+says out "  off                                      f32[2]"
+exits 0 "$CZTC" check groups.yaml --params --json
+grep -q '"enc.bias": {[^}]*"decay": "0"[^}]*"lr_scale": "0.5"' out || grep -q '"enc.bias": {[^}]*"lr_scale": "0.5"[^}]*"decay": "0"' out ||
+    miss "enc.bias: $(cat out)"
+grep -q '"still.weight": {[^}]*"optimizer": null, "settings": {}, "groups": \[\], "rests": "frozen"}' out || miss "still.weight: $(cat out)"
+
 exit $((failed != 0))
