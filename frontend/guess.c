@@ -183,8 +183,11 @@ static void values_of(Elab *el, Loc at, uint32_t rank, uint32_t wanted)
         const char *name = str_slice(el->arena, s + i, end - i);
         i = end - 1;
         if (end < size && strchr("(:=", s[end])) continue; // a function, or a key
+        bool grid = rank == 4 && wanted == 3; // as features(x), more likely than another value
+        if (grid) other_forms(el, place, name, rank, wanted);
         other_members(el, place, name);
-        other_forms(el, place, name, rank, wanted), names++;
+        if (!grid) other_forms(el, place, name, rank, wanted);
+        names++;
     }
     bool whole = s[at.begin] == '{' || s[at.begin] == '"' || s[at.begin] == '\'';
     if (!whole && names != 1)
