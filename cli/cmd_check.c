@@ -1,13 +1,14 @@
 // cztc check: is a graph file right, and what would its step be.
 #include "cli/graph_diff.h"
 #include "cli/graph_fix.h"
+#include "cli/graph_params.h"
 
 #include <jansson.h>
 
 typedef struct Values {
     const char *file, *other, *lib;
     Texts set;
-    bool diff, fix, json;
+    bool diff, fix, params, json;
 } Values;
 
 static const Option options[] = {
@@ -19,6 +20,8 @@ static const Option options[] = {
      "what FILE changes of another graph: keys, and figures of the step"},
     {"fix", 0, OPTION_FLAG, offsetof(Values, fix), NULL,
      "write the mends of errors that have just one into FILE; others are printed"},
+    {"params", 0, OPTION_FLAG, offsetof(Values, params), NULL,
+     "what each parameter gets: its optimiser and settings, rows of groups:, when it rests"},
     {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
      "change a value of the file; globs allowed"},
     {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
@@ -251,6 +254,11 @@ static int run(Cli *cli, const void *values)
     if (v->fix && !graph_fix(cli->arena, v->file, v->lib, &err)) return fail(&err);
     pipeline_begin(&p, cli->arena, 1);
     if (!pipeline_read(&p, v->file, &o)) return EXIT_INPUT;
+    if (v->params) {
+        if (!p.frontend) return fail_usage("check", "--params is of graph files");
+        graph_params(p.arena, p.frontend, v->json);
+        return EXIT_OK;
+    }
     keep_step(p.program);
     if (!pipeline_passes(&p, &(PassOptions){.level = 1})) return EXIT_INPUT;
     if (v->json)

@@ -307,6 +307,7 @@ struct Elab {
     Map inits;   // state name -> Init *
     Map matched; // rows of groups: that match a trained parameter
     Map limits;  // parameter -> ParamLimit *
+    Map infos;   // parameter -> ParamInfo *
     Frontend *out;
     const Tree *root; // the graph file after extends and --set, with the shape's constants
     VEC(struct Shape *) shapes;
@@ -352,6 +353,9 @@ void put_init(Elab *el, struct Json *j);
 void put_rename(Elab *el, struct Json *j, const Tree *rename, const char *prefix);
 // A row's `resize:`, which may be NULL, into the object that is open.
 void put_resize(Elab *el, struct Json *j, const Tree *resize);
+
+// params.c: what the entries' update did with each parameter, into el->out
+void params_told(Elab *el);
 
 // watch.c: the outputs of a step that watch: asks for.
 void watch_outputs(Elab *el, Entry *e);

@@ -280,6 +280,7 @@ void entries_build(Elab *el)
     build_begins(el);
     build_init(el);
     count_parts(el);
+    params_told(el);
     Error err = {0};
     if (!diag_errors(el->diag) && !program_verify(el->program, &err)) bug("frontend: %s", err.text);
 }

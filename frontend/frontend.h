@@ -31,6 +31,20 @@ typedef struct ShapeInfo {
     double weight;
 } ShapeInfo;
 
+// What an optimiser does with a parameter, for `cztc check --params`, as text.
+typedef struct ParamSetting {
+    const char *name, *value;
+} ParamSetting;
+
+typedef struct ParamInfo {
+    const char *name;
+    const Type *type;
+    const char *optimizer;      // NULL where it is never updated
+    VEC(ParamSetting) settings; // of the optimiser; lr_scale where a row has it
+    VEC(const char *) rows;     // globs of the rows of groups: that match
+    const char *rests;          // why it is never updated, or while what it is not; NULL
+} ParamInfo;
+
 typedef struct CheckInfo {
     const char *fixture; // path of the safetensors case, or NULL
     bool has_loss;
@@ -43,6 +57,7 @@ typedef struct Frontend {
     Program *program;
     VEC(PartInfo) parts;
     VEC(ShapeInfo) shapes; // none where there is one alone
+    VEC(ParamInfo) params;
     CheckInfo check;
     bool has_check;
 } Frontend;

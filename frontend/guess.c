@@ -183,8 +183,11 @@ static void values_of(Elab *el, Loc at, uint32_t rank, uint32_t wanted)
         const char *name = str_slice(el->arena, s + i, end - i);
         i = end - 1;
         if (end < size && strchr("(:=", s[end])) continue; // a function, or a key
+        bool grid = rank == 4 && wanted == 3; // as features(x), more likely than another value
+        if (grid) other_forms(el, place, name, rank, wanted);
         other_members(el, place, name);
-        other_forms(el, place, name, rank, wanted), names++;
+        if (!grid) other_forms(el, place, name, rank, wanted);
+        names++;
     }
     bool whole = s[at.begin] == '{' || s[at.begin] == '"' || s[at.begin] == '\'';
     if (!whole && names != 1)
@@ -241,7 +244,8 @@ void guess_names(Elab *el, Loc one, Loc other, const char *name)
         const char *s = diag_source_text(el->diag, places[i].source, &size);
         bool there = s && places[i].end <= size && places[i].end - places[i].begin == strlen(name);
         if (there && !strncmp(s + places[i].begin, name, strlen(name)))
-            guess_add(el, places[i], better, str_printf(el->arena, "%s in place of %s", better, name));
+            guess_add(el, places[i], better,
+                      str_printf(el->arena, "%s in place of %s", better, name));
     }
 }
 
@@ -318,9 +322,9 @@ void guess_input(Elab *el, const Decl *d, Loc loc)
         const Items *both[] = {&inst->def->out, &inst->def->body};
         for (int o = 0; o < 2; o++)
             for (uint32_t i = 0; i < both[o]->n; i++)
-                guess_entry(el, loc, d->name,
-                            str_printf(el->arena, "%s.%s", el->instances.at[k].key,
-                                       both[o]->at[i].name));
+                guess_entry(
+                    el, loc, d->name,
+                    str_printf(el->arena, "%s.%s", el->instances.at[k].key, both[o]->at[i].name));
     }
 }
 
@@ -336,11 +340,11 @@ static void batch_function(Elab *el, Loc at, const char *s)
         uint32_t begin = at.begin + (uint32_t)n + 1, end = at.end;
         while (end > begin && s[end] != ',') end--;
         const char *rest = str_slice(el->arena, s + end, at.end - end);
-        bool first = !strcmp(rest, ", axis=0)") || !strcmp(rest, ", 0)") ||
-                     !strcmp(rest, ", axis=[0])");
+        bool first =
+            !strcmp(rest, ", axis=0)") || !strcmp(rest, ", 0)") || !strcmp(rest, ", axis=[0])");
         if (!first) continue;
-        const char *text = str_printf(el->arena, "batch_%s(%.*s)", names[i], (int)(end - begin),
-                                      s + begin);
+        const char *text =
+            str_printf(el->arena, "batch_%s(%.*s)", names[i], (int)(end - begin), s + begin);
         guess_add(el, at, text, text);
     }
 }

@@ -171,7 +171,8 @@ static Value row_value(Elab *el, const Tree *tree, const CapturedList *captured)
 
 // The value of a setting for one parameter: the last group row that has it, else the optimiser's,
 // else the default.
-static void bind_setting(Elab *el, const Optimizer *o, const Decl *d, const char *name, Scope *s)
+static void bind_setting(Elab *el, const Optimizer *o, const Decl *d, const char *name, Scope *s,
+                         ParamInfo *info)
 {
     const Tree *rows = groups(el), *found = NULL, *scale = NULL;
     Binding *own = map_get(&o->instance->args, d->name), *given = o->row ? NULL : own;
@@ -186,13 +187,17 @@ static void bind_setting(Elab *el, const Optimizer *o, const Decl *d, const char
     }
     Value v;
     Loc loc = d->loc;
+    const char *text = NULL;
     if (found) {
         v = row_value(el, found, &of_found);
         loc = found->loc;
+        text = found->text;
     } else if (given) {
         v = binding_force(el, given);
         loc = given->loc;
+        text = given->tree ? given->tree->text : NULL;
     } else if (d->def) {
+        text = expr_text(el->arena, d->def);
         v = expr_eval(el, s, d->def);
     } else if (d->def_tree) {
         v = tree_eval(el, s, d->def_tree, NULL);
@@ -202,8 +207,12 @@ static void bind_setting(Elab *el, const Optimizer *o, const Decl *d, const char
         v = value_error();
     }
     v = decl_check(el, d, v, loc);
-    if (scale && strcmp(d->name, "lr") == 0)
-        v = arith(el, EOP_MUL, v, row_value(el, scale, &of_scale), scale->loc);
+    if (info) param_setting(el, info, d->name, v, text);
+    if (scale && strcmp(d->name, "lr") == 0) {
+        Value factor = row_value(el, scale, &of_scale);
+        if (info) param_setting(el, info, "lr_scale", factor, scale->text);
+        v = arith(el, EOP_MUL, v, factor, scale->loc);
+    }
     scope_value(el, s, d->name, loc, v);
 }
 
@@ -362,13 +371,17 @@ bool optimize(Elab *el, const Optimizers *all, const Trained *t, Entry *entry)
     Scope *s = scope_new(el, el->globals, f);
     Frame *caller = el->frame;
     bool ok = true;
+    ParamInfo *info = param_info(el, t->var->name);
+    bool first = !info->optimizer;
+    info->optimizer = o->def->name;
+    if (first) param_rows(el, info, groups(el));
     el->frame = f;
     for (uint32_t i = 0; i < o->def->in.n; i++) {
         const Decl *d = &o->def->in.at[i];
         if (d->word == WORD_PARAM || d->word == WORD_GRAD || d->word == WORD_COUNT)
             scope_value(el, s, d->name, d->loc, input_value(el, d, t, keep, entry));
         else
-            bind_setting(el, o, d, t->var->name, s);
+            bind_setting(el, o, d, t->var->name, s, first ? info : NULL);
     }
     ok = bind_state(el, o, t, s);
     for (uint32_t i = 0; ok && i < o->def->update.n; i++)

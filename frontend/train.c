@@ -35,6 +35,13 @@ static Value frozen_while(Elab *el, const Tree *condition, const char *name)
     return value_error();
 }
 
+static void told_frozen(Elab *el, const char *name, const Tree *condition)
+{
+    bool text = condition && condition->kind == TREE_SCALAR;
+    param_info(el, name)->rests =
+        text ? str_printf(el->arena, "frozen while %s", condition->text) : "frozen";
+}
+
 // Is a parameter never updated in this phase? Else *while_so is when not, or 0.
 static bool is_frozen(Elab *el, const char *name, NodeId *while_so)
 {
@@ -45,6 +52,7 @@ static bool is_frozen(Elab *el, const char *name, NodeId *while_so)
         condition = tree_get(row, "while");
         if (!condition && row->entries.n > 1) continue; // reported
         Value v = condition ? frozen_while(el, condition, name) : value_bool(true);
+        if ((v.kind == V_BOOL && v.b) || v.kind == V_TENSOR) told_frozen(el, name, condition);
         if (v.kind == V_BOOL && v.b) return true;
         if (v.kind == V_TENSOR)
             *while_so = *while_so ? graph_binary(el->graph, OP_OR, *while_so, v.node) : v.node;

@@ -39,6 +39,13 @@ const char *nonfinite(Elab *el);
 // Updates since the phase in which a parameter was trained first.
 Value updates_of(Elab *el, const char *name);
 
+// params.c: what is told of parameters
+ParamInfo *param_info(Elab *el, const char *name);
+// A setting, with its text in the file or its number.
+void param_setting(Elab *el, ParamInfo *info, const char *name, Value v, const char *text);
+// Those of the rows of groups: that match.
+void param_rows(Elab *el, ParamInfo *info, const Tree *rows);
+
 // Open the optimisers and check the rows of groups:. False when reported.
 bool optimizers_open(Elab *el, Optimizers *o, const TrainedList *list);
 // Put the update of a parameter and its state into the entry. False when reported.

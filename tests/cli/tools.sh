@@ -194,6 +194,16 @@ says err "dot.ir: --diff compares graph files"
 exits 1 "$CZTC" check mine.yaml --diff nothing.yaml
 says err "nothing.yaml"
 
+# the example of docs/language.md prints what stands there, but for bytes, which depend on passes
+doc=$SOURCE/docs/language.md
+mkdir -p doc && ln -sfn "$SOURCE/graphs" doc/graphs
+awk '/^`extends: other.yaml`/ {on = 1} on && /^```$/ {exit} on && yaml {print} on && /^```yaml/ {yaml = 1}' "$doc" >doc/mine.yaml
+awk '/^`cztc check FILE --diff`/ {on = 1} on && /^    / {sub(/^    /, ""); print held $0; held = ""; seen = 1; next}
+     on && seen && /^$/ {held = "\n"; next} on && seen {exit}' "$doc" >want
+(cd doc && "$CZTC" check mine.yaml --diff) >got || miss "the example of --diff"
+bytes() { sed 's/^\(  bytes moved a step\|  scratch bytes\) .*/\1/' "$1"; }
+[ -s want ] && [ "$(bytes want)" = "$(bytes got)" ] || miss "--diff prints $(cat got)"
+
 # check --fix: mends that are sure are written, others are printed, a valid file stays as it is
 cat >typo.yaml <<END
 cztc: 1
@@ -243,11 +253,43 @@ grep -q "every: 0" bounds.yaml || miss "a bound is written"
 sed -i 's/steps: -1/steps: 1/; s/every: 0/every: 1/' bounds.yaml
 exits 0 "$CZTC" check bounds.yaml
 says err "bounds.yaml:7:3: warning: nothing reads teachers.old"
-says err "warning: no parameter is called 'ecn.\*'"
+says err "warning: no parameter is called 'ecn.*'"
 [ "$(grep -c warning: err)" -eq 2 ] || miss "warnings: $(cat err)"
 printf 'cztc: 1\nextends: bounds.yaml\nteachers: {odl: }\n' >removes.yaml
 exits 0 "$CZTC" check removes.yaml
 says err "removes.yaml:3:12: warning: 'odl' removes nothing"
 says err "did you mean 'old'"
+
+# check --params: what each parameter gets
+cat >groups.yaml <<END
+cztc: 1
+import: [optim/adamw, optim/sgd]
+let: {batch: 4}
+data: {source: none.tar, fields: {x: {as: vector, size: 3}}}
+params: {enc: "linear(3, 4)", other: "linear(3, 4)", still: "linear(3, 4)", off: {shape: [2], trainable: false}}
+losses: {one: {loss: "sum(enc(x) + other(x) + still(x), axis=1) * sum(off, axis=0)"}}
+train:
+  steps: 10
+  optimizer: {module: adamw, lr: 1e-3 * (step + 1)}
+  groups:
+    - {match: "*.bias", decay: 0}
+    - {match: enc.*, lr_scale: 0.5}
+    - {match: other.weight, optimizer: {module: sgd, lr: 0.1}}
+  freeze: [{match: still.weight}, {match: still.bias, while: step < 4}]
+END
+exits 0 "$CZTC" check groups.yaml --params
+says out "lr 1e-3 * (step + 1), "
+says out ", lr_scale 0.5, betas [0.9, 0.999]"
+says out "; groups: enc.*"
+says out "groups: *.bias, enc.*"
+says out "sgd, lr 0.1"
+says out "not updated: frozen"
+says out "; frozen while step < 4"
+says out "not updated: trainable: false"
+says out "  off                                      f32[2]"
+exits 0 "$CZTC" check groups.yaml --params --json
+grep -q '"enc.bias": {[^}]*"decay": "0"[^}]*"lr_scale": "0.5"' out || grep -q '"enc.bias": {[^}]*"lr_scale": "0.5"[^}]*"decay": "0"' out ||
+    miss "enc.bias: $(cat out)"
+grep -q '"still.weight": {[^}]*"optimizer": null, "settings": {}, "groups": \[\], "rests": "frozen"}' out || miss "still.weight: $(cat out)"
 
 exit $((failed != 0))
