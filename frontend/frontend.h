@@ -12,6 +12,9 @@ typedef struct FrontendOptions {
     bool use_check;          // also apply the --set values of the graph's check: block
     const char *const *taps; // extra expressions to add as outputs of entry "step" (run --print)
     uint32_t ntaps;
+    bool stats; // the program that computes what stats: says, with no step: `cztc stats`
+    const char *const *stats_names; // of it these rows, all where there are none
+    uint32_t nstats;
     bool grads; // entry "step" also gives "grad.PATH" of every trained parameter, before clipping
 } FrontendOptions;
 

@@ -74,6 +74,11 @@ Test(graphs, builtins)
     agree(CZT_SOURCE_DIR "/tests/graphs/builtins.yaml");
 }
 
+Test(graphs, whiten)
+{
+    agree(CZT_SOURCE_DIR "/tests/graphs/whiten.yaml");
+}
+
 Test(graphs, boxes)
 {
     agree(CZT_SOURCE_DIR "/tests/graphs/boxes.yaml");
