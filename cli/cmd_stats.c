@@ -18,7 +18,7 @@ typedef struct Values {
     Texts names, set;
     int64_t samples, threads, workers;
     Place place;
-    bool check, force, no_cache, json;
+    bool force, no_cache, json;
 } Values;
 
 static const Option options[] = {
