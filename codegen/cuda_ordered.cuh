@@ -1,5 +1,5 @@
-// Ordered ops (docs/ir.md) in rows: cumulative sums, the largest elements, suppression of boxes; and
-// the eigenvectors of matrices.
+// Ordered ops (docs/ir.md) in rows: cumulative sums, the largest elements, suppression of boxes;
+// and the eigenvectors of matrices.
 
 // ---- cumulative sums ----------------------------------------------------------------------------
 
@@ -248,7 +248,8 @@ DEVICE void nms_row(const float *box, const float *score, int n, int size, float
 
 // ---- eigenvalues of symmetric matrices ----------------------------------------------------------
 
-// The product of two rows by the row stage, one warp: each of its lanes has two of the 64. n <= 4096.
+// The product of two rows by the row stage, one warp: each of its lanes has two of the 64. n is at
+// most 4096.
 DEVICE float rows_product(const float *x, const float *y, int n)
 {
     float low = 0, high = 0;
@@ -280,7 +281,8 @@ DEVICE bool rows_rotate(float *rows, float *norms, int n, int p, int q, float co
     const float d = rows_product(x, y, n), a = norms[p], b = norms[q];
     if (!(d * d > cosine2 * (a * b))) return false;
     const float z = (b - a) / (d + d);
-    const float less = 1.0f / (abs_f32(z) + sqrt_f32(fma_f32(z, z, 1.0f))), t = z < 0 ? -less : less;
+    const float less = 1.0f / (abs_f32(z) + sqrt_f32(fma_f32(z, z, 1.0f)));
+    const float t = z < 0 ? -less : less;
     const float c = 1.0f / sqrt_f32(fma_f32(t, t, 1.0f)), s = c * t;
     const float half = s / (1.0f + c); // c u - s v = u - s (v + half u)
     for (int i = (int)thread() % 32; i < n; i += 32) {
