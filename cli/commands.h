@@ -5,6 +5,6 @@
 #include "runner/cli.h"
 
 extern const Command command_check, command_compile, command_lib, command_pack, command_opt,
-    command_schema, command_new;
+    command_schema, command_new, command_stats;
 
 #endif

@@ -11,6 +11,9 @@ static FrontendOptions frontend_options(const GraphOptions *g)
                              .use_check = g->use_check,
                              .taps = g->taps,
                              .ntaps = g->ntaps,
+                             .stats = g->stats,
+                             .stats_names = g->stats_names,
+                             .nstats = g->nstats,
                              .grads = g->grads};
 }
 

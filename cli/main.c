@@ -7,7 +7,7 @@
 static const Command *const commands[] = {
     &command_new,   &command_check, &command_compile, &command_run,      &command_bench,
     &command_train, &command_eval,  &command_export,  &command_describe, &command_data,
-    &command_pack,  &command_lib,   &command_schema,  &command_opt,
+    &command_stats, &command_pack,  &command_lib,     &command_schema,   &command_opt,
 };
 
 int main(int argc, char **argv)

@@ -136,25 +136,6 @@ static LLVMValueRef call(Emit *e, OpCode op, LLVMValueRef x, LLVMValueRef y)
     return emit_op(e, op, DT_F32, DT_F32, args);
 }
 
-// Lane sums of 64 / lanes registers to one value, as the row stage does.
-static LLVMValueRef fold(Emit *e, OpCode op, LLVMValueRef *sums)
-{
-    uint32_t registers = ROW_LANES / e->lanes;
-    for (uint32_t w = registers / 2; w; w /= 2)
-        for (uint32_t i = 0; i < w; i++)
-            sums[i] = emit_combine(e, op, DT_F32, sums[i], sums[i + w]);
-    LLVMValueRef x = sums[0];
-    for (uint32_t w = e->lanes / 2; w; w /= 2) {
-        LLVMValueRef *pick = arena_array(e->arena, LLVMValueRef, e->lanes);
-        for (uint32_t i = 0; i < e->lanes; i++)
-            pick[i] = LLVMConstInt(e->t.i32, i < w ? i + w : i, false);
-        LLVMValueRef other = LLVMBuildShuffleVector(e->builder, x, LLVMGetPoison(LLVMTypeOf(x)),
-                                                    LLVMConstVector(pick, e->lanes), "");
-        x = emit_combine(e, op, DT_F32, x, other);
-    }
-    return LLVMBuildExtractElement(e->builder, x, emit_i64(e, 0), "");
-}
-
 // Scores times the scale, unless the pass over masked rows has multiplied them.
 static LLVMValueRef scaled(Heads *h, LLVMValueRef s)
 {
@@ -188,7 +169,7 @@ static LLVMValueRef row_max(Heads *h, LLVMValueRef row, LLVMValueRef limit)
     s = LLVMBuildSelect(e->builder, below(e, j.index, limit), s, least_value, "");
     m[0] = emit_combine(e, OP_REDUCE_MAX, DT_F32, m[0], s);
     emit_loop_end(e, &j);
-    return fold(e, OP_REDUCE_MAX, m);
+    return emit_row_fold(e, OP_REDUCE_MAX, m);
 }
 
 // A row of scores on its way to probabilities: s becomes p = exp(scale * s - shift), and dp (NULL:
@@ -246,7 +227,7 @@ static LLVMValueRef row_exp(Heads *h, const Row *r)
     emit_store(e, zero, at(e, r->s, j.index), 4);
     if (r->dp) emit_store(e, zero, at(e, r->dp, j.index), 4);
     emit_loop_end(e, &j);
-    return fold(e, OP_SUM, sums);
+    return emit_row_fold(e, OP_SUM, sums);
 }
 
 // ---- tasks and blocks
@@ -399,7 +380,7 @@ static LLVMValueRef row_delta(Heads *h, LLVMValueRef query)
         uint32_t u = (uint32_t)(c / e->lanes) % registers;
         sums[u] = LLVMBuildFAdd(e->builder, sums[u], LLVMBuildFMul(e->builder, y, x, ""), "");
     }
-    return fold(e, OP_SUM, sums);
+    return emit_row_fold(e, OP_SUM, sums);
 }
 
 typedef struct Gradient {

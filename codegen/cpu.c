@@ -136,7 +136,8 @@ static void emit_kind(Emit *e)
     case KERNEL_SCATTER: emit_scatter_kernel(e); return;
     case KERNEL_CUMSUM:
     case KERNEL_TOPK:
-    case KERNEL_NMS: emit_ordered_kernel(e); return;
+    case KERNEL_NMS:
+    case KERNEL_EIGH: emit_ordered_kernel(e); return;
     case KERNEL_LISTS: bug("kernel %s is of another target", e->kernel->name);
     }
 }

@@ -306,7 +306,8 @@ void cuda_engine_kernel(CudaText *t, CudaLaunch *launch)
     case KERNEL_SCATTER: cuda_scatter_kernel(t, launch); return;
     case KERNEL_CUMSUM:
     case KERNEL_TOPK:
-    case KERNEL_NMS: cuda_ordered_kernel(t, launch); return;
+    case KERNEL_NMS:
+    case KERNEL_EIGH: cuda_ordered_kernel(t, launch); return;
     default: bug("kernel %s: no CUDA text for this kind", t->kernel->name);
     }
 }

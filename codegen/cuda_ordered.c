@@ -123,10 +123,30 @@ static void nms(CudaText *t, CudaLaunch *launch)
               k->ordered.results[1]);
 }
 
+// ---- eigenvalues --------------------------------------------------------------------------------
+
+static void eigh(CudaText *t, CudaLaunch *launch)
+{
+    const Kernel *k = t->kernel;
+    int64_t n = k->ordered.n;
+    int warps = n <= 64 ? 4 : n <= 256 ? 8 : 32;
+    launch->threads = (uint32_t)warps * 32;
+    launch->blocks[0] = k->ordered.rows;
+    cuda_line(t, "SHARED(uint64_t, best, %d);", 2 * warps);
+    cuda_line(t, "SHARED(int, turned, %d);", warps);
+    cuda_line(t, "const long long row = block_x();");
+    cuda_line(t,
+              "eigh_matrix<%d>(b%u + row * %" PRId64 ", %" PRId64 ", %d, %af, b%u + row * %" PRId64
+              ", b%u + row * %" PRId64 ", b%u + row * %" PRId64 ", best, turned);",
+              warps, k->ordered.args[0], n * n, n, EIGH_SWEEPS, EIGH_COSINE2, k->ordered.work,
+              n * n + n, k->ordered.results[0], n, k->ordered.results[1], n * n);
+}
+
 int64_t cuda_workspace(const Kernel *k, DType *dt)
 {
     int64_t n = k->ordered.n, size = k->ordered.size;
-    *dt = k->kind == KERNEL_NMS ? DT_U32 : DT_I64;
+    *dt = k->kind == KERNEL_EIGH ? DT_F32 : k->kind == KERNEL_NMS ? DT_U32 : DT_I64;
+    if (k->kind == KERNEL_EIGH) return k->ordered.rows * (n * n + n);
     if (k->kind == KERNEL_NMS) return k->ordered.rows * n;
     if (k->kind != KERNEL_TOPK || n <= TILE) return 0;
     return long_blocks(k) * 2 * (blocks_for(n, TILE) + 1) * (size < TILE ? size : TILE);
@@ -138,6 +158,7 @@ void cuda_ordered_kernel(CudaText *t, CudaLaunch *launch)
     switch (t->kernel->kind) {
     case KERNEL_CUMSUM: cumsum(t, launch); return;
     case KERNEL_TOPK: topk(t, launch); return;
+    case KERNEL_EIGH: eigh(t, launch); return;
     default: nms(t, launch);
     }
 }

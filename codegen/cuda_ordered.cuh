@@ -1,4 +1,5 @@
-// Ordered ops (docs/ir.md) in rows: cumulative sums, the largest elements, suppression of boxes.
+// Ordered ops (docs/ir.md) in rows: cumulative sums, the largest elements, suppression of boxes;
+// and the eigenvectors of matrices.
 
 // ---- cumulative sums ----------------------------------------------------------------------------
 
@@ -243,4 +244,151 @@ DEVICE void nms_row(const float *box, const float *score, int n, int size, float
     }
     for (int i = k + (int)thread(); i < size; i += threads) to[i] = -1;
     if (thread() == 0) *count = k;
+}
+
+// ---- eigenvalues of symmetric matrices ----------------------------------------------------------
+
+// The product of two rows by the row stage, one warp: each of its lanes has two of the 64. n is at
+// most 4096.
+DEVICE float rows_product(const float *x, const float *y, int n)
+{
+    float low = 0, high = 0;
+    for (int i = (int)thread() % 32; i < n; i += 64) {
+        low = fma_f32(x[i], y[i], low);
+        if (i + 32 < n) high = fma_f32(x[i + 32], y[i + 32], high);
+    }
+    low = low + high;
+    for (uint32_t by = 16; by; by /= 2) low = low + shfl_xor_f32(low, by);
+    return low;
+}
+
+// norms[i] = the product of row i with itself; a warp a row.
+template <int WARPS> DEVICE void rows_norms(const float *rows, float *norms, int n)
+{
+    sync();
+    for (int i = (int)thread() / 32; i < n; i += WARPS) {
+        const float *const row = rows + (long long)i * n;
+        const float d = rows_product(row, row, n);
+        if (thread() % 32 == 0) norms[i] = d;
+    }
+    sync();
+}
+
+// Rows p < q by one warp: make them orthogonal. False where they are.
+DEVICE bool rows_rotate(float *rows, float *norms, int n, int p, int q, float cosine2)
+{
+    float *const x = rows + (long long)p * n, *const y = rows + (long long)q * n;
+    const float d = rows_product(x, y, n), a = norms[p], b = norms[q];
+    if (!(d * d > cosine2 * (a * b))) return false;
+    const float z = (b - a) / (d + d);
+    const float less = 1.0f / (abs_f32(z) + sqrt_f32(fma_f32(z, z, 1.0f)));
+    const float t = z < 0 ? -less : less;
+    const float c = 1.0f / sqrt_f32(fma_f32(t, t, 1.0f)), s = c * t;
+    const float half = s / (1.0f + c); // c u - s v = u - s (v + half u)
+    for (int i = (int)thread() % 32; i < n; i += 32) {
+        const float u = x[i], v = y[i];
+        x[i] = fma_f32(-s, fma_f32(half, u, v), u);
+        y[i] = fma_f32(s, fma_f32(-half, v, u), v);
+    }
+    warp_sync();
+    if (thread() % 32 == 0) {
+        norms[p] = fma_f32(-t, d, a);
+        norms[q] = fma_f32(t, d, b);
+    }
+    return true;
+}
+
+// Every pair of rows once; a warp a pair, all pairs of a round have different rows.
+template <int WARPS> DEVICE bool rows_sweep(float *rows, float *norms, int n, float cosine2)
+{
+    const int last = n + n % 2 - 1;
+    bool turned = false;
+    for (int round = 0; round < last; round++) {
+        for (int k = (int)thread() / 32; k < (last + 1) / 2; k += WARPS) {
+            const int a = k ? (round + k) % last : last, b = (round - k + last) % last;
+            const int p = a < b ? a : b, q = a < b ? b : a;
+            if (q < n && rows_rotate(rows, norms, n, p, q, cosine2)) turned = true;
+        }
+        sync();
+    }
+    return turned;
+}
+
+// rows: x by its lower triangle / most / length, plus 2 on the diagonal. Gives `length`.
+template <int WARPS>
+DEVICE float rows_scaled(const float *x, float *rows, float *norms, int n, float most)
+{
+    for (int i = (int)thread() / 32; i < n; i += WARPS)
+        for (int j = (int)thread() % 32; j < n; j += 32)
+            rows[(long long)i * n + j] =
+                x[j <= i ? (long long)i * n + j : (long long)j * n + i] / most;
+    rows_norms<WARPS>(rows, norms, n);
+    float sum = 0;
+    for (int i = 0; i < n; i++) sum = sum + norms[i];
+    float length = sqrt_f32(sum);
+    if (length == 0) length = 1;
+    for (int i = (int)thread() / 32; i < n; i += WARPS)
+        for (int j = (int)thread() % 32; j < n; j += 32) {
+            const float a = rows[(long long)i * n + j] / length;
+            rows[(long long)i * n + j] = i == j ? a + 2.0f : a;
+        }
+    return length;
+}
+
+// The largest of all |x| of the lower triangle, 1 where all are 0. shared: 2 * WARPS.
+template <int WARPS> DEVICE float rows_most(const float *x, int n, uint64_t *shared)
+{
+    uint64_t most = 0;
+    for (int i = (int)thread() / 32; i < n; i += WARPS)
+        for (int j = (int)thread() % 32; j <= i; j += 32)
+            most = larger<uint64_t>(most, (uint32_t)bits_of(abs_f32(x[(long long)i * n + j])));
+    most = block_largest<WARPS>(most, shared);
+    return most ? from_bits((int)most) : 1.0f;
+}
+
+// Row i of the result: by its length, its largest component positive, where it belongs.
+DEVICE void rows_put(const float *rows, const float *norms, int n, int i, float most, float length,
+                     float *values, float *vectors)
+{
+    const float *const row = rows + (long long)i * n;
+    const float norm = sqrt_f32(norms[i]);
+    int place = 0;
+    for (int j = 0; j < n; j++) {
+        const float other = sqrt_f32(norms[j]);
+        place += other < norm || (j < i && !(norm < other));
+    }
+    uint64_t big = 0;
+    for (int j = (int)thread() % 32; j < n; j += 32)
+        big = larger<uint64_t>(big, order_pair((uint32_t)bits_of(abs_f32(row[j])), ~j));
+    for (uint32_t by = 16; by; by /= 2) {
+        const uint64_t high = shfl_xor_u32((uint32_t)(big >> 32), by);
+        big = larger<uint64_t>(big, high << 32 | shfl_xor_u32((uint32_t)big, by));
+    }
+    const float divisor = row[~(uint32_t)big] < 0 ? -norm : norm;
+    for (int j = (int)thread() % 32; j < n; j += 32)
+        vectors[(long long)place * n + j] = row[j] / divisor;
+    if (thread() % 32 == 0) values[place] = (norm - 2.0f) * length * most;
+}
+
+// A block a matrix (n, n). work: n * n + n. shared: 2 * WARPS, turned: WARPS.
+template <int WARPS>
+DEVICE void eigh_matrix(const float *x, int n, int sweeps, float cosine2, float *work,
+                        float *values, float *vectors, uint64_t *shared, int *turned)
+{
+    float *const norms = work + (long long)n * n;
+    const float most = rows_most<WARPS>(x, n, shared);
+    const float length = rows_scaled<WARPS>(x, work, norms, n, most);
+    bool more = true;
+    for (int s = 0; s < sweeps && more; s++) {
+        rows_norms<WARPS>(work, norms, n);
+        const bool mine = rows_sweep<WARPS>(work, norms, n, cosine2);
+        if (thread() % 32 == 0) turned[thread() / 32] = mine;
+        sync();
+        more = false;
+        for (int w = 0; w < WARPS; w++) more = more || turned[w];
+        sync();
+    }
+    rows_norms<WARPS>(work, norms, n);
+    for (int i = (int)thread() / 32; i < n; i += WARPS)
+        rows_put(work, norms, n, i, most, length, values, vectors);
 }

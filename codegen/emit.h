@@ -100,6 +100,8 @@ LLVMValueRef emit_op(Emit *e, OpCode op, DType from, DType to, const LLVMValueRe
 LLVMValueRef emit_exp_minus(Emit *e, DType dt, LLVMValueRef x);
 // op is OP_SUM, OP_REDUCE_MAX or OP_REDUCE_MIN: combine two values; its identity.
 LLVMValueRef emit_combine(Emit *e, OpCode op, DType dt, LLVMValueRef x, LLVMValueRef y);
+// Lane sums of 64 / lanes f32 registers to one value, as the row stage does (docs/ir.md).
+LLVMValueRef emit_row_fold(Emit *e, OpCode op, LLVMValueRef *sums);
 LLVMValueRef emit_identity(const Emit *e, OpCode op, DType dt);
 
 // ---- kernels, one a file
@@ -116,6 +118,13 @@ int64_t emit_attention_tasks(const Kernel *k, uint32_t lanes);
 void emit_attention_kernel(Emit *e); // and its gradients
 void emit_scatter_kernel(Emit *e);
 int64_t emit_ordered_worker_bytes(const Kernel *k);
-void emit_ordered_kernel(Emit *e); // cumsum, topk, nms
+void emit_ordered_kernel(Emit *e); // cumsum, topk, nms, eigh
+int64_t emit_eigh_worker_bytes(const Kernel *k);
+void emit_eigh_matrix(Emit *e, LLVMValueRef matrix); // number `matrix` of those of the kernel
+// Everything until emit_end_if is done where the condition holds.
+LLVMBasicBlockRef emit_begin_if(Emit *e, LLVMValueRef condition);
+void emit_end_if(Emit *e, LLVMBasicBlockRef next);
+// Where row `row` of a buffer with rows of n elements begins.
+LLVMValueRef emit_row_of(Emit *e, uint32_t buffer, LLVMValueRef row, int64_t n);
 
 #endif

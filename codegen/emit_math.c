@@ -3,6 +3,7 @@
 #include "codegen/emit.h"
 
 #include "base/diag.h"
+#include "codegen/sweeps.h"
 #include "ir/scalar.h"
 
 static LLVMTypeRef like(const Emit *e, LLVMValueRef x, LLVMTypeRef element)
@@ -338,4 +339,22 @@ LLVMValueRef emit_identity(const Emit *e, OpCode op, DType dt)
     uint64_t all = UINT64_MAX >> (64 - bits), top = UINT64_C(1) << (bits - 1);
     if (!is_signed(dt)) return LLVMConstInt(type, max ? 0 : all, false);
     return LLVMConstInt(type, max ? top : all ^ top, false);
+}
+
+LLVMValueRef emit_row_fold(Emit *e, OpCode op, LLVMValueRef *sums)
+{
+    uint32_t registers = ROW_LANES / e->lanes;
+    for (uint32_t w = registers / 2; w; w /= 2)
+        for (uint32_t i = 0; i < w; i++)
+            sums[i] = emit_combine(e, op, DT_F32, sums[i], sums[i + w]);
+    LLVMValueRef x = sums[0];
+    for (uint32_t w = e->lanes / 2; w; w /= 2) {
+        LLVMValueRef *pick = arena_array(e->arena, LLVMValueRef, e->lanes);
+        for (uint32_t i = 0; i < e->lanes; i++)
+            pick[i] = LLVMConstInt(e->t.i32, i < w ? i + w : i, false);
+        LLVMValueRef other = LLVMBuildShuffleVector(e->builder, x, LLVMGetPoison(LLVMTypeOf(x)),
+                                                    LLVMConstVector(pick, e->lanes), "");
+        x = emit_combine(e, op, DT_F32, x, other);
+    }
+    return LLVMBuildExtractElement(e->builder, x, emit_i64(e, 0), "");
 }

@@ -100,7 +100,8 @@ int64_t gemm_tasks(const Target *t, const Kernel *k)
     case KERNEL_SCATTER: return k->scatter.batch * div_up(k->scatter.rows, 1024);
     case KERNEL_CUMSUM:
     case KERNEL_TOPK:
-    case KERNEL_NMS: return k->ordered.rows;
+    case KERNEL_NMS:
+    case KERNEL_EIGH: return k->ordered.rows;
     case KERNEL_LISTS:
     case KERNEL_LOOP: break;
     }

@@ -24,6 +24,7 @@ static int64_t padded(int64_t n)
 
 int64_t emit_ordered_worker_bytes(const Kernel *k)
 {
+    if (k->kind == KERNEL_EIGH) return emit_eigh_worker_bytes(k);
     if (k->kind == KERNEL_NMS) return PLANES * padded(k->ordered.n) * 4;
     if (k->kind != KERNEL_TOPK) return 0;
     return 8 * (k->ordered.size <= LISTED ? k->ordered.size : 2 * k->ordered.n + DIGITS);
@@ -34,8 +35,7 @@ static LLVMValueRef i32_const(const Emit *e, int64_t x)
     return LLVMConstInt(e->t.i32, (unsigned long long)x, true);
 }
 
-// Everything until end_if is done where the condition holds.
-static LLVMBasicBlockRef begin_if(Emit *e, LLVMValueRef condition)
+LLVMBasicBlockRef emit_begin_if(Emit *e, LLVMValueRef condition)
 {
     LLVMBasicBlockRef yes = LLVMAppendBasicBlockInContext(e->context, e->function, "yes"),
                       next = LLVMAppendBasicBlockInContext(e->context, e->function, "next");
@@ -44,7 +44,7 @@ static LLVMBasicBlockRef begin_if(Emit *e, LLVMValueRef condition)
     return next;
 }
 
-static void end_if(Emit *e, LLVMBasicBlockRef next)
+void emit_end_if(Emit *e, LLVMBasicBlockRef next)
 {
     LLVMBuildBr(e->builder, next);
     LLVMPositionBuilderAtEnd(e->builder, next);
@@ -55,8 +55,7 @@ static LLVMValueRef least(Emit *e, LLVMValueRef x, LLVMValueRef y)
     return LLVMBuildSelect(e->builder, LLVMBuildICmp(e->builder, LLVMIntSLT, x, y, ""), x, y, "");
 }
 
-// Where row `row` of a buffer with rows of n elements begins.
-static LLVMValueRef row_of(Emit *e, uint32_t buffer, LLVMValueRef row, int64_t n)
+LLVMValueRef emit_row_of(Emit *e, uint32_t buffer, LLVMValueRef row, int64_t n)
 {
     LLVMTypeRef type = emit_memory_type(e, e->kernel->buffers.at[buffer].dtype);
     return emit_at(e, type, e->base[buffer], LLVMBuildMul(e->builder, row, emit_i64(e, n), ""));
@@ -99,8 +98,8 @@ static void cumsum_row(Emit *e, LLVMValueRef row)
     if (r.dt == DT_BF16 || r.dt == DT_F16) bug("cumsum of %s", dtype_name(r.dt));
     r.type = emit_type(e, r.dt);
     r.start = dtype_is_float(r.dt) ? LLVMConstReal(r.type, -0.0) : LLVMConstNull(r.type);
-    r.from = row_of(e, k->ordered.args[0], row, n);
-    r.to = row_of(e, k->ordered.results[0], row, n);
+    r.from = emit_row_of(e, k->ordered.args[0], row, n);
+    r.to = emit_row_of(e, k->ordered.results[0], row, n);
     LLVMValueRef q = r.start;
     EmitLoop segment = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, n), SEGMENT, &q, 1);
     LLVMValueRef end =
@@ -200,9 +199,9 @@ static LLVMValueRef keep_list(Emit *e, const Take *t)
     emit_loop_end(e, &clear);
     EmitLoop i = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, e->kernel->ordered.n), 1, NULL, 0);
     LLVMValueRef x = pair_at(e, t, i.index), last = pair_load(e, e->worker, emit_i64(e, size - 1));
-    LLVMBasicBlockRef next = begin_if(e, LLVMBuildICmp(e->builder, LLVMIntULT, x, last, ""));
+    LLVMBasicBlockRef next = emit_begin_if(e, LLVMBuildICmp(e->builder, LLVMIntULT, x, last, ""));
     insert(e, e->worker, x);
-    end_if(e, next);
+    emit_end_if(e, next);
     emit_loop_end(e, &i);
     return e->worker;
 }
@@ -268,10 +267,10 @@ static void topk_row(Emit *e, LLVMValueRef row)
     int64_t size = k->ordered.size;
     Take t = {.dt = k->buffers.at[k->ordered.args[0]].dtype};
     t.type = emit_memory_type(e, t.dt);
-    t.row = row_of(e, k->ordered.args[0], row, k->ordered.n);
+    t.row = emit_row_of(e, k->ordered.args[0], row, k->ordered.n);
     LLVMValueRef pairs = (size <= LISTED ? keep_list : sort_row)(e, &t);
-    LLVMValueRef values = row_of(e, k->ordered.results[0], row, size),
-                 indices = row_of(e, k->ordered.results[1], row, size);
+    LLVMValueRef values = emit_row_of(e, k->ordered.results[0], row, size),
+                 indices = emit_row_of(e, k->ordered.results[1], row, size);
     EmitLoop i = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, size), 1, NULL, 0);
     LLVMValueRef at =
         LLVMBuildAnd(e->builder, pair_load(e, pairs, i.index), emit_i64(e, UINT32_MAX), "");
@@ -315,8 +314,8 @@ static void nms_begin(Emit *e, LLVMValueRef row)
 {
     const Kernel *k = e->kernel;
     int64_t n = k->ordered.n;
-    LLVMValueRef boxes = row_of(e, k->ordered.args[0], row, 4 * n),
-                 scores = row_of(e, k->ordered.args[1], row, n), corner[4];
+    LLVMValueRef boxes = emit_row_of(e, k->ordered.args[0], row, 4 * n),
+                 scores = emit_row_of(e, k->ordered.args[1], row, n), corner[4];
     LLVMValueRef never = emit_f32(e, -__builtin_inf());
     EmitLoop i = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, n), 1, NULL, 0);
     LLVMValueRef box = LLVMBuildMul(e->builder, i.index, emit_i64(e, 4), "");
@@ -384,7 +383,8 @@ static void nms_row(Emit *e, LLVMValueRef row)
     const Kernel *k = e->kernel;
     LLVMBuilderRef b = e->builder;
     nms_begin(e, row);
-    LLVMValueRef to = row_of(e, k->ordered.results[0], row, k->ordered.size), zero = emit_i64(e, 0);
+    LLVMValueRef to = emit_row_of(e, k->ordered.results[0], row, k->ordered.size),
+                 zero = emit_i64(e, 0);
     // where to look until, the box chosen last (at first an empty one that is no box), how many
     LLVMValueRef carry[3 + SCORE] = {emit_i64(e, padded(k->ordered.n)), i32_const(e, -1),
                                      i32_const(e, 0)};
@@ -401,7 +401,7 @@ static void nms_row(Emit *e, LLVMValueRef row)
     carry[2] = LLVMBuildAdd(b, carry[2], LLVMBuildZExt(b, has, e->t.i32, ""), "");
     for (int c = 0; c < SCORE; c++) carry[3 + c] = plane_load(e, c, e->t.f32, at);
     emit_loop_end(e, &i);
-    emit_store(e, carry[2], row_of(e, k->ordered.results[1], row, 1), 4);
+    emit_store(e, carry[2], emit_row_of(e, k->ordered.results[1], row, 1), 4);
 }
 
 void emit_ordered_kernel(Emit *e)
@@ -410,6 +410,7 @@ void emit_ordered_kernel(Emit *e)
     switch (e->kernel->kind) {
     case KERNEL_CUMSUM: cumsum_row(e, task.index); break;
     case KERNEL_TOPK: topk_row(e, task.index); break;
+    case KERNEL_EIGH: emit_eigh_matrix(e, task.index); break;
     default: nms_row(e, task.index);
     }
     emit_loop_end(e, &task);

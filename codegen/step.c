@@ -32,7 +32,7 @@ static json_t *state_json(const Program *p, const Plan *plan)
 
 static const char *const kind_names[] = {
     "loop",  "pack",   "gemm", "attention", "attention_grad", "attention_bias_grad", "scatter",
-    "lists", "cumsum", "topk", "nms",
+    "lists", "cumsum", "topk", "nms",       "eigh",
 };
 
 // How far it reaches from where each of its buffers begins, and of what type.

@@ -334,6 +334,19 @@ Value builtin_range(const Call *c)
     return value_list(l);
 }
 
+// fail("no matrix of ", n): for the library, where it is asked for what it cannot do.
+Value builtin_fail(const Call *c)
+{
+    const char *text = "";
+    for (uint32_t i = 0; i <= c->rest->v.n; i++) {
+        Value v = value_plain(c->el, i ? c->rest->v.at[i - 1] : c->args[0], c->loc);
+        if (v.kind == V_ERROR) return v;
+        text = str_printf(c->el->arena, "%s%s", text, v.kind == V_STR ? v.s : value_text(c->el, v));
+    }
+    el_error(c->el, c->loc, "%s", text);
+    return value_error();
+}
+
 Value builtin_len(const Call *c)
 {
     const ValueList *items;

@@ -171,6 +171,19 @@ Value builtin_nms(const Call *c)
                      "count", el_node(el, t ? graph_proj(el->graph, t, 1) : 0, before));
 }
 
+Value builtin_eigh(const Call *c)
+{
+    Elab *el = c->el;
+    uint32_t before = diag_errors(el->diag);
+    NodeId x = value_tensor(el, c->args[0], DT_NONE, c->locs[0]), t;
+    if (!x) return value_error();
+    x = node_cast(el, x, DT_F32);
+    el->graph->here = c->loc;
+    t = graph_add(el->graph, OP_EIGH, 1, &x, 0, NULL);
+    return record_of(c, "values", el_node(el, t ? graph_proj(el->graph, t, 0) : 0, before),
+                     "vectors", el_node(el, t ? graph_proj(el->graph, t, 1) : 0, before));
+}
+
 Value builtin_scatter_add(const Call *c)
 {
     Elab *el = c->el;

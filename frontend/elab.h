@@ -280,6 +280,7 @@ typedef struct Init { // how a state variable begins
     Scope *scope;
     Loc loc;
     double constant; // where both are NULL
+    const struct Statistic *statistic; // of a teacher's output that it is of, or NULL
     const char *part;
 } Init;
 
@@ -297,6 +298,7 @@ struct Elab {
     Arena *arena;
     Diag *diag;
     const FrontendOptions *options;
+    const char *file;     // the graph file
     const char *base_dir; // folder of the graph file, "" when it is the current one
     Program *program;
     Map files;   // library files read: path -> LibFile *
@@ -322,6 +324,8 @@ struct Elab {
     Scope *still;   // the same where nothing trains
     Map emas;       // slow copies: name -> Ema *
     Map constants;  // of files: path -> Tree * of the parameter
+    Map statistics; // "stats.phi.siglip.summary" -> Statistic *
+    Map stats_files; // file -> path of the statistic that is in it
     Scope *scope;   // the graph's names
     Map tasks;      // "pair", "experts.seg" -> Task *, in file order
     Map instances;  // encoders and heads -> Instance *
@@ -374,6 +378,8 @@ void teacher_outputs(Elab *el, App *app);
 bool constant_check(Elab *el, const Tree *t, const char *path);
 // The files that frozen state comes from, into an object.
 void put_frozen(Elab *el, struct Json *j);
+// A rule of a file's names in the rows for the runtime.
+void put_file_rule(struct Json *j, const char *from, const char *to);
 
 // ema.c
 typedef struct Ema {
@@ -653,6 +659,36 @@ bool keys_check(Elab *el, const Tree *t, MappingId id, bool open);
 bool keys_reserved(MappingId id, const char *key);
 // All keys of a mapping, NULL-terminated, in the arena.
 const char *const *keys_names(Elab *el, MappingId id);
+
+// tally.c
+typedef struct Tally {
+    const char *prefix; // of the names of its state: "$metric.experts.seg."
+    const ModuleDef *def;
+    Scope *scope; // of the application that is added: dimensions and settings
+    Loc loc;      // where the graph asks for it
+} Tally;
+
+// Declare the accumulators and add their new values to the entry. False when reported.
+bool tally_update(Elab *el, const Tally *t, Entry *entry);
+// A scope for the results, in any build: of the accumulators, or (`empty`) of ones that nothing was
+// added to. NULL when reported.
+Scope *tally_results(Elab *el, const Tally *t, const char *what, bool empty);
+
+// stats.c
+typedef struct Stats Stats;
+void stats_bind(Elab *el);
+// stats.phi.siglip, and what is under that; stats.phi[t].
+Value stats_member(Elab *el, const StatsAt *a, const char *name, Loc loc);
+Value stats_index(Elab *el, Scope *scope, const Expr *e, const StatsAt *a);
+const char *stats_text(const Elab *el, const StatsAt *a);
+// What a statistic is without a file: that of no samples.
+Value stats_initial(Elab *el, const Init *how);
+// Rows for the runtime: where statistics that are read come from.
+void put_statistics(Elab *el, Json *j);
+// The program that computes statistics: what a batch adds, the results, "train" of its manifest.
+void stats_update(Elab *el, Entry *entry);
+void stats_result(Elab *el, Entry *entry);
+const char *stats_json(Elab *el);
 
 // train.c, metrics.c, entries.c
 void train_step(Elab *el, Entry *entry, NodeId loss);

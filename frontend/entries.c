@@ -198,6 +198,7 @@ static void build_begins(Elab *el)
 
 static Value initial(Elab *el, const Init *how, const StateVar *v)
 {
+    if (how && how->statistic) return stats_initial(el, how);
     if (!how || (!how->tree && !how->expr)) return value_float(how ? how->constant : 0);
     Frame *f =
         frame_new(el, el->scope->frame, str_printf(el->arena, "the initialiser of %s", v->name),
@@ -263,9 +264,34 @@ static void count_parts(Elab *el)
     }
 }
 
+// The program that `cztc stats` runs instead of a step.
+static void build_stats(Elab *el)
+{
+    Entry *e = begin_part(el, "stats", true);
+    stats_update(el, e);
+    finish(el, e);
+    if (diag_errors(el->diag)) return;
+    el->batch = el->program->batch;
+    build_begin(el, false);
+    el->program->data_json = data_json(el);
+    el->program->train_json = stats_json(el);
+    el->program->accumulate = 1;
+    e = begin(el, "stats_result", false, false);
+    stats_result(el, e);
+    finish(el, e);
+    e = begin(el, "stats_reset", false, false);
+    metrics_reset(el, e);
+    finish(el, e);
+}
+
 void entries_build(Elab *el)
 {
     program_entry(el->program, "init"); // the first in the list
+    if (el->options->stats) {
+        build_stats(el);
+        if (!diag_errors(el->diag)) build_init(el);
+        return;
+    }
     steps_build(el);
     if (!diag_errors(el->diag)) shapes_build(el);
     if (diag_errors(el->diag)) { // metrics are looked at too, for their errors

@@ -129,6 +129,8 @@ Value member_read(Elab *el, Value v, const char *name, Loc loc)
         return field_member(el, v.field, name, loc);
     case V_TASK:
         return task_member(el, v.task, name, loc);
+    case V_STATS:
+        return stats_member(el, v.stats, name, loc);
     case V_SPACE:
         return space_member(el, v.space, name, loc);
     default:

@@ -13,6 +13,9 @@ typedef struct FrontendOptions {
     const char *const *taps; // extra expressions to add as outputs of entry "step" (run --print)
     uint32_t ntaps;
     bool no_trials; // offer no mend that has to be tried by reading the file again
+    bool stats;     // the program that computes what stats: says, with no step: `cztc stats`
+    const char *const *stats_names; // of it these rows, all where there are none
+    uint32_t nstats;
     bool grads; // entry "step" also gives "grad.PATH" of every trained parameter, before clipping
 } FrontendOptions;
 

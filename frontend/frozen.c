@@ -142,7 +142,7 @@ static void put_teacher(Elab *el, Json *j, const TreeEntry *e)
     json_close(j, '}');
 }
 
-static void put_rule(Json *j, const char *from, const char *to)
+void put_file_rule(Json *j, const char *from, const char *to)
 {
     json_open(j, NULL, '{');
     json_str(j, "from", from);
@@ -161,8 +161,8 @@ static void put_constant(Elab *el, Json *j, const char *path, const Tree *t)
     json_str(j, "base_dir", folder_said_in(el, t));
     json_str(j, "file", tree_get(t, "file")->text);
     json_open(j, "rename", '[');
-    put_rule(j, tensor ? tensor->text : dot ? dot + 1 : path, path);
-    put_rule(j, "*", "");
+    put_file_rule(j, tensor ? tensor->text : dot ? dot + 1 : path, path);
+    put_file_rule(j, "*", "");
     json_close(j, ']');
     json_close(j, '}');
 }
@@ -208,5 +208,6 @@ void put_frozen(Elab *el, Json *j)
     for (uint32_t i = 0; t && i < t->entries.n; i++) put_teacher(el, j, &t->entries.at[i]);
     for (uint32_t i = 0; i < el->constants.n; i++)
         put_constant(el, j, el->constants.at[i].key, el->constants.at[i].value);
+    put_statistics(el, j);
     json_close(j, ']');
 }

@@ -139,6 +139,7 @@ void build_begin(Elab *el, bool training)
     params_bind(el, &params, el->scope);
     data_bind(el, el->scope);
     teachers_bind(el);
+    stats_bind(el);
     bind_instances(el, el->scope, "encoders");
     bind_instances(el, el->scope, "heads");
     emas_bind(el);
@@ -349,6 +350,7 @@ Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const Fronte
     el->arena = arena;
     el->diag = diag;
     el->options = options ? options : &none;
+    el->file = path;
     el->base_dir = folder_of(el, path);
     el->out = arena_make(arena, Frontend);
     Tree *root = graph_read(el, path);

@@ -146,6 +146,7 @@ Value value_index(Elab *el, Scope *s, const Expr *e, Value v)
         if (!value_items(el, v, e->loc, &items)) return value_error();
         return index_list(el, s, e, items);
     }
+    if (v.kind == V_STATS) return stats_index(el, s, e, v.stats);
     v = value_plain(el, v, e->args[0]->loc);
     if (v.kind == V_ERROR) return v;
     if (v.kind == V_LIST) return index_list(el, s, e, v.list);

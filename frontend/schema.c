@@ -69,6 +69,7 @@ static const struct {
     {MAPPING_EXPORT, "parts", ITEMS, OF_TEXT, false},
     {MAPPING_EXPORT, "rename", EACH, MAPPING_RENAME, true},
     {MAPPING_GRAPH, "teachers", EACH, MAPPING_TEACHER, false},
+    {MAPPING_GRAPH, "stats", EACH, MAPPING_STATS, false},
     {MAPPING_TEACHER, "weights", SELF, MAPPING_INIT, true},
     {MAPPING_TEACHER, "outputs", EACH, OF_VALUE, true},
     {MAPPING_GRAPH, "init", ITEMS, MAPPING_INIT, false},
@@ -146,9 +147,9 @@ static const struct {
     MappingId mapping;
     const char *with;
 } openers[] = {
-    {MAPPING_INSTANCE, NULL}, {MAPPING_GROUP, NULL}, {MAPPING_LOSS, "module"},
-    {MAPPING_TEACHER, NULL},  {MAPPING_SHAPE, NULL}, {MAPPING_REPEAT, "module"},
-    {MAPPING_EXPERT, "kind"},
+    {MAPPING_STATS, NULL},      {MAPPING_INSTANCE, NULL}, {MAPPING_GROUP, NULL},
+    {MAPPING_LOSS, "module"},   {MAPPING_TEACHER, NULL},  {MAPPING_SHAPE, NULL},
+    {MAPPING_REPEAT, "module"}, {MAPPING_EXPERT, "kind"},
 };
 
 typedef struct Definition {

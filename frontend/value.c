@@ -105,6 +105,8 @@ const char *value_text(const Elab *el, Value v)
         return str_printf(el->arena, "field %s", v.field->name);
     case V_TASK:
         return str_printf(el->arena, "%s", v.task->path);
+    case V_STATS:
+        return stats_text(el, v.stats);
     case V_SPACE:
         return spaces[v.space];
     }

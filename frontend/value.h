@@ -19,6 +19,7 @@ typedef struct Instance Instance;
 typedef struct App App;
 typedef struct Field Field;
 typedef struct Task Task;
+typedef struct StatsAt StatsAt;
 
 typedef enum {
     V_ERROR, // an error was reported; every operation on it gives V_ERROR silently
@@ -38,6 +39,7 @@ typedef enum {
     V_BUILTIN,
     V_FIELD, // a field of the data
     V_TASK,  // a loss or an expert
+    V_STATS, // a row of stats:, of a teacher, of an output of it
     V_SPACE  // views, experts, losses
 } ValueKind;
 
@@ -65,6 +67,7 @@ typedef struct Value {
         const Builtin *builtin;
         Field *field;
         Task *task;
+        const StatsAt *stats;
         Space space;
     };
 } Value;

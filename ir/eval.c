@@ -122,7 +122,7 @@ static bool eval_node(Eval *ev, const Node *n, Value *r)
     case CLASS_ATTENTION: eval_softmax(ev, n, r); break;
     case CLASS_GATHER:
     case CLASS_SCATTER: eval_indexed(ev, n, r); break;
-    case CLASS_ORDERED: eval_ordered(ev, n, r); break;
+    case CLASS_ORDERED: (n->op == OP_EIGH ? eval_eigh : eval_ordered)(ev, n, r); break;
     default: bug("entry %s: the interpreter has no op %s", ev->entry->name, op_info(n->op)->name);
     }
     return true;

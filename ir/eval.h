@@ -94,6 +94,7 @@ void eval_attention_bias_grad(Eval *ev, const Node *n, Value *r);
 void eval_gather(Eval *ev, const Node *n, Value *r);
 void eval_scatter_add(Eval *ev, const Node *n, Value *r);
 void eval_ordered(Eval *ev, const Node *n, Value *r); // cumsum, topk, nms
+void eval_eigh(Eval *ev, const Node *n, Value *r);
 void eval_random(Eval *ev, const Node *n, Value *r);
 
 // Four words of Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).

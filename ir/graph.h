@@ -48,6 +48,12 @@ enum {
     OPF_EXPAND = 64    // computed by the expansion in ir/scalar.c, never by libm
 };
 
+// eigh: rows of a matrix at most (the row stage has one segment), sweeps at most, the square of the
+// cosine below which two rows count as orthogonal (in f64, of interpreted references, its square
+// again). docs/ir.md, "Ordered ops".
+enum { EIGH_MOST = 4096, EIGH_SWEEPS = 30 };
+#define EIGH_COSINE2 0x1p-42
+
 typedef struct OpInfo {
     const char *name, *meaning;
     OpClass class;

@@ -22,7 +22,7 @@ static void put(Text *t, const char *fmt, ...)
 static const char *const role_names[] = {"outer", "red", "inner"};
 static const char *const kind_names[] = {
     "loop",  "pack",   "gemm", "attention", "attention_grad", "attention_bias_grad", "scatter",
-    "lists", "cumsum", "topk", "nms",
+    "lists", "cumsum", "topk", "nms",       "eigh",
 };
 static const char *const instr_names[] = {"const",  "load", "index",  "test",
                                           "random", "op",   "reduce", "acc"};
@@ -122,7 +122,8 @@ bool kernel_attends(const Kernel *k)
 
 bool kernel_orders(const Kernel *k)
 {
-    return k->kind == KERNEL_CUMSUM || k->kind == KERNEL_TOPK || k->kind == KERNEL_NMS;
+    return k->kind == KERNEL_CUMSUM || k->kind == KERNEL_TOPK || k->kind == KERNEL_NMS ||
+           k->kind == KERNEL_EIGH;
 }
 
 bool kernel_masks(const Kernel *k)

@@ -100,7 +100,8 @@ typedef enum {
     KERNEL_LISTS,
     KERNEL_CUMSUM,
     KERNEL_TOPK,
-    KERNEL_NMS
+    KERNEL_NMS,
+    KERNEL_EIGH
 } KernelKind;
 
 // A matrix operand with row r and column c at buffer[base + r * row + c * col]; base is an
@@ -184,8 +185,9 @@ typedef struct Kernel {
         bool listed;
     } scatter;
 
-    // CUMSUM, TOPK, NMS: the op of that name over rows of n elements; operands and results are
-    // dense row-major buffers, in order. `flag` is CUMSUM's reverse and TOPK's rising.
+    // CUMSUM, TOPK, NMS: the op of that name over rows of n elements; operands and results are dense
+    // row-major buffers, in order. `flag` is CUMSUM's reverse and TOPK's rising. EIGH: over matrices
+    // of (n, n), which `rows` counts.
     struct {
         int64_t rows, n, size; // size: taken of a row (TOPK, NMS)
         bool flag;

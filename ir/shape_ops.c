@@ -318,6 +318,21 @@ const Type *shape_nms(ShapeCall *c)
     return type_tuple(c->arena, 2, parts);
 }
 
+// x (B.., N, N) -> ((B.., N), (B.., N, N))
+const Type *shape_eigh(ShapeCall *c)
+{
+    const Type *x = c->args[0];
+    uint32_t r = x->rank;
+    if (x->dtype != DT_F32 || r < 2 || x->axes[r - 1].per || x->axes[r - 2].per ||
+        x->axes[r - 1].size != x->axes[r - 2].size)
+        return shape_fail(c, "takes symmetric matrices f32[.., N, N], not %s", shape_text(c, x));
+    if (x->axes[r - 1].size > EIGH_MOST)
+        return shape_fail(c, "takes matrices of at most %d rows, not %s", EIGH_MOST,
+                          shape_text(c, x));
+    const Type *parts[] = {type_new(c->arena, DT_F32, r - 1, x->axes), x};
+    return type_tuple(c->arena, 2, parts);
+}
+
 const Type *shape_proj(ShapeCall *c)
 {
     int64_t index = shape_int(c, ATTR_INDEX);

@@ -3,7 +3,12 @@
 
 static KernelKind kind_of(OpCode op)
 {
-    return op == OP_CUMSUM ? KERNEL_CUMSUM : op == OP_TOPK ? KERNEL_TOPK : KERNEL_NMS;
+    switch (op) {
+    case OP_CUMSUM: return KERNEL_CUMSUM;
+    case OP_TOPK: return KERNEL_TOPK;
+    case OP_NMS: return KERNEL_NMS;
+    default: return KERNEL_EIGH;
+    }
 }
 
 // The buffer of part number `index` of a tuple; where nobody reads the part it gets one all the
@@ -57,7 +62,7 @@ void lower_ordered(Lower *lo, uint32_t group)
     Segment segment = {0};
     Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
     k->ordered.n = rows->axes[rows->rank - 1].size;
-    k->ordered.rows = type_count(rows) / k->ordered.n;
+    k->ordered.rows = type_count(rows) / k->ordered.n / (n->op == OP_EIGH ? k->ordered.n : 1);
     k->ordered.size = optional_int(n, ATTR_SIZE);
     k->ordered.flag = optional_int(n, ATTR_REVERSE) || optional_int(n, ATTR_RISING);
     if (n->op == OP_NMS) k->ordered.threshold = (float)node_float(n, ATTR_THRESHOLD);

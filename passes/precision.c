@@ -15,7 +15,8 @@
 //   master.
 //
 // A rounded operand is rounded where its elements come from, below the views that lie between, so
-// that all its users share one value. Entry init stays f32.
+// that all its users share one value. Entry init stays f32, and so does stats_result, what a
+// statistic is at last.
 //
 // Needs nothing, keeps all but FACT_SIMPLE. Products in bf16 are left alone: a second run changes
 // nothing.
@@ -57,6 +58,11 @@ static bool is_parameter(const Precision *p, const Node *n)
 static bool is_view(const Node *n)
 {
     return op_info(n->op)->class == CLASS_VIEW || n->op == OP_STOP_GRADIENT;
+}
+
+static bool stays_exact(const Entry *e)
+{
+    return !strcmp(e->name, "init") || !strcmp(e->name, "stats_result");
 }
 
 // ---- operands -----------------------------------------------------------------------------------
@@ -253,7 +259,7 @@ static void write_shadows(const Precision *p)
         write_shadow(p, derive, name, graph_state(derive->graph, name, master->type));
         for (uint32_t i = 0; i < program->entries.n; i++) {
             Entry *e = program->entries.at[i];
-            if (e == derive || !strcmp(e->name, "init")) continue;
+            if (e == derive || stays_exact(e)) continue;
             for (uint32_t u = 0, n = e->updates.n; u < n; u++)
                 if (!strcmp(e->updates.at[u].name, name))
                     write_shadow(p, e, name, e->updates.at[u].node);
@@ -267,7 +273,7 @@ bool pass_precision(Program *p, PassContext *ctx)
     if (!program_has_bf16(p)) return true;
     for (uint32_t i = 0; i < p->entries.n; i++) {
         Entry *e = p->entries.at[i];
-        if (!strcmp(e->name, "init") || !strcmp(e->name, "derive")) continue;
+        if (stays_exact(e) || !strcmp(e->name, "derive")) continue;
         all.entry = e;
         all.weight = arena_array(ctx->scratch, bool, e->graph->nodes.n);
         all.vector = arena_array(ctx->scratch, bool, e->graph->nodes.n);

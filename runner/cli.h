@@ -21,7 +21,8 @@ typedef enum {
     OPTION_CHOICE,  // const char *: one of those in `value`, "auto|own"; NULL where not given
     OPTION_TARGET,  // const char *: the name of a target, which the compiler knows
     OPTION_OPERAND, // const char *: not an option, must be there
-    OPTION_MAYBE    // const char *: not an option, may be there
+    OPTION_MAYBE,   // const char *: not an option, may be there
+    OPTION_REST     // Texts: not options, all operands from here on
 } OptionKind;
 
 typedef VEC(const char *) Texts;

@@ -16,6 +16,9 @@ typedef struct GraphOptions {
     bool use_check;          // with the values of the graph's check case
     const char *const *taps; // expressions, to be outputs of entry "step"
     uint32_t ntaps;
+    bool stats; // not the step, but what its statistics are computed by (cztc stats)
+    const char *const *stats_names; // of them these, all where there are none
+    uint32_t nstats;
     bool grads;    // entry "step" also gives "grad.PATH", before clipping
     bool no_cache; // compile, though an equal graph was compiled before, and keep nothing
 } GraphOptions;

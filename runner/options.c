@@ -17,7 +17,7 @@ static OptionKind kind_of(const Option *o)
 
 static bool is_operand(const Option *o)
 {
-    return kind_of(o) == OPTION_OPERAND || kind_of(o) == OPTION_MAYBE;
+    return kind_of(o) >= OPTION_OPERAND;
 }
 
 static bool has(const Cli *cli, const Option *o)
@@ -46,9 +46,11 @@ static const Option *find_letter(const Cli *cli, const Command *c, char letter)
 
 static const Option *next_operand(const Cli *cli, const Command *c, uint32_t skip)
 {
-    for (uint32_t i = 0; i < c->noptions; i++)
-        if (has(cli, &c->options[i]) && is_operand(&c->options[i]) && skip-- == 0)
-            return &c->options[i];
+    for (uint32_t i = 0; i < c->noptions; i++) {
+        const Option *o = &c->options[i];
+        if (!has(cli, o) || !is_operand(o)) continue;
+        if (skip-- == 0 || kind_of(o) == OPTION_REST) return o;
+    }
     return NULL;
 }
 
@@ -114,6 +116,7 @@ static bool set_value(const Cli *cli, const Option *o, const char *text, char *v
     void *to = values + o->at;
     int64_t number;
     switch (kind_of(o)) {
+    case OPTION_REST:
     case OPTION_TEXTS: vec_push(cli->arena, (Texts *)to, text); return true;
     case OPTION_COUNT:
     case OPTION_NUMBER:
@@ -182,7 +185,7 @@ Parse options_parse(const Cli *cli, const Command *c, int argc, char **argv, voi
         set_value(cli, o, arg, values, err);
     }
     const Option *missing = next_operand(cli, c, operands);
-    if (!missing || kind_of(missing) == OPTION_MAYBE) return PARSE_RUN;
+    if (!missing || kind_of(missing) != OPTION_OPERAND) return PARSE_RUN;
     error_set(err, "%s is missing; see %s %s --help", missing->name, program_name(), c->name);
     return PARSE_WRONG;
 }
@@ -204,8 +207,11 @@ void options_help(const Cli *cli, const Command *c, FILE *out)
     fprintf(out, "usage: %s %s", program_name(), c->name);
     for (uint32_t i = 0; i < c->noptions; i++)
         if (has(cli, &c->options[i]) && is_operand(&c->options[i]))
-            fprintf(out, kind_of(&c->options[i]) == OPTION_MAYBE ? " [%s]" : " %s",
-                    c->options[i].name);
+            fprintf(out, " %s%s%s", kind_of(&c->options[i]) == OPTION_OPERAND ? "" : "[",
+                    c->options[i].name,
+                    kind_of(&c->options[i]) == OPTION_OPERAND ? ""
+                    : kind_of(&c->options[i]) == OPTION_REST  ? " ..]"
+                                                              : "]");
     fprintf(out, " [options]\n\n%s\n\n", c->doc);
     for (uint32_t i = 0; i < c->noptions; i++)
         if (has(cli, &c->options[i])) print_option(&c->options[i], out);

@@ -4,6 +4,7 @@
 #include "runtime/weights_init.h"
 
 #include <string.h>
+#include <unistd.h>
 
 enum { SHOWN = 5 };
 
@@ -21,8 +22,8 @@ static bool belongs(const char *name, const char *owns)
     return strncmp(name, owns, n) == 0 && (!name[n] || name[n] == '.');
 }
 
-static bool complete(const Step *step, const WeightsRow *row, const char *owns, const bool *given,
-                     Arena *arena, Error *err)
+static bool complete(const Step *step, const WeightsRow *row, const char *owns, bool renames,
+                     const bool *given, Arena *arena, Error *err)
 {
     const char *list = "";
     uint32_t n = 0;
@@ -34,20 +35,33 @@ static bool complete(const Step *step, const WeightsRow *row, const char *owns, 
                               tensor_text(arena, t->dtype, t->rank, t->shape));
     }
     if (!n) return true;
-    return error_set(err, "%s: it lacks %u tensors of %s: %s%s; rename: says how they are called",
-                     row->path, n, owns, list, n > SHOWN ? ", .." : "");
+    return error_set(err, "%s: it lacks %u tensors of %s: %s%s%s", row->path, n, owns, list,
+                     n > SHOWN ? ", .." : "", renames ? "; rename: says how they are called" : "");
+}
+
+// What a command writes can be written anew.
+static bool name_writer(const char *path, const char *writer, Error *err)
+{
+    Error why = *err;
+    if (!writer) return false;
+    *err = (Error){0};
+    if (access(path, F_OK) != 0)
+        return error_set(err, "%s: there is no such file; `%s` writes it", path, writer);
+    return error_set(err, "%s; `%s --force` writes it anew", why.text, writer);
 }
 
 static bool load_row(Exec *exec, const json_t *json, bool *given, Arena *arena, Error *err)
 {
     const Step *step = exec_step(exec);
     const char *base = json_string_value(json_object_get(json, "base_dir")),
-               *owns = json_string_value(json_object_get(json, "owns"));
+               *owns = json_string_value(json_object_get(json, "owns")),
+               *writer = json_string_value(json_object_get(json, "written_by"));
     WeightsRow row;
     WeightsTaken taken;
-    return weights_row(step, json, base ? base : "", CZT_FROZEN, arena, &row, err) &&
-           weights_init(exec, &row, given, arena, &taken, err) &&
-           complete(step, &row, owns ? owns : "", given, arena, err);
+    if (!weights_row(step, json, base ? base : "", CZT_FROZEN, arena, &row, err)) return false;
+    return (weights_init(exec, &row, given, arena, &taken, err) &&
+            complete(step, &row, owns ? owns : "", !writer, given, arena, err)) ||
+           name_writer(row.path, writer, err);
 }
 
 bool frozen_load(Exec *exec, Error *err)
@@ -60,6 +74,21 @@ bool frozen_load(Exec *exec, Error *err)
         ok = load_row(exec, json_array_get(rows, i), given, arena, err);
     arena_free(arena);
     return ok;
+}
+
+bool frozen_sum_of(Exec *exec, const char *owns, uint64_t *sum, Error *err)
+{
+    const Step *step = exec_step(exec);
+    Checksum all = checksum_start();
+    for (uint32_t i = 0; i < step->nstate; i++) {
+        const CztTensor *t = &step->state[i];
+        if (t->kind != CZT_FROZEN || !belongs(t->name, owns)) continue;
+        const void *data = exec_state(exec, i, err);
+        if (!data) return false;
+        checksum_add(&all, data, (size_t)t->bytes);
+    }
+    *sum = checksum_end(&all);
+    return true;
 }
 
 bool frozen_sum(Exec *exec, uint64_t *sum, Error *err)

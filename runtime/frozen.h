@@ -1,6 +1,6 @@
-// Frozen state: weights of teachers and constants of files. It is in no checkpoint; whatever begins
-// or goes on with a program fills it anew, from the files that the manifest names (train.frozen)
-// or, where it names none, by entry "init" with the run's seed.
+// Frozen state: weights of teachers, constants of files, statistics. It is in no checkpoint; whatever
+// begins or goes on with a program fills it anew, from the files that the manifest names
+// (train.frozen) or, where it names none, by entry "init" with the run's seed.
 #ifndef CZT_RUNTIME_FROZEN_H
 #define CZT_RUNTIME_FROZEN_H
 
@@ -12,5 +12,7 @@ bool frozen_any(const Step *step);
 bool frozen_load(Exec *exec, Error *err);
 // A sum of all its bytes, 0 where there is none: tells other teachers from those a run began with.
 bool frozen_sum(Exec *exec, uint64_t *sum, Error *err);
+// A sum of the bytes of what has this path or is below it.
+bool frozen_sum_of(Exec *exec, const char *owns, uint64_t *sum, Error *err);
 
 #endif

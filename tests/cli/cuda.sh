@@ -23,6 +23,14 @@ state cpu >cpu.state
 state cuda >cuda.state
 same cpu.state cuda.state
 
+# statistics of teachers, and a run with them
+cp "$SOURCE/tests/cli/phi.yaml" phi.yaml
+exits 0 "$CZTC" stats phi.yaml
+mv phi phi_cpu
+exits 0 "$CZTC" stats phi.yaml --target cuda --force
+for f in phi_cpu/*; do same "$f" "phi/${f#phi_cpu/}"; done
+exits 0 "$CZTC" train phi.yaml --out phi_run --steps 2 --target cuda
+
 # checkpoints that are written while updates go on, each begun behind the one before
 exits 0 "$CZTC" train small.yaml --out often --target cuda --checkpoint-every 1
 state often >often.state

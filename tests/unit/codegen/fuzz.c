@@ -497,6 +497,12 @@ static NodeId make_ordered(Gen *f)
         if (y && often(f, 50)) keep(f, graph_proj(f->g, y, 1));
         return y ? graph_proj(f->g, y, 0) : 0;
     }
+    if (often(f, 30) && t->dtype == DT_F32 && t->rank == 2 && n <= 40 && !t->axes[0].per &&
+        !t->axes[1].per) {
+        x = graph_unary(f->g, OP_STOP_GRADIENT, x);
+        x = graph_dot(f->g, x, x, 0, NULL, NULL, 1, (int64_t[]){0}, (int64_t[]){0});
+        return graph_proj(f->g, graph_add(f->g, OP_EIGH, 1, &x, 0, NULL), draw(f, 2));
+    }
     Attr attrs[2] = {attr_int(ATTR_SIZE, 1 + draw(f, often(f, 50) ? (uint32_t)n : 1)),
                      attr_int(ATTR_RISING, draw(f, 2))};
     NodeId y = graph_add(f->g, OP_TOPK, 1, &x, 2, attrs);

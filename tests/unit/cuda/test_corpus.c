@@ -46,7 +46,7 @@ Test(cuda, shared_memory_does_not_race)
 {
     static const char *const names[] = {"half_products.ir", "half_dot.ir", "half_thin.ir",
                                         "deep_sums.ir", "scatter_lists.ir", "cumsum.ir",
-                                        "topk.ir", "nms.ir"};
+                                        "topk.ir", "nms.ir", "eigh.ir"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         Arena *arena = arena_new();
         Error err = {0};

@@ -79,6 +79,11 @@ Test(graphs, shapes)
     agree(CZT_SOURCE_DIR "/tests/graphs/shapes.yaml");
 }
 
+Test(graphs, whiten)
+{
+    agree(CZT_SOURCE_DIR "/tests/graphs/whiten.yaml");
+}
+
 Test(graphs, boxes)
 {
     agree(CZT_SOURCE_DIR "/tests/graphs/boxes.yaml");

@@ -428,6 +428,11 @@ Test(elab, losses_of_distillation_have_the_values_known_by_hand)
     all_zero(CZT_SOURCE_DIR "/tests/graphs/distill.yaml", 6);
 }
 
+Test(elab, whitening_does_what_it_says)
+{
+    all_zero(CZT_SOURCE_DIR "/tests/graphs/whiten.yaml", 8);
+}
+
 // The loader knows no expressions: an index is a number and multiples of draws.
 Test(elab, keys_are_compiled)
 {

@@ -109,6 +109,11 @@ Test(elab_errors, teachers)
     run_folder("tests/errors/teachers");
 }
 
+Test(elab_errors, stats)
+{
+    run_folder("tests/errors/stats");
+}
+
 Test(elab_errors, export)
 {
     run_folder("tests/errors/export");

@@ -161,6 +161,10 @@ Test(mends, teachers)
 {
     run_folder("teachers", 10);
 }
+Test(mends, stats)
+{
+    run_folder("stats", 10);
+}
 Test(mends, phases)
 {
     run_folder("phases", 10);

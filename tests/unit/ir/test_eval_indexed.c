@@ -58,6 +58,34 @@ Test(eval, cumsum_order)
     arena_free(f.arena);
 }
 
+Test(eval, eigenvalues)
+{
+    // [2, 1; 1, 2] by its lower triangle; a diagonal; rows of [[0, 1, 0], [1, 0, 0], [0, 0, -3]]
+    const double two[] = {2, 99, 1, 2}, diagonal[] = {3, 0, 0, 0, -1, 0, 0, 0, 2},
+                 odd[] = {0, 1, 0, 1, 0, 0, 0, 0, -3}, r = sqrt(0.5);
+    EACH_MODE
+    {
+        Fix f = fix_new(mode);
+        NodeId args[] = {input(&f, DT_F32, "2,2", two), input(&f, DT_F32, "3,3", diagonal),
+                         input(&f, DT_F32, "3,3", odd)};
+        const double values[3][3] = {{1, 3}, {-1, 2, 3}, {-3, -1, 1}};
+        const double vectors[3][9] = {
+            {r, -r, r, r}, {0, 1, 0, 0, 0, 1, 1, 0, 0}, {0, 0, 1, r, -r, 0, r, r, 0}};
+        for (int i = 0; i < 3; i++) {
+            int n = i ? 3 : 2;
+            NodeId t = graph_add(f.g, OP_EIGH, 1, &args[i], 0, NULL);
+            Value v = run(&f, graph_proj(f.g, t, 0)), w = run(&f, graph_proj(f.g, t, 1));
+            for (int k = 0; k < n; k++)
+                cr_expect(fabs(at(&v, k) - values[i][k]) < 3e-6, "%d: %g", i, at(&v, k));
+            for (int k = 0; k < n * n; k++) // of two as large, either may be the larger
+                cr_expect(fabs(fabs(at(&w, k)) - fabs(vectors[i][k])) < 3e-6, "%d %d: %g", i, k,
+                          at(&w, k));
+            for (int k = 1; k < n * n && i == 1; k++) cr_expect(at(&w, k) >= 0);
+        }
+        arena_free(f.arena);
+    }
+}
+
 Test(eval, ordered_ops)
 {
     const double x[] = {1, -0.0, 5, NAN, 5, 0, -INFINITY, 2}, whole[] = {3, -4, 3, 9},

@@ -255,6 +255,13 @@ Test(shape, ordered_ops)
     Attr attrs[] = {size[0], attr_float(ATTR_THRESHOLD, 0.5)};
     NodeId args[] = {boxes, x};
     assert_type(&f, graph_add(f.g, OP_NMS, 2, args, 2, attrs), "(i32[16b, 5], i32[16b])");
+    NodeId square = INPUT(&f, "q", DT_F32, {3, 0}, {5, 0}, {5, 0}),
+           large = INPUT(&f, "l", DT_F32, {4097, 0}, {4097, 0});
+    assert_type(&f, graph_add(f.g, OP_EIGH, 1, &square, 0, NULL), "(f32[3, 5], f32[3, 5, 5])");
+    assert_refused(&f, graph_add(f.g, OP_EIGH, 1, &boxes, 0, NULL),
+                   "eigh: takes symmetric matrices f32[.., N, N], not f32[16b, 77, 4]");
+    assert_refused(&f, graph_add(f.g, OP_EIGH, 1, &large, 0, NULL),
+                   "eigh: takes matrices of at most 4096 rows");
     assert_refused(&f, graph_add(f.g, OP_CUMSUM, 1, &x, 1, two), "cumsum: reverse is 0 or 1");
     assert_refused(&f, graph_add(f.g, OP_CUMSUM, 1, &none, 0, NULL), "cumsum: f32[] has no axis");
     assert_refused(&f, graph_add(f.g, OP_CUMSUM, 1, &flag, 0, NULL), "takes numbers, not bool[9]");

@@ -1,0 +1,262 @@
+// cztc stats: compute what a graph's stats: says of its teachers' outputs, and write the files that
+// its step reads. The program has three entries: "stats_reset", "stats", which adds a batch,
+// "stats_result".
+#include "cli/commands.h"
+#include "runner/evaluate.h"
+#include "runner/folders.h"
+#include "runtime/frozen.h"
+#include "runtime/safetensors.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <unistd.h>
+
+enum { SAMPLES = 65536 }; // where --samples does not say how many
+
+typedef struct Values {
+    const char *file, *data, *root, *lib;
+    Texts names, set;
+    int64_t samples, threads, workers;
+    Place place;
+    bool force, no_cache, json;
+} Values;
+
+static const Option options[] = {
+    {"FILE", 0, OPTION_OPERAND, offsetof(Values, file), NULL, "a graph file"},
+    {"NAME", 0, OPTION_REST, offsetof(Values, names), NULL,
+     "rows of its stats:, such as phi; none: all"},
+    {"samples", 0, OPTION_NUMBER, offsetof(Values, samples), "N",
+     "at most, rounded up to a batch (65536)"},
+    {"force", 0, OPTION_FLAG, offsetof(Values, force), NULL, "replace files that are there"},
+    {"data", 0, OPTION_TEXT, offsetof(Values, data), "SHARDS",
+     "shards instead of the graph's, or a folder of them"},
+    {"root", 0, OPTION_TEXT, offsetof(Values, root), "DIR",
+     "where relative paths of the graph's data begin (its own folder)"},
+    PLACE_OPTIONS(Values),
+    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compute (one a core)"},
+    {"workers", 0, OPTION_THREADS, offsetof(Values, workers), "N", "that decode (one a core)"},
+    {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
+     "change a value of the graph file; globs allowed"},
+    {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
+     "library files instead of the built-in ones"},
+    {"no-cache", 0, OPTION_FLAG, offsetof(Values, no_cache), NULL,
+     "compile anew, and keep nothing"},
+    {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object a file"},
+};
+
+typedef struct Run {
+    Arena *arena;
+    const Values *v;
+    Loaded l;
+    const json_t *rows; // {path, teacher, base_dir, file} of each statistic
+    int64_t batch, samples, left_out;
+} Run;
+
+static const char *member(const json_t *row, const char *key)
+{
+    const char *text = json_string_value(json_object_get(row, key));
+    return text ? text : "";
+}
+
+static const char *path_of(const Run *r, const json_t *row)
+{
+    const char *base = member(row, "base_dir"), *file = member(row, "file");
+    return *file == '/' || !*base ? file : str_printf(r->arena, "%s/%s", base, file);
+}
+
+// Before hours of work.
+static bool may_write(const Run *r, Error *err)
+{
+    for (size_t i = 0; i < json_array_size(r->rows) && !r->v->force; i++) {
+        const char *path = path_of(r, json_array_get(r->rows, i));
+        if (access(path, F_OK) == 0)
+            return error_set(err, "%s: it is there already; --force replaces it", path);
+    }
+    return true;
+}
+
+// ---- the samples --------------------------------------------------------------------------------
+
+static void progress(const Run *r, int64_t most, double begin, bool last)
+{
+    double s = seconds_now() - begin;
+    if (!isatty(STDERR_FILENO)) return;
+    fprintf(stderr, "\rstats: %lld of %lld samples, %.1f/s%s", (long long)r->samples,
+            (long long)most, s > 0 ? (double)r->samples / s : 0, last ? "\n" : "");
+}
+
+static bool sweep(Run *r, Feed *feed, uint32_t entry, Error *err)
+{
+    int64_t most = r->v->samples ? r->v->samples : SAMPLES, count;
+    void **to = arena_array(r->arena, void *, feed->nslots + 1);
+    double begin = seconds_now();
+    feed_places(feed, entry, 0, to);
+    while (r->samples < most) {
+        if (!data_next(feed->data, to, &count, err)) return false;
+        if (count < r->batch) {
+            r->left_out = count;
+            break;
+        }
+        if (!exec_run(r->l.exec, entry, 0, r->l.step->seed, err)) return false;
+        r->samples += count;
+        progress(r, most, begin, false);
+    }
+    progress(r, r->samples, begin, true);
+    if (r->samples) return true;
+    return error_set(err, "%s: %lld samples are less than a batch of %lld", feed->shards,
+                     (long long)r->left_out, (long long)r->batch);
+}
+
+static bool run_named(Run *r, const char *name, uint32_t *entry, Error *err)
+{
+    return load_entry(&r->l, name, entry, err) &&
+           exec_run(r->l.exec, *entry, 0, r->l.step->seed, err);
+}
+
+static bool gather(Run *r, Error *err)
+{
+    uint32_t entry;
+    if (!load_entry(&r->l, "stats", &entry, err)) return false;
+    const StepEntry *e = &r->l.step->entries[entry];
+    for (uint32_t i = 0; i < e->ninputs && !r->batch; i++)
+        if (e->inputs[i].name[0] != '$') r->batch = e->inputs[i].shape[0];
+    if (!r->batch) return error_set(err, "%s: the teachers look at no sample", r->l.step->file);
+    FeedOptions o = {.source = r->v->data,
+                     .key = "--data",
+                     .in_order = true,
+                     .batch = r->batch,
+                     .samples = r->v->samples ? r->v->samples : SAMPLES,
+                     .workers = (uint32_t)r->v->workers};
+    Feed feed;
+    uint32_t reset;
+    if (!feed_open(&feed, &r->l, &o, err)) return false;
+    bool ok = feed_covers(&feed, entry, 0, err) && run_named(r, "stats_reset", &reset, err) &&
+              sweep(r, &feed, entry, err);
+    feed_close(&feed);
+    return ok;
+}
+
+// ---- the files ----------------------------------------------------------------------------------
+
+static bool is_of(const char *name, const char *path)
+{
+    size_t n = strlen(path);
+    return strncmp(name, path, n) == 0 && name[n] == '.' && !strchr(name + n + 1, '.');
+}
+
+static bool all_finite(const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(x[i])) return false;
+    return true;
+}
+
+static json_t *about(const Run *r, const json_t *row, Error *err)
+{
+    uint64_t sum;
+    const char *teacher = member(row, "teacher");
+    if (!frozen_sum_of(r->l.exec, str_printf(r->arena, "teachers.%s", teacher), &sum, err))
+        return NULL;
+    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "graph", r->l.step->name, "statistic",
+                     member(row, "path"), "teacher", teacher, "samples",
+                     str_printf(r->arena, "%lld", (long long)r->samples), "weights",
+                     str_printf(r->arena, "%016" PRIx64, sum));
+}
+
+static void tell(const Run *r, const json_t *row, const char *path, const CztTensor *tensors,
+                 uint32_t n)
+{
+    if (!r->v->json) {
+        printf("%s: %s of %lld samples\n", path, member(row, "path"), (long long)r->samples);
+        return;
+    }
+    json_t *shapes = json_object();
+    for (uint32_t i = 0; i < n; i++)
+        json_object_set_new(shapes, tensors[i].name,
+                            json_string(tensor_text(r->arena, tensors[i].dtype, tensors[i].rank,
+                                                    tensors[i].shape)));
+    json_t *o = json_pack("{s:s, s:s, s:I, s:o}", "statistic", member(row, "path"), "file", path,
+                          "samples", (json_int_t)r->samples, "tensors", shapes);
+    json_line(o, stdout);
+    json_decref(o);
+}
+
+static bool write_one(const Run *r, uint32_t entry, const json_t *row, Error *err)
+{
+    const StepEntry *e = &r->l.step->entries[entry];
+    const char *name = member(row, "path"), *path = path_of(r, row), *slash = strrchr(path, '/');
+    CztTensor *tensors = arena_array(r->arena, CztTensor, e->noutputs + 1);
+    uint32_t *from = arena_array(r->arena, uint32_t, e->noutputs + 1), n = 0;
+    for (uint32_t i = 0; i < e->noutputs; i++) {
+        if (!is_of(e->outputs[i].name, name)) continue;
+        if (!all_finite(exec_output(r->l.exec, entry, i), e->outputs[i].bytes / 4))
+            return error_set(err, "%s: not finite, so %s says something that is not, or too much",
+                             e->outputs[i].name, member(row, "teacher"));
+        tensors[n] = e->outputs[i];
+        tensors[n].name += strlen(name) + 1;
+        from[n++] = i;
+    }
+    SafeWriter w;
+    json_t *metadata = about(r, row, err);
+    bool ok = metadata &&
+              (!slash ||
+               make_folders(r->arena, str_slice(r->arena, path, (size_t)(slash - path)), err)) &&
+              safetensors_begin(&w, path, tensors, n, metadata, err);
+    json_decref(metadata);
+    if (!ok) return false;
+    for (uint32_t i = 0; ok && i < n; i++)
+        ok = safetensors_put(&w, exec_output(r->l.exec, entry, from[i]), tensors[i].bytes, err);
+    if (!ok) {
+        safetensors_cancel(&w);
+        return false;
+    }
+    if (!safetensors_end(&w, NULL, err)) return false;
+    tell(r, row, path, tensors, n);
+    return true;
+}
+
+static bool write_all(Run *r, Error *err)
+{
+    uint32_t entry;
+    if (!run_named(r, "stats_result", &entry, err)) return false;
+    for (size_t i = 0; i < json_array_size(r->rows); i++)
+        if (!write_one(r, entry, json_array_get(r->rows, i), err)) return false;
+    if (r->left_out)
+        fprintf(stderr, "note: the last %lld samples are no whole batch of %lld, and left out\n",
+                (long long)r->left_out, (long long)r->batch);
+    return true;
+}
+
+static int run(Cli *cli, const void *values)
+{
+    Run r = {.arena = cli->arena, .v = values};
+    const Values *v = values;
+    Error err = {0};
+    LoadOptions o = {.cli = cli,
+                     .file = v->file,
+                     .root = v->root,
+                     .place = v->place,
+                     .threads = (uint32_t)v->threads};
+    if (load_is_step(v->file))
+        return fail_text("%s: a step file has no statistics to compute; give its graph file",
+                         v->file);
+    o.graph = (GraphOptions){.lib = v->lib,
+                             .set = v->set.at,
+                             .nset = v->set.n,
+                             .no_cache = v->no_cache,
+                             .stats = true,
+                             .stats_names = v->names.at,
+                             .nstats = v->names.n};
+    if (!load_program(&r.l, &o)) return EXIT_INPUT;
+    r.rows = json_object_get(json_object_get(r.l.step->manifest, "train"), "statistics");
+    bool ok = may_write(&r, &err) && exec_init(r.l.exec, r.l.step->seed, &err) &&
+              gather(&r, &err) && write_all(&r, &err);
+    load_free(&r.l);
+    return ok ? EXIT_OK : fail(&err);
+}
+
+const Command command_stats = {
+    "stats",        "compute statistics of teachers' outputs, which whitened targets are made of",
+    options,        sizeof options / sizeof *options,
+    sizeof(Values), run,
+};

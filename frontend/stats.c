@@ -1,0 +1,495 @@
+// stats: what is known of teachers' outputs before training: results of a metric module (its
+// `method`) over many samples, written by `cztc stats` and read here as frozen state, one record an
+// output: stats.phi[t].summary.mean. Where no file is named they are those of no samples. With
+// FrontendOptions.stats the program is the one that `cztc stats` runs.
+#include "frontend/elab.h"
+#include "frontend/json.h"
+
+struct Stats { // a row of the section
+    const char *name;
+    const Tree *tree;
+    const ModuleDef *def;
+};
+
+// A row, of a teacher where it is known, of an output of it where that is known.
+struct StatsAt {
+    const Stats *stats;
+    Instance *teacher;
+    const char *output;
+};
+
+// One output under one row: "stats.phi.siglip.summary".
+typedef struct Statistic {
+    const char *path;
+    const Stats *stats;
+    const char *teacher;
+    Tally tally;
+    Map used; // results that are read: name -> Type
+} Statistic;
+
+// ---- what a row covers --------------------------------------------------------------------------
+
+// "siglip", "siglip.summary", both also behind "teachers.": the teacher's name; *output NULL or it.
+static const char *split(Elab *el, const char *text, const char **output)
+{
+    static const char all[] = "teachers.";
+    if (strncmp(text, all, sizeof all - 1) == 0) text += sizeof all - 1;
+    const char *dot = strchr(text, '.');
+    *output = dot ? dot + 1 : NULL;
+    return dot ? str_slice(el->arena, text, (size_t)(dot - text)) : text;
+}
+
+static const Map *all_teachers(const Elab *el)
+{
+    const Binding *b = map_get(&el->scope->names, "teachers");
+    return b && b->value.kind == V_RECORD ? b->value.record : NULL;
+}
+
+static bool check_of(Elab *el, const Tree *of)
+{
+    bool ok = true;
+    if (of->kind == TREE_SCALAR && strcmp(of->text, "teachers") == 0) {
+        if (all_teachers(el)) return true;
+        el_error(el, of->loc, "the graph has no teachers");
+        return false;
+    }
+    if (of->kind != TREE_LIST) {
+        el_error(el, of->loc, "statistics are of `teachers`, or of a list of some of them");
+        diag_help(el->diag, "write of: teachers, or of: [big, other.map]");
+        suggest(el, "teachers", NULL);
+        return false;
+    }
+    for (uint32_t i = 0; i < of->items.n; i++) {
+        const Tree *t = of->items.at[i];
+        const char *output, *name = t->kind == TREE_SCALAR ? split(el, t->text, &output) : "";
+        if (is_teacher(el, name)) continue;
+        el_error(el, t->loc, "there is no teacher '%s'", name);
+        const char *best = all_teachers(el) ? nearest_key(all_teachers(el), name, NULL) : NULL;
+        if (best) diag_did_you_mean(el->diag, name, best);
+        ok = false;
+    }
+    return ok;
+}
+
+// Does the row have this output (NULL: any) of the teacher?
+static bool covers(Elab *el, const Stats *s, const char *teacher, const char *output)
+{
+    const Tree *of = tree_get(s->tree, "of");
+    if (of->kind == TREE_SCALAR) return true;
+    for (uint32_t i = 0; i < of->items.n; i++) {
+        const char *one, *name = split(el, of->items.at[i]->text, &one);
+        if (strcmp(name, teacher) == 0 && (!one || !output || strcmp(one, output) == 0))
+            return true;
+    }
+    return false;
+}
+
+// ---- binding ------------------------------------------------------------------------------------
+
+// Further keys are settings of the method.
+static bool check_settings(Elab *el, const Tree *t, const ModuleDef *def)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < t->entries.n; i++) {
+        const Tree *key = t->entries.at[i].key;
+        if (keys_reserved(MAPPING_STATS, key->text) || decl_find(&def->let, key->text)) continue;
+        Map names = {0};
+        for (uint32_t k = 0; k < def->let.n; k++)
+            map_set(el->arena, &names, def->let.at[k].name, NULL);
+        for (const char *const *k = keys_names(el, MAPPING_STATS); *k; k++)
+            map_set(el->arena, &names, *k, NULL);
+        el_error(el, key->loc, "neither a statistic nor %s has a key '%s'", def->name, key->text);
+        const char *best = nearest_key(&names, key->text, NULL);
+        if (best) diag_did_you_mean(el->diag, key->text, best);
+        if (!best) suggest_without(el, t, key);
+        ok = false;
+    }
+    return ok;
+}
+
+static Stats *stats_new(Elab *el, const TreeEntry *e)
+{
+    const char *name = e->key->text;
+    if (!keys_check(el, e->value, MAPPING_STATS, true)) return NULL;
+    if (strchr(name, '.')) {
+        el_error(el, e->key->loc, "the name of a statistic has no dot: '%s'", name);
+        return NULL;
+    }
+    const Tree *method = tree_get(e->value, "method");
+    if (!check_of(el, tree_get(e->value, "of"))) return NULL;
+    Value v = callee_read(el, el->globals, method->text, method->loc);
+    if (v.kind == V_ERROR) return NULL;
+    if (v.kind != V_MODULE) {
+        el_error(el, method->loc, "'%s' is %s, not a metric", method->text, value_text(el, v));
+        return NULL;
+    }
+    if (!role_check(el, v.module, ROLE_METRIC, method->loc)) return NULL;
+    if (!v.module->in.n) {
+        el_error(el, method->loc, "%s has no input for a teacher's output", v.module->name);
+        return NULL;
+    }
+    if (!check_settings(el, e->value, v.module)) return NULL;
+    Stats *s = arena_make(el->arena, Stats);
+    *s = (Stats){name, e->value, v.module};
+    return s;
+}
+
+static Value at(Elab *el, const Stats *s, Instance *teacher, const char *output)
+{
+    StatsAt *a = arena_make(el->arena, StatsAt);
+    *a = (StatsAt){s, teacher, output};
+    return (Value){.kind = V_STATS, .stats = a};
+}
+
+void stats_bind(Elab *el)
+{
+    const Tree *t = tree_get(el->root, "stats");
+    if (!t || t->kind != TREE_MAP) return;
+    Binding *b = scope_add(el, el->scope, "stats", t->loc, BIND_VALUE);
+    Map *all = arena_make(el->arena, Map);
+    b->forced = true;
+    b->value = (Value){.kind = V_RECORD, .record = all};
+    for (uint32_t i = 0; i < t->entries.n; i++) {
+        const Stats *s = stats_new(el, &t->entries.at[i]);
+        Value *v = arena_make(el->arena, Value);
+        if (s) *v = at(el, s, NULL, NULL);
+        map_set(el->arena, all, t->entries.at[i].key->text, v);
+    }
+}
+
+// ---- one output ---------------------------------------------------------------------------------
+
+static const char *replaced(Elab *el, const char *text, const char *what, const char *by)
+{
+    const char *hole = strstr(text, what);
+    if (!hole) return text;
+    return str_printf(el->arena, "%.*s%s%s", (int)(hole - text), text, by, hole + strlen(what));
+}
+
+// The file of a statistic, as the row says it; NULL where there is none.
+static const char *file_of(Elab *el, const Stats *s, const char *teacher, const char *output)
+{
+    const Tree *file = tree_get(s->tree, "file");
+    if (!file || file->kind != TREE_SCALAR) return NULL;
+    return replaced(el, replaced(el, file->text, "{teacher}", teacher), "{output}", output);
+}
+
+static bool own_file(Elab *el, const Stats *s, const char *path, const char *file)
+{
+    if (!file) return true;
+    const Tree *t = tree_get(s->tree, "file");
+    const char *whole = str_printf(el->arena, "%s/%s", said_in(el, t), file),
+               *other = map_get(&el->stats_files, whole);
+    if (!other) map_set(el->arena, &el->stats_files, whole, (void *)path);
+    if (!other || strcmp(other, path) == 0) return true;
+    el_error(el, t->loc, "%s and %s would both be in %s", other, path, file);
+    suggest(el, str_printf(el->arena, "%s/{teacher}.{output}.safetensors", s->name), NULL);
+    return false;
+}
+
+// The method applied to the output, whose scope has dimensions and settings.
+static App *method_app(Elab *el, const Stats *s, const char *path, Instance *teacher,
+                       const char *output, Loc loc)
+{
+    static const char *const skip[] = {"of", "method", "file", "doc", NULL};
+    Value x = member_read(el, (Value){.kind = V_INSTANCE, .instance = teacher}, output, loc);
+    x = value_plain(el, x, loc);
+    if (x.kind == V_ERROR) return NULL;
+    NodeId n = value_tensor(el, x, DT_NONE, loc);
+    if (!n) return NULL;
+    if (!dtype_is_float(graph_type(el->graph, n)->dtype)) {
+        el_error(el, loc, "%s of teacher %s is %s, which has no statistics", output, teacher->name,
+                 value_text(el, x));
+        return NULL;
+    }
+    const Tree *method = tree_get(s->tree, "method");
+    Scope *own = part_scope(el, path, path, NULL, method->loc);
+    Instance *inst = instance_from_tree(el, s->def, path, s->tree, skip, own);
+    if (!inst) return NULL;
+    Binding *b = arena_make(el->arena, Binding);
+    const Decl *d = &s->def->in.at[0];
+    *b = (Binding){.name = d->name, .loc = loc, .kind = BIND_VALUE, .decl = d, .forced = true};
+    b->value = x;
+    map_set(el->arena, &inst->args, d->name, b);
+    return app_open(el, inst, NULL, true, loc);
+}
+
+// What is known of an output, found or begun; NULL when reported.
+static Statistic *statistic_open(Elab *el, const StatsAt *a, Loc loc)
+{
+    const char *teacher = a->teacher->name;
+    const char *path = str_printf(el->arena, "stats.%s.%s.%s", a->stats->name, teacher, a->output);
+    Statistic *s = map_get(&el->statistics, path);
+    if (s) return s;
+    if (!own_file(el, a->stats, path, file_of(el, a->stats, teacher, a->output))) return NULL;
+    App *app = method_app(el, a->stats, path, a->teacher, a->output, loc);
+    if (!app) return NULL;
+    s = arena_make(el->arena, Statistic);
+    *s = (Statistic){.path = path, .stats = a->stats, .teacher = teacher};
+    s->tally = (Tally){str_printf(el->arena, "$%s.", path), a->stats->def, app->scope,
+                       tree_get(a->stats->tree, "method")->loc};
+    map_set(el->arena, &el->statistics, path, s);
+    return s;
+}
+
+static const Item *result_item(const ModuleDef *def, const char *name)
+{
+    for (uint32_t i = 0; i < def->out.n; i++)
+        if (strcmp(def->out.at[i].name, name) == 0) return &def->out.at[i];
+    return NULL;
+}
+
+// A result, of what was added or of nothing; 0 when reported.
+static NodeId result(Elab *el, const Statistic *s, const char *name, bool empty)
+{
+    const Item *item = result_item(s->tally.def, name);
+    Scope *scope = tally_results(el, &s->tally, s->path, empty);
+    if (!scope) return 0;
+    Frame *caller = el->frame;
+    el->frame = scope->frame;
+    Value v = tree_eval(el, scope, item->value, NULL);
+    NodeId n = value_tensor(el, v, DT_F32, item->loc);
+    el->frame = caller;
+    return n;
+}
+
+// ---- reading ------------------------------------------------------------------------------------
+
+// The state that a result becomes; its type is found once.
+static Value state_read(Elab *el, Statistic *s, const char *name, Loc loc)
+{
+    const Item *item = result_item(s->tally.def, name);
+    if (!item) {
+        Map names = {0};
+        for (uint32_t i = 0; i < s->tally.def->out.n; i++)
+            map_set(el->arena, &names, s->tally.def->out.at[i].name, NULL);
+        el_error(el, loc, "%s gives no '%s'", s->tally.def->name, name);
+        suggest_words(el, name, &names);
+        return value_error();
+    }
+    if (el->initialising) {
+        el_error(el, loc, "an initialiser cannot use a statistic");
+        return value_error();
+    }
+    const char *path = str_printf(el->arena, "%s.%s", s->path, name);
+    const Type *type = map_get(&s->used, name);
+    if (!type) {
+        NodeId n = result(el, s, name, true);
+        if (!n) return value_error();
+        type = graph_type(el->graph, n);
+        map_set(el->arena, &s->used, name, (void *)type);
+        program_state(el->program, path, STATE_FROZEN, type, loc)->trainable = false;
+        Init *how = arena_make(el->arena, Init);
+        const char *what = tree_get(s->stats->tree, "file") ? "stats.%s" : "stats.%s (of nothing)";
+        *how = (Init){.name = path, .loc = loc, .statistic = s};
+        how->part = strchr(what, '(')
+                        ? str_printf(el->arena, "stats.%s (of nothing)", s->stats->name)
+                        : str_printf(el->arena, "stats.%s", s->stats->name);
+        map_set(el->arena, &el->inits, path, how);
+    }
+    el->graph->here = loc;
+    return value_node(el, graph_state(el->graph, path, type));
+}
+
+Value stats_initial(Elab *el, const Init *how)
+{
+    NodeId n = result(el, how->statistic, strrchr(how->name, '.') + 1, true);
+    return n ? value_node(el, n) : value_error();
+}
+
+static Value of_teacher(Elab *el, const StatsAt *a, Instance *teacher, Loc loc)
+{
+    if (covers(el, a->stats, teacher->name, NULL)) return at(el, a->stats, teacher, NULL);
+    el_error(el, loc, "stats.%s is not of teacher %s", a->stats->name, teacher->name);
+    diag_note(el->diag, tree_get(a->stats->tree, "of")->loc, "it is of these");
+    return value_error();
+}
+
+static Value of_output(Elab *el, const StatsAt *a, const char *name, Loc loc)
+{
+    if (covers(el, a->stats, a->teacher->name, name)) return at(el, a->stats, a->teacher, name);
+    el_error(el, loc, "stats.%s is not of %s.%s", a->stats->name, a->teacher->name, name);
+    diag_note(el->diag, tree_get(a->stats->tree, "of")->loc, "it is of these");
+    return value_error();
+}
+
+Value stats_member(Elab *el, const StatsAt *a, const char *name, Loc loc)
+{
+    if (a->output) {
+        Statistic *s = statistic_open(el, a, loc);
+        return s ? state_read(el, s, name, loc) : value_error();
+    }
+    if (a->teacher) return of_output(el, a, name, loc);
+    const Map *all = all_teachers(el);
+    const Value *v = all ? map_get(all, name) : NULL;
+    if (v && v->kind == V_INSTANCE) return of_teacher(el, a, v->instance, loc);
+    if (v) return value_error(); // reported
+    el_error(el, loc, "there is no teacher '%s'", name);
+    const char *best = all ? nearest_key(all, name, NULL) : NULL;
+    if (best) diag_did_you_mean(el->diag, name, best);
+    return value_error();
+}
+
+Value stats_index(Elab *el, Scope *scope, const Expr *e, const StatsAt *a)
+{
+    const Expr *of = e->nargs == 2 ? e->args[1] : NULL;
+    Value v = of ? expr_eval(el, scope, of) : value_none();
+    if (v.kind == V_ERROR) return v;
+    if (!a->teacher && v.kind == V_STR) return stats_member(el, a, v.s, of->loc);
+    if (!a->teacher && v.kind == V_INSTANCE && v.instance->name)
+        return of_teacher(el, a, v.instance, of->loc);
+    el_error(el, of ? of->loc : e->loc, "the index of a statistic is a teacher, not %s",
+             value_text(el, v));
+    diag_help(el->diag, "stats.%s[t].summary, or stats.%s.%s.summary", a->stats->name,
+              a->stats->name, "NAME");
+    return value_error();
+}
+
+const char *stats_text(const Elab *el, const StatsAt *a)
+{
+    const char *text = str_printf(el->arena, "stats.%s", a->stats->name);
+    if (a->teacher) text = str_printf(el->arena, "%s.%s", text, a->teacher->name);
+    return a->output ? str_printf(el->arena, "%s.%s, a record", text, a->output) : text;
+}
+
+// ---- the program of `cztc stats` ----------------------------------------------------------------
+
+static bool asked(const Elab *el, const char *name)
+{
+    const FrontendOptions *o = el->options;
+    bool yes = !o->nstats;
+    for (uint32_t i = 0; i < o->nstats; i++) yes |= strcmp(o->stats_names[i], name) == 0;
+    return yes;
+}
+
+static void add_output(Elab *el, const Stats *s, Instance *teacher, const char *output,
+                       Entry *entry)
+{
+    const StatsAt a = {s, teacher, output};
+    if (!covers(el, s, teacher->name, output)) return;
+    const Statistic *one = statistic_open(el, &a, tree_get(s->tree, "of")->loc);
+    if (one) tally_update(el, &one->tally, entry);
+}
+
+static void add_teacher(Elab *el, const Stats *s, Instance *teacher, Entry *entry)
+{
+    const Tree *named = teacher->outputs;
+    if (!covers(el, s, teacher->name, NULL)) return;
+    for (uint32_t i = 0; named && i < named->entries.n; i++)
+        add_output(el, s, teacher, named->entries.at[i].key->text, entry);
+    for (uint32_t i = 0; i < teacher->def->out.n && !named; i++)
+        add_output(el, s, teacher, teacher->def->out.at[i].name, entry);
+}
+
+// Outputs that the row names and `outputs:` does not: taps.
+static void add_taps(Elab *el, const Stats *s, const Map *teachers, Entry *entry)
+{
+    const Tree *of = tree_get(s->tree, "of");
+    for (uint32_t i = 0; of->kind == TREE_LIST && i < of->items.n; i++) {
+        const char *output, *name = split(el, of->items.at[i]->text, &output);
+        const Value *v = map_get(teachers, name);
+        if (!output || !v || v->kind != V_INSTANCE) continue;
+        const char *path = str_printf(el->arena, "stats.%s.%s.%s", s->name, name, output);
+        if (!map_get(&el->statistics, path)) add_output(el, s, v->instance, output, entry);
+    }
+}
+
+static void check_asked(Elab *el, const Map *all)
+{
+    for (uint32_t i = 0; i < el->options->nstats; i++) {
+        const char *name = el->options->stats_names[i];
+        if (all && map_find(all, name)) continue;
+        diag_error(el->diag, all ? tree_get(el->root, "stats")->loc : (Loc){0},
+                   "the graph has no statistic '%s' under stats:", name);
+        const char *best = all ? nearest_key(all, name, NULL) : NULL;
+        if (best) diag_help(el->diag, "did you mean '%s'?", best);
+    }
+}
+
+void stats_update(Elab *el, Entry *entry)
+{
+    const Binding *b = map_get(&el->scope->names, "stats");
+    const Map *all = b && b->value.kind == V_RECORD ? b->value.record : NULL,
+              *teachers = all_teachers(el);
+    check_asked(el, all);
+    if (!all && !el->options->nstats)
+        diag_error(el->diag, (Loc){0}, "the graph has no statistics: there is no stats:");
+    for (uint32_t i = 0; all && teachers && i < all->n; i++) {
+        const Value *v = all->at[i].value;
+        if (v->kind != V_STATS || !asked(el, all->at[i].key)) continue;
+        const Stats *s = v->stats->stats;
+        if (!tree_get(s->tree, "file")) {
+            el_error(el, s->tree->loc, "stats.%s has no file to be written to", s->name);
+            suggest_key(el, s->tree->loc, "file");
+            continue;
+        }
+        for (uint32_t k = 0; k < teachers->n; k++) {
+            const Value *t = teachers->at[k].value;
+            if (t->kind == V_INSTANCE) add_teacher(el, s, t->instance, entry);
+        }
+        add_taps(el, s, teachers, entry);
+    }
+}
+
+void stats_result(Elab *el, Entry *entry)
+{
+    for (uint32_t i = 0; i < el->statistics.n; i++) {
+        const Statistic *s = el->statistics.at[i].value;
+        for (uint32_t k = 0; k < s->tally.def->out.n; k++) {
+            const char *name = s->tally.def->out.at[k].name;
+            NodeId n = result(el, s, name, false);
+            const char *path = str_printf(el->arena, "%s.%s", s->path, name);
+            if (n) vec_push(el->arena, &entry->outputs, (NamedNode){path, n});
+        }
+    }
+}
+
+// ---- for the runtime ----------------------------------------------------------------------------
+
+static void put_file(Elab *el, Json *j, const Statistic *s)
+{
+    const char *output = strrchr(s->path, '.') + 1;
+    json_str(j, "base_dir", folder_said_in(el, tree_get(s->stats->tree, "file")));
+    json_str(j, "file", file_of(el, s->stats, s->teacher, output));
+}
+
+void put_statistics(Elab *el, Json *j)
+{
+    for (uint32_t i = 0; i < el->statistics.n; i++) {
+        const Statistic *s = el->statistics.at[i].value;
+        if (!s->used.n || !tree_get(s->stats->tree, "file")) continue;
+        json_open(j, NULL, '{');
+        json_str(j, "owns", s->path);
+        json_str(j, "written_by",
+                 str_printf(el->arena, "cztc stats %s %s", el->file, s->stats->name));
+        put_file(el, j, s);
+        json_open(j, "rename", '[');
+        for (uint32_t k = 0; k < s->used.n; k++)
+            put_file_rule(j, s->used.at[k].key,
+                          str_printf(el->arena, "%s.%s", s->path, s->used.at[k].key));
+        put_file_rule(j, "*", "");
+        json_close(j, ']');
+        json_close(j, '}');
+    }
+}
+
+const char *stats_json(Elab *el)
+{
+    Json j = {.arena = el->arena};
+    json_open(&j, NULL, '{');
+    json_int(&j, "steps", el->steps);
+    json_int(&j, "seed", el->seed);
+    put_frozen(el, &j);
+    json_open(&j, "statistics", '[');
+    for (uint32_t i = 0; i < el->statistics.n; i++) {
+        const Statistic *s = el->statistics.at[i].value;
+        json_open(&j, NULL, '{');
+        json_str(&j, "path", s->path);
+        json_str(&j, "teacher", s->teacher);
+        put_file(el, &j, s);
+        json_close(&j, '}');
+    }
+    json_close(&j, ']');
+    json_close(&j, '}');
+    return json_text(&j);
+}

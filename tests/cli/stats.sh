@@ -1,0 +1,102 @@
+# stats: statistics of teachers' outputs, from computing them to training on whitened targets.
+. "$(dirname "$0")/common.sh"
+
+pictures train
+cp "$SOURCE/tests/cli/small.yaml" small.yaml
+cp "$SOURCE/tests/cli/phi.yaml" phi.yaml
+
+# no file yet: the command that writes it is named, and writes what is needed
+exits 0 "$CZTC" check phi.yaml
+says out "frozen  stats.phi "
+exits 1 "$CZTC" train phi.yaml --out early
+says err "phi/big.summary.safetensors: there is no such file; \`cztc stats phi.yaml phi\` writes it"
+exits 0 "$CZTC" stats phi.yaml phi
+says out "phi/other.spatial.safetensors: stats.phi.other.spatial of 12 samples"
+[ -e "each tokens" ] && miss "what was not asked for was written"
+exits 1 "$CZTC" stats phi.yaml
+says err "it is there already; --force replaces it"
+cp phi/big.spatial.safetensors before
+exits 0 "$CZTC" stats phi.yaml --force --json --threads 1
+says out '"statistic": "stats.each.big.tokens"'
+says out '"tensors": {"mean": "f32 [20]", "deviation": "f32 [20]"}'
+same before phi/big.spatial.safetensors
+says phi/big.spatial.safetensors '"samples":"12"'
+says phi/big.spatial.safetensors '"teacher":"big"'
+
+# every channel has mean 0 and variance 1: a batch of the whole data, which the statistics saw in three
+exits 0 "$CZTC" train phi.yaml --out run --steps 2 --set batch=12
+line=$(grep '"step": 1,' run/log.jsonl)
+# within NAME LEAST MOST: what was watched
+within() {
+    x=$(printf '%s' "$line" | sed "s/.*\"watch\\.$1\": \\([-0-9.e]*\\).*/\\1/")
+    awk -v x="$x" -v a="$2" -v b="$3" 'BEGIN { exit !(x != "" && x >= a && x <= b) }' ||
+        miss "watch.$1 is '$x', not from $2 to $3"
+}
+within mean 0 1e-5
+within least 0.9999 1.0001
+within most 0.9999 1.0001
+within one_least 0.999 1.001
+within one_most 0.999 1.001
+within back 0 1e-5
+within alike 0 1e-3
+for f in run/checkpoints/step-00000002/*.safetensors; do
+    grep -q "stats.phi" "$f" && miss "$f has the statistics"
+done
+
+# products in bf16 are of the teachers, not of what is made of their outputs; a batch in parts
+cp phi/big.spatial.safetensors exact
+exits 0 "$CZTC" stats phi.yaml phi --force --set precision=bf16
+cmp -s exact phi/big.spatial.safetensors && miss "the teachers were not rounded"
+exits 0 "$CZTC" train phi.yaml --out half --steps 1 --set batch=12 --set precision=bf16
+line=$(grep '"step": 1,' half/log.jsonl)
+within least 0.97 1.03
+within most 0.97 1.03
+exits 0 "$CZTC" stats phi.yaml phi --force --set batch=12 --set train.accumulate=3
+same exact phi/big.spatial.safetensors
+
+# fewer samples; other shards; a batch that is not whole
+exits 0 "$CZTC" stats phi.yaml phi --force --samples 5
+says out "of 8 samples"
+exits 0 "$CZTC" stats phi.yaml phi --force --set batch=5
+says out "of 10 samples"
+says err "note: the last 2 samples are no whole batch of 5, and left out"
+exits 1 "$CZTC" stats phi.yaml phi --force --set batch=13
+says err "12 samples are less than a batch of 13"
+exits 1 "$CZTC" train phi.yaml --resume run --steps 6 --set batch=12
+says err "the frozen weights of its run were others (teachers, constants of files, statistics)"
+
+# other sizes than the file's; a damaged file; nothing without a file
+exits 1 "$CZTC" train phi.yaml --out wide --set teachers.big.embed=20
+says err "phi/big.summary.safetensors: 'mean' is f32 [12], 'stats.phi.big.summary.mean' of the program is f32 [20]; \`cztc stats phi.yaml phi --force\` writes it anew"
+cp "each tokens" phi/big.spatial.safetensors
+exits 1 "$CZTC" train phi.yaml --out lack
+says err "it lacks 2 tensors of stats.phi.big.spatial: 'stats.phi.big.spatial.matrix' f32 [24, 24], "
+exits 0 "$CZTC" check phi.yaml --set stats.phi.file=null
+says out "frozen  stats.phi (of nothing) "
+exits 1 "$CZTC" stats phi.yaml --set stats.phi.file=null
+says err "stats.phi has no file to be written to"
+exits 1 "$CZTC" stats phi.yaml phy
+says err "the graph has no statistic 'phy' under stats:"
+says err "did you mean 'phi'?"
+exits 1 "$CZTC" stats small.yaml
+says err "the graph has no statistics: there is no stats:"
+exits 0 "$CZTC" compile phi.yaml -o phi.czt
+exits 1 "$CZTC" stats phi.czt
+says err "a step file has no statistics to compute"
+
+# a gradient does not go through what has none
+cat >grad.yaml <<'END'
+cztc: 1
+import: [optim/sgd]
+let: {batch: 4}
+data: {source: train-00000.tar, fields: {x: {as: vector, size: 3, member: x.json}}}
+params: {w: {shape: "[3, 3]", init: "random_normal(shape)"}}
+losses:
+  fixed: {loss: "sum(x @ w + eigh(stop_gradient(w)).values, axis=1)"}
+  moving: {loss: "sum(x @ w + eigh(w).values, axis=1)"}
+train: {steps: 10, optimizer: {module: sgd, lr: 1}}
+END
+exits 1 "$CZTC" check grad.yaml
+says err "grad.yaml:8:31: error: eigh has no gradient"
+grep -q ":7:" err && miss "the gradient was stopped there"
+exits 0 "$CZTC" check grad.yaml --set losses.moving=null
