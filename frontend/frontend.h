@@ -10,8 +10,10 @@ typedef struct FrontendOptions {
     const char *const *set; // "name=value" overrides, globs allowed: "experts.*.enabled=false"
     uint32_t nset;
     bool use_check;          // also apply the --set values of the graph's check: block
-    const char *const *taps; // extra expressions to add as outputs of entry "step" (run --print)
-    uint32_t ntaps;
+    const char *const
+        *taps; // expressions, and paths with *, to be outputs too (run --print, --tap)
+    uint32_t ntaps, nprints; // the first ones are those of --print
+    const char *tap_entry;   // of this entry: eval, or that of an encoder; NULL: of the steps
     bool grads; // entry "step" also gives "grad.PATH" of every trained parameter, before clipping
 } FrontendOptions;
 
