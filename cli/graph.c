@@ -11,6 +11,8 @@ static FrontendOptions frontend_options(const GraphOptions *g)
                              .use_check = g->use_check,
                              .taps = g->taps,
                              .ntaps = g->ntaps,
+                             .nprints = g->nprints,
+                             .tap_entry = g->tap_entry,
                              .stats = g->stats,
                              .stats_names = g->stats_names,
                              .nstats = g->nstats,

@@ -364,6 +364,11 @@ void params_told(Elab *el);
 // watch.c: the outputs of a step that watch: asks for.
 void watch_outputs(Elab *el, Entry *e);
 
+// taps.c: what the user wants to see beside the graph's own outputs, where it is asked of the
+// entry.
+bool taps_here(const Elab *el, const Entry *e);
+void taps_outputs(Elab *el, Entry *e);
+
 // export.c: what export: writes, into an object.
 void put_export(Elab *el, struct Json *j);
 

@@ -86,21 +86,6 @@ static NodeId minimized(Elab *el)
     return 0;
 }
 
-static void add_taps(Elab *el, Entry *e)
-{
-    for (uint32_t i = 0; i < el->options->ntaps; i++) {
-        const char *text = el->options->taps[i];
-        const char *yaml = str_printf(el->arena, "'%s'\n", text);
-        Tree *t =
-            tree_read(el->arena, el->diag, diag_source(el->diag, "--print", yaml, strlen(yaml)));
-        if (!t) continue;
-        Value v = tree_eval(el, el->scope, t, NULL);
-        bool there = false; // a loss is an output anyway
-        for (uint32_t k = 0; k < e->outputs.n; k++) there |= !strcmp(e->outputs.at[k].name, text);
-        if (v.kind != V_ERROR && !there) output(el, e, text, value_tensor(el, v, DT_NONE, t->loc));
-    }
-}
-
 static void build_phase(Elab *el, uint32_t phase, uint32_t resting)
 {
     el->phase = el->phases.at[phase];
@@ -110,7 +95,7 @@ static void build_phase(Elab *el, uint32_t phase, uint32_t resting)
     output(el, e, "loss", loss);
     task_outputs(el, e);
     watch_outputs(el, e);
-    add_taps(el, e);
+    if (taps_here(el, e)) taps_outputs(el, e);
     // encoders nobody asked are looked at too, for their errors
     for (uint32_t i = 0; i < el->instances.n; i++)
         if (diag_errors(el->diag)) instance_default(el, el->instances.at[i].value, (Loc){0});
@@ -149,6 +134,7 @@ static void build_eval(Elab *el)
             value_tensor(el, app_main(el, app, app->instance->loc), DT_NONE, app->instance->loc));
     }
     metrics_update(el, e);
+    if (taps_here(el, e)) taps_outputs(el, e);
     finish(el, e);
     el->batch = el->program->batch; // settings see the whole one
     build_begin(el, false);
@@ -179,6 +165,7 @@ static void build_encoders(Elab *el)
         if (app && app->out.n)
             output(el, e, app->out.at[0].key,
                    value_tensor(el, app_main(el, app, inst->loc), DT_NONE, inst->loc));
+        if (taps_here(el, e)) taps_outputs(el, e);
         finish(el, e);
     }
 }

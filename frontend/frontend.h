@@ -9,11 +9,13 @@ typedef struct FrontendOptions {
     const char *lib_dir; // a folder used instead of the embedded library; NULL for the embedded one
     const char *const *set; // "name=value" overrides, globs allowed: "experts.*.enabled=false"
     uint32_t nset;
-    bool use_check;          // also apply the --set values of the graph's check: block
-    const char *const *taps; // extra expressions to add as outputs of entry "step" (run --print)
-    uint32_t ntaps;
-    bool no_trials; // offer no mend that has to be tried by reading the file again
-    bool stats;     // the program that computes what stats: says, with no step: `cztc stats`
+    bool use_check; // also apply the --set values of the graph's check: block
+    const char *const
+        *taps; // expressions, and paths with *, to be outputs too (run --print, --tap)
+    uint32_t ntaps, nprints; // the first ones are those of --print
+    const char *tap_entry;   // of this entry: eval, or that of an encoder; NULL: of the steps
+    bool no_trials;          // offer no mend that has to be tried by reading the file again
+    bool stats; // the program that computes what stats: says, with no step: `cztc stats`
     const char *const *stats_names; // of it these rows, all where there are none
     uint32_t nstats;
     bool grads; // entry "step" also gives "grad.PATH" of every trained parameter, before clipping

@@ -1,5 +1,5 @@
 // watch: values that are logged with the losses. One number is logged as it is; a tensor by its
-// mean, deviation and extremes.
+// mean, deviation and extremes, and as a histogram where it asks for one.
 #include "frontend/elab.h"
 
 static NodeId mean_of(Elab *el, NodeId x, const int64_t *axes, uint32_t rank)
@@ -15,7 +15,34 @@ static void put(Elab *el, Entry *e, const char *name, const char *what, NodeId n
     if (node) vec_push(el->arena, &e->outputs, (NamedNode){full, node});
 }
 
-static void put_tensor(Elab *el, Entry *e, const char *name, NodeId x)
+enum { MOST_BINS = 1000 };
+
+// How many elements lie in each of the bins between lo and hi: (bins,) i32. Where these are one
+// number, all lie in the first.
+static NodeId histogram(Elab *el, NodeId x, NodeId lo, NodeId hi, int64_t bins)
+{
+    Graph *g = el->graph;
+    const Type *type = graph_type(g, x);
+    uint32_t rank = type->rank;
+    Axis *shape = arena_array(el->arena, Axis, rank + 1);
+    int64_t *axes = arena_array(el->arena, int64_t, rank + 1);
+    for (uint32_t i = 0; i < rank; i++) {
+        shape[i] = type->axes[i];
+        axes[i] = i;
+    }
+    shape[rank] = (Axis){bins, 0};
+    NodeId far = graph_binary(g, OP_SUB, x, graph_broadcast_to(g, lo, rank, shape));
+    NodeId per = graph_binary(g, OP_DIV, graph_const(g, DT_F32, (double)bins),
+                              graph_binary(g, OP_SUB, hi, lo));
+    NodeId at = graph_binary(g, OP_MUL, far, graph_broadcast_to(g, per, rank, shape));
+    NodeId bin = graph_cast(g, at, DT_I32), last = graph_const(g, DT_I32, (double)bins - 1);
+    bin = graph_binary(g, OP_MIN, bin, graph_broadcast_to(g, last, rank, shape));
+    bin = graph_broadcast(g, bin, rank + 1, shape, axes);
+    NodeId here = graph_binary(g, OP_EQ, bin, graph_iota(g, DT_I32, rank + 1, shape, rank));
+    return graph_reduce(g, OP_SUM, graph_cast(g, here, DT_I32), axes, rank, false, true);
+}
+
+static void put_tensor(Elab *el, Entry *e, const char *name, NodeId x, int64_t bins)
 {
     Graph *g = el->graph;
     const Type *type = graph_type(g, x);
@@ -27,19 +54,35 @@ static void put_tensor(Elab *el, Entry *e, const char *name, NodeId x)
     NodeId square = mean_of(el, graph_binary(g, OP_MUL, far, far), axes, type->rank);
     put(el, e, name, "mean", mean);
     put(el, e, name, "std", graph_unary(g, OP_SQRT, square));
-    put(el, e, name, "min", graph_reduce(g, OP_REDUCE_MIN, x, axes, type->rank, false, true));
-    put(el, e, name, "max", graph_reduce(g, OP_REDUCE_MAX, x, axes, type->rank, false, true));
+    NodeId lo = graph_reduce(g, OP_REDUCE_MIN, x, axes, type->rank, false, true),
+           hi = graph_reduce(g, OP_REDUCE_MAX, x, axes, type->rank, false, true);
+    put(el, e, name, "min", lo);
+    put(el, e, name, "max", hi);
+    if (bins) put(el, e, name, "histogram", histogram(el, x, lo, hi, bins));
+}
+
+// False when reported; 0 bins where there are none.
+static bool bins_read(Elab *el, const Tree *row, int64_t *bins)
+{
+    const Tree *t = tree_get(row, "bins");
+    if (!t) return true;
+    if (!value_to_int(el, tree_eval(el, el->scope, t, NULL), t->loc, "bins", bins)) return false;
+    if (*bins >= 2 && *bins <= MOST_BINS) return true;
+    el_error(el, t->loc, "bins is %lld; it is from 2 to %d", (long long)*bins, MOST_BINS);
+    suggest_number(el, (double)*bins, 2, MOST_BINS, true);
+    return false;
 }
 
 static void watch(Elab *el, Entry *e, const TreeEntry *row)
 {
     const char *name = row->key->text;
     const Tree *t = row->value;
-    int64_t from = 0, until = INT64_MAX;
+    int64_t from = 0, until = INT64_MAX, bins = 0;
     if (t->kind == TREE_MAP) {
         if (!keys_check(el, t, MAPPING_WATCH, false)) return;
         from = phase_bound(el, t, "from", from);
         until = phase_bound(el, t, "until", until);
+        if (!bins_read(el, t, &bins)) return;
         t = tree_get(t, "value");
     }
     if (!phase_has(el, from, until)) return;
@@ -48,7 +91,7 @@ static void watch(Elab *el, Entry *e, const TreeEntry *row)
     if (!x) return;
     el->graph->here = t->loc;
     if (graph_type(el->graph, x)->rank)
-        put_tensor(el, e, name, x);
+        put_tensor(el, e, name, x, bins);
     else
         put(el, e, name, "", x);
 }

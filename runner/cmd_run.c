@@ -7,8 +7,8 @@
 #include <math.h>
 
 typedef struct Values {
-    const char *file, *lib, *weights, *inputs, *grads, *entry;
-    Texts set, print;
+    const char *file, *lib, *weights, *inputs, *grads, *entry, *tap_file;
+    Texts set, print, tap;
     const char *seed;
     int64_t steps, first, threads;
     Place place;
@@ -34,6 +34,12 @@ static const Option options[] = {
      "show any expression of the graph"},
     {"print", 0, OPTION_TEXTS | IN_RUNNER | IN_CARRIER, offsetof(Values, print), "NAME",
      "show an output of the entry"},
+    {"tap", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, tap), "EXPR",
+     "write any expression, or all of a path with *, whole"},
+    {"tap", 0, OPTION_TEXTS | IN_RUNNER | IN_CARRIER, offsetof(Values, tap), "NAME",
+     "write an output of the entry, or all of a name with *, whole"},
+    {"tap-file", 0, OPTION_TEXT, offsetof(Values, tap_file), "T.safetensors",
+     "where --tap writes the last step's values (taps.safetensors)"},
     {"seed", 0, OPTION_SEED, offsetof(Values, seed), "N",
      "of initialisation and random numbers (the graph's)"},
     {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
@@ -57,30 +63,78 @@ static bool is_grad(const CztTensor *t)
     return strncmp(t->name, grad_prefix, sizeof grad_prefix - 1) == 0;
 }
 
+// Does an output's name match what was asked for? A * that is a part by itself stands for any text
+// of its part, and so do other ones beside it.
+static bool matches(const char *asked, const char *name)
+{
+    for (; *asked && *asked != '*'; asked++, name++)
+        if (*asked != *name) return false;
+    if (!*asked) return !*name;
+    for (;; name++) {
+        if (matches(asked + 1, name)) return true;
+        if (!*name || *name == '.') return false;
+    }
+}
+
+static bool is_wanted(const Texts *asked, const char *name)
+{
+    for (uint32_t i = 0; i < asked->n; i++)
+        if (strcmp(asked->at[i], name) == 0 || matches(asked->at[i], name)) return true;
+    return false;
+}
+
+typedef struct Picked { // outputs of an entry, to be written
+    VEC(CztTensor) tensors;
+    VEC(uint32_t) from;
+} Picked;
+
+static bool write_picked(const Loaded *l, uint32_t entry, const Picked *p, const char *path,
+                         Error *err)
+{
+    SafeWriter w;
+    if (!safetensors_begin(&w, path, p->tensors.at, p->tensors.n, NULL, err)) return false;
+    for (uint32_t i = 0; i < p->tensors.n; i++)
+        if (!safetensors_put(&w, exec_output(l->exec, entry, p->from.at[i]), p->tensors.at[i].bytes,
+                             err)) {
+            safetensors_cancel(&w);
+            return false;
+        }
+    return safetensors_end(&w, NULL, err);
+}
+
 static bool write_grads(const Loaded *l, uint32_t entry, const char *path, Error *err)
 {
     const StepEntry *e = &l->step->entries[entry];
     Arena *arena = arena_new();
-    VEC(CztTensor) list = {0};
-    VEC(uint32_t) from = {0};
-    SafeWriter w;
+    Picked p = {0};
     for (uint32_t i = 0; i < e->noutputs; i++) {
         if (!is_grad(&e->outputs[i])) continue;
         CztTensor t = e->outputs[i];
         t.name += sizeof grad_prefix - 1;
-        vec_push(arena, &list, t);
-        vec_push(arena, &from, i);
+        vec_push(arena, &p.tensors, t);
+        vec_push(arena, &p.from, i);
     }
-    bool ok = safetensors_begin(&w, path, list.at, list.n, NULL, err);
-    if (ok) {
-        for (uint32_t i = 0; ok && i < list.n; i++)
-            ok =
-                safetensors_put(&w, exec_output(l->exec, entry, from.at[i]), list.at[i].bytes, err);
-        if (ok)
-            ok = safetensors_end(&w, NULL, err);
-        else
-            safetensors_cancel(&w);
-    }
+    bool ok = write_picked(l, entry, &p, path, err);
+    arena_free(arena);
+    return ok;
+}
+
+// Larger elements go first, so that all are aligned in the file.
+static bool write_taps(const Loaded *l, uint32_t entry, const Values *v, Error *err)
+{
+    const StepEntry *e = &l->step->entries[entry];
+    const char *path = v->tap_file ? v->tap_file : "taps.safetensors";
+    Arena *arena = arena_new();
+    Picked p = {0};
+    for (int64_t size = 8; size; size /= 2)
+        for (uint32_t i = 0; i < e->noutputs; i++) {
+            const CztTensor *t = &e->outputs[i];
+            if (czt_dtype_size(t->dtype) != size || !is_wanted(&v->tap, t->name)) continue;
+            vec_push(arena, &p.tensors, *t);
+            vec_push(arena, &p.from, i);
+        }
+    bool ok = write_picked(l, entry, &p, path, err);
+    if (ok) fprintf(stderr, "tap: %s: %u values\n", path, p.tensors.n);
     arena_free(arena);
     return ok;
 }
@@ -114,12 +168,9 @@ static json_t *describe_all(const Loaded *l, uint32_t entry, const Texts *print)
 {
     const StepEntry *e = &l->step->entries[entry];
     json_t *object = json_object();
-    for (uint32_t k = 0; k < print->n; k++) {
-        int32_t i = tensor_find(e->outputs, e->noutputs, print->at[k]);
-        if (i >= 0)
-            json_object_set_new(object, print->at[k],
-                                describe(l, entry, &e->outputs[i], (uint32_t)i));
-    }
+    for (uint32_t i = 0; i < e->noutputs; i++)
+        if (is_wanted(print, e->outputs[i].name))
+            json_object_set_new(object, e->outputs[i].name, describe(l, entry, &e->outputs[i], i));
     return object;
 }
 
@@ -164,18 +215,30 @@ static void show(const Loaded *l, uint32_t entry, int64_t step, const Values *v)
     json_decref(prints);
 }
 
-// What --print and --grads want is looked for before a step is run: of IR text and step files,
-// whose outputs are fixed, they show what there is.
+static bool check_texts(const Loaded *l, const StepEntry *e, const char *option, const Texts *asked,
+                        Error *err)
+{
+    for (uint32_t i = 0; i < asked->n; i++) {
+        const Texts one = {.at = &asked->at[i], .n = 1};
+        bool found = false;
+        for (uint32_t k = 0; k < e->noutputs; k++) found |= is_wanted(&one, e->outputs[k].name);
+        if (!found)
+            return error_set(err,
+                             "%s: %s: entry '%s' has no output '%s' (expressions want a graph "
+                             "file, and a step, eval or the entry of an encoder)",
+                             l->step->file, option, e->name, asked->at[i]);
+    }
+    return true;
+}
+
+// What --print, --tap and --grads want is looked for before a step is run: of IR text and step
+// files, whose outputs are fixed, they show what there is.
 static bool check_wanted(const Loaded *l, uint32_t entry, const Values *v, Error *err)
 {
     const StepEntry *e = &l->step->entries[entry];
     bool grads = false;
-    for (uint32_t i = 0; i < v->print.n; i++)
-        if (tensor_find(e->outputs, e->noutputs, v->print.at[i]) < 0)
-            return error_set(err,
-                             "%s: --print: entry '%s' has no output '%s' (expressions want a graph "
-                             "file, and entry step)",
-                             l->step->file, e->name, v->print.at[i]);
+    if (!check_texts(l, e, "--print", &v->print, err) || !check_texts(l, e, "--tap", &v->tap, err))
+        return false;
     for (uint32_t i = 0; i < e->noutputs; i++) grads |= is_grad(&e->outputs[i]);
     return grads || !v->grads ||
            error_set(
@@ -230,8 +293,8 @@ static bool steps(const Loaded *l, const Values *v, Error *err)
     Phases phases;
     Arena *arena = arena_new();
     int64_t seed = option_seed(v->seed, l->step->seed), n = v->steps ? v->steps : 1;
-    bool ok = v->entry ? load_entry(l, v->entry, &entry, err)
-                       : phases_of(arena, l->step, &phases, err);
+    bool ok =
+        v->entry ? load_entry(l, v->entry, &entry, err) : phases_of(arena, l->step, &phases, err);
     if (ok && !v->entry) entry = phases_entry(&phases, seed, v->first);
     ok = ok && check_wanted(l, entry, v, err) && prepare(l, v, seed, err) &&
          give_inputs(l, entry, v, seed, err);
@@ -244,6 +307,7 @@ static bool steps(const Loaded *l, const Values *v, Error *err)
         show(l, entry, step, v);
         if (i == 0 && v->grads) ok = write_grads(l, entry, v->grads, err);
     }
+    ok = ok && (!v->tap.n || write_taps(l, entry, v, err));
     arena_free(arena);
     return ok;
 }
@@ -255,17 +319,24 @@ static int run(Cli *cli, const void *values)
     Error err = {0};
     LoadOptions o = {
         .cli = cli, .file = v->file, .place = v->place, .threads = (uint32_t)v->threads};
+    Arena *arena = arena_new();
+    Texts taps = {0};
+    for (uint32_t i = 0; i < v->print.n; i++) vec_push(arena, &taps, v->print.at[i]);
+    for (uint32_t i = 0; i < v->tap.n; i++) vec_push(arena, &taps, v->tap.at[i]);
     o.graph = (GraphOptions){.lib = v->lib,
                              .set = v->set.at,
                              .nset = v->set.n,
-                             .taps = v->print.at,
-                             .ntaps = v->print.n,
+                             .taps = taps.at,
+                             .ntaps = taps.n,
+                             .nprints = v->print.n,
+                             .tap_entry = v->entry,
                              .grads = v->grads != NULL,
                              .use_check = v->check,
                              .no_cache = v->no_cache};
-    if (!load_program(&l, &o)) return EXIT_INPUT;
-    bool ok = steps(&l, v, &err);
-    load_free(&l);
+    bool loaded = load_program(&l, &o), ok = loaded && steps(&l, v, &err);
+    if (loaded) load_free(&l);
+    arena_free(arena);
+    if (!loaded) return EXIT_INPUT;
     return ok ? EXIT_OK : fail(&err);
 }
 

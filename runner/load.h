@@ -14,9 +14,10 @@ typedef struct GraphOptions {
     const char *const *set; // "name=value": changes of the file
     uint32_t nset;
     bool use_check;          // with the values of the graph's check case
-    const char *const *taps; // expressions, to be outputs of entry "step"
-    uint32_t ntaps;
-    bool stats; // not the step, but what its statistics are computed by (cztc stats)
+    const char *const *taps; // expressions, and paths with *, to be outputs too
+    uint32_t ntaps, nprints; // the first ones are those of --print
+    const char *tap_entry;   // of this entry; NULL: of the steps
+    bool stats;              // not the step, but what its statistics are computed by (cztc stats)
     const char *const *stats_names; // of them these, all where there are none
     uint32_t nstats;
     bool grads;    // entry "step" also gives "grad.PATH", before clipping

@@ -2,8 +2,10 @@
 // them }, each the protobuf message `Event` (tensorflow/core/util/event.proto), of which four
 // fields are needed:
 //   1 wall_time double; 2 step int64; 3 file_version string (first record)
-//   5 summary { 1 value { 1 tag string; 2 simple_value float } }
+//   5 summary { 1 value { 1 tag string; 2 simple_value float; 5 histo HistogramProto } }
 //   7 session_log { 1 status: START = 1 }: values of this step and later in older files are void
+// HistogramProto is doubles: 1 min; 2 max; 3 num; 4 sum; 5 sum_squares; 6 bucket_limit, the upper
+// ends of the bins, packed; 7 bucket, their counts, packed.
 // The crc is CRC-32C, rotated and offset ("masked"), as TFRecord defines it.
 #include "runtime/events.h"
 
@@ -139,14 +141,45 @@ bool events_sync(Events *events, Error *err)
     return append_sync(events->fd, events->path, err);
 }
 
+static bool write_value(Events *events, int64_t step, Bytes *value, Error *err)
+{
+    Bytes summary = {.arena = value->arena};
+    put_block(&summary, 1, value->v.at, value->v.n);
+    return write_event(events, step, 5, summary.v.at, summary.v.n, err);
+}
+
 bool events_scalar(Events *events, int64_t step, const char *tag, float value, Error *err)
 {
-    Bytes scalar = {.arena = arena_new()}, summary = {.arena = scalar.arena};
+    Bytes scalar = {.arena = arena_new()};
     put_block(&scalar, 1, tag, strlen(tag));
     put_key(&scalar, 2, FIXED32);
     put(&scalar, &value, 4);
-    put_block(&summary, 1, scalar.v.at, scalar.v.n);
-    bool ok = write_event(events, step, 5, summary.v.at, summary.v.n, err);
+    bool ok = write_value(events, step, &scalar, err);
     arena_free(scalar.arena);
+    return ok;
+}
+
+bool events_histogram(Events *events, int64_t step, const char *tag, const Histogram *h, Error *err)
+{
+    Bytes histo = {.arena = arena_new()}, value = {.arena = histo.arena};
+    double *limits = arena_array(histo.arena, double, h->n + 1),
+           *counts = arena_array(histo.arena, double, h->n + 1), num = 0;
+    for (uint32_t i = 0; i < h->n; i++) {
+        limits[i] = i + 1 < h->n ? h->min + (h->max - h->min) * (i + 1) / h->n : h->max;
+        counts[i] = h->counts[i];
+        num += counts[i];
+    }
+    const double all[] = {h->min, h->max, num, num * h->mean,
+                          num * (h->deviation * h->deviation + h->mean * h->mean)};
+    for (uint32_t i = 0; i < 5; i++) {
+        put_key(&histo, i + 1, FIXED64);
+        put(&histo, &all[i], 8);
+    }
+    put_block(&histo, 6, limits, h->n * sizeof *limits);
+    put_block(&histo, 7, counts, h->n * sizeof *counts);
+    put_block(&value, 1, tag, strlen(tag));
+    put_block(&value, 5, histo.v.at, histo.v.n);
+    bool ok = write_value(events, step, &value, err);
+    arena_free(histo.arena);
     return ok;
 }

@@ -1,4 +1,4 @@
-// TensorBoard event files: scalars by step.
+// TensorBoard event files: scalars and histograms by step.
 #ifndef CZT_RUNTIME_EVENTS_H
 #define CZT_RUNTIME_EVENTS_H
 
@@ -15,5 +15,16 @@ void events_close(Events *events);
 bool events_sync(Events *events, Error *err);
 // Append one value.
 bool events_scalar(Events *events, int64_t step, const char *tag, float value, Error *err);
+
+// Elements counted in n bins of equal width from min to max, which are finite.
+typedef struct Histogram {
+    double min, max, mean, deviation;
+    uint32_t n;
+    const int32_t *counts;
+} Histogram;
+
+// Append one histogram.
+bool events_histogram(Events *events, int64_t step, const char *tag, const Histogram *h,
+                      Error *err);
 
 #endif

@@ -202,6 +202,11 @@ bool log_values(Log *log, int64_t step, const LogValue *values, uint32_t n, Erro
     return ok;
 }
 
+bool log_histogram(Log *log, int64_t step, const char *name, const Histogram *h, Error *err)
+{
+    return !log->events || events_histogram(log->events, step, name, h, err);
+}
+
 bool log_text(Log *log, int64_t step, const char *key, const char *text, Error *err)
 {
     Arena *arena = arena_new();

@@ -2,7 +2,7 @@
 #ifndef CZT_RUNTIME_LOG_H
 #define CZT_RUNTIME_LOG_H
 
-#include "base/diag.h"
+#include "runtime/events.h"
 
 typedef struct Log Log;
 
@@ -36,6 +36,9 @@ bool log_skipped(Log *log, int64_t step, const char *sample, const char *reason,
 bool log_has(const Log *log, int64_t step, const char *prefix);
 // Make all lines so far durable.
 bool log_sync(Log *log, Error *err);
+
+// A histogram, for TensorBoard alone; after log_values of that step.
+bool log_histogram(Log *log, int64_t step, const char *name, const Histogram *h, Error *err);
 
 typedef struct LogProgress {
     int64_t step, steps; // finished updates; the run's, 0 when it has no end

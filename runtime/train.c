@@ -386,6 +386,50 @@ static bool log_rare(Train *t, uint32_t entry, uint32_t n, int64_t every, Error 
     return !kept || log_values(t->log, t->step, t->values, kept, err);
 }
 
+static double number_of(const Train *t, uint32_t entry, const char *name, const char *what)
+{
+    const StepEntry *e = &exec_step(t->exec)->entries[entry];
+    Arena *scratch = arena_new();
+    int32_t i = tensor_find(e->outputs, e->noutputs, str_printf(scratch, "%s.%s", name, what));
+    arena_free(scratch);
+    return i < 0 ? NAN : exec_scalar(t->exec, entry, (uint32_t)i);
+}
+
+// Counts between the numbers watch.NAME.min and .max; of elements that are not finite there is
+// nothing to draw.
+static bool log_counts(Train *t, uint32_t entry, const char *name, uint32_t output, Error *err)
+{
+    const CztTensor *o = &exec_step(t->exec)->entries[entry].outputs[output];
+    Histogram h = {number_of(t, entry, name, "min"),
+                   number_of(t, entry, name, "max"),
+                   number_of(t, entry, name, "mean"),
+                   number_of(t, entry, name, "std"),
+                   (uint32_t)o->shape[0],
+                   exec_output(t->exec, entry, output)};
+    bool finite = isfinite(h.min) && isfinite(h.max) && isfinite(h.mean) && isfinite(h.deviation);
+    return !finite || log_histogram(t->log, t->step, name, &h, err);
+}
+
+// Of outputs watch.NAME.histogram.
+static bool log_histograms(Train *t, uint32_t entry, Error *err)
+{
+    static const char begin[] = "watch.", end[] = ".histogram";
+    const StepEntry *e = &exec_step(t->exec)->entries[entry];
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < e->noutputs; i++) {
+        const CztTensor *o = &e->outputs[i];
+        const char *last = strrchr(o->name, '.');
+        if (o->rank != 1 || o->dtype != CZT_I32 || strncmp(o->name, begin, strlen(begin)) != 0 ||
+            strcmp(last, end) != 0)
+            continue;
+        Arena *scratch = arena_new();
+        const char *name = str_slice(scratch, o->name, (size_t)(last - o->name));
+        ok = log_counts(t, entry, name, i, err);
+        arena_free(scratch);
+    }
+    return ok;
+}
+
 static bool report(Train *t, uint32_t entry, Error *err)
 {
     const TrainOptions *o = t->options;
@@ -396,7 +440,8 @@ static bool report(Train *t, uint32_t entry, Error *err)
     bool last = t->step == t->steps, broken = !went_well(t, entry, loss) && !o->allow_nonfinite;
     t->result->loss = loss;
     bool due = last || broken || t->step % every == 0;
-    if (!(due ? log_values(t->log, t->step, t->values, n, err) : log_rare(t, entry, n, every, err)))
+    if (!(due ? log_values(t->log, t->step, t->values, n, err) && log_histograms(t, entry, err)
+              : log_rare(t, entry, n, every, err)))
         return false;
     bool skips = o->skip_nonfinite && says_finite(t, entry) >= 0;
     if (broken && !(skips ? skip : refuse)(t, entry, loss, err)) return false;

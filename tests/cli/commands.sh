@@ -136,6 +136,31 @@ says out '"share_of_peak"'
 
 exits 0 "$CZTC" bench small.czt -n 1 --profile --json
 says out '"kernels": [{"kernel": "'
+# values whole, in a file: of an expression, of all that a path with * meets, of any entry; the run stays as it was
+first() { tail -c "$2" "$1" | od -A n -t f4 | awk 'NR == 1 { printf "%.6g", $1 }'; }
+exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" -n 3 --json --threads 3 --tap visual.embedding --print '*.embedding'
+says err "tap: taps.safetensors: 1 values"
+says out '"textual.embedding": {'
+sed 's/, "print".*/}/' out >printed.json
+same printed.json one.json
+printed=$(sed -n '$s/.*"visual.embedding": {[^}]*"values": \[\([^,]*\),.*/\1/p' out | awk '{ printf "%.6g", $1 }')
+[ "$(first taps.safetensors 256)" = "$printed" ] || miss "$(first taps.safetensors 256) is written, $printed printed"
+exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --tap 'visual.blocks.*.x' --tap 'visual.blocks.0.*' \
+    --tap 'sum(visual.map, axis=1)' --tap-file blocks.safetensors
+for name in x q mixed y z out map; do
+    grep -qaF "\"visual.blocks.0.$name\":" blocks.safetensors || miss "no visual.blocks.0.$name"
+done
+grep -qaF '"sum(visual.map, axis=1)":{"dtype":"F32","shape":[4,2,2]' blocks.safetensors || miss "no sum"
+exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --entry eval --tap '*.embedding'
+says err "2 values"
+exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --entry encode_visual --tap visual.map --print 2*visual.map
+says err "1 values"
+exits 0 "$CZTC" run small.czt --tap 'experts.*' --threads 1
+says err "1 values"
+exits 1 "$CZTC" run small.czt --tap visual.map
+says err "--tap: entry 'step' has no output 'visual.map'"
+exits 1 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --tap 'visual.blokcs.*.x'
+says err "no value is called 'visual.blokcs.*.x'"
 # random integers are drawn over the range that the graph gives them: all of the tokenizer's words here
 exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --print text --json
 largest=$(sed 's/.*"print": {"text".*"max": \([0-9]*\).*/\1/' out)

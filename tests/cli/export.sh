@@ -22,6 +22,28 @@ says run/log.jsonl '"watch.scale": 1'
 says run/log.jsonl '"watch.embedding.std": '
 [ "$(grep -c watch.late run/log.jsonl)" = 1 ] || miss "watch.late is logged $(grep -c watch.late run/log.jsonl) times"
 says run/log.jsonl '"watch.late": 4'
+# histograms: counted in the step, drawn by TensorBoard
+cat >bins.yaml <<'END'
+cztc: 1
+extends: small.yaml
+watch:
+  four: {value: "stack([0, 0, 0.5, 2]) + 0 * pair", bins: 4}
+  embedding: {value: visual.embedding, bins: 8}
+  flat: {value: 0 * visual.embedding + 3, bins: 2}
+END
+exits 0 "$CZTC" compile bins.yaml -o bins.czt
+exits 0 "$CZTC" run bins.czt --json --print 'watch.*.histogram'
+says out '"watch.four.histogram": {"dtype": "i32", "shape": [4], "min": 0.0, "max": 2.0, "mean": 1.0, "values": [2.0, 1.0, 0.0, 1.0]}'
+says out '"watch.flat.histogram": {"dtype": "i32", "shape": [2], "min": 0.0, "max": 64.0, "mean": 32.0, "values": [64.0, 0.0]}'
+says out '"watch.embedding.histogram": {"dtype": "i32", "shape": [8]'
+grep -q 'embedding.histogram": {[^}]*"mean": 8.0,' out || miss "not all 64 elements are counted"
+exits 0 "$CZTC" train bins.yaml --out bins --steps 2
+[ "$(cat bins/events/* | grep -ao 'watch.embedding\*' | wc -l)" = 2 ] || miss "no histogram in the events"
+says bins/log.jsonl '"watch.four.max": 2'
+grep -q histogram bins/log.jsonl && miss "a histogram is in the log's lines"
+exits 1 "$CZTC" check bins.yaml --set watch.four.bins=1
+says err "bins is 1; it is from 2 to 1000"
+
 exits 0 "$CZTC" export run -o out.safetensors
 says out "out.safetensors: "
 says err "parameters of run/checkpoints/step-00000003"

@@ -283,3 +283,48 @@ Test(log, writes_tensorboard_events)
     tiny_remove(folder);
     arena_free(arena);
 }
+
+// The record of a histogram: its tag, five doubles, ends of the bins and counts.
+Test(log, writes_a_histogram)
+{
+    Arena *arena = arena_new();
+    Error err = {0};
+    const char *folder = tiny_folder(arena), *events = str_printf(arena, "%s/tb", folder);
+    static const int32_t counts[] = {2, 1, 0, 1};
+    const Histogram h = {0, 2, 0.625, 0.75, 4, counts};
+    Log *log = log_open(NULL, NULL, 0, &err);
+    cr_assert(log_events(log, events, 6, &err), "%s", err.text);
+    cr_assert(log_histogram(log, 7, "watch.x", &h, &err), "%s", err.text);
+    log_close(log);
+    FILE *f = popen(str_printf(arena, "cat %s/events.out.tfevents.*", events), "r");
+    uint8_t bytes[512];
+    size_t size = fread(bytes, 1, sizeof bytes, f);
+    pclose(f);
+    enum { HISTO = 5 * 9 + 2 * (2 + 32), VALUE = 2 + 7 + 2 + HISTO, EVENT = 9 + 2 + 2 + 2 + VALUE };
+    cr_assert_gt(size, EVENT + 4);
+    const uint8_t *at = bytes + size - 4 - EVENT;
+    uint64_t length;
+    memcpy(&length, at - 12, 8);
+    cr_assert_eq(length, EVENT);
+    const uint8_t head[] = {0x10, 7, 5 << 3 | 2, VALUE + 2, 1 << 3 | 2, VALUE, 1 << 3 | 2, 7};
+    cr_expect_eq(memcmp(at + 9, head, sizeof head), 0);
+    at += 9 + sizeof head;
+    cr_expect_eq(memcmp(at, "watch.x\x2a", 8), 0);
+    cr_expect_eq(at[8], HISTO);
+    at += 9;
+    const double numbers[] = {0, 2, 4, 2.5, 4 * (0.75 * 0.75 + 0.625 * 0.625)};
+    const double packed[2][4] = {{0.5, 1, 1.5, 2}, {2, 1, 0, 1}};
+    for (int i = 0; i < 5; i++, at += 9) {
+        double x;
+        memcpy(&x, at + 1, 8);
+        cr_expect_eq(at[0], (i + 1) << 3 | 1);
+        cr_expect_eq(x, numbers[i], "field %d is %g", i + 1, x);
+    }
+    for (int i = 0; i < 2; i++, at += 34) {
+        cr_expect_eq(at[0], (6 + i) << 3 | 2);
+        cr_expect_eq(at[1], 32);
+        cr_expect_eq(memcmp(at + 2, packed[i], 32), 0, "field %d", 6 + i);
+    }
+    tiny_remove(folder);
+    arena_free(arena);
+}
