@@ -454,6 +454,8 @@ const char *folder_said_in(Elab *el, const Tree *t);
 Scope *part_scope(Elab *el, const char *what, const char *path, const char *part, Loc loc);
 
 // data_spec.c
+// Whether the value of a field's `tokenizer:` is the path of a file, not a word.
+bool tokenizer_path(const Tree *t);
 typedef enum {
     FIELD_IMAGE,
     FIELD_CLASS_MAP,

@@ -40,7 +40,7 @@ struct Data {
     SampleLayout layout;
     SampleSource from;
     Shards *source, **series;
-    Tokenizer *tokenizer;
+    Tokenizer **tokenizers; // of the fields
     DataReport *report;
     void *user;
     int64_t samples;
@@ -145,33 +145,20 @@ static bool start_workers(Data *d, int threads, Error *err)
 
 // ---- Opening ----
 
-static bool wants_tokenizer(const DataSpec *spec, Error *err)
+// One for each field of tokens, since each may pad otherwise.
+static bool open_tokenizers(Data *d, const TokenizerFiles *files, Error *err)
 {
-    bool wanted = false;
-    for (uint32_t i = 0; i < spec->nfields; i++) {
-        const FieldSpec *f = &spec->fields[i];
+    d->tokenizers = arena_array(d->arena, Tokenizer *, d->spec->nfields + 1);
+    d->from.tokenizers = (const Tokenizer *const *)d->tokenizers;
+    for (uint32_t i = 0; i < d->spec->nfields; i++) {
+        const FieldSpec *f = &d->spec->fields[i];
+        Error why = {0};
         if (f->role != ROLE_TOKENS) continue;
-        if (strcmp(f->tokenizer, "clip") != 0)
-            error_set(err, "data.fields[%u].tokenizer: '%s' is not known (known: clip)", i,
-                      f->tokenizer);
-        wanted = true;
+        d->tokenizers[i] = tokenizer_named(files, f->tokenizer, &why);
+        if (!d->tokenizers[i] || !tokenizer_fit(d->tokenizers[i], f->pad, f->length, &why))
+            return error_set(err, "data.fields.%s.tokenizer: %s", f->name, why.text);
     }
-    return wanted;
-}
-
-static bool open_tokenizer(Data *d, const DataOptions *options, Error *err)
-{
-    if (!wants_tokenizer(d->spec, err)) return true;
-    if (err->set) return false;
-    if (options->merges)
-        d->tokenizer =
-            tokenizer_open_bytes(options->merges, options->merges_size, "clip merges", err);
-    else if (options->tokenizer)
-        d->tokenizer = tokenizer_open(options->tokenizer, err);
-    else
-        error_set(err, "a field has tokens, but the tokenizer's merges are not given");
-    d->from.tokenizer = d->tokenizer;
-    return d->tokenizer != NULL;
+    return true;
 }
 
 static bool open_shards(Data *d, const DataOptions *options, int threads, Error *err)
@@ -229,8 +216,8 @@ Data *data_open(const DataSpec *spec, const DataOptions *options, Error *err)
     d->report = options->report, d->user = options->user;
     d->layout = sample_layout(arena, spec);
     d->from.spec = spec, d->from.layout = &d->layout;
-    bool ok = open_tokenizer(d, options, err) && open_shards(d, options, options->threads, err) &&
-              make_ring(d, options->ahead, err);
+    bool ok = open_tokenizers(d, &options->tokenizers, err) &&
+              open_shards(d, options, options->threads, err) && make_ring(d, options->ahead, err);
     if (ok) {
         make_order(d);
         pthread_mutex_init(&d->lock, NULL);
@@ -259,10 +246,16 @@ void data_close(Data *d)
     }
     for (uint32_t i = 0; d->series && i < d->spec->nseries; i++) shards_close(d->series[i]);
     shards_close(d->source);
-    tokenizer_close(d->tokenizer);
+    for (uint32_t i = 0; d->tokenizers && i < d->spec->nfields; i++)
+        tokenizer_close(d->tokenizers[i]);
     free(d->order);
     free(d->blocks);
     arena_free(d->arena);
+}
+
+const Tokenizer *data_tokenizer(const Data *d, uint32_t field)
+{
+    return d->tokenizers[field];
 }
 
 // ---- Batches ----

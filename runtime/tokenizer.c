@@ -15,13 +15,21 @@ struct Tokenizer {
     int32_t pad;
 };
 
+// What the end of a gzip file says, or what is likely where that is too much.
+static size_t unpacked_size(const uint8_t *bytes, size_t size)
+{
+    const uint8_t *p = bytes + size - 4;
+    size_t said = p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
+    return said / 64 < size ? said + 64 : size * 4 + 64;
+}
+
 // Unpack gzip or zlib data, or copy plain text; NUL-terminated. NULL with err.
 static char *unpack(const void *data, size_t size, size_t *n, const char *name, Error *err)
 {
     enum { LIMIT = 1 << 28 };
     const uint8_t *bytes = data;
-    bool packed = size > 2 && bytes[0] == 0x1F && bytes[1] == 0x8B;
-    size_t room = packed ? size * 4 + 64 : size;
+    bool packed = size > 18 && bytes[0] == 0x1F && bytes[1] == 0x8B;
+    size_t room = packed ? unpacked_size(bytes, size) : size;
     for (;; room *= 2) {
         char *text = room < LIMIT && size < LIMIT ? malloc(room + 1) : NULL;
         if (!text) {
@@ -82,6 +90,30 @@ Tokenizer *tokenizer_open(const char *path, Error *err)
     Tokenizer *t = tokenizer_open_bytes(map.data, map.size, path, err);
     file_unmap(&map);
     return t;
+}
+
+Tokenizer *tokenizer_named(const TokenizerFiles *files, const char *name, Error *err)
+{
+    for (uint32_t i = 0; i < files->n; i++)
+        if (strcmp(files->at[i].name, name) == 0)
+            return tokenizer_open_bytes(files->at[i].data, files->at[i].size, name, err);
+    if (strcmp(name, "clip") != 0) return tokenizer_open(name, err);
+    error_set(err, "CLIP's merges are not given");
+    return NULL;
+}
+
+const void *tokenizer_pack(Arena *arena, const void *data, size_t size, size_t *packed)
+{
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)data, .avail_in = (uInt)size};
+    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        return NULL;
+    size_t room = deflateBound(&z, (uLong)size);
+    void *to = arena_alloc(arena, room);
+    z.next_out = to, z.avail_out = (uInt)room;
+    int code = deflate(&z, Z_FINISH);
+    *packed = z.total_out;
+    deflateEnd(&z);
+    return code == Z_STREAM_END ? to : NULL;
 }
 
 void tokenizer_close(Tokenizer *t)

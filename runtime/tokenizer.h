@@ -12,6 +12,22 @@ Tokenizer *tokenizer_open(const char *path, Error *err);
 // The same from memory, where the file is embedded; name is for messages.
 Tokenizer *tokenizer_open_bytes(const void *data, size_t size, const char *name, Error *err);
 void tokenizer_close(Tokenizer *t);
+// Files by name: what a program or a step carries.
+typedef struct TokenizerFile {
+    const char *name; // "clip", or a path
+    const void *data;
+    size_t size;
+} TokenizerFile;
+
+typedef struct TokenizerFiles {
+    const TokenizerFile *at;
+    uint32_t n;
+} TokenizerFiles;
+
+// Open the file of that name, from among the files, else at that path. NULL with err.
+Tokenizer *tokenizer_named(const TokenizerFiles *files, const char *name, Error *err);
+// A file's bytes as a step carries them: gzip. NULL when memory is out.
+const void *tokenizer_pack(Arena *arena, const void *data, size_t size, size_t *packed);
 // Choose the token to pad with by its text (NULL: what the file says), and see that a sequence of
 // that length can be made. CLIP's pads with 0 alone.
 bool tokenizer_fit(Tokenizer *t, const char *pad, int64_t length, Error *err);

@@ -160,7 +160,7 @@ static void report(void *user, const DataProblem *p)
 static Data *open_data(const DataSpec *spec, int threads, Log *log)
 {
     DataOptions options = {.base_dir = folder,
-                           .tokenizer = CLIP_MERGES,
+                           .tokenizers = clip_files(),
                            .threads = threads,
                            .report = log ? report : NULL,
                            .user = log};
