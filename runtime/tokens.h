@@ -22,6 +22,10 @@ static inline int32_t char_next(const char *text, size_t *at)
 
 typedef bool CharTest(int32_t c);
 CharTest char_is_space, char_is_number, char_is_punctuation, char_is_word;
+// Whether a character, other than in our tables, is none of its kind in those of the library, which
+// are older (tokens_later.c).
+typedef enum { TABLE_FORMS, TABLE_ACCENTS, TABLE_FORMATS, TABLE_PUNCTUATION } CharTable;
+bool char_is_later(int32_t c, CharTable table);
 // Append a character; false when memory is out.
 bool text_char(Text *to, int32_t c);
 

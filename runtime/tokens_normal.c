@@ -14,12 +14,15 @@ static bool map_lower(int32_t c, Text *to)
 static bool drop_marks(int32_t c, Text *to)
 {
     utf8proc_category_t g = utf8proc_category(c);
-    return (g >= UTF8PROC_CATEGORY_MN && g <= UTF8PROC_CATEGORY_ME) || text_char(to, c);
+    bool mark =
+        (g >= UTF8PROC_CATEGORY_MN && g <= UTF8PROC_CATEGORY_ME) || c == 0x1CF2 || c == 0x1CF3;
+    return (mark && !char_is_later(c, TABLE_FORMS)) || text_char(to, c);
 }
 
 static bool drop_accents(int32_t c, Text *to)
 {
-    return utf8proc_category(c) == UTF8PROC_CATEGORY_MN || text_char(to, c);
+    bool mark = utf8proc_category(c) == UTF8PROC_CATEGORY_MN || c == 0x1734;
+    return (mark && !char_is_later(c, TABLE_ACCENTS)) || text_char(to, c);
 }
 
 // BERT: control characters go, white space becomes blanks.
@@ -27,8 +30,8 @@ static bool clean(int32_t c, Text *to)
 {
     if (c == '\t' || c == '\n' || c == '\r') return text_add(to, " ", 1);
     utf8proc_category_t g = utf8proc_category(c);
-    if (c == 0 || c == 0xFFFD || (g >= UTF8PROC_CATEGORY_CC && g <= UTF8PROC_CATEGORY_CO))
-        return true;
+    bool control = g >= UTF8PROC_CATEGORY_CC && g <= UTF8PROC_CATEGORY_CO;
+    if (c == 0 || c == 0xFFFD || (control && !char_is_later(c, TABLE_FORMATS))) return true;
     return char_is_space(c) ? text_add(to, " ", 1) : text_char(to, c);
 }
 
@@ -182,15 +185,31 @@ static bool is_ascii(const Text *text)
     return true;
 }
 
-static bool run_form(const NormalStep *s, const Text *text, Text *to)
+static bool put_form(const NormalStep *s, const char *text, size_t size, Text *to)
 {
     utf8proc_uint8_t *out = NULL;
-    if (is_ascii(text)) return text_add(to, text->at, text->n);
-    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text->at, (utf8proc_ssize_t)text->n,
-                                      &out, (utf8proc_option_t)(s->form | UTF8PROC_STABLE));
+    if (!size) return true;
+    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)size, &out,
+                                      (utf8proc_option_t)(s->form | UTF8PROC_STABLE));
     bool ok = n >= 0 && text_add(to, (const char *)out, (size_t)n);
     free(out);
     return ok;
+}
+
+// Characters that the library does not know stay, and nothing moves or joins across them.
+static bool run_form(const NormalStep *s, const Text *text, Text *to)
+{
+    size_t done = 0;
+    if (is_ascii(text)) return text_add(to, text->at, text->n);
+    for (size_t at = 0; at < text->n;) {
+        size_t begin = at;
+        if (!char_is_later(char_next(text->at, &at), TABLE_FORMS)) continue;
+        if (!put_form(s, text->at + done, begin - done, to) ||
+            !text_add(to, text->at + begin, at - begin))
+            return false;
+        done = at;
+    }
+    return put_form(s, text->at + done, text->n - done, to);
 }
 
 static bool run_map(const NormalStep *s, const Text *text, Text *to, bool *start)

@@ -15,8 +15,9 @@ struct Regex {
 static bool add_escape(Text *to, char c, bool in_class, bool *ok)
 {
     static const char space[] = "\\x09-\\x0d\\x20\\x{85}\\p{Z}";
-    static const char word[] = "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24B6}-\\x{24E9}\\x{1F130}-"
-                               "\\x{1F149}\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}";
+    static const char word[] =
+        "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\xB2\\xB3\\xB9\\xBC-\\xBE\\x{24B6}-\\x{24E9}\\x{1F130}-"
+        "\\x{1F149}\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}";
     const char *set = c == 's' || c == 'S' ? space : c == 'w' || c == 'W' ? word : NULL;
     bool inverse = c == 'S' || c == 'W';
     char plain[3] = {'\\', c, 0};

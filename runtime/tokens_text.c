@@ -25,7 +25,8 @@ bool char_is_punctuation(int32_t c)
         return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) ||
                (c >= 123 && c <= 126);
     utf8proc_category_t g = utf8proc_category(c);
-    return g >= UTF8PROC_CATEGORY_PC && g <= UTF8PROC_CATEGORY_PO;
+    bool mark = g >= UTF8PROC_CATEGORY_PC && g <= UTF8PROC_CATEGORY_PO;
+    return mark ? !char_is_later(c, TABLE_PUNCTUATION) : c == 0x166D || c == 0x111C9;
 }
 
 // Letters, marks, digits, connectors and joiners: \w of Unicode's technical standard 18.
