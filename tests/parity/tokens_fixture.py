@@ -70,7 +70,8 @@ def bpe(captions, specials, size, normalizer=None, pre=None, alphabet=(), **how)
     trainer = {k: v for k, v in how.items() if k in ("end_of_word_suffix", "continuing_subword_prefix")}
     return trained(models.BPE(**model),
                    trainers.BpeTrainer(vocab_size=size, special_tokens=specials, show_progress=False,
-                                       initial_alphabet=list(alphabet), limit_alphabet=180, **trainer),
+                                       initial_alphabet=list(alphabet),
+                                       limit_alphabet=256 if alphabet else 180, **trainer),
                    captions, normalizer, pre)
 
 
