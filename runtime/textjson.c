@@ -182,7 +182,7 @@ static bool value(Parser *p, Jv *v)
     p->depth--;
     p->at++;
     uint32_t n = p->stack.n - first;
-    *v = (Jv){.items = arena_copy(p->arena, p->stack.at + first, n * sizeof(Jv)),
+    *v = (Jv){.items = n ? arena_copy(p->arena, p->stack.at + first, n * sizeof(Jv)) : NULL,
               .n = c == '{' ? n / 2 : n,
               .kind = c == '{' ? JV_MAP : JV_LIST};
     p->stack.n = first;

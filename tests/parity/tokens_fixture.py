@@ -149,6 +149,18 @@ def no_fallback(captions):
     return t
 
 
+def fused(captions):
+    """Unknown characters are one token; some bytes have tokens of their own."""
+    t = bpe(captions, ["<unk>", "<pad>"], 300, None, pre_tokenizers.Metaspace(), unk_token="<unk>", fuse_unk=True,
+            byte_fallback=True)
+
+    def some_bytes(j):
+        vocab = j["model"]["vocab"]
+        for b in (0x0A, 0x09, 0xE2, 0x80, 0x9C, 0x9D, 0x99, 0xC3, 0xA9):
+            vocab.setdefault("<0x%02X>" % b, len(vocab))
+    return edit(t, some_bytes)
+
+
 def clip(captions):
     t = bpe(captions, ["<|startoftext|>", "<|endoftext|>"], 800,
             normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]),
@@ -253,7 +265,7 @@ def pieces(captions):
     return t
 
 
-make = [gpt2, llama3, qwen2, gemma, llama2, no_fallback, clip, roberta, t5, unigram_bytes, bert, bert_cased, words, pieces]
+make = [gpt2, llama3, qwen2, gemma, llama2, no_fallback, fused, clip, roberta, t5, unigram_bytes, bert, bert_cased, words, pieces]
 LENGTHS = [64, 12]
 
 

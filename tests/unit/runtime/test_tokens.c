@@ -71,7 +71,7 @@ Test(tokens, equal_the_recorded_ones)
         tokenizer_close(t);
     }
     cr_expect_eq(wrong, 0);
-    cr_expect_eq(files, 14);
+    cr_expect_eq(files, 15);
     json_decref(all);
 }
 
