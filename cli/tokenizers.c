@@ -2,7 +2,6 @@
 // reads them.
 #include "cli/tokenizers.h"
 
-#include "base/file.h"
 #include "cli/ranges.h"
 #include "runtime/tokenizer.h"
 
@@ -42,21 +41,21 @@ static void check_fit(const Reading *r, const TokenizerInfo *info, Tokenizer *t)
 
 static void read_file(const Reading *r, const TokenizerInfo *info, TokenizerPart *part)
 {
-    FileMap map;
     Error err = {0};
-    if (!file_map(&map, info->path, &err)) {
+    FileMap *map = &part->map;
+    const TokenizerPart *known = find(r->to, info->path);
+    if (known && !known->map.data) return;
+    if (known) *map = known->map;
+    if (!known && !file_map(map, info->path, &err)) {
         diag_error(r->diag, info->loc, "%s", err.text);
         return;
     }
-    Tokenizer *t = tokenizer_open_bytes(map.data, map.size, info->path, &err);
+    Tokenizer *t = tokenizer_open_bytes(map->data, map->size, info->path, &err);
     if (!t) diag_error(r->diag, info->loc, "%s", err.text);
     if (t) check_fit(r, info, t);
     part->tokens = t ? tokenizer_size(t) : 0;
-    part->checksum = checksum_bytes(map.data, map.size);
-    if (t && !find(r->to, info->path))
-        part->packed = tokenizer_pack(r->arena, map.data, map.size, &part->size);
+    part->checksum = checksum_bytes(map->data, map->size);
     tokenizer_close(t);
-    file_unmap(&map);
 }
 
 static void read_one(const Reading *r, const TokenizerInfo *info)
@@ -88,10 +87,14 @@ void tokenizers_add(Arena *arena, const TokenizerParts *parts, Section **section
     memcpy(all, *sections, *n * sizeof *all);
     json_t *names = json_array();
     for (uint32_t i = 0; i < parts->n; i++) {
-        if (!parts->at[i].packed) continue;
+        const TokenizerPart *part = &parts->at[i];
+        size_t size;
+        const void *packed =
+            part->map.size ? tokenizer_pack(arena, part->map.data, part->map.size, &size) : NULL;
+        if (!packed) continue;
         const char *name = str_printf(arena, "tokenizer.%zu", json_array_size(names));
-        json_array_append_new(names, json_string(parts->at[i].path));
-        all[(*n)++] = (Section){name, parts->at[i].packed, parts->at[i].size};
+        json_array_append_new(names, json_string(part->path));
+        all[(*n)++] = (Section){name, packed, size};
     }
     if (json_array_size(names)) manifest_add(arena, all, *n, "tokenizers", names);
     json_decref(names);

@@ -4,14 +4,14 @@
 #define CZT_CLI_TOKENIZERS_H
 
 #include "base/container.h"
+#include "base/file.h"
 #include "frontend/frontend.h"
 
 // A file; of fields with the same one there is one.
 typedef struct TokenizerPart {
     const char *path;
-    const void *packed; // gzip; NULL where the file is not there
-    size_t size;
-    uint64_t checksum; // of the file; 0 where it is not there
+    FileMap map;       // stays as long as the program runs; zero where the file is not there
+    uint64_t checksum; // of it
     int32_t tokens;    // the largest + 1
 } TokenizerPart;
 
