@@ -117,13 +117,13 @@ static bool match_at(const struct Regex *regex, const char *text, size_t n, size
     return code >= 0 && match->begin <= match->end;
 }
 
-// An empty match right behind the one before is none.
+// An empty match right behind the one before, or at the beginning, is none.
 static bool regex_next(const Pattern *p, const char *text, size_t n, size_t *at, Span *match,
                        Error *err)
 {
     size_t from = *at, last = *at;
     while (from <= n && match_at(p->regex, text, n, from, match, err)) {
-        if (match->end > match->begin || match->begin > last || last == 0) {
+        if (match->end > match->begin || match->begin > last) {
             *at = match->end;
             return true;
         }

@@ -185,3 +185,20 @@ Test(tokens, packed_files_are_the_same)
     cr_expect(strstr(err.text, "merges are not given"));
     arena_free(arena);
 }
+
+// A pattern that matches nothing at all places still comes to an end, and cuts there.
+Test(tokens, empty_matches_go_on, .timeout = 10)
+{
+    static const char text[] =
+        "{\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": \"(?=[A-Z])\"}, "
+        "\"behavior\": \"Isolated\"}, \"model\": {\"type\": \"WordLevel\", \"unk_token\": \"u\", "
+        "\"vocab\": {\"u\": 0, \"Big\": 1, \"Dog\": 2}}}";
+    Error err = {0};
+    int32_t out[3] = {0};
+    Tokenizer *t = tokenizer_open_bytes(text, strlen(text), "name", &err);
+    cr_assert(t, "%s", err.text);
+    cr_assert(tokenizer_fit(t, "u", 3, &err), "%s", err.text);
+    cr_assert(tokenizer_encode(t, "BigDog", 6, out, 3, &err), "%s", err.text);
+    cr_expect(out[0] == 1 && out[1] == 2 && out[2] == 0);
+    tokenizer_close(t);
+}
