@@ -40,7 +40,7 @@ static void widen(const Added *t, const char *text, size_t n, size_t done, Span 
         if (!char_is_space(char_next(text, &at))) break;
         m->begin = begin;
     }
-    if (m->begin < done) m->begin = done;
+    if (t->left && m->begin < done) m->begin = done;
     for (at = m->end; t->right && at < n && char_is_space(char_next(text, &at));) m->end = at;
 }
 
@@ -54,7 +54,7 @@ bool added_split(const AddedTokens *a, bool normalized, const char *text, Piece 
         at += t ? t->npattern : 1;
         if (!t || (t->single_word && !stands_alone(text, n, m.begin, m.end))) continue;
         widen(t, text, n, done, &m);
-        if (m.end < done) continue;
+        if (m.end <= m.begin) continue; // what another one took with its blanks may be one again
         if (m.begin > done && !flow_push(to, (Piece){piece.begin + done, piece.begin + m.begin, -1,
                                                      piece.start && !done}))
             return false;
