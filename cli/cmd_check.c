@@ -29,11 +29,19 @@ static const Option options[] = {
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object"},
 };
 
+// ", of 256000 tokens", where a tokenizer's file says so.
+static const char *vocabulary(const Pipeline *p, const char *input)
+{
+    int32_t n = tokenizers_size(p->frontend, &p->tokenizers, input);
+    return n ? str_printf(p->arena, ", of %d tokens", n) : "";
+}
+
 static void print_inputs(const Pipeline *p, const Entry *e)
 {
     const EntryInputs inputs = entry_inputs(p->program, e, p->arena);
     for (uint32_t i = 0; i < inputs.n; i++)
-        printf("  input   %-24s %s\n", inputs.at[i].name, type_text(p->arena, inputs.at[i].type));
+        printf("  input   %-24s %s%s\n", inputs.at[i].name, type_text(p->arena, inputs.at[i].type),
+               vocabulary(p, inputs.at[i].name));
 }
 
 // An update's entry, of any phase and shape (step, step@800, step-4, step@800/2), and no part of

@@ -59,6 +59,8 @@ static const char *step_key(Pipeline *p, const PassOptions *passes, uint64_t pro
     put_text(to, target);
     put_sources(to, p->diag);
     put_places(to, p->program);
+    for (uint32_t i = 0; i < p->tokenizers.n; i++)
+        fprintf(to, "%016llx\n", (unsigned long long)p->tokenizers.at[i].checksum);
     program_print(p->program, to);
     bool ok = !ferror(to);
     ok = fclose(to) == 0 && ok;
@@ -171,6 +173,7 @@ static bool make(Pipeline *p, const PassOptions *passes, StepFile *out)
     if (!pipeline_passes(p, passes) || !pipeline_emit(p)) return false;
     uint32_t n = pipeline_sections(p, &sections);
     ranges_add(p->arena, p->program, sections, n);
+    tokenizers_add(p->arena, &p->tokenizers, &sections, &n);
     out->bytes = container_build(p->arena, sections, n, &out->size);
     out->facts = facts_of(p);
     return true;

@@ -4,6 +4,7 @@
 #define CZT_CLI_PIPELINE_H
 
 #include "cli/commands.h"
+#include "cli/tokenizers.h"
 #include "codegen/backend.h"
 #include "frontend/frontend.h"
 #include "passes/pass.h"
@@ -22,11 +23,12 @@ typedef struct EntryWork {
 typedef struct Pipeline {
     Arena *arena;
     Diag *diag;
-    uint32_t told;      // messages that were printed
-    uint32_t threads;   // that compile; 0: one a core
-    const char *target; // see codegen/backend.h; "cuda" alone is this machine's GPU
-    bool no_cache;      // nothing from the cache, and nothing into it (cli/compiled.h)
-    Frontend *frontend; // NULL for IR text
+    uint32_t told;             // messages that were printed
+    uint32_t threads;          // that compile; 0: one a core
+    const char *target;        // see codegen/backend.h; "cuda" alone is this machine's GPU
+    bool no_cache;             // nothing from the cache, and nothing into it (cli/compiled.h)
+    Frontend *frontend;        // NULL for IR text
+    TokenizerParts tokenizers; // that its fields name
     Program *program;
     Backend backend;
     Plan *plan;

@@ -3,7 +3,6 @@
 // iota, which is how a class is picked. Of several such places the smallest counts.
 #include "cli/ranges.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 
 // What a node's elements are: those of an integer input, or of an iota.
@@ -43,7 +42,7 @@ static void find(Arena *arena, const Graph *g, json_t *ranges)
     }
 }
 
-void ranges_add(Arena *arena, Program *program, Section *sections, uint32_t n)
+json_t *ranges_find(Arena *arena, Program *program)
 {
     json_t *ranges = json_object();
     for (uint32_t i = 0; i < program->entries.n; i++) {
@@ -53,15 +52,26 @@ void ranges_add(Arena *arena, Program *program, Section *sections, uint32_t n)
         for (uint32_t k = 0; k < e->before.n; k++)
             find(arena, program_find_entry(program, e->before.at[k].entry)->graph, ranges);
     }
-    char *list = json_dumps(ranges, JSON_SORT_KEYS);
-    for (uint32_t s = 0; list && s < n; s++) {
+    return ranges;
+}
+
+void manifest_add(Arena *arena, Section *sections, uint32_t n, const char *key, const json_t *value)
+{
+    char *added = json_dumps(value, JSON_SORT_KEYS);
+    for (uint32_t s = 0; added && s < n; s++) {
         if (strcmp(sections[s].name, "manifest") != 0) continue;
         const char *text = sections[s].data;
         size_t end = sections[s].size;
         while (text[end - 1] != '}') end--;
-        sections[s].data = str_printf(arena, "%.*s, \"ranges\": %s}", (int)(end - 1), text, list);
+        sections[s].data = str_printf(arena, "%.*s, \"%s\": %s}", (int)(end - 1), text, key, added);
         sections[s].size = strlen(sections[s].data);
     }
-    free(list);
+    free(added);
+}
+
+void ranges_add(Arena *arena, Program *program, Section *sections, uint32_t n)
+{
+    json_t *ranges = ranges_find(arena, program);
+    manifest_add(arena, sections, n, "ranges", ranges);
     json_decref(ranges);
 }

@@ -2,11 +2,19 @@
 #ifndef CZT_CLI_RANGES_H
 #define CZT_CLI_RANGES_H
 
-#include "cli/pipeline.h"
+#include "base/container.h"
+#include "ir/program.h"
+
+#include <jansson.h>
 
 // Add to the manifest among a step file's sections, as its key "ranges", how many values each
 // integer input of entry "step" has, from 0: the rows of the table it indexes, the classes it is
 // compared with. Inputs of which nothing is known are left out.
 void ranges_add(Arena *arena, Program *program, Section *sections, uint32_t n);
+// The same as an object {"text": 49408}; the caller frees it.
+json_t *ranges_find(Arena *arena, Program *program);
+// Add a key to the manifest among a step file's sections.
+void manifest_add(Arena *arena, Section *sections, uint32_t n, const char *key,
+                  const json_t *value);
 
 #endif

@@ -343,9 +343,21 @@ static void check_places(Elab *el, const Tree *t)
     check_number(el, t, "min_visible", (Range){0, 1, false});
 }
 
+// A word, or the path of a file, which alone has other paddings than max_length.
+static void check_tokenizer(Elab *el, const Tree *t, const Tree *pad)
+{
+    static const char *const pads[] = {"max_length", NULL};
+    if (tokenizer_path(t)) return;
+    if (strcmp(t->text, "clip") != 0) {
+        el_error(el, t->loc, "there is no tokenizer '%s'", t->text);
+        diag_help(el->diag, "clip, or the path of a tokenizer.json, as in gemma/tokenizer.json");
+    } else if (pad) {
+        one_of(el, pad, "padding", pads);
+    }
+}
+
 static void check_field(Elab *el, const Tree *t)
 {
-    static const char *const tokenizers[] = {"clip", NULL}, *const pads[] = {"max_length", NULL};
     const Tree *member = tree_get(t, "member"), *size = tree_get(t, "size"),
                *shape = tree_get(t, "shape"), *tokenizer = tree_get(t, "tokenizer"),
                *dtype = tree_get(t, "dtype"), *remap = tree_get(t, "remap"),
@@ -361,10 +373,9 @@ static void check_field(Elab *el, const Tree *t)
         check_numbers(el, size, "size", 2, "[height, width]", sides, x);
     if (shape)
         check_numbers(el, shape, "shape", UINT32_MAX, "a list", (Range){1, 1 << 24, true}, x);
-    if (tokenizer) one_of(el, tokenizer, "tokenizer", tokenizers);
+    if (tokenizer) check_tokenizer(el, tokenizer, pad);
     if (dtype) check_dtype(el, dtype);
     if (remap) check_remap(el, remap);
-    if (pad) one_of(el, pad, "padding", pads);
     if (key) key_check(el, key);
     check_series(el, t);
     check_follow(el, t);

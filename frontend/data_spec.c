@@ -456,9 +456,33 @@ static void put_sizes(Json *j, const Field *f)
     json_close(j, ']');
 }
 
+bool tokenizer_path(const Tree *t)
+{
+    size_t n = strlen(t->text);
+    return strchr(t->text, '/') || (n > 5 && strcmp(t->text + n - 5, ".json") == 0);
+}
+
+// The word, or the file's path from the root, which the caller of the frontend reads, too.
+static void put_tokenizer(Elab *el, Json *j, const Field *f)
+{
+    const Tree *t = tree_get(f->tree, "tokenizer"), *pad = tree_get(f->tree, "pad");
+    if (!t || t->kind != TREE_SCALAR) return;
+    if (!tokenizer_path(t)) {
+        json_str(j, "tokenizer", t->text);
+        return;
+    }
+    TokenizerInfo info = {
+        .field = f->name, .path = t->text, .length = f->type->axes[1].size, .loc = t->loc};
+    if (*t->text != '/') info.path = str_printf(el->arena, "%s/%s", folder_said_in(el, t), t->text);
+    if (pad && pad->kind == TREE_SCALAR && strcmp(pad->text, "max_length") != 0)
+        info.pad = pad->text;
+    json_str(j, "tokenizer", info.path);
+    if (info.pad) json_str(j, "pad", info.pad);
+    vec_push(el->arena, &el->out->tokenizers, info);
+}
+
 static void put_field(Elab *el, Json *j, const Field *f)
 {
-    static const char *const texts[] = {"tokenizer", "series"};
     static const char *const numbers[] = {"ignore",  "invalid",   "scale",    "offset",
                                           "classes", "min_score", "min_area", "min_visible"};
     json_open(j, NULL, '{');
@@ -467,7 +491,8 @@ static void put_field(Elab *el, Json *j, const Field *f)
     if (tree_get(f->tree, "member")) put_strings(j, "member", tree_get(f->tree, "member"));
     if (f->role == FIELD_ARRAY) json_str(j, "dtype", dtype_name(f->type->dtype));
     put_sizes(j, f);
-    for (uint32_t i = 0; i < sizeof texts / sizeof *texts; i++) put_text(j, f->tree, texts[i]);
+    put_tokenizer(el, j, f);
+    put_text(j, f->tree, "series");
     if (field_is_places(f))
         places_put(el, j, f, followed_name(el, f));
     else

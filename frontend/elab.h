@@ -549,6 +549,8 @@ Scope *part_scope(Elab *el, const char *what, const char *path, const char *part
 DType precision_read(Elab *el, const Tree *map);
 
 // data_spec.c
+// Whether the value of a field's `tokenizer:` is the path of a file, not a word.
+bool tokenizer_path(const Tree *t);
 typedef enum {
     FIELD_IMAGE,
     FIELD_CLASS_MAP,

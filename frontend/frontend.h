@@ -58,8 +58,17 @@ typedef struct CheckInfo {
     uint32_t nset;
 } CheckInfo;
 
+// A tokenizer.json that a field names.
+typedef struct TokenizerInfo {
+    const char *field, *path; // absolute, as the data's JSON has it
+    const char *pad;          // a token, or NULL
+    int64_t length;
+    Loc loc;
+} TokenizerInfo;
+
 typedef struct Frontend {
     Program *program;
+    VEC(TokenizerInfo) tokenizers; // of fields that are read
     VEC(PartInfo) parts;
     VEC(ShapeInfo) shapes; // none where there is one alone
     VEC(ParamInfo) params;

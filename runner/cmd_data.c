@@ -171,12 +171,13 @@ static int run(Cli *cli, const void *values)
     Run run = {.cli = cli, .v = v, .title = v->file ? v->file : cli->carried};
     LoadOptions o = {.cli = cli, .file = v->file, .root = v->root};
     json_t *data;
+    TokenizerFiles carried;
     Error err = {0};
     struct stat st;
     if (v->file && stat(v->file, &st) == 0 && S_ISDIR(st.st_mode))
         o.file = str_printf(cli->arena, "%s/step.czt", v->file);
     o.graph = (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n};
-    if (!load_data(&data, &o)) return EXIT_INPUT;
+    if (!load_data(&data, &carried, &o)) return EXIT_INPUT;
     FeedOptions f = {.source = v->data,
                      .key = "--data",
                      .in_order = v->in_order,
@@ -188,7 +189,7 @@ static int run(Cli *cli, const void *values)
     const json_t *max_bad = json_object_get(data, "max_bad");
     run.batch = json_integer_value(json_object_get(data, "batch"));
     run.max_bad = json_is_number(max_bad) ? json_number_value(max_bad) : 0.1;
-    bool ok = feed_open_data(&run.feed, data, run.title, &f, &err) && show(&run, &err);
+    bool ok = feed_open_data(&run.feed, data, carried, run.title, &f, &err) && show(&run, &err);
     if (!ok) fail(&err);
     page_close(&run.page);
     look_close(&run.look);

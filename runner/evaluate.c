@@ -4,9 +4,9 @@
 // are integers of two axes.
 #include "runner/evaluate.h"
 
-#include "runner/assets.h"
 #include "runner/classes.h"
 #include "runner/ranking.h"
+#include "runner/tokens.h"
 #include "runtime/tokenizer.h"
 
 #include <math.h>
@@ -249,6 +249,16 @@ static const char *fill_in(Arena *arena, const char *template, const char *name)
     return str_printf(arena, "%.*s%s%s", (int)(hole - template), template, name, hole + 2);
 }
 
+// The tokens of the text encoder's entry, and their number among its inputs.
+static const CztTensor *text_input(const Eval *ev, uint32_t *number)
+{
+    const StepEntry *e = &ev->program->step->entries[ev->text.entry];
+    uint32_t input = 0;
+    while (e->inputs[input].rank != 2 || e->inputs[input].dtype != CZT_I32) input++;
+    if (number) *number = input;
+    return &e->inputs[input];
+}
+
 // Encode texts in batches; rows (n, width) into out.
 static bool encode_texts(Eval *ev, const Tokenizer *t, const char *const *texts, int64_t n,
                          float *out)
@@ -256,9 +266,8 @@ static bool encode_texts(Eval *ev, const Tokenizer *t, const char *const *texts,
     const Loaded *l = ev->program;
     const StepEntry *e = &l->step->entries[ev->text.entry];
     int64_t batch = ev->batch, width = ev->text.width;
-    uint32_t input = 0;
-    while (e->inputs[input].rank != 2 || e->inputs[input].dtype != CZT_I32) input++;
-    int64_t length = e->inputs[input].shape[1];
+    uint32_t input;
+    int64_t length = text_input(ev, &input)->shape[1];
     for (int64_t at = 0; at < n; at += batch) {
         int32_t *to = exec_input(l->exec, ev->text.entry, input);
         memset(to, 0, (size_t)e->inputs[input].bytes);
@@ -277,8 +286,8 @@ static bool encode_texts(Eval *ev, const Tokenizer *t, const char *const *texts,
 // The embedding of a class is the mean of its prompts' unit embeddings (Radford et al. 2021).
 static bool class_rows(Eval *ev, const Classes *c, float *rows)
 {
-    const Asset *merges = assets_find("clip/bpe_simple_vocab_16e6.txt.gz");
-    Tokenizer *t = tokenizer_open_bytes(merges->data, asset_size(merges), merges->name, ev->err);
+    const Step *step = ev->program->step;
+    Tokenizer *t = tokens_of_input(ev->arena, step, text_input(ev, NULL), ev->err);
     int64_t n = c->n, m = c->ntemplates, width = ev->text.width;
     const char **texts = arena_array(ev->arena, const char *, n *m);
     for (int64_t i = 0; i < n * m; i++)

@@ -2,7 +2,7 @@
 // the inputs of the entry that runs next.
 #include "runner/feed.h"
 
-#include "runner/assets.h"
+#include "runner/tokens.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -148,13 +148,15 @@ static const char *describe(Arena *arena, const Names *source, const char *base,
 bool feed_open(Feed *f, const Loaded *program, const FeedOptions *o, Error *err)
 {
     const Step *step = program->step;
-    if (!feed_open_data(f, json_object_get(step->manifest, "data"), step->file, o, err))
+    if (!feed_open_data(f, json_object_get(step->manifest, "data"), step->tokenizers, step->file, o,
+                        err))
         return false;
     f->program = program;
     return true;
 }
 
-bool feed_open_data(Feed *f, const json_t *data, const char *file, const FeedOptions *o, Error *err)
+bool feed_open_data(Feed *f, const json_t *data, TokenizerFiles carried, const char *file,
+                    const FeedOptions *o, Error *err)
 {
     *f = (Feed){.arena = arena_new()};
     const char *base = "";
@@ -164,11 +166,9 @@ bool feed_open_data(Feed *f, const json_t *data, const char *file, const FeedOpt
     f->spec = spec;
     f->base = base;
     if (spec) {
-        const Asset *merges = assets_find("clip/bpe_simple_vocab_16e6.txt.gz");
         DataOptions d = {.base_dir = *base ? base : NULL,
                          .key = o->source ? o->key : NULL,
-                         .merges = merges->data,
-                         .merges_size = asset_size(merges),
+                         .tokenizers = tokens_files(f->arena, carried),
                          .threads = (int)o->workers,
                          .ahead = o->ahead,
                          .samples = o->samples,

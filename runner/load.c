@@ -130,13 +130,26 @@ bool load_step(Loaded *l, const LoadOptions *o)
     return true;
 }
 
-bool load_data(json_t **data, const LoadOptions *o)
+// A copy that outlives the step.
+static TokenizerFiles keep_tokenizers(Arena *arena, TokenizerFiles from)
+{
+    TokenizerFile *files = arena_copy(arena, from.at, from.n * sizeof *files);
+    for (uint32_t i = 0; i < from.n; i++) {
+        files[i].name = str_copy(arena, files[i].name);
+        files[i].data = arena_copy(arena, files[i].data, files[i].size);
+    }
+    return (TokenizerFiles){files, from.n};
+}
+
+bool load_data(json_t **data, TokenizerFiles *carried, const LoadOptions *o)
 {
     *data = NULL;
+    *carried = (TokenizerFiles){0};
     if (is_step(o)) {
         Loaded l;
         if (!load_step(&l, o)) return false;
         *data = json_incref(json_object_get(l.step->manifest, "data"));
+        *carried = keep_tokenizers(o->cli->arena, l.step->tokenizers);
         load_free(&l);
         return true;
     }

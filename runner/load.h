@@ -98,8 +98,9 @@ bool load_step(Loaded *l, const LoadOptions *options);
 bool load_program(Loaded *l, const LoadOptions *options);
 void load_free(Loaded *l);
 // The data alone: the manifest's object, NULL where the program has none. A graph is not compiled.
-// The caller frees it. False after the error was printed.
-bool load_data(json_t **data, const LoadOptions *options);
+// The caller frees it. *carried are the tokenizers of a step, in the command's arena. False after
+// the error was printed.
+bool load_data(json_t **data, TokenizerFiles *carried, const LoadOptions *options);
 // Operations of an update by an entry, what runs before it included.
 double load_flops(const Loaded *l, uint32_t entry);
 // Write the kept step file (without the executable around it), which appears whole or not at all.

@@ -2,8 +2,6 @@
 // into the figures of its field.
 #include "runner/look.h"
 
-#include "runner/assets.h"
-
 #include <math.h>
 #include <stdlib.h>
 
@@ -37,18 +35,10 @@ static bool field_open(Look *l, FieldLook *f, const FieldSpec *spec)
     return !has_classes(spec->role) || f->classes;
 }
 
-static bool open_tokenizer(Look *l, Error *err)
-{
-    const Asset *merges = assets_find("clip/bpe_simple_vocab_16e6.txt.gz");
-    l->tokenizer = tokenizer_open_bytes(merges->data, asset_size(merges), "clip merges", err);
-    if (l->tokenizer) l->end_token = tokenizer_size(l->tokenizer) - 1;
-    return l->tokenizer;
-}
-
 bool look_open(Look *l, Arena *arena, Feed *feed, Error *err)
 {
     const DataSpec *spec = feed->spec;
-    bool ok = true, tokens = false;
+    bool ok = true;
     *l = (Look){.arena = arena, .feed = feed, .in_source = data_counts(feed->data).samples};
     l->slots = arena_array(arena, void *, feed->nslots + 1);
     l->fields = arena_array(arena, FieldLook, spec->nfields + 1);
@@ -58,17 +48,15 @@ bool look_open(Look *l, Arena *arena, Feed *feed, Error *err)
     }
     for (uint32_t i = 0; i < spec->nfields; i++) {
         ok &= field_open(l, &l->fields[i], &spec->fields[i]);
-        tokens |= spec->fields[i].role == ROLE_TOKENS;
+        l->fields[i].tokenizer = data_tokenizer(feed->data, i);
     }
-    if (!ok) return error_set(err, "no memory for a sample");
-    return !tokens || open_tokenizer(l, err);
+    return ok || error_set(err, "no memory for a sample");
 }
 
 void look_close(Look *l)
 {
     for (uint32_t i = 0; l->slots && i < l->feed->nslots; i++) free(l->slots[i]);
     for (uint32_t i = 0; l->fields && i < l->feed->spec->nfields; i++) free(l->fields[i].classes);
-    tokenizer_close(l->tokenizer);
 }
 
 // ---- one sample ---------------------------------------------------------------------------------
@@ -87,10 +75,7 @@ bool look_valid(const Look *l, const FieldLook *f, int64_t i)
 
 int64_t look_tokens(const Look *l, const FieldLook *f)
 {
-    const int32_t *tokens = l->slots[f->slot];
-    int64_t n = 0;
-    while (n < f->elements && tokens[n] != l->end_token) n++;
-    return n < f->elements ? n + 1 : n;
+    return tokenizer_used(f->tokenizer, l->slots[f->slot], f->elements);
 }
 
 static void add_value(FieldLook *f, double x)

@@ -11,6 +11,7 @@ enum { LOOK_CLASSES = 65536 }; // that are counted; others are beyond
 // Values of one field over the samples that were looked at.
 typedef struct FieldLook {
     const FieldSpec *spec;
+    const Tokenizer *tokenizer; // of tokens
     CztDtype dtype;
     int64_t elements;                       // of a sample
     int32_t slot, valid_slot, present_slot; // -1: none; slot is .xyxy or .xy of places
@@ -31,8 +32,6 @@ typedef struct Look {
     FieldLook *fields;
     const char *key; // of that sample
     int64_t seen, in_source;
-    int32_t end_token; // of the tokenizer, 0 without tokens
-    Tokenizer *tokenizer;
 } Look;
 
 // Begin with a feed whose batch is 1; both must outlive the Look. look_close in any case.

@@ -256,7 +256,7 @@ static bool put_pictures(const Page *p, Arena *arena, int32_t view, int64_t copy
 static void put_tokens(const Page *p, const FieldLook *f)
 {
     int64_t n = look_tokens(p->look, f);
-    char *text = tokenizer_decode(p->look->tokenizer, p->look->slots[f->slot], f->elements);
+    char *text = tokenizer_decode(f->tokenizer, p->look->slots[f->slot], f->elements);
     put_text(p->out, text ? text : "");
     free(text);
     fprintf(p->out, " <span class=\"soft\">%lld of %lld tokens%s</span>", (long long)n,

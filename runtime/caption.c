@@ -203,8 +203,7 @@ static bool lower(const char *text, size_t n, Text *to)
     return ok;
 }
 
-// Position of the first byte that is not UTF-8; n when all is.
-static size_t valid_until(const char *text, size_t n)
+size_t text_valid(const char *text, size_t n)
 {
     size_t at = 0;
     while (at < n) {
@@ -219,7 +218,7 @@ static size_t valid_until(const char *text, size_t n)
 
 bool caption_clean(const char *text, size_t n, Text *to, Error *err)
 {
-    size_t bad = valid_until(text, n);
+    size_t bad = text_valid(text, n);
     if (bad < n) return error_set(err, "invalid UTF-8 at byte %zu of %zu", bad, n);
     Text other = {0};
     bool ok = unescape(text, n, &other) && unescape(other.at, other.n, to) &&

@@ -19,6 +19,9 @@ bool caption_clean(const char *text, size_t n, Text *to, Error *err);
 // Append n bytes; false when memory is out.
 bool text_add(Text *to, const char *bytes, size_t n);
 
+// Position of the first byte that is not UTF-8; n when all is.
+size_t text_valid(const char *text, size_t n);
+
 // Decode the character at text[*at] and step over it. The text must be valid UTF-8.
 int32_t text_next(const char *text, size_t n, size_t *at);
 

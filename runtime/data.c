@@ -52,7 +52,7 @@ struct Data {
     uint32_t (*shape_at)(void *, int64_t);
     void *shape_ctx;
     Shards *source, **series;
-    Tokenizer *tokenizer;
+    Tokenizer **tokenizers; // of the fields
     DataReport *report;
     void *user;
     int64_t samples;
@@ -120,8 +120,8 @@ static bool can_take(const Data *d)
            (d->order || d->cursor.index < (uint64_t)d->epoch);
 }
 
-// Sample i of those of a sequential epoch, which are evenly spread over the source: shards are often
-// in the order of classes.
+// Sample i of those of a sequential epoch, which are evenly spread over the source: shards are
+// often in the order of classes.
 static int64_t spread(const Data *d, int64_t i)
 {
     int64_t whole = d->samples / d->epoch, rest = d->samples % d->epoch;
@@ -194,32 +194,21 @@ static bool start_workers(Data *d, int threads, Error *err)
 
 // ---- Opening ----
 
-static bool wants_tokenizer(const DataSpec *spec, Error *err)
+// One for each field of tokens, since each may pad otherwise.
+static bool open_tokenizers(Data *d, const TokenizerFiles *files, Error *err)
 {
-    bool wanted = false;
-    for (uint32_t i = 0; i < spec->nfields; i++) {
-        const FieldSpec *f = &spec->fields[i];
+    d->tokenizers = arena_array(d->arena, Tokenizer *, d->spec->nfields + 1);
+    for (uint32_t i = 0; i < d->spec->nfields; i++) {
+        const FieldSpec *f = &d->spec->fields[i];
+        Error why = {0};
         if (f->role != ROLE_TOKENS) continue;
-        if (strcmp(f->tokenizer, "clip") != 0)
-            error_set(err, "data.fields[%u].tokenizer: '%s' is not known (known: clip)", i,
-                      f->tokenizer);
-        wanted = true;
+        d->tokenizers[i] = tokenizer_named(files, f->tokenizer, &why);
+        bool fits = d->tokenizers[i] != NULL;
+        for (uint32_t k = 0; fits && k < d->nshapes; k++)
+            fits = tokenizer_fit(d->tokenizers[i], f->pad, d->from[k].spec->fields[i].length, &why);
+        if (!fits) return error_set(err, "data.fields.%s.tokenizer: %s", f->name, why.text);
     }
-    return wanted;
-}
-
-static bool open_tokenizer(Data *d, const DataOptions *options, Error *err)
-{
-    if (!wants_tokenizer(d->spec, err)) return true;
-    if (err->set) return false;
-    if (options->merges)
-        d->tokenizer =
-            tokenizer_open_bytes(options->merges, options->merges_size, "clip merges", err);
-    else if (options->tokenizer)
-        d->tokenizer = tokenizer_open(options->tokenizer, err);
-    else
-        error_set(err, "a field has tokens, but the tokenizer's merges are not given");
-    return d->tokenizer != NULL;
+    return true;
 }
 
 static int64_t largest_batch(const Data *d)
@@ -263,7 +252,7 @@ static void fill_sources(Data *d)
     for (uint32_t i = 0; i < d->nshapes; i++) {
         d->from[i].source = d->source;
         d->from[i].series = (const Shards **)d->series;
-        d->from[i].tokenizer = d->tokenizer;
+        d->from[i].tokenizers = (const Tokenizer *const *)d->tokenizers;
     }
 }
 
@@ -309,8 +298,8 @@ Data *data_open(const DataSpec *spec, const DataOptions *options, Error *err)
     d->arena = arena, d->spec = spec;
     d->report = options->report, d->user = options->user;
     open_shapes(d, spec, options);
-    bool ok = open_tokenizer(d, options, err) && open_shards(d, options, options->threads, err) &&
-              make_ring(d, options->ahead, err);
+    bool ok = open_tokenizers(d, &options->tokenizers, err) &&
+              open_shards(d, options, options->threads, err) && make_ring(d, options->ahead, err);
     if (ok) {
         fill_sources(d);
         int64_t batches = (options->samples + spec->batch - 1) / spec->batch;
@@ -343,11 +332,17 @@ void data_close(Data *d)
     }
     for (uint32_t i = 0; d->series && i < d->spec->nseries; i++) shards_close(d->series[i]);
     shards_close(d->source);
-    tokenizer_close(d->tokenizer);
+    for (uint32_t i = 0; d->tokenizers && i < d->spec->nfields; i++)
+        tokenizer_close(d->tokenizers[i]);
     decoder_free(&d->decoder);
     free(d->order);
     free(d->blocks);
     arena_free(d->arena);
+}
+
+const Tokenizer *data_tokenizer(const Data *d, uint32_t field)
+{
+    return d->tokenizers[field];
 }
 
 // ---- Batches ----

@@ -4,6 +4,7 @@
 
 #include "runtime/shards.h"
 #include "runtime/spec.h"
+#include "runtime/tokenizer.h"
 
 typedef struct Data Data;
 
@@ -22,13 +23,11 @@ typedef struct DataSlot {
 } DataSlot;
 
 typedef struct DataOptions {
-    const char *base_dir;  // of relative shard paths; NULL: the working directory
-    const char *key;       // what named the source, for messages; NULL: "data.source"
-    const char *tokenizer; // path of CLIP's merges, for fields that are tokens
-    const void *merges;    // or the file's bytes in memory
-    size_t merges_size;
-    int threads;   // workers; 0: one a core
-    int64_t ahead;   // batches decoded ahead; 0: 2
+    const char *base_dir;      // of relative shard paths; NULL: the working directory
+    const char *key;           // what named the source, for messages; NULL: "data.source"
+    TokenizerFiles tokenizers; // that need not be looked for at their paths
+    int threads;               // workers; 0: one a core
+    int64_t ahead;             // batches decoded ahead; 0: 2
     int64_t samples; // of an epoch in sequential order, rounded up to whole batches; 0: all. They
                      // are evenly spread over the source
     bool allow_pipe;
@@ -81,6 +80,8 @@ void data_seek(Data *data, DataPosition position);
 
 double data_wait_seconds(const Data *data);
 DataCounts data_counts(const Data *data);
+// The tokenizer of a field of the specification; NULL where it is no tokens.
+const Tokenizer *data_tokenizer(const Data *data, uint32_t field);
 // Key of sample i of the last batch; NULL beyond its count. Valid until data_close.
 const char *data_key(const Data *data, int64_t i);
 

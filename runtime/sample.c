@@ -262,7 +262,7 @@ static bool decode_field(Loading *l, const FieldSpec *f, const Found *found, voi
     if (!data || (f->key.n && !record_part(&f->key, l->draw, data, size, &l->decoder->record, &data,
                                            &size, err)))
         return false;
-    if (!field_decode(f, l->from->tokenizer, data, size,
+    if (!field_decode(f, l->from->tokenizers[f - l->from->spec->fields], data, size,
                       f->follow >= 0 ? l->geometry[f->follow] : &whole,
                       field_copies(l->from->spec, f), l->decoder, value, valid, err))
         return false;

@@ -26,7 +26,7 @@ typedef struct SampleSource {
     const DataSpec *spec;
     const SampleLayout *layout;
     const Shards *source, **series;
-    const Tokenizer *tokenizer;
+    const Tokenizer *const *tokenizers; // of the fields
 } SampleSource;
 
 // Load sample `index` as it is in `epoch` into to (layout->bytes). A pure function of its

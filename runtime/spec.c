@@ -328,8 +328,9 @@ static bool read_by_role(const Reader *r, const DataSpec *spec, FieldSpec *field
     switch (field->role) {
     case ROLE_TOKENS:
         field->tokenizer = "clip";
-        return known_keys(r, COMMON_KEYS "length tokenizer") &&
+        return known_keys(r, COMMON_KEYS "length tokenizer pad") &&
                get_string(r, "tokenizer", &field->tokenizer) &&
+               get_string(r, "pad", &field->pad) &&
                get_integer(r, "length", 1, 1 << 20, &field->length) &&
                (field->length || fail(r, "length", "is missing"));
     case ROLE_CLASS_MAP:

@@ -18,7 +18,7 @@
 //   shapes    [{batch, draws, views, fields}]: further shapes of batches; what a row has not is as above
 //   fields    [{name*, role*, member, series null, key, required (tokens: true, others: false),
 //               ...}]
-//     role tokens     member ["txt"], length*, tokenizer "clip"
+//     role tokens     member ["txt"], length*, tokenizer "clip" | PATH, pad null (a token's text)
 //     role class_map  member ["NAME.npy","NAME.png"], follow, size, ignore, classes,
 //                     remap {"0": 255}
 //     role map        member as above, follow, size, invalid, scale 1, offset 0
@@ -108,7 +108,8 @@ typedef struct FieldSpec {
     bool required;
     int64_t height, width; // pixel roles
     int64_t length;        // tokens, vector; rows of boxes and points
-    const char *tokenizer; // tokens
+    const char *tokenizer; // tokens: "clip", or the path of a tokenizer.json
+    const char *pad;       // a token's text; NULL: the tokenizer's own
     bool has_ignore;       // ignore: class maps and classes; invalid: maps and normals
     double ignore;
     int64_t classes;      // 0: any

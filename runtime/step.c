@@ -124,6 +124,25 @@ static bool read_images(Step *step, const Section *sections, uint32_t n, Error *
     return step->nimages || error_set(err, "%s: manifest: target.images is empty", step->file);
 }
 
+// Sections "tokenizer.0" and so on: the files that the manifest's list names.
+static bool read_tokenizers(Step *step, const Section *sections, uint32_t n, Error *err)
+{
+    json_t *list = json_object_get(step->manifest, "tokenizers");
+    uint32_t count = (uint32_t)json_array_size(list);
+    TokenizerFile *files = arena_array(step->arena, TokenizerFile, count + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        const char *section = str_printf(step->arena, "tokenizer.%u", i);
+        const Section *s = container_find(sections, n, section);
+        if (!name) return error_set(err, "%s: manifest: tokenizers must hold texts", step->file);
+        if (!s) return error_set(err, "%s: no section '%s'", step->file, section);
+        files[i] = (TokenizerFile){str_copy(step->arena, name),
+                                   arena_copy(step->arena, s->data, s->size), s->size};
+    }
+    step->tokenizers = (TokenizerFiles){files, count};
+    return true;
+}
+
 static bool load(Step *step, const void *data, size_t size, Error *err)
 {
     Section *sections;
@@ -138,7 +157,8 @@ static bool load(Step *step, const void *data, size_t size, Error *err)
     step->code_size = code->size;
     step->const_bytes = (int64_t)constants->size;
     return manifest_read(step, manifest->data, manifest->size, err) &&
-           read_images(step, sections, n, err) && map_sections(step, code, constants, err);
+           read_images(step, sections, n, err) && read_tokenizers(step, sections, n, err) &&
+           map_sections(step, code, constants, err);
 }
 
 Step *step_load_memory(const char *name, const void *data, size_t size, Error *err)

@@ -5,6 +5,7 @@
 #include "base/diag.h"
 #include "base/map.h"
 #include "runtime/cztc.h"
+#include "runtime/tokenizer.h"
 
 #include <jansson.h>
 
@@ -119,13 +120,14 @@ typedef struct Step {
     uint32_t nkernels;
     const StepEntry *entries;
     uint32_t nentries;
-    json_t *manifest; // all of it: "data", "train", "eval", "tokenizer" are for others to read
+    json_t *manifest; // all of it: "data", "train", "eval" are for others to read
     const uint8_t *code, *constants; // 64-byte-aligned; code may be executed
     size_t code_size;
     bool cuda; // it runs on a GPU, by one of the images
     const StepImage *images;
     uint32_t nimages, nunits;
-    void *mapping; // of code and constants
+    TokenizerFiles tokenizers; // that the graph names and the step carries
+    void *mapping;             // of code and constants
     size_t mapping_size;
 } Step;
 

@@ -1,121 +1,44 @@
-// CLIP's tokenizer (Radford et al. 2021, after Sennrich et al. 2016): clean, split into words,
-// write each word as its bytes, the last one marked as the end of a word, and merge neighbours in
-// the order of the published list until no pair of it is left.
-//
-// Tokens 0-255 are bytes (printable ones first, as the list's alphabet orders them), 256-511 bytes
-// that end a word, 512 + i is what merge i makes, then start and end. Merges are kept as pairs of
-// tokens in a hash table, so no strings are needed after loading.
+// The door to tokenizers: which kind a file is, and what both kinds are asked.
 #include "runtime/tokenizer.h"
 
-#include "base/map.h"
-#include "runtime/caption.h"
+#include "base/file.h"
+#include "runtime/clip_tokens.h"
+#include "runtime/tokens.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
-#include <utf8proc.h>
 #include <zlib.h>
 
-enum { MERGES = 48894, START = 512 + MERGES, END, TABLE = 1 << 17, NO_MERGE = INT32_MAX };
-
-typedef struct Slot {
-    int32_t left, right, merge; // merge + 1; 0: free
-} Slot;
-
 struct Tokenizer {
-    Slot table[TABLE];
-    int32_t pair[MERGES][2];
-    int32_t of_byte[256];
-    uint8_t byte_of[256];
+    ClipTokens *clip; // one of the two
+    TokenFile *file;
+    int32_t pad;
 };
 
-static uint32_t slot_of(int32_t left, int32_t right)
+// What the end of a gzip file says, or what is likely where that is too much.
+static size_t unpacked_size(const uint8_t *bytes, size_t size)
 {
-    return (uint32_t)hash_u64((uint64_t)left << 32, (uint64_t)right) % TABLE;
-}
-
-// The merge of two tokens, NO_MERGE when there is none.
-static int32_t merge_of(const Tokenizer *t, int32_t left, int32_t right)
-{
-    for (uint32_t i = slot_of(left, right);; i = (i + 1) % TABLE) {
-        const Slot *s = &t->table[i];
-        if (!s->merge) return NO_MERGE;
-        if (s->left == left && s->right == right) return s->merge - 1;
-    }
-}
-
-// The list writes a byte as a character: printable bytes of Latin-1 as themselves, the others as
-// U+0100 on.
-static void make_alphabet(Tokenizer *t, Arena *arena, Map *ids)
-{
-    int32_t next = 0, shifted = 0;
-    for (int pass = 0; pass < 2; pass++)
-        for (int b = 0; b < 256; b++) {
-            bool printable = (b >= 33 && b <= 126) || (b >= 161 && b != 173);
-            if (printable != (pass == 0)) continue;
-            uint8_t utf8[4];
-            int n = (int)utf8proc_encode_char(printable ? b : 256 + shifted++, utf8);
-            t->of_byte[b] = next;
-            t->byte_of[next] = (uint8_t)b;
-            const char *name = str_slice(arena, (char *)utf8, (size_t)n);
-            map_set(arena, ids, name, (void *)(intptr_t)(next + 1));
-            map_set(arena, ids, str_printf(arena, "%s</w>", name), (void *)(intptr_t)(next + 257));
-            next++;
-        }
-}
-
-static bool add_merge(Tokenizer *t, Arena *arena, Map *ids, char *line, int32_t merge)
-{
-    char *blank = strchr(line, ' ');
-    if (!blank) return false;
-    *blank = 0;
-    int32_t left = (int32_t)(intptr_t)map_get(ids, line) - 1;
-    int32_t right = (int32_t)(intptr_t)map_get(ids, blank + 1) - 1;
-    if (left < 0 || right < 0 || merge_of(t, left, right) != NO_MERGE) return false;
-    uint32_t i = slot_of(left, right);
-    while (t->table[i].merge) i = (i + 1) % TABLE;
-    t->table[i] = (Slot){left, right, merge + 1};
-    t->pair[merge][0] = left, t->pair[merge][1] = right;
-    map_set(arena, ids, str_printf(arena, "%s%s", line, blank + 1),
-            (void *)(intptr_t)(merge + 513));
-    return true;
-}
-
-// text is NUL-terminated: a version line, then one merge a line.
-static bool read_merges(Tokenizer *t, char *text, const char *name, Error *err)
-{
-    Arena *arena = arena_new();
-    Map ids = {0};
-    make_alphabet(t, arena, &ids);
-    bool ok = true;
-    char *line = strchr(text, '\n');
-    for (int32_t merge = 0; ok && merge < MERGES; merge++) {
-        char *end = line ? strchr(++line, '\n') : NULL;
-        if (!end)
-            ok = error_set(err, "%s: %d merges, CLIP's list has %d", name, merge, MERGES);
-        else if (*end = 0, !add_merge(t, arena, &ids, line, merge))
-            ok = error_set(err, "%s:%d: not a merge of two known tokens", name, merge + 2);
-        line = end;
-    }
-    arena_free(arena);
-    return ok;
+    const uint8_t *p = bytes + size - 4;
+    size_t said = p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
+    return said / 64 < size ? said + 64 : size * 4 + 64;
 }
 
 // Unpack gzip or zlib data, or copy plain text; NUL-terminated. NULL with err.
-static char *unpack(const void *data, size_t size, const char *name, Error *err)
+static char *unpack(const void *data, size_t size, size_t *n, const char *name, Error *err)
 {
-    enum { LIMIT = 1 << 26 };
+    enum { LIMIT = 1 << 28 };
     const uint8_t *bytes = data;
-    bool packed = size > 2 && bytes[0] == 0x1F && bytes[1] == 0x8B;
-    size_t room = packed ? size * 4 + 64 : size;
+    bool packed = size > 18 && bytes[0] == 0x1F && bytes[1] == 0x8B;
+    size_t room = packed ? unpacked_size(bytes, size) : size;
     for (;; room *= 2) {
         char *text = room < LIMIT && size < LIMIT ? malloc(room + 1) : NULL;
         if (!text) {
-            error_set(err, "%s: too large for a list of merges", name);
+            error_set(err, "%s: too large for a tokenizer", name);
             return NULL;
         }
         if (!packed) {
             memcpy(text, data, size);
-            text[size] = 0;
+            text[ *n = size] = 0;
             return text;
         }
         z_stream z = {.next_in = (Bytef *)(uintptr_t)bytes,
@@ -126,7 +49,7 @@ static char *unpack(const void *data, size_t size, const char *name, Error *err)
         if (code == Z_OK) code = inflate(&z, Z_FINISH);
         inflateEnd(&z);
         if (code == Z_STREAM_END) {
-            text[z.total_out] = 0;
+            text[ *n = z.total_out] = 0;
             return text;
         }
         free(text);
@@ -137,196 +60,109 @@ static char *unpack(const void *data, size_t size, const char *name, Error *err)
     }
 }
 
+// A tokenizer.json is an object; a list of merges begins with its version.
+static bool is_object(const char *text)
+{
+    return text[strspn(text, " \t\r\n")] == '{';
+}
+
 Tokenizer *tokenizer_open_bytes(const void *data, size_t size, const char *name, Error *err)
 {
-    char *text = unpack(data, size, name, err);
+    size_t n = 0;
+    char *text = unpack(data, size, &n, name, err);
     Tokenizer *t = text ? calloc(1, sizeof *t) : NULL;
     if (text && !t) error_set(err, "%s: out of memory", name);
-    if (t && !read_merges(t, text, name, err)) {
-        free(t);
-        t = NULL;
-    }
+    if (t && is_object(text))
+        t->file = token_file_open(text, n, name, err);
+    else if (t)
+        t->clip = clip_tokens_open(text, name, err);
     free(text);
-    return t;
+    if (t && t->file) t->pad = token_file_pad(t->file, NULL);
+    if (t && (t->file || t->clip)) return t;
+    tokenizer_close(t);
+    return NULL;
 }
 
 Tokenizer *tokenizer_open(const char *path, Error *err)
 {
-    FILE *file = fopen(path, "rb");
-    if (!file) {
-        error_set(err, "%s: cannot open the tokenizer's merges", path);
-        return NULL;
-    }
-    Text bytes = {0};
-    char part[1 << 14];
-    bool ok = true;
-    for (size_t n; ok && (n = fread(part, 1, sizeof part, file)) > 0;)
-        ok = text_add(&bytes, part, n);
-    if (!ok || ferror(file)) error_set(err, "%s: cannot read the tokenizer's merges", path);
-    ok = ok && !ferror(file);
-    fclose(file);
-    Tokenizer *t = ok ? tokenizer_open_bytes(bytes.n ? bytes.at : "", bytes.n, path, err) : NULL;
-    free(bytes.at);
+    FileMap map;
+    if (!file_map(&map, path, err)) return NULL;
+    Tokenizer *t = tokenizer_open_bytes(map.data, map.size, path, err);
+    file_unmap(&map);
     return t;
+}
+
+Tokenizer *tokenizer_named(const TokenizerFiles *files, const char *name, Error *err)
+{
+    for (uint32_t i = 0; i < files->n; i++)
+        if (strcmp(files->at[i].name, name) == 0)
+            return tokenizer_open_bytes(files->at[i].data, files->at[i].size, name, err);
+    if (strcmp(name, "clip") != 0) return tokenizer_open(name, err);
+    error_set(err, "CLIP's merges are not given");
+    return NULL;
+}
+
+const void *tokenizer_pack(Arena *arena, const void *data, size_t size, size_t *packed)
+{
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)data, .avail_in = (uInt)size};
+    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        return NULL;
+    size_t room = deflateBound(&z, (uLong)size);
+    void *to = arena_alloc(arena, room);
+    z.next_out = to, z.avail_out = (uInt)room;
+    int code = deflate(&z, Z_FINISH);
+    *packed = z.total_out;
+    deflateEnd(&z);
+    return code == Z_STREAM_END ? to : NULL;
 }
 
 void tokenizer_close(Tokenizer *t)
 {
+    if (!t) return;
+    clip_tokens_close(t->clip);
+    token_file_close(t->file);
     free(t);
+}
+
+bool tokenizer_fit(Tokenizer *t, const char *pad, int64_t length, Error *err)
+{
+    if (t->clip) return true;
+    if (pad) t->pad = token_file_pad(t->file, pad);
+    if (t->pad < 0 && pad)
+        return error_set(err, "the tokenizer has no token '%s' to pad with", pad);
+    if (t->pad < 0)
+        return error_set(err, "the tokenizer's file names no token to pad with: say one, as in "
+                              "'pad: <|endoftext|>'");
+    return length >= token_file_around(t->file) ||
+           error_set(err,
+                     "a length of %" PRId64 " has no room for the %" PRId64 " tokens around a text",
+                     length, token_file_around(t->file));
 }
 
 int32_t tokenizer_size(const Tokenizer *t)
 {
-    (void)t;
-    return END + 1;
-}
-
-typedef enum { KIND_SPACE, KIND_LETTER, KIND_NUMBER, KIND_OTHER } Kind;
-
-static Kind kind_of(int32_t c)
-{
-    utf8proc_category_t g = utf8proc_category(c);
-    if (g >= UTF8PROC_CATEGORY_LU && g <= UTF8PROC_CATEGORY_LO) return KIND_LETTER;
-    if (g >= UTF8PROC_CATEGORY_ND && g <= UTF8PROC_CATEGORY_NO) return KIND_NUMBER;
-    return c == ' ' ? KIND_SPACE : KIND_OTHER; // cleaning left no other white space
-}
-
-// Bytes of a contraction ('s 't 're 've 'm 'll 'd) at p, 0 when there is none. The pattern ignores
-// case, which makes the long s an s.
-static size_t contraction(const char *p, size_t n)
-{
-    static const char *const endings[] = {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d", "'\xC5\xBF"};
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        size_t length = strlen(endings[i]);
-        if (length <= n && memcmp(p, endings[i], length) == 0) return length;
-    }
-    return 0;
-}
-
-// End of the word that begins at `at`: a contraction, a run of letters, one digit, or a run of all
-// else.
-static size_t word_end(const char *text, size_t n, size_t at)
-{
-    size_t length = contraction(text + at, n - at);
-    if (length) return at + length;
-    Kind kind = kind_of(text_next(text, n, &at));
-    if (kind == KIND_NUMBER) return at;
-    for (size_t next = at; next < n && kind_of(text_next(text, n, &next)) == kind;) at = next;
-    return at;
-}
-
-// The special tokens may be written out in a caption.
-static int32_t special_at(const char *p, size_t n, size_t *length)
-{
-    static const char *const names[2] = {"<start_of_text>", "<end_of_text>"};
-    for (int i = 0; i < 2; i++) {
-        *length = strlen(names[i]);
-        if (*length <= n && memcmp(p, names[i], *length) == 0) return START + i;
-    }
-    return -1;
-}
-
-// Merge a word's tokens in place: the pair that stands first in the list, at all its places from
-// left to right, then the next. merge[i] belongs to tokens i and i + 1. Returns how many tokens are
-// left.
-static size_t merge_word(const Tokenizer *t, int32_t *token, int32_t *merge, size_t n)
-{
-    for (size_t i = 0; i + 1 < n; i++) merge[i] = merge_of(t, token[i], token[i + 1]);
-    while (n > 1) {
-        int32_t best = NO_MERGE;
-        for (size_t i = 0; i + 1 < n; i++)
-            if (merge[i] < best) best = merge[i];
-        if (best == NO_MERGE) break;
-        size_t to = 0;
-        bool before = false; // whether the token before came out of this merge
-        for (size_t i = 0; i < n; to++) {
-            bool hit = i + 1 < n && merge[i] == best;
-            token[to] = hit ? 512 + best : token[i];
-            if (to && (hit || before))
-                merge[to - 1] = merge_of(t, token[to - 1], token[to]);
-            else if (to)
-                merge[to - 1] = merge[i - 1];
-            before = hit;
-            i += hit ? 2 : 1;
-        }
-        n = to;
-    }
-    return n;
-}
-
-static size_t encode_word(const Tokenizer *t, const char *word, size_t n, int32_t *token,
-                          int32_t *merge)
-{
-    for (size_t i = 0; i < n; i++) token[i] = t->of_byte[(uint8_t)word[i]];
-    token[n - 1] += 256;
-    return merge_word(t, token, merge, n);
-}
-
-// Encode cleaned text behind out[0]; returns the tokens in out, at most length + 1 (one more than
-// fits).
-static int64_t encode_text(const Tokenizer *t, const char *text, size_t n, int32_t *scratch,
-                           int32_t *out, int64_t length)
-{
-    int64_t used = 1;
-    for (size_t at = 0; at < n && used < length;) {
-        if (text[at] == ' ') {
-            at++;
-            continue;
-        }
-        size_t bytes;
-        int32_t special = special_at(text + at, n - at, &bytes);
-        if (special >= 0) {
-            out[used++] = special;
-            at += bytes;
-            continue;
-        }
-        size_t end = word_end(text, n, at);
-        size_t count = encode_word(t, text + at, end - at, scratch, scratch + n);
-        for (size_t i = 0; i < count && used < length; i++) out[used++] = scratch[i];
-        at = end;
-    }
-    return used;
+    return t->clip ? clip_tokens_size() : token_file_size(t->file);
 }
 
 bool tokenizer_encode(const Tokenizer *t, const char *text, size_t n, int32_t *out, int64_t length,
                       Error *err)
 {
-    Text clean = {0};
-    int32_t *scratch = NULL;
-    bool ok = length > 0 || error_set(err, "a token sequence of length %lld", (long long)length);
-    ok = ok && caption_clean(text, n, &clean, err);
-    if (ok && !(scratch = malloc((2 * clean.n + 1) * sizeof *scratch)))
-        ok = error_set(err, "out of memory for a caption");
-    if (ok) {
-        memset(out, 0, (size_t)length * sizeof *out);
-        out[0] = START;
-        int64_t used = encode_text(t, clean.at, clean.n, scratch, out, length);
-        out[used < length ? used : length - 1] = END;
-    }
-    free(scratch);
-    free(clean.at);
-    return ok;
-}
-
-// Append the bytes of a token, a blank behind a word's last one.
-static bool decode_token(const Tokenizer *t, int32_t token, Text *to)
-{
-    if (token < 512) {
-        char bytes[2] = {(char)t->byte_of[token % 256], ' '};
-        return text_add(to, bytes, token < 256 ? 1 : 2);
-    }
-    const int32_t *pair = t->pair[token - 512];
-    return decode_token(t, pair[0], to) && decode_token(t, pair[1], to);
+    if (t->clip) return clip_tokens_encode(t->clip, text, n, out, length, err);
+    return token_file_encode(t->file, text, n, out, length, t->pad, err);
 }
 
 char *tokenizer_decode(const Tokenizer *t, const int32_t *tokens, int64_t n)
 {
-    Text to = {0};
-    bool ok = true;
-    for (int64_t i = 0; ok && i < n && tokens[i] != END; i++)
-        if (tokens[i] >= 0 && tokens[i] < START) ok = decode_token(t, tokens[i], &to);
-    if (ok && to.n && to.at[to.n - 1] == ' ') to.n--;
-    ok = ok && text_add(&to, "", 1);
-    if (!ok) free(to.at);
-    return ok ? to.at : NULL;
+    return t->clip ? clip_tokens_decode(t->clip, tokens, n) : token_file_decode(t->file, tokens, n);
+}
+
+int64_t tokenizer_used(const Tokenizer *t, const int32_t *tokens, int64_t n)
+{
+    int64_t used = 0;
+    if (t->clip) {
+        while (used < n && tokens[used] != clip_tokens_size() - 1) used++;
+        return used < n ? used + 1 : n;
+    }
+    for (used = n; used && tokens[used - 1] == t->pad;) used--;
+    return used;
 }

@@ -3,6 +3,7 @@
 #define CZT_TESTS_DATA_MAKE_H
 
 #include "runtime/tarwrite.h"
+#include "runtime/tokenizer.h"
 
 #include <criterion/criterion.h>
 #include <png.h>
@@ -47,6 +48,17 @@ static inline Bytes slurp(const char *path)
     b.at[b.n] = 0;
     fclose(file);
     return b;
+}
+
+// CLIP's merges under their name.
+static inline TokenizerFiles clip_files(void)
+{
+    static TokenizerFile file = {.name = "clip"};
+    if (!file.data) {
+        Bytes bytes = slurp(CLIP_MERGES);
+        file.data = bytes.at, file.size = bytes.n;
+    }
+    return (TokenizerFiles){&file, 1};
 }
 
 static inline void spit(const char *path, const void *data, size_t n)

@@ -133,7 +133,7 @@ static Data *open_data(const char *spec, Told *told, Error *err)
     cr_assert(s, "%s", err->text);
     return data_open(s,
                      &(DataOptions){.base_dir = folder,
-                                    .tokenizer = CLIP_MERGES,
+                                    .tokenizers = clip_files(),
                                     .threads = 2,
                                     .report = report,
                                     .user = told},

@@ -160,7 +160,7 @@ static void report(void *user, const DataProblem *p)
 static Data *open_data(const DataSpec *spec, int threads, Log *log)
 {
     DataOptions options = {.base_dir = folder,
-                           .tokenizer = CLIP_MERGES,
+                           .tokenizers = clip_files(),
                            .threads = threads,
                            .report = log ? report : NULL,
                            .user = log};
@@ -598,7 +598,7 @@ Test(data, some_of_the_samples_are_spread_over_all)
     const DataSpec *spec = parse("{\"source\":\"d-{000..003}.tar\",\"batch\":8,\"shuffle\":false,"
                                  VIEWS "," FIELDS "}");
     DataOptions options = {
-        .base_dir = folder, .tokenizer = CLIP_MERGES, .threads = 3, .samples = 13};
+        .base_dir = folder, .tokenizers = clip_files(), .threads = 3, .samples = 13};
     Error err = {0};
     Data *d = data_open(spec, &options, &err);
     cr_assert(d, "%s", err.text);

@@ -305,7 +305,7 @@ static Data *open_text(const char *text, int threads)
     const DataSpec *spec = spec_parse_text(arena, text, strlen(text), &err);
     cr_assert(spec, "%s", err.text);
     Data *d = data_open(
-        spec, &(DataOptions){.base_dir = folder, .tokenizer = CLIP_MERGES, .threads = threads},
+        spec, &(DataOptions){.base_dir = folder, .tokenizers = clip_files(), .threads = threads},
         &err);
     cr_assert(d, "%s", err.text);
     return d;

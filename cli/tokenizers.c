@@ -1,0 +1,112 @@
+// Tokenizer files between the frontend, which knows where they are named, and the runtime, which
+// reads them.
+#include "cli/tokenizers.h"
+
+#include "cli/ranges.h"
+#include "runtime/tokenizer.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static TokenizerPart *find(const TokenizerParts *parts, const char *path)
+{
+    for (uint32_t i = 0; i < parts->n; i++)
+        if (strcmp(parts->at[i].path, path) == 0) return &parts->at[i];
+    return NULL;
+}
+
+// Where problems go.
+typedef struct Reading {
+    Arena *arena;
+    Diag *diag;
+    json_t *ranges; // NULL: sizes are not compared
+    TokenizerParts *to;
+} Reading;
+
+static void check_fit(const Reading *r, const TokenizerInfo *info, Tokenizer *t)
+{
+    Error err = {0};
+    const json_t *rows = json_object_get(r->ranges, info->field);
+    int32_t size = tokenizer_size(t);
+    if (!tokenizer_fit(t, info->pad, info->length, &err)) {
+        diag_error(r->diag, info->loc, "%s", err.text);
+    } else if (rows && json_integer_value(rows) < size) {
+        diag_error(r->diag, info->loc,
+                   "this tokenizer has %d tokens, and '%s' is an index of %lld rows", size,
+                   info->field, (long long)json_integer_value(rows));
+        diag_help(r->diag, "give the text encoder the size of the vocabulary: vocab: %d", size);
+    }
+}
+
+static void read_file(const Reading *r, const TokenizerInfo *info, TokenizerPart *part)
+{
+    Error err = {0};
+    FileMap *map = &part->map;
+    const TokenizerPart *known = find(r->to, info->path);
+    if (known && !known->map.data) return;
+    if (known) *map = known->map;
+    if (!known && !file_map(map, info->path, &err)) {
+        diag_error(r->diag, info->loc, "%s", err.text);
+        return;
+    }
+    Tokenizer *t = tokenizer_open_bytes(map->data, map->size, info->path, &err);
+    if (!t) diag_error(r->diag, info->loc, "%s", err.text);
+    if (t) check_fit(r, info, t);
+    part->tokens = t ? tokenizer_size(t) : 0;
+    part->checksum = checksum_bytes(map->data, map->size);
+    tokenizer_close(t);
+}
+
+static void read_one(const Reading *r, const TokenizerInfo *info)
+{
+    TokenizerPart part = {.path = info->path};
+    if (access(info->path, F_OK) == 0) {
+        read_file(r, info, &part);
+    } else {
+        diag_warning(r->diag, info->loc, "%s: %s", info->path, strerror(errno));
+        diag_help(r->diag, "its vocabulary is not checked, and the step does not carry it: it is "
+                           "looked for there when samples are read");
+    }
+    if (!find(r->to, info->path)) vec_push(r->arena, r->to, part);
+}
+
+TokenizerParts tokenizers_read(Arena *arena, Diag *diag, const Frontend *frontend, bool fits)
+{
+    TokenizerParts to = {0};
+    uint32_t n = frontend->tokenizers.n;
+    Reading r = {arena, diag, fits && n ? ranges_find(arena, frontend->program) : NULL, &to};
+    for (uint32_t i = 0; i < n; i++) read_one(&r, &frontend->tokenizers.at[i]);
+    json_decref(r.ranges);
+    return to;
+}
+
+void tokenizers_add(Arena *arena, const TokenizerParts *parts, Section **sections, uint32_t *n)
+{
+    Section *all = arena_array(arena, Section, *n + parts->n);
+    memcpy(all, *sections, *n * sizeof *all);
+    json_t *names = json_array();
+    for (uint32_t i = 0; i < parts->n; i++) {
+        const TokenizerPart *part = &parts->at[i];
+        size_t size;
+        const void *packed =
+            part->map.size ? tokenizer_pack(arena, part->map.data, part->map.size, &size) : NULL;
+        if (!packed) continue;
+        const char *name = str_printf(arena, "tokenizer.%zu", json_array_size(names));
+        json_array_append_new(names, json_string(part->path));
+        all[(*n)++] = (Section){name, packed, size};
+    }
+    if (json_array_size(names)) manifest_add(arena, all, *n, "tokenizers", names);
+    json_decref(names);
+    *sections = all;
+}
+
+int32_t tokenizers_size(const Frontend *frontend, const TokenizerParts *parts, const char *field)
+{
+    for (uint32_t i = 0; frontend && i < frontend->tokenizers.n; i++) {
+        const TokenizerInfo *info = &frontend->tokenizers.at[i];
+        const TokenizerPart *part = find(parts, info->path);
+        if (part && strcmp(info->field, field) == 0) return part->tokens;
+    }
+    return 0;
+}
