@@ -140,6 +140,7 @@ static bool check_memory(const Pipeline *p, Error *err)
 {
     int64_t bytes = plan_bytes(p->plan), limit = p->program->memory, state = p->plan->state_bytes;
     Arena *a = p->arena;
+    const Entry *step = program_find_entry(p->program, "step");
     if (!limit || bytes <= limit) return true;
     int64_t fits = limit > state ? (int64_t)((double)p->program->batch * (double)(limit - state) /
                                              (double)(bytes - state))
@@ -150,8 +151,8 @@ static bool check_memory(const Pipeline *p, Error *err)
         short_number(a, (double)limit),
         p->recompute ? "All that can be is computed again already" : "A pass is left out",
         fits > 0
-            ? str_printf(a, "a batch of about %lld would fit, or this one in parts (accumulate)",
-                         (long long)fits)
+            ? str_printf(a, "a batch of about %lld would fit, or this one in %sparts (accumulate)",
+                         (long long)fits, step && step->before.n ? "more " : "")
             : "the state alone is too large");
 }
 

@@ -327,6 +327,8 @@ static Entry *backward(const Split *s)
     copy_run(&c);
     put_cuts(s, &c, e, false);
     NodeId sum = surrogate(s, &c);
+    if (sum && s->program->memory) // pass save will ask what the forward part is
+        vec_push(s->program->arena, &e->outputs, (NamedNode){"loss", sum});
     for (uint32_t i = 0; i < s->trainees.n && sum; i++) {
         const Trainee *t = &s->trainees.at[i];
         if (!t->local) continue;

@@ -16,19 +16,22 @@ step() {
     mv out "$name.run"
 }
 
-# halves PRECISION SHARE: a limit of so many percent of the scratch memory
+# halves PRECISION SHARE OPTIONS: a limit of so many percent of the scratch memory
 halves() {
-    step whole 1TB --set train.precision=$1
-    whole=$(number scratch_bytes whole.json) allowed=$((whole * $2 / 100))
+    precision=$1 share=$2
+    shift 2
+    step whole 1TB --set train.precision=$precision "$@"
+    whole=$(number scratch_bytes whole.json) allowed=$((whole * share / 100))
     [ "$(number recompute whole.json)" -eq 0 ] || miss "values are computed again where there is room"
-    step part $(($(number state_bytes whole.json) + allowed)) --set train.precision=$1
+    step part $(($(number state_bytes whole.json) + allowed)) --set train.precision=$precision "$@"
     [ "$(number scratch_bytes part.json)" -le $allowed ] ||
-        miss "$1: scratch of $(number scratch_bytes part.json), allowed are $2 % of $whole"
+        miss "$precision: scratch of $(number scratch_bytes part.json), allowed are $share % of $whole"
     [ "$(number recompute part.json)" -gt 0 ] || miss "nothing is computed again"
     same whole.run part.run
 }
 halves f32 60
 halves bf16 40
+halves f32 80 --set accumulate=4
 
 # sizes, here and as an option; a limit that is kept anyway changes nothing
 exits 0 "$CZTC" compile "$small" --memory 2GiB
