@@ -189,6 +189,31 @@ static void check_shards(Elab *el, const Tree *t)
     for (uint32_t i = 0; i < t->items.n; i++) check_pattern(el, t->items.at[i]);
 }
 
+// Shards, or rows of shards with weights.
+static void check_source(Elab *el, const Tree *t, const Tree *data)
+{
+    bool rows = t->kind == TREE_LIST && t->items.n && t->items.at[0]->kind == TREE_MAP;
+    const Tree *shuffle = tree_get(data, "shuffle");
+    bool yes = true;
+    if (!rows) {
+        check_shards(el, t);
+        return;
+    }
+    for (uint32_t i = 0; i < t->items.n; i++) {
+        const Tree *row = t->items.at[i];
+        if (!keys_check(el, row, MAPPING_SOURCE, false)) continue;
+        if (tree_get(row, "shards")) check_shards(el, tree_get(row, "shards"));
+        check_number(el, row, "weight", (Range){0.001, 1000, false});
+    }
+    if (!shuffle ||
+        !value_to_bool(el, tree_eval(el, el->scope, shuffle, NULL), shuffle->loc, "shuffle",
+                       &yes) ||
+        yes)
+        return;
+    el_error(el, shuffle->loc, "sources with weights are mixed by shuffling");
+    suggest(el, "true", NULL);
+}
+
 // ---- views ------------------------------------------------------------------------------------
 
 static void check_span(Elab *el, const Tree *crop, const char *key, double lo, double hi)
@@ -413,7 +438,7 @@ void data_check(Elab *el)
     const Tree *data = tree_get(el->root, "data");
     if (!data || data->kind != TREE_MAP) return;
     const Tree *source = tree_get(data, "source");
-    if (source) check_shards(el, source);
+    if (source) check_source(el, source, data);
     each(el, tree_get(data, "series"), check_shards);
     each(el, tree_get(data, "draw"), draw_check);
     each(el, tree_get(data, "views"), check_view);

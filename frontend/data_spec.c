@@ -335,6 +335,36 @@ static void put_number(Elab *el, Json *j, const Tree *map, const char *key)
         json_float(j, key, x);
 }
 
+static bool is_mixture(const Tree *source)
+{
+    return source && source->kind == TREE_LIST && source->items.n &&
+           source->items.at[0]->kind == TREE_MAP;
+}
+
+// The rows of a source: all their shards, and how many are each one's.
+static void put_mixture(Elab *el, Json *j, const Tree *source)
+{
+    json_open(j, "source", '[');
+    for (uint32_t i = 0; i < source->items.n; i++) {
+        const Tree *t = tree_get(source->items.at[i], "shards");
+        if (t->kind == TREE_SCALAR) json_str(j, NULL, t->text);
+        for (uint32_t k = 0; k < t->items.n; k++) json_str(j, NULL, t->items.at[k]->text);
+    }
+    json_close(j, ']');
+    json_open(j, "mixture", '[');
+    for (uint32_t i = 0; i < source->items.n; i++) {
+        const Tree *row = source->items.at[i], *t = tree_get(row, "shards");
+        json_open(j, NULL, '{');
+        json_int(j, "patterns", t->kind == TREE_SCALAR ? 1 : t->items.n);
+        if (tree_get(row, "weight"))
+            put_number(el, j, row, "weight");
+        else
+            json_int(j, "weight", 1);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}
+
 static void put_numbers(Elab *el, Json *j, const Tree *map, const char *key, double lo, double hi)
 {
     const Tree *t = tree_get(map, key);
@@ -541,7 +571,10 @@ const char *data_json(Elab *el)
     const Tree *seed = tree_get(data, "seed"), *shuffle = tree_get(data, "shuffle");
     json_open(&j, NULL, '{');
     json_str(&j, "base_dir", folder_said_in(el, source));
-    put_strings(&j, "source", source);
+    if (is_mixture(source))
+        put_mixture(el, &j, source);
+    else
+        put_strings(&j, "source", source);
     json_open(&j, "series", '{');
     for (uint32_t i = 0; series && i < series->entries.n; i++)
         put_strings(&j, series->entries.at[i].key->text, series->entries.at[i].value);

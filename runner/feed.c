@@ -112,6 +112,7 @@ static json_t *specification(const json_t *manifest, const char *file, const Fee
         place_series(json_object_get(spec, "series"), *base, arena);
         *base = "";
         json_object_set_new(spec, "source", json_string(o->source));
+        json_object_del(spec, "mixture");
     }
     if (o->series) {
         const char *eq = strchr(o->series, '=');

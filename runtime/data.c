@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 
+#include "runtime/epoch.h"
 #include "runtime/philox.h"
 #include "runtime/sample.h"
 
@@ -30,7 +31,7 @@ typedef enum { ENTRY_EMPTY, ENTRY_GOOD, ENTRY_BAD } EntryState;
 
 typedef struct RingEntry {
     EntryState state;
-    uint64_t epoch;
+    uint64_t epoch, turn;  // that its random numbers are of; the same without parts of a mixture
     int64_t index, sample; // place in the epoch's order; the sample that stands there
     uint8_t *block;
     uint32_t shape; // that it was loaded for
@@ -47,6 +48,7 @@ typedef struct Plan {
 struct Data {
     Arena *arena;
     const DataSpec *spec;
+    const char *base_dir;
     uint32_t nshapes;
     SampleSource *from; // by shape
     uint32_t (*shape_at)(void *, int64_t);
@@ -66,7 +68,8 @@ struct Data {
     uint8_t *blocks;
     uint64_t size, head, tail; // of the ring; tickets given, results taken
     int64_t epoch;             // samples of an epoch
-    uint32_t *order;           // of epoch ordered; NULL when sequential
+    bool shuffled;             // else sequential
+    EpochOrder order;          // of the cursor's epoch
     DataPosition cursor;       // of the next ticket
     Plan plan;                 // of the next ticket
 
@@ -97,19 +100,9 @@ uint32_t data_shape(const Data *d)
     return shape_of(d, d->position.batches);
 }
 
-// The order of an epoch: Fisher-Yates over all samples, keyed by (seed, epoch).
 static void make_order(Data *d)
 {
-    if (!d->order) return;
-    Philox random = philox_begin(hash_str(hash_u64(0, d->spec->seed), "data.order"),
-                                 (uint32_t)d->cursor.epoch, d->cursor.epoch >> 32);
-    for (int64_t i = 0; i < d->samples; i++) d->order[i] = (uint32_t)i;
-    for (int64_t i = d->samples - 1; i > 0; i--) {
-        uint64_t k = philox_below(&random, (uint64_t)i + 1);
-        uint32_t swap = d->order[i];
-        d->order[i] = d->order[k];
-        d->order[k] = swap;
-    }
+    if (d->shuffled) epoch_make(&d->order, d->cursor.epoch);
 }
 
 // ---- Workers ----
@@ -117,7 +110,7 @@ static void make_order(Data *d)
 static bool can_take(const Data *d)
 {
     return !d->paused && d->head - d->tail < d->size &&
-           (d->order || d->cursor.index < (uint64_t)d->epoch);
+           (d->shuffled || d->cursor.index < (uint64_t)d->epoch);
 }
 
 // Sample i of those of a sequential epoch, which are evenly spread over the source: shards are
@@ -148,7 +141,8 @@ static RingEntry *take_ticket(Data *d)
     if (d->nshapes > 1) e->shape = shape_of(d, plan_ticket(d, &d->plan, !d->cursor.index));
     e->epoch = d->cursor.epoch;
     e->index = (int64_t)d->cursor.index++;
-    e->sample = d->order ? d->order[e->index] : spread(d, e->index);
+    e->sample = d->shuffled ? d->order.sample[e->index] : spread(d, e->index);
+    e->turn = d->order.turn ? d->order.turn[e->index] : e->epoch;
     e->err = (Error){0};
     return e;
 }
@@ -164,7 +158,7 @@ static void *worker(void *arg)
         RingEntry *e = take_ticket(d);
         d->busy++;
         pthread_mutex_unlock(&d->lock);
-        bool ok = sample_load(&d->from[e->shape], e->epoch, e->sample, &decoder, e->block,
+        bool ok = sample_load(&d->from[e->shape], e->turn, e->sample, &decoder, e->block,
                               &e->member, &e->err);
         e->dropped = decoder.dropped;
         pthread_mutex_lock(&d->lock);
@@ -270,6 +264,46 @@ static void open_shapes(Data *d, const DataSpec *spec, const DataOptions *option
     d->plan.left = size_of(d, 0);
 }
 
+// The first sample of shard number `shard` or later.
+static int64_t first_of_shard(const Data *d, uint32_t shard)
+{
+    int64_t low = 0, high = d->samples;
+    while (low < high) {
+        int64_t middle = (low + high) / 2;
+        if (shards_sample(d->source, middle).shard_index < shard)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+// The parts of a mixture: which samples the shards of each row have.
+static EpochPart *mixture_parts(Data *d, Error *err)
+{
+    EpochPart *parts = arena_array(d->arena, EpochPart, d->spec->nmixture + 1);
+    uint32_t pattern = 0, shard = 0;
+    for (uint32_t i = 0; i < d->spec->nmixture; i++) {
+        const MixtureSpec *row = &d->spec->mixture[i];
+        Names files = {0}, patterns = {d->spec->source.at + pattern, row->patterns};
+        if (!shards_list(d->arena, &patterns, d->base_dir, &files, err)) return NULL;
+        parts[i] = (EpochPart){.first = first_of_shard(d, shard), .weight = row->weight};
+        parts[i].count = first_of_shard(d, shard += files.n) - parts[i].first;
+        pattern += row->patterns;
+    }
+    return parts;
+}
+
+static bool open_order(Data *d, Error *err)
+{
+    Error why = {0};
+    d->shuffled = true;
+    EpochPart *parts = mixture_parts(d, &why);
+    return (parts &&
+            epoch_open(&d->order, d->spec->seed, d->samples, parts, d->spec->nmixture, &why)) ||
+           error_set(err, "data.source: %s", why.text);
+}
+
 static bool make_ring(Data *d, int64_t ahead, Error *err)
 {
     size_t block = 0;
@@ -286,16 +320,14 @@ static bool make_ring(Data *d, int64_t ahead, Error *err)
                          (unsigned long long)d->size, block);
     for (uint64_t i = 0; i < d->size; i++) d->ring[i].block = d->blocks + i * block;
     if (!d->spec->shuffle) return true;
-    d->order = malloc((size_t)d->samples * sizeof *d->order);
-    return d->order ||
-           error_set(err, "out of memory for the order of %lld samples", (long long)d->samples);
+    return open_order(d, err);
 }
 
 Data *data_open(const DataSpec *spec, const DataOptions *options, Error *err)
 {
     Arena *arena = arena_new();
     Data *d = arena_make(arena, Data);
-    d->arena = arena, d->spec = spec;
+    d->arena = arena, d->spec = spec, d->base_dir = options->base_dir;
     d->report = options->report, d->user = options->user;
     open_shapes(d, spec, options);
     bool ok = open_tokenizers(d, &options->tokenizers, err) &&
@@ -303,7 +335,7 @@ Data *data_open(const DataSpec *spec, const DataOptions *options, Error *err)
     if (ok) {
         fill_sources(d);
         int64_t batches = (options->samples + spec->batch - 1) / spec->batch;
-        bool some = !d->order && options->samples > 0 && batches * spec->batch < d->samples;
+        bool some = !d->shuffled && options->samples > 0 && batches * spec->batch < d->samples;
         d->epoch = some ? batches * spec->batch : d->samples;
         make_order(d);
         pthread_mutex_init(&d->lock, NULL);
@@ -335,7 +367,7 @@ void data_close(Data *d)
     for (uint32_t i = 0; d->tokenizers && i < d->spec->nfields; i++)
         tokenizer_close(d->tokenizers[i]);
     decoder_free(&d->decoder);
-    free(d->order);
+    epoch_close(&d->order);
     free(d->blocks);
     arena_free(d->arena);
 }
@@ -387,7 +419,7 @@ static void load_for(Data *d, RingEntry *e, uint32_t shape)
     if (d->from[e->shape].spec->like == d->from[shape].spec->like) return;
     e->err = (Error){0};
     e->shape = shape;
-    bool ok = sample_load(&d->from[shape], e->epoch, e->sample, &d->decoder, e->block, &e->member,
+    bool ok = sample_load(&d->from[shape], e->turn, e->sample, &d->decoder, e->block, &e->member,
                           &e->err);
     e->dropped = d->decoder.dropped;
     e->state = ok ? ENTRY_GOOD : ENTRY_BAD;
@@ -468,7 +500,7 @@ static bool fill(Data *d, void *const *slots, int64_t *filled)
     uint32_t shape = data_shape(d);
     int64_t batch = d->from[shape].spec->batch;
     while (*filled < batch) {
-        if (!d->order && d->position.index == (uint64_t)d->epoch) return true;
+        if (!d->shuffled && d->position.index == (uint64_t)d->epoch) return true;
         RingEntry *e = collect(d);
         bool ok = e->index > 0 || begin_epoch(d, filled);
         load_for(d, e, shape);

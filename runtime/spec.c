@@ -329,8 +329,7 @@ static bool read_by_role(const Reader *r, const DataSpec *spec, FieldSpec *field
     case ROLE_TOKENS:
         field->tokenizer = "clip";
         return known_keys(r, COMMON_KEYS "length tokenizer pad") &&
-               get_string(r, "tokenizer", &field->tokenizer) &&
-               get_string(r, "pad", &field->pad) &&
+               get_string(r, "tokenizer", &field->tokenizer) && get_string(r, "pad", &field->pad) &&
                get_integer(r, "length", 1, 1 << 20, &field->length) &&
                (field->length || fail(r, "length", "is missing"));
     case ROLE_CLASS_MAP:
@@ -497,14 +496,33 @@ static bool read_shapes(const Reader *r, DataSpec *spec)
     return true;
 }
 
+static bool read_mixture(const Reader *r, DataSpec *spec)
+{
+    const json_t *rows = get(r, "mixture");
+    spec->nmixture = (uint32_t)json_array_size(rows);
+    spec->mixture = arena_array(r->arena, MixtureSpec, spec->nmixture + 1);
+    json_int_t all = 0, patterns;
+    for (uint32_t i = 0; i < spec->nmixture; i++) {
+        MixtureSpec *m = &spec->mixture[i];
+        bool good = json_unpack(json_array_get(rows, i), "{s:I, s:F}", "patterns", &patterns,
+                                "weight", &m->weight) == 0 &&
+                    patterns > 0 && patterns <= spec->source.n && m->weight > 0 && m->weight < 1e12;
+        if (!good) return fail(r, "mixture", "has a row that is no {patterns, weight}");
+        m->patterns = (uint32_t)patterns;
+        all += patterns;
+    }
+    return !rows || all == spec->source.n || fail(r, "mixture", "does not cover the source");
+}
+
 DataSpec *spec_parse(Arena *arena, const json_t *json, Error *err)
 {
     DataSpec *spec = arena_make(arena, DataSpec);
     *spec = (DataSpec){.shuffle = true, .max_bad = 0.1};
     Reader r = {arena, err, json, "data"};
     int64_t seed = 0;
-    if (!known_keys(&r, "source series seed batch shuffle augment max_bad draws views fields "
-                        "shapes") ||
+    if (!known_keys(&r,
+                    "source mixture series seed batch shuffle augment max_bad draws views fields "
+                    "shapes") ||
         !get_names(&r, "source", &spec->source) ||
         !spec_draws(arena, get(&r, "draws"), spec, err) ||
         !get_integer(&r, "seed", INT64_MIN, INT64_MAX, &seed) ||
@@ -521,7 +539,7 @@ DataSpec *spec_parse(Arena *arena, const json_t *json, Error *err)
         fail(&r, spec->batch ? "source" : "batch", "is missing");
         return NULL;
     }
-    return read_shapes(&r, spec) ? spec : NULL;
+    return read_mixture(&r, spec) && read_shapes(&r, spec) ? spec : NULL;
 }
 
 DataSpec *spec_parse_text(Arena *arena, const char *text, size_t size, Error *err)

@@ -3,6 +3,7 @@
 // clang-format off
 // A JSON object (* = required):
 //   source*   ["dir/train-{0000..0003}.tar", ...]: relative to the base folder; {a..b}, {x,y}
+//   mixture   [{"patterns": 2, "weight": 3}]: rows for so many of source each, of which a share of the samples comes
 //   series    {"seg": ["labels/seg-{0000..0003}.tar"]}: label shards, joined to the source by key
 //   seed      0
 //   batch*    samples a batch
@@ -123,8 +124,16 @@ typedef struct FieldSpec {
     double min_score, min_area, min_visible;
 } FieldSpec;
 
+// So many of the source's patterns, of which a share of the samples comes.
+typedef struct MixtureSpec {
+    uint32_t patterns;
+    double weight;
+} MixtureSpec;
+
 typedef struct DataSpec {
     Names source;
+    MixtureSpec *mixture; // covers the source; none: each sample comes once an epoch
+    uint32_t nmixture;
     DrawSpec *draws;
     SeriesSpec *series;
     ViewSpec *views;
