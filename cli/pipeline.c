@@ -152,7 +152,8 @@ static bool check_memory(const Pipeline *p, Error *err)
         fits > 0
             ? str_printf(a, "a batch of about %lld would fit, or this one in parts (accumulate)",
                          (long long)fits)
-            : "the state alone is too large");
+        : limit > state ? "not even a batch of one would fit"
+                        : "the state alone is too large");
 }
 
 bool pipeline_passes(Pipeline *p, const PassOptions *options)
