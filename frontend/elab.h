@@ -356,7 +356,7 @@ void put_init(Elab *el, struct Json *j);
 // new names are below the prefix, or are those of another file where it is NULL.
 void put_rename(Elab *el, struct Json *j, const Tree *rename, const char *prefix);
 // A row's `resize:`, which may be NULL, into the object that is open.
-void put_resize(Elab *el, struct Json *j, const Tree *resize);
+void put_resize(Elab *el, struct Json *j, const Tree *resize, const char *prefix);
 
 // params.c: what the entries' update did with each parameter, into el->out
 void params_told(Elab *el);

@@ -135,10 +135,10 @@ static void put_teacher(Elab *el, Json *j, const TreeEntry *e)
     json_str(j, "base_dir", folder_said_in(el, weights));
     json_str(j, "file", file->text);
     json_open(j, "rename", '[');
-    put_rename(el, j, weights->kind == TREE_MAP ? tree_get(weights, "rename") : NULL,
-               str_printf(el->arena, "%s.", path));
+    const char *prefix = str_printf(el->arena, "%s.", path);
+    put_rename(el, j, weights->kind == TREE_MAP ? tree_get(weights, "rename") : NULL, prefix);
     json_close(j, ']');
-    if (weights->kind == TREE_MAP) put_resize(el, j, tree_get(weights, "resize"));
+    if (weights->kind == TREE_MAP) put_resize(el, j, tree_get(weights, "resize"), prefix);
     json_close(j, '}');
 }
 

@@ -223,6 +223,7 @@ static void read_memory(Elab *el, const Tree *train)
     double x = t->kind == TREE_SCALAR ? strtod(t->text, &end) : 0;
     if (end && end > t->text && isalpha((unsigned char)end[strspn(end, " ")])) {
         el_error(el, t->loc, "'%s' is no size", t->text);
+        if (!(x > 0 && x < 1e9)) x = 8;
         suggest(el, str_printf(el->arena, "%g GiB", x), str_printf(el->arena, "%g MiB", x));
         return;
     }

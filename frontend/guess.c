@@ -58,9 +58,10 @@ static void change_numbers(Elab *el, Loc at, Change c)
         uint32_t end = i;
         while (end < at.end && part_of_number(s[end])) end++;
         char *stop;
-        int64_t x = strtoll(s + i, &stop, 10), y = c.from ? x * c.to / c.from : 0;
+        int64_t x = strtoll(s + i, &stop, 10);
         bool whole = stop == s + end && x > 0 && x < 1 << 24 && x * c.to % c.from == 0;
-        if (whole && y > 0 && (!c.only || c.only == x) && !is_other(s, i)) {
+        int64_t y = whole ? x * c.to / c.from : 0;
+        if (y > 0 && (!c.only || c.only == x) && !is_other(s, i)) {
             const char *number = str_printf(el->arena, "%lld", (long long)y);
             guess_add(el, (Loc){at.source, i, end}, number,
                       with_key(el, s, (Loc){at.source, i, end}, number));
@@ -336,7 +337,7 @@ static void batch_function(Elab *el, Loc at, const char *s)
     static const char *const names[] = {"sum", "mean"};
     for (int i = 0; i < 2; i++) {
         size_t n = strlen(names[i]);
-        if (memcmp(s + at.begin, names[i], n) || s[at.begin + n] != '(') continue;
+        if (strncmp(s + at.begin, names[i], n) || s[at.begin + n] != '(') continue;
         uint32_t begin = at.begin + (uint32_t)n + 1, end = at.end;
         while (end > begin && s[end] != ',') end--;
         const char *rest = str_slice(el->arena, s + end, at.end - end);
@@ -363,7 +364,7 @@ void guess_gathers(Elab *el, uint32_t before)
             end = i;
             while (end < at.end && part_of_name(s[end])) end++;
             bool name = isalpha((unsigned char)s[i]) && end > i && !strchr("(=:", s[end]) &&
-                        s[i - 1] != '"' && s[i - 1] != '\'';
+                        !(i && strchr("\"'", s[i - 1]));
             if (!name) continue;
             const char *text = str_printf(el->arena, "batch_gather(%.*s)", (int)(end - i), s + i);
             guess_add(el, (Loc){at.source, i, end}, text, text);

@@ -16,7 +16,8 @@ static const char *with_stars(Elab *el, const char *s, uint32_t n)
     const char *end = s + strlen(s);
     uint32_t have = stars(s);
     for (; have > n; have--) {
-        while (*--end != '*') {}
+        while (*--end != '*') {
+        }
         if (end > s && end[-1] == '.') end--;
     }
     const char *text = str_slice(el->arena, s, (size_t)(end - s));
@@ -138,7 +139,7 @@ static void put_grid(Json *j, const char *key, const int64_t grid[2])
 }
 
 // One glob; how: NULL, a word, or {as:, prefix:, from:, to:}.
-static void put_resized(Elab *el, Json *j, const char *glob, const Tree *how)
+static void put_resized(Elab *el, Json *j, const Tree *glob, const Tree *how, const char *below)
 {
     bool map = how && how->kind == TREE_MAP;
     if (map && !keys_check(el, how, MAPPING_RESIZE, false)) return;
@@ -158,8 +159,11 @@ static void put_resized(Elab *el, Json *j, const char *glob, const Tree *how)
         el_error(el, how->loc, "prefix, from and to are of a grid, not of '%s'", as);
         return;
     }
+    const char *here = str_printf(el->arena, "%s%s", below, glob->text);
+    if (!is_parameter(el, here))
+        diag_warning(el->diag, glob->loc, "no parameter is called '%s'", here);
     json_open(j, NULL, '{');
-    json_str(j, "match", glob);
+    json_str(j, "match", glob->text);
     json_str(j, "as", as);
     if (prefix) json_int(j, "prefix", rows);
     put_grid(j, "from", from);
@@ -167,20 +171,20 @@ static void put_resized(Elab *el, Json *j, const char *glob, const Tree *how)
     json_close(j, '}');
 }
 
-void put_resize(Elab *el, Json *j, const Tree *t)
+void put_resize(Elab *el, Json *j, const Tree *t, const char *below)
 {
     if (!t || t->kind == TREE_NULL) return;
     json_open(j, "resize", '[');
-    if (t->kind == TREE_SCALAR) put_resized(el, j, t->text, NULL);
+    if (t->kind == TREE_SCALAR) put_resized(el, j, t, NULL, below);
     for (uint32_t i = 0; t->kind == TREE_LIST && i < t->items.n; i++) {
         const Tree *item = t->items.at[i];
         if (item->kind == TREE_SCALAR)
-            put_resized(el, j, item->text, NULL);
+            put_resized(el, j, item, NULL, below);
         else
             el_error(el, item->loc, "a list of resize: has globs; ways are {glob: how}");
     }
     for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++)
-        put_resized(el, j, t->entries.at[i].key->text, t->entries.at[i].value);
+        put_resized(el, j, t->entries.at[i].key, t->entries.at[i].value, below);
     json_close(j, ']');
 }
 
@@ -198,7 +202,7 @@ void put_init(Elab *el, Json *j)
         json_open(j, "rename", '[');
         put_rename(el, j, tree_get(row, "rename"), "");
         json_close(j, ']');
-        put_resize(el, j, tree_get(row, "resize"));
+        put_resize(el, j, tree_get(row, "resize"), "");
         json_close(j, '}');
     }
     json_close(j, ']');

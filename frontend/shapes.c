@@ -370,12 +370,15 @@ void put_shapes(Elab *el, Json *j)
 
 void put_shapes_data(Elab *el, Json *j)
 {
-    if (el->shapes.n < 2) return;
+    if (el->shapes.n < 2 || el->options->stats) return; // statistics are of the first
     json_open(j, "shapes", '[');
     for (uint32_t k = 1; k < el->shapes.n; k++) {
+        const Elab *own = el->shapes.at[k]->el;
         json_open(j, NULL, '{');
         data_put_shape(el->shapes.at[k]->el, j);
         json_close(j, '}');
+        for (uint32_t i = 0; i < own->out->tokenizers.n; i++) // lengths may be others
+            vec_push(el->arena, &el->out->tokenizers, own->out->tokenizers.at[i]);
     }
     json_close(j, ']');
 }

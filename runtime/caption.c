@@ -10,6 +10,8 @@
 
 bool text_add(Text *to, const char *bytes, size_t n)
 {
+    enum { MOST = 1 << 28 }; // steps of a tokenizer may multiply a text
+    if (n > MOST || to->n > MOST - n) return false;
     if (n > to->capacity - to->n) {
         size_t capacity = 2 * (to->n + n) + 64;
         char *at = realloc(to->at, capacity);

@@ -466,6 +466,16 @@ static bool same_key(const Reader *r, const json_t *rows, size_t a, size_t b, co
     return value[0] == value[1] || json_equal(value[0], value[1]);
 }
 
+// Only sizes may be others: samples are loaded with the first one's series and tokenizers.
+static bool same_fields(const DataSpec *a, const DataSpec *b)
+{
+    bool same = a->nfields == b->nfields;
+    for (uint32_t i = 0; same && i < a->nfields; i++)
+        same = a->fields[i].role == b->fields[i].role &&
+               strcmp(a->fields[i].name, b->fields[i].name) == 0;
+    return same;
+}
+
 // Each row is a specification with other keys.
 static bool read_shapes(const Reader *r, DataSpec *spec)
 {
@@ -485,6 +495,7 @@ static bool read_shapes(const Reader *r, DataSpec *spec)
         DataSpec *one = ok ? spec_parse(r->arena, whole, r->err) : NULL;
         json_decref(whole);
         if (!one) return false;
+        if (!same_fields(spec, one)) return fail(&in, "fields", "they are others than data.fields");
         size_t like = 0;
         while (like <= i && !(same_key(r, rows, like, i + 1, "views") &&
                               same_key(r, rows, like, i + 1, "fields") &&

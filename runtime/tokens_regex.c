@@ -73,8 +73,9 @@ struct Regex *regex_compile(const char *text, size_t n, const char *place, Error
     struct Regex *regex = calloc(1, sizeof *regex);
     if (how && regex && ok && !unknown) {
         pcre2_set_newline(how, PCRE2_NEWLINE_LF);
-        regex->code = pcre2_compile((PCRE2_SPTR)(own.n ? own.at : ""), own.n,
-                                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &code, &at, how);
+        regex->code = pcre2_compile(
+            (PCRE2_SPTR)(own.n ? own.at : ""), own.n,
+            PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code, &at, how);
     }
     pcre2_compile_context_free(how);
     free(own.at);

@@ -74,6 +74,9 @@ says err "params.safetensors: resized visual.pos (10, 32) from (5, 32), textual.
 sized '["*pos"]' # of grids alone
 exits 1 "$CZTC" train sized.yaml --out none4 --steps 1
 says err "'textual.tpos' is (12, 32), 'textual.tpos' of the program is (9, 32): 12 and 9 rows are not two grids"
+sized '[visual.pso]'
+exits 0 "$CZTC" check sized.yaml
+says err "warning: no parameter is called 'visual.pso'"
 sized '{visual.pos: {prefix: 1, to: "[3, 3]"}, textual.tpos: first}'
 exits 0 "$CZTC" train sized.yaml --out first --steps 1
 

@@ -84,6 +84,15 @@ exits 0 "$CZTC" compile phi.yaml -o phi.czt
 exits 1 "$CZTC" stats phi.czt
 says err "a step file has no statistics to compute"
 
+# of several input shapes they are of the first
+cat >several.yaml <<'END'
+cztc: 1
+extends: phi.yaml
+shapes: [{batch: 4}, {batch: 2}]
+END
+exits 0 "$CZTC" stats several.yaml --force
+says out "stats.phi.big.spatial of"
+
 # a gradient does not go through what has none
 cat >grad.yaml <<'END'
 cztc: 1

@@ -49,6 +49,8 @@ static void write_samples(const char *bad)
     "\"views\":[{\"name\":\"image\",\"size\":[" #size "," #size                                    \
     "],\"crop\":{\"scale\":[0.3,1.0]},\"flip\":0.5}]"
 
+#define TOKENS "{\"name\":\"t\",\"role\":\"tokens\",\"member\":[\"txt\"],\"length\":8}"
+
 // Of two, the samples are alike: only their batches differ.
 static const char all[] =
     HEAD "\"batch\":4," VIEW(16) ",\"shapes\":[{\"batch\":7," VIEW(24) "},{\"batch\":2}]}";
@@ -216,6 +218,7 @@ Test(shapes, wrong_rows_are_refused)
                  {"[{\"source\":\"b.tar\"}]", "data.shapes[0]: unknown key 'source'"},
                  {"[{\"batch\":2},7]", "data.shapes[1]: an object is wanted"},
                  {"[{\"batch\":0}]", "data.batch"},
+                 {"[{\"fields\":[" TOKENS "]}]", "data.shapes[0].fields: they are others"},
                  {"[{\"batch\":90}]", "fewer than a batch of 90"}};
     write_samples("");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

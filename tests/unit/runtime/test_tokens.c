@@ -113,6 +113,9 @@ Test(tokens, errors_name_the_part)
          "'[a-z&&[aeiou]]': intersections of classes are not supported"},
         {"{\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": \"(a\"}}, " MODEL "}",
          "pre_tokenizer: pattern: the regular expression '(a': missing closing parenthesis"},
+        {"{\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": \"a\\\\C\"}}, " MODEL
+         "}",
+         "the regular expression 'a\\C': using \\C is disabled by the application"},
         {"{\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {}}, " MODEL "}",
          "pre_tokenizer: 'pattern' is {\"String\": text} or {\"Regex\": text}"},
         {"{\"added_tokens\": [{\"id\": 1}], " MODEL "}", "added_tokens[0]: 'content' is missing"},
