@@ -370,7 +370,7 @@ void put_shapes(Elab *el, Json *j)
 
 void put_shapes_data(Elab *el, Json *j)
 {
-    if (el->shapes.n < 2) return;
+    if (el->shapes.n < 2 || el->options->stats) return; // statistics are of the first
     json_open(j, "shapes", '[');
     for (uint32_t k = 1; k < el->shapes.n; k++) {
         json_open(j, NULL, '{');

@@ -65,6 +65,20 @@ says err "12 samples are less than a batch of 13"
 exits 1 "$CZTC" train phi.yaml --resume run --steps 6 --set batch=12
 says err "the frozen weights of its run were others (teachers, constants of files, statistics)"
 
+# of several shapes the first is looked at; a limit is one of a step
+exits 0 "$CZTC" stats phi.yaml phi --force --set train.memory=100kB
+same exact phi/big.spatial.safetensors
+cat >shapes.yaml <<'END'
+cztc: 1
+extends: phi.yaml
+shapes: [{size: 16, batch: 4}, {size: 24, batch: 6}]
+encoders: {visual: {size: 16}}
+teachers: {big: {size: 16}, other: {size: 16}}
+END
+exits 0 "$CZTC" stats shapes.yaml phi --force
+same exact phi/big.spatial.safetensors
+exits 0 "$CZTC" train shapes.yaml --out shapes --steps 3
+
 # other sizes than the file's; a damaged file; nothing without a file
 exits 1 "$CZTC" train phi.yaml --out wide --set teachers.big.embed=20
 says err "phi/big.summary.safetensors: 'mean' is f32 [12], 'stats.phi.big.summary.mean' of the program is f32 [20]; \`cztc stats phi.yaml phi --force\` writes it anew"
