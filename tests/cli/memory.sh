@@ -40,6 +40,10 @@ says err "300 kB is the limit"
 says err "the state alone is too large"
 exits 1 "$CZTC" compile "$small" --set batch=64 --memory 24MB
 says err "would fit, or this one in parts (accumulate)"
+exits 1 "$CZTC" compile "$small" --memory 300kB --set train.accumulate=2
+says err "Nothing is smaller for being computed again"
+exits 1 "$CZTC" compile "$small" --memory 300kB --skip stream
+says err "A pass is left out"
 exits 2 "$CZTC" compile "$small" --memory much
 says err "'much' is no size"
 exits 1 "$CZTC" check "$small" --set train.memory='8 Gigs'
