@@ -20,6 +20,7 @@ exits 0 "$CZTC" stats phi.yaml --force --json --threads 1
 says out '"statistic": "stats.each.big.tokens"'
 says out '"tensors": {"mean": "f32 [20]", "deviation": "f32 [20]"}'
 same before phi/big.spatial.safetensors
+[ -e "big/summary of big" ] || miss "a name is put in once only"
 says phi/big.spatial.safetensors '"samples":"12"'
 says phi/big.spatial.safetensors '"teacher":"big"'
 
