@@ -135,25 +135,54 @@ bool pipeline_target(Pipeline *p)
     return choose_target(p, &err) || report(p, &err);
 }
 
-// Does the plan keep to the limit that the program has?
-static bool check_memory(const Pipeline *p, Error *err)
+static bool in_parts(const Program *p)
+{
+    for (uint32_t i = 0; i < p->entries.n; i++)
+        if (p->entries.at[i]->before.n) return true;
+    return false;
+}
+
+static const PlanEntry *largest_entry(const Plan *plan)
+{
+    const PlanEntry *most = &plan->entries.at[0];
+    for (uint32_t i = 1; i < plan->entries.n; i++)
+        if (plan->entries.at[i].scratch_bytes > most->scratch_bytes) most = &plan->entries.at[i];
+    return most;
+}
+
+// What to do where a plan of so many bytes is too large.
+static const char *memory_mend(const Pipeline *p, const PlanEntry *largest, int64_t bytes)
+{
+    int64_t limit = p->program->memory, state = p->plan->state_bytes;
+    bool parts = in_parts(p->program);
+    if (limit <= state) return "the state alone is too large";
+    double share = (double)(limit - state) / (double)(bytes - state);
+    const Graph *g = program_find_entry(p->program, largest->name)->graph;
+    int64_t fits = (int64_t)((double)(parts ? p->program->batch : g->batch) * share);
+    if (fits < 1) return "no batch would fit";
+    return str_printf(p->arena,
+                      "a batch of about %lld would fit, or this one in %sparts (accumulate)",
+                      (long long)fits, parts ? "more " : "");
+}
+
+// Does the plan keep to the limit that the program has? `all`: all passes ran.
+static bool check_memory(const Pipeline *p, bool all, Error *err)
 {
     int64_t bytes = plan_bytes(p->plan), limit = p->program->memory, state = p->plan->state_bytes;
+    const PlanEntry *e = largest_entry(p->plan);
     Arena *a = p->arena;
-    const Entry *step = program_find_entry(p->program, "step");
     if (!limit || bytes <= limit) return true;
-    int64_t fits = limit > state ? (int64_t)((double)p->program->batch * (double)(limit - state) /
-                                             (double)(bytes - state))
-                                 : 0;
-    return error_set(
-        err, "train.memory: a step takes %sB at least, %sB of it state; %sB is the limit. %s: %s",
-        short_number(a, (double)bytes), short_number(a, (double)state),
-        short_number(a, (double)limit),
-        p->recompute ? "All that can be is computed again already" : "A pass is left out",
-        fits > 0
-            ? str_printf(a, "a batch of about %lld would fit, or this one in %sparts (accumulate)",
-                         (long long)fits, step && step->before.n ? "more " : "")
-            : "the state alone is too large");
+    return error_set(err,
+                     "train.memory: a step takes %sB at least: state %sB, %s %sB, inputs and "
+                     "outputs %sB; the limit is %sB. %s: %s",
+                     short_number(a, (double)bytes), short_number(a, (double)state), e->name,
+                     short_number(a, (double)e->scratch_bytes),
+                     short_number(a, (double)(bytes - state - e->scratch_bytes)),
+                     short_number(a, (double)limit),
+                     !all           ? "A pass is left out"
+                     : p->recompute ? "All that can be is computed again already"
+                                    : "Nothing is smaller for being computed again",
+                     memory_mend(p, e, bytes));
 }
 
 bool pipeline_passes(Pipeline *p, const PassOptions *options)
@@ -167,7 +196,8 @@ bool pipeline_passes(Pipeline *p, const PassOptions *options)
     if (!report(p, &err)) return false;
     if (!good) bug("passes failed without an error");
     p->plan = lowering.planned ? lowering.plan : NULL;
-    if (p->plan && !check_memory(p, &err)) return report(p, &err);
+    bool all = !o.list && !o.stop_after && !o.skip;
+    if (p->plan && !check_memory(p, all, &err)) return report(p, &err);
     p->after = step_nodes(p);
     pipeline_phase(p, "passes");
     return true;

@@ -263,6 +263,7 @@ static void build_stats(Elab *el)
     el->program->data_json = data_json(el);
     el->program->train_json = stats_json(el);
     el->program->accumulate = 1;
+    el->program->memory = 0; // it is of a step, and here nothing could be computed again
     e = begin(el, "stats_result", false, false);
     stats_result(el, e);
     finish(el, e);

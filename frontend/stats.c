@@ -159,11 +159,13 @@ void stats_bind(Elab *el)
 
 // ---- one output ---------------------------------------------------------------------------------
 
+// Wherever it is.
 static const char *replaced(Elab *el, const char *text, const char *what, const char *by)
 {
-    const char *hole = strstr(text, what);
-    if (!hole) return text;
-    return str_printf(el->arena, "%.*s%s%s", (int)(hole - text), text, by, hole + strlen(what));
+    const char *done = "";
+    for (const char *hole; (hole = strstr(text, what)); text = hole + strlen(what))
+        done = str_printf(el->arena, "%s%.*s%s", done, (int)(hole - text), text, by);
+    return *done ? str_printf(el->arena, "%s%s", done, text) : text;
 }
 
 // The file of a statistic, as the row says it; NULL where there is none.

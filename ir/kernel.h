@@ -185,9 +185,9 @@ typedef struct Kernel {
         bool listed;
     } scatter;
 
-    // CUMSUM, TOPK, NMS: the op of that name over rows of n elements; operands and results are dense
-    // row-major buffers, in order. `flag` is CUMSUM's reverse and TOPK's rising. EIGH: over matrices
-    // of (n, n), which `rows` counts.
+    // CUMSUM, TOPK, NMS: the op of that name over rows of n elements; operands and results are
+    // dense row-major buffers, in order. `flag` is CUMSUM's reverse and TOPK's rising. EIGH: over
+    // matrices of (n, n), which `rows` counts.
     struct {
         int64_t rows, n, size; // size: taken of a row (TOPK, NMS)
         bool flag;

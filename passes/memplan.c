@@ -91,13 +91,14 @@ static void plan_entry(Lower *lo)
 
 int64_t plan_bytes(const Plan *plan)
 {
-    int64_t scratch = 0, bytes = plan->state_bytes;
+    int64_t scratch = 0, input = 0, bytes = plan->state_bytes;
     for (uint32_t i = 0; i < plan->entries.n; i++) {
         const PlanEntry *e = &plan->entries.at[i];
         if (e->scratch_bytes > scratch) scratch = e->scratch_bytes;
-        bytes += 2 * e->input_bytes + e->output_bytes;
+        if (e->input_bytes > input) input = e->input_bytes;
+        bytes += e->input_bytes + e->output_bytes;
     }
-    return bytes + scratch;
+    return bytes + scratch + input;
 }
 
 bool pass_memplan(Program *p, PassContext *ctx)

@@ -39,10 +39,14 @@ grep -q 'computed again' out && miss "values are computed again where there is r
 exits 0 "$CZTC" compile "$small" --set train.memory='1.5 GB'
 exits 0 "$CZTC" compile "$small" --set train.memory='2 ** 30'
 exits 1 "$CZTC" compile "$small" --memory 300kB
-says err "300 kB is the limit"
+says err "the limit is 300 kB"
 says err "the state alone is too large"
 exits 1 "$CZTC" compile "$small" --set batch=64 --memory 24MB
 says err "would fit, or this one in parts (accumulate)"
+exits 1 "$CZTC" compile "$small" --memory 300kB --set train.accumulate=2
+says err "All that can be is computed again already"
+exits 1 "$CZTC" compile "$small" --memory 300kB --skip stream
+says err "A pass is left out"
 exits 2 "$CZTC" compile "$small" --memory much
 says err "'much' is no size"
 exits 1 "$CZTC" check "$small" --set train.memory='8 Gigs'

@@ -20,6 +20,7 @@ exits 0 "$CZTC" stats phi.yaml --force --json --threads 1
 says out '"statistic": "stats.each.big.tokens"'
 says out '"tensors": {"mean": "f32 [20]", "deviation": "f32 [20]"}'
 same before phi/big.spatial.safetensors
+[ -e "big/summary of big" ] || miss "a name is put in once only"
 says phi/big.spatial.safetensors '"samples":"12"'
 says phi/big.spatial.safetensors '"teacher":"big"'
 
@@ -64,6 +65,20 @@ exits 1 "$CZTC" stats phi.yaml phi --force --set batch=13
 says err "12 samples are less than a batch of 13"
 exits 1 "$CZTC" train phi.yaml --resume run --steps 6 --set batch=12
 says err "the frozen weights of its run were others (teachers, constants of files, statistics)"
+
+# of several shapes the first is looked at; a limit is one of a step
+exits 0 "$CZTC" stats phi.yaml phi --force --set train.memory=100kB
+same exact phi/big.spatial.safetensors
+cat >shapes.yaml <<'END'
+cztc: 1
+extends: phi.yaml
+shapes: [{size: 16, batch: 4}, {size: 24, batch: 6}]
+encoders: {visual: {size: 16}}
+teachers: {big: {size: 16}, other: {size: 16}}
+END
+exits 0 "$CZTC" stats shapes.yaml phi --force
+same exact phi/big.spatial.safetensors
+exits 0 "$CZTC" train shapes.yaml --out shapes --steps 3
 
 # other sizes than the file's; a damaged file; nothing without a file
 exits 1 "$CZTC" train phi.yaml --out wide --set teachers.big.embed=20
