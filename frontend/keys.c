@@ -81,11 +81,13 @@ static void unknown(Elab *el, const Tree *map, const Tree *key, MappingId id)
     }
     el_error(el, key->loc, "%s has no key '%s'", mappings[id], key->text);
     const char *best = nearest_key(&names, key->text, NULL);
-    if (best)
+    if (best && tree_get(map, best))
+        diag_help(el->diag, "'%s' stands there too", best);
+    else if (best)
         diag_did_you_mean(el->diag, key->text, best);
     else
         diag_help(el->diag, "its keys are: %s", list);
-    if (!best) suggest_without(el, map, key);
+    if (!best || tree_get(map, best)) suggest_without(el, map, key);
 }
 
 // True when the value's form suits the kind.

@@ -307,10 +307,37 @@ static Value of_teacher(Elab *el, const StatsAt *a, Instance *teacher, Loc loc)
     return value_error();
 }
 
+// The outputs that `cztc stats` takes of a teacher that the row names as a whole.
+static Map outputs_of(Elab *el, const Instance *teacher)
+{
+    const Tree *named = teacher->outputs;
+    Map names = {0};
+    for (uint32_t i = 0; named && i < named->entries.n; i++)
+        map_set(el->arena, &names, named->entries.at[i].key->text, NULL);
+    for (uint32_t i = 0; i < teacher->def->out.n && !named; i++)
+        map_set(el->arena, &names, teacher->def->out.at[i].name, NULL);
+    return names;
+}
+
+// Does the row name this output, `teacher.output`?
+static bool names_output(Elab *el, const Stats *s, const char *teacher, const char *output)
+{
+    const Tree *of = tree_get(s->tree, "of");
+    for (uint32_t i = 0; of->kind == TREE_LIST && i < of->items.n; i++) {
+        const char *one, *name = split(el, of->items.at[i]->text, &one);
+        if (strcmp(name, teacher) == 0 && one && strcmp(one, output) == 0) return true;
+    }
+    return false;
+}
+
 static Value of_output(Elab *el, const StatsAt *a, const char *name, Loc loc)
 {
-    if (covers(el, a->stats, a->teacher->name, name)) return at(el, a->stats, a->teacher, name);
-    el_error(el, loc, "stats.%s is not of %s.%s", a->stats->name, a->teacher->name, name);
+    const Instance *t = a->teacher;
+    const Map names = outputs_of(el, t);
+    bool has = map_find(&names, name) || names_output(el, a->stats, t->name, name);
+    if (has && covers(el, a->stats, t->name, name)) return at(el, a->stats, a->teacher, name);
+    el_error(el, loc, "stats.%s is not of %s.%s", a->stats->name, t->name, name);
+    if (!has) suggest_words(el, name, &names);
     diag_note(el->diag, tree_get(a->stats->tree, "of")->loc, "it is of these");
     return value_error();
 }

@@ -148,10 +148,17 @@ static const PositionsRule *find_resize(const WeightsRow *row, const char *name)
 static bool misfit(const SafeTensors *file, const WeightsRow *row, const CztTensor *f,
                    const CztTensor *t, bool transpose, Arena *arena, Error *err)
 {
-    const char *help = "";
-    if (!transpose && positions_alike(f, t))
-        help = str_printf(arena, "; positions fit with resize: '%s' in the row of the file",
-                          without_prefix(row, t->name));
+    const char *help = "", *name = without_prefix(row, t->name);
+    const PositionsRule grid = {.way = POSITIONS_GRID, .prefix = -1};
+    Positions plan;
+    Error unclear = {0};
+    if (!transpose && positions_plan(&grid, f, t, &plan, &unclear))
+        help = str_printf(arena, "; positions fit with resize: '%s' in the row of the file", name);
+    else if (!transpose && positions_alike(f, t))
+        help = str_printf(arena,
+                          "; if they are positions of tokens, they fit with resize: {'%s': line}, "
+                          "or first, in the row of the file",
+                          name);
     return error_set(err, "%s: '%s' is %s%s, '%s' of the program is %s%s", file->file, f->name,
                      tensor_text(arena, f->dtype, f->rank, f->shape),
                      transpose ? " and transposed" : "", t->name,

@@ -38,7 +38,7 @@ exits 0 "$CZTC" bench shapes.czt -n 1 --entry step/2 --json
 says out '"entry": "step/2", "batch": 3'
 
 # the step of each shape is that of a graph with its values: the same bits from the same inputs
-exits 0 "$CZTC" run shapes.yaml -n 2
+exits 0 "$CZTC" run shapes.yaml -n 2 --entry step
 mv out first
 exits 0 "$CZTC" run shapes.yaml $one -n 2
 same first out
