@@ -2,6 +2,7 @@
 #include "cli/graph_diff.h"
 #include "cli/graph_fix.h"
 #include "cli/graph_params.h"
+#include "passes/lower.h"
 
 #include <jansson.h>
 
@@ -121,6 +122,20 @@ static void print_shape(Pipeline *p, const ShapeInfo *s)
     print_phases(p, s->suffix);
 }
 
+// What the limit of memory counts.
+static void print_limit(const Pipeline *p)
+{
+    if (!p->program->memory) return;
+    printf("  memory: %sB of %sB, %sB of it state",
+           short_number(p->arena, (double)plan_bytes(p->plan)),
+           short_number(p->arena, (double)p->program->memory),
+           short_number(p->arena, (double)p->plan->state_bytes));
+    if (p->recompute)
+        printf("; %lld of %d parts of what the backward part wants are computed again",
+               (long long)p->recompute, RECOMPUTE_ALL);
+    printf("\n");
+}
+
 static void print_summary(Pipeline *p)
 {
     const char *parameters = short_number(p->arena, (double)pipeline_parameters(p));
@@ -146,6 +161,7 @@ static void print_summary(Pipeline *p)
     print_phases(p, "");
     for (uint32_t i = 0; p->frontend && i < p->frontend->shapes.n; i++)
         print_shape(p, &p->frontend->shapes.at[i]);
+    print_limit(p);
 }
 
 // The phases behind the first: {"step@24": {..}}.
@@ -236,11 +252,11 @@ static void print_json(Pipeline *p)
 }
 
 // Reading has looked at every entry; what is printed is of the step alone, in its phases and
-// shapes.
+// shapes. A limit of memory is of all.
 static void keep_step(Program *p)
 {
     uint32_t n = 0;
-    if (!program_find_entry(p, "step")) return;
+    if (p->memory || !program_find_entry(p, "step")) return;
     for (uint32_t i = 0; i < p->entries.n; i++) {
         if (is_update(p->entries.at[i])) p->entries.at[n++] = p->entries.at[i];
     }
