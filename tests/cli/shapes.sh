@@ -75,18 +75,16 @@ exits 0 "$CZTC" train shapes.czt --out parts --steps 5
 for until in 6 9 24; do exits 0 "$CZTC" train --resume parts --steps $until; done
 exits 0 "$CZTC" train --resume seeded --steps 24
 exits 0 "$CZTC" train shapes.czt --out seeded_whole --steps 24 --seed 4
+# how to go on: anew until there is a whole checkpoint
+how() { ls killed/checkpoints 2>/dev/null | grep -qv tmp && echo --resume killed || echo --out killed; }
 for pause in 0.3 0.5 0.2 0.7; do
-    how="--resume killed"
-    [ -n "$(ls killed/checkpoints 2>/dev/null)" ] || how="--out killed"
-    "$CZTC" train shapes.czt $how --steps 24 --checkpoint-every 1 >out 2>err &
+    "$CZTC" train shapes.czt $(how) --steps 24 --checkpoint-every 1 >out 2>err &
     pid=$!
     sleep $pause
     kill -KILL $pid 2>/dev/null
     wait $pid 2>/dev/null
 done
-how="--resume killed"
-[ -n "$(ls killed/checkpoints 2>/dev/null)" ] || how="--out killed"
-exits 0 "$CZTC" train shapes.czt $how --steps 24 --checkpoint-every 1
+exits 0 "$CZTC" train shapes.czt $(how) --steps 24 --checkpoint-every 1
 state whole step-00000024 >whole.state
 plain whole | grep -v eval >whole.log
 for run in parts killed; do
