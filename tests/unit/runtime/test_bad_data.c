@@ -2,22 +2,7 @@
 // sample but its own.
 #include "runtime/data.h"
 
-#include "data_make.h"
-
-static char folder[300];
-static Arena *arena;
-
-static void begin(void)
-{
-    make_folder(folder, sizeof folder);
-    arena = arena_new();
-}
-
-static void end(void)
-{
-    remove_folder(folder);
-    arena_free(arena);
-}
+#include "data_folder.h"
 
 TestSuite(bad_data, .init = begin, .fini = end);
 

@@ -1,26 +1,11 @@
 // The loader as a whole: shards in a temporary folder -> batches.
 #include "runtime/data.h"
 
-#include "data_make.h"
+#include "data_folder.h"
 
 #include <math.h>
 
 enum { SIDE = 64, SAMPLES = 40, PER_SHARD = 10 };
-
-static char folder[300];
-static Arena *arena;
-
-static void begin(void)
-{
-    make_folder(folder, sizeof folder);
-    arena = arena_new();
-}
-
-static void end(void)
-{
-    remove_folder(folder);
-    arena_free(arena);
-}
 
 TestSuite(data, .init = begin, .fini = end);
 

@@ -3,21 +3,11 @@
 #include "runtime/epoch.h"
 #include "runtime/tarwrite.h"
 
-#include "data_make.h"
+#include "data_folder.h"
 
 enum { ALL = 40 };
 
-static Arena *arena;
-static char folder[64];
-
-static void start(void)
-{
-    arena = arena_new();
-    snprintf(folder, sizeof folder, "/tmp/czt-epoch-XXXXXX");
-    cr_assert(mkdtemp(folder));
-}
-
-TestSuite(epoch, .init = start);
+TestSuite(epoch, .init = begin, .fini = end);
 
 Test(epoch, takes_each_sample_once_without_parts)
 {
@@ -66,7 +56,8 @@ Test(epoch, takes_shares_by_weight_and_each_part_in_turns)
 
 Test(epoch, gives_whole_quotas_that_add_up)
 {
-    EpochPart parts[] = {{.count = 5, .weight = 1}, {.first = 5, .count = 5, .weight = 1},
+    EpochPart parts[] = {{.count = 5, .weight = 1},
+                         {.first = 5, .count = 5, .weight = 1},
                          {.first = 10, .count = 1, .weight = 1}};
     EpochOrder o;
     Error err = {0};
@@ -83,7 +74,7 @@ Test(epoch, gives_whole_quotas_that_add_up)
 
 static void write_shard(const char *name, int first, int n)
 {
-    char path[160], key[16], text[16];
+    char path[400], key[16], text[16];
     Error err = {0};
     snprintf(path, sizeof path, "%s/%s.tar", folder, name);
     TarWriter *t = tarwrite_open(path, &err);
@@ -100,7 +91,8 @@ static Data *open_mixture(Error *err)
 {
     const char *text =
         "{\"source\":[\"web-{0..1}.tar\",\"small.tar\"],\"mixture\":[{\"patterns\":1,\"weight\":1},"
-        "{\"patterns\":1,\"weight\":3}],\"batch\":4,\"seed\":5,\"fields\":[{\"name\":\"c\",\"role\":"
+        "{\"patterns\":1,\"weight\":3}],\"batch\":4,\"seed\":5,\"fields\":[{\"name\":\"c\","
+        "\"role\":"
         "\"class\"}]}";
     DataSpec *spec = spec_parse_text(arena, text, strlen(text), err);
     cr_assert(spec, "%s", err->text);

@@ -2,7 +2,7 @@
 #include "runtime/data.h"
 #include "runtime/npy.h"
 
-#include "data_make.h"
+#include "data_folder.h"
 
 #include <stdarg.h>
 #include <zlib.h>
@@ -228,21 +228,6 @@ Test(record, damaged_archives_are_refused)
 }
 
 // ---- the loader ---------------------------------------------------------------------------------
-
-static char folder[300];
-static Arena *arena;
-
-static void begin(void)
-{
-    make_folder(folder, sizeof folder);
-    arena = arena_new();
-}
-
-static void end(void)
-{
-    remove_folder(folder);
-    arena_free(arena);
-}
 
 TestSuite(draws, .init = begin, .fini = end);
 

@@ -1,24 +1,9 @@
 // Views through the whole loader: of a series, replayed, with labels that follow, and with colours.
 #include "runtime/data.h"
 
-#include "data_make.h"
+#include "data_folder.h"
 
 enum { SIDE = 64, VIEW = 32, SAMPLES = 8, BATCH = 4 };
-
-static char folder[300];
-static Arena *arena;
-
-static void begin(void)
-{
-    make_folder(folder, sizeof folder);
-    arena = arena_new();
-}
-
-static void end(void)
-{
-    remove_folder(folder);
-    arena_free(arena);
-}
 
 TestSuite(replay, .init = begin, .fini = end);
 

@@ -3,26 +3,11 @@
 // workers there are, and wherever a run goes on.
 #include "runtime/data.h"
 
-#include "data_make.h"
+#include "data_folder.h"
 
 #include "base/map.h"
 
 enum { SIDE = 48, SAMPLES = 23, BATCHES = 40, EPOCHS = 44, SHAPES = 3 };
-
-static char folder[300];
-static Arena *arena;
-
-static void begin(void)
-{
-    make_folder(folder, sizeof folder);
-    arena = arena_new();
-}
-
-static void end(void)
-{
-    remove_folder(folder);
-    arena_free(arena);
-}
 
 TestSuite(shapes, .init = begin, .fini = end);
 
