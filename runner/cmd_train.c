@@ -64,7 +64,7 @@ typedef struct Run {
     int64_t seed;
     bool resumes;      // a checkpoint, whose seed that is
     double peak;       // of the machine, operations a second
-    double *flops;     // of an update, by shape
+    double *flops;     // by entry
     const char *saved; // where the step file goes, or NULL
     bool told;         // an evaluation was written to the log
 } Run;
@@ -102,7 +102,7 @@ static uint32_t shape_number(void *ctx, int64_t step)
 static double flops_at(void *ctx, int64_t step)
 {
     const Run *run = ctx;
-    return run->flops[shape_at(ctx, step)];
+    return run->flops[entry_at(ctx, step)];
 }
 
 static bool before(void *ctx, Exec *exec, int64_t step, Error *err)
@@ -239,9 +239,8 @@ static bool find_phases(Run *run, Arena *arena, Error *err)
     if (!run->resumes)
         run->seed = option_seed(run->values->seed, setting(step, "train", "seed", step->seed));
     if (!phases_of(arena, step, &run->phases, err)) return false;
-    run->flops = arena_array(arena, double, run->phases.nshapes);
-    for (uint32_t i = 0; i < run->phases.nshapes; i++)
-        run->flops[i] = load_flops(&run->program, run->phases.at[0].entries[i].entry);
+    run->flops = arena_array(arena, double, step->nentries);
+    for (uint32_t i = 0; i < step->nentries; i++) run->flops[i] = load_flops(&run->program, i);
     return true;
 }
 

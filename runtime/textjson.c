@@ -4,6 +4,7 @@
 
 #include "base/vec.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <utf8proc.h>
 
@@ -117,9 +118,13 @@ static bool number(Parser *p, Jv *v)
     bool plain = c > p->at && !(*c && strchr("0123456789.eE", *c));
     if (!plain) {
         char *end;
-        if (*p->at != '-' && (*p->at < '0' || *p->at > '9')) return fail(p, "a value is wanted");
+        const char *digit = p->at + (*p->at == '-');
+        if (digit == p->end || *digit < '0' || *digit > '9') return fail(p, "a value is wanted");
         v->number = strtod(p->at, &end);
         c = end;
+        if (!isfinite(v->number) || memchr(p->at, 'x', (size_t)(c - p->at)) ||
+            memchr(p->at, 'X', (size_t)(c - p->at)))
+            return fail(p, "a wrong number");
     }
     if (c == p->at) return fail(p, "a value is wanted");
     p->at = c;

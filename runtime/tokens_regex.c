@@ -21,7 +21,7 @@ static bool add_escape(Text *to, char c, bool in_class, bool *ok)
     const char *set = c == 's' || c == 'S' ? space : c == 'w' || c == 'W' ? word : NULL;
     bool inverse = c == 'S' || c == 'W';
     char plain[3] = {'\\', c, 0};
-    if (c == 'h' || c == 'H' || c == 'K' || c == 'g' || c == 'k') return false;
+    if (strchr("hHKgkQEN", c)) return false; // of another meaning in PCRE2, or of none
     if (!set || (in_class && inverse)) return *ok = *ok && text_add(to, plain, 2), true;
     if (!in_class) *ok = *ok && text_add(to, inverse ? "[^" : "[", inverse ? 2 : 1);
     *ok = *ok && text_add(to, set, strlen(set));

@@ -116,6 +116,12 @@ Test(tokens, errors_name_the_part)
         {"{\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": \"a\\\\C\"}}, " MODEL
          "}",
          "the regular expression 'a\\C': using \\C is disabled by the application"},
+        {"{\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": "
+         "\"\\\\Qa\\\\E\"}}, " MODEL "}",
+         "an escape that is not supported"},
+        {"{\"added_tokens\": [{\"id\": -0x10}], " MODEL "}", "a wrong number"},
+        {"{\"added_tokens\": [{\"id\": -inf}], " MODEL "}", "a value is wanted"},
+        {"{\"added_tokens\": [{\"id\": 1e999}], " MODEL "}", "a wrong number"},
         {"{\"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {}}, " MODEL "}",
          "pre_tokenizer: 'pattern' is {\"String\": text} or {\"Regex\": text}"},
         {"{\"added_tokens\": [{\"id\": 1}], " MODEL "}", "added_tokens[0]: 'content' is missing"},
