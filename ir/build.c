@@ -179,6 +179,46 @@ NodeId graph_pad(Graph *g, NodeId x, NodeId fill, const int64_t *lo, const int64
                      (Attr[]){attr_ints(ATTR_LO, lo, rank), attr_ints(ATTR_HI, hi, rank)});
 }
 
+NodeId graph_skew(Graph *g, NodeId x, NodeId fill, uint32_t n, const Skew *at)
+{
+    if (!x) return 0;
+    const Type *t = graph_type(g, x);
+    int64_t *lists[6];
+    for (uint32_t i = 0; i < 6; i++) lists[i] = arena_array(g->arena, int64_t, n + 1);
+    Axis *axes = arena_array(g->arena, Axis, t->rank + 1);
+    memcpy(axes, t->axes, t->rank * sizeof *axes);
+    for (uint32_t k = 0; k < n; k++) {
+        const int64_t of[] = {at[k].axis,   at[k].along, at[k].lo,
+                              at[k].stride, at[k].step,  at[k].up};
+        for (uint32_t i = 0; i < 6; i++) lists[i][k] = of[i];
+        axes[at[k].axis] = (Axis){at[k].size, 0};
+    }
+    static const AttrKey keys[] = {ATTR_AXES, ATTR_ALONG, ATTR_LO, ATTR_STRIDE, ATTR_STEP, ATTR_UP};
+    Attr attrs[7] = {attr_axes(ATTR_SHAPE, axes, t->rank)};
+    for (uint32_t i = 0; i < 6; i++) attrs[i + 1] = attr_ints(keys[i], lists[i], n);
+    return graph_add(g, OP_SKEW, 2, (NodeId[]){x, fill}, 7, attrs);
+}
+
+uint32_t skew_count(const Node *n)
+{
+    uint32_t count;
+    node_ints(n, ATTR_AXES, &count);
+    return count;
+}
+
+Skew skew_at(const Node *n, uint32_t k)
+{
+    uint32_t count;
+    int64_t axis = node_ints(n, ATTR_AXES, &count)[k];
+    return (Skew){.axis = axis,
+                  .along = node_ints(n, ATTR_ALONG, &count)[k],
+                  .lo = node_ints(n, ATTR_LO, &count)[k],
+                  .stride = node_ints(n, ATTR_STRIDE, &count)[k],
+                  .step = node_ints(n, ATTR_STEP, &count)[k],
+                  .up = node_ints(n, ATTR_UP, &count)[k],
+                  .size = n->type->axes[axis].size};
+}
+
 NodeId graph_concat(Graph *g, uint32_t n, const NodeId *xs, int64_t axis)
 {
     return graph_add(g, OP_CONCAT, n, xs, 1, (Attr[]){attr_int(ATTR_AXIS, axis)});

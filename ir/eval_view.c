@@ -72,6 +72,32 @@ static void pad(Eval *ev, const Node *n, const Value *x, Value *r)
     copy_run(&c, x, r);
 }
 
+// Every element of the result, one after the other.
+static void skew(Eval *ev, const Node *n, const Value *x, Value *r)
+{
+    uint32_t moves = skew_count(n), rank = r->type->rank;
+    size_t width = (size_t)dtype_size(r->stored);
+    const int64_t *strides = strides_of(ev->scratch, x->type, 1);
+    const char *from = x->data, *fill = eval_arg(ev, n, 1)->data;
+    char *to = r->data;
+    int64_t *at = arena_array(ev->scratch, int64_t, rank + 1);
+    for (int64_t i = 0, count = type_count(r->type); i < count; i++) {
+        int64_t rest = i, index = 0;
+        bool inside = true;
+        for (uint32_t a = rank; a-- > 0; rest /= r->type->axes[a].size)
+            at[a] = rest % r->type->axes[a].size;
+        for (uint32_t k = 0; k < moves && inside; k++) {
+            Skew s = skew_at(n, k);
+            int64_t places = at[s.axis] * s.stride + at[s.along] * s.step + s.lo;
+            inside =
+                places >= 0 && places % s.up == 0 && places / s.up < x->type->axes[s.axis].size;
+            at[s.axis] = places / s.up;
+        }
+        for (uint32_t a = 0; a < rank; a++) index += at[a] * strides[a];
+        memcpy(to + (size_t)i * width, inside ? from + (size_t)index * width : fill, width);
+    }
+}
+
 static void concat(Eval *ev, const Node *n, Value *r)
 {
     int64_t axis = node_int(n, ATTR_AXIS), at = 0;
@@ -105,6 +131,7 @@ void eval_view(Eval *ev, const Node *n, Value *r)
     case OP_BROADCAST: broadcast(ev, n, x, r); break;
     case OP_SLICE: slice(ev, n, x, r); break;
     case OP_PAD: pad(ev, n, x, r); break;
+    case OP_SKEW: skew(ev, n, x, r); break;
     case OP_CONCAT: concat(ev, n, r); break;
     case OP_REVERSE: reverse(ev, n, x, r); break;
     case OP_RESHAPE:

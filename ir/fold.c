@@ -271,8 +271,10 @@ static NodeId fold_view(Graph *g, const Node *n)
     uint32_t count;
     double v;
     if (n->op == OP_CONCAT) return n->nargs == 1 ? x : 0;
-    if (n->op == OP_PAD) {
-        if (all_zero(n, ATTR_LO) && all_zero(n, ATTR_HI)) return x;
+    if (n->op == OP_PAD || n->op == OP_SKEW) {
+        bool still =
+            n->op == OP_SKEW ? !skew_count(n) : all_zero(n, ATTR_LO) && all_zero(n, ATTR_HI);
+        if (still) return x;
         return graph_is_const(g, x, &v) && is_value(g, n->args[1], v) ? make_const(g, n->type, v)
                                                                       : 0;
     }

@@ -211,6 +211,14 @@ NodeId graph_broadcast(Graph *g, NodeId x, uint32_t rank, const Axis *axes, cons
 NodeId graph_broadcast_to(Graph *g, NodeId x, uint32_t rank, const Axis *axes);
 NodeId graph_slice(Graph *g, NodeId x, const int64_t *lo, const int64_t *hi, const int64_t *stride);
 NodeId graph_pad(Graph *g, NodeId x, NodeId fill, const int64_t *lo, const int64_t *hi);
+// One axis that op skew moves: at i along it and j along axis `along` the result is the operand's
+// element (i * stride + j * step + lo) / up, or the fill where there is none; `size` elements.
+typedef struct Skew {
+    int64_t axis, along, lo, stride, step, up, size;
+} Skew;
+NodeId graph_skew(Graph *g, NodeId x, NodeId fill, uint32_t n, const Skew *at); // at: rising axes
+uint32_t skew_count(const Node *n);
+Skew skew_at(const Node *n, uint32_t k);
 NodeId graph_concat(Graph *g, uint32_t n, const NodeId *xs, int64_t axis);
 // op is one of the REDUCE class with axes; keep = true leaves axes of size 1.
 NodeId graph_reduce(Graph *g, OpCode op, NodeId x, const int64_t *axes, uint32_t n, bool keep,

@@ -38,6 +38,8 @@ bool attr_optional(OpCode op, AttrKey key)
     case ATTR_REVERSE:
     case ATTR_RISING:
     case ATTR_STRIDE:
+    case ATTR_STEP:
+    case ATTR_UP:
     case ATTR_MASK:
     case ATTR_PRECISION:
     case ATTR_LBATCH:
@@ -63,6 +65,8 @@ bool attr_is_default(const Attr *attr)
     case ATTR_LCONTRACT:
     case ATTR_RCONTRACT: return attr->ints.n == 0;
     case ATTR_STRIDE:
+    case ATTR_STEP:
+    case ATTR_UP:
         for (uint32_t i = 0; i < attr->ints.n; i++)
             if (attr->ints.at[i] != 1) return false;
         return true;
@@ -77,8 +81,9 @@ static bool default_attr(ShapeCall *c, AttrKey key, Attr *attr)
     if (key == ATTR_DTYPE) return false;
     if (key == ATTR_MASK) attr->s = "none";
     if (key == ATTR_PRECISION) attr->s = c->precision;
-    if (key == ATTR_STRIDE && c->nargs) {
-        uint32_t n = c->args[0]->rank;
+    if ((key == ATTR_STRIDE || key == ATTR_STEP || key == ATTR_UP) && c->nargs) {
+        uint32_t n = c->args[0]->rank; // a slice has one an axis, skew one for each that it moves
+        if (c->op == OP_SKEW) shape_ints(c, ATTR_AXES, &n);
         int64_t *ones = arena_array(c->arena, int64_t, n + 1);
         for (uint32_t i = 0; i < n; i++) ones[i] = 1;
         *attr = attr_ints(key, ones, n);

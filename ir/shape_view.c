@@ -164,6 +164,65 @@ const Type *shape_pad(ShapeCall *c)
     return result(c, n, axes);
 }
 
+// The lists of a skew, one entry a moved axis.
+static bool check_moves(ShapeCall *c, const Type *x)
+{
+    uint32_t n, count;
+    const int64_t *axes = shape_ints(c, ATTR_AXES, &n);
+    static const AttrKey lists[] = {ATTR_LO, ATTR_STRIDE, ATTR_ALONG, ATTR_STEP, ATTR_UP};
+    for (uint32_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        const int64_t *at = shape_ints(c, lists[i], &count);
+        if (count != n)
+            return shape_fail(c, "%s has %u entries for %u axes", attr_name(lists[i]), count, n);
+        bool positive = lists[i] == ATTR_STRIDE || lists[i] == ATTR_UP;
+        for (uint32_t k = 0; k < n; k++) {
+            int64_t least = positive ? 1 : -SHAPE_LIMIT;
+            if (at[k] < least || at[k] > SHAPE_LIMIT)
+                return shape_fail(c, "%s %lld is out of range", attr_name(lists[i]),
+                                  (long long)at[k]);
+        }
+    }
+    const int64_t *along = shape_ints(c, ATTR_ALONG, &count);
+    for (uint32_t k = 0; k < n; k++) {
+        if (!shape_check_axis(c, along[k], x)) return false;
+        for (uint32_t i = 0; i < n; i++)
+            if (along[k] == axes[i] || (i < k && along[i] == along[k]))
+                return shape_fail(c, "axis %lld cannot move others, it is one itself or does twice",
+                                  (long long)along[k]);
+        if (x->axes[axes[k]].per || x->axes[along[k]].per)
+            return shape_fail(c, "cannot move axis %lld along axis %lld of %s: a batch axis",
+                              (long long)axes[k], (long long)along[k], shape_text(c, x));
+    }
+    return true;
+}
+
+const Type *shape_skew(ShapeCall *c)
+{
+    const Type *x = c->args[0];
+    uint32_t rank, n;
+    Axis *axes = open_shape(c, &rank);
+    if (!axes || !shape_check_rising(c, ATTR_AXES, x->rank) || !check_moves(c, x)) return NULL;
+    if (c->args[1]->rank)
+        return shape_fail(c, "its fill has rank 0, not %s", shape_text(c, c->args[1]));
+    if (!shape_check_dtype(c, 0, 1)) return NULL;
+    if (rank != x->rank)
+        return shape_fail(c, "shapes %s and %s differ in rank", shape_text(c, x), wanted_text(c));
+    const int64_t *moved = shape_ints(c, ATTR_AXES, &n);
+    for (uint32_t i = 0, k = 0; i < rank; i++) {
+        bool moves = k < n && moved[k] == i;
+        k += moves;
+        if (!moves &&
+            (axes[i].size != x->axes[i].size || (axes[i].per && axes[i].per != x->axes[i].per)))
+            return shape_fail(c, "axis %u of %s stays, and is another in %s", i, shape_text(c, x),
+                              wanted_text(c));
+        if (moves && axes[i].per)
+            return shape_fail(c, "axis %u of %s cannot be a batch axis", i, wanted_text(c));
+        if (!moves) axes[i].per = x->axes[i].per;
+    }
+    *shape_attr(c, ATTR_SHAPE) = attr_axes(ATTR_SHAPE, axes, rank);
+    return result(c, rank, axes);
+}
+
 const Type *shape_concat(ShapeCall *c)
 {
     const Type *x = c->args[0];

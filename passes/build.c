@@ -96,6 +96,8 @@ static uint32_t load(Build *b, NodeId id, const IndexId *at)
 
 static void guard(Build *b, IndexId index, int64_t lo, int64_t hi)
 {
+    const IndexNode *i = index_node(&b->body->index, index);
+    if (i->lo >= lo && i->hi < hi) return;
     GuardList *g = arena_make(b->lo->arena, GuardList);
     *g = (GuardList){{index, lo, hi}, b->guards};
     b->guards = g;
@@ -129,6 +131,25 @@ static uint32_t pad_value(Build *b, const Node *n, const IndexId *at)
     for (uint32_t i = 0; i < of->rank; i++) {
         to[i] = index_add(pool, at[i], index_const(pool, -lo[i]));
         if (n->type->axes[i].size != of->axes[i].size) guard(b, to[i], 0, of->axes[i].size);
+    }
+    uint32_t c = test(b, outer), x = build_value(b, n->args[0], to);
+    b->guards = outer;
+    return choose(b, c, x, build_value(b, n->args[1], NULL), n->type->dtype);
+}
+
+static uint32_t skew_value(Build *b, const Node *n, const IndexId *at)
+{
+    IndexPool *pool = &b->body->index;
+    const Type *of = graph_type(b->lo->gr->graph, n->args[0]);
+    const GuardList *outer = b->guards;
+    IndexId *to = arena_array(b->lo->arena, IndexId, of->rank + 1);
+    memcpy(to, at, of->rank * sizeof *to);
+    for (uint32_t k = 0; k < skew_count(n); k++) {
+        Skew s = skew_at(n, k);
+        IndexId place = skew_place(pool, &s, at);
+        to[s.axis] = index_div(pool, place, s.up);
+        if (s.up > 1) guard(b, index_mod(pool, place, s.up), 0, 1);
+        guard(b, to[s.axis], 0, of->axes[s.axis].size);
     }
     uint32_t c = test(b, outer), x = build_value(b, n->args[0], to);
     b->guards = outer;
@@ -185,8 +206,8 @@ static uint32_t random_value(Build *b, const Node *n, const IndexId *at)
     KernelInstr in = {.kind = KI_RANDOM, .dtype = DT_U32};
     in.index = index_linear(pool, n->type->rank, rest, sizes);
     if (n->nargs > 2)
-        sample = index_add(
-            pool, sample, index_value(pool, build_value(b, n->args[2], NULL), 0, LAST_SAMPLE));
+        sample = index_add(pool, sample,
+                           index_value(pool, build_value(b, n->args[2], NULL), 0, LAST_SAMPLE));
     in.index2 = sample;
     in.args[0] = build_value(b, n->args[0], NULL);
     in.args[1] = build_value(b, n->args[1], NULL);
@@ -249,6 +270,7 @@ static uint32_t compute(Build *b, NodeId id, const IndexId *at)
     case OP_INPUT:
     case OP_STATE: return load(b, id, at);
     case OP_PAD: return pad_value(b, n, at);
+    case OP_SKEW: return skew_value(b, n, at);
     case OP_CONCAT: return concat_value(b, n, at);
     case OP_RANDOM: return random_value(b, n, at);
     case OP_GATHER: return gather_value(b, n, at);

@@ -125,6 +125,29 @@ void grad_pad(const GradSite *s)
         grad_add(s, 1, graph_binary(s->g, OP_SUB, sum_all(s, s->dy), sum_all(s, inner)));
 }
 
+// y = skew(x, f): each element of g to the one of x that it shows, at the same index along what
+// moves (another skew: i stride + j step + lo = up o solved for i); what is left of g, summed, to f
+void grad_skew(const GradSite *s)
+{
+    uint32_t n = skew_count(s->n);
+    const Type *x = operand_type(s, 0);
+    Skew *back = arena_array(s->g->arena, Skew, n + 1);
+    for (uint32_t k = 0; k < n; k++) {
+        Skew to = skew_at(s->n, k);
+        back[k] = (Skew){.axis = to.axis,
+                         .along = to.along,
+                         .lo = -to.lo,
+                         .stride = to.up,
+                         .step = -to.step,
+                         .up = to.stride,
+                         .size = x->axes[to.axis].size};
+    }
+    NodeId shown = graph_skew(s->g, s->dy, grad_num(s, 0), n, back);
+    grad_add(s, 0, shown);
+    if (grad_wants(s, 1))
+        grad_add(s, 1, graph_binary(s->g, OP_SUB, sum_all(s, s->dy), sum_all(s, shown)));
+}
+
 // y = concat(x..): each its window of g
 void grad_concat(const GradSite *s)
 {

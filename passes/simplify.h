@@ -55,6 +55,17 @@ static inline int64_t *ints(const Simplify *s, uint32_t n)
     return arena_array(s->scratch, int64_t, n + 1);
 }
 
+// Axis lists of a dot, in the order of the arguments of graph_dot: lb, rb, lc, rc.
+typedef struct DotAxes {
+    const int64_t *at[4];
+    uint32_t nb, nc;
+} DotAxes;
+DotAxes dot_axes(const Node *n);
+// dot of the same element type and precision as n.
+// Does it show a skew through views that keep all elements?
+bool shows_skew(const Simplify *s, NodeId id);
+NodeId dot_like(Simplify *s, const Node *n, NodeId x, NodeId y, const DotAxes *d);
+
 #define RULE(op, phase, bits, function, equation) SimplifyRule function;
 #include "passes/simplify_rules.def"
 #undef RULE

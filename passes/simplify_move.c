@@ -198,13 +198,7 @@ static bool listed(const int64_t *list, uint32_t n, int64_t x)
     return false;
 }
 
-// Axis lists of a dot, in the order of the arguments of graph_dot: lb, rb, lc, rc.
-typedef struct DotAxes {
-    const int64_t *at[4];
-    uint32_t nb, nc;
-} DotAxes;
-
-static DotAxes dot_axes(const Node *n)
+DotAxes dot_axes(const Node *n)
 {
     DotAxes d;
     d.at[0] = node_ints(n, ATTR_LBATCH, &d.nb);
@@ -214,8 +208,7 @@ static DotAxes dot_axes(const Node *n)
     return d;
 }
 
-// dot of the same element type and precision as n.
-static NodeId dot_like(Simplify *s, const Node *n, NodeId x, NodeId y, const DotAxes *d)
+NodeId dot_like(Simplify *s, const Node *n, NodeId x, NodeId y, const DotAxes *d)
 {
     Attr attrs[6] = {attr_ints(ATTR_LBATCH, d->at[0], d->nb),
                      attr_ints(ATTR_RBATCH, d->at[1], d->nb),
@@ -264,6 +257,7 @@ NodeId transpose_dot(Simplify *s, NodeId id, const Node *n)
     (void)id;
     const Node dot = *operand(s, n, 0);
     if (dot.op != OP_DOT || dot.copy || !single_use(s, n->args[0])) return 0;
+    if (shows_skew(s, dot.args[0]) && !shows_skew(s, dot.args[1])) return 0; // see dot_skew
     DotAxes d = dot_axes(&dot);
     uint32_t rank, left = graph_type(s->g, dot.args[0])->rank - d.nb - d.nc;
     const int64_t *perm = node_ints(n, ATTR_PERM, &rank);

@@ -37,6 +37,7 @@ static bool untouched(const Graph *g, const Node *n, int64_t axis)
         return node_ints(n, ATTR_LO, &count)[axis] == 0 &&
                n->type->axes[axis].size == graph_type(g, n->args[0])->axes[axis].size;
     case OP_PAD: return n->type->axes[axis].size == graph_type(g, n->args[0])->axes[axis].size;
+    case OP_SKEW: return in_attr(n, ATTR_AXES, axis) < 0 && in_attr(n, ATTR_ALONG, axis) < 0;
     case OP_CONCAT: return node_int(n, ATTR_AXIS) != axis;
     case OP_REVERSE: return in_attr(n, ATTR_AXES, axis) < 0;
     default: return true;
@@ -54,6 +55,7 @@ static int64_t view_result(const Graph *g, const Node *n, uint32_t operand, int6
         bool same = n->type->axes[to].size == graph_type(g, n->args[0])->axes[axis].size;
         return same ? to : CUT_NOT;
     }
+    case OP_SKEW:
     case OP_PAD: return operand == 0 && untouched(g, n, axis) ? axis : CUT_NOT;
     default: return untouched(g, n, axis) ? axis : CUT_NOT;
     }
@@ -173,6 +175,7 @@ static bool view_operands(const Graph *g, const Node *n, int64_t axis, int64_t *
         at[0] = in_attr(n, ATTR_AXES, axis);
         if (at[0] >= 0 && from->axes[at[0]].size != n->type->axes[axis].size) at[0] = CUT_NOT;
         return true;
+    case OP_SKEW:
     case OP_PAD: at[1] = CUT_NOT; return untouched(g, n, axis);
     default: return untouched(g, n, axis);
     }

@@ -47,6 +47,31 @@ static void through_reverse(IndexPool *pool, const Node *n, const IndexId *at, I
     }
 }
 
+IndexId skew_place(IndexPool *pool, const Skew *s, const IndexId *at)
+{
+    IndexId i = index_mul(pool, at[s->axis], s->stride), j = index_mul(pool, at[s->along], s->step);
+    return index_add(pool, index_add(pool, i, j), index_const(pool, s->lo));
+}
+
+// Is every element one of the operand's? Then it is a simple view, whatever the fill.
+static bool skews_inside(const Graph *g, const Node *n)
+{
+    const Type *of = graph_type(g, n->args[0]);
+    for (uint32_t k = 0; k < skew_count(n); k++) {
+        Skew s = skew_at(n, k);
+        int64_t reach = (n->type->axes[s.along].size - 1) * s.step;
+        int64_t least = s.lo + (reach < 0 ? reach : 0);
+        int64_t most = s.lo + (reach > 0 ? reach : 0) + (s.size - 1) * s.stride;
+        if (s.up != 1 || least < 0 || most >= of->axes[s.axis].size) return false;
+    }
+    return true;
+}
+
+static bool joins(const Graph *g, const Node *n)
+{
+    return n->op == OP_PAD || n->op == OP_CONCAT || (n->op == OP_SKEW && !skews_inside(g, n));
+}
+
 // Coordinates in the operand of a simple view; false when n is not one.
 static bool through(IndexPool *pool, const Graph *g, const Node *n, const IndexId *at, IndexId *to)
 {
@@ -66,6 +91,13 @@ static bool through(IndexPool *pool, const Graph *g, const Node *n, const IndexI
     case OP_BROADCAST: through_broadcast(pool, n, of, at, to); return true;
     case OP_SLICE: through_slice(pool, n, at, to); return true;
     case OP_REVERSE: through_reverse(pool, n, at, to); return true;
+    case OP_SKEW:
+        memcpy(to, at, of->rank * sizeof *to);
+        for (uint32_t k = 0; k < skew_count(n); k++) {
+            Skew s = skew_at(n, k);
+            to[s.axis] = skew_place(pool, &s, at);
+        }
+        return true;
     case OP_STOP_GRADIENT:
     case OP_BATCH_GATHER:
     case OP_BATCH_SPLIT: memcpy(to, at, of->rank * sizeof *to); return true;
@@ -77,7 +109,7 @@ NodeId view_source(IndexPool *pool, const Graph *g, NodeId id, const IndexId **a
 {
     for (;;) {
         const Node *n = graph_node(g, id);
-        if (!op_is_view(n->op) || n->op == OP_PAD || n->op == OP_CONCAT) return id;
+        if (!op_is_view(n->op) || joins(g, n)) return id;
         IndexId *to = arena_array(pool->arena, IndexId, graph_type(g, n->args[0])->rank + 1);
         if (!through(pool, g, n, *at, to)) return id;
         *at = to;
@@ -93,9 +125,9 @@ static void visit(const Grouping *gr, NodeId id, uint32_t operand, bool exact,
         fn(ctx, id, operand, exact);
         return;
     }
-    bool joins = n->op == OP_PAD || n->op == OP_CONCAT;
+    bool simple = !joins(gr->graph, n);
     for (uint32_t i = 0; i < n->nargs; i++)
-        visit(gr, n->args[i], operand, exact && !joins, fn, ctx);
+        visit(gr, n->args[i], operand, exact && simple, fn, ctx);
 }
 
 void visit_sources(const Grouping *gr, NodeId user,

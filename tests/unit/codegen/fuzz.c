@@ -286,6 +286,31 @@ static NodeId make_pad(Gen *f)
     return graph_pad(f->g, x, constant(f, t->dtype), lo, hi);
 }
 
+// One plain axis moved by another one, or windows taken along it.
+static NodeId make_skew(Gen *f)
+{
+    NodeId x = pick(f, DT_NONE);
+    const Type *t = type_of(f, x);
+    uint32_t rank = t->rank, axis = rank ? draw(f, rank) : 0, along = rank ? draw(f, rank) : 0;
+    if (!rank || t->axes[axis].per) return 0;
+    if (along == axis || t->axes[along].per) { // a new one: windows
+        Axis axes[9];
+        int64_t map[8];
+        if (rank > 6) return 0;
+        for (uint32_t i = 0; i < rank; i++) axes[map[i] = i] = t->axes[i];
+        axes[along = rank] = (Axis){1 + draw(f, 4), 0};
+        x = graph_broadcast(f->g, x, rank + 1, axes, map);
+    }
+    Skew at = {.axis = axis,
+               .along = along,
+               .lo = (int64_t)draw(f, 7) - 3,
+               .stride = 1 + draw(f, 2),
+               .step = (int64_t)draw(f, 5) - 2,
+               .up = 1 + draw(f, 2),
+               .size = 1 + draw(f, 12)};
+    return graph_skew(f->g, x, constant(f, type_of(f, x)->dtype), 1, &at);
+}
+
 static NodeId make_concat(Gen *f)
 {
     NodeId xs[4] = {pick(f, DT_NONE)};
@@ -344,7 +369,7 @@ static NodeId make_broadcast(Gen *f)
 
 static NodeId make_view(Gen *f)
 {
-    switch (draw(f, 8)) {
+    switch (draw(f, 9)) {
     case 0:
     case 1: return make_reshape(f);
     case 2: return make_transpose(f);
@@ -352,6 +377,7 @@ static NodeId make_view(Gen *f)
     case 4: return make_pad(f);
     case 5: return make_concat(f);
     case 6: return make_reverse(f);
+    case 7: return make_skew(f);
     default: return make_broadcast(f);
     }
 }

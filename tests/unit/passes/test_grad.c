@@ -178,6 +178,35 @@ static NodeId pad_case(GradCase *c)
     return graph_unary(c->g, OP_EXP, graph_pad(c->g, x, f, INTS(0, 2), INTS(0, 3)));
 }
 
+static NodeId skew_case(GradCase *c)
+{
+    NodeId x = case_float(c, -1, 1, SHAPE(B, N(5), N(7), N(3), N(2)));
+    NodeId f = case_float(c, -1, 1, 0, NULL);
+    Skew at[] = {{.axis = 1, .along = 4, .lo = -2, .stride = 2, .step = 3, .up = 1, .size = 4},
+                 {.axis = 2, .along = 3, .lo = 1, .stride = 1, .step = -2, .up = 3, .size = 9}};
+    return graph_unary(c->g, OP_SIN, graph_skew(c->g, x, f, 2, at));
+}
+
+// y = sum over a window of (2, 3) of x w, stride 1 and 2, each with padding.
+static NodeId windows_case(GradCase *c)
+{
+    NodeId x = case_float(c, -1, 1, SHAPE(B, N(4), N(5), N(2)));
+    NodeId w = case_float(c, -1, 1, SHAPE(N(3), N(2), N(2), N(3))), y = 0;
+    Axis axes[] = {B, N(4), N(5), N(2), N(3), N(2)};
+    NodeId wide = graph_broadcast(c->g, x, 6, axes, INTS(0, 1, 2, 5));
+    NodeId zero = graph_const(c->g, graph_type(c->g, x)->dtype, 0);
+    for (int64_t stride = 1; stride < 3; stride++) {
+        Skew at[] = {{1, 3, -1, stride, 1, 1, 5 / stride}, {2, 4, -1, stride, 1, 1, 5 / stride}};
+        NodeId win = graph_skew(c->g, wide, zero, 2, at);
+        NodeId dot = graph_dot(c->g, win, w, 0, NULL, NULL, 3, INTS(3, 4, 5), INTS(2, 3, 1));
+        int64_t places[] = {1, 2};
+        NodeId sum =
+            graph_reduce(c->g, OP_SUM, graph_unary(c->g, OP_SIN, dot), places, 2, false, false);
+        y = y ? graph_binary(c->g, OP_ADD, y, sum) : sum;
+    }
+    return y;
+}
+
 static NodeId concat_case(GradCase *c)
 {
     NodeId x = case_float(c, -1, 1, SHAPE(B, N(4))), y = case_float(c, -1, 1, SHAPE(B, N(1)));
@@ -423,6 +452,8 @@ static const Row rows[] = {
     {OP_SLICE, "slice", slice_case},
     {OP_SLICE, "slices that tile", slice_tile_case},
     {OP_PAD, "pad", pad_case},
+    {OP_SKEW, "skew", skew_case},
+    {OP_SKEW, "products of windows", windows_case},
     {OP_CONCAT, "concat", concat_case},
     {OP_CONCAT, "concat along batch", concat_batch_case},
     {OP_REVERSE, "reverse", reverse_case},

@@ -1,0 +1,212 @@
+// Rules of simplify about products of windows, that is convolutions. The gradient towards what the
+// window was taken of is a product with one result for each place of the window, skewed back and
+// summed. It is a convolution itself, with the window taken of the other factor: then nothing of
+// the window's size is ever in memory.
+#include "passes/simplify.h"
+
+#include <stdlib.h>
+
+enum { MOST_MOVES = 8 };
+
+// What lies between a sum and the product that it adds up.
+typedef struct Moves {
+    int64_t *place;      // axis of the sum's operand -> axis of the product
+    Skew at[MOST_MOVES]; // axis and along: of the sum's operand
+    uint32_t n;
+    NodeId dot;
+} Moves;
+
+// Axis of the sum's operand that shows this axis of the node.
+static int64_t shown_at(const int64_t *place, int64_t axis)
+{
+    int64_t i = 0;
+    while (place[i] != axis) i++;
+    return i;
+}
+
+static bool take_skew(Simplify *s, const Node *n, Moves *m)
+{
+    if (!is_number(s, n->args[1], 0) || m->n + skew_count(n) > MOST_MOVES) return false;
+    for (uint32_t k = 0; k < skew_count(n); k++) {
+        Skew at = skew_at(n, k);
+        at.axis = shown_at(m->place, at.axis);
+        at.along = shown_at(m->place, at.along);
+        // Of places that are skipped most products would be by zeros.
+        if (at.up != 1) return false;
+        for (uint32_t i = 0; i < m->n; i++)
+            if (m->at[i].axis == at.axis || m->at[i].along == at.along) return false;
+        m->at[m->n++] = at;
+    }
+    return true;
+}
+
+// From the sum's operand down through skews and transposes to a product, none with another use.
+static bool find_moves(Simplify *s, const Node *sum, Moves *m)
+{
+    NodeId id = sum->args[0];
+    uint32_t rank = graph_type(s->g, id)->rank, count;
+    *m = (Moves){.place = ints(s, rank)};
+    for (uint32_t i = 0; i < rank; i++) m->place[i] = i;
+    for (;;) {
+        const Node n = *graph_node(s->g, id);
+        if (n.copy || !single_use(s, id)) return false;
+        m->dot = id;
+        if (n.op == OP_DOT) return m->n > 0;
+        if (n.op == OP_TRANSPOSE) {
+            const int64_t *perm = node_ints(&n, ATTR_PERM, &count);
+            for (uint32_t i = 0; i < rank; i++) m->place[i] = perm[m->place[i]];
+        } else if (n.op != OP_SKEW || !take_skew(s, &n, m)) {
+            return false;
+        }
+        id = n.args[0];
+    }
+}
+
+static bool in_list(const int64_t *list, uint32_t n, int64_t x)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (list[i] == x) return true;
+    return false;
+}
+
+// The axis of an operand that an axis of the product is, and which operand (-1: both share it).
+static int64_t operand_axis(const Simplify *s, const Node *dot, const DotAxes *d, int64_t axis,
+                            int *side)
+{
+    *side = -1;
+    if (axis < d->nb) return d->at[0][axis];
+    axis -= d->nb;
+    for (*side = 0; *side < 2; ++*side)
+        for (uint32_t i = 0; i < operand(s, dot, (uint32_t)*side)->type->rank; i++) {
+            if (in_list(d->at[*side], d->nb, i) || in_list(d->at[2 + *side], d->nc, i)) continue;
+            if (axis-- == 0) return i;
+        }
+    *side = -1;
+    return -1;
+}
+
+// Which operand has what moves, the other one having all that it moves by; -1: none. Both are given
+// axes of the operands then.
+static int moved_side(const Simplify *s, const Node *dot, const DotAxes *d, Moves *m)
+{
+    int of = -1;
+    for (uint32_t k = 0; k < m->n; k++) {
+        int side, other;
+        m->at[k].axis = operand_axis(s, dot, d, m->place[m->at[k].axis], &side);
+        m->at[k].along = operand_axis(s, dot, d, m->place[m->at[k].along], &other);
+        if (side < 0 || other != 1 - side || (k && of != side)) return -1;
+        of = side;
+    }
+    return of;
+}
+
+static int by_axis(const void *a, const void *b)
+{
+    const Skew *x = a, *y = b;
+    return (x->axis > y->axis) - (x->axis < y->axis);
+}
+
+// The operand with the axes that it moves by, new ones before its first contracted axis `from`, and
+// moved.
+static NodeId skewed(Simplify *s, NodeId x, const Node *other, const Moves *m, int64_t from)
+{
+    const Type *t = graph_type(s->g, x);
+    uint32_t rank = t->rank + m->n;
+    Axis *axes = arena_array(s->scratch, Axis, rank + 1);
+    int64_t *map = ints(s, t->rank);
+    Skew *at = arena_array(s->scratch, Skew, m->n + 1);
+    for (uint32_t i = 0; i < t->rank; i++) {
+        map[i] = i < from ? i : i + m->n;
+        axes[map[i]] = t->axes[i];
+    }
+    for (uint32_t k = 0; k < m->n; k++) {
+        axes[from + k] = other->type->axes[m->at[k].along];
+        at[k] = m->at[k];
+        at[k].axis = map[at[k].axis];
+        at[k].along = from + k;
+    }
+    qsort(at, m->n, sizeof *at, by_axis);
+    NodeId wide = graph_broadcast(s->g, x, rank, axes, map);
+    Attr zero[2] = {attr_dtype(ATTR_DTYPE, t->dtype), attr_float(ATTR_VALUE, 0)};
+    return graph_skew(s->g, wide, graph_add(s->g, OP_CONST, 0, NULL, 2, zero), m->n, at);
+}
+
+// The product over what was contracted and what moves, the latter first.
+static NodeId windowed(Simplify *s, const Node *dot, const DotAxes *d, const Moves *m, int side)
+{
+    uint32_t nc = d->nc + m->n;
+    int64_t from = operand(s, dot, (uint32_t)side)->type->rank;
+    for (uint32_t i = 0; i < d->nc; i++)
+        if (d->at[2 + side][i] < from) from = d->at[2 + side][i];
+    NodeId args[2] = {dot->args[0], dot->args[1]};
+    const Node other = *operand(s, dot, (uint32_t)(1 - side));
+    args[side] = skewed(s, args[side], &other, m, from);
+    int64_t *mine = ints(s, nc), *theirs = ints(s, nc), *shared = ints(s, d->nb);
+    for (uint32_t k = 0; k < m->n; k++) {
+        mine[k] = from + k;
+        theirs[k] = m->at[k].along;
+    }
+    for (uint32_t i = 0; i < d->nc; i++) {
+        mine[m->n + i] = d->at[2 + side][i] + (d->at[2 + side][i] >= from ? m->n : 0);
+        theirs[m->n + i] = d->at[3 - side][i];
+    }
+    for (uint32_t i = 0; i < d->nb; i++)
+        shared[i] = d->at[side][i] + (d->at[side][i] >= from ? m->n : 0);
+    DotAxes to = {.nb = d->nb, .nc = nc};
+    to.at[side] = shared;
+    to.at[1 - side] = d->at[1 - side];
+    to.at[2 + side] = mine;
+    to.at[3 - side] = theirs;
+    return dot_like(s, dot, args[0], args[1], &to);
+}
+
+NodeId sum_skew(Simplify *s, NodeId id, const Node *n)
+{
+    (void)id;
+    Moves m;
+    DType dt = n->type->dtype;
+    if ((dt != DT_F32 && dt != DT_F64) || !is_op(s, n, 0, OP_SKEW) || !find_moves(s, n, &m))
+        return 0;
+    uint32_t count, rank = operand(s, n, 0)->type->rank;
+    const int64_t *summed = node_ints(n, ATTR_AXES, &count);
+    if (count != m.n) return 0;
+    for (uint32_t k = 0; k < m.n; k++)
+        if (!in_list(summed, count, m.at[k].along)) return 0;
+    const Node dot = *graph_node(s->g, m.dot);
+    DotAxes d = dot_axes(&dot);
+    int side = moved_side(s, &dot, &d, &m);
+    if (side < 0 || dot.type->dtype != dt) return 0;
+    NodeId product = windowed(s, &dot, &d, &m, side);
+    int64_t *perm = ints(s, rank);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < rank; i++) {
+        if (in_list(summed, count, i)) continue;
+        int64_t before = 0;
+        for (uint32_t k = 0; k < count; k++) before += m.place[summed[k]] < m.place[i];
+        perm[kept++] = m.place[i] - before;
+    }
+    return graph_transpose(s->g, product, perm);
+}
+
+bool shows_skew(const Simplify *s, NodeId id)
+{
+    const Node *n = graph_node(s->g, id);
+    while (n->op == OP_TRANSPOSE || n->op == OP_RESHAPE) n = graph_node(s->g, n->args[0]);
+    return n->op == OP_SKEW;
+}
+
+// So that a target which packs the right operand does not write the window down.
+NodeId dot_skew(Simplify *s, NodeId id, const Node *n)
+{
+    (void)id;
+    if (n->copy || !shows_skew(s, n->args[1]) || shows_skew(s, n->args[0])) return 0;
+    DotAxes d = dot_axes(n);
+    uint32_t left = operand(s, n, 0)->type->rank - d.nb - d.nc, rank = n->type->rank;
+    uint32_t right = rank - d.nb - left;
+    DotAxes swapped = {{d.at[1], d.at[0], d.at[3], d.at[2]}, d.nb, d.nc};
+    NodeId product = dot_like(s, n, n->args[1], n->args[0], &swapped);
+    int64_t *perm = ints(s, rank);
+    for (uint32_t i = 0; i < rank; i++)
+        perm[i] = i < d.nb ? i : i < d.nb + left ? i + right : i - left;
+    return graph_transpose(s->g, product, perm);
+}
