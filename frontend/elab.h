@@ -329,6 +329,7 @@ struct Elab {
     Scope *scope;   // the graph's names
     Map tasks;      // "pair", "experts.seg" -> Task *, in file order
     Map instances;  // encoders and heads -> Instance *
+    Map running;    // parameters that modules update: name -> what running.c knows of it
     Map metrics;    // tasks with a metric, of the build of "eval": task -> Metric *
     uint32_t depth; // nesting of evaluation, against endless recursion
     uint32_t noted; // errors when notes were last added
@@ -360,6 +361,11 @@ void put_resize(Elab *el, struct Json *j, const Tree *resize, const char *prefix
 
 // params.c: what the entries' update did with each parameter, into el->out
 void params_told(Elab *el);
+
+// running.c: values that modules keep from step to step. After an application's own values are there:
+void running_update(Elab *el, App *app);
+// What all applications of the build made of them, where the update counts.
+void running_updates(Elab *el, Entry *entry, NodeId finite);
 
 // watch.c: the outputs of a step that watch: asks for.
 void watch_outputs(Elab *el, Entry *e);

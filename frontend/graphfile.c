@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <libgen.h>
+#include <math.h>
 #include <stdlib.h>
 
 Scope *part_scope(Elab *el, const char *what, const char *path, const char *part, Loc loc)
@@ -47,6 +48,7 @@ static void bind_reserved(Elab *el, Scope *s)
     scope_value(el, s, "true", none, value_bool(true));
     scope_value(el, s, "false", none, value_bool(false));
     scope_value(el, s, "pi", none, value_float(3.14159265358979323846));
+    scope_value(el, s, "inf", none, value_float(INFINITY));
     for (int dt = 0; dt < DT_COUNT; dt++)
         scope_value(el, s, dtype_name((DType)dt), none,
                     (Value){.kind = V_DTYPE, .dtype = (DType)dt});
@@ -130,6 +132,7 @@ void build_begin(Elab *el, bool training)
     el->scope = scope_new(el, el->globals, root);
     memset(&el->tasks, 0, sizeof el->tasks);
     memset(&el->instances, 0, sizeof el->instances);
+    memset(&el->running, 0, sizeof el->running);
     bind_reserved(el, el->globals);
     bind_definitions(el, el->globals);
     bind_lets(el, el->scope);

@@ -340,6 +340,7 @@ void app_force(Elab *el, App *app)
         for (uint32_t i = 0; i < parts[k]->n; i++)
             binding_force(el, map_get(&app->scope->names, parts[k]->at[i].name));
     for (uint32_t i = 0; i < app->out.n; i++) binding_force(el, app->out.at[i].value);
+    running_update(el, app);
 }
 
 static App *apply(Elab *el, Instance *inst, const Map *given, bool main, Loc loc)

@@ -42,8 +42,7 @@ static void told_frozen(Elab *el, const char *name, const Tree *condition)
         text ? str_printf(el->arena, "frozen while %s", condition->text) : "frozen";
 }
 
-// Is a parameter never updated in this phase? Else *while_so is when not, or 0.
-static bool is_frozen(Elab *el, const char *name, NodeId *while_so)
+bool is_frozen(Elab *el, const char *name, NodeId *while_so)
 {
     const Tree *rows = tree_get(tree_get(el->root, "train"), "freeze");
     for (uint32_t i = 0; rows && i < rows->items.n; i++) {
@@ -204,6 +203,7 @@ void train_step(Elab *el, Entry *entry, NodeId loss)
     if (!optimizers_open(el, &o, &list) || !ok) return;
     for (uint32_t i = 0; i < list.n; i++)
         if (!optimize(el, &o, &list.at[i], entry)) return;
+    running_updates(el, entry, o.finite);
     emas_update(el, entry, o.finite);
 }
 

@@ -33,6 +33,8 @@ typedef VEC(Captured) CapturedList;
 // Does a glob of a row's `match:` match the path? Into captured, where not NULL, goes what its
 // numbers are called; without it, {NAME} matches them too.
 bool row_matches(Elab *el, const Tree *row, const char *path, CapturedList *captured);
+// Is a parameter never updated in this phase? Else *while_so is when not, or 0.
+bool is_frozen(Elab *el, const char *name, NodeId *while_so);
 bool in_last_phase(const Elab *el);
 // train.nonfinite: "stop" or "skip".
 const char *nonfinite(Elab *el);

@@ -109,6 +109,11 @@ Test(elab_errors, teachers)
     run_folder("tests/errors/teachers");
 }
 
+Test(elab_errors, running)
+{
+    run_folder("tests/errors/running");
+}
+
 Test(elab_errors, stats)
 {
     run_folder("tests/errors/stats");
