@@ -29,9 +29,9 @@ typedef enum CztDtype {
 } CztDtype;
 
 // What a state tensor is. Parameters and what training needs are in checkpoints; derived tensors
-// (shadows, packed weights) are computed again by the entry "derive", frozen ones (of teachers) come
-// from files, or of the seed, whenever a program begins or goes on, transient ones live within an
-// update.
+// (shadows, packed weights) are computed again by the entries "derive" and "refresh", frozen ones
+// (of teachers) come from files, or of the seed, whenever a program begins or goes on, transient
+// ones live within an update.
 // clang-format off
 #define CZT_KINDS(X)                                                                             \
     X(PARAM, "param") X(OPT, "opt") X(EMA, "ema") X(METRIC, "metric") X(STAT, "stat")            \
