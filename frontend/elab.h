@@ -5,6 +5,7 @@
 #ifndef CZT_FRONTEND_ELAB_H
 #define CZT_FRONTEND_ELAB_H
 
+#include "base/glob.h"
 #include "frontend/frontend.h"
 #include "frontend/value.h"
 
@@ -534,8 +535,6 @@ Tree *graph_read(Elab *el, const char *path);
 bool set_apply(Elab *el, Tree *root, const char *assignment);
 // Apply one row of check: set:.
 bool set_row(Elab *el, Tree *root, const TreeEntry *row);
-// True when text matches a pattern of letters, * and ?.
-bool glob_match(const char *pattern, const char *text);
 const char *folder_of(Elab *el, const char *path);
 // The folder of the file that a value stands in, where its relative paths start; the graph's for
 // NULL.
