@@ -26,6 +26,7 @@ struct Exec {
     HostInputs *host; // by entry
     uint64_t frozen;  // sum of the frozen state
     bool no_frozen;   // which is then what entry "init" makes
+    void (*tell)(const char *line);
     LastRun last;
 };
 
@@ -46,6 +47,7 @@ Exec *exec_new(const Step *step, const ExecOptions *options, Error *err)
     }
     exec->step = step;
     exec->no_frozen = options->no_frozen;
+    exec->tell = options->tell;
     exec->arena = arena_new();
     exec->host = arena_array(exec->arena, HostInputs, step->nentries + 1);
     for (uint32_t i = 0; i < step->nentries; i++) {
@@ -160,6 +162,11 @@ bool exec_init(Exec *exec, int64_t seed, Error *err)
            (exec->no_frozen ||
             (frozen_load(exec, err) && frozen_sum(exec, &exec->frozen, err))) &&
            exec_derive(exec, err);
+}
+
+void exec_tell(const Exec *exec, const char *line)
+{
+    if (exec->tell) exec->tell(line);
 }
 
 uint64_t exec_frozen(const Exec *exec)

@@ -50,6 +50,20 @@ static bool name_writer(const char *path, const char *writer, Error *err)
     return error_set(err, "%s; `%s --force` writes it anew", why.text, writer);
 }
 
+// What is not as one would think; that all went well needs no words.
+static void tell(const Exec *exec, const WeightsRow *row, const WeightsTaken *taken, Arena *arena)
+{
+    const struct {
+        const char *what, *names;
+    } notes[] = {{"resized", taken->resized.text},
+                 {"rename: it has no", taken->idle},
+                 {"resize: nothing taken is", taken->idle_resize}};
+    for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
+        if (*notes[i].names)
+            exec_tell(exec, str_printf(arena, "frozen: %s: %s %s", row->path, notes[i].what,
+                                       notes[i].names));
+}
+
 static bool load_row(Exec *exec, const json_t *json, bool *given, Arena *arena, Error *err)
 {
     const Step *step = exec_step(exec);
@@ -59,9 +73,11 @@ static bool load_row(Exec *exec, const json_t *json, bool *given, Arena *arena, 
     WeightsRow row;
     WeightsTaken taken;
     if (!weights_row(step, json, base ? base : "", CZT_FROZEN, arena, &row, err)) return false;
-    return (weights_init(exec, &row, given, arena, &taken, err) &&
-            complete(step, &row, owns ? owns : "", !writer, given, arena, err)) ||
-           name_writer(row.path, writer, err);
+    if (!weights_init(exec, &row, given, arena, &taken, err) ||
+        !complete(step, &row, owns ? owns : "", !writer, given, arena, err))
+        return name_writer(row.path, writer, err);
+    tell(exec, &row, &taken, arena);
+    return true;
 }
 
 bool frozen_load(Exec *exec, Error *err)
