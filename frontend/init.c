@@ -29,6 +29,13 @@ static bool is_parameter(const Elab *el, const char *pattern, const char *below)
     return false;
 }
 
+// In the program of `cztc stats` only parts of teachers are there; check warns of what it says.
+static void warn_unknown(Elab *el, Loc at, const char *pattern, const char *below)
+{
+    if (!el->options->stats && !is_parameter(el, pattern, below))
+        diag_warning(el->diag, at, "no parameter is called '%s'", pattern);
+}
+
 // "from: to", "from: {to:, transpose:}", or "from:" with nothing: the tensor is left out.
 static void put_rule(Elab *el, Json *j, const TreeEntry *e, const char *prefix)
 {
@@ -60,8 +67,7 @@ static void put_rule(Elab *el, Json *j, const TreeEntry *e, const char *prefix)
     }
     bool own = is_users(el, e->key->loc); // of a table of the library not every row is of use
     const char *here = !prefix ? e->key->text : str_printf(el->arena, "%s%s", prefix, text);
-    if (own && (!prefix || *text) && !is_parameter(el, here, prefix))
-        diag_warning(el->diag, prefix ? to->loc : e->key->loc, "no parameter is called '%s'", here);
+    if (own && (!prefix || *text)) warn_unknown(el, prefix ? to->loc : e->key->loc, here, prefix);
     json_open(j, NULL, '{');
     json_str(j, "from", e->key->text);
     json_str(j, "to", text);
@@ -175,8 +181,7 @@ static void put_resized(Elab *el, Json *j, const Tree *glob, const Tree *how, co
     }
     if (from[0] && !small_middle(el, how, from, to)) return;
     const char *here = str_printf(el->arena, "%s%s", below, glob->text);
-    if (!is_parameter(el, here, below))
-        diag_warning(el->diag, glob->loc, "no parameter is called '%s'", here);
+    warn_unknown(el, glob->loc, here, below);
     json_open(j, NULL, '{');
     json_str(j, "match", glob->text);
     json_str(j, "as", as);
