@@ -5,6 +5,7 @@
 #ifndef CZT_FRONTEND_ELAB_H
 #define CZT_FRONTEND_ELAB_H
 
+#include "base/glob.h"
 #include "frontend/frontend.h"
 #include "frontend/value.h"
 
@@ -540,8 +541,6 @@ Tree *graph_read(Elab *el, const char *path);
 bool set_apply(Elab *el, Tree *root, const char *assignment);
 // Apply one row of check: set:.
 bool set_row(Elab *el, Tree *root, const TreeEntry *row);
-// True when text matches a pattern of letters, * and ?.
-bool glob_match(const char *pattern, const char *text);
 const char *folder_of(Elab *el, const char *path);
 // The folder of the file that a value stands in, where its relative paths start; the graph's for
 // NULL.
@@ -687,6 +686,19 @@ bool tally_update(Elab *el, const Tally *t, Entry *entry);
 // added to. NULL when reported.
 Scope *tally_results(Elab *el, const Tally *t, const char *what, bool empty);
 
+// identity.c
+typedef struct Identity {
+    uint64_t sum;             // of what is computed
+    VEC(const char *) states; // names of the frozen state that it is computed of, in order
+} Identity;
+
+// What makes a node of the graph that is built; the names of state under `below` count without it.
+Identity identity_of(Elab *el, NodeId node, const char *below);
+
+// frozen.c
+// The file of a teacher's weights as the graph says it, "" where there is none.
+const char *teacher_file(const Elab *el, const char *name);
+
 // stats.c
 typedef struct Stats Stats;
 void stats_bind(Elab *el);
@@ -701,6 +713,8 @@ void put_statistics(Elab *el, Json *j);
 // The program that computes statistics: what a batch adds, the results, "train" of its manifest.
 void stats_update(Elab *el, Entry *entry);
 void stats_result(Elab *el, Entry *entry);
+// Is there a row of which something is not read by what was built?
+bool stats_unread(Elab *el);
 const char *stats_json(Elab *el);
 
 // train.c, metrics.c, entries.c

@@ -66,6 +66,14 @@ bool is_teacher(const Elab *el, const char *name)
     return t && tree_get(t, name);
 }
 
+const char *teacher_file(const Elab *el, const char *name)
+{
+    const Tree *t = teacher_trees(el), *one = t ? tree_get(t, name) : NULL,
+               *weights = one ? tree_get(one, "weights") : NULL;
+    if (weights && weights->kind == TREE_MAP) weights = tree_get(weights, "file");
+    return weights && weights->kind == TREE_SCALAR ? weights->text : "";
+}
+
 Scope *teacher_names(Elab *el)
 {
     const Binding *b = map_get(&el->scope->names, "teachers");
@@ -172,7 +180,7 @@ static bool is_word_part(char c)
     return isalnum((unsigned char)c) || c == '_';
 }
 
-// Does a value below the tree have the name as a word?
+// Does a value below the tree have the name as a word? `teachers` alone is all of them.
 static bool mentions(const Tree *t, const char *name)
 {
     size_t n = strlen(name);
@@ -181,6 +189,7 @@ static bool mentions(const Tree *t, const char *name)
     for (uint32_t i = 0; t->kind == TREE_LIST && i < t->items.n; i++)
         if (mentions(t->items.at[i], name)) return true;
     const char *s = t->kind == TREE_SCALAR ? t->text : NULL;
+    if (s && strcmp(s, "teachers") == 0) return true;
     for (const char *at = s; at && (at = strstr(at, name)); at++)
         if ((at == s || !is_word_part(at[-1])) && !is_word_part(at[n])) return true;
     return false;
@@ -203,7 +212,7 @@ static void warn_unused(Elab *el, const Tree *teachers)
 void put_frozen(Elab *el, Json *j)
 {
     const Tree *t = teacher_trees(el);
-    if (t) warn_unused(el, t);
+    if (t && !el->options->stats) warn_unused(el, t); // these have no use there but for statistics
     json_open(j, "frozen", '[');
     for (uint32_t i = 0; t && i < t->entries.n; i++) put_teacher(el, j, &t->entries.at[i]);
     for (uint32_t i = 0; i < el->constants.n; i++)

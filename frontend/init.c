@@ -3,18 +3,11 @@
 #include "frontend/elab.h"
 #include "frontend/json.h"
 
-static uint32_t stars(const char *s)
-{
-    uint32_t n = 0;
-    for (; *s; s++) n += *s == '*';
-    return n;
-}
-
 // The name with n stars: without those at its end that are too many, or with more parts.
 static const char *with_stars(Elab *el, const char *s, uint32_t n)
 {
     const char *end = s + strlen(s);
-    uint32_t have = stars(s);
+    uint32_t have = glob_stars(s);
     for (; have > n; have--) {
         while (*--end != '*') {
         }
@@ -25,11 +18,22 @@ static const char *with_stars(Elab *el, const char *s, uint32_t n)
     return text;
 }
 
-static bool is_parameter(const Elab *el, const char *pattern)
+// Of the step, or of the teacher that `below` is the path of.
+static bool is_parameter(const Elab *el, const char *pattern, const char *below)
 {
-    for (uint32_t i = 0; i < el->program->states.n; i++)
-        if (glob_match(pattern, el->program->states.at[i].name)) return true;
+    StateKind kind = below && *below ? STATE_FROZEN : STATE_PARAM;
+    for (uint32_t i = 0; i < el->program->states.n; i++) {
+        const StateVar *v = &el->program->states.at[i];
+        if (v->kind == kind && glob_match(pattern, v->name)) return true;
+    }
     return false;
+}
+
+// In the program of `cztc stats` only parts of teachers are there; check warns of what it says.
+static void warn_unknown(Elab *el, Loc at, const char *pattern, const char *below)
+{
+    if (!el->options->stats && !is_parameter(el, pattern, below))
+        diag_warning(el->diag, at, "no parameter is called '%s'", pattern);
 }
 
 // "from: to", "from: {to:, transpose:}", or "from:" with nothing: the tensor is left out.
@@ -50,17 +54,20 @@ static void put_rule(Elab *el, Json *j, const TreeEntry *e, const char *prefix)
         return;
     }
     const char *text = to->kind == TREE_SCALAR ? to->text : "";
-    if (*text && stars(text) != stars(e->key->text)) {
-        el_error(el, to->loc, "'%s' has %u stars and '%s' has %u", text, stars(text), e->key->text,
-                 stars(e->key->text));
+    if (*text && glob_stars(text) != glob_stars(e->key->text)) {
+        el_error(el, to->loc, "'%s' has %u stars and '%s' has %u", text, glob_stars(text),
+                 e->key->text, glob_stars(e->key->text));
         diag_help(el->diag, "each * of the new name stands for what that of the old one met");
-        suggest(el, with_stars(el, text, stars(e->key->text)), e->key->text);
+        suggest(el, with_stars(el, text, glob_stars(e->key->text)), e->key->text);
+        return;
+    }
+    if (strchr(text, '?')) {
+        el_error(el, to->loc, "a new name has stars, and no '?'");
         return;
     }
     bool own = is_users(el, e->key->loc); // of a table of the library not every row is of use
     const char *here = !prefix ? e->key->text : str_printf(el->arena, "%s%s", prefix, text);
-    if (own && (!prefix || *text) && !is_parameter(el, here))
-        diag_warning(el->diag, prefix ? to->loc : e->key->loc, "no parameter is called '%s'", here);
+    if (own && (!prefix || *text)) warn_unknown(el, prefix ? to->loc : e->key->loc, here, prefix);
     json_open(j, NULL, '{');
     json_str(j, "from", e->key->text);
     json_str(j, "to", text);
@@ -94,7 +101,7 @@ void put_rename(Elab *el, Json *j, const Tree *rename, const char *prefix)
 
 // ---- resize -----------------------------------------------------------------------------------
 
-enum { MOST_SIDE = 1 << 16 }; // as the runtime's
+enum { MOST_SIDE = 1 << 16, MOST_MIDDLE = 1 << 20 }; // as the runtime's
 
 // [h, w] under from: or to:; false when reported, true also where there is none.
 static bool grid_read(Elab *el, const Tree *how, const char *key, int64_t grid[2])
@@ -129,6 +136,19 @@ static const char *way_read(Elab *el, const Tree *t)
     return NULL;
 }
 
+// Of two grids the one that is as high as the first and as wide as the second is made in between.
+static bool small_middle(Elab *el, const Tree *at, const int64_t from[2], const int64_t to[2])
+{
+    int64_t rows = from[0] * to[1]; // 0 where one is not said
+    if (rows <= MOST_MIDDLE) return true;
+    el_error(el, at->loc,
+             "from a grid of %lld x %lld to one of %lld x %lld there is one of %lld x %lld in "
+             "between, and that has %d rows at most",
+             (long long)from[0], (long long)from[1], (long long)to[0], (long long)to[1],
+             (long long)from[0], (long long)to[1], MOST_MIDDLE);
+    return false;
+}
+
 static void put_grid(Json *j, const char *key, const int64_t grid[2])
 {
     if (!grid[0]) return;
@@ -159,9 +179,9 @@ static void put_resized(Elab *el, Json *j, const Tree *glob, const Tree *how, co
         el_error(el, how->loc, "prefix, from and to are of a grid, not of '%s'", as);
         return;
     }
+    if (from[0] && !small_middle(el, how, from, to)) return;
     const char *here = str_printf(el->arena, "%s%s", below, glob->text);
-    if (!is_parameter(el, here))
-        diag_warning(el->diag, glob->loc, "no parameter is called '%s'", here);
+    warn_unknown(el, glob->loc, here, below);
     json_open(j, NULL, '{');
     json_str(j, "match", glob->text);
     json_str(j, "as", as);

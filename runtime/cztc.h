@@ -116,7 +116,7 @@ bool czt_set_state(CztProgram *program, const char *name, const void *data, size
 bool czt_derive(CztProgram *program, CztError *err);
 
 // Read parameters from a safetensors file. Strict: missing, unknown and misshapen tensors are
-// listed.
+// listed. Tables of positions of another size are resized where the graph's init: says how.
 bool czt_load_weights(CztProgram *program, const char *path, CztError *err);
 // Write the parameters to a safetensors file.
 bool czt_save_weights(const CztProgram *program, const char *path, CztError *err);

@@ -26,6 +26,7 @@ struct Exec {
     HostInputs *host; // by entry
     uint64_t frozen;  // sum of the frozen state
     bool no_frozen;   // which is then what entry "init" makes
+    void (*tell)(const char *line);
     LastRun last;
     int32_t derive, refresh; // entries, -1: none
     bool old;                // results of "refresh" are those of earlier state
@@ -50,6 +51,7 @@ Exec *exec_new(const Step *step, const ExecOptions *options, Error *err)
     exec->no_frozen = options->no_frozen;
     exec->derive = step_entry(step, "derive");
     exec->refresh = step_entry(step, "refresh");
+    exec->tell = options->tell;
     exec->arena = arena_new();
     exec->host = arena_array(exec->arena, HostInputs, step->nentries + 1);
     for (uint32_t i = 0; i < step->nentries; i++) {
@@ -177,6 +179,11 @@ bool exec_init(Exec *exec, int64_t seed, Error *err)
     return exec->engine->ops->clear(exec->engine, err) && run_named(exec, "init", seed, err) &&
            (exec->no_frozen || (frozen_load(exec, err) && frozen_sum(exec, &exec->frozen, err))) &&
            exec_derive(exec, err);
+}
+
+void exec_tell(const Exec *exec, const char *line)
+{
+    if (exec->tell) exec->tell(line);
 }
 
 uint64_t exec_frozen(const Exec *exec)
