@@ -33,6 +33,7 @@ typedef struct Precision {
     bool *vector;          // by old id: the same with one axis at most
     bool *rounded;         // by old id: to be rounded to bf16 and widened again
     VEC(const char *) new; // parameters that got a shadow in this run
+    Map order; // parameter -> int64_t *: axes of its shadow, where not in the order of its own
 } Precision;
 
 static const char *shadow_name(const Precision *p, const char *parameter)
@@ -69,17 +70,61 @@ static bool stays_exact(const Entry *e)
 
 // ---- operands -----------------------------------------------------------------------------------
 
+// A product runs along what it contracts in the order that it says. Where that is another than the
+// parameter's (channels last, of weights that have them in front of the places of a window), the
+// shadow is stored so that what is next to each other there is next to each other in memory. The
+// first product decides.
+static void find_order(Precision *p, const Graph *g, const Node *n, uint32_t operand,
+                       Arena *scratch)
+{
+    const Node *x = graph_node(g, n->args[operand]);
+    uint32_t count, rank = x->type->rank, free = 0;
+    const int64_t *k = node_ints(n, operand ? ATTR_RCONTRACT : ATTR_LCONTRACT, &count);
+    bool rising = true;
+    if (!is_parameter(p, x) || map_find(&p->order, node_str(x, ATTR_NAME))) return;
+    int64_t *order = arena_array(scratch, int64_t, rank + 1);
+    bool *taken = arena_array(scratch, bool, rank + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        rising = rising && (!i || k[i] > k[i - 1]);
+        order[rank - count + i] = k[i];
+        taken[k[i]] = true;
+    }
+    for (uint32_t i = 0; i < rank; i++)
+        if (!taken[i]) order[free++] = i;
+    map_set(scratch, &p->order, node_str(x, ATTR_NAME), rising ? NULL : order);
+}
+
+static void find_orders(Precision *p, Arena *scratch)
+{
+    for (uint32_t i = 0; i < p->program->entries.n; i++) {
+        const Entry *e = p->program->entries.at[i];
+        for (NodeId id = 1; id < e->graph->nodes.n; id++) {
+            const Node *n = graph_node(e->graph, id);
+            if (n->op != OP_DOT || stays_exact(e) || !is_asked(p, e->graph, n)) continue;
+            for (uint32_t k = 0; k < 2; k++) find_order(p, e->graph, n, k, scratch);
+        }
+    }
+}
+
 static NodeId shadow(Rewrite *r, const Node *n)
 {
     Precision *p = r->user;
     const char *parameter = node_str(n, ATTR_NAME), *name = shadow_name(p, parameter);
-    const Type *type = type_new(p->program->arena, DT_BF16, n->type->rank, n->type->axes);
+    const int64_t *order = map_get(&p->order, parameter);
+    Axis *axes = arena_array(r->scratch, Axis, n->type->rank + 1);
+    int64_t *back = arena_array(r->scratch, int64_t, n->type->rank + 1);
+    for (uint32_t i = 0; i < n->type->rank; i++) {
+        axes[i] = n->type->axes[order ? order[i] : i];
+        back[order ? order[i] : i] = i;
+    }
+    const Type *type = type_new(p->program->arena, DT_BF16, n->type->rank, axes);
     if (!program_find_state(p->program, name)) {
         program_state(p->program, name, STATE_DERIVED, type,
                       n->origins.n ? n->origins.at[0] : (Loc){0});
         vec_push(p->program->arena, &p->new, parameter);
     }
-    return graph_state(r->to, name, type);
+    NodeId x = graph_state(r->to, name, type);
+    return order ? graph_transpose(r->to, x, back) : x;
 }
 
 // Can the elements be had in bf16 without rounding anything here?
@@ -244,7 +289,9 @@ static void find_rounded(Precision *p, Arena *scratch)
 
 static void write_shadow(const Precision *p, Entry *e, const char *parameter, NodeId value)
 {
+    const int64_t *order = map_get(&p->order, parameter);
     NodeId x = graph_cast(e->graph, value, DT_BF16);
+    if (order) x = graph_transpose(e->graph, x, order);
     rewrite_origins(e->graph, x, graph_node(e->graph, value));
     vec_push(p->program->arena, &e->updates, (NamedNode){shadow_name(p, parameter), x});
 }
@@ -327,6 +374,7 @@ bool pass_precision(Program *p, PassContext *ctx)
 {
     Precision all = {.program = p};
     if (!program_has_bf16(p)) return true;
+    find_orders(&all, ctx->scratch);
     for (uint32_t i = 0; i < p->entries.n; i++) {
         Entry *e = p->entries.at[i];
         if (stays_exact(e) || !strcmp(e->name, "derive")) continue;
