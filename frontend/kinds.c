@@ -123,7 +123,8 @@ static const char *member_name(Elab *el, const Loop *l, uint32_t i)
     if (l->values && l->values->v.at[i].kind == V_INT)
         text = str_printf(el->arena, "%lld", (long long)l->values->v.at[i].i);
     if (l->values && l->values->v.at[i].kind == V_STR) text = l->values->v.at[i].s;
-    if (l->values && l->values->v.at[i].kind == V_INSTANCE) text = l->values->v.at[i].instance->name;
+    if (l->values && l->values->v.at[i].kind == V_INSTANCE)
+        text = l->values->v.at[i].instance->name;
     if (!l->values && l->list->items.at[i]->kind == TREE_SCALAR) text = l->list->items.at[i]->text;
     for (const char *c = text; c && *c; c++)
         if (!isalnum((unsigned char)*c) && *c != '_' && !(*c == '-' && c == text)) text = NULL;

@@ -175,7 +175,7 @@ void suggest_factor(Elab *el, int64_t whole, int64_t wrong)
     while (above < whole && whole % above) above++;
     if (whole % above) above = below;
     suggest_guess(el, str_printf(el->arena, "%lld", (long long)below),
-            str_printf(el->arena, "%lld", (long long)above));
+                  str_printf(el->arena, "%lld", (long long)above));
 }
 
 void suggest_argument(Elab *el, const char *key)

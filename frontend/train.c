@@ -48,7 +48,8 @@ static bool is_frozen(Elab *el, const char *name, NodeId *while_so)
     const Tree *rows = tree_get(tree_get(el->root, "train"), "freeze");
     for (uint32_t i = 0; rows && i < rows->items.n; i++) {
         const Tree *row = rows->items.at[i], *condition = NULL;
-        if (row->kind != TREE_MAP || !tree_get(row, "match") || !row_matches(el, row, name, NULL)) continue;
+        if (row->kind != TREE_MAP || !tree_get(row, "match") || !row_matches(el, row, name, NULL))
+            continue;
         condition = tree_get(row, "while");
         if (!condition && row->entries.n > 1) continue; // reported
         Value v = condition ? frozen_while(el, condition, name) : value_bool(true);
