@@ -64,10 +64,13 @@ static const char *read_dtype(Elab *el, const Tree *t)
 {
     static const char *const known[] = {"f32", "bf16", "f16"};
     if (!t || t->kind != TREE_SCALAR) return known[0];
-    for (int i = 0; i < 3; i++)
+    Map names = {0};
+    for (int i = 0; i < 3; i++) {
+        map_set(el->arena, &names, known[i], NULL);
         if (strcmp(t->text, known[i]) == 0) return known[i];
+    }
     el_error(el, t->loc, "an export has no numbers of '%s'", t->text);
-    diag_help(el->diag, "they are f32, bf16 or f16");
+    suggest_words(el, t->text, &names);
     return known[0];
 }
 

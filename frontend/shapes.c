@@ -88,6 +88,7 @@ static bool constant_known(Elab *el, const Tree *row, const TreeEntry *e)
     for (uint32_t i = 0; let && i < let->entries.n; i++)
         map_set(el->arena, &names, let->entries.at[i].key->text, NULL);
     map_set(el->arena, &names, "batch", NULL);
+    if (!tree_get(row, "weight")) map_set(el->arena, &names, "weight", NULL);
     el_error(el, e->key->loc, "let: has no '%s', which this row sets", e->key->text);
     const char *best = nearest_key(&names, e->key->text, NULL);
     if (best) {
