@@ -483,6 +483,8 @@ void suggest_number(Elab *el, double x, double lo, double hi, bool whole);
 void suggest_words(Elab *el, const char *wrong, const Map *names);
 // [x], [x, x]: a list of n where there is one value.
 void suggest_list(Elab *el, uint32_t n);
+// A mapping {key: x}, and [..] around it for a list, where the place has x alone.
+void suggest_row(Elab *el, const char *key, bool list);
 // The numbers nearest to a wrong one that divide another, where the place is the wrong one.
 void suggest_factor(Elab *el, int64_t whole, int64_t wrong);
 // An argument more of the call in the error's place, where its usual values are known.
@@ -666,6 +668,9 @@ bool keys_check(Elab *el, const Tree *t, MappingId id, bool open);
 bool keys_reserved(MappingId id, const char *key);
 // All keys of a mapping, NULL-terminated, in the arena.
 const char *const *keys_names(Elab *el, MappingId id);
+
+// schema.c: are the items of a key's list described? *item: as what; MAPPING_COUNT: as texts.
+bool schema_items(MappingId id, const char *key, MappingId *item);
 
 // tally.c
 typedef struct Tally {

@@ -150,6 +150,17 @@ void suggest_list(Elab *el, uint32_t n)
     diag_mend(el->diag, at, text);
 }
 
+void suggest_row(Elab *el, const char *key, bool list)
+{
+    Loc at;
+    const char *old;
+    if (!error_place(el, &at, &old) || strchr(old, '\n')) return;
+    const char *row = str_printf(el->arena, "{%s: %s}", key, quoted(el, at, bare(el, old)));
+    if (list) row = str_printf(el->arena, "[%s]", row);
+    diag_help(el->diag, "write %s", row);
+    diag_mend(el->diag, at, row);
+}
+
 // What is usual for settings that have no default, to begin with: two guesses each.
 static const struct {
     const char *key, *first, *second;
