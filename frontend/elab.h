@@ -477,7 +477,9 @@ const char *lib_defining(Elab *el, const char *name);
 void suggest(Elab *el, const char *a, const char *b);
 // The same of what is not known to be meant, though it may be the only text.
 void suggest_guess(Elab *el, const char *a, const char *b);
-// The numbers nearest to x from lo to hi, where the place is a number.
+// A guess, with the reason for it.
+void suggest_because(Elab *el, const char *text, const char *why);
+// The number from lo to hi that is nearest to x, where the place is a number and one is likely.
 void suggest_number(Elab *el, double x, double lo, double hi, bool whole);
 // The word nearest to a wrong one; all of them where none is near.
 void suggest_words(Elab *el, const char *wrong, const Map *names);

@@ -153,6 +153,7 @@ static void put_resized(Elab *el, Json *j, const Tree *glob, const Tree *how, co
         return;
     if (prefix && rows < 0) {
         el_error(el, prefix->loc, "prefix is %lld; it is at least 0", (long long)rows);
+        suggest_number(el, (double)rows, 0, 1e15, true);
         return;
     }
     if (strcmp(as, "grid") != 0 && (prefix || from[0] || to[0])) {

@@ -122,8 +122,8 @@ static const char *only_key(MappingId id)
     return text ? only->name : NULL;
 }
 
-// One text, where a mapping (or a list of these) is wanted that one key makes. Not where the text is
-// a key itself, the value of which was forgotten.
+// One text, where a mapping (or a list of these) is wanted that one key makes. Not where the text
+// is a key itself, the value of which was forgotten.
 static void suggest_mapping(Elab *el, const Tree *t, MappingId id, bool list)
 {
     if (t->kind != TREE_SCALAR) return;
