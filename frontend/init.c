@@ -25,6 +25,31 @@ static const char *with_stars(Elab *el, const char *s, uint32_t n)
     return text;
 }
 
+// Does one pattern match whatever another one does? A star of that only a star can take.
+static bool takes_all(const char *wide, const char *narrow)
+{
+    for (; *wide && *wide != '*'; wide++, narrow++)
+        if (*wide != *narrow) return false;
+    if (!*wide) return !*narrow;
+    for (;; narrow++) {
+        if (takes_all(wide + 1, narrow)) return true;
+        if (!*narrow) return false;
+    }
+}
+
+// The first row that matches is taken: behind a wider one a row of the user's is dead.
+static bool warn_if_dead(Elab *el, const Tree *earlier, const Tree *row)
+{
+    if (earlier->kind != TREE_SCALAR || row->kind != TREE_SCALAR || !is_users(el, row->loc) ||
+        !takes_all(earlier->text, row->text))
+        return false;
+    diag_warning(el->diag, row->loc,
+                 "this row is never used: '%s' before it takes all that it matches", earlier->text);
+    diag_note(el->diag, earlier->loc, "it is taken first");
+    if (strcmp(earlier->text, row->text) != 0) diag_help(el->diag, "put the narrower row first");
+    return true;
+}
+
 static bool is_parameter(const Elab *el, const char *pattern)
 {
     for (uint32_t i = 0; i < el->program->states.n; i++)
@@ -88,8 +113,11 @@ static const Tree *rules_of(Elab *el, const Tree *rename)
 void put_rename(Elab *el, Json *j, const Tree *rename, const char *prefix)
 {
     const Tree *rules = rename ? rules_of(el, rename) : NULL;
-    for (uint32_t i = 0; rules && i < rules->entries.n; i++)
-        put_rule(el, j, &rules->entries.at[i], prefix);
+    for (uint32_t i = 0; rules && i < rules->entries.n; i++) {
+        const TreeEntry *e = rules->entries.at;
+        for (uint32_t k = 0; k < i && !warn_if_dead(el, e[k].key, e[i].key);) k++;
+        put_rule(el, j, &e[i], prefix);
+    }
 }
 
 // ---- resize -----------------------------------------------------------------------------------
@@ -179,13 +207,17 @@ void put_resize(Elab *el, Json *j, const Tree *t, const char *below)
     if (t->kind == TREE_SCALAR) put_resized(el, j, t, NULL, below);
     for (uint32_t i = 0; t->kind == TREE_LIST && i < t->items.n; i++) {
         const Tree *item = t->items.at[i];
+        for (uint32_t k = 0; k < i && !warn_if_dead(el, t->items.at[k], item);) k++;
         if (item->kind == TREE_SCALAR)
             put_resized(el, j, item, NULL, below);
         else
             el_error(el, item->loc, "a list of resize: has globs; ways are {glob: how}");
     }
-    for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++)
-        put_resized(el, j, t->entries.at[i].key, t->entries.at[i].value, below);
+    for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++) {
+        const TreeEntry *e = t->entries.at;
+        for (uint32_t k = 0; k < i && !warn_if_dead(el, e[k].key, e[i].key);) k++;
+        put_resized(el, j, e[i].key, e[i].value, below);
+    }
     json_close(j, ']');
 }
 
