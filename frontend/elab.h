@@ -294,6 +294,10 @@ typedef struct Guess {    // what may mend an error
     const char *text, *said;
 } Guess;
 
+typedef struct Dropped { // the list of import: that a file's own one replaced
+    const Tree *key, *list;
+} Dropped;
+
 struct Elab {
     Arena *arena;
     Diag *diag;
@@ -312,6 +316,7 @@ struct Elab {
     Map infos;   // parameter -> ParamInfo *
     Frontend *out;
     const Tree *root; // the graph file after extends and --set, with the shape's constants
+    VEC(Dropped) dropped;
     VEC(struct Shape *) shapes;
     const struct Shape *shape; // the one of a row after the first that is built here, or NULL
 
@@ -457,6 +462,8 @@ Program *program_begin(Elab *el, const char *name);
 // library.c
 bool library_import(Elab *el, const Tree *names);
 bool library_file(Elab *el, const char *name, const char *dir, Loc from);
+// The path of what import: calls so in a file of that folder; NULL when there is none.
+const char *library_path(Elab *el, const char *name, const char *dir);
 // Report the `cztc:` of a file when it is not a version of the language that is known.
 void version_check(Elab *el, const Tree *file);
 
@@ -466,10 +473,9 @@ const char *lib_folder(const FrontendOptions *o);
 const char *lib_path(Arena *arena, const FrontendOptions *o, const char *name);
 // The library file whose name is nearest to a wrong one; NULL when none is near.
 const char *lib_nearest(Elab *el, const char *name);
-// Say of the last error that it takes a file in import:.
-void suggest_import(Elab *el, const char *file);
-// The library file, imported or not, that defines a name ("losses/dense"); NULL when none does.
-const char *lib_defining(Elab *el, const char *name);
+// Say of the last error, of a name that is not known, which file defines it and how it is imported.
+// False where none does.
+bool suggest_import(Elab *el, const char *name);
 
 // mend.c: what to write instead, said of the last error and as its mends
 

@@ -102,10 +102,7 @@ static const Tree *rules_of(Elab *el, const Tree *rename)
     const Binding *b = map_get(&el->defs, name);
     if (b && b->kind == BIND_TREE && b->tree->kind == TREE_MAP) return b->tree;
     el_error(el, rename->loc, "there is no table of names '%s'", name);
-    const char *file = lib_defining(el, name);
-    if (file)
-        suggest_import(el, file);
-    else
+    if (!suggest_import(el, name))
         diag_help(el->diag, "write {name in the file: name here}, or the name of such a constant");
     return NULL;
 }

@@ -18,7 +18,6 @@ static const ModuleDef *kind_find(Elab *el, const Tree *name)
         return NULL;
     }
     el_error(el, name->loc, "there is no expert kind '%s'", name->text);
-    const char *file = lib_defining(el, name->text);
     Map kinds = {0};
     for (uint32_t i = 0; i < el->defs.n; i++) {
         const Binding *d = el->defs.at[i].value;
@@ -26,9 +25,8 @@ static const ModuleDef *kind_find(Elab *el, const Tree *name)
             map_set(el->arena, &kinds, d->name, NULL);
     }
     const char *best = nearest_key(&kinds, name->text, NULL);
-    if (file)
-        suggest_import(el, file);
-    else if (best)
+    if (suggest_import(el, name->text)) return NULL;
+    if (best)
         diag_did_you_mean(el->diag, name->text, best);
     else
         diag_help(el->diag, "kinds are under experts: of library files; cztc lib lists them");

@@ -149,11 +149,7 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
         diag_mend(el->diag, loc, str_printf(el->arena, "teachers.%s", name));
         return;
     }
-    const char *file = lib_defining(el, name);
-    if (file) {
-        suggest_import(el, file);
-        return;
-    }
+    if (suggest_import(el, name)) return;
     const char *best = NULL;
     for (const Scope *at = s; at; at = at->parent) best = nearest_key(&at->names, name, best);
     uint32_t n;

@@ -107,6 +107,10 @@ static Tree *read_chain(Elab *el, const char *path, Loc from, Map *seen)
                                 ? str_printf(el->arena, "%s/%s", dir, extends->text)
                                 : extends->text;
     Tree *base = read_chain(el, base_path, extends->loc, seen);
+    const TreeEntry *own = tree_entry(t, "import");
+    const Tree *list = base ? tree_get(base, "import") : NULL;
+    if (own && own->value->kind == TREE_LIST && list && list->kind == TREE_LIST)
+        vec_push(el->arena, &el->dropped, (Dropped){own->key, list});
     return base ? merge(el, base, t) : NULL;
 }
 
@@ -181,8 +185,7 @@ static bool set_path(Elab *el, Tree *root, const char *name, const TreeEntry *ro
     if (of_train && train && train->kind == TREE_MAP)
         set_walk(el, train, parts.at, parts.n, row, true, &count);
     bool section = !count && parts.n == 1 && keys_reserved(MAPPING_GRAPH, name); // eval=null
-    if (section && tree_get(root, name))
-        set_walk(el, root, parts.at, parts.n, row, false, &count);
+    if (section && tree_get(root, name)) set_walk(el, root, parts.at, parts.n, row, false, &count);
     if (count) return true;
     diag_error(el->diag, row->key->loc, "'%s' sets nothing", name);
     Map names = {0};
