@@ -317,6 +317,7 @@ struct Elab {
     Frontend *out;
     const Tree *root; // the graph file after extends and --set, with the shape's constants
     VEC(Dropped) dropped;
+    uint32_t failed_shape; // that had the errors, from 1; 0: all, compared with each other
     VEC(struct Shape *) shapes;
     const struct Shape *shape; // the one of a row after the first that is built here, or NULL
 
