@@ -325,6 +325,7 @@ struct Elab {
     Graph *graph;
     uint32_t build, builds;
     bool training, initialising;
+    bool partial; // errors have kept parts from being built: what is missing may be there
     Frame *frame;   // where evaluation stands now
     Scope *globals; // functions, modules, reserved names
     Scope *still;   // the same where nothing trains

@@ -52,6 +52,7 @@ static bool warn_if_dead(Elab *el, const Tree *earlier, const Tree *row)
 
 static bool is_parameter(const Elab *el, const char *pattern)
 {
+    if (el->partial) return true;
     for (uint32_t i = 0; i < el->program->states.n; i++)
         if (glob_match(pattern, el->program->states.at[i].name)) return true;
     return false;
