@@ -1,6 +1,7 @@
 // The entries of a program: step, eval, metrics, one an encoder, and init last, when every state is
 // known.
 #include "frontend/elab.h"
+#include "frontend/json.h"
 
 static void output(Elab *el, Entry *e, const char *name, NodeId node)
 {
@@ -298,6 +299,19 @@ static void verify(const Elab *el)
     if (!diag_errors(el->diag) && !program_verify(el->program, &err)) bug("frontend: %s", err.text);
 }
 
+// When a step cannot be built, the rest of the file is looked at too, for its errors.
+static void look_at_rest(Elab *el)
+{
+    Json rows = {.arena = el->arena};
+    el->partial = true;
+    metrics_update(el, begin(el, "eval", false, false));
+    json_open(&rows, NULL, '{');
+    put_init(el, &rows);
+    put_frozen(el, &rows);
+    put_export(el, &rows);
+    json_close(&rows, '}');
+}
+
 void entries_build(Elab *el)
 {
     program_entry(el->program, "init"); // the first in the list
@@ -308,8 +322,8 @@ void entries_build(Elab *el)
     }
     steps_build(el);
     if (!diag_errors(el->diag)) shapes_build(el);
-    if (diag_errors(el->diag)) { // metrics are looked at too, for their errors
-        metrics_update(el, begin(el, "eval", false, false));
+    if (diag_errors(el->diag)) {
+        look_at_rest(el);
         return;
     }
     build_eval(el);

@@ -135,8 +135,9 @@ static void put_teacher(Elab *el, Json *j, const TreeEntry *e)
 {
     const Tree *weights = tree_get(e->value, "weights");
     const char *path = str_printf(el->arena, "teachers.%s", e->key->text);
-    if (!weights || weights->kind == TREE_NULL || !has_state(el, path)) return;
-    const Tree *file = weights->kind == TREE_MAP ? tree_get(weights, "file") : weights;
+    bool known = has_state(el, path) || el->partial;
+    const Tree *file = weights && weights->kind == TREE_MAP ? tree_get(weights, "file") : weights;
+    if (!file || file->kind != TREE_SCALAR || !known) return;
     json_open(j, NULL, '{');
     json_str(j, "owns", path);
     json_str(j, "prefix", path);
@@ -198,6 +199,7 @@ static bool mentions(const Tree *t, const char *name)
 // A teacher that nothing mentions costs nothing, and is a mistake more often than not.
 static void warn_unused(Elab *el, const Tree *teachers)
 {
+    if (el->partial) return;
     for (uint32_t i = 0; i < teachers->entries.n; i++) {
         const Tree *key = teachers->entries.at[i].key;
         bool used = false;

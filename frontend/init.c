@@ -18,9 +18,36 @@ static const char *with_stars(Elab *el, const char *s, uint32_t n)
     return text;
 }
 
+// Does one pattern match whatever another one does? A star of that only a star can take, its ? not
+// a letter.
+static bool takes_all(const char *wide, const char *narrow)
+{
+    for (; *wide && *wide != '*'; wide++, narrow++)
+        if (*wide == '?' ? !*narrow || *narrow == '*' : *wide != *narrow) return false;
+    if (!*wide) return !*narrow;
+    for (;; narrow++) {
+        if (takes_all(wide + 1, narrow)) return true;
+        if (!*narrow) return false;
+    }
+}
+
+// The first row that matches is taken: behind a wider one a row of the user's is dead.
+static bool warn_if_dead(Elab *el, const Tree *earlier, const Tree *row)
+{
+    if (earlier->kind != TREE_SCALAR || row->kind != TREE_SCALAR || !is_users(el, row->loc) ||
+        !takes_all(earlier->text, row->text))
+        return false;
+    diag_warning(el->diag, row->loc,
+                 "this row is never used: '%s' before it takes all that it matches", earlier->text);
+    diag_note(el->diag, earlier->loc, "it is taken first");
+    if (strcmp(earlier->text, row->text) != 0) diag_help(el->diag, "put the narrower row first");
+    return true;
+}
+
 // Of the step, or of the teacher that `below` is the path of.
 static bool is_parameter(const Elab *el, const char *pattern, const char *below)
 {
+    if (el->partial) return true;
     StateKind kind = below && *below ? STATE_FROZEN : STATE_PARAM;
     for (uint32_t i = 0; i < el->program->states.n; i++) {
         const StateVar *v = &el->program->states.at[i];
@@ -84,10 +111,7 @@ static const Tree *rules_of(Elab *el, const Tree *rename)
     const Binding *b = map_get(&el->defs, name);
     if (b && b->kind == BIND_TREE && b->tree->kind == TREE_MAP) return b->tree;
     el_error(el, rename->loc, "there is no table of names '%s'", name);
-    const char *file = lib_defining(el, name);
-    if (file)
-        suggest_import(el, file);
-    else
+    if (!suggest_import(el, name))
         diag_help(el->diag, "write {name in the file: name here}, or the name of such a constant");
     return NULL;
 }
@@ -95,8 +119,11 @@ static const Tree *rules_of(Elab *el, const Tree *rename)
 void put_rename(Elab *el, Json *j, const Tree *rename, const char *prefix)
 {
     const Tree *rules = rename ? rules_of(el, rename) : NULL;
-    for (uint32_t i = 0; rules && i < rules->entries.n; i++)
-        put_rule(el, j, &rules->entries.at[i], prefix);
+    for (uint32_t i = 0; rules && i < rules->entries.n; i++) {
+        const TreeEntry *e = rules->entries.at;
+        for (uint32_t k = 0; k < i && !warn_if_dead(el, e[k].key, e[i].key);) k++;
+        put_rule(el, j, &e[i], prefix);
+    }
 }
 
 // ---- resize -----------------------------------------------------------------------------------
@@ -173,6 +200,7 @@ static void put_resized(Elab *el, Json *j, const Tree *glob, const Tree *how, co
         return;
     if (prefix && rows < 0) {
         el_error(el, prefix->loc, "prefix is %lld; it is at least 0", (long long)rows);
+        suggest_number(el, (double)rows, 0, 1e15, true);
         return;
     }
     if (strcmp(as, "grid") != 0 && (prefix || from[0] || to[0])) {
@@ -198,13 +226,17 @@ void put_resize(Elab *el, Json *j, const Tree *t, const char *below)
     if (t->kind == TREE_SCALAR) put_resized(el, j, t, NULL, below);
     for (uint32_t i = 0; t->kind == TREE_LIST && i < t->items.n; i++) {
         const Tree *item = t->items.at[i];
+        for (uint32_t k = 0; k < i && !warn_if_dead(el, t->items.at[k], item);) k++;
         if (item->kind == TREE_SCALAR)
             put_resized(el, j, item, NULL, below);
         else
             el_error(el, item->loc, "a list of resize: has globs; ways are {glob: how}");
     }
-    for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++)
-        put_resized(el, j, t->entries.at[i].key, t->entries.at[i].value, below);
+    for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++) {
+        const TreeEntry *e = t->entries.at;
+        for (uint32_t k = 0; k < i && !warn_if_dead(el, e[k].key, e[i].key);) k++;
+        put_resized(el, j, e[i].key, e[i].value, below);
+    }
     json_close(j, ']');
 }
 

@@ -93,6 +93,10 @@ static Tree *read_chain(Elab *el, const char *path, Loc from, Map *seen)
                                 ? str_printf(el->arena, "%s/%s", dir, extends->text)
                                 : extends->text;
     Tree *base = read_chain(el, base_path, extends->loc, seen);
+    const TreeEntry *own = tree_entry(t, "import");
+    const Tree *list = base ? tree_get(base, "import") : NULL;
+    if (own && own->value->kind == TREE_LIST && list && list->kind == TREE_LIST)
+        vec_push(el->arena, &el->dropped, (Dropped){own->key, list});
     return base ? merge(el, base, t) : NULL;
 }
 

@@ -77,6 +77,12 @@ says err "'textual.tpos' is f32 [12, 32], 'textual.tpos' of the program is f32 [
 sized '[visual.pso]'
 exits 0 "$CZTC" check sized.yaml
 says err "warning: no parameter is called 'visual.pso'"
+sized '{"*.pos": grid, visual.pos: line}'
+exits 0 "$CZTC" check sized.yaml
+says err "warning: this row is never used: '*.pos' before it takes all that it matches"
+sized '{visual.pos: line, "*.pos": grid}'
+exits 0 "$CZTC" check sized.yaml
+grep -q "never used" err && miss "a row before a wider one is called dead"
 sized '{visual.pos: {prefix: 1, to: "[3, 3]"}, textual.tpos: first}'
 exits 0 "$CZTC" train sized.yaml --out first --steps 1
 
