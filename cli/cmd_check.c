@@ -7,8 +7,8 @@
 #include <jansson.h>
 
 typedef struct Values {
-    const char *file, *other, *lib;
-    Texts set;
+    const char *file, *other;
+    Source source;
     bool diff, fix, params, json;
 } Values;
 
@@ -23,10 +23,7 @@ static const Option options[] = {
      "write the mends of errors that have just one into FILE; others are printed"},
     {"params", 0, OPTION_FLAG, offsetof(Values, params), NULL,
      "what each parameter gets: its optimiser and settings, rows of groups:, when it rests"},
-    {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
-     "change a value of the file; globs allowed"},
-    {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
-     "library files instead of the built-in ones"},
+    SOURCE_OPTIONS(Values),
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object"},
 };
 
@@ -267,15 +264,15 @@ static int run(Cli *cli, const void *values)
 {
     const Values *v = values;
     Pipeline p;
-    FrontendOptions o = {.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
+    FrontendOptions o = pipeline_options(&v->source);
     if (v->other && !v->diff)
         return fail_usage("check",
                           str_printf(cli->arena, "'%s' is one too many, but for --diff", v->other));
     if (v->diff) return graph_diff(cli, &(GraphDiff){v->other, v->file, &o, v->json});
     Error err = {0};
-    if (v->fix && v->set.n)
+    if (v->fix && v->source.set.n)
         return fail_usage("check", "--fix mends what is written; it goes without --set");
-    if (v->fix && !graph_fix(cli->arena, v->file, v->lib, &err)) return fail(&err);
+    if (v->fix && !graph_fix(cli->arena, v->file, v->source.lib, &err)) return fail(&err);
     pipeline_begin(&p, cli->arena, 1);
     if (!pipeline_read(&p, v->file, &o)) return EXIT_INPUT;
     if (v->params) {

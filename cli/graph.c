@@ -5,27 +5,25 @@
 
 static FrontendOptions frontend_options(const GraphOptions *g)
 {
-    return (FrontendOptions){.lib_dir = g->lib,
-                             .set = g->set,
-                             .nset = g->nset,
-                             .use_check = g->use_check,
-                             .taps = g->taps,
-                             .ntaps = g->ntaps,
-                             .nprints = g->nprints,
-                             .tap_entry = g->tap_entry,
-                             .stats = g->stats,
-                             .stats_names = g->stats_names,
-                             .nstats = g->nstats,
-                             .grads = g->grads};
+    FrontendOptions f = pipeline_options(&g->source);
+    f.taps = g->taps;
+    f.ntaps = g->ntaps;
+    f.nprints = g->nprints;
+    f.tap_entry = g->tap_entry;
+    f.stats = g->stats;
+    f.stats_names = g->stats_names;
+    f.nstats = g->nstats;
+    f.grads = g->grads;
+    return f;
 }
 
 static bool compile(Compiled *out, Arena *arena, const LoadOptions *o)
 {
     Pipeline p;
     FrontendOptions f = frontend_options(&o->graph);
-    pipeline_begin(&p, arena, o->threads);
+    pipeline_begin(&p, arena, (uint32_t)o->place.threads);
     p.target = o->place.target;
-    p.no_cache = o->graph.no_cache;
+    p.no_cache = o->graph.source.no_cache;
     StepFile step;
     if (!compiled_step(&p, o->file, &f, &(PassOptions){.level = 1}, &step)) return false;
     *out = (Compiled){step.bytes, step.size, (double)p.flops};

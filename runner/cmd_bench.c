@@ -13,46 +13,36 @@
 #include <unistd.h>
 
 typedef struct Values {
-    const char *file, *lib, *entry;
-    Texts set;
-    int64_t steps, threads, warm;
+    const char *file, *entry;
+    int64_t steps, warm;
+    Source source;
     Place place;
-    bool no_cache, json, profile, no_check;
+    bool json, profile, no_check;
 } Values;
 
 static const Option options[] = {
-    {"FILE", 0, OPTION_OPERAND | IN_CZTC, offsetof(Values, file), NULL,
-     "a graph file, IR text or a step file"},
-    {"STEP", 0, OPTION_OPERAND | IN_RUNNER, offsetof(Values, file), NULL, "a step file"},
+    FILE_OPERANDS(Values),
     {"steps", 'n', OPTION_NUMBER, offsetof(Values, steps), "N", "timed steps (10)"},
     {"entry", 0, OPTION_TEXT, offsetof(Values, entry), "NAME",
      "(step, of each input shape where there are several)"},
     {"warm", 0, OPTION_NUMBER, offsetof(Values, warm), "N",
      "steps after the first that are not timed (1)"},
     PLACE_OPTIONS(Values),
-    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "(one a core)"},
     {"profile", 0, OPTION_FLAG, offsetof(Values, profile), NULL, "time by kernel"},
     {"no-check", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, no_check), NULL,
      "do not run the graph's check case"},
-    {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
-     "change a value of the file; globs allowed"},
-    {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
-     "library files instead of the built-in ones"},
-    {"no-cache", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, no_cache), NULL,
-     "compile anew, and keep nothing"},
+    SOURCE_OPTIONS(Values),
+    CACHE_OPTION(Values),
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object"},
 };
 
 static LoadOptions load_options(const Cli *cli, const Values *v)
 {
-    LoadOptions o = {.cli = cli,
-                     .file = v->file,
-                     .place = v->place,
-                     .threads = (uint32_t)v->threads,
-                     .profile = v->profile};
-    o.graph =
-        (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n, .no_cache = v->no_cache};
-    return o;
+    return (LoadOptions){.cli = cli,
+                         .file = v->file,
+                         .graph.source = v->source,
+                         .place = v->place,
+                         .profile = v->profile};
 }
 
 // ---- the check case
@@ -82,7 +72,7 @@ static int check_case(const Cli *cli, const Values *v)
     LoadOptions o = load_options(cli, v);
     LoadCheck check;
     Loaded l;
-    o.graph.use_check = true;
+    o.graph.source.check = true;
     o.profile = false;
     if (load_is_step(v->file)) return CHECK_NONE;
     if (!cli->compiler->check(&check, cli->arena, &o)) return EXIT_INPUT;

@@ -14,12 +14,12 @@
 #include <unistd.h>
 
 typedef struct Values {
-    const char *file, *lib, *out, *resume, *data, *root, *weights;
-    Texts set;
-    const char *seed;
-    int64_t steps, threads, workers, every;
+    const char *file, *out, *resume, *weights, *seed;
+    int64_t steps, every;
+    Source source;
     Place place;
-    bool check, no_cache, json;
+    Samples samples;
+    bool json;
 } Values;
 
 static const Option options[] = {
@@ -33,25 +33,15 @@ static const Option options[] = {
      "go on with the run in this folder"},
     {"steps", 'n', OPTION_NUMBER, offsetof(Values, steps), "N",
      "finished updates to reach (the graph's)"},
-    {"data", 0, OPTION_TEXT, offsetof(Values, data), "SHARDS",
-     "train on these shards, or a folder of them, not the graph's: dir/train-{0000..0003}.tar"},
-    {"root", 0, OPTION_TEXT, offsetof(Values, root), "DIR",
-     "where relative paths of the graph begin (its own folder)"},
+    SAMPLES_OPTIONS(Values),
     {"weights", 0, OPTION_TEXT, offsetof(Values, weights), "W.safetensors",
      "begin a new run with these parameters"},
     {"checkpoint-every", 0, OPTION_NUMBER, offsetof(Values, every), "N", "updates (the graph's)"},
     {"seed", 0, OPTION_SEED, offsetof(Values, seed), "N", "of a new run (the graph's)"},
     PLACE_OPTIONS(Values),
-    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compute (one a core)"},
-    {"workers", 0, OPTION_THREADS, offsetof(Values, workers), "N", "that decode (one a core)"},
-    {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
-     "change a value of the file; globs allowed"},
-    {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
-     "library files instead of the built-in ones"},
-    {"check", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, check), NULL,
-     "at the reduced size of the graph's check: block"},
-    {"no-cache", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, no_cache), NULL,
-     "compile anew, and keep nothing"},
+    SOURCE_OPTIONS(Values),
+    CHECK_OPTION(Values),
+    CACHE_OPTION(Values),
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print the result as one JSON object"},
 };
 
@@ -128,7 +118,7 @@ static bool evaluate_set(const Run *run, Log *log, int64_t step, const char *nam
     EvalOptions o = evaluate_options(arena, &run->program, name);
     o.samples = setting(run->program.step, "eval", "samples", 0);
     o.step = step;
-    o.workers = (uint32_t)run->values->workers;
+    o.workers = (uint32_t)run->values->samples.workers;
     // A checkpoint does not depend on what was evaluated before it.
     bool ok = evaluate(arena, &run->program, &o, &figures, err);
     ok = metrics_reset(run, err) && ok;
@@ -164,7 +154,7 @@ static bool after(void *ctx, Exec *exec, Log *log, int64_t step, Error *err)
 static bool check_sets(const Run *run, Error *err)
 {
     Error why = {0};
-    if (evaluate_check(&run->program, (uint32_t)run->values->workers, &why)) return true;
+    if (evaluate_check(&run->program, (uint32_t)run->values->samples.workers, &why)) return true;
     if (run->eval_every > 0) return error_set(err, "%s", why.text);
     fprintf(stderr, "warning: %s\n", why.text);
     return true;
@@ -343,20 +333,15 @@ static int run_in(const Cli *cli, Run *run, const char *folder)
                      .keep = given,
                      .place = v->place,
                      .snapshots = true,
-                     .choices = str_printf(cli->arena, "%s/products.json", folder),
-                     .threads = (uint32_t)v->threads};
+                     .choices = str_printf(cli->arena, "%s/products.json", folder)};
     if (given) run->saved = saved;
-    o.root = v->root;
-    o.graph = (GraphOptions){.lib = v->lib,
-                             .set = v->set.at,
-                             .nset = v->set.n,
-                             .use_check = v->check,
-                             .no_cache = v->no_cache};
+    o.root = v->samples.root;
+    o.graph.source = v->source;
     if (!load_program(&run->program, &o)) return EXIT_INPUT;
     train_hold_signals(); // before the data's threads start; the program's own take no signals
-    FeedOptions f = {.source = v->data,
+    FeedOptions f = {.source = v->samples.data,
                      .key = "--data",
-                     .workers = (uint32_t)v->workers,
+                     .workers = (uint32_t)v->samples.workers,
                      .shape_at = shape_at,
                      .shape_ctx = run};
     bool ok = find_phases(run, cli->arena, &err) && feed_open(&run->feed, &run->program, &f, &err);

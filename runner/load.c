@@ -109,7 +109,7 @@ bool load_step(Loaded *l, const LoadOptions *o)
     Error err = {0};
     *l = (Loaded){0};
     if (is_step(o)) {
-        if (o->graph.nset) {
+        if (o->graph.source.set.n) {
             fail_text("%s: --set changes a graph file, this is a step file", o->file);
             return false;
         }
@@ -198,7 +198,7 @@ static const char *choices_file(Arena *arena)
 bool load_program(Loaded *l, const LoadOptions *o)
 {
     Error err = {0};
-    ExecOptions e = {.threads = o->threads,
+    ExecOptions e = {.threads = (uint32_t)o->place.threads,
                      .profile = o->profile,
                      .device = (int)o->place.device,
                      .products = products_named(o->place.products),

@@ -3,42 +3,22 @@
 #ifndef CZT_RUNNER_LOAD_H
 #define CZT_RUNNER_LOAD_H
 
-#include "runner/cli.h"
+#include "runner/options.h"
 #include "runtime/exec.h"
 
 #include <jansson.h>
 
 // How a graph file is read; for step files there must be no `set`.
 typedef struct GraphOptions {
-    const char *lib;        // a folder of library files instead of the built-in ones, or NULL
-    const char *const *set; // "name=value": changes of the file
-    uint32_t nset;
-    bool use_check;          // with the values of the graph's check case
+    Source source;
     const char *const *taps; // expressions, and paths with *, to be outputs too
     uint32_t ntaps, nprints; // the first ones are those of --print
     const char *tap_entry;   // of this entry; NULL: of the steps
     bool stats;              // not the step, but what its statistics are computed by (cztc stats)
     const char *const *stats_names; // of them these, all where there are none
     uint32_t nstats;
-    bool grads;    // entry "step" also gives "grad.PATH", before clipping
-    bool no_cache; // compile, though an equal graph was compiled before, and keep nothing
+    bool grads; // entry "step" also gives "grad.PATH", before clipping
 } GraphOptions;
-
-// Where a program runs, as options of a command whose values have a member `place`.
-typedef struct Place {
-    const char *target;   // of a graph file; NULL: "cpu"
-    const char *products; // who does them on a GPU; NULL: "auto"
-    int64_t device;       // number of the GPU
-} Place;
-
-// clang-format off
-#define PLACE_OPTIONS(T) \
-    {"target", 0, OPTION_TARGET | IN_CZTC, offsetof(T, place.target), "T", \
-     "of a graph file: cpu (and where none is said), cuda: this machine's GPU, cuda:sm_90a, .."}, \
-    {"products", 0, OPTION_CHOICE, offsetof(T, place.products), "auto|own|library|measured", \
-     "on a GPU: the faster (auto: measured once and kept; measured: anew), or always one"}, \
-    {"device", 0, OPTION_COUNT, offsetof(T, place.device), "N", "number of the GPU (0)"}
-// clang-format on
 
 typedef struct LoadOptions {
     const Cli *cli;
@@ -46,7 +26,6 @@ typedef struct LoadOptions {
     const char *root; // folder that relative paths of the graph begin in; NULL: its own
     GraphOptions graph;
     Place place;
-    uint32_t threads; // 0: one a core
     bool profile;
     bool snapshots;      // on a GPU, room for a copy of the state on the host
     bool no_frozen;      // frozen state is not read: leave its files alone

@@ -10,6 +10,13 @@ for command in check compile run bench train eval describe lib pack opt schema d
     exits 0 "$CZTC" $command --help
     says out "usage: cztc $command"
 done
+# what several commands have says the same in all of them, and is read alike
+for option in set lib no-cache target products device threads workers data root; do
+    for command in check run bench train eval describe export data stats opt; do
+        "$CZTC" $command --help | grep -e "--$option "
+    done | sort -u >said
+    [ "$(wc -l <said)" -eq 1 ] || miss "--$option is said in several ways: $(cat said)"
+done
 exits 2 "$CZTC" check --sett x
 says err "did you mean --set?"
 exits 2 "$CZTC" check
