@@ -1,6 +1,7 @@
 // cztc data: what the data is that a step trains on, as figures and as a page of samples. The
 // pipeline is that of train, with a batch of one, so the samples are those that training begins
 // with.
+#include "runner/origin.h"
 #include "runner/page.h"
 
 #include <sys/stat.h>
@@ -168,9 +169,13 @@ static int run(Cli *cli, const void *values)
     TokenizerFiles carried;
     Error err = {0};
     struct stat st;
+    bool folder = false;
     if (v->file && stat(v->file, &st) == 0 && S_ISDIR(st.st_mode))
-        o.file = str_printf(cli->arena, "%s/step.czt", v->file);
+        folder = true, o.file = str_printf(cli->arena, "%s/step.czt", v->file);
     o.graph.source = v->source;
+    if (folder && v->source.set.n &&
+        !origin_take(cli->arena, &o, v->file, "name a graph file", &err))
+        return fail(&err);
     if (!load_data(&data, &carried, &o)) return EXIT_INPUT;
     FeedOptions f = {.source = v->samples.data,
                      .key = "--data",

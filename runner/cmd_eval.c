@@ -1,6 +1,7 @@
 // cztc eval: held-out figures of a run or of any parameters.
 #include "runner/evaluate.h"
 #include "runner/newest.h"
+#include "runner/origin.h"
 
 #include <math.h>
 #include <sys/stat.h>
@@ -157,6 +158,10 @@ static int run(Cli *cli, const void *values)
     o.root = v->samples.root;
     if (folder) o.choices = str_printf(cli->arena, "%s/products.json", v->what);
     o.graph.source = v->source;
+    if (folder && v->source.set.n &&
+        !origin_take(cli->arena, &o, v->what,
+                     "name a graph file: eval FILE --weights W.safetensors", &err))
+        return fail(&err);
     if (!load_program(&l, &o)) return EXIT_INPUT;
     bool ok = run_all(cli->arena, &l, v, folder, &err);
     load_free(&l);

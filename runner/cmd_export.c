@@ -1,6 +1,7 @@
 // cztc export: the parameters of a run, of the parts and under the names that the graph's export:
 // says, as a safetensors file.
 #include "runner/newest.h"
+#include "runner/origin.h"
 #include "runtime/values.h"
 #include "runtime/weights_init.h"
 
@@ -147,15 +148,13 @@ static int run(Cli *cli, const void *values)
     if (!v->out) return fail_usage("export", "--out FILE says what to write");
     if (cli->carried && v->what && !folder)
         return fail_text("%s: no folder of train (the program carries its step)", v->what);
-    // (what is exported is trained, or a slow copy of that)
-    if (folder && v->source.set.n)
-        return fail_text("%s: a run has its step and no graph file, which --set would change: "
-                         "--dtype changes the numbers; export of the graph file, with --set and "
-                         "--weights, all else",
-                         v->what);
     LoadOptions o = {.cli = cli, .place = v->place, .no_frozen = true};
     if (!cli->carried) o.file = folder ? str_printf(cli->arena, "%s/step.czt", v->what) : v->what;
     o.graph.source = v->source;
+    if (folder && v->source.set.n &&
+        !origin_take(cli->arena, &o, v->what,
+                     "name a graph file: export FILE --weights W.safetensors", &err))
+        return fail(&err);
     if (!load_program(&l, &o)) return EXIT_INPUT;
     Export x = {.l = &l, .arena = cli->arena};
     bool ok = newest_state(cli->arena, &l, folder ? v->what : NULL, v->weights, &step, &err) &&

@@ -3,6 +3,7 @@
 #include "runner/begin.h"
 #include "runner/evaluate.h"
 #include "runner/folders.h"
+#include "runner/origin.h"
 #include "runner/peak.h"
 #include "runner/phases.h"
 #include "runtime/checkpoint.h"
@@ -52,11 +53,13 @@ typedef struct Run {
     Phases phases;
     int64_t eval_every;
     int64_t seed;
-    bool resumes;      // a checkpoint, whose seed that is
-    double peak;       // of the machine, operations a second
-    double *flops;     // by entry
-    const char *saved; // where the step file goes, or NULL
-    bool told;         // an evaluation was written to the log
+    bool resumes;       // a checkpoint, whose seed that is
+    double peak;        // of the machine, operations a second
+    double *flops;      // by entry
+    const char *folder; // of the run
+    const char *saved;  // where the step file goes, or NULL
+    LoadOptions load;
+    bool told; // an evaluation was written to the log
 } Run;
 
 static int64_t setting(const Step *step, const char *section, const char *key, int64_t otherwise)
@@ -164,7 +167,8 @@ static bool check_sets(const Run *run, Error *err)
 static bool ready(void *ctx, Error *err)
 {
     const Run *run = ctx;
-    return !run->saved || load_save(&run->program, run->saved, err);
+    return !run->saved || (load_save(&run->program, run->saved, err) &&
+                           origin_save(&run->program, &run->load, run->folder, err));
 }
 
 static void print_json(const Run *run, const TrainResult *r, double pairs)
@@ -322,6 +326,22 @@ static bool prepare(Run *run, const char *folder, int *lock, Arena *arena, Error
     return *lock >= 0 && check_latest(run, folder, arena, err);
 }
 
+// A program in place of that of a run that goes on says the same seed.
+static bool keeps_seed(const Run *run, const char *saved, Error *err)
+{
+    Error none = {0};
+    Step *old = run->resumes && run->saved ? step_load(saved, &none) : NULL;
+    if (!old) return true;
+    int64_t before = setting(old, "train", "seed", old->seed),
+            now = setting(run->program.step, "train", "seed", run->program.step->seed);
+    step_free(old);
+    return before == now ||
+           error_set(
+               err,
+               "train.seed: it is %lld now; the run in %s was begun with seed %lld, and keeps it",
+               (long long)now, run->folder, (long long)run->seed);
+}
+
 static int run_in(const Cli *cli, Run *run, const char *folder)
 {
     const Values *v = run->values;
@@ -330,13 +350,17 @@ static int run_in(const Cli *cli, Run *run, const char *folder)
     bool given = v->file || cli->carried; // else the run's own
     LoadOptions o = {.cli = cli,
                      .file = given ? v->file : saved,
-                     .keep = given,
+                     .keep = given || v->source.set.n,
                      .place = v->place,
                      .snapshots = true,
                      .choices = str_printf(cli->arena, "%s/products.json", folder)};
-    if (given) run->saved = saved;
+    if (o.keep) run->saved = saved;
     o.root = v->samples.root;
     o.graph.source = v->source;
+    if (!given && v->source.set.n &&
+        !origin_take(cli->arena, &o, folder, "name a graph file: train FILE --resume", &err))
+        return fail(&err);
+    run->load = o;
     if (!load_program(&run->program, &o)) return EXIT_INPUT;
     train_hold_signals(); // before the data's threads start; the program's own take no signals
     FeedOptions f = {.source = v->samples.data,
@@ -344,7 +368,8 @@ static int run_in(const Cli *cli, Run *run, const char *folder)
                      .workers = (uint32_t)v->samples.workers,
                      .shape_at = shape_at,
                      .shape_ctx = run};
-    bool ok = find_phases(run, cli->arena, &err) && feed_open(&run->feed, &run->program, &f, &err);
+    bool ok = keeps_seed(run, saved, &err) && find_phases(run, cli->arena, &err) &&
+              feed_open(&run->feed, &run->program, &f, &err);
     int code = ok ? train(run, folder, cli->arena) : fail(&err);
     if (run->feed.arena) feed_close(&run->feed);
     load_free(&run->program);
@@ -354,10 +379,10 @@ static int run_in(const Cli *cli, Run *run, const char *folder)
 static int run(Cli *cli, const void *values)
 {
     const Values *v = values;
-    Run run = {.values = v};
     Error err = {0};
     int lock = -1;
     const char *folder = v->resume ? v->resume : v->out;
+    Run run = {.values = v, .folder = folder};
     if (!folder || (v->resume && v->out))
         return fail_usage("train", "one of --out DIR and --resume DIR is needed");
     if (!v->file && !v->resume && !cli->carried)

@@ -29,7 +29,6 @@ bool load_is_step(const char *file)
 static void keep(Loaded *l, const void *bytes, size_t size)
 {
     container_narrow(&bytes, &size); // there is one: it was loaded
-    l->arena = arena_new();
     l->bytes = arena_copy(l->arena, bytes, size);
     l->size = size;
 }
@@ -43,6 +42,10 @@ static bool compile(Loaded *l, const LoadOptions *o, Error *err)
     if (ok) {
         l->step = step_load_memory(o->file, c.bytes, c.size, err);
         if (o->keep) keep(l, c.bytes, c.size);
+        for (uint32_t i = 0; i < c.sources.n; i++) {
+            SourceFile s = {str_copy(l->arena, c.sources.at[i].path), c.sources.at[i].sum};
+            vec_push(l->arena, &l->sources, s);
+        }
         l->flops = c.flops;
         l->compile_s = seconds_now() - begin;
     }
@@ -118,13 +121,18 @@ bool load_step(Loaded *l, const LoadOptions *o)
                       o->file);
             return false;
         }
+        l->arena = arena_new();
         load_file(l, o, &err);
         if (l->step) l->flops = step_file_flops(l->step);
     } else {
+        l->arena = arena_new();
         compile(l, o, &err);
     }
     if (err.set) fail(&err); // the pipeline prints its own
-    if (!l->step) return false;
+    if (!l->step) {
+        arena_free(l->arena);
+        return false;
+    }
     l->kernels = l->step->nkernels;
     if (o->root) set_root(l->step, o->root);
     return true;

@@ -33,14 +33,22 @@ typedef struct LoadOptions {
     const char *choices; // file of a run that keeps who does which product on a GPU, or NULL
 } LoadOptions;
 
+// A file that a program was compiled of, and the checksum of what was read.
+typedef struct SourceFile {
+    const char *path;
+    uint64_t sum;
+} SourceFile;
+typedef VEC(SourceFile) SourceFiles;
+
 typedef struct Loaded {
     Step *step;
     Exec *exec;
     double flops;     // of entry "step"
     double compile_s; // 0 for step files
     uint32_t kernels;
-    Arena *arena;      // of the bytes
-    const void *bytes; // of the step file, NULL where they are not kept
+    SourceFiles sources; // none of a step file
+    Arena *arena;        // of them and of the bytes
+    const void *bytes;   // of the step file, NULL where they are not kept
     size_t size;
 } Loaded;
 
@@ -55,7 +63,8 @@ typedef struct LoadCheck {
 typedef struct Compiled {
     const uint8_t *bytes;
     size_t size;
-    double flops; // of a step
+    double flops;        // of a step
+    SourceFiles sources; // but the built-in library's
 } Compiled;
 
 // What it takes to have graph files. Those that read one print its errors, and give false then.
