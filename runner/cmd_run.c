@@ -259,18 +259,6 @@ static bool give_inputs(const Loaded *l, uint32_t entry, const Values *v, int64_
     return true;
 }
 
-// What phases want done before their first update: those that have begun by the first one here.
-static bool begin_phases(const Loaded *l, const Phases *phases, int64_t step, bool first,
-                         int64_t seed, Error *err)
-{
-    for (uint32_t i = 0; i < phases->n; i++) {
-        const Phase *p = &phases->at[i];
-        bool now = p->begin >= 0 && (p->from == step || (first && p->from < step));
-        if (now && !exec_run(l->exec, (uint32_t)p->begin, p->from, seed, err)) return false;
-    }
-    return true;
-}
-
 // The entry of an update, and its batch where it is another one than before.
 static bool take_entry(const Loaded *l, const Phases *phases, const Values *v, int64_t step,
                        int64_t seed, uint32_t *entry, Error *err)
@@ -293,7 +281,7 @@ static bool steps(const Loaded *l, const Values *v, Error *err)
          give_inputs(l, entry, v, seed, err);
     for (int64_t i = 0; ok && i < n; i++) {
         int64_t step = v->first + i;
-        ok = (v->entry || begin_phases(l, &phases, step, !i, seed, err)) &&
+        ok = (v->entry || phases_begin(l->exec, &phases, step, !i, seed, err)) &&
              take_entry(l, &phases, v, step, seed, &entry, err) &&
              exec_run(l->exec, entry, step, seed, err);
         if (!ok) break;

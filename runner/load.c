@@ -245,10 +245,17 @@ bool load_save(const Loaded *l, const char *path, Error *err)
 
 bool load_entry(const Loaded *l, const char *name, uint32_t *entry, Error *err)
 {
-    int32_t e = step_entry(l->step, name);
-    if (e < 0) return error_set(err, "%s: the program has no entry '%s'", l->step->file, name);
+    const Step *step = l->step;
+    int32_t e = step_entry(step, name);
     *entry = (uint32_t)e;
-    return true;
+    if (e >= 0) return true;
+    Arena *arena = arena_new();
+    const char *all = "";
+    for (uint32_t i = 0; i < step->nentries; i++)
+        all = str_printf(arena, "%s%s%s", all, i ? ", " : "", step->entries[i].name);
+    error_set(err, "%s: the program has no entry '%s'; it has %s", step->file, name, all);
+    arena_free(arena);
+    return false;
 }
 
 static bool is_parameter(const Step *step, const char *name)

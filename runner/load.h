@@ -93,7 +93,7 @@ bool load_data(json_t **data, TokenizerFiles *carried, const LoadOptions *option
 double load_flops(const Loaded *l, uint32_t entry);
 // Write the kept step file (without the executable around it), which appears whole or not at all.
 bool load_save(const Loaded *l, const char *path, Error *err);
-// The entry of that name, or an error.
+// The entry of that name, or an error that lists those there are.
 bool load_entry(const Loaded *l, const char *name, uint32_t *entry, Error *err);
 // The executable of this process, as a path.
 extern const char own_executable[];
