@@ -90,6 +90,21 @@ says out "batch 4"
 says out "visual"
 exits 0 "$CZTC" check "$SOURCE/tests/cli/small.yaml" --set batch=8 --json
 says out '"batch": 8'
+# the precision of each part's products, where not all are f32
+grep -q "products in" out && miss "all products are f32, and it is said"
+exits 0 "$CZTC" check "$SOURCE/tests/graphs/precisions.yaml"
+for line in "frozen  teachers.old             208      products in f32, bf16" \
+    "part    whole                    208      products in f32" \
+    "part    experts.e                72       products in bf16" \
+    "part    losses.alike                      products in f32"; do
+    grep -qxF "  $line" out || miss "no line '$line': $(cat out)"
+done
+exits 0 "$CZTC" check "$SOURCE/tests/graphs/precisions.yaml" --json
+says out '"whole": "f32", "losses.alike": "f32", "head": "f32", "experts.e": "bf16"}'
+exits 0 "$CZTC" check "$SOURCE/tests/cli/small.yaml" --set precision=bf16
+says out "visual                   19.7 k   products in bf16"
+exits 0 "$CZTC" check "$SOURCE/tests/cli/small.yaml" --json
+says out '"visual": "f32"'
 exits 0 "$CZTC" lib
 says out "vit"
 exits 0 "$CZTC" lib vit
