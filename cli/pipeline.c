@@ -79,6 +79,14 @@ static uint32_t step_nodes(Pipeline *p)
     return e ? e->graph->nodes.n - 1 : 0;
 }
 
+FrontendOptions pipeline_options(const Source *source)
+{
+    return (FrontendOptions){.lib_dir = source->lib,
+                             .set = source->set.at,
+                             .nset = source->set.n,
+                             .use_check = source->check};
+}
+
 bool pipeline_read(Pipeline *p, const char *file, const FrontendOptions *options)
 {
     Error err = {0};

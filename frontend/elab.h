@@ -240,6 +240,8 @@ Value function_call(Elab *el, const FunctionDef *f, const Args *args, Scope *sco
 Value arith(Elab *el, ExprOp op, Value a, Value b, Loc loc);
 Value arith_unary(Elab *el, ExprOp op, Value a, Loc loc);
 Value value_index(Elab *el, Scope *s, const Expr *e, Value v);
+// The graph's own entry that a frame belongs to.
+const Frame *part_frame(const Frame *f);
 // Let products that are added to the graph have the precision of the place where evaluation
 // stands, until el_plain.
 void el_precise(Elab *el);

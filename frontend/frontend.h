@@ -29,6 +29,12 @@ typedef struct PartInfo {
     bool frozen; // a teacher's, or constants of files
 } PartInfo;
 
+// Of what precision the products are that are written in one of the graph's own entries.
+typedef struct PartProducts {
+    const char *part;
+    uint32_t dtypes; // a bit for each DType of their operands, as asked for
+} PartProducts;
+
 // One of several input shapes.
 typedef struct ShapeInfo {
     const char *text;   // "size: 224, batch: 256"
@@ -71,6 +77,7 @@ typedef struct Frontend {
     Program *program;
     VEC(TokenizerInfo) tokenizers; // of fields that are read
     VEC(PartInfo) parts;
+    VEC(PartProducts) products;
     VEC(ShapeInfo) shapes; // none where there is one alone
     VEC(ParamInfo) params;
     CheckInfo check;

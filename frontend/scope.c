@@ -26,10 +26,23 @@ Frame *frame_new(Elab *el, Frame *parent, const char *what, const char *path, Lo
     return f;
 }
 
+// For those who ask which part computes in what.
+static void note_products(Elab *el, DType dtype)
+{
+    Frontend *out = el->out;
+    const char *part = part_frame(el->frame->owner)->part;
+    uint32_t i = 0;
+    if (!part) part = "params";
+    while (i < out->products.n && strcmp(out->products.at[i].part, part) != 0) i++;
+    if (i == out->products.n) vec_push(el->arena, &out->products, ((PartProducts){part, 0}));
+    out->products.at[i].dtypes |= 1u << dtype;
+}
+
 // What the program has anyway is not said again, so that equal products are one node.
 void el_precise(Elab *el)
 {
     DType own = el->frame->owner->precision;
+    if (!el->initialising) note_products(el, own == DT_NONE ? el->precision : own);
     el->graph->precision = own == el->precision || el->initialising ? DT_NONE : own;
 }
 

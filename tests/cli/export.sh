@@ -40,7 +40,15 @@ grep -q 'embedding.histogram": {[^}]*"mean": 8.0,' out || miss "not all 64 eleme
 exits 0 "$CZTC" train bins.yaml --out bins --steps 2
 [ "$(cat bins/events/* | grep -ao 'watch.embedding\*' | wc -l)" = 2 ] || miss "no histogram in the events"
 says bins/log.jsonl '"watch.four.max": 2'
-grep -q histogram bins/log.jsonl && miss "a histogram is in the log's lines"
+for step in 1 2; do
+    says bins/log.jsonl "{\"step\": $step, \"watch.four.histogram\": {\"edges\": [0, 0.5, 1, 1.5, 2], \"counts\": [2, 1, 0, 1]}}"
+done
+[ "$(grep -c '"watch.embedding.histogram": {"edges": \[' bins/log.jsonl)" = 2 ] || miss "histograms are missing in the log"
+# between two lines too, where an update is the last to have one
+sed 's/bins: 4/bins: 4, until: 2/' bins.yaml >early.yaml
+exits 0 "$CZTC" train early.yaml --set log.every=4 --out early --steps 4
+[ "$(grep -c 'watch.four.histogram' early/log.jsonl)" = 1 ] || miss "not one histogram of a watch that ends"
+says early/log.jsonl '{"step": 2, "watch.four.histogram": '
 exits 1 "$CZTC" check bins.yaml --set watch.four.bins=1
 says err "bins is 1; it is from 2 to 1000"
 
@@ -76,11 +84,14 @@ tensors third.safetensors >a
 tensors out.safetensors | head -c "$(stat -c %s a)" >b
 same a b
 
-# a run has no graph file to change, but other numbers can be wanted of it
-exits 1 "$CZTC" export run -o half.safetensors --set export.dtype=bf16
-says err "run: a run has its step and no graph file"
+# other numbers of a run: by its graph file, or by the option
+exits 0 "$CZTC" export run -o set.safetensors --set export.dtype=bf16
 exits 0 "$CZTC" export run -o half.safetensors --dtype bf16
 says out "tensors of bf16"
+tensors() { tail -c +$((9 + $(head -c 8 "$1" | od -An -tu8))) "$1"; }
+tensors half.safetensors >half.tensors
+tensors set.safetensors >set.tensors
+same half.tensors set.tensors
 exits 2 "$CZTC" export run -o half.safetensors --dtype f8
 
 # half the bytes; a graph without export: gives all parameters

@@ -42,6 +42,19 @@ cmp -s b c && miss "what is frozen for a while stays so"
 exits 0 "$CZTC" describe whole/step.czt
 says out "step@5"
 
+# each phase can be timed; of an entry that there is not, those there are are told
+exits 0 "$CZTC" bench whole/step.czt -n 1 --json
+says out '"entry": "step", "batch"'
+exits 0 "$CZTC" bench whole/step.czt -n 1 --step 4 --json
+says out '"entry": "step", "batch"'
+exits 0 "$CZTC" bench whole/step.czt -n 1 --step 5 --json
+says out '"entry": "step@5", "batch"'
+exits 0 "$CZTC" bench small.yaml $late -n 1 --step 5
+says out "small, step@5: "
+exits 1 "$CZTC" bench whole/step.czt -n 1 --entry step@6
+says err "whole/step.czt: the program has no entry 'step@6'; it has init, "
+says err ", step@5"
+
 # a slow copy: it takes the student's values at its beginning, whenever the run is cut off
 cat >slow.yaml <<'END'
 cztc: 1
