@@ -7,17 +7,19 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 typedef struct Values {
     const char *what, *out, *dtype, *weights;
     Source source;
     Place place; // threads alone
-    bool json;
+    bool force, json;
 } Values;
 
 static const Option options[] = {
     RUN_OPERANDS(Values),
     {"out", 'o', OPTION_TEXT, offsetof(Values, out), "FILE", "the safetensors file to write"},
+    {"force", 0, OPTION_FLAG, offsetof(Values, force), NULL, "replace a file that is there"},
     {"dtype", 0, OPTION_CHOICE, offsetof(Values, dtype), "f32|bf16|f16",
      "of the numbers (as the graph says)"},
     {"weights", 0, OPTION_TEXT, offsetof(Values, weights), "W.safetensors",
@@ -146,6 +148,8 @@ static int run(Cli *cli, const void *values)
     int64_t step;
     bool folder = v->what && stat(v->what, &st) == 0 && S_ISDIR(st.st_mode);
     if (!v->out) return fail_usage("export", "--out FILE says what to write");
+    if (!v->force && access(v->out, F_OK) == 0)
+        return fail_text("%s is there already: --force replaces it", v->out);
     if (cli->carried && v->what && !folder)
         return fail_text("%s: no folder of train (the program carries its step)", v->what);
     LoadOptions o = {.cli = cli, .place = v->place, .no_frozen = true};

@@ -95,7 +95,12 @@ same half.tensors set.tensors
 exits 2 "$CZTC" export run -o half.safetensors --dtype f8
 
 # half the bytes; a graph without export: gives all parameters
-exits 0 "$CZTC" export slow.yaml -o half.safetensors --set export.dtype=bf16
+cp half.safetensors kept.safetensors
+exits 1 "$CZTC" export slow.yaml -o half.safetensors --set export.dtype=bf16
+says err "half.safetensors is there already: --force replaces it"
+same half.safetensors kept.safetensors
+exits 0 "$CZTC" export slow.yaml -o half.safetensors --set export.dtype=bf16 --force
+cmp -s half.safetensors kept.safetensors && miss "--force replaces nothing"
 says err "untrained parameters"
 says out "tensors of bf16"
 exits 0 "$CZTC" export small.yaml -o all.safetensors --json
