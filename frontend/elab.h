@@ -635,6 +635,7 @@ struct Task {
     Frame *frame;
     Scope *scope; // output, target, valid, decoded
     App *kind;    // NULL; or the kind's needs, and the scope of what it says
+    App *module;  // NULL; or that of its loss, applied
     Value weight;
     NodeId per_sample, loss, weighted; // (B,), scalar, scalar
 };
@@ -643,6 +644,12 @@ void tasks_bind(Elab *el);
 // Build the loss of a task that is on. False when reported.
 bool task_build(Elab *el, Task *t);
 Value task_member(Elab *el, Task *t, const char *name, Loc loc);
+// What a task that was built has under a name: its own, its kind's, its loss module's.
+bool task_find(Elab *el, const Task *t, const char *name, Value *out);
+
+// paths.c: a parameter by its whole path ("visual.patch.weight"), as `check --params` prints it.
+// False where none is called so or almost so, and where the text means something as an expression.
+bool param_by_path(Elab *el, const char *text, Loc loc, Value *out);
 Value task_value(Elab *el, Task *t, Loc loc);
 // A task of this name of an entry under experts:, and what it says; NULL when reported.
 Task *expert_new(Elab *el, const TreeEntry *e, const char *name);

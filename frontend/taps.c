@@ -125,8 +125,11 @@ void taps_outputs(Elab *el, Entry *e)
         Tree *t = tree_read(el->arena, el->diag, diag_source(el->diag, from, yaml, strlen(yaml)));
         if (!t) continue;
         Taps taps = {el, e, t, 0};
+        Value v;
         if (is_path(text))
             walk_graph(&taps, text);
+        else if (param_by_path(el, text, t->loc, &v))
+            put(&taps, text, v);
         else
             put(&taps, text, tree_eval(el, el->scope, t, NULL));
     }

@@ -130,7 +130,10 @@ static void watch(Elab *el, Entry *e, const TreeEntry *row)
     }
     if (!phase_has(el, from, until)) return;
     Scope *s = part_scope(el, NULL, str_printf(el->arena, "watch.%s", name), NULL, row->key->loc);
-    NodeId x = value_tensor(el, tree_eval(el, s, t, NULL), DT_F32, t->loc);
+    Value v;
+    if (t->kind != TREE_SCALAR || !param_by_path(el, t->text, t->loc, &v))
+        v = tree_eval(el, s, t, NULL);
+    NodeId x = value_tensor(el, v, DT_F32, t->loc);
     if (!x) return;
     el->graph->here = t->loc;
     if (graph_type(el->graph, x)->rank)

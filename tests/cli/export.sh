@@ -12,6 +12,8 @@ watch:
   scale: losses.pair.weight
   embedding: visual.embedding
   late: {value: 2 * step, from: 2}
+  temperature: pair.scale
+  patches: visual.patch.weight
 export:
   parts: [visual, "experts.*"]
   rename: {"visual.embed_image.weight": {to: visual.proj, transpose: true}, "visual.*": "tower.*", "experts.edge.bias": }
@@ -22,6 +24,15 @@ says run/log.jsonl '"watch.scale": 1'
 says run/log.jsonl '"watch.embedding.std": '
 [ "$(grep -c watch.late run/log.jsonl)" = 1 ] || miss "watch.late is logged $(grep -c watch.late run/log.jsonl) times"
 says run/log.jsonl '"watch.late": 4'
+says run/log.jsonl '"watch.temperature": 14.28'
+says run/log.jsonl '"watch.patches.std": '
+# a parameter by its path, also below a part; what is a value of the graph stays that
+exits 0 "$CZTC" run slow.yaml --json --print visual.patch.weight --print visual.blocks.0.qkv.bias --print losses.pair.scale
+says out '"visual.patch.weight": {"dtype": "f32", "shape": [32, 3, 8, 8]'
+says out '"visual.blocks.0.qkv.bias": {"dtype": "f32", "shape": [96]'
+says out '"losses.pair.scale": {"dtype": "f32", "shape": [], "min": 14.28'
+exits 0 "$CZTC" run slow.yaml --json --entry encode_textual --print visual.patch.weight
+says out '"visual.patch.weight": {"dtype": "f32"'
 # histograms: counted in the step, drawn by TensorBoard
 cat >bins.yaml <<'END'
 cztc: 1
