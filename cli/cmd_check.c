@@ -124,7 +124,7 @@ static void print_limit(const Pipeline *p)
 {
     if (!p->program->memory) return;
     printf("  memory: %sB of %sB, %sB of it state",
-           short_number(p->arena, (double)plan_bytes(p->plan)),
+           short_number(p->arena, (double)plan_bytes(p->plan, p->backend.target)),
            short_number(p->arena, (double)p->program->memory),
            short_number(p->arena, (double)p->plan->state_bytes));
     if (p->recompute)

@@ -176,7 +176,8 @@ static const char *memory_mend(const Pipeline *p, const PlanEntry *largest, int6
 // Does the plan keep to the limit that the program has? `all`: all passes ran.
 static bool check_memory(const Pipeline *p, bool all, Error *err)
 {
-    int64_t bytes = plan_bytes(p->plan), limit = p->program->memory, state = p->plan->state_bytes;
+    int64_t bytes = plan_bytes(p->plan, p->backend.target), limit = p->program->memory,
+            state = p->plan->state_bytes;
     const PlanEntry *e = largest_entry(p->plan);
     Arena *a = p->arena;
     if (!limit || bytes <= limit) return true;

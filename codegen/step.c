@@ -155,11 +155,12 @@ static const Type *input_type(const Entry *e, const char *name)
 }
 
 // The whole batch of what the entries before this one take in parts: behind its own inputs, on the
-// host alone. Gives where they end.
-static int64_t add_parts_inputs(Arena *arena, const Program *p, const Entry *e, int64_t at,
-                                json_t *to)
+// host alone; memplan counted it.
+static void add_parts_inputs(Arena *arena, const Program *p, const Entry *e, const PlanEntry *pe,
+                             json_t *to)
 {
     enum { ALIGN = 64 };
+    int64_t at = pe->input_bytes;
     const EntryInputs inputs = entry_inputs(p, e, arena);
     for (uint32_t i = 0; i < inputs.n; i++) {
         const EntryInput *in = &inputs.at[i];
@@ -167,7 +168,7 @@ static int64_t add_parts_inputs(Arena *arena, const Program *p, const Entry *e, 
         json_array_append_new(to, tensor_json(in->name, in->type, at));
         at += (type_bytes(in->type) + ALIGN - 1) / ALIGN * ALIGN;
     }
-    return at;
+    if (at != pe->host_bytes) bug("%s: inputs end at %lld", e->name, (long long)at);
 }
 
 // [{"entry": "step.backward", "parts": 8}, ..]
@@ -235,7 +236,7 @@ static json_t *entry_json(Arena *arena, const Program *p, const Plan *plan, uint
         const Type *type = graph_type(e->graph, e->outputs.at[i].node);
         json_array_append_new(outputs, tensor_json(b->name, type, b->offset));
     }
-    int64_t host_bytes = add_parts_inputs(arena, p, e, pe->input_bytes, inputs);
+    add_parts_inputs(arena, p, e, pe, inputs);
     json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "name", e->name, "input_bytes",
                           (json_int_t)pe->input_bytes, "output_bytes", (json_int_t)pe->output_bytes,
                           "scratch_bytes", (json_int_t)pe->scratch_bytes, "inputs", inputs,
@@ -243,7 +244,7 @@ static json_t *entry_json(Arena *arena, const Program *p, const Plan *plan, uint
     if (e->graph->batch != p->batch) json_object_set_new(o, "batch", json_integer(e->graph->batch));
     add_refresh(o, p, e, arena);
     if (!e->before.n) return o;
-    json_object_set_new(o, "host_bytes", json_integer(host_bytes));
+    json_object_set_new(o, "host_bytes", json_integer(pe->host_bytes));
     json_object_set_new(o, "before", before_json(e));
     return o;
 }

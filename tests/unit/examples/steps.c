@@ -358,14 +358,19 @@ bool steps_agree(const Source *source, Error *err)
     return ok;
 }
 
-const Plan *steps_plan(Arena *arena, const Source *source, const Target *target)
+Program *steps_program(Arena *arena, const Source *source)
 {
     Error err = {0};
     Program *p = read_graph(arena, source, &err);
     bool ok = p && first_passes(p, &err) &&
               run_passes(p, &(PassOptions){.list = "expand,dce,derive"}, &err);
     cr_assert(ok, "%s", err.text);
-    return plan_build(arena, p, target, FUSE_ALL);
+    return p;
+}
+
+const Plan *steps_plan(Arena *arena, const Source *source, const Target *target)
+{
+    return plan_build(arena, steps_program(arena, source), target, FUSE_ALL);
 }
 
 // ---- the compiled one alone -------------------------------------------------------------------
