@@ -4,8 +4,10 @@
 #include "base/map.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <unistd.h>
 
 typedef struct Commands {
     const Command *const *at;
@@ -117,8 +119,17 @@ static int run(Cli *cli, const Commands *commands, int argc, char **argv)
     return c->run(cli, values);
 }
 
+// A standard stream that whoever started us has closed must not be the next file that is opened: it
+// is one that can only be read, so that to write there is an error.
+static void fill_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) open("/dev/null", O_RDONLY);
+}
+
 int cli_main(Cli *cli, const Command *const *commands, uint32_t n, int argc, char **argv)
 {
+    fill_streams();
     signal(SIGXFSZ, SIG_IGN); // a limit on file sizes is an error of write(2), as a full disk is
     int code = run(cli, &(Commands){commands, n}, argc, argv);
     if (fflush(stdout) == 0 && !ferror(stdout)) return code;

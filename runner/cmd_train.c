@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -387,6 +388,9 @@ static int run(Cli *cli, const void *values)
         return fail_usage("train", "one of --out DIR and --resume DIR is needed");
     if (!v->file && !v->resume && !cli->carried)
         return fail_usage("train", cli->compiler ? "FILE is missing" : "STEP is missing");
+    if (v->file && access(v->file, F_OK) != 0) // before a folder is made
+        return fail_text("%s: %s", v->file, strerror(errno));
+    signal(SIGPIPE, SIG_IGN); // the run goes on when nobody reads its progress
     if (v->weights && v->resume)
         return fail_usage("train",
                           "--weights begins a new run (--out); a resumed one has its checkpoint's");
