@@ -96,8 +96,9 @@ static int run(Cli *cli, const Commands *commands, int argc, char **argv)
         print_usage(cli, commands, stderr);
         return EXIT_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
+    bool help = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+                strcmp(argv[1], "help") == 0;
+    if (help && argc == 2) {
         print_usage(cli, commands, stdout);
         return EXIT_OK;
     }
@@ -105,8 +106,13 @@ static int run(Cli *cli, const Commands *commands, int argc, char **argv)
         printf("%s %s\n", program_name(), cli->version);
         return EXIT_OK;
     }
-    const Command *c = find_command(commands, argv[1]);
-    if (!c) return unknown_command(commands, argv[1]);
+    const char *name = argv[help ? 2 : 1]; // help NAME, or NAME
+    const Command *c = find_command(commands, name);
+    if (!c) return unknown_command(commands, name);
+    if (help) {
+        options_help(cli, c, stdout);
+        return EXIT_OK;
+    }
     void *values = arena_alloc(cli->arena, c->size + 1);
     Error err = {0};
     switch (options_parse(cli, c, argc - 2, argv + 2, values, &err)) {

@@ -322,6 +322,9 @@ static bool prepare(Run *run, const char *folder, int *lock, Arena *arena, Error
     const Values *v = run->values;
     if (v->resume && access(folder, F_OK) != 0)
         return error_set(err, "%s: %s", folder, strerror(errno));
+    const char *checkpoints = str_printf(arena, "%s/checkpoints", folder);
+    if (v->resume && access(checkpoints, F_OK) != 0) // no run: a lock would be left there
+        return error_set(err, "%s: no checkpoint is there; --out begins a run", checkpoints);
     if (!v->resume && !make_folders(arena, folder, err)) return false;
     *lock = train_lock(folder, stderr, err);
     return *lock >= 0 && check_latest(run, folder, arena, err);

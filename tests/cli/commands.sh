@@ -21,6 +21,11 @@ for option in set lib no-cache target products device threads workers data root;
 done
 exits 2 "$CZTC" check --sett x
 says err "did you mean --set?"
+"$CZTC" train --help >train.help
+exits 0 "$CZTC" help train
+same out train.help
+exits 2 "$CZTC" help trian
+says err "unknown command 'trian'; did you mean train?"
 exits 2 "$CZTC" check
 says err "FILE is missing"
 exits 2 "$CZTC" check a.yaml b.yaml
@@ -143,6 +148,10 @@ says err "this is a step file"
 exits 1 "$CZTC" train nothing.yaml --out never
 says err "error: nothing.yaml: No such file"
 [ -e never ] && miss "a folder for a graph file that is not there"
+mkdir other
+exits 1 "$CZTC" train --resume other
+says err "error: other/checkpoints: no checkpoint is there; --out begins a run"
+[ -e other/lock ] && miss "a lock in a folder that is no run's"
 exits 1 "$CZTC" compile small.yaml -o nowhere/small.czt
 says err "error: nowhere/small.czt: cannot create it: No such file"
 exits 1 "$CZTC" run small.yaml --grads nowhere/g.safetensors
@@ -214,6 +223,12 @@ exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --entry encode_visual --tap v
 says err "1 values"
 exits 0 "$CZTC" run small.czt --tap 'experts.*' --threads 1
 says err "1 values"
+# of the state too, as a step finds it: before the first one as initialised
+exits 0 "$CZTC" run small.czt -n 2 --json --print visual.patch.weight --print '$opt.m.visual.patch.*'
+says out '"visual.patch.weight": {"dtype": "f32", "shape": [32, 3, 8, 8]'
+[ "$(grep -c '"$opt.m.visual.patch.weight": {"dtype": "f32", "shape": .*"min": 0.0, "max": 0.0' out)" = 1 ] ||
+    miss "moments are zero in front of the first step alone: $(cat out)"
+exits 1 "$CZTC" run small.czt --print visual.patch
 exits 1 "$CZTC" run small.czt --tap visual.map
 says err "--tap: entry 'step' has no output 'visual.map'"
 exits 1 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --tap 'visual.blokcs.*.x'
