@@ -10,19 +10,31 @@
 #include "runtime/weights_init.h"
 
 #include <math.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { UNKNOWN_RANGE = 16 }; // of an integer input that the graph only computes with
 
 const char own_executable[] = "/proc/self/exe";
 
+// A folder of train stands for its step.
+static const char *step_of(Arena *arena, const char *file)
+{
+    struct stat st;
+    bool folder = file && stat(file, &st) == 0 && S_ISDIR(st.st_mode);
+    const char *step = folder ? str_printf(arena, "%s/step.czt", file) : file;
+    return access(step ? step : "", F_OK) == 0 ? step : file;
+}
+
 bool load_is_step(const char *file)
 {
     FileMap map;
     Error none = {0};
-    if (!file_map(&map, file, &none)) return false;
-    bool yes = container_present(map.data, map.size);
-    file_unmap(&map);
+    Arena *arena = arena_new();
+    bool read = file_map(&map, step_of(arena, file), &none),
+         yes = read && container_present(map.data, map.size);
+    if (read) file_unmap(&map);
+    arena_free(arena);
     return yes;
 }
 
@@ -107,9 +119,12 @@ static bool is_step(const LoadOptions *o)
     return !o->file || !o->cli->compiler || load_is_step(o->file);
 }
 
-bool load_step(Loaded *l, const LoadOptions *o)
+bool load_step(Loaded *l, const LoadOptions *given)
 {
     Error err = {0};
+    LoadOptions own = *given;
+    const LoadOptions *o = &own;
+    own.file = step_of(given->cli->arena, given->file);
     *l = (Loaded){0};
     if (is_step(o)) {
         if (o->graph.source.set.n) {

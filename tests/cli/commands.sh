@@ -9,6 +9,8 @@ says out "compile"
 for command in check compile run bench train eval describe lib pack opt schema data new; do
     exits 0 "$CZTC" $command --help
     says out "usage: cztc $command"
+    awk 'length > 100' out >wide
+    [ -s wide ] && miss "$command --help is wider than 100 columns: $(cat wide)"
 done
 # what several commands have says the same in all of them, and is read alike
 for option in set lib no-cache target products device threads workers data root; do
@@ -19,6 +21,11 @@ for option in set lib no-cache target products device threads workers data root;
 done
 exits 2 "$CZTC" check --sett x
 says err "did you mean --set?"
+"$CZTC" train --help >train.help
+exits 0 "$CZTC" help train
+same out train.help
+exits 2 "$CZTC" help trian
+says err "unknown command 'trian'; did you mean train?"
 exits 2 "$CZTC" check
 says err "FILE is missing"
 exits 2 "$CZTC" check a.yaml b.yaml
@@ -117,6 +124,43 @@ echo "damaged: 1" >"$file"
 exits 0 "$CZTC" check "$SOURCE/tests/cli/small.yaml"
 cmp -s "$file" "$SOURCE/graphs/lib/prelude.yaml" || miss "the library in the cache was not mended"
 
+# streams that are closed or that nobody reads: no file takes their place, and a run goes on
+pictures train
+cp "$SOURCE/tests/cli/small.yaml" small.yaml
+"$CZTC" train small.yaml --out dumb 2>&- >out || miss "a run without a standard error"
+grep -q step dumb/lock && miss "progress is in a file: $(cat dumb/lock)"
+"$CZTC" train small.yaml --out mute >&- 2>err
+[ $? -eq 1 ] || miss "a run without a standard output says that it is well"
+says err "standard output: write failed"
+"$CZTC" train small.yaml --out alone 2>&1 | head -1 >out
+[ -d alone/checkpoints/step-00000008 ] || miss "a run ends with who reads its progress"
+"$CZTC" check small.yaml >/dev/full 2>err
+[ $? -eq 1 ] || miss "a full disk is no error"
+# a folder of train stands for its step; what is not there is said before anything is made
+exits 0 "$CZTC" describe alone --json
+cp out whole.json
+exits 0 "$CZTC" describe alone/step.czt --json
+same out whole.json
+exits 0 "$CZTC" run alone
+exits 0 "$CZTC" bench alone -n 1
+exits 1 "$CZTC" run alone --set batch=8
+says err "this is a step file"
+exits 1 "$CZTC" train nothing.yaml --out never
+says err "error: nothing.yaml: No such file"
+[ -e never ] && miss "a folder for a graph file that is not there"
+mkdir other
+exits 1 "$CZTC" train --resume other
+says err "error: other/checkpoints: no checkpoint is there; --out begins a run"
+[ -e other/lock ] && miss "a lock in a folder that is no run's"
+exits 1 "$CZTC" compile small.yaml -o nowhere/small.czt
+says err "error: nowhere/small.czt: cannot create it: No such file"
+exits 1 "$CZTC" run small.yaml --grads nowhere/g.safetensors
+says err "error: nowhere/g.safetensors: cannot create it: No such file"
+exits 0 "$CZTC" opt small.yaml --passes dce --dump-dir dumps/all
+[ -s dumps/all/00-input.ir ] || miss "no folder of dumps"
+exits 2 "$CZTC" compile small.yaml --memory zwei
+says err "--memory: 'zwei' is no size, such as 16GiB or 24e9; see cztc compile --help"
+
 # IR text: what opt prints, opt reads; only the places in comments are others
 exits 0 "$CZTC" opt "$SOURCE/tests/cli/small.yaml"
 cp out once.ir
@@ -181,6 +225,12 @@ exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --entry encode_visual --tap v
 says err "1 values"
 exits 0 "$CZTC" run small.czt --tap 'experts.*' --threads 1
 says err "1 values"
+# of the state too, as a step finds it: before the first one as initialised
+exits 0 "$CZTC" run small.czt -n 2 --json --print visual.patch.weight --print '$opt.m.visual.patch.*'
+says out '"visual.patch.weight": {"dtype": "f32", "shape": [32, 3, 8, 8]'
+[ "$(grep -c '"$opt.m.visual.patch.weight": {"dtype": "f32", "shape": .*"min": 0.0, "max": 0.0' out)" = 1 ] ||
+    miss "moments are zero in front of the first step alone: $(cat out)"
+exits 1 "$CZTC" run small.czt --print visual.patch
 exits 1 "$CZTC" run small.czt --tap visual.map
 says err "--tap: entry 'step' has no output 'visual.map'"
 exits 1 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --tap 'visual.blokcs.*.x'
