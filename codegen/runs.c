@@ -6,6 +6,29 @@
 
 enum { OF_RUN = 10, OF_GATHER = 12, OF_GUARD = 2 };
 
+// x / c + rest in [lo, hi) is x + c rest in [c lo, c hi): a compare of places that follow each
+// other.
+static void without_division(IndexPool *pool, uint32_t inside, KernelGuard *guard)
+{
+    IndexId rest = 0, quotient = 0, e = guard->index;
+    for (IndexNode n = *index_node(pool, e);; n = *index_node(pool, e)) { // a sum leans left
+        IndexId term = n.op == IX_ADD ? n.b : e;
+        if (!index_uses(pool, term, inside))
+            rest = index_add(pool, rest, term);
+        else if (quotient || index_node(pool, term)->op != IX_DIV)
+            return;
+        else
+            quotient = term;
+        if (n.op != IX_ADD) break;
+        e = n.a;
+    }
+    if (!quotient) return;
+    IndexNode q = *index_node(pool, quotient);
+    guard->index = index_add(pool, q.a, index_mul(pool, rest, q.c));
+    guard->lo *= q.c;
+    guard->hi *= q.c;
+}
+
 static KernelBody substituted(Arena *arena, const KernelBody *body, uint32_t axis, int64_t length)
 {
     uint32_t n = body->axes.n;
@@ -31,8 +54,10 @@ static KernelBody substituted(Arena *arena, const KernelBody *body, uint32_t axi
         if (in->axes >> axis & 1) in->axes |= UINT64_C(1) << n;
         if (!in->nguards) continue;
         KernelGuard *guards = arena_copy(arena, in->guards, in->nguards * sizeof *guards);
-        for (uint32_t k = 0; k < in->nguards; k++)
+        for (uint32_t k = 0; k < in->nguards; k++) {
             guards[k].index = index_substitute(&b.index, &body->index, guards[k].index, map);
+            without_division(&b.index, n, &guards[k]);
+        }
         in->guards = guards;
     }
     return b;
