@@ -5,7 +5,7 @@ against.
     torch_resnet.py --steps 5                                    time it
     torch_resnet.py --set batch=2 --set size=64 --dump DIR       weights, inputs, losses, gradients
 
-torchvision's ResNet-50 (its parameter names under visual.), batch norm by the statistics of the
+torchvision's ResNet-50 (under the names of encoders/resnet), batch norm by the statistics of the
 batch, and the text transformer of torch_step.py; InfoNCE, clipping to norm 1, AdamW. Needs torch
 alone. Prints one JSON line.
 """
@@ -32,7 +32,7 @@ def blocks(stages=STAGES):
     into = 64
     for s, count in enumerate(stages):
         for i in range(count):
-            yield f"visual.layer{s + 1}.{i}.", into, 64 << s, 2 if s and i == 0 else 1
+            yield f"visual.stages.{s}.blocks.{i}.", into, 64 << s, 2 if s and i == 0 else 1
             into = 256 << s
 
 
@@ -57,8 +57,8 @@ def parameters(c, gen):
         for i, n in (1, width), (2, width), (3, 4 * width):
             norm(f"{at}bn{i}", n)
         if into != 4 * width:
-            conv(at + "downsample.0", 4 * width, into, 1)
-            norm(at + "downsample.1", 4 * width)
+            conv(at + "downsample.conv", 4 * width, into, 1)
+            norm(at + "downsample.bn", 4 * width)
     normal("visual.embed_image.weight", (c.embed, 2048), 2048**-0.5)
     w = c.text_width
     normal("textual.token.weight", (c.vocab, w), 0.02)
@@ -90,8 +90,8 @@ def resnet(p, x):
         y = F.relu(norm(conv(y, at + "conv2", stride, 1), at + "bn2"))
         y = norm(conv(y, at + "conv3"), at + "bn3")
         past = x
-        if at + "downsample.0.weight" in p:
-            past = norm(conv(x, at + "downsample.0", stride), at + "downsample.1")
+        if at + "downsample.conv.weight" in p:
+            past = norm(conv(x, at + "downsample.conv", stride), at + "downsample.bn")
         x = F.relu(y + past)
     return F.linear(x.mean((2, 3)), p["visual.embed_image.weight"])
 
@@ -134,7 +134,13 @@ def main():
     text[:, c.context // 2] = c.vocab - 1
     if o.dump:
         o.dump.mkdir(parents=True, exist_ok=True)
-        write_safetensors(o.dump / "case.safetensors", params | {"image": image, "text": text})
+        running = {}  # what batch norm keeps; a step reads none of it
+        for name, x in params.items():
+            if ".bn" in name and name.endswith(".bias"):
+                running[name[:-4] + "running_mean"] = torch.zeros_like(x)
+                running[name[:-4] + "running_var"] = torch.ones_like(x)
+        write_safetensors(o.dump / "case.safetensors",
+                          params | running | {"image": image, "text": text})
     to = torch.float64 if o.float64 else torch.float32
     params = {k: v.to(to).contiguous(memory_format=torch.channels_last if v.dim() == 4
                                      else torch.contiguous_format).requires_grad_()
