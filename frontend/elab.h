@@ -375,6 +375,15 @@ void watch_outputs(Elab *el, Entry *e);
 bool taps_here(const Elab *el, const Entry *e);
 void taps_outputs(Elab *el, Entry *e);
 
+// names.c: what a name may be, and which are taken
+// Report the names of a graph file, and of a module, that are none or are taken.
+void names_check(Elab *el);
+void names_of_module(Elab *el, const ModuleDef *m);
+// May a library file define the name? Reported where not.
+bool name_definable(Elab *el, const char *name, Loc loc);
+// What a reserved name is; NULL for all others.
+const char *name_reserved(const char *name);
+
 // export.c: what export: writes, into an object.
 void put_export(Elab *el, struct Json *j);
 
@@ -540,7 +549,9 @@ Tree *graph_read(Elab *el, const char *path);
 bool set_apply(Elab *el, Tree *root, const char *assignment);
 // Apply one row of check: set:.
 bool set_row(Elab *el, Tree *root, const TreeEntry *row);
-// True when text matches a pattern of letters, * and ?.
+// Say of the last error or warning how a key with dots, "experts.seg", is written in a mapping.
+void suggest_nested(Elab *el, const Tree *map, const Tree *key);
+// True when text matches a pattern of characters, * for any text, and ? for any character.
 bool glob_match(const char *pattern, const char *text);
 const char *folder_of(Elab *el, const char *path);
 // The folder of the file that a value stands in, where its relative paths start; the graph's for
