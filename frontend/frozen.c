@@ -26,10 +26,6 @@ static Instance *teacher_new(Elab *el, const TreeEntry *e)
 {
     static const char *const skip[] = {"module", "weights", "outputs", "precision", "doc", NULL};
     const char *name = e->key->text, *path = str_printf(el->arena, "teachers.%s", name);
-    if (strchr(name, '.')) {
-        el_error(el, e->key->loc, "the name of a teacher has no dot: '%s'", name);
-        return NULL;
-    }
     if (!keys_check(el, e->value, MAPPING_TEACHER, true)) return NULL;
     if (!weights_check(el, tree_get(e->value, "weights"))) return NULL;
     Scope *own = part_scope(el, NULL, path, path, e->key->loc);

@@ -135,7 +135,7 @@ Test(mends, yaml)
 }
 Test(mends, names)
 {
-    run_folder("names", 10);
+    run_folder("names", 20);
 }
 Test(mends, shapes)
 {
@@ -147,7 +147,7 @@ Test(mends, deep)
 }
 Test(mends, structure)
 {
-    run_folder("structure", 12);
+    run_folder("structure", 18);
 }
 Test(mends, data)
 {
