@@ -330,6 +330,7 @@ struct Elab {
     Map tasks;      // "pair", "experts.seg" -> Task *, in file order
     Map instances;  // encoders and heads -> Instance *
     Map running;    // parameters that modules update: name -> what running.c knows of it
+    Map taught;     // teachers that some build applies: name -> anything
     Map metrics;    // tasks with a metric, of the build of "eval": task -> Metric *
     uint32_t depth; // nesting of evaluation, against endless recursion
     uint32_t noted; // errors when notes were last added

@@ -182,16 +182,42 @@ static bool mentions(const Tree *t, const char *name)
     return false;
 }
 
-// A teacher that nothing mentions costs nothing, and is a mistake more often than not.
+// Would a task that is off read the teacher? It is then no mistake that nothing does.
+static bool off_task_reads(const Elab *el, const char *name)
+{
+    for (uint32_t i = 0; i < el->tasks.n; i++) {
+        const Task *t = el->tasks.at[i].value;
+        if (t->on) continue;
+        if (mentions(t->tree, name)) return true;
+        for (uint32_t k = 0; k < t->scope->names.n; k++) { // the item of a family over teachers
+            const Value v = ((const Binding *)t->scope->names.at[k].value)->value;
+            if (v.kind == V_INSTANCE && v.instance->name && !strcmp(v.instance->name, name))
+                return true;
+        }
+    }
+    return false;
+}
+
+// Does a row of stats: cover the teacher?
+static bool has_statistic(const Elab *el, const char *name)
+{
+    const Tree *t = tree_get(el->root, "stats");
+    for (uint32_t i = 0; t && i < t->entries.n; i++) {
+        const Tree *of = tree_get(t->entries.at[i].value, "of");
+        if (of &&
+            (mentions(of, name) || (of->kind == TREE_SCALAR && !strcmp(of->text, "teachers"))))
+            return true;
+    }
+    return false;
+}
+
+// A teacher that no entry applies costs nothing, and is a mistake more often than not.
 static void warn_unused(Elab *el, const Tree *teachers)
 {
     for (uint32_t i = 0; i < teachers->entries.n; i++) {
         const Tree *key = teachers->entries.at[i].key;
-        bool used = false;
-        for (uint32_t k = 0; !used && k < el->root->entries.n; k++) {
-            const TreeEntry *e = &el->root->entries.at[k];
-            used = strcmp(e->key->text, "teachers") != 0 && mentions(e->value, key->text);
-        }
+        bool used = map_find(&el->taught, key->text) || off_task_reads(el, key->text) ||
+                    has_statistic(el, key->text);
         if (!used) diag_warning(el->diag, key->loc, "nothing reads teachers.%s", key->text);
     }
 }

@@ -355,6 +355,7 @@ void app_force(Elab *el, App *app)
 static App *apply(Elab *el, Instance *inst, const Map *given, bool main, Loc loc)
 {
     if (inst->ema && !ema_there(el, inst->ema, loc)) return NULL;
+    if (inst->name) map_set(el->arena, &el->taught, inst->name, el);
     el->depth++;
     App *app = app_open(el, inst, given, main, loc);
     if (app) app_force(el, app);
