@@ -10,6 +10,7 @@
 typedef struct Source {
     const char *path, *text;
     size_t size;
+    VEC(uint32_t) lines; // where each begins, the first one too
 } Source;
 
 typedef struct Message {
@@ -39,7 +40,11 @@ Diag *diag_new(Arena *arena)
 
 uint32_t diag_source(Diag *diag, const char *path, const char *text, size_t size)
 {
-    vec_push(diag->arena, &diag->sources, (Source){str_copy(diag->arena, path), text, size});
+    Source s = {.path = str_copy(diag->arena, path), .text = text, .size = size};
+    vec_push(diag->arena, &s.lines, 0);
+    for (const char *at = text; size && (at = memchr(at, '\n', size - (size_t)(at - text)));)
+        vec_push(diag->arena, &s.lines, (uint32_t)(++at - text));
+    vec_push(diag->arena, &diag->sources, s);
     return diag->sources.n - 1;
 }
 
@@ -155,7 +160,8 @@ void diag_return_to(Diag *diag, uint32_t error)
 
 void diag_overlay(Diag *diag, const char *path, const char *text)
 {
-    vec_push(diag->arena, &diag->overlays, (Source){path, text, strlen(text)});
+    vec_push(diag->arena, &diag->overlays,
+             ((Source){.path = path, .text = text, .size = strlen(text)}));
 }
 
 const char *diag_overlaid(const Diag *diag, const char *path)
@@ -303,15 +309,15 @@ static bool starts_character(char c)
 void diag_position(const Diag *diag, Loc loc, uint32_t *line, uint32_t *column)
 {
     const Source *s = &diag->sources.at[loc.source < diag->sources.n ? loc.source : 0];
-    *line = *column = 1;
-    for (size_t i = 0; i < loc.begin && i < s->size; i++) {
-        if (s->text[i] == '\n') {
-            ++*line;
-            *column = 1;
-        } else if (starts_character(s->text[i])) {
-            ++*column;
-        }
+    uint32_t low = 0, high = s->lines.n;
+    while (high - low > 1) { // the last line that begins at or before the place
+        uint32_t middle = low + (high - low) / 2;
+        *(s->lines.at[middle] <= loc.begin ? &low : &high) = middle;
     }
+    *line = low + 1;
+    *column = 1;
+    for (size_t i = s->lines.n ? s->lines.at[low] : 0; i < loc.begin && i < s->size; i++)
+        *column += starts_character(s->text[i]);
 }
 
 const char *diag_where(const Diag *diag, Loc loc)

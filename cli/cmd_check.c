@@ -7,8 +7,8 @@
 #include <jansson.h>
 
 typedef struct Values {
-    const char *file, *other, *lib;
-    Texts set;
+    const char *file, *other;
+    Source source;
     bool diff, fix, params, json;
 } Values;
 
@@ -23,10 +23,7 @@ static const Option options[] = {
      "write the mends of errors that have just one into FILE; others are printed"},
     {"params", 0, OPTION_FLAG, offsetof(Values, params), NULL,
      "what each parameter gets: its optimiser and settings, rows of groups:, when it rests"},
-    {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
-     "change a value of the file; globs allowed"},
-    {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
-     "library files instead of the built-in ones"},
+    SOURCE_OPTIONS(Values),
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object"},
 };
 
@@ -127,7 +124,7 @@ static void print_limit(const Pipeline *p)
 {
     if (!p->program->memory) return;
     printf("  memory: %sB of %sB, %sB of it state",
-           short_number(p->arena, (double)plan_bytes(p->plan)),
+           short_number(p->arena, (double)plan_bytes(p->plan, p->backend.target)),
            short_number(p->arena, (double)p->program->memory),
            short_number(p->arena, (double)p->plan->state_bytes));
     if (p->recompute)
@@ -136,16 +133,69 @@ static void print_limit(const Pipeline *p)
     printf("\n");
 }
 
+// "bf16", or "f32, bf16" where parts of the part say their own.
+static const char *precisions_text(Arena *arena, uint32_t dtypes)
+{
+    const char *text = "";
+    for (uint32_t i = 0; dtypes >> i; i++)
+        if (dtypes >> i & 1)
+            text = str_printf(arena, "%s%s%s", text, *text ? ", " : "", dtype_name((DType)i));
+    return text;
+}
+
+// Of a part's products; "" where it has none, or where all products of the graph are f32.
+static const char *part_precision(const Pipeline *p, const char *part)
+{
+    const Frontend *f = p->frontend;
+    const char *own = "";
+    uint32_t all = 0;
+    for (uint32_t i = 0; i < f->products.n; i++) {
+        const PartProducts *of = &f->products.at[i];
+        all |= of->dtypes;
+        if (strcmp(of->part, part) == 0) own = precisions_text(p->arena, of->dtypes);
+    }
+    return all == 1u << DT_F32 ? "" : own;
+}
+
+static bool has_parameters(const Frontend *f, const char *part)
+{
+    for (uint32_t i = 0; i < f->parts.n; i++)
+        if (strcmp(f->parts.at[i].name, part) == 0) return true;
+    return false;
+}
+
+static void print_entry(const char *kind, const char *name, const char *count,
+                        const char *precision)
+{
+    if (*precision)
+        printf("  %-7s %-24s %-8s products in %s\n", kind, name, count, precision);
+    else
+        printf("  %-7s %-24s %s\n", kind, name, count);
+}
+
+// Parts by their parameters and the precision of their products; those that have the latter alone
+// come behind.
+static void print_entries(const Pipeline *p)
+{
+    const Frontend *f = p->frontend;
+    for (uint32_t i = 0; i < f->parts.n; i++) {
+        const PartInfo *part = &f->parts.at[i];
+        print_entry(part->frozen ? "frozen" : "part", part->name,
+                    short_number(p->arena, (double)part->parameters),
+                    part_precision(p, part->name));
+    }
+    for (uint32_t i = 0; i < f->products.n; i++) {
+        const char *name = f->products.at[i].part, *precision = part_precision(p, name);
+        if (*precision && !has_parameters(f, name)) print_entry("part", name, "", precision);
+    }
+}
+
 static void print_summary(Pipeline *p)
 {
     const char *parameters = short_number(p->arena, (double)pipeline_parameters(p));
     printf("%s: batch %lld, %s parameters\n", p->program->name, (long long)p->program->batch,
            parameters);
-    for (uint32_t i = 0; p->frontend && i < p->frontend->parts.n; i++) {
-        const PartInfo *part = &p->frontend->parts.at[i];
-        printf("  %-7s %-24s %s\n", part->frozen ? "frozen" : "part", part->name,
-               short_number(p->arena, (double)part->parameters));
-    }
+    if (p->frontend) print_entries(p);
     Entry *e = program_find_entry(p->program, "step");
     const PlanEntry *plan = pipeline_entry(p, "step");
     if (!e || !plan) return;
@@ -218,6 +268,17 @@ static void add_parts(const Pipeline *p, json_t *to, const PlanEntry *step)
     json_decref(all);
 }
 
+// {"visual": "bf16", "losses.pair": "f32"}: of every part that has products.
+static json_t *precision_json(const Pipeline *p)
+{
+    json_t *all = json_object();
+    for (uint32_t i = 0; i < p->frontend->products.n; i++) {
+        const PartProducts *of = &p->frontend->products.at[i];
+        json_object_set_new(all, of->part, json_string(precisions_text(p->arena, of->dtypes)));
+    }
+    return all;
+}
+
 static void print_json(Pipeline *p)
 {
     const PlanEntry *plan = pipeline_entry(p, "step");
@@ -240,6 +301,7 @@ static void print_json(Pipeline *p)
                           "inputs", inputs, "outputs", outputs, "flops", (json_int_t)p->flops,
                           "bytes", plan ? pipeline_traffic(p, plan) : 0.0, "scratch_bytes",
                           (json_int_t)(plan ? pipeline_scratch(p, plan) : 0));
+    if (p->frontend) json_object_set_new(o, "precision", precision_json(p));
     json_t *phases = phases_json(p);
     if (json_object_size(phases)) json_object_set(o, "phases", phases);
     json_decref(phases);
@@ -267,15 +329,15 @@ static int run(Cli *cli, const void *values)
 {
     const Values *v = values;
     Pipeline p;
-    FrontendOptions o = {.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
+    FrontendOptions o = pipeline_options(&v->source);
     if (v->other && !v->diff)
         return fail_usage("check",
                           str_printf(cli->arena, "'%s' is one too many, but for --diff", v->other));
     if (v->diff) return graph_diff(cli, &(GraphDiff){v->other, v->file, &o, v->json});
     Error err = {0};
-    if (v->fix && v->set.n)
+    if (v->fix && v->source.set.n)
         return fail_usage("check", "--fix mends what is written; it goes without --set");
-    if (v->fix && !graph_fix(cli->arena, v->file, v->lib, &err)) return fail(&err);
+    if (v->fix && !graph_fix(cli->arena, v->file, v->source.lib, &err)) return fail(&err);
     pipeline_begin(&p, cli->arena, 1);
     if (!pipeline_read(&p, v->file, &o)) return EXIT_INPUT;
     if (v->params) {

@@ -5,10 +5,10 @@
 #include <jansson.h>
 
 typedef struct Values {
-    const char *file, *lib, *out, *target, *dump_after, *dump_dir, *skip, *memory;
-    Texts set;
+    const char *file, *out, *target, *dump_after, *dump_dir, *skip, *memory;
+    Source source;
     int64_t threads, stream_above, stream_piece;
-    bool check, no_cache, json, time_passes, dump_kernels;
+    bool json, time_passes, dump_kernels;
 } Values;
 
 static const Option options[] = {
@@ -16,14 +16,9 @@ static const Option options[] = {
      "a graph file (.yaml) or IR text (.ir)"},
     {"output", 'o', OPTION_TEXT, offsetof(Values, out), "OUT",
      "NAME.czt: a step file; other names: an executable; none: nothing"},
-    {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
-     "change a value of the file; globs allowed"},
-    {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
-     "library files instead of the built-in ones"},
-    {"check", 0, OPTION_FLAG, offsetof(Values, check), NULL,
-     "at the reduced size of the graph's check: block"},
-    {"no-cache", 0, OPTION_FLAG, offsetof(Values, no_cache), NULL,
-     "compile anew, and keep nothing"},
+    SOURCE_OPTIONS(Values),
+    CHECK_OPTION(Values),
+    CACHE_OPTION(Values),
     {"target", 0, OPTION_TARGET, offsetof(Values, target), "T",
      "cpu (or cpu:x86-64-v3, cpu:x86-64-v4: any of that level), cuda (this machine's GPU), "
      "cuda:sm_90a"},
@@ -130,9 +125,9 @@ static int run(Cli *cli, const void *values)
         return EXIT_USAGE;
     }
     // A step from the cache has passed through no pass that could be shown.
-    p.no_cache = v->no_cache || v->dump_after || v->dump_dir || v->time_passes || v->dump_kernels;
-    FrontendOptions f = {
-        .lib_dir = v->lib, .set = v->set.at, .nset = v->set.n, .use_check = v->check};
+    p.no_cache =
+        v->source.no_cache || v->dump_after || v->dump_dir || v->time_passes || v->dump_kernels;
+    FrontendOptions f = pipeline_options(&v->source);
     PassOptions passes = {.level = 1,
                           .skip = v->skip,
                           .stream_above = v->stream_above,

@@ -4,21 +4,21 @@
 #include "frontend/frontend.h"
 
 typedef struct Values {
-    const char *name, *lib;
+    const char *name;
+    Source source; // lib alone
 } Values;
 
 static const Option options[] = {
     {"NAME", 0, OPTION_MAYBE, offsetof(Values, name), NULL,
      "a module, function, optimiser or metric"},
-    {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
-     "library files instead of the built-in ones"},
+    LIB_OPTION(Values),
 };
 
 static int run(Cli *cli, const void *values)
 {
     const Values *v = values;
     Error err = {0};
-    const char *lib = v->lib ? v->lib : assets_library(cli->arena, &err);
+    const char *lib = v->source.lib ? v->source.lib : assets_library(cli->arena, &err);
     if (!lib || !frontend_lib(cli->arena, lib, v->name, stdout, &err)) return fail(&err);
     return EXIT_OK;
 }

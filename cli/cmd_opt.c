@@ -2,8 +2,8 @@
 #include "cli/pipeline.h"
 
 typedef struct Values {
-    const char *file, *passes, *skip, *stop_after, *dump_after, *dump_dir, *lib;
-    Texts set;
+    const char *file, *passes, *skip, *stop_after, *dump_after, *dump_dir;
+    Source source;
     int64_t stream_above, stream_piece, recompute;
     bool time_passes;
 } Values;
@@ -25,10 +25,7 @@ static const Option options[] = {
      "print what these passes made on stderr: program, groups, plan"},
     {"dump-dir", 0, OPTION_TEXT, offsetof(Values, dump_dir), "DIR",
      "write the same after every pass, in numbered files"},
-    {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
-     "change a value of the file; globs allowed"},
-    {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
-     "library files instead of the built-in ones"},
+    SOURCE_OPTIONS(Values),
     {"time-passes", 0, OPTION_FLAG, offsetof(Values, time_passes), NULL,
      "print each pass's time and what it made (on stderr)"},
 };
@@ -38,7 +35,7 @@ static int run(Cli *cli, const void *values)
     const Values *v = values;
     Pipeline p;
     pipeline_begin(&p, cli->arena, 1);
-    FrontendOptions o = {.lib_dir = v->lib, .set = v->set.at, .nset = v->set.n};
+    FrontendOptions o = pipeline_options(&v->source);
     PassOptions passes = {.level = 1,
                           .list = v->passes,
                           .skip = v->skip,

@@ -7,40 +7,32 @@
 #include "runtime/frozen.h"
 #include "runtime/safetensors.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <unistd.h>
 
 enum { SAMPLES = 65536 }; // where --samples does not say how many
 
 typedef struct Values {
-    const char *file, *data, *root, *lib;
-    Texts names, set;
-    int64_t samples, threads, workers;
+    const char *file;
+    Texts names;
+    int64_t most;
+    Source source;
     Place place;
-    bool force, no_cache, json;
+    Samples samples;
+    bool force, json;
 } Values;
 
 static const Option options[] = {
     {"FILE", 0, OPTION_OPERAND, offsetof(Values, file), NULL, "a graph file"},
     {"NAME", 0, OPTION_REST, offsetof(Values, names), NULL,
      "rows of its stats:, such as phi; none: all"},
-    {"samples", 0, OPTION_NUMBER, offsetof(Values, samples), "N",
+    {"samples", 0, OPTION_NUMBER, offsetof(Values, most), "N",
      "at most, rounded up to a batch (65536)"},
     {"force", 0, OPTION_FLAG, offsetof(Values, force), NULL, "replace files that are there"},
-    {"data", 0, OPTION_TEXT, offsetof(Values, data), "SHARDS",
-     "shards instead of the graph's, or a folder of them"},
-    {"root", 0, OPTION_TEXT, offsetof(Values, root), "DIR",
-     "where relative paths of the graph's data begin (its own folder)"},
+    SAMPLES_OPTIONS(Values),
     PLACE_OPTIONS(Values),
-    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compute (one a core)"},
-    {"workers", 0, OPTION_THREADS, offsetof(Values, workers), "N", "that decode (one a core)"},
-    {"set", 0, OPTION_TEXTS, offsetof(Values, set), "K=V",
-     "change a value of the graph file; globs allowed"},
-    {"lib", 0, OPTION_TEXT, offsetof(Values, lib), "DIR",
-     "library files instead of the built-in ones"},
-    {"no-cache", 0, OPTION_FLAG, offsetof(Values, no_cache), NULL,
-     "compile anew, and keep nothing"},
+    SOURCE_OPTIONS(Values),
+    CACHE_OPTION(Values),
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object a file"},
 };
 
@@ -48,7 +40,7 @@ typedef struct Run {
     Arena *arena;
     const Values *v;
     Loaded l;
-    const json_t *rows; // {path, teacher, base_dir, file} of each statistic
+    const json_t *rows; // {path, base_dir, file, of} of each statistic
     int64_t batch, samples, left_out;
 } Run;
 
@@ -87,7 +79,7 @@ static void progress(const Run *r, int64_t most, double begin, bool last)
 
 static bool sweep(Run *r, Feed *feed, uint32_t entry, Error *err)
 {
-    int64_t most = r->v->samples ? r->v->samples : SAMPLES, count;
+    int64_t most = r->v->most ? r->v->most : SAMPLES, count;
     void **to = arena_array(r->arena, void *, feed->nslots + 1);
     double begin = seconds_now();
     feed_places(feed, entry, 0, to);
@@ -121,12 +113,12 @@ static bool gather(Run *r, Error *err)
     for (uint32_t i = 0; i < e->ninputs && !r->batch; i++)
         if (e->inputs[i].name[0] != '$') r->batch = e->inputs[i].shape[0];
     if (!r->batch) return error_set(err, "%s: the teachers look at no sample", r->l.step->file);
-    FeedOptions o = {.source = r->v->data,
+    FeedOptions o = {.source = r->v->samples.data,
                      .key = "--data",
                      .in_order = true,
                      .batch = r->batch,
-                     .samples = r->v->samples ? r->v->samples : SAMPLES,
-                     .workers = (uint32_t)r->v->workers};
+                     .samples = r->v->most ? r->v->most : SAMPLES,
+                     .workers = (uint32_t)r->v->samples.workers};
     Feed feed;
     uint32_t reset;
     if (!feed_open(&feed, &r->l, &o, err)) return false;
@@ -153,14 +145,13 @@ static bool all_finite(const float *x, int64_t n)
 
 static json_t *about(const Run *r, const json_t *row, Error *err)
 {
-    uint64_t sum;
-    const char *teacher = member(row, "teacher");
-    if (!frozen_sum_of(r->l.exec, str_printf(r->arena, "teachers.%s", teacher), &sum, err))
-        return NULL;
-    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "graph", r->l.step->name, "statistic",
-                     member(row, "path"), "teacher", teacher, "samples",
-                     str_printf(r->arena, "%lld", (long long)r->samples), "weights",
-                     str_printf(r->arena, "%016" PRIx64, sum));
+    json_t *to = frozen_identity(r->l.exec, json_object_get(row, "of"), err);
+    if (!to) return NULL;
+    json_object_set_new(to, "graph", json_string(r->l.step->name));
+    json_object_set_new(to, "statistic", json_string(member(row, "path")));
+    json_object_set_new(to, "samples",
+                        json_string(str_printf(r->arena, "%lld", (long long)r->samples)));
+    return to;
 }
 
 static void tell(const Run *r, const json_t *row, const char *path, const CztTensor *tensors,
@@ -191,7 +182,7 @@ static bool write_one(const Run *r, uint32_t entry, const json_t *row, Error *er
         if (!is_of(e->outputs[i].name, name)) continue;
         if (!all_finite(exec_output(r->l.exec, entry, i), e->outputs[i].bytes / 4))
             return error_set(err, "%s: not finite, so %s says something that is not, or too much",
-                             e->outputs[i].name, member(row, "teacher"));
+                             e->outputs[i].name, member(json_object_get(row, "of"), "teacher"));
         tensors[n] = e->outputs[i];
         tensors[n].name += strlen(name) + 1;
         from[n++] = i;
@@ -232,21 +223,12 @@ static int run(Cli *cli, const void *values)
     Run r = {.arena = cli->arena, .v = values};
     const Values *v = values;
     Error err = {0};
-    LoadOptions o = {.cli = cli,
-                     .file = v->file,
-                     .root = v->root,
-                     .place = v->place,
-                     .threads = (uint32_t)v->threads};
+    LoadOptions o = {.cli = cli, .file = v->file, .root = v->samples.root, .place = v->place};
     if (load_is_step(v->file))
         return fail_text("%s: a step file has no statistics to compute; give its graph file",
                          v->file);
-    o.graph = (GraphOptions){.lib = v->lib,
-                             .set = v->set.at,
-                             .nset = v->set.n,
-                             .no_cache = v->no_cache,
-                             .stats = true,
-                             .stats_names = v->names.at,
-                             .nstats = v->names.n};
+    o.graph = (GraphOptions){
+        .source = v->source, .stats = true, .stats_names = v->names.at, .nstats = v->names.n};
     if (!load_program(&r.l, &o)) return EXIT_INPUT;
     r.rows = json_object_get(json_object_get(r.l.step->manifest, "train"), "statistics");
     bool ok = may_write(&r, &err) && exec_init(r.l.exec, r.l.step->seed, &err) &&

@@ -1,11 +1,15 @@
 // A plan within the program's limit of memory. Where the plan that is fastest does not fit, pass
-// save gives up as little as will do: the passes run again with more or less of it.
+// save gives up as little as will do: save and what comes behind it run again with more or less of
+// it, on a copy of what the passes before made.
 #include "cli/fit.h"
 
-// One run of all passes with so much given up (0: without pass save).
+static const char first[] = "save"; // the first pass that depends on it
+
+// One run of that and the passes behind it with so much given up (0: without pass save).
 static bool run(Program *p, const PassOptions *o, int64_t recompute, Error *err)
 {
     PassOptions trial = *o;
+    trial.from = first;
     trial.recompute = recompute;
     if (recompute) trial.level = 2;
     return passes_run(p, &trial, err);
@@ -13,7 +17,7 @@ static bool run(Program *p, const PassOptions *o, int64_t recompute, Error *err)
 
 typedef struct Fit {
     Program *program;
-    const Program *kept; // as it was before the passes
+    const Program *kept; // as it was before pass save
     const PassOptions *options;
     const Target *target;
     Error *err;
@@ -32,7 +36,7 @@ static bool fits(Fit *fit, int64_t recompute)
     o.dump_after = o.dump_dir = NULL;
     o.time = false;
     fit->failed = !run(fit->program, &o, recompute, fit->err);
-    int64_t bytes = fit->failed ? 0 : plan_bytes(lowering.plan);
+    int64_t bytes = fit->failed ? 0 : plan_bytes(lowering.plan, fit->target);
     arena_free(arena);
     program_restore(fit->program, fit->kept);
     if (bytes < fit->least) {
@@ -65,11 +69,13 @@ bool fit_passes(Program *p, const PassOptions *options, int64_t *recompute, Erro
                .target = options->lowering->target,
                .err = err,
                .least = INT64_MAX};
+    PassOptions before = *options;
     *recompute = options->recompute;
-    if (p->memory && !options->list && !options->stop_after && !options->skip) {
-        fit.kept = program_keep(p);
-        *recompute = least(&fit);
-        if (fit.failed) return false;
-    }
-    return run(p, options, *recompute, err);
+    if (!p->memory || options->list || options->stop_after || options->skip)
+        return passes_run(p, options, err);
+    before.before = first;
+    if (!passes_run(p, &before, err)) return false;
+    fit.kept = program_keep(p);
+    *recompute = least(&fit);
+    return !fit.failed && run(p, options, *recompute, err);
 }

@@ -1,34 +1,58 @@
 // A graph file goes through the whole pipeline into the bytes of a step file.
 #include "cli/graph.h"
 
+#include "base/file.h"
+#include "cli/assets.h"
 #include "cli/compiled.h"
 
 static FrontendOptions frontend_options(const GraphOptions *g)
 {
-    return (FrontendOptions){.lib_dir = g->lib,
-                             .set = g->set,
-                             .nset = g->nset,
-                             .use_check = g->use_check,
-                             .taps = g->taps,
-                             .ntaps = g->ntaps,
-                             .nprints = g->nprints,
-                             .tap_entry = g->tap_entry,
-                             .stats = g->stats,
-                             .stats_names = g->stats_names,
-                             .nstats = g->nstats,
-                             .grads = g->grads};
+    FrontendOptions f = pipeline_options(&g->source);
+    f.taps = g->taps;
+    f.ntaps = g->ntaps;
+    f.nprints = g->nprints;
+    f.tap_entry = g->tap_entry;
+    f.stats = g->stats;
+    f.stats_names = g->stats_names;
+    f.nstats = g->nstats;
+    f.grads = g->grads;
+    return f;
+}
+
+static bool is_below(const char *path, const char *folder)
+{
+    size_t n = folder ? strlen(folder) : 0;
+    return n && strncmp(path, folder, n) == 0 && path[n] == '/';
+}
+
+// What was read but the library inside the program, and but --set.
+static SourceFiles sources_of(const Pipeline *p, const char *lib)
+{
+    Error none = {0};
+    SourceFiles all = {0};
+    const char *path, *own = lib ? NULL : assets_library(p->arena, &none);
+    for (uint32_t i = 1; (path = diag_source_path(p->diag, i)); i++) {
+        size_t size;
+        const char *text = diag_source_text(p->diag, i, &size);
+        if (strcmp(path, "--set") == 0 || is_below(path, own)) continue;
+        vec_push(p->arena, &all, ((SourceFile){path, checksum_bytes(text, size)}));
+    }
+    return all;
 }
 
 static bool compile(Compiled *out, Arena *arena, const LoadOptions *o)
 {
     Pipeline p;
     FrontendOptions f = frontend_options(&o->graph);
-    pipeline_begin(&p, arena, o->threads);
+    pipeline_begin(&p, arena, (uint32_t)o->place.threads);
     p.target = o->place.target;
-    p.no_cache = o->graph.no_cache;
+    p.no_cache = o->graph.source.no_cache;
     StepFile step;
     if (!compiled_step(&p, o->file, &f, &(PassOptions){.level = 1}, &step)) return false;
-    *out = (Compiled){step.bytes, step.size, (double)p.flops};
+    *out = (Compiled){.bytes = step.bytes,
+                      .size = step.size,
+                      .flops = (double)p.flops,
+                      .sources = sources_of(&p, f.lib_dir)};
     return true;
 }
 

@@ -79,6 +79,14 @@ static uint32_t step_nodes(Pipeline *p)
     return e ? e->graph->nodes.n - 1 : 0;
 }
 
+FrontendOptions pipeline_options(const Source *source)
+{
+    return (FrontendOptions){.lib_dir = source->lib,
+                             .set = source->set.at,
+                             .nset = source->set.n,
+                             .use_check = source->check};
+}
+
 bool pipeline_read(Pipeline *p, const char *file, const FrontendOptions *options)
 {
     Error err = {0};
@@ -168,7 +176,8 @@ static const char *memory_mend(const Pipeline *p, const PlanEntry *largest, int6
 // Does the plan keep to the limit that the program has? `all`: all passes ran.
 static bool check_memory(const Pipeline *p, bool all, Error *err)
 {
-    int64_t bytes = plan_bytes(p->plan), limit = p->program->memory, state = p->plan->state_bytes;
+    int64_t bytes = plan_bytes(p->plan, p->backend.target), limit = p->program->memory,
+            state = p->plan->state_bytes;
     const PlanEntry *e = largest_entry(p->plan);
     Arena *a = p->arena;
     if (!limit || bytes <= limit) return true;

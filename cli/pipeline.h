@@ -45,6 +45,8 @@ typedef struct Pipeline {
 
 // Begin: everything it makes lives in the arena.
 void pipeline_begin(Pipeline *p, Arena *arena, uint32_t threads);
+// How the frontend reads a graph file.
+FrontendOptions pipeline_options(const Source *source);
 // Read a graph file, or IR text (its name ends in .ir). False after the errors were printed on
 // stderr.
 bool pipeline_read(Pipeline *p, const char *file, const FrontendOptions *options);

@@ -27,12 +27,20 @@ static Follow follow(const Node *n, const Follow *known)
     return view || n->op == OP_CAST ? known[n->args[0]] : (Follow){0};
 }
 
-static void find(Arena *arena, const Graph *g, json_t *ranges)
+// What is found out about an input: the numbers it may have; whether its largest are looked for.
+typedef struct Found {
+    json_t *ranges, *largest;
+} Found;
+
+static void find(Arena *arena, const Graph *g, const Found *to)
 {
+    json_t *ranges = to->ranges;
     Follow *known = arena_array(arena, Follow, g->nodes.n + 1);
     for (NodeId id = 1; id < g->nodes.n; id++) {
         const Node *n = graph_node(g, id);
         known[id] = follow(n, known);
+        if (n->op == OP_ARGMAX && known[n->args[0]].input)
+            json_object_set_new(to->largest, known[n->args[0]].input, json_true());
         if (n->nargs != 2) continue;
         const Follow *a = &known[n->args[0]], *b = &known[n->args[1]];
         if (n->op == OP_GATHER && b->input)
@@ -42,17 +50,33 @@ static void find(Arena *arena, const Graph *g, json_t *ranges)
     }
 }
 
-json_t *ranges_find(Arena *arena, Program *program)
+static Found find_all(Arena *arena, Program *program)
 {
-    json_t *ranges = json_object();
+    const Found found = {json_object(), json_object()};
     for (uint32_t i = 0; i < program->entries.n; i++) {
         const Entry *e = program->entries.at[i]; // one a phase: step, step@800, step-4
         if (strncmp(e->name, "step", 4) != 0 || strchr(e->name, '.')) continue;
-        find(arena, e->graph, ranges);
+        find(arena, e->graph, &found);
         for (uint32_t k = 0; k < e->before.n; k++)
-            find(arena, program_find_entry(program, e->before.at[k].entry)->graph, ranges);
+            find(arena, program_find_entry(program, e->before.at[k].entry)->graph, &found);
     }
-    return ranges;
+    return found;
+}
+
+json_t *ranges_find(Arena *arena, Program *program)
+{
+    const Found found = find_all(arena, program);
+    json_decref(found.largest);
+    return found.ranges;
+}
+
+bool ranges_largest(Arena *arena, Program *program, const char *input)
+{
+    const Found found = find_all(arena, program);
+    bool yes = json_object_get(found.largest, input);
+    json_decref(found.largest);
+    json_decref(found.ranges);
+    return yes;
 }
 
 void manifest_add(Arena *arena, Section *sections, uint32_t n, const char *key, const json_t *value)

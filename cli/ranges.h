@@ -13,6 +13,8 @@
 void ranges_add(Arena *arena, Program *program, Section *sections, uint32_t n);
 // The same as an object {"text": 49408}; the caller frees it.
 json_t *ranges_find(Arena *arena, Program *program);
+// Does a step look for the place of an integer input's largest elements?
+bool ranges_largest(Arena *arena, Program *program, const char *input);
 // Add a key to the manifest among a step file's sections.
 void manifest_add(Arena *arena, Section *sections, uint32_t n, const char *key,
                   const json_t *value);

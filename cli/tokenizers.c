@@ -20,9 +20,31 @@ static TokenizerPart *find(const TokenizerParts *parts, const char *path)
 typedef struct Reading {
     Arena *arena;
     Diag *diag;
+    Program *program;
     json_t *ranges; // NULL: sizes are not compared
     TokenizerParts *to;
 } Reading;
+
+// A text that is read at its largest token is read at its end where that is the largest there is.
+static void check_end(const Reading *r, const TokenizerInfo *info, const Tokenizer *t)
+{
+    int32_t end = tokenizer_end(t), largest = tokenizer_size(t) - 1;
+    if (end == largest || !ranges_largest(r->arena, r->program, info->field)) return;
+    if (end < 0) {
+        diag_warning(r->diag, info->loc,
+                     "'%s' is read at its largest token, and this tokenizer puts none behind a "
+                     "text, which would be its end",
+                     info->field);
+        diag_help(r->diag, "say to the text encoder at which token, as in end: %d, or pool: last",
+                  largest);
+        return;
+    }
+    diag_warning(r->diag, info->loc,
+                 "'%s' is read at its largest token; this tokenizer ends a text with %d, and has "
+                 "tokens up to %d",
+                 info->field, end, largest);
+    diag_help(r->diag, "give the text encoder the token of the end: end: %d", end);
+}
 
 static void check_fit(const Reading *r, const TokenizerInfo *info, Tokenizer *t)
 {
@@ -36,6 +58,8 @@ static void check_fit(const Reading *r, const TokenizerInfo *info, Tokenizer *t)
                    "this tokenizer has %d tokens, and '%s' is an index of %lld rows", size,
                    info->field, (long long)json_integer_value(rows));
         diag_help(r->diag, "give the text encoder the size of the vocabulary: vocab: %d", size);
+    } else if (r->ranges) {
+        check_end(r, info, t);
     }
 }
 
@@ -75,7 +99,8 @@ TokenizerParts tokenizers_read(Arena *arena, Diag *diag, const Frontend *fronten
 {
     TokenizerParts to = {0};
     uint32_t n = frontend->tokenizers.n;
-    Reading r = {arena, diag, fits && n ? ranges_find(arena, frontend->program) : NULL, &to};
+    Program *program = frontend->program;
+    Reading r = {arena, diag, program, fits && n ? ranges_find(arena, program) : NULL, &to};
     for (uint32_t i = 0; i < n; i++) read_one(&r, &frontend->tokenizers.at[i]);
     json_decref(r.ranges);
     return to;

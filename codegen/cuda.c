@@ -47,6 +47,7 @@ Target cuda_target(void)
     return (Target){.name = "cuda",
                     .lanes = 32,
                     .library = true,
+                    .staged = true,
                     .packs = false,
                     .packed_count = no_panels,
                     .tasks = one_task,

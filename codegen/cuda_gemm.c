@@ -1,11 +1,11 @@
 // Products in f32 as CUDA text, in the order that docs/ir.md defines: each result is one chain of
 // fma in rising k. A block has a tile of 64 x 64 results, a thread 4 x 4 of them; both operands'
-// scalar bodies are evaluated on the way to shared memory, the epilogue on the way out.
+// scalar bodies are evaluated on the way to shared memory, the epilogue on the way out. Sizes and
+// strides are loose numbers (cuda_share.c), but for whether tiles divide a size: then nothing has
+// to be asked, and the loop over a step of k is unrolled.
 #include "codegen/cuda_emit.h"
 
 #include "base/diag.h"
-
-#include <inttypes.h>
 
 enum { TILE = 64, DEPTH = 16, EACH = 4, THREADS = TILE / EACH * (TILE / EACH) };
 
@@ -22,6 +22,18 @@ bool cuda_runs_along_k(const KernelBody *b, Arena *arena)
     return false;
 }
 
+// "if (x < size && y < other) {"; what tiles divide is not asked.
+static void open_inside(CudaText *t, const char *const name[2], const int64_t size[2],
+                        const int tile[2])
+{
+    const char *all = "";
+    for (int i = 0; i < 2; i++)
+        if (size[i] % tile[i])
+            all = str_printf(t->arena, "%s%s%s < %s", all, *all ? " && " : "", name[i],
+                             cuda_number(t, size[i]));
+    cuda_open(t, *all ? "if (%s)" : "", all);
+}
+
 // Fill tile_a or tile_b: rows of k, 64 elements of the free axis each.
 static void load_tile(CudaText *t, const KernelBody *body, const char *name, int64_t n)
 {
@@ -34,7 +46,8 @@ static void load_tile(CudaText *t, const KernelBody *body, const char *name, int
               along_k ? DEPTH : TILE, along_k ? DEPTH : TILE);
     cuda_line(t, "const int free = %s0 + at, k = k0 + depth;", name);
     cuda_line(t, "float x = 0;");
-    cuda_open(t, "if (free < %" PRId64 " && k < %" PRId64 ")", n, t->kernel->gemm.k);
+    open_inside(t, (const char *const[]){"free", "k"}, (const int64_t[]){n, t->kernel->gemm.k},
+                (const int[]){TILE, DEPTH});
     t->axis[0] = "batch";
     t->axis[1] = "free";
     t->axis[2] = "k";
@@ -46,8 +59,11 @@ static void load_tile(CudaText *t, const KernelBody *body, const char *name, int
 
 static void multiply(CudaText *t)
 {
-    cuda_line(t, "const int depths = smaller<int>(%d, %" PRId64 " - k0);", DEPTH,
-              t->kernel->gemm.k);
+    int64_t k = t->kernel->gemm.k;
+    if (k % DEPTH)
+        cuda_line(t, "const int depths = smaller<int>(%d, %s - k0);", DEPTH, cuda_number(t, k));
+    else
+        cuda_line(t, "const int depths = %d;", DEPTH);
     cuda_open(t, "for (int k = 0; k < depths; k++)");
     cuda_line(t, "#pragma unroll");
     cuda_open(t, "for (int i = 0; i < %d; i++)", EACH);
@@ -70,7 +86,8 @@ static void epilogue(CudaText *t)
         cuda_open(t, "for (int %c = 0; %c < %d; %c++)", "ij"[axis], "ij"[axis], EACH, "ij"[axis]);
     }
     cuda_line(t, "const int m = m0 + row + i, n = n0 + col + j;");
-    cuda_open(t, "if (m < %" PRId64 " && n < %" PRId64 ")", t->kernel->gemm.m, t->kernel->gemm.n);
+    open_inside(t, (const char *const[]){"m", "n"},
+                (const int64_t[]){t->kernel->gemm.m, t->kernel->gemm.n}, (const int[]){TILE, TILE});
     t->axis[0] = "batch";
     t->axis[1] = "m";
     t->axis[2] = "n";
@@ -85,18 +102,19 @@ void cuda_gemm_kernel(CudaText *t, CudaLaunch *launch)
     const Kernel *k = t->kernel;
     int64_t down = (k->gemm.m + TILE - 1) / TILE, across = (k->gemm.n + TILE - 1) / TILE;
     if (!k->gemm.b.axes.n) bug("kernel %s: operands packed for another target", k->name);
+    t->loose = true;
     launch->threads = THREADS;
     launch->blocks[0] = down * across;
     launch->blocks[1] = k->gemm.batch;
     cuda_line(t, "SHARED(float, tile_m, %d);", TILE * DEPTH);
     cuda_line(t, "SHARED(float, tile_n, %d);", TILE * DEPTH);
     cuda_line(t, "const int batch = (int)block_y();");
-    cuda_line(t, "const int m0 = (int)(block_x() / %" PRId64 ") * %d;", across, TILE);
-    cuda_line(t, "const int n0 = (int)(block_x() %% %" PRId64 ") * %d;", across, TILE);
+    cuda_line(t, "const int m0 = (int)block_x() / %s * %d;", cuda_number(t, across), TILE);
+    cuda_line(t, "const int n0 = (int)block_x() %% %s * %d;", cuda_number(t, across), TILE);
     cuda_line(t, "const int row = (int)thread() / %d * %d;", TILE / EACH, EACH);
     cuda_line(t, "const int col = (int)thread() %% %d * %d;", TILE / EACH, EACH);
     cuda_line(t, "float sum[%d][%d] = {};", EACH, EACH);
-    cuda_open(t, "for (int k0 = 0; k0 < %" PRId64 "; k0 += %d)", k->gemm.k, DEPTH);
+    cuda_open(t, "for (int k0 = 0; k0 < %s; k0 += %d)", cuda_number(t, k->gemm.k), DEPTH);
     load_tile(t, &k->gemm.a, "m", k->gemm.m);
     load_tile(t, &k->gemm.b, "n", k->gemm.n);
     cuda_line(t, "sync();");

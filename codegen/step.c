@@ -155,11 +155,12 @@ static const Type *input_type(const Entry *e, const char *name)
 }
 
 // The whole batch of what the entries before this one take in parts: behind its own inputs, on the
-// host alone. Gives where they end.
-static int64_t add_parts_inputs(Arena *arena, const Program *p, const Entry *e, int64_t at,
-                                json_t *to)
+// host alone; memplan counted it.
+static void add_parts_inputs(Arena *arena, const Program *p, const Entry *e, const PlanEntry *pe,
+                             json_t *to)
 {
     enum { ALIGN = 64 };
+    int64_t at = pe->input_bytes;
     const EntryInputs inputs = entry_inputs(p, e, arena);
     for (uint32_t i = 0; i < inputs.n; i++) {
         const EntryInput *in = &inputs.at[i];
@@ -167,7 +168,7 @@ static int64_t add_parts_inputs(Arena *arena, const Program *p, const Entry *e, 
         json_array_append_new(to, tensor_json(in->name, in->type, at));
         at += (type_bytes(in->type) + ALIGN - 1) / ALIGN * ALIGN;
     }
-    return at;
+    if (at != pe->host_bytes) bug("%s: inputs end at %lld", e->name, (long long)at);
 }
 
 // [{"entry": "step.backward", "parts": 8}, ..]
@@ -178,6 +179,47 @@ static json_t *before_json(const Entry *e)
         json_array_append_new(a, json_pack("{s:s, s:I}", "entry", e->before.at[i].entry, "parts",
                                            (json_int_t)e->before.at[i].parts));
     return a;
+}
+
+// Does this entry change what entry refresh computes from, and not the result?
+static bool outdates(const Program *p, const Entry *e, const Entry *refresh, Arena *arena)
+{
+    Map changed = {0};
+    const Graph *g = refresh->graph;
+    bool *old = arena_array(arena, bool, g->nodes.n);
+    for (uint32_t u = 0; u < e->updates.n; u++)
+        map_set(arena, &changed, e->updates.at[u].name, (void *)p);
+    for (NodeId id = 1; id < g->nodes.n; id++) {
+        const Node *n = graph_node(g, id);
+        old[id] = n->op == OP_STATE && map_get(&changed, node_str(n, ATTR_NAME));
+        for (uint32_t i = 0; i < n->nargs; i++) old[id] |= old[n->args[i]];
+    }
+    for (uint32_t u = 0; u < refresh->updates.n; u++) {
+        const NamedNode *to = &refresh->updates.at[u];
+        if (old[to->node] && !map_get(&changed, to->name)) return true;
+    }
+    return false;
+}
+
+// Does this entry read what entry refresh computes?
+static bool wants_refreshed(const Program *p, const Entry *e, const Entry *refresh, Arena *arena)
+{
+    Map fresh = {0};
+    for (uint32_t u = 0; u < refresh->updates.n; u++)
+        map_set(arena, &fresh, refresh->updates.at[u].name, (void *)p);
+    for (NodeId id = 1; id < e->graph->nodes.n; id++) {
+        const Node *n = graph_node(e->graph, id);
+        if (n->op == OP_STATE && map_get(&fresh, node_str(n, ATTR_NAME))) return true;
+    }
+    return false;
+}
+
+static void add_refresh(json_t *to, const Program *p, const Entry *e, Arena *arena)
+{
+    const Entry *refresh = program_find_entry((Program *)p, "refresh");
+    if (!refresh || e == refresh) return;
+    if (outdates(p, e, refresh, arena)) json_object_set_new(to, "outdates", json_true());
+    if (wants_refreshed(p, e, refresh, arena)) json_object_set_new(to, "refresh", json_true());
 }
 
 static json_t *entry_json(Arena *arena, const Program *p, const Plan *plan, uint32_t entry)
@@ -194,14 +236,15 @@ static json_t *entry_json(Arena *arena, const Program *p, const Plan *plan, uint
         const Type *type = graph_type(e->graph, e->outputs.at[i].node);
         json_array_append_new(outputs, tensor_json(b->name, type, b->offset));
     }
-    int64_t host_bytes = add_parts_inputs(arena, p, e, pe->input_bytes, inputs);
+    add_parts_inputs(arena, p, e, pe, inputs);
     json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "name", e->name, "input_bytes",
                           (json_int_t)pe->input_bytes, "output_bytes", (json_int_t)pe->output_bytes,
                           "scratch_bytes", (json_int_t)pe->scratch_bytes, "inputs", inputs,
                           "outputs", outputs, "launches", launches_json(pe, plan));
     if (e->graph->batch != p->batch) json_object_set_new(o, "batch", json_integer(e->graph->batch));
+    add_refresh(o, p, e, arena);
     if (!e->before.n) return o;
-    json_object_set_new(o, "host_bytes", json_integer(host_bytes));
+    json_object_set_new(o, "host_bytes", json_integer(pe->host_bytes));
     json_object_set_new(o, "before", before_json(e));
     return o;
 }

@@ -1,5 +1,6 @@
 // data: as the loader will read it. What it refuses (runtime/spec.c, shards_list.c) is an error
 // here, at its line. Looked at once, before anything is built, used or not.
+#include "base/brace.h"
 #include "frontend/elab.h"
 
 #include <ctype.h>
@@ -7,7 +8,6 @@
 #include <stdlib.h>
 
 enum {
-    MOST_SHARDS = 1 << 20,
     MOST_SIDE = 1 << 15,
     MOST_COUNT = 1024,
     MOST_TOKENS = 1 << 20,
@@ -141,43 +141,31 @@ static void check_member(Elab *el, const Tree *t)
 
 // ---- shards -----------------------------------------------------------------------------------
 
-// "000..331", the inside of a brace.
-static bool good_range(const char *s)
-{
-    char *end;
-    const char *dots = strstr(s, "..");
-    if (!isdigit((unsigned char)*s) || !isdigit((unsigned char)dots[2])) return false;
-    long long from = strtoll(s, &end, 10);
-    if (end != dots) return false;
-    long long last = strtoll(dots + 2, &end, 10);
-    return !*end && last >= from && last - from < MOST_SHARDS;
-}
-
 static void check_pattern(Elab *el, const Tree *t)
 {
     const char *s = t->text;
+    bool good = true;
     if (t->kind != TREE_SCALAR || !*s) {
         el_error(el, t->loc,
                  "shards are a path, with a range such as {0000..0009}, or a list of paths");
         return;
     }
     if (strncmp(s, "pipe:", 5) == 0) return; // the shell's braces are the shell's
-    for (const char *open; (open = strchr(s, '{'));) {
-        const char *close = strchr(open, '}');
-        size_t at = (size_t)(open - t->text);
-        if (!close) {
+    for (Brace b; !brace_first(s, &b) || b.open; s = b.close + 1) {
+        size_t at = (size_t)(b.open - t->text);
+        if (!b.close) {
             el_error(el, tree_place(t, at, strlen(t->text)), "the brace is not closed");
             return;
         }
-        size_t end = (size_t)(close - t->text) + 1;
-        const char *inside = str_slice(el->arena, open + 1, (size_t)(close - open - 1));
-        bool range = strstr(inside, "..") != NULL;
-        if (range ? !good_range(inside) : !strchr(inside, ',')) {
-            el_error(el, tree_place(t, at, end), "'{%s}' is no range", inside);
-            diag_help(el->diag, "a range rises, as {0000..0331}; {a,b} gives choices");
-        }
-        s = close + 1;
+        if (b.count > 1 || b.width) continue;
+        size_t end = (size_t)(b.close - t->text) + 1;
+        el_error(el, tree_place(t, at, end), "'%s' is no range",
+                 str_slice(el->arena, b.open, end - at));
+        diag_help(el->diag, "a range rises, as {0000..0331}; {a,b} gives choices");
+        good = false;
     }
+    if (good && brace_count(t->text) > BRACE_MOST)
+        el_error(el, t->loc, "this stands for more than %d shards", BRACE_MOST);
 }
 
 static void check_shards(Elab *el, const Tree *t)

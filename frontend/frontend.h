@@ -15,6 +15,7 @@ typedef struct FrontendOptions {
     uint32_t ntaps, nprints; // the first ones are those of --print
     const char *tap_entry;   // of this entry: eval, or that of an encoder; NULL: of the steps
     bool no_trials;          // offer no mend that has to be tried by reading the file again
+    uint32_t only_shape; // of several: read for the errors of this one, from 1, and the first
     bool stats; // the program that computes what stats: says, with no step: `cztc stats`
     const char *const *stats_names; // of it these rows, all where there are none
     uint32_t nstats;
@@ -27,6 +28,12 @@ typedef struct PartInfo {
     int64_t parameters;
     bool frozen; // a teacher's, or constants of files
 } PartInfo;
+
+// Of what precision the products are that are written in one of the graph's own entries.
+typedef struct PartProducts {
+    const char *part;
+    uint32_t dtypes; // a bit for each DType of their operands, as asked for
+} PartProducts;
 
 // One of several input shapes.
 typedef struct ShapeInfo {
@@ -70,6 +77,7 @@ typedef struct Frontend {
     Program *program;
     VEC(TokenizerInfo) tokenizers; // of fields that are read
     VEC(PartInfo) parts;
+    VEC(PartProducts) products;
     VEC(ShapeInfo) shapes; // none where there is one alone
     VEC(ParamInfo) params;
     CheckInfo check;

@@ -62,6 +62,14 @@ bool is_teacher(const Elab *el, const char *name)
     return t && tree_get(t, name);
 }
 
+const char *teacher_file(const Elab *el, const char *name)
+{
+    const Tree *t = teacher_trees(el), *one = t ? tree_get(t, name) : NULL,
+               *weights = one ? tree_get(one, "weights") : NULL;
+    if (weights && weights->kind == TREE_MAP) weights = tree_get(weights, "file");
+    return weights && weights->kind == TREE_SCALAR ? weights->text : "";
+}
+
 Scope *teacher_names(Elab *el)
 {
     const Binding *b = map_get(&el->scope->names, "teachers");
@@ -123,8 +131,9 @@ static void put_teacher(Elab *el, Json *j, const TreeEntry *e)
 {
     const Tree *weights = tree_get(e->value, "weights");
     const char *path = str_printf(el->arena, "teachers.%s", e->key->text);
-    if (!weights || weights->kind == TREE_NULL || !has_state(el, path)) return;
-    const Tree *file = weights->kind == TREE_MAP ? tree_get(weights, "file") : weights;
+    bool known = has_state(el, path) || el->partial;
+    const Tree *file = weights && weights->kind == TREE_MAP ? tree_get(weights, "file") : weights;
+    if (!file || file->kind != TREE_SCALAR || !known) return;
     json_open(j, NULL, '{');
     json_str(j, "owns", path);
     json_str(j, "prefix", path);
@@ -168,7 +177,7 @@ static bool is_word_part(char c)
     return isalnum((unsigned char)c) || c == '_';
 }
 
-// Does a value below the tree have the name as a word?
+// Does a value below the tree have the name as a word? `teachers` alone is all of them.
 static bool mentions(const Tree *t, const char *name)
 {
     size_t n = strlen(name);
@@ -177,6 +186,7 @@ static bool mentions(const Tree *t, const char *name)
     for (uint32_t i = 0; t->kind == TREE_LIST && i < t->items.n; i++)
         if (mentions(t->items.at[i], name)) return true;
     const char *s = t->kind == TREE_SCALAR ? t->text : NULL;
+    if (s && strcmp(s, "teachers") == 0) return true;
     for (const char *at = s; at && (at = strstr(at, name)); at++)
         if ((at == s || !is_word_part(at[-1])) && !is_word_part(at[n])) return true;
     return false;
@@ -187,26 +197,7 @@ static bool off_task_reads(const Elab *el, const char *name)
 {
     for (uint32_t i = 0; i < el->tasks.n; i++) {
         const Task *t = el->tasks.at[i].value;
-        if (t->on) continue;
-        if (mentions(t->tree, name)) return true;
-        for (uint32_t k = 0; k < t->scope->names.n; k++) { // the item of a family over teachers
-            const Value v = ((const Binding *)t->scope->names.at[k].value)->value;
-            if (v.kind == V_INSTANCE && v.instance->name && !strcmp(v.instance->name, name))
-                return true;
-        }
-    }
-    return false;
-}
-
-// Does a row of stats: cover the teacher?
-static bool has_statistic(const Elab *el, const char *name)
-{
-    const Tree *t = tree_get(el->root, "stats");
-    for (uint32_t i = 0; t && i < t->entries.n; i++) {
-        const Tree *of = tree_get(t->entries.at[i].value, "of");
-        if (of &&
-            (mentions(of, name) || (of->kind == TREE_SCALAR && !strcmp(of->text, "teachers"))))
-            return true;
+        if (!t->on && mentions(t->tree, name)) return true;
     }
     return false;
 }
@@ -214,10 +205,12 @@ static bool has_statistic(const Elab *el, const char *name)
 // A teacher that no entry applies costs nothing, and is a mistake more often than not.
 static void warn_unused(Elab *el, const Tree *teachers)
 {
+    if (el->partial) return;
+    const Tree *stats = tree_get(el->root, "stats");
     for (uint32_t i = 0; i < teachers->entries.n; i++) {
         const Tree *key = teachers->entries.at[i].key;
         bool used = map_find(&el->taught, key->text) || off_task_reads(el, key->text) ||
-                    has_statistic(el, key->text);
+                    (stats && mentions(stats, key->text));
         if (!used) diag_warning(el->diag, key->loc, "nothing reads teachers.%s", key->text);
     }
 }
@@ -225,7 +218,7 @@ static void warn_unused(Elab *el, const Tree *teachers)
 void put_frozen(Elab *el, Json *j)
 {
     const Tree *t = teacher_trees(el);
-    if (t) warn_unused(el, t);
+    if (t && !el->options->stats) warn_unused(el, t); // these have no use there but for statistics
     json_open(j, "frozen", '[');
     for (uint32_t i = 0; t && i < t->entries.n; i++) put_teacher(el, j, &t->entries.at[i]);
     for (uint32_t i = 0; i < el->constants.n; i++)

@@ -281,6 +281,7 @@ static Value loss_value(Elab *el, Task *t)
     const char *const *skip = t->expert ? expert_skip : keys_names(el, MAPPING_LOSS);
     Instance *inst = task_instance(el, t, ROLE_MODULE, loss, path, skip);
     App *app = inst ? instance_default(el, inst, loss.tree->loc) : NULL;
+    t->module = app;
     return app ? (Value){.kind = V_APP, .app = app} : value_error();
 }
 
@@ -352,10 +353,21 @@ static bool one_weight(Elab *el, const Task *t)
     return false;
 }
 
+// What goes into the loss is wrong; the module is looked at for its own errors.
+static bool look_at_loss(Elab *el, const Task *t)
+{
+    TaskKey loss = task_key(t, "loss");
+    if (!t->expert && tree_get(t->tree, "module")) loss.tree = t->tree;
+    if (!loss.tree || loss.tree->kind != TREE_MAP) return false;
+    const ModuleDef *def = tree_module(el, loss.tree, loss.scope);
+    if (def) role_check(el, def, ROLE_MODULE, tree_get(loss.tree, "module")->loc);
+    return false;
+}
+
 static bool task_make(Elab *el, Task *t)
 {
-    if (t->kind && !app_solve(el, t->kind)) return false;
-    if (!task_inputs(el, t)) return false;
+    if (t->kind && !app_solve(el, t->kind)) return look_at_loss(el, t);
+    if (!task_inputs(el, t)) return look_at_loss(el, t);
     Value v = loss_value(el, t), num = v, den = value_none();
     if (v.kind == V_ERROR) return false;
     if (v.kind == V_APP || v.kind == V_RECORD) {
@@ -410,8 +422,38 @@ Value task_value(Elab *el, Task *t, Loc loc)
     return task_build(el, t) ? value_node(el, t->weighted) : value_error();
 }
 
+bool task_find(Elab *el, const Task *t, const char *name, Value *out)
+{
+    const Scope *both[] = {t->scope, t->kind ? t->kind->scope : NULL};
+    for (int i = 0; i < 2; i++) {
+        Binding *b = both[i] ? map_get(&both[i]->names, name) : NULL;
+        if (!b) continue;
+        *out = binding_force(el, b);
+        return true;
+    }
+    return t->module && app_member(el, t->module, name, out);
+}
+
+static void unknown_member(Elab *el, const Task *t, const char *name, Loc loc)
+{
+    static const char *const all[] = {"loss", "per_sample", "weight", "name"};
+    Map names = {0};
+    for (int i = 0; i < 4; i++) map_set(el->arena, &names, all[i], NULL);
+    const char *best = nearest_key(&t->scope->names, name, nearest_key(&names, name, NULL));
+    if (t->kind) best = nearest_key(&t->kind->scope->names, name, best);
+    if (t->module) best = nearest_key(&t->module->scope->names, name, best);
+    el_error(el, loc, "%s has no member '%s'", t->path, name);
+    if (best)
+        diag_did_you_mean(el->diag, name, best);
+    else
+        diag_help(el->diag,
+                  "it has loss, per_sample, weight, output, target, valid, decoded, its params, "
+                  "and what its loss module has");
+}
+
 Value task_member(Elab *el, Task *t, const char *name, Loc loc)
 {
+    Value v;
     if (strcmp(name, "name") == 0) return value_str(t->name);
     if (strcmp(name, "weight") == 0) return t->on ? t->weight : value_int(0);
     bool loss = strcmp(name, "loss") == 0, each = strcmp(name, "per_sample") == 0;
@@ -422,11 +464,7 @@ Value task_member(Elab *el, Task *t, const char *name, Loc loc)
     }
     if (!task_build(el, t)) return value_error();
     if (loss || each) return value_node(el, loss ? t->loss : t->per_sample);
-    Binding *b = map_get(&t->scope->names, name);
-    if (!b && t->kind) b = map_get(&t->kind->scope->names, name);
-    if (b) return binding_force(el, b);
-    el_error(el, loc, "%s has no member '%s'", t->path, name);
-    diag_help(el->diag,
-              "it has loss, per_sample, weight, output, target, valid, decoded and its params");
+    if (task_find(el, t, name, &v)) return v;
+    unknown_member(el, t, name, loc);
     return value_error();
 }

@@ -58,8 +58,7 @@ void params_bind(Elab *el, const Items *params, Scope *scope)
     }
 }
 
-// The graph's own entry that a frame belongs to.
-static const Frame *part_frame(const Frame *f)
+const Frame *part_frame(const Frame *f)
 {
     while (!f->part && f->instance) f = f->instance->frame->owner;
     return f;

@@ -2,11 +2,57 @@
 // mean, deviation and extremes, and as a histogram where it asks for one.
 #include "frontend/elab.h"
 
-static NodeId mean_of(Elab *el, NodeId x, const int64_t *axes, uint32_t rank)
+// Over the axes of single samples, or over the others. Samples come first and by themselves, so
+// that a step in parts of its batch keeps some numbers of a sample, not the tensor.
+static NodeId reduce(Elab *el, OpCode op, NodeId x, bool samples)
 {
-    double n = (double)type_count(graph_type(el->graph, x));
-    NodeId sum = graph_reduce(el->graph, OP_SUM, x, axes, rank, false, true);
-    return graph_binary(el->graph, OP_MUL, sum, graph_const(el->graph, DT_F32, 1 / n));
+    const Type *type = graph_type(el->graph, x);
+    int64_t *axes = arena_array(el->arena, int64_t, type->rank + 1);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < type->rank; i++)
+        if ((type->axes[i].per > 0) == samples) axes[n++] = i;
+    return n ? graph_reduce(el->graph, op, x, axes, n, false, true) : x;
+}
+
+static NodeId reduce_all(Elab *el, OpCode op, NodeId x)
+{
+    return reduce(el, op, reduce(el, op, x, false), true);
+}
+
+static NodeId times(Elab *el, NodeId x, double by)
+{
+    NodeId k = graph_const(el->graph, DT_F32, by);
+    const Type *type = graph_type(el->graph, x);
+    return graph_binary(el->graph, OP_MUL, x,
+                        graph_broadcast_to(el->graph, k, type->rank, type->axes));
+}
+
+// (x - mean)^2; the mean is of the axes that it lacks.
+static NodeId square_far(Elab *el, NodeId x, NodeId mean)
+{
+    Graph *g = el->graph;
+    const Type *type = graph_type(g, x), *own = graph_type(g, mean);
+    int64_t *to = arena_array(el->arena, int64_t, own->rank + 1);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < type->rank && n < own->rank; i++)
+        if (type->axes[i].per) to[n++] = i;
+    if (!own->rank)
+        mean = graph_broadcast_to(g, mean, type->rank, type->axes);
+    else if (own->rank < type->rank)
+        mean = graph_broadcast(g, mean, type->rank, type->axes, to);
+    NodeId far = graph_binary(g, OP_SUB, x, mean);
+    return graph_binary(g, OP_MUL, far, far);
+}
+
+// The variance is that within samples, and that of their means.
+static NodeId deviation(Elab *el, NodeId x, NodeId own, NodeId mean)
+{
+    Graph *g = el->graph;
+    double n = (double)type_count(graph_type(g, x)), m = (double)type_count(graph_type(g, own));
+    NodeId within = times(el, reduce_all(el, OP_SUM, square_far(el, x, own)), 1 / n),
+           between = times(el, reduce_all(el, OP_SUM, square_far(el, own, mean)), 1 / m);
+    NodeId both = graph_type(g, own)->rank ? graph_binary(g, OP_ADD, within, between) : within;
+    return graph_unary(g, OP_SQRT, both);
 }
 
 static void put(Elab *el, Entry *e, const char *name, const char *what, NodeId node)
@@ -46,16 +92,13 @@ static void put_tensor(Elab *el, Entry *e, const char *name, NodeId x, int64_t b
 {
     Graph *g = el->graph;
     const Type *type = graph_type(g, x);
-    int64_t *axes = arena_array(el->arena, int64_t, type->rank + 1);
-    Axis *shape = arena_copy(el->arena, type->axes, type->rank * sizeof *shape);
-    for (uint32_t i = 0; i < type->rank; i++) axes[i] = i;
-    NodeId mean = mean_of(el, x, axes, type->rank);
-    NodeId far = graph_binary(g, OP_SUB, x, graph_broadcast_to(g, mean, type->rank, shape));
-    NodeId square = mean_of(el, graph_binary(g, OP_MUL, far, far), axes, type->rank);
+    NodeId own = reduce(el, OP_SUM, x, false), // the mean of each sample
+        lo = reduce_all(el, OP_REDUCE_MIN, x), hi = reduce_all(el, OP_REDUCE_MAX, x);
+    double samples = (double)type_count(graph_type(g, own));
+    own = times(el, own, samples / (double)type_count(type));
+    NodeId mean = times(el, reduce(el, OP_SUM, own, true), 1 / samples);
     put(el, e, name, "mean", mean);
-    put(el, e, name, "std", graph_unary(g, OP_SQRT, square));
-    NodeId lo = graph_reduce(g, OP_REDUCE_MIN, x, axes, type->rank, false, true),
-           hi = graph_reduce(g, OP_REDUCE_MAX, x, axes, type->rank, false, true);
+    put(el, e, name, "std", deviation(el, x, own, mean));
     put(el, e, name, "min", lo);
     put(el, e, name, "max", hi);
     if (bins) put(el, e, name, "histogram", histogram(el, x, lo, hi, bins));
@@ -87,7 +130,10 @@ static void watch(Elab *el, Entry *e, const TreeEntry *row)
     }
     if (!phase_has(el, from, until)) return;
     Scope *s = part_scope(el, NULL, str_printf(el->arena, "watch.%s", name), NULL, row->key->loc);
-    NodeId x = value_tensor(el, tree_eval(el, s, t, NULL), DT_F32, t->loc);
+    Value v;
+    if (t->kind != TREE_SCALAR || !param_by_path(el, t->text, t->loc, &v))
+        v = tree_eval(el, s, t, NULL);
+    NodeId x = value_tensor(el, v, DT_F32, t->loc);
     if (!x) return;
     el->graph->here = t->loc;
     if (graph_type(el->graph, x)->rank)

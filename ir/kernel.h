@@ -228,6 +228,8 @@ typedef struct PlanEntry {
     VEC(Launch) launches;
     VEC(uint32_t) inputs, outputs; // buffers, with names
     int64_t scratch_bytes, input_bytes, output_bytes, unplanned_bytes;
+    int64_t host_bytes; // of its inputs and, behind them, of those of what runs before it
+    bool runs_before;   // another one
 } PlanEntry;
 
 // A compiled-but-not-emitted program: distinct kernels and one plan an entry.

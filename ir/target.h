@@ -8,6 +8,8 @@ typedef struct Target {
     const char *name;
     uint32_t lanes; // f32 lanes of a vector register
     bool library;   // a library may do plain products instead of their kernels
+    bool staged;    // entries share a block of inputs, and a batch waits in another one while one
+                    // is worked on; else each entry has its own, also for what runs before it
     bool packs;     // the right operand of a product is packed by a kernel of its own
     // With `packs`: elements of the packed operand's buffer for (batch, n, k), as the target's PACK
     // kernel writes it.
@@ -19,8 +21,8 @@ typedef struct Target {
     // A scatter of so many updates or more, of at most four bytes each, has a LISTS kernel before
     // it; 0: none has.
     int64_t lists_from;
-    // Memory beside operands and results that the kernel of an ordered op works in: how many elements
-    // of type *dt. NULL or 0: none.
+    // Memory beside operands and results that the kernel of an ordered op works in: how many
+    // elements of type *dt. NULL or 0: none.
     int64_t (*workspace)(const Kernel *k, DType *dt);
     // Into how many equal parts the sum over k of a product of these sizes is cut, each a product
     // of its own, added up in rising order by a second kernel; it divides k. 1: one sum. NULL:

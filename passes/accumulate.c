@@ -6,7 +6,7 @@
 //                  loss depends on beside them: the accumulators' first values
 //   NAME.backward  once a part: the local values again, with the same random numbers, and the
 //                  gradient of sum(cut * its gradient), which is added to the accumulators; and
-//                  the other cuts
+//                  the other cuts, counts by what is known of the whole batch among them
 //   NAME           once: the loss and all that is done with gradients
 //
 // By the chain rule the gradient is that of the whole batch. A sum of losses over a sum of weights
@@ -130,7 +130,7 @@ static bool is_zero(const Graph *g, NodeId node)
 // What the coupled entry can give: gradients of the cuts and of the trainees, and values.
 typedef struct Wanted {
     Entry *e;
-    NodeId *cuts, *trainees, *values; // nodes, or 0
+    NodeId *cuts, *trainees, *values, *knowns; // nodes, or 0
 } Wanted;
 
 static NodeId gradient(Graph *g, NodeId loss, NodeId x)
@@ -143,6 +143,7 @@ static bool differentiate(const Split *s, Entry *e)
     Copy c = copy_new(s, e->graph, false);
     c.needed[s->loss] = true;
     for (uint32_t i = 0; i < s->values.n; i++) c.needed[s->values.at[i]] = true;
+    for (uint32_t i = 0; i < s->knowns.n; i++) c.needed[s->knowns.at[i].node] = true;
     copy_run(&c);
     NodeId loss = c.map[s->loss];
     for (uint32_t i = 0; i < s->cuts.n; i++)
@@ -155,6 +156,8 @@ static bool differentiate(const Split *s, Entry *e)
                    gradient(e->graph, loss, c.map[s->trainees.at[i].param]));
     for (uint32_t i = 0; i < s->values.n; i++)
         update(s, e, str_printf(s->scratch, "%u", i), c.map[s->values.at[i]]);
+    for (uint32_t i = 0; i < s->knowns.n; i++)
+        update(s, e, str_printf(s->scratch, "known %u", i), c.map[s->knowns.at[i].node]);
     return autodiff_entry(e, s->scratch);
 }
 
@@ -163,7 +166,8 @@ static Wanted collect(const Split *s, Entry *e)
 {
     Wanted w = {e, arena_array(s->scratch, NodeId, s->cuts.n + 1),
                 arena_array(s->scratch, NodeId, s->trainees.n + 1),
-                arena_array(s->scratch, NodeId, s->values.n + 1)};
+                arena_array(s->scratch, NodeId, s->values.n + 1),
+                arena_array(s->scratch, NodeId, s->knowns.n + 1)};
     uint32_t at = 0;
     for (uint32_t i = 0; i < s->cuts.n; i++)
         if (s->cuts.at[i].grad) w.cuts[i] = e->updates.at[at++].node;
@@ -174,8 +178,26 @@ static Wanted collect(const Split *s, Entry *e)
         if (there && is_zero(e->graph, w.trainees[i])) w.trainees[i] = 0;
     }
     for (uint32_t i = 0; i < s->values.n; i++) w.values[i] = e->updates.at[at++].node;
+    for (uint32_t i = 0; i < s->knowns.n; i++) w.knowns[i] = e->updates.at[at++].node;
     e->updates.n = 0;
     return w;
+}
+
+// A node of the coupled entry is wanted before the parts run again.
+static void want_early(Split *s, const Graph *g, NodeId node)
+{
+    const bool *cuts = cuts_below(s, g, node);
+    for (uint32_t i = 0; i < s->cuts.n; i++) s->cuts.at[i].early |= cuts[i];
+}
+
+static void put_knowns(Split *s, const Wanted *w, Names *names)
+{
+    for (uint32_t i = 0; i < s->knowns.n; i++) {
+        Known *known = &s->knowns.at[i];
+        known->name = new_state(names, graph_type(w->e->graph, w->knowns[i]));
+        update(s, w->e, known->name, w->knowns[i]);
+        want_early(s, w->e->graph, w->knowns[i]);
+    }
 }
 
 static void put_cut_gradients(Split *s, const Wanted *w)
@@ -185,8 +207,7 @@ static void put_cut_gradients(Split *s, const Wanted *w)
         if (cut->grad && is_zero(w->e->graph, w->cuts[i])) cut->grad = NULL;
         if (!cut->grad) continue;
         update(s, w->e, cut->grad, w->cuts[i]);
-        const bool *cuts = cuts_below(s, w->e->graph, w->cuts[i]);
-        for (uint32_t k = 0; k < s->cuts.n; k++) s->cuts.at[k].early |= cuts[k];
+        want_early(s, w->e->graph, w->cuts[i]);
     }
 }
 
@@ -324,6 +345,8 @@ static Entry *backward(const Split *s)
         c.needed[s->cuts.at[i].node] = s->cuts.at[i].grad || !s->cuts.at[i].early;
     for (uint32_t i = 0; i < s->trainees.n; i++)
         if (s->trainees.at[i].local) c.needed[s->trainees.at[i].param] = true;
+    for (uint32_t i = 0; i < s->knowns.n; i++)
+        c.map[s->knowns.at[i].node] = part_state(s, e->graph, s->knowns.at[i].name);
     copy_run(&c);
     put_cuts(s, &c, e, false);
     NodeId sum = surrogate(s, &c);
@@ -355,6 +378,7 @@ static bool cut_step(Split *s)
     if (!differentiate(s, coupled)) return false;
     Wanted w = collect(s, coupled);
     put_cut_gradients(s, &w);
+    put_knowns(s, &w, &names);
     put_accumulators(s, &w);
     end_step(s, put_values(s, &w, &names));
     entry_compact(coupled);

@@ -26,6 +26,13 @@ typedef struct Trainee {
     bool late;          // or is added at the end, since it needs a cut that comes late
 } Trainee;
 
+// A number or tensor without samples that counts over local values take, such as the range of a
+// histogram: the parts count when it is known.
+typedef struct Known {
+    NodeId node;
+    const char *name; // of its state
+} Known;
+
 // One step on its way into parts.
 typedef struct Split {
     Program *program;
@@ -36,8 +43,11 @@ typedef struct Split {
     const bool *live;
     NodeId loss;
     bool *local, *free; // by node; free: local, cheap, and of no input's samples
+    bool *second;       // by node: coupled, of single samples and of what may be known
+    bool *known;        // by node: is one of the knowns
     uint32_t *cut_of;   // by node: number of its cut + 1
     VEC(Cut) cuts;
+    VEC(Known) knowns;
     VEC(Trainee) trainees;
     VEC(NodeId) values; // coupled numbers that the end of the update reads
 } Split;

@@ -4,6 +4,11 @@
 // samples (a mask of random numbers), so that what crosses is small; sums over samples cross as one
 // sum a part.
 //
+// A count over samples (an integer sum) of local values and of coupled ones without samples, as a
+// histogram is, does not need the local ones for the whole batch either: the parts count in the
+// backward entry, when they compute them again, and what they have to know by then makes its cuts
+// early. Not of what the loss depends on.
+//
 // A gradient inside the step (of another loss, or towards a value that is no parameter) has to see
 // all that lies between: what reads its x counts as coupled.
 #include "passes/accumulate.h"
@@ -118,6 +123,49 @@ static void find_local(Split *s)
     }
 }
 
+// ---- second looks
+// ---------------------------------------------------------------------------------
+
+static bool is_partial(const Split *s, const Node *n);
+
+static bool *below_loss(const Split *s)
+{
+    bool *below = arena_array(s->scratch, bool, s->g->nodes.n);
+    below[s->loss] = true;
+    for (NodeId id = s->loss; id > 0; id--) {
+        const Node *n = graph_node(s->g, id);
+        for (uint32_t i = 0; i < n->nargs && below[id]; i++) below[n->args[i]] = true;
+    }
+    return below;
+}
+
+static bool is_count(const Split *s, const Node *n)
+{
+    return reduces_samples(s->g, n) && n->op == OP_SUM && !dtype_is_float(n->type->dtype) &&
+           s->second[n->args[0]];
+}
+
+// What was counted so is known too late to count by.
+static void find_second(Split *s)
+{
+    const Graph *g = s->g;
+    const bool *below = below_loss(s);
+    bool *late = arena_array(s->scratch, bool, g->nodes.n);
+    for (NodeId id = 1; id < g->nodes.n; id++) {
+        const Node *n = graph_node(g, id);
+        s->second[id] = !s->local[id] && !below[id] && n->op != OP_GRAD && !crosses(g, n) &&
+                        has_samples(n->type) && !n->type->nparts;
+        for (uint32_t i = 0; i < n->nargs; i++) {
+            NodeId x = n->args[i];
+            const Node *from = graph_node(g, x);
+            bool known = !has_samples(from->type) && !late[x] && !is_partial(s, from);
+            s->second[id] &= s->local[x] || s->second[x] || known;
+            late[id] |= late[x];
+        }
+        late[id] |= is_count(s, n);
+    }
+}
+
 // ---- cuts ---------------------------------------------------------------------------------------
 
 // Bytes of the operands that would have to cross instead.
@@ -161,16 +209,34 @@ static void add_cut(Split *s, NodeId id, bool partial)
     s->cut_of[id] = s->cuts.n;
 }
 
+// The operands of a value that the parts compute at their second look: `wanted` there too, or
+// known.
+static void look_again(Split *s, const Node *n, bool *wanted, bool *read)
+{
+    for (uint32_t i = 0; i < n->nargs; i++) {
+        NodeId x = n->args[i];
+        if (s->second[x]) {
+            wanted[x] = true;
+        } else if (!s->local[x] && !s->known[x]) {
+            read[x] = s->known[x] = true;
+            vec_push(s->scratch, &s->knowns, ((Known){x, NULL}));
+        }
+    }
+}
+
 static void find_cuts(Split *s)
 {
     const Graph *g = s->g;
+    bool *wanted = arena_array(s->scratch, bool, g->nodes.n);
     bool *read = arena_array(s->scratch, bool, g->nodes.n); // by what has the whole batch
     for (uint32_t i = 0; i < s->step->outputs.n; i++) read[s->step->outputs.at[i].node] = true;
     for (uint32_t i = 0; i < s->step->updates.n; i++) read[s->step->updates.at[i].node] = true;
     for (NodeId id = g->nodes.n; id-- > 1;) {
         const Node *n = graph_node(g, id);
+        bool counts = read[id] && is_count(s, n);
+        if (wanted[id] || counts) look_again(s, n, wanted, read);
         if (!read[id]) continue;
-        if (is_partial(s, n)) {
+        if (counts || is_partial(s, n)) {
             add_cut(s, id, true);
             continue;
         }
@@ -210,11 +276,14 @@ bool accumulate_find(Split *s)
     uint32_t n = s->g->nodes.n;
     s->local = arena_array(s->scratch, bool, n);
     s->free = arena_array(s->scratch, bool, n);
+    s->second = arena_array(s->scratch, bool, n);
+    s->known = arena_array(s->scratch, bool, n);
     s->cut_of = arena_array(s->scratch, uint32_t, n);
     s->loss = find_loss(s);
     if (!s->loss) return false;
     find_trainees(s);
     find_local(s);
+    find_second(s);
     find_cuts(s);
     find_values(s);
     return true;

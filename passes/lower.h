@@ -36,9 +36,9 @@ typedef struct Lowering {
 void lowering_start(Lowering *lowering, const Program *p);
 // Run the passes layout to memplan. Needs: no GRAD nodes, expanded reductions.
 Plan *plan_build(Arena *arena, Program *p, const Target *target, uint32_t mask);
-// Bytes that a plan takes at the most: state, the largest scratch block, outputs, inputs, and the
-// largest of these twice (the next batch is filled while one runs).
-int64_t plan_bytes(const Plan *plan);
+// Bytes that a plan takes on its target: state, constants, the largest scratch block, outputs, and
+// inputs. What a thread has for itself, or a library wants, is not the plan's.
+int64_t plan_bytes(const Plan *plan, const Target *target);
 // Check what lower and schedule made: kernels, buffers, reads after writes; and with `planned` that
 // no two buffers share bytes while both are needed. The first violation in err.
 bool plan_verify(const Plan *plan, bool planned, Error *err);

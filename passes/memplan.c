@@ -9,9 +9,14 @@
 
 enum { ALIGN = 64 };
 
+static int64_t aligned(int64_t bytes)
+{
+    return (bytes + ALIGN - 1) / ALIGN * ALIGN;
+}
+
 static int64_t bytes_of(const PlanBuffer *b)
 {
-    return (b->count * dtype_size(b->dtype) + ALIGN - 1) / ALIGN * ALIGN;
+    return aligned(b->count * dtype_size(b->dtype));
 }
 
 static void find_lifetimes(PlanEntry *e)
@@ -89,20 +94,55 @@ static void plan_entry(Lower *lo)
     }
 }
 
-int64_t plan_bytes(const Plan *plan)
+// With what runs before the entry in parts takes of the whole batch: behind its own inputs.
+static int64_t host_bytes(const Program *p, const PlanEntry *e, Arena *scratch)
 {
-    int64_t scratch = 0, input = 0, bytes = plan->state_bytes;
+    const EntryInputs inputs = entry_inputs(p, program_find_entry((Program *)p, e->name), scratch);
+    int64_t bytes = e->input_bytes;
+    for (uint32_t i = 0; i < inputs.n; i++)
+        if (!inputs.at[i].own) bytes += aligned(type_bytes(inputs.at[i].type));
+    return bytes;
+}
+
+static bool runs_before(const Program *p, const char *name)
+{
+    for (uint32_t i = 0; i < p->entries.n; i++)
+        for (uint32_t k = 0; k < p->entries.at[i]->before.n; k++)
+            if (!strcmp(p->entries.at[i]->before.at[k].entry, name)) return true;
+    return false;
+}
+
+// What runs before another entry has a block of its own: that one's inputs stay meanwhile.
+static int64_t staged_bytes(const Plan *plan)
+{
+    int64_t most[2] = {0};
+    for (uint32_t i = 0; i < plan->entries.n; i++) {
+        const PlanEntry *e = &plan->entries.at[i];
+        if (e->input_bytes > most[e->runs_before]) most[e->runs_before] = e->input_bytes;
+    }
+    return most[0] + most[1] + (most[0] > most[1] ? most[0] : most[1]);
+}
+
+int64_t plan_bytes(const Plan *plan, const Target *target)
+{
+    int64_t scratch = 0, input = 0,
+            bytes = plan->state_bytes + (int64_t)(plan->constants.n * sizeof *plan->constants.at);
     for (uint32_t i = 0; i < plan->entries.n; i++) {
         const PlanEntry *e = &plan->entries.at[i];
         if (e->scratch_bytes > scratch) scratch = e->scratch_bytes;
-        if (e->input_bytes > input) input = e->input_bytes;
-        bytes += e->input_bytes + e->output_bytes;
+        input += e->host_bytes;
+        bytes += e->output_bytes;
     }
-    return bytes + scratch + input;
+    return bytes + scratch + (target->staged ? staged_bytes(plan) : input);
 }
 
 bool pass_memplan(Program *p, PassContext *ctx)
 {
-    for (uint32_t i = 0; i < p->entries.n; i++) plan_entry(&ctx->options->lowering->entries[i]);
+    for (uint32_t i = 0; i < p->entries.n; i++) {
+        Lower *lo = &ctx->options->lowering->entries[i];
+        plan_entry(lo);
+        lo->entry->host_bytes = host_bytes(p, lo->entry, ctx->scratch);
+        lo->entry->runs_before = runs_before(p, lo->entry->name);
+    }
     return ctx->options->lowering->planned = true;
 }

@@ -29,6 +29,8 @@ typedef struct PassOptions {
     int level;              // 0: what compiling needs; 1: what makes it fast; 2: what saves memory
     const char *skip;       // comma list of names left out
     const char *stop_after; // name of the last pass to run
+    const char *before;     // without a list: a row; those before it run, or
+    const char *from;       // it and those behind it, on a program that those before it made
     const char *dump_after; // comma list of names: the program is printed to `out` after each
     const char *dump_dir;   // folder for NN-NAME.ir after every pass (00-input.ir before the first)
     int64_t stream_above;   // bytes of a product that pass stream cuts, and

@@ -84,7 +84,8 @@ static bool check_names(Arena *arena, const char *list, Error *err)
 static bool choose(Arena *arena, const PassOptions *o, PassList *run, Error *err)
 {
     if (!check_names(arena, o->list, err) || !check_names(arena, o->skip, err) ||
-        !check_names(arena, o->stop_after, err) || !check_names(arena, o->dump_after, err))
+        !check_names(arena, o->stop_after, err) || !check_names(arena, o->before, err) ||
+        !check_names(arena, o->from, err) || !check_names(arena, o->dump_after, err))
         return false;
     if (o->list) {
         const char *list = o->list;
@@ -95,6 +96,7 @@ static bool choose(Arena *arena, const PassOptions *o, PassList *run, Error *err
         return true;
     }
     for (uint32_t i = 0; i < PASS_COUNT; i++) {
+        if (o->before && &passes[i] >= pass_find(o->before)) break;
         bool wanted = passes[i].level >= 0 && passes[i].level <= o->level &&
                       (o->lowering || !(passes[i].needs & FACT_TARGET));
         if (wanted && !named(arena, o->skip, passes[i].name)) vec_push(arena, run, &passes[i]);
@@ -175,6 +177,11 @@ static uint32_t facts_of(const Program *p, const PassOptions *o)
     return facts | (o->lowering ? FACT_TARGET : 0);
 }
 
+static uint32_t facts_after(uint32_t facts, const PassInfo *pass)
+{
+    return (facts & (pass->keeps | FACT_TARGET)) | pass->gives;
+}
+
 static bool check_needs(const PassInfo *pass, uint32_t facts, Error *err)
 {
     for (uint32_t fact = 1; fact <= FACT_LAST; fact <<= 1)
@@ -251,7 +258,7 @@ static bool run_pass(Program *p, const PassInfo *pass, const PassOptions *o, uin
     double took = seconds_now() - start;
     if (good) {
         check_result(p, pass, o);
-        *facts = (*facts & (pass->keeps | FACT_TARGET)) | pass->gives;
+        *facts = facts_after(*facts, pass);
         if (o->time) print_time(p, pass, o, out, took, before);
         if (named(scratch, o->dump_after, pass->name)) {
             fprintf(out, "# after %s\n", pass->name);
@@ -269,9 +276,12 @@ bool passes_run(Program *p, const PassOptions *options, Error *err)
     PassList run = {0};
     bool good = passes_check_tables(err) && choose(arena, options, &run, err) &&
                 check_order(&run, err) && program_verify(p, err) &&
-                dump_file(arena, p, options, 0, NULL, err);
+                (options->from || dump_file(arena, p, options, 0, NULL, err));
     uint32_t facts = facts_of(p, options);
-    for (uint32_t i = 0; good && i < run.n; i++) {
+    uint32_t i = 0;
+    for (; good && options->from && i < run.n && run.at[i] < pass_find(options->from); i++)
+        facts = facts_after(facts, run.at[i]); // it has run
+    for (; good && i < run.n; i++) {
         good = run_pass(p, run.at[i], options, i + 1, &facts, err);
         if (options->stop_after && !strcmp(options->stop_after, run.at[i]->name)) break;
     }

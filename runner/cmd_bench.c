@@ -13,46 +13,38 @@
 #include <unistd.h>
 
 typedef struct Values {
-    const char *file, *lib, *entry;
-    Texts set;
-    int64_t steps, threads, warm;
+    const char *file, *entry;
+    int64_t steps, first, warm;
+    Source source;
     Place place;
-    bool no_cache, json, profile, no_check;
+    bool json, profile, no_check;
 } Values;
 
 static const Option options[] = {
-    {"FILE", 0, OPTION_OPERAND | IN_CZTC, offsetof(Values, file), NULL,
-     "a graph file, IR text or a step file"},
-    {"STEP", 0, OPTION_OPERAND | IN_RUNNER, offsetof(Values, file), NULL, "a step file"},
+    FILE_OPERANDS(Values),
     {"steps", 'n', OPTION_NUMBER, offsetof(Values, steps), "N", "timed steps (10)"},
     {"entry", 0, OPTION_TEXT, offsetof(Values, entry), "NAME",
-     "(step, of each input shape where there are several)"},
+     "time this entry; describe lists them (the update's, in each input shape)"},
+    {"step", 0, OPTION_COUNT, offsetof(Values, first), "N",
+     "begin with the update after N finished ones (0), by the entry of its phase"},
     {"warm", 0, OPTION_NUMBER, offsetof(Values, warm), "N",
      "steps after the first that are not timed (1)"},
     PLACE_OPTIONS(Values),
-    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "(one a core)"},
     {"profile", 0, OPTION_FLAG, offsetof(Values, profile), NULL, "time by kernel"},
     {"no-check", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, no_check), NULL,
      "do not run the graph's check case"},
-    {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
-     "change a value of the file; globs allowed"},
-    {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
-     "library files instead of the built-in ones"},
-    {"no-cache", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, no_cache), NULL,
-     "compile anew, and keep nothing"},
+    SOURCE_OPTIONS(Values),
+    CACHE_OPTION(Values),
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object"},
 };
 
 static LoadOptions load_options(const Cli *cli, const Values *v)
 {
-    LoadOptions o = {.cli = cli,
-                     .file = v->file,
-                     .place = v->place,
-                     .threads = (uint32_t)v->threads,
-                     .profile = v->profile};
-    o.graph =
-        (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n, .no_cache = v->no_cache};
-    return o;
+    return (LoadOptions){.cli = cli,
+                         .file = v->file,
+                         .graph.source = v->source,
+                         .place = v->place,
+                         .profile = v->profile};
 }
 
 // ---- the check case
@@ -82,7 +74,7 @@ static int check_case(const Cli *cli, const Values *v)
     LoadOptions o = load_options(cli, v);
     LoadCheck check;
     Loaded l;
-    o.graph.use_check = true;
+    o.graph.source.check = true;
     o.profile = false;
     if (load_is_step(v->file)) return CHECK_NONE;
     if (!cli->compiler->check(&check, cli->arena, &o)) return EXIT_INPUT;
@@ -131,11 +123,14 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static bool time_steps(const Loaded *l, const Values *v, double start, Timing *t, Error *err)
+static bool time_steps(const Loaded *l, const Values *v, const Phases *phases, double start,
+                       Timing *t, Error *err)
 {
     const uint32_t entry = t->entry;
     int64_t n = v->steps ? v->steps : 10, warm = v->warm ? v->warm : 1;
-    if (!exec_init(l->exec, l->step->seed, err)) return false;
+    if (!exec_init(l->exec, l->step->seed, err) ||
+        !phases_begin(l->exec, phases, v->first, true, l->step->seed, err))
+        return false;
     load_random_inputs(l, entry, 1);
     // Before and after, and the larger: a neighbour on one of the cores makes it smaller.
     double before = peak_of(l->exec);
@@ -146,7 +141,7 @@ static bool time_steps(const Loaded *l, const Values *v, double start, Timing *t
         // A GPU gets several steps at once, as in training it never waits for the host.
         int64_t queued = exec_device(l->exec).gpu && i ? QUEUE : 1;
         for (int64_t q = 0; ok && q < queued; q++)
-            ok = exec_start(l->exec, entry, i, l->step->seed, err);
+            ok = exec_start(l->exec, entry, v->first + i, l->step->seed, err);
         ok = ok && exec_wait(l->exec, err);
         if (i == 0) t->first = seconds_now() - start;
         if (i == warm) exec_clear_times(l->exec);
@@ -264,9 +259,10 @@ static json_t *profile_json(Arena *arena, const Loaded *l, const Timing *t)
 static const char *label(Arena *arena, const Loaded *l, const Timing *t)
 {
     const char *entry = l->step->entries[t->entry].name;
-    if (*t->shape) return str_printf(arena, "%s, %s", l->step->name, t->shape);
-    return strcmp(entry, "step") ? str_printf(arena, "%s, %s", l->step->name, entry)
-                                 : l->step->name;
+    bool first = strcmp(entry, "step") == 0 || strncmp(entry, "step/", 5) == 0;
+    const char *label = l->step->name;
+    if (!first) label = str_printf(arena, "%s, %s", label, entry);
+    return *t->shape ? str_printf(arena, "%s, %s", label, t->shape) : label;
 }
 
 static void print_time(Arena *arena, const Loaded *l, const Timing *t, bool profiled)
@@ -327,17 +323,18 @@ static void print_json(const Loaded *l, const Timing *t, json_t *shapes, const c
     json_decref(o);
 }
 
-// What is timed: the entry that is asked for, else the step of every shape.
-static bool find_timed(Arena *arena, const Loaded *l, const Values *v, Timing **to, uint32_t *n,
-                       Error *err)
+// What is timed: the entry that is asked for, else the update's in every shape.
+static bool find_timed(Arena *arena, const Loaded *l, const Values *v, Phases *phases, Timing **to,
+                       uint32_t *n, Error *err)
 {
-    Phases phases;
     bool all = !v->entry && step_entry(l->step, "step") >= 0;
-    if (all && !phases_of(arena, l->step, &phases, err)) return false;
-    *n = all ? phases.nshapes : 1;
+    *phases = (Phases){0};
+    if (all && !phases_of(arena, l->step, phases, err)) return false;
+    *n = all ? phases->nshapes : 1;
     *to = arena_array(arena, Timing, *n);
     for (uint32_t i = 0; all && i < *n; i++)
-        (*to)[i] = (Timing){.entry = phases.at[0].entries[i].entry, .shape = phases.shapes[i].text};
+        (*to)[i] = (Timing){.entry = phases_entry_in(phases, i, v->first),
+                            .shape = phases->shapes[i].text};
     if (!all) (*to)->shape = "";
     return all || load_entry(l, v->entry ? v->entry : "step", &(*to)->entry, err);
 }
@@ -346,11 +343,12 @@ static bool time_all(Cli *cli, const Loaded *l, const Values *v, double start, c
                      Error *err)
 {
     Timing *t;
+    Phases phases;
     uint32_t n;
     json_t *shapes = json_array();
-    bool ok = find_timed(cli->arena, l, v, &t, &n, err);
+    bool ok = find_timed(cli->arena, l, v, &phases, &t, &n, err);
     for (uint32_t i = 0; ok && i < n; i++) {
-        ok = time_steps(l, v, start, &t[i], err);
+        ok = time_steps(l, v, &phases, start, &t[i], err);
         if (ok && v->json)
             json_array_append_new(shapes, time_json(cli->arena, l, &t[i], v->profile));
         else if (ok)

@@ -1,14 +1,16 @@
 // cztc data: what the data is that a step trains on, as figures and as a page of samples. The
 // pipeline is that of train, with a batch of one, so the samples are those that training begins
 // with.
+#include "runner/origin.h"
 #include "runner/page.h"
 
 #include <sys/stat.h>
 
 typedef struct Values {
-    const char *file, *lib, *out, *data, *root, *seed;
-    Texts set;
-    int64_t show, look_at, workers;
+    const char *file, *out, *seed;
+    int64_t show, look_at;
+    Source source;
+    Samples samples;
     bool in_order, json;
 } Values;
 
@@ -28,19 +30,12 @@ static const Option options[] = {
     {"show", 0, OPTION_NUMBER, offsetof(Values, show), "N", "samples on the page (32)"},
     {"look-at", 0, OPTION_NUMBER, offsetof(Values, look_at), "N",
      "samples that the figures are of (256, at least those shown)"},
-    {"data", 0, OPTION_TEXT, offsetof(Values, data), "SHARDS",
-     "these shards, or a folder of them, not the graph's: dir/train-{0000..0003}.tar"},
-    {"root", 0, OPTION_TEXT, offsetof(Values, root), "DIR",
-     "where relative paths of the graph begin (its own folder)"},
+    SAMPLES_OPTIONS(Values),
     {"in-order", 0, OPTION_FLAG, offsetof(Values, in_order), NULL,
      "the first samples of the shards, without augmentation, as eval sees them"},
     {"seed", 0, OPTION_SEED, offsetof(Values, seed), "N",
      "of order and augmentation (the graph's)"},
-    {"workers", 0, OPTION_THREADS, offsetof(Values, workers), "N", "that decode (one a core)"},
-    {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
-     "change a value of the file; globs allowed"},
-    {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
-     "library files instead of the built-in ones"},
+    SOURCE_OPTIONS(Values),
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print the figures as one JSON object"},
 };
 
@@ -169,23 +164,27 @@ static int run(Cli *cli, const void *values)
 {
     const Values *v = values;
     Run run = {.cli = cli, .v = v, .title = v->file ? v->file : cli->carried};
-    LoadOptions o = {.cli = cli, .file = v->file, .root = v->root};
+    LoadOptions o = {.cli = cli, .file = v->file, .root = v->samples.root};
     json_t *data;
     TokenizerFiles carried;
     Error err = {0};
     struct stat st;
+    bool folder = false;
     if (v->file && stat(v->file, &st) == 0 && S_ISDIR(st.st_mode))
-        o.file = str_printf(cli->arena, "%s/step.czt", v->file);
-    o.graph = (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n};
+        folder = true, o.file = str_printf(cli->arena, "%s/step.czt", v->file);
+    o.graph.source = v->source;
+    if (folder && v->source.set.n &&
+        !origin_take(cli->arena, &o, v->file, "name a graph file", &err))
+        return fail(&err);
     if (!load_data(&data, &carried, &o)) return EXIT_INPUT;
-    FeedOptions f = {.source = v->data,
+    FeedOptions f = {.source = v->samples.data,
                      .key = "--data",
                      .in_order = v->in_order,
                      .any_bad = true,
                      .batch = 1,
                      .ahead = 64,
                      .seed = v->seed,
-                     .workers = (uint32_t)v->workers};
+                     .workers = (uint32_t)v->samples.workers};
     const json_t *max_bad = json_object_get(data, "max_bad");
     run.batch = json_integer_value(json_object_get(data, "batch"));
     run.max_bad = json_is_number(max_bad) ? json_number_value(max_bad) : 0.1;

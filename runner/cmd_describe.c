@@ -2,21 +2,15 @@
 #include "runner/load.h"
 
 typedef struct Values {
-    const char *file, *lib;
-    Texts set;
-    bool no_cache, json;
+    const char *file;
+    Source source;
+    bool json;
 } Values;
 
 static const Option options[] = {
-    {"FILE", 0, OPTION_OPERAND | IN_CZTC, offsetof(Values, file), NULL,
-     "a graph file, IR text or a step file"},
-    {"STEP", 0, OPTION_OPERAND | IN_RUNNER, offsetof(Values, file), NULL, "a step file"},
-    {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
-     "change a value of the file; globs allowed"},
-    {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
-     "library files instead of the built-in ones"},
-    {"no-cache", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, no_cache), NULL,
-     "compile anew, and keep nothing"},
+    FILE_OPERANDS(Values),
+    SOURCE_OPTIONS(Values),
+    CACHE_OPTION(Values),
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL,
      "print one JSON object, with every tensor of the state"},
 };
@@ -117,9 +111,7 @@ static int run(Cli *cli, const void *values)
 {
     const Values *v = values;
     Loaded l;
-    LoadOptions o = {.cli = cli, .file = v->file};
-    o.graph =
-        (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n, .no_cache = v->no_cache};
+    LoadOptions o = {.cli = cli, .file = v->file, .graph.source = v->source};
     if (!load_step(&l, &o)) return EXIT_INPUT;
     if (v->json) {
         json_t *all = step_describe(l.step);

@@ -1,29 +1,23 @@
 // cztc eval: held-out figures of a run or of any parameters.
 #include "runner/evaluate.h"
 #include "runner/newest.h"
+#include "runner/origin.h"
 
 #include <math.h>
 #include <sys/stat.h>
 
 typedef struct Values {
-    const char *what, *data, *root, *series, *classes, *weights, *lib;
-    Texts set;
-    int64_t samples, threads, workers;
+    const char *what, *series, *classes, *weights;
+    int64_t most;
+    Source source;
     Place place;
-    bool no_cache, json, compare;
+    Samples samples;
+    bool json, compare;
 } Values;
 
 static const Option options[] = {
-    {"RUN", 0, OPTION_OPERAND | IN_CZTC, offsetof(Values, what), NULL,
-     "a folder of train, a step file or a graph file"},
-    {"RUN", 0, OPTION_OPERAND | IN_RUNNER, offsetof(Values, what), NULL,
-     "a folder of train, or a step file"},
-    {"RUN", 0, OPTION_MAYBE | IN_CARRIER, offsetof(Values, what), NULL,
-     "a folder of train, whose newest checkpoint is evaluated"},
-    {"data", 0, OPTION_TEXT, offsetof(Values, data), "SHARDS",
-     "test-{0000..0003}.tar, or a folder; none: the graph's eval sets"},
-    {"root", 0, OPTION_TEXT, offsetof(Values, root), "DIR",
-     "where relative paths of the graph begin (its own folder)"},
+    RUN_OPERANDS(Values),
+    SAMPLES_OPTIONS(Values),
     {"series", 0, OPTION_TEXT, offsetof(Values, series), "NAME=SHARDS",
      "label shards to the samples"},
     {"classes", 0, OPTION_TEXT, offsetof(Values, classes), "FILE",
@@ -32,17 +26,11 @@ static const Option options[] = {
      "parameters instead of the newest checkpoint's"},
     {"baselines", 0, OPTION_FLAG, offsetof(Values, compare), NULL,
      "also evaluate the untrained network"},
-    {"samples", 0, OPTION_COUNT, offsetof(Values, samples), "N",
+    {"samples", 0, OPTION_COUNT, offsetof(Values, most), "N",
      "evenly spread over each set (rounded up to a batch); 0: all"},
     PLACE_OPTIONS(Values),
-    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compute (one a core)"},
-    {"workers", 0, OPTION_THREADS, offsetof(Values, workers), "N", "that decode (one a core)"},
-    {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
-     "change a value of the graph file; globs allowed"},
-    {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
-     "library files instead of the built-in ones"},
-    {"no-cache", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, no_cache), NULL,
-     "compile anew, and keep nothing"},
+    SOURCE_OPTIONS(Values),
+    CACHE_OPTION(Values),
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object a set"},
 };
 
@@ -50,11 +38,11 @@ static const Option options[] = {
 static EvalOptions options_of(Arena *arena, const Loaded *l, const Values *v, const char *set)
 {
     EvalOptions o = evaluate_options(arena, l, set);
-    if (!set) o.source = v->data, o.key = "--data";
+    if (!set) o.source = v->samples.data, o.key = "--data";
     if (v->classes) o.classes = v->classes, o.prompts = NULL;
     o.series = v->series;
-    o.samples = v->samples;
-    o.workers = (uint32_t)v->workers;
+    o.samples = v->most;
+    o.workers = (uint32_t)v->samples.workers;
     return o;
 }
 
@@ -149,7 +137,7 @@ static bool run_all(Arena *arena, const Loaded *l, const Values *v, bool folder,
 {
     uint32_t n;
     const char **sets = evaluate_sets(arena, l, &n);
-    if (v->data) return run_set(arena, l, v, folder, NULL, err);
+    if (v->samples.data) return run_set(arena, l, v, folder, NULL, err);
     if (!n) return error_set(err, "no samples: the graph names no eval set; give --data SHARDS");
     for (uint32_t i = 0; i < n; i++)
         if (!run_set(arena, l, v, folder, sets[i], err)) return false;
@@ -165,12 +153,15 @@ static int run(Cli *cli, const void *values)
     bool folder = v->what && stat(v->what, &st) == 0 && S_ISDIR(st.st_mode);
     if (cli->carried && v->what && !folder)
         return fail_text("%s: no folder of train (the program carries its step)", v->what);
-    LoadOptions o = {.cli = cli, .place = v->place, .threads = (uint32_t)v->threads};
+    LoadOptions o = {.cli = cli, .place = v->place};
     if (!cli->carried) o.file = folder ? str_printf(cli->arena, "%s/step.czt", v->what) : v->what;
-    o.root = v->root;
+    o.root = v->samples.root;
     if (folder) o.choices = str_printf(cli->arena, "%s/products.json", v->what);
-    o.graph =
-        (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n, .no_cache = v->no_cache};
+    o.graph.source = v->source;
+    if (folder && v->source.set.n &&
+        !origin_take(cli->arena, &o, v->what,
+                     "name a graph file: eval FILE --weights W.safetensors", &err))
+        return fail(&err);
     if (!load_program(&l, &o)) return EXIT_INPUT;
     bool ok = run_all(cli->arena, &l, v, folder, &err);
     load_free(&l);

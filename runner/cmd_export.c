@@ -1,36 +1,31 @@
 // cztc export: the parameters of a run, of the parts and under the names that the graph's export:
 // says, as a safetensors file.
 #include "runner/newest.h"
+#include "runner/origin.h"
 #include "runtime/values.h"
 #include "runtime/weights_init.h"
 
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 typedef struct Values {
-    const char *what, *out, *dtype, *weights, *lib;
-    Texts set;
-    int64_t threads;
-    bool json;
+    const char *what, *out, *dtype, *weights;
+    Source source;
+    Place place; // threads alone
+    bool force, json;
 } Values;
 
 static const Option options[] = {
-    {"RUN", 0, OPTION_OPERAND | IN_CZTC, offsetof(Values, what), NULL,
-     "a folder of train, a step file or a graph file"},
-    {"RUN", 0, OPTION_OPERAND | IN_RUNNER, offsetof(Values, what), NULL,
-     "a folder of train, or a step file"},
-    {"RUN", 0, OPTION_MAYBE | IN_CARRIER, offsetof(Values, what), NULL,
-     "a folder of train, whose newest checkpoint is taken"},
+    RUN_OPERANDS(Values),
     {"out", 'o', OPTION_TEXT, offsetof(Values, out), "FILE", "the safetensors file to write"},
+    {"force", 0, OPTION_FLAG, offsetof(Values, force), NULL, "replace a file that is there"},
     {"dtype", 0, OPTION_CHOICE, offsetof(Values, dtype), "f32|bf16|f16",
      "of the numbers (as the graph says)"},
     {"weights", 0, OPTION_TEXT, offsetof(Values, weights), "W.safetensors",
      "parameters instead of the newest checkpoint's"},
-    {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
-     "change a value of the graph file; globs allowed"},
-    {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
-     "library files instead of the built-in ones"},
-    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "(one a core)"},
+    SOURCE_OPTIONS(Values),
+    THREADS_OPTION(Values),
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print one JSON object"},
 };
 
@@ -153,17 +148,17 @@ static int run(Cli *cli, const void *values)
     int64_t step;
     bool folder = v->what && stat(v->what, &st) == 0 && S_ISDIR(st.st_mode);
     if (!v->out) return fail_usage("export", "--out FILE says what to write");
+    if (!v->force && access(v->out, F_OK) == 0)
+        return fail_text("%s is there already: --force replaces it", v->out);
     if (cli->carried && v->what && !folder)
         return fail_text("%s: no folder of train (the program carries its step)", v->what);
-    // (what is exported is trained, or a slow copy of that)
-    if (folder && v->set.n)
-        return fail_text("%s: a run has its step and no graph file, which --set would change: "
-                         "--dtype changes the numbers; export of the graph file, with --set and "
-                         "--weights, all else",
-                         v->what);
-    LoadOptions o = {.cli = cli, .threads = (uint32_t)v->threads, .no_frozen = true};
+    LoadOptions o = {.cli = cli, .place = v->place, .no_frozen = true};
     if (!cli->carried) o.file = folder ? str_printf(cli->arena, "%s/step.czt", v->what) : v->what;
-    o.graph = (GraphOptions){.lib = v->lib, .set = v->set.at, .nset = v->set.n};
+    o.graph.source = v->source;
+    if (folder && v->source.set.n &&
+        !origin_take(cli->arena, &o, v->what,
+                     "name a graph file: export FILE --weights W.safetensors", &err))
+        return fail(&err);
     if (!load_program(&l, &o)) return EXIT_INPUT;
     Export x = {.l = &l, .arena = cli->arena};
     bool ok = newest_state(cli->arena, &l, folder ? v->what : NULL, v->weights, &step, &err) &&

@@ -1,4 +1,5 @@
 // cztc run: the same batch through a few steps, to see the losses, gradients and values of a graph.
+#include "base/glob.h"
 #include "runner/load.h"
 #include "runner/phases.h"
 #include "runtime/safetensors.h"
@@ -7,18 +8,17 @@
 #include <math.h>
 
 typedef struct Values {
-    const char *file, *lib, *weights, *inputs, *grads, *entry, *tap_file;
-    Texts set, print, tap;
+    const char *file, *weights, *inputs, *grads, *entry, *tap_file;
+    Texts print, tap;
     const char *seed;
-    int64_t steps, first, threads;
+    int64_t steps, first;
+    Source source;
     Place place;
-    bool check, no_cache, json;
+    bool json;
 } Values;
 
 static const Option options[] = {
-    {"FILE", 0, OPTION_OPERAND | IN_CZTC, offsetof(Values, file), NULL,
-     "a graph file, IR text or a step file"},
-    {"STEP", 0, OPTION_OPERAND | IN_RUNNER, offsetof(Values, file), NULL, "a step file"},
+    FILE_OPERANDS(Values),
     {"weights", 0, OPTION_TEXT, offsetof(Values, weights), "W.safetensors",
      "initial parameters by path; none: as the graph says"},
     {"inputs", 0, OPTION_TEXT, offsetof(Values, inputs), "B.safetensors",
@@ -42,16 +42,10 @@ static const Option options[] = {
      "where --tap writes the last step's values (taps.safetensors)"},
     {"seed", 0, OPTION_SEED, offsetof(Values, seed), "N",
      "of initialisation and random numbers (the graph's)"},
-    {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
-     "change a value of the file; globs allowed"},
-    {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
-     "library files instead of the built-in ones"},
-    {"check", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, check), NULL,
-     "at the reduced size of the graph's check: block"},
-    {"no-cache", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, no_cache), NULL,
-     "compile anew, and keep nothing"},
+    SOURCE_OPTIONS(Values),
+    CHECK_OPTION(Values),
+    CACHE_OPTION(Values),
     PLACE_OPTIONS(Values),
-    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "(one a core)"},
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "a JSON object a step"},
 };
 
@@ -63,23 +57,11 @@ static bool is_grad(const CztTensor *t)
     return strncmp(t->name, grad_prefix, sizeof grad_prefix - 1) == 0;
 }
 
-// Does an output's name match what was asked for? A * that is a part by itself stands for any text
-// of its part, and so do other ones beside it.
-static bool matches(const char *asked, const char *name)
-{
-    for (; *asked && *asked != '*'; asked++, name++)
-        if (*asked != *name) return false;
-    if (!*asked) return !*name;
-    for (;; name++) {
-        if (matches(asked + 1, name)) return true;
-        if (!*name || *name == '.') return false;
-    }
-}
-
+// A * that is a part by itself stands for any text of its part, and so do other ones beside it.
 static bool is_wanted(const Texts *asked, const char *name)
 {
     for (uint32_t i = 0; i < asked->n; i++)
-        if (strcmp(asked->at[i], name) == 0 || matches(asked->at[i], name)) return true;
+        if (strcmp(asked->at[i], name) == 0 || glob_path(asked->at[i], name)) return true;
     return false;
 }
 
@@ -266,18 +248,6 @@ static bool give_inputs(const Loaded *l, uint32_t entry, const Values *v, int64_
     return true;
 }
 
-// What phases want done before their first update: those that have begun by the first one here.
-static bool begin_phases(const Loaded *l, const Phases *phases, int64_t step, bool first,
-                         int64_t seed, Error *err)
-{
-    for (uint32_t i = 0; i < phases->n; i++) {
-        const Phase *p = &phases->at[i];
-        bool now = p->begin >= 0 && (p->from == step || (first && p->from < step));
-        if (now && !exec_run(l->exec, (uint32_t)p->begin, p->from, seed, err)) return false;
-    }
-    return true;
-}
-
 // The entry of an update, and its batch where it is another one than before.
 static bool take_entry(const Loaded *l, const Phases *phases, const Values *v, int64_t step,
                        int64_t seed, uint32_t *entry, Error *err)
@@ -300,7 +270,7 @@ static bool steps(const Loaded *l, const Values *v, Error *err)
          give_inputs(l, entry, v, seed, err);
     for (int64_t i = 0; ok && i < n; i++) {
         int64_t step = v->first + i;
-        ok = (v->entry || begin_phases(l, &phases, step, !i, seed, err)) &&
+        ok = (v->entry || phases_begin(l->exec, &phases, step, !i, seed, err)) &&
              take_entry(l, &phases, v, step, seed, &entry, err) &&
              exec_run(l->exec, entry, step, seed, err);
         if (!ok) break;
@@ -317,22 +287,17 @@ static int run(Cli *cli, const void *values)
     const Values *v = values;
     Loaded l;
     Error err = {0};
-    LoadOptions o = {
-        .cli = cli, .file = v->file, .place = v->place, .threads = (uint32_t)v->threads};
+    LoadOptions o = {.cli = cli, .file = v->file, .place = v->place};
     Arena *arena = arena_new();
     Texts taps = {0};
     for (uint32_t i = 0; i < v->print.n; i++) vec_push(arena, &taps, v->print.at[i]);
     for (uint32_t i = 0; i < v->tap.n; i++) vec_push(arena, &taps, v->tap.at[i]);
-    o.graph = (GraphOptions){.lib = v->lib,
-                             .set = v->set.at,
-                             .nset = v->set.n,
+    o.graph = (GraphOptions){.source = v->source,
                              .taps = taps.at,
                              .ntaps = taps.n,
                              .nprints = v->print.n,
                              .tap_entry = v->entry,
-                             .grads = v->grads != NULL,
-                             .use_check = v->check,
-                             .no_cache = v->no_cache};
+                             .grads = v->grads != NULL};
     bool loaded = load_program(&l, &o), ok = loaded && steps(&l, v, &err);
     if (loaded) load_free(&l);
     arena_free(arena);

@@ -3,6 +3,7 @@
 #include "runner/begin.h"
 #include "runner/evaluate.h"
 #include "runner/folders.h"
+#include "runner/origin.h"
 #include "runner/peak.h"
 #include "runner/phases.h"
 #include "runtime/checkpoint.h"
@@ -14,12 +15,12 @@
 #include <unistd.h>
 
 typedef struct Values {
-    const char *file, *lib, *out, *resume, *data, *root, *weights;
-    Texts set;
-    const char *seed;
-    int64_t steps, threads, workers, every;
+    const char *file, *out, *resume, *weights, *seed;
+    int64_t steps, every;
+    Source source;
     Place place;
-    bool check, no_cache, json;
+    Samples samples;
+    bool json;
 } Values;
 
 static const Option options[] = {
@@ -33,25 +34,15 @@ static const Option options[] = {
      "go on with the run in this folder"},
     {"steps", 'n', OPTION_NUMBER, offsetof(Values, steps), "N",
      "finished updates to reach (the graph's)"},
-    {"data", 0, OPTION_TEXT, offsetof(Values, data), "SHARDS",
-     "train on these shards, or a folder of them, not the graph's: dir/train-{0000..0003}.tar"},
-    {"root", 0, OPTION_TEXT, offsetof(Values, root), "DIR",
-     "where relative paths of the graph begin (its own folder)"},
+    SAMPLES_OPTIONS(Values),
     {"weights", 0, OPTION_TEXT, offsetof(Values, weights), "W.safetensors",
      "begin a new run with these parameters"},
     {"checkpoint-every", 0, OPTION_NUMBER, offsetof(Values, every), "N", "updates (the graph's)"},
     {"seed", 0, OPTION_SEED, offsetof(Values, seed), "N", "of a new run (the graph's)"},
     PLACE_OPTIONS(Values),
-    {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compute (one a core)"},
-    {"workers", 0, OPTION_THREADS, offsetof(Values, workers), "N", "that decode (one a core)"},
-    {"set", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, set), "K=V",
-     "change a value of the file; globs allowed"},
-    {"lib", 0, OPTION_TEXT | IN_CZTC, offsetof(Values, lib), "DIR",
-     "library files instead of the built-in ones"},
-    {"check", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, check), NULL,
-     "at the reduced size of the graph's check: block"},
-    {"no-cache", 0, OPTION_FLAG | IN_CZTC, offsetof(Values, no_cache), NULL,
-     "compile anew, and keep nothing"},
+    SOURCE_OPTIONS(Values),
+    CHECK_OPTION(Values),
+    CACHE_OPTION(Values),
     {"json", 0, OPTION_FLAG, offsetof(Values, json), NULL, "print the result as one JSON object"},
 };
 
@@ -62,11 +53,13 @@ typedef struct Run {
     Phases phases;
     int64_t eval_every;
     int64_t seed;
-    bool resumes;      // a checkpoint, whose seed that is
-    double peak;       // of the machine, operations a second
-    double *flops;     // by entry
-    const char *saved; // where the step file goes, or NULL
-    bool told;         // an evaluation was written to the log
+    bool resumes;       // a checkpoint, whose seed that is
+    double peak;        // of the machine, operations a second
+    double *flops;      // by entry
+    const char *folder; // of the run
+    const char *saved;  // where the step file goes, or NULL
+    LoadOptions load;
+    bool told; // an evaluation was written to the log
 } Run;
 
 static int64_t setting(const Step *step, const char *section, const char *key, int64_t otherwise)
@@ -128,7 +121,7 @@ static bool evaluate_set(const Run *run, Log *log, int64_t step, const char *nam
     EvalOptions o = evaluate_options(arena, &run->program, name);
     o.samples = setting(run->program.step, "eval", "samples", 0);
     o.step = step;
-    o.workers = (uint32_t)run->values->workers;
+    o.workers = (uint32_t)run->values->samples.workers;
     // A checkpoint does not depend on what was evaluated before it.
     bool ok = evaluate(arena, &run->program, &o, &figures, err);
     ok = metrics_reset(run, err) && ok;
@@ -164,7 +157,7 @@ static bool after(void *ctx, Exec *exec, Log *log, int64_t step, Error *err)
 static bool check_sets(const Run *run, Error *err)
 {
     Error why = {0};
-    if (evaluate_check(&run->program, (uint32_t)run->values->workers, &why)) return true;
+    if (evaluate_check(&run->program, (uint32_t)run->values->samples.workers, &why)) return true;
     if (run->eval_every > 0) return error_set(err, "%s", why.text);
     fprintf(stderr, "warning: %s\n", why.text);
     return true;
@@ -174,7 +167,8 @@ static bool check_sets(const Run *run, Error *err)
 static bool ready(void *ctx, Error *err)
 {
     const Run *run = ctx;
-    return !run->saved || load_save(&run->program, run->saved, err);
+    return !run->saved || (load_save(&run->program, run->saved, err) &&
+                           origin_save(&run->program, &run->load, run->folder, err));
 }
 
 static void print_json(const Run *run, const TrainResult *r, double pairs)
@@ -332,6 +326,22 @@ static bool prepare(Run *run, const char *folder, int *lock, Arena *arena, Error
     return *lock >= 0 && check_latest(run, folder, arena, err);
 }
 
+// A program in place of that of a run that goes on says the same seed.
+static bool keeps_seed(const Run *run, const char *saved, Error *err)
+{
+    Error none = {0};
+    Step *old = run->resumes && run->saved ? step_load(saved, &none) : NULL;
+    if (!old) return true;
+    int64_t before = setting(old, "train", "seed", old->seed),
+            now = setting(run->program.step, "train", "seed", run->program.step->seed);
+    step_free(old);
+    return before == now ||
+           error_set(
+               err,
+               "train.seed: it is %lld now; the run in %s was begun with seed %lld, and keeps it",
+               (long long)now, run->folder, (long long)run->seed);
+}
+
 static int run_in(const Cli *cli, Run *run, const char *folder)
 {
     const Values *v = run->values;
@@ -340,26 +350,26 @@ static int run_in(const Cli *cli, Run *run, const char *folder)
     bool given = v->file || cli->carried; // else the run's own
     LoadOptions o = {.cli = cli,
                      .file = given ? v->file : saved,
-                     .keep = given,
+                     .keep = given || v->source.set.n,
                      .place = v->place,
                      .snapshots = true,
-                     .choices = str_printf(cli->arena, "%s/products.json", folder),
-                     .threads = (uint32_t)v->threads};
-    if (given) run->saved = saved;
-    o.root = v->root;
-    o.graph = (GraphOptions){.lib = v->lib,
-                             .set = v->set.at,
-                             .nset = v->set.n,
-                             .use_check = v->check,
-                             .no_cache = v->no_cache};
+                     .choices = str_printf(cli->arena, "%s/products.json", folder)};
+    if (o.keep) run->saved = saved;
+    o.root = v->samples.root;
+    o.graph.source = v->source;
+    if (!given && v->source.set.n &&
+        !origin_take(cli->arena, &o, folder, "name a graph file: train FILE --resume", &err))
+        return fail(&err);
+    run->load = o;
     if (!load_program(&run->program, &o)) return EXIT_INPUT;
     train_hold_signals(); // before the data's threads start; the program's own take no signals
-    FeedOptions f = {.source = v->data,
+    FeedOptions f = {.source = v->samples.data,
                      .key = "--data",
-                     .workers = (uint32_t)v->workers,
+                     .workers = (uint32_t)v->samples.workers,
                      .shape_at = shape_at,
                      .shape_ctx = run};
-    bool ok = find_phases(run, cli->arena, &err) && feed_open(&run->feed, &run->program, &f, &err);
+    bool ok = keeps_seed(run, saved, &err) && find_phases(run, cli->arena, &err) &&
+              feed_open(&run->feed, &run->program, &f, &err);
     int code = ok ? train(run, folder, cli->arena) : fail(&err);
     if (run->feed.arena) feed_close(&run->feed);
     load_free(&run->program);
@@ -369,10 +379,10 @@ static int run_in(const Cli *cli, Run *run, const char *folder)
 static int run(Cli *cli, const void *values)
 {
     const Values *v = values;
-    Run run = {.values = v};
     Error err = {0};
     int lock = -1;
     const char *folder = v->resume ? v->resume : v->out;
+    Run run = {.values = v, .folder = folder};
     if (!folder || (v->resume && v->out))
         return fail_usage("train", "one of --out DIR and --resume DIR is needed");
     if (!v->file && !v->resume && !cli->carried)

@@ -7,7 +7,7 @@
 #include "runner/folders.h"
 #include "runtime/cuda_driver.h"
 #include "runtime/philox.h"
-#include "runtime/weights.h"
+#include "runtime/weights_init.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -29,7 +29,6 @@ bool load_is_step(const char *file)
 static void keep(Loaded *l, const void *bytes, size_t size)
 {
     container_narrow(&bytes, &size); // there is one: it was loaded
-    l->arena = arena_new();
     l->bytes = arena_copy(l->arena, bytes, size);
     l->size = size;
 }
@@ -43,6 +42,10 @@ static bool compile(Loaded *l, const LoadOptions *o, Error *err)
     if (ok) {
         l->step = step_load_memory(o->file, c.bytes, c.size, err);
         if (o->keep) keep(l, c.bytes, c.size);
+        for (uint32_t i = 0; i < c.sources.n; i++) {
+            SourceFile s = {str_copy(l->arena, c.sources.at[i].path), c.sources.at[i].sum};
+            vec_push(l->arena, &l->sources, s);
+        }
         l->flops = c.flops;
         l->compile_s = seconds_now() - begin;
     }
@@ -109,7 +112,7 @@ bool load_step(Loaded *l, const LoadOptions *o)
     Error err = {0};
     *l = (Loaded){0};
     if (is_step(o)) {
-        if (o->graph.nset) {
+        if (o->graph.source.set.n) {
             fail_text("%s: --set changes a graph file, this is a step file", o->file);
             return false;
         }
@@ -118,13 +121,18 @@ bool load_step(Loaded *l, const LoadOptions *o)
                       o->file);
             return false;
         }
+        l->arena = arena_new();
         load_file(l, o, &err);
         if (l->step) l->flops = step_file_flops(l->step);
     } else {
+        l->arena = arena_new();
         compile(l, o, &err);
     }
     if (err.set) fail(&err); // the pipeline prints its own
-    if (!l->step) return false;
+    if (!l->step) {
+        arena_free(l->arena);
+        return false;
+    }
     l->kernels = l->step->nkernels;
     if (o->root) set_root(l->step, o->root);
     return true;
@@ -195,15 +203,21 @@ static const char *choices_file(Arena *arena)
     return access(file, R_OK) == 0 || access(folder, W_OK) == 0 ? file : NULL;
 }
 
+static void tell(const char *line)
+{
+    fprintf(stderr, "%s\n", line);
+}
+
 bool load_program(Loaded *l, const LoadOptions *o)
 {
     Error err = {0};
-    ExecOptions e = {.threads = o->threads,
+    ExecOptions e = {.threads = (uint32_t)o->place.threads,
                      .profile = o->profile,
                      .device = (int)o->place.device,
                      .products = products_named(o->place.products),
                      .snapshots = o->snapshots,
-                     .no_frozen = o->no_frozen};
+                     .no_frozen = o->no_frozen,
+                     .tell = tell};
     *l = (Loaded){0};
     if (!has_driver(o->place.target) || !load_step(l, o)) return false;
     if (l->step->cuda) e.choices[0] = o->choices, e.choices[1] = choices_file(o->cli->arena);
@@ -237,10 +251,17 @@ bool load_save(const Loaded *l, const char *path, Error *err)
 
 bool load_entry(const Loaded *l, const char *name, uint32_t *entry, Error *err)
 {
-    int32_t e = step_entry(l->step, name);
-    if (e < 0) return error_set(err, "%s: the program has no entry '%s'", l->step->file, name);
+    const Step *step = l->step;
+    int32_t e = step_entry(step, name);
     *entry = (uint32_t)e;
-    return true;
+    if (e >= 0) return true;
+    Arena *arena = arena_new();
+    const char *all = "";
+    for (uint32_t i = 0; i < step->nentries; i++)
+        all = str_printf(arena, "%s%s%s", all, i ? ", " : "", step->entries[i].name);
+    error_set(err, "%s: the program has no entry '%s'; it has %s", step->file, name, all);
+    arena_free(arena);
+    return false;
 }
 
 static bool is_parameter(const Step *step, const char *name)
@@ -281,10 +302,14 @@ bool load_inputs(const Loaded *l, uint32_t entry, const char *file, bool weights
 bool load_weights(const Loaded *l, const char *file, bool inputs, Error *err)
 {
     SafeTensors st = {0};
+    const char *resized;
     if (!safetensors_open(&st, file, err)) return false;
-    bool ok = weights_load(l->exec, &st, KINDS_PARAMS,
-                           inputs ? WEIGHTS_ALLOW_EXTRA : WEIGHTS_STRICT, err) &&
+    Arena *arena = arena_new();
+    bool ok = weights_whole(l->exec, &st, inputs ? WEIGHTS_ALLOW_EXTRA : WEIGHTS_STRICT, arena,
+                            &resized, err) &&
               exec_derive(l->exec, err);
+    if (ok && *resized) fprintf(stderr, "weights: %s: resized %s\n", file, resized);
+    arena_free(arena);
     safetensors_close(&st);
     return ok;
 }

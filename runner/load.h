@@ -3,42 +3,22 @@
 #ifndef CZT_RUNNER_LOAD_H
 #define CZT_RUNNER_LOAD_H
 
-#include "runner/cli.h"
+#include "runner/options.h"
 #include "runtime/exec.h"
 
 #include <jansson.h>
 
 // How a graph file is read; for step files there must be no `set`.
 typedef struct GraphOptions {
-    const char *lib;        // a folder of library files instead of the built-in ones, or NULL
-    const char *const *set; // "name=value": changes of the file
-    uint32_t nset;
-    bool use_check;          // with the values of the graph's check case
+    Source source;
     const char *const *taps; // expressions, and paths with *, to be outputs too
     uint32_t ntaps, nprints; // the first ones are those of --print
     const char *tap_entry;   // of this entry; NULL: of the steps
     bool stats;              // not the step, but what its statistics are computed by (cztc stats)
     const char *const *stats_names; // of them these, all where there are none
     uint32_t nstats;
-    bool grads;    // entry "step" also gives "grad.PATH", before clipping
-    bool no_cache; // compile, though an equal graph was compiled before, and keep nothing
+    bool grads; // entry "step" also gives "grad.PATH", before clipping
 } GraphOptions;
-
-// Where a program runs, as options of a command whose values have a member `place`.
-typedef struct Place {
-    const char *target;   // of a graph file; NULL: "cpu"
-    const char *products; // who does them on a GPU; NULL: "auto"
-    int64_t device;       // number of the GPU
-} Place;
-
-// clang-format off
-#define PLACE_OPTIONS(T) \
-    {"target", 0, OPTION_TARGET | IN_CZTC, offsetof(T, place.target), "T", \
-     "of a graph file: cpu (and where none is said), cuda: this machine's GPU, cuda:sm_90a, .."}, \
-    {"products", 0, OPTION_CHOICE, offsetof(T, place.products), "auto|own|library|measured", \
-     "on a GPU: the faster (auto: measured once and kept; measured: anew), or always one"}, \
-    {"device", 0, OPTION_COUNT, offsetof(T, place.device), "N", "number of the GPU (0)"}
-// clang-format on
 
 typedef struct LoadOptions {
     const Cli *cli;
@@ -46,7 +26,6 @@ typedef struct LoadOptions {
     const char *root; // folder that relative paths of the graph begin in; NULL: its own
     GraphOptions graph;
     Place place;
-    uint32_t threads; // 0: one a core
     bool profile;
     bool snapshots;      // on a GPU, room for a copy of the state on the host
     bool no_frozen;      // frozen state is not read: leave its files alone
@@ -54,14 +33,22 @@ typedef struct LoadOptions {
     const char *choices; // file of a run that keeps who does which product on a GPU, or NULL
 } LoadOptions;
 
+// A file that a program was compiled of, and the checksum of what was read.
+typedef struct SourceFile {
+    const char *path;
+    uint64_t sum;
+} SourceFile;
+typedef VEC(SourceFile) SourceFiles;
+
 typedef struct Loaded {
     Step *step;
     Exec *exec;
     double flops;     // of entry "step"
     double compile_s; // 0 for step files
     uint32_t kernels;
-    Arena *arena;      // of the bytes
-    const void *bytes; // of the step file, NULL where they are not kept
+    SourceFiles sources; // none of a step file
+    Arena *arena;        // of them and of the bytes
+    const void *bytes;   // of the step file, NULL where they are not kept
     size_t size;
 } Loaded;
 
@@ -76,7 +63,8 @@ typedef struct LoadCheck {
 typedef struct Compiled {
     const uint8_t *bytes;
     size_t size;
-    double flops; // of a step
+    double flops;        // of a step
+    SourceFiles sources; // but the built-in library's
 } Compiled;
 
 // What it takes to have graph files. Those that read one print its errors, and give false then.
@@ -105,7 +93,7 @@ bool load_data(json_t **data, TokenizerFiles *carried, const LoadOptions *option
 double load_flops(const Loaded *l, uint32_t entry);
 // Write the kept step file (without the executable around it), which appears whole or not at all.
 bool load_save(const Loaded *l, const char *path, Error *err);
-// The entry of that name, or an error.
+// The entry of that name, or an error that lists those there are.
 bool load_entry(const Loaded *l, const char *name, uint32_t *entry, Error *err);
 // The executable of this process, as a path.
 extern const char own_executable[];
@@ -115,7 +103,7 @@ bool load_is_step(const char *file);
 // Copy a file's tensors into the inputs of an entry, by name; every input must be there, and every
 // tensor of the file must be an input or, where `weights`, a parameter.
 bool load_inputs(const Loaded *l, uint32_t entry, const char *file, bool weights, Error *err);
-// Read parameters from a file, then run "derive". With `inputs`, the file may also hold inputs of
+// Read parameters from a file, then run "derive"; what was resized is told on stderr. With `inputs`, the file may also hold inputs of
 // this entry.
 bool load_weights(const Loaded *l, const char *file, bool inputs, Error *err);
 // Fill every input of an entry with seeded random numbers: floats normal, truth values true,

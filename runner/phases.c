@@ -135,12 +135,28 @@ uint32_t phases_shape(const Phases *phases, int64_t seed, int64_t step)
     return i;
 }
 
-uint32_t phases_entry(const Phases *phases, int64_t seed, int64_t step)
+bool phases_begin(Exec *exec, const Phases *phases, int64_t step, bool first, int64_t seed,
+                  Error *err)
 {
-    const PhaseEntries *of = &phases_at(phases, step)->entries[phases_shape(phases, seed, step)];
+    for (uint32_t i = 0; i < phases->n; i++) {
+        const Phase *p = &phases->at[i];
+        bool now = p->begin >= 0 && (p->from == step || (first && p->from < step));
+        if (now && !exec_run(exec, (uint32_t)p->begin, p->from, seed, err)) return false;
+    }
+    return true;
+}
+
+uint32_t phases_entry_in(const Phases *phases, uint32_t shape, int64_t step)
+{
+    const PhaseEntries *of = &phases_at(phases, step)->entries[shape];
     uint32_t set = 0;
     for (uint32_t i = 0; i < phases->nperiods; i++)
         set |= (uint32_t)(step % phases->periods[i] > 0) << i;
     int32_t entry = of->resting ? of->resting[set] : -1;
     return entry < 0 ? of->entry : (uint32_t)entry;
+}
+
+uint32_t phases_entry(const Phases *phases, int64_t seed, int64_t step)
+{
+    return phases_entry_in(phases, phases_shape(phases, seed, step), step);
 }

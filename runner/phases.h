@@ -39,11 +39,16 @@ bool phases_of(Arena *arena, const Step *step, Phases *phases, Error *err);
 // After `step` finished updates: do what the phases that come want done before their first update,
 // so that what is evaluated now of a slow copy is the student. Later it is done again.
 bool phases_prepare(Exec *exec, const Phases *phases, int64_t step, int64_t seed, Error *err);
+// Without a run before it, do what phases want done before their first update: of those that begin
+// with the update after `step` finished ones and, where it is the first to be made, before it.
+bool phases_begin(Exec *exec, const Phases *phases, int64_t step, bool first, int64_t seed,
+                  Error *err);
 // The phase of the update after `step` finished ones.
 const Phase *phases_at(const Phases *phases, int64_t step);
 // Its shape: drawn from the run's seed and its number alone.
 uint32_t phases_shape(const Phases *phases, int64_t seed, int64_t step);
-// Its entry.
+// Its entry in that shape, and in its own.
+uint32_t phases_entry_in(const Phases *phases, uint32_t shape, int64_t step);
 uint32_t phases_entry(const Phases *phases, int64_t seed, int64_t step);
 
 #endif

@@ -340,7 +340,12 @@ static bool load_file(Exec *exec, const char *path, uint32_t kinds, Error *err)
 {
     SafeTensors st;
     if (!safetensors_open(&st, path, err)) return false;
-    bool ok = weights_load(exec, &st, kinds, WEIGHTS_STRICT, err);
+    Error why = {0};
+    bool ok = weights_load(exec, &st, kinds, WEIGHTS_STRICT, NULL, &why) ||
+              error_set(err,
+                        "the run keeps its parameters and the state of its optimisers, and the "
+                        "program has others: %s",
+                        why.text);
     safetensors_close(&st);
     return ok;
 }

@@ -165,7 +165,7 @@ bool events_histogram(Events *events, int64_t step, const char *tag, const Histo
     double *limits = arena_array(histo.arena, double, h->n + 1),
            *counts = arena_array(histo.arena, double, h->n + 1), num = 0;
     for (uint32_t i = 0; i < h->n; i++) {
-        limits[i] = i + 1 < h->n ? h->min + (h->max - h->min) * (i + 1) / h->n : h->max;
+        limits[i] = histogram_edge(h, i + 1);
         counts[i] = h->counts[i];
         num += counts[i];
     }

@@ -23,6 +23,12 @@ typedef struct Histogram {
     const int32_t *counts;
 } Histogram;
 
+// Where bin i begins and bin i - 1 ends, i from 0 to n.
+static inline double histogram_edge(const Histogram *h, uint32_t i)
+{
+    return i < h->n ? h->min + (h->max - h->min) * i / h->n : h->max;
+}
+
 // Append one histogram.
 bool events_histogram(Events *events, int64_t step, const char *tag, const Histogram *h,
                       Error *err);

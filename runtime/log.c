@@ -21,8 +21,8 @@
 struct Log {
     Arena *arena;
     const char *path;
-    int fd;         // -1: no file
-    Events *events; // NULL: none
+    int fd;            // -1: no file
+    Events *events;    // NULL: none
     const char *later; // folder of events that are not begun yet, or NULL
     int64_t from;      // finished updates when it was opened
     Map names;         // of the lines of that step which were there
@@ -178,6 +178,27 @@ static void format_number(char *text, size_t size, LogValue v)
     }
 }
 
+typedef VEC(char) Line;
+
+static void add(Arena *arena, Line *line, const char *text)
+{
+    for (const char *c = text; *c; c++) vec_push(arena, line, *c);
+}
+
+static void add_number(Arena *arena, Line *line, LogValue v)
+{
+    char number[32];
+    format_number(number, sizeof number, v);
+    add(arena, line, number);
+}
+
+static bool end_line(Log *log, Arena *arena, Line *line, Error *err)
+{
+    add(arena, line, "}\n");
+    vec_push(arena, line, '\0');
+    return put_line(log, line->at, err);
+}
+
 bool log_values(Log *log, int64_t step, const LogValue *values, uint32_t n, Error *err)
 {
     if (log->later && !log_events(log, log->later, log->from, err)) return false;
@@ -186,25 +207,37 @@ bool log_values(Log *log, int64_t step, const LogValue *values, uint32_t n, Erro
             return false;
     if (log->fd < 0) return true;
     Arena *arena = arena_new();
-    VEC(char) line = {0};
-    const char *part = str_printf(arena, "{\"step\": %lld", (long long)step);
-    for (uint32_t i = 0;; i++) {
-        for (const char *c = part; *c; c++) vec_push(arena, &line, *c);
-        if (i == n) break;
-        char number[32];
-        format_number(number, sizeof number, values[i]);
-        part = str_printf(arena, ", %s: %s", quote(arena, values[i].name), number);
+    Line line = {0};
+    add(arena, &line, str_printf(arena, "{\"step\": %lld", (long long)step));
+    for (uint32_t i = 0; i < n; i++) {
+        add(arena, &line, str_printf(arena, ", %s: ", quote(arena, values[i].name)));
+        add_number(arena, &line, values[i]);
     }
-    for (const char *c = "}\n"; *c; c++) vec_push(arena, &line, *c);
-    vec_push(arena, &line, '\0');
-    bool ok = put_line(log, line.at, err);
+    bool ok = end_line(log, arena, &line, err);
     arena_free(arena);
     return ok;
 }
 
 bool log_histogram(Log *log, int64_t step, const char *name, const Histogram *h, Error *err)
 {
-    return !log->events || events_histogram(log->events, step, name, h, err);
+    if (log->events && !events_histogram(log->events, step, name, h, err)) return false;
+    if (log->fd < 0) return true;
+    Arena *arena = arena_new();
+    Line line = {0};
+    const char *key = quote(arena, str_printf(arena, "%s.histogram", name));
+    add(arena, &line,
+        str_printf(arena, "{\"step\": %lld, %s: {\"edges\": [", (long long)step, key));
+    for (uint32_t i = 0; i <= h->n; i++) {
+        if (i) add(arena, &line, ", ");
+        add_number(arena, &line, (LogValue){"", (float)histogram_edge(h, i), true});
+    }
+    add(arena, &line, "], \"counts\": [");
+    for (uint32_t i = 0; i < h->n; i++)
+        add(arena, &line, str_printf(arena, i ? ", %d" : "%d", (int)h->counts[i]));
+    add(arena, &line, "]}");
+    bool ok = end_line(log, arena, &line, err);
+    arena_free(arena);
+    return ok;
 }
 
 bool log_text(Log *log, int64_t step, const char *key, const char *text, Error *err)
@@ -224,12 +257,12 @@ bool log_skipped(Log *log, int64_t step, const char *sample, const char *reason,
 {
     Arena *arena = arena_new();
     const char *name = quote(arena, sample);
-    bool ok = map_find(&log->skipped, name) ||
-              put_line(log,
-                       str_printf(arena,
-                                  "{\"step\": %lld, \"skipped_sample\": %s, \"reason\": %s}\n",
-                                  (long long)step, name, quote(arena, reason)),
-                       err);
+    bool ok =
+        map_find(&log->skipped, name) ||
+        put_line(log,
+                 str_printf(arena, "{\"step\": %lld, \"skipped_sample\": %s, \"reason\": %s}\n",
+                            (long long)step, name, quote(arena, reason)),
+                 err);
     if (ok) map_set(log->arena, &log->skipped, name, log);
     arena_free(arena);
     return ok;

@@ -17,7 +17,7 @@ typedef struct LogValue {
 // Lines of steps after `step` (finished updates; 0 at the start of a run) are cut first,
 // atomically: they belong to updates that are lost and will be done again.
 Log *log_open(const char *path, FILE *progress, int64_t step, Error *err);
-// Also write every value of log_values to TensorBoard event files in a folder.
+// Also write every value and histogram to TensorBoard event files in a folder.
 bool log_events(Log *log, const char *folder, int64_t step, Error *err);
 // The same for log_open's step, but nothing is made before the first value. The folder's name must
 // outlive the log.
@@ -37,7 +37,8 @@ bool log_has(const Log *log, int64_t step, const char *prefix);
 // Make all lines so far durable.
 bool log_sync(Log *log, Error *err);
 
-// A histogram, for TensorBoard alone; after log_values of that step.
+// Append {"step": step, "NAME.histogram": {"edges": [..], "counts": [..]}}, with one edge more than
+// counts, and give the events a histogram NAME; after log_values of that step.
 bool log_histogram(Log *log, int64_t step, const char *name, const Histogram *h, Error *err);
 
 typedef struct LogProgress {

@@ -1,35 +1,32 @@
 // Which files a list of shards names: ranges and choices in braces, and folders.
 #include "runtime/shards.h"
 
+#include "base/brace.h"
 #include "base/vec.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MOST_SHARDS = 1 << 20 };
-
 typedef VEC(const char *) List;
 
 static bool expand(Arena *arena, const char *head, const char *tail, List *to, Error *err);
 
-// "000..331": every number, as wide as the first is written.
-static bool expand_range(Arena *arena, const char *head, const char *range, const char *tail,
-                         List *to, Error *err)
+// What a brace stands for, one after the other; behind it comes tail.
+static bool expand_brace(Arena *arena, const char *head, const Brace *b, List *to, Error *err)
 {
-    char *end;
-    const char *dots = strstr(range, "..");
-    long long from = strtoll(range, &end, 10), last = 0;
-    bool ok = end == dots && isdigit((unsigned char)*range) && isdigit((unsigned char)dots[2]);
-    if (ok) last = strtoll(dots + 2, &end, 10);
-    if (!ok || *end || last < from || last - from >= MOST_SHARDS)
-        return error_set(err, "shard pattern: '{%s}' is no range like {000..331}", range);
-    for (long long i = from; i <= last; i++) {
-        const char *next = str_printf(arena, "%s%0*lld", head, (int)(dots - range), i);
-        if (!expand(arena, next, tail, to, err)) return false;
+    const char *at = b->open + 1;
+    for (int64_t i = b->first; b->width && i <= b->last; i++)
+        if (!expand(arena, str_printf(arena, "%s%0*lld", head, b->width, (long long)i),
+                    b->close + 1, to, err))
+            return false;
+    for (int64_t i = 0; !b->width && i < b->count; i++) {
+        size_t n = strcspn(at, ",}");
+        if (!expand(arena, str_printf(arena, "%s%.*s", head, (int)n, at), b->close + 1, to, err))
+            return false;
+        at += n + 1;
     }
     return true;
 }
@@ -37,24 +34,18 @@ static bool expand_range(Arena *arena, const char *head, const char *range, cons
 // Expand the first brace of tail behind head, and all others by recursion.
 static bool expand(Arena *arena, const char *head, const char *tail, List *to, Error *err)
 {
-    const char *open = strchr(tail, '{'), *close = open ? strchr(open, '}') : NULL;
-    if (!open) {
-        if (to->n >= MOST_SHARDS)
-            return error_set(err, "shard pattern: more than %d shards", MOST_SHARDS);
+    Brace b;
+    bool good = brace_first(tail, &b);
+    if (good && !b.open) {
         vec_push(arena, to, str_printf(arena, "%s%s", head, tail));
         return true;
     }
-    if (!close) return error_set(err, "shard pattern: '%s' has no closing brace", tail);
-    head = str_printf(arena, "%s%.*s", head, (int)(open - tail), tail);
-    const char *inside = str_slice(arena, open + 1, (size_t)(close - open - 1));
-    if (strstr(inside, "..")) return expand_range(arena, head, inside, close + 1, to, err);
-    for (const char *at = inside;; at++) {
-        size_t n = strcspn(at, ",");
-        const char *next = str_printf(arena, "%s%.*s", head, (int)n, at);
-        if (!expand(arena, next, close + 1, to, err)) return false;
-        at += n;
-        if (!*at) return true;
-    }
+    if (!b.close) return error_set(err, "shard pattern: '%s' has no closing brace", tail);
+    if (!good)
+        return error_set(err, "shard pattern: '%.*s' is no range like {000..331}, nor {a,b}",
+                         (int)(b.close - b.open) + 1, b.open);
+    head = str_printf(arena, "%s%.*s", head, (int)(b.open - tail), tail);
+    return expand_brace(arena, head, &b, to, err);
 }
 
 bool brace_expand(Arena *arena, const char *pattern, Names *to, Error *err)
@@ -63,6 +54,8 @@ bool brace_expand(Arena *arena, const char *pattern, Names *to, Error *err)
     bool pipe = strncmp(pattern, "pipe:", 5) == 0; // the shell's braces are the shell's
     if (pipe)
         vec_push(arena, &list, str_copy(arena, pattern));
+    else if (brace_count(pattern) > BRACE_MOST)
+        return error_set(err, "shard pattern: more than %d shards", BRACE_MOST);
     else if (!expand(arena, "", pattern, &list, err))
         return false;
     *to = (Names){list.at, list.n};

@@ -144,6 +144,11 @@ int32_t tokenizer_size(const Tokenizer *t)
     return t->clip ? clip_tokens_size() : token_file_size(t->file);
 }
 
+int32_t tokenizer_end(const Tokenizer *t)
+{
+    return t->clip ? clip_tokens_size() - 1 : token_file_end(t->file);
+}
+
 bool tokenizer_encode(const Tokenizer *t, const char *text, size_t n, int32_t *out, int64_t length,
                       Error *err)
 {

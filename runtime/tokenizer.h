@@ -45,5 +45,7 @@ int64_t tokenizer_used(const Tokenizer *t, const int32_t *tokens, int64_t n);
 char *tokenizer_decode(const Tokenizer *t, const int32_t *tokens, int64_t n);
 // The largest token + 1 (CLIP: 49408; start and end are the last two).
 int32_t tokenizer_size(const Tokenizer *t);
+// The token that ends every text; -1: there is none.
+int32_t tokenizer_end(const Tokenizer *t);
 
 #endif

@@ -248,6 +248,8 @@ int32_t token_file_size(const TokenFile *t);
 int32_t token_file_pad(const TokenFile *t, const char *text);
 // How many tokens go around every text.
 int64_t token_file_around(const TokenFile *t);
+// The last of those behind a text; -1: there are none.
+int32_t token_file_end(const TokenFile *t);
 bool token_file_encode(const TokenFile *t, const char *text, size_t n, int32_t *out, int64_t length,
                        int32_t pad, Error *err);
 char *token_file_decode(const TokenFile *t, const int32_t *tokens, int64_t n);

@@ -208,6 +208,11 @@ int64_t token_file_around(const TokenFile *t)
     return t->around.before.n + t->around.after.n;
 }
 
+int32_t token_file_end(const TokenFile *t)
+{
+    return t->around.after.n ? t->around.after.at[t->around.after.n - 1] : -1;
+}
+
 // ---- encoding -----------------------------------------------------------------------------------
 
 // Cut out the tokens that are looked for in the raw text, normalize the rest piece by piece, and

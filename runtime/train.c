@@ -372,20 +372,6 @@ static bool comes_again(const Train *t, const char *name, int64_t every)
     return false;
 }
 
-// An update between two lines says what no later one up to the next line has, so that whatever is
-// computed now and then is in the log, with its own step.
-static bool log_rare(Train *t, uint32_t entry, uint32_t n, int64_t every, Error *err)
-{
-    if (!t->options->entry_at) return true;
-    uint32_t kept = 0;
-    const StepEntry *e = &exec_step(t->exec)->entries[entry];
-    for (uint32_t i = 0; i < n; i++)
-        if (tensor_find(e->outputs, e->noutputs, t->values[i].name) >= 0 &&
-            !comes_again(t, t->values[i].name, every))
-            t->values[kept++] = t->values[i];
-    return !kept || log_values(t->log, t->step, t->values, kept, err);
-}
-
 static double number_of(const Train *t, uint32_t entry, const char *name, const char *what)
 {
     const StepEntry *e = &exec_step(t->exec)->entries[entry];
@@ -410,8 +396,8 @@ static bool log_counts(Train *t, uint32_t entry, const char *name, uint32_t outp
     return !finite || log_histogram(t->log, t->step, name, &h, err);
 }
 
-// Of outputs watch.NAME.histogram.
-static bool log_histograms(Train *t, uint32_t entry, Error *err)
+// Of outputs watch.NAME.histogram. Between two lines (`rare`) those that do not come again.
+static bool log_histograms(Train *t, uint32_t entry, bool rare, int64_t every, Error *err)
 {
     static const char begin[] = "watch.", end[] = ".histogram";
     const StepEntry *e = &exec_step(t->exec)->entries[entry];
@@ -420,7 +406,7 @@ static bool log_histograms(Train *t, uint32_t entry, Error *err)
         const CztTensor *o = &e->outputs[i];
         const char *last = strrchr(o->name, '.');
         if (o->rank != 1 || o->dtype != CZT_I32 || strncmp(o->name, begin, strlen(begin)) != 0 ||
-            strcmp(last, end) != 0)
+            strcmp(last, end) != 0 || (rare && comes_again(t, o->name, every)))
             continue;
         Arena *scratch = arena_new();
         const char *name = str_slice(scratch, o->name, (size_t)(last - o->name));
@@ -428,6 +414,21 @@ static bool log_histograms(Train *t, uint32_t entry, Error *err)
         arena_free(scratch);
     }
     return ok;
+}
+
+// An update between two lines says what no later one up to the next line has, so that whatever is
+// computed now and then is in the log, with its own step.
+static bool log_rare(Train *t, uint32_t entry, uint32_t n, int64_t every, Error *err)
+{
+    if (!t->options->entry_at) return true;
+    uint32_t kept = 0;
+    const StepEntry *e = &exec_step(t->exec)->entries[entry];
+    for (uint32_t i = 0; i < n; i++)
+        if (tensor_find(e->outputs, e->noutputs, t->values[i].name) >= 0 &&
+            !comes_again(t, t->values[i].name, every))
+            t->values[kept++] = t->values[i];
+    return !kept || (log_values(t->log, t->step, t->values, kept, err) &&
+                     log_histograms(t, entry, true, every, err));
 }
 
 static bool report(Train *t, uint32_t entry, Error *err)
@@ -440,7 +441,8 @@ static bool report(Train *t, uint32_t entry, Error *err)
     bool last = t->step == t->steps, broken = !went_well(t, entry, loss) && !o->allow_nonfinite;
     t->result->loss = loss;
     bool due = last || broken || t->step % every == 0;
-    if (!(due ? log_values(t->log, t->step, t->values, n, err) && log_histograms(t, entry, err)
+    if (!(due ? log_values(t->log, t->step, t->values, n, err) &&
+                    log_histograms(t, entry, false, every, err)
               : log_rare(t, entry, n, every, err)))
         return false;
     bool skips = o->skip_nonfinite && says_finite(t, entry) >= 0;

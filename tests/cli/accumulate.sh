@@ -54,6 +54,34 @@ done
 grep -q '\$part\|\$grad' again/checkpoints/step-00000008/state.safetensors &&
     miss "what is of one update is in a checkpoint"
 
+# what is watched: the same numbers and counts, and no more than numbers of a sample pass between
+# the parts, of a loss that needs one look at the samples and of one that needs two
+cat >watched.yaml <<'END'
+cztc: 1
+extends: small.yaml
+watch:
+  map: {value: visual.map, bins: 6}
+  edge: {value: experts.edge.output, bins: 5}
+  both: textual.embedding
+END
+for also in experts.edge.weight=1 losses.pair.weight=0; do
+    for k in 1 2 4; do
+        exits 0 "$CZTC" train watched.yaml --set $also --set train.accumulate=$k --out watched$k --steps 1 --json
+        grep '"watch' watched$k/log.jsonl | sed 's/"[a-z.]*": //g; s/[][{},]/ /g; s/"pairs.*//' >watched$k.log
+        [ "$(wc -l <watched$k.log)" = 3 ] || miss "$also: not a line of numbers and two of histograms"
+        [ $k = 1 ] || paste -d ' ' watched1.log watched$k.log | awk '{
+            for (i = 1; i <= NF / 2; i++) {
+                d = $i - $(NF / 2 + i)
+                if (d > 2e-6 || d < -2e-6) { print $i " and " $(NF / 2 + i); bad = 1 }
+            }
+        } END { exit bad }' || miss "$also: watched in $k parts"
+        exits 0 "$CZTC" describe watched$k/step.czt --json
+        tr '{' '\n' <out | grep '"name": "$part' | sed 's/.*"bytes": \([0-9]*\).*/\1/' >sizes
+        [ "$(sort -n sizes | tail -1)" -le 256 ] 2>/dev/null || [ $k = 1 ] || miss "$also: $(sort -n sizes | tail -1) bytes cross"
+        rm -r watched$k
+    done
+done
+
 # slow copies and frozen parameters
 cat >slow.yaml <<'END'
 cztc: 1

@@ -10,6 +10,13 @@ for command in check compile run bench train eval describe lib pack opt schema d
     exits 0 "$CZTC" $command --help
     says out "usage: cztc $command"
 done
+# what several commands have says the same in all of them, and is read alike
+for option in set lib no-cache target products device threads workers data root; do
+    for command in check run bench train eval describe export data stats opt; do
+        "$CZTC" $command --help | grep -e "--$option "
+    done | sort -u >said
+    [ "$(wc -l <said)" -eq 1 ] || miss "--$option is said in several ways: $(cat said)"
+done
 exits 2 "$CZTC" check --sett x
 says err "did you mean --set?"
 exits 2 "$CZTC" check
@@ -83,6 +90,21 @@ says out "batch 4"
 says out "visual"
 exits 0 "$CZTC" check "$SOURCE/tests/cli/small.yaml" --set batch=8 --json
 says out '"batch": 8'
+# the precision of each part's products, where not all are f32
+grep -q "products in" out && miss "all products are f32, and it is said"
+exits 0 "$CZTC" check "$SOURCE/tests/graphs/precisions.yaml"
+for line in "frozen  teachers.old             208      products in f32, bf16" \
+    "part    whole                    208      products in f32" \
+    "part    experts.e                72       products in bf16" \
+    "part    losses.alike                      products in f32"; do
+    grep -qxF "  $line" out || miss "no line '$line': $(cat out)"
+done
+exits 0 "$CZTC" check "$SOURCE/tests/graphs/precisions.yaml" --json
+says out '"whole": "f32", "losses.alike": "f32", "head": "f32", "experts.e": "bf16"}'
+exits 0 "$CZTC" check "$SOURCE/tests/cli/small.yaml" --set precision=bf16
+says out "visual                   19.7 k   products in bf16"
+exits 0 "$CZTC" check "$SOURCE/tests/cli/small.yaml" --json
+says out '"visual": "f32"'
 exits 0 "$CZTC" lib
 says out "vit"
 exits 0 "$CZTC" lib vit
@@ -153,6 +175,8 @@ done
 grep -qaF '"sum(visual.map, axis=1)":{"dtype":"F32","shape":[4,2,2]' blocks.safetensors || miss "no sum"
 exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --entry eval --tap '*.embedding'
 says err "2 values"
+exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --tap 'visual.blocks.*.?' # x, q, k, ..
+says err "5 values"
 exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --entry encode_visual --tap visual.map --print 2*visual.map
 says err "1 values"
 exits 0 "$CZTC" run small.czt --tap 'experts.*' --threads 1

@@ -12,6 +12,8 @@ watch:
   scale: losses.pair.weight
   embedding: visual.embedding
   late: {value: 2 * step, from: 2}
+  temperature: pair.scale
+  patches: visual.patch.weight
 export:
   parts: [visual, "experts.*"]
   rename: {"visual.embed_image.weight": {to: visual.proj, transpose: true}, "visual.*": "tower.*", "experts.edge.bias": }
@@ -22,6 +24,15 @@ says run/log.jsonl '"watch.scale": 1'
 says run/log.jsonl '"watch.embedding.std": '
 [ "$(grep -c watch.late run/log.jsonl)" = 1 ] || miss "watch.late is logged $(grep -c watch.late run/log.jsonl) times"
 says run/log.jsonl '"watch.late": 4'
+says run/log.jsonl '"watch.temperature": 14.28'
+says run/log.jsonl '"watch.patches.std": '
+# a parameter by its path, also below a part; what is a value of the graph stays that
+exits 0 "$CZTC" run slow.yaml --json --print visual.patch.weight --print visual.blocks.0.qkv.bias --print losses.pair.scale
+says out '"visual.patch.weight": {"dtype": "f32", "shape": [32, 3, 8, 8]'
+says out '"visual.blocks.0.qkv.bias": {"dtype": "f32", "shape": [96]'
+says out '"losses.pair.scale": {"dtype": "f32", "shape": [], "min": 14.28'
+exits 0 "$CZTC" run slow.yaml --json --entry encode_textual --print visual.patch.weight
+says out '"visual.patch.weight": {"dtype": "f32"'
 # histograms: counted in the step, drawn by TensorBoard
 cat >bins.yaml <<'END'
 cztc: 1
@@ -40,7 +51,15 @@ grep -q 'embedding.histogram": {[^}]*"mean": 8.0,' out || miss "not all 64 eleme
 exits 0 "$CZTC" train bins.yaml --out bins --steps 2
 [ "$(cat bins/events/* | grep -ao 'watch.embedding\*' | wc -l)" = 2 ] || miss "no histogram in the events"
 says bins/log.jsonl '"watch.four.max": 2'
-grep -q histogram bins/log.jsonl && miss "a histogram is in the log's lines"
+for step in 1 2; do
+    says bins/log.jsonl "{\"step\": $step, \"watch.four.histogram\": {\"edges\": [0, 0.5, 1, 1.5, 2], \"counts\": [2, 1, 0, 1]}}"
+done
+[ "$(grep -c '"watch.embedding.histogram": {"edges": \[' bins/log.jsonl)" = 2 ] || miss "histograms are missing in the log"
+# between two lines too, where an update is the last to have one
+sed 's/bins: 4/bins: 4, until: 2/' bins.yaml >early.yaml
+exits 0 "$CZTC" train early.yaml --set log.every=4 --out early --steps 4
+[ "$(grep -c 'watch.four.histogram' early/log.jsonl)" = 1 ] || miss "not one histogram of a watch that ends"
+says early/log.jsonl '{"step": 2, "watch.four.histogram": '
 exits 1 "$CZTC" check bins.yaml --set watch.four.bins=1
 says err "bins is 1; it is from 2 to 1000"
 
@@ -76,15 +95,23 @@ tensors third.safetensors >a
 tensors out.safetensors | head -c "$(stat -c %s a)" >b
 same a b
 
-# a run has no graph file to change, but other numbers can be wanted of it
-exits 1 "$CZTC" export run -o half.safetensors --set export.dtype=bf16
-says err "run: a run has its step and no graph file"
+# other numbers of a run: by its graph file, or by the option
+exits 0 "$CZTC" export run -o set.safetensors --set export.dtype=bf16
 exits 0 "$CZTC" export run -o half.safetensors --dtype bf16
 says out "tensors of bf16"
+tensors() { tail -c +$((9 + $(head -c 8 "$1" | od -An -tu8))) "$1"; }
+tensors half.safetensors >half.tensors
+tensors set.safetensors >set.tensors
+same half.tensors set.tensors
 exits 2 "$CZTC" export run -o half.safetensors --dtype f8
 
 # half the bytes; a graph without export: gives all parameters
-exits 0 "$CZTC" export slow.yaml -o half.safetensors --set export.dtype=bf16
+cp half.safetensors kept.safetensors
+exits 1 "$CZTC" export slow.yaml -o half.safetensors --set export.dtype=bf16
+says err "half.safetensors is there already: --force replaces it"
+same half.safetensors kept.safetensors
+exits 0 "$CZTC" export slow.yaml -o half.safetensors --set export.dtype=bf16 --force
+cmp -s half.safetensors kept.safetensors && miss "--force replaces nothing"
 says err "untrained parameters"
 says out "tensors of bf16"
 exits 0 "$CZTC" export small.yaml -o all.safetensors --json

@@ -42,6 +42,19 @@ cmp -s b c && miss "what is frozen for a while stays so"
 exits 0 "$CZTC" describe whole/step.czt
 says out "step@5"
 
+# each phase can be timed; of an entry that there is not, those there are are told
+exits 0 "$CZTC" bench whole/step.czt -n 1 --json
+says out '"entry": "step", "batch"'
+exits 0 "$CZTC" bench whole/step.czt -n 1 --step 4 --json
+says out '"entry": "step", "batch"'
+exits 0 "$CZTC" bench whole/step.czt -n 1 --step 5 --json
+says out '"entry": "step@5", "batch"'
+exits 0 "$CZTC" bench small.yaml $late -n 1 --step 5
+says out "small, step@5: "
+exits 1 "$CZTC" bench whole/step.czt -n 1 --entry step@6
+says err "whole/step.czt: the program has no entry 'step@6'; it has init, "
+says err ", step@5"
+
 # a slow copy: it takes the student's values at its beginning, whenever the run is cut off
 cat >slow.yaml <<'END'
 cztc: 1
@@ -61,6 +74,24 @@ for at in 4 5 6; do
         same slow/checkpoints/step-00000008/$file slow$at/checkpoints/step-00000008/$file
     done
 done
+# in bf16 too, where the steps before round nothing of it; nor do those behind it where only an evaluation reads it
+for kind in followed seen; do
+    case $kind in seen) set -- --set precision=bf16 --set losses.follow.enabled=false ;; *) set -- --set precision=bf16 ;; esac
+    exits 0 "$CZTC" compile slow.yaml "$@" -o $kind.czt
+    exits 0 "$CZTC" train $kind.czt --out $kind
+    for at in 4 5 6; do
+        exits 0 "$CZTC" train $kind.czt --out $kind$at --steps $at
+        exits 0 "$CZTC" train --resume $kind$at
+        for file in params.safetensors state.safetensors; do
+            same $kind/checkpoints/step-00000008/$file $kind$at/checkpoints/step-00000008/$file
+        done
+        plain() { sed 's/, "pairs\/s".*}/}/' "$1"; }
+        plain $kind/log.jsonl >a
+        plain $kind$at/log.jsonl >b
+        same a b
+    done
+done
+grep -qa '"refresh":true' seen.czt || miss "the evaluation does not refresh"
 # its loss in the first update is 0 but for rounding
 grep '"step": 6' slow/log.jsonl | grep -qE '"follow": (0,|-?[0-9.]+e-0[6-9])' || miss "the copy does not begin as the student"
 

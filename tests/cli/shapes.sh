@@ -34,6 +34,9 @@ says out "u8 [3, 24, 24, 3]"
 exits 0 "$CZTC" bench shapes.czt -n 1
 says out "small, size: 16, batch: 4: "
 says out "small, size: 24, batch: 3: "
+exits 0 "$CZTC" bench shapes.yaml --set experts.edge.from=5 -n 1 --step 6
+says out "small, step@5, size: 16, batch: 4: "
+says out "small, step@5/2, size: 24, batch: 3: "
 exits 0 "$CZTC" bench shapes.czt -n 1 --entry step/2 --json
 says out '"entry": "step/2", "batch": 3'
 

@@ -48,6 +48,7 @@ rm -r parts/checkpoints/step-00000005
 exits 1 "$CZTC" train whole/step.czt --out parts
 says err "checkpoint is there"
 exits 0 "$CZTC" train --resume parts --threads 1 --workers 3
+mkdir -p elsewhere
 plain whole/log.jsonl >whole.log
 plain parts/log.jsonl >parts.log
 same whole.log parts.log
@@ -75,6 +76,49 @@ says err "--weights begins a new run"
 exits 0 "$CZTC" train small.yaml --set log.every=2 --resume parts --steps 9 --seed 3
 cmp -s whole/step.czt parts/step.czt && miss "a resume with another program did not keep it"
 exits 0 "$CZTC" train --resume parts --steps 10
+
+# --set alone has the run's graph file compiled again, from any folder: as if the file said so
+exits 0 "$CZTC" train small.yaml --set eval.every=100 --out three --steps 3
+for folder in by_set by_file; do cp -r three $folder; done
+sed 's/weight: 0.25 \* step/weight: 0.5/' small.yaml >other.yaml
+(cd elsewhere && exits 0 "$CZTC" train --resume ../by_set --set experts.edge.weight=0.5 --set log.every=2)
+exits 0 "$CZTC" train other.yaml --set eval.every=100 --set log.every=2 --resume by_file
+last by_set >by_set.state
+last by_file >by_file.state
+same by_set.state by_file.state
+cmp -s by_set.state whole.state && miss "another weight changed nothing"
+plain by_set/log.jsonl >by_set.log
+plain by_file/log.jsonl >by_file.log
+same by_set.log by_file.log
+[ "$(grep -c eval.held by_set/log.jsonl)" -eq 0 ] || miss "the run's own --set is forgotten"
+says by_set/graph.json '"experts.edge.weight=0.5"'
+# what has no place in the run's state is refused, and changes nothing
+kept() {
+    cksum three/*.* >before.sum
+    exits 1 "$CZTC" train --resume three "$@"
+    cksum three/*.* >after.sum
+    same before.sum after.sum
+}
+kept --set encoders.visual.width=16
+says err "the run keeps its parameters"
+kept --set experts.edge.enabled=false
+kept --set seed=4
+says err "train.seed: it is 4 now; the run in three was begun with seed 3, and keeps it"
+exits 0 "$CZTC" eval three --set eval.samples=4 --set batch=2
+says out "losses and metrics over 6 whole batches"
+exits 1 "$CZTC" eval three --set embed=8
+says err "the run keeps its parameters"
+exits 0 "$CZTC" data three --set size=24
+exits 0 "$CZTC" export three --set 'export.parts=[visual]' -o visual.safetensors
+# not of another text than the run's, and not where nobody knows
+cp small.yaml kept.yaml
+echo "# later" >>small.yaml
+kept --set log.every=2
+says err "small.yaml: it has changed since the run was compiled of it; name a graph file"
+mv kept.yaml small.yaml
+exits 0 "$CZTC" train three/step.czt --resume by_set --steps 9
+exits 1 "$CZTC" train --resume by_set --set log.every=1
+says err "by_set does not say which graph file it was compiled of"
 
 # killed between a checkpoint and its evaluation, a complete run evaluates still, and once
 cp -r whole late

@@ -73,10 +73,10 @@ Test(program, sizes_stay_where_an_index_has_them)
 }
 
 // Products of three sizes each: the numbers that differ come with the launch, equal ones once.
-Test(program, products_share_functions)
+static void share_functions(const char *corpus)
 {
     Arena *arena = arena_new();
-    const Plan *plan = plan_of(arena, "half_sizes.ir");
+    const Plan *plan = plan_of(arena, corpus);
     CudaProgram p = cuda_program(arena, plan->kernels.n, plan->kernels.at);
     cr_assert_eq(plan->kernels.n, 6);
     cr_expect_eq(p.n, 2, "%u functions", p.n);
@@ -97,6 +97,12 @@ Test(program, products_share_functions)
         cr_expect(!strchr(p.texts[u], 1) && !strchr(p.texts[u], 2), "a mark is left in %s",
                   p.texts[u]);
     arena_free(arena);
+}
+
+Test(program, products_share_functions)
+{
+    share_functions("half_sizes.ir");
+    share_functions("f32_sizes.ir");
 }
 
 // A product of its own has its numbers in its text.

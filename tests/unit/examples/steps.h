@@ -22,6 +22,8 @@ typedef struct Source {
 // same to the bit. False with the place in err.
 bool steps_agree(const Source *source, Error *err);
 
+// The graph after all passes that need no target. Fails the Criterion test when it is refused.
+Program *steps_program(Arena *arena, const Source *source);
 // The kernels, launches and memory plan of a graph for a target. Fails the Criterion test when the
 // graph is refused.
 const struct Plan *steps_plan(Arena *arena, const Source *source, const struct Target *target);

@@ -131,53 +131,57 @@ static void run_folder(const char *name, uint32_t least)
 
 Test(mends, yaml)
 {
-    run_folder("yaml", 30);
+    run_folder("yaml", 33);
 }
 Test(mends, names)
 {
-    run_folder("names", 20);
+    run_folder("names", 24);
 }
 Test(mends, shapes)
 {
-    run_folder("shapes", 23);
+    run_folder("shapes", 24);
 }
 Test(mends, deep)
 {
-    run_folder("deep", 10);
+    run_folder("deep", 12);
 }
 Test(mends, structure)
 {
-    run_folder("structure", 18);
+    run_folder("structure", 23);
 }
 Test(mends, data)
 {
-    run_folder("data", 10);
+    run_folder("data", 13);
 }
 Test(mends, experts)
 {
-    run_folder("experts", 14);
+    run_folder("experts", 16);
 }
 Test(mends, teachers)
 {
-    run_folder("teachers", 10);
+    run_folder("teachers", 18);
 }
 Test(mends, stats)
 {
-    run_folder("stats", 10);
+    run_folder("stats", 12);
 }
 Test(mends, phases)
 {
-    run_folder("phases", 10);
+    run_folder("phases", 19);
 }
 Test(mends, init)
 {
-    run_folder("init", 10);
+    run_folder("init", 19);
 }
 Test(mends, dtypes)
 {
-    run_folder("dtypes", 10);
+    run_folder("dtypes", 11);
 }
 Test(mends, schedules)
 {
-    run_folder("schedules", 10);
+    run_folder("schedules", 17);
+}
+Test(mends, export)
+{
+    run_folder("export", 8);
 }

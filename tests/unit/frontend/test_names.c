@@ -117,14 +117,3 @@ Test(names, a_byte_order_mark_is_no_part_of_the_text)
     cr_expect(strstr(l.printed, "no library file 'a(b, c)'"), "%s", l.printed);
     arena_free(l.arena);
 }
-
-Test(names, a_question_mark_is_one_character)
-{
-    cr_expect(glob_match("a?c", "abc"));
-    cr_expect(glob_match("a?c", "a\xc3\xa4"
-                                "c"));
-    cr_expect(glob_match("??", "\xe7\x94\xbb\xf0\x9f\x99\x82"));
-    cr_expect(!glob_match("???", "a\xc3\xa4"));
-    cr_expect(!glob_match("a?", "a"));
-    cr_expect(glob_match("*\xa4", "\xc3\xa4"), "a byte of a pattern is itself");
-}

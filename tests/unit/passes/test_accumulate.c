@@ -2,13 +2,15 @@
 // interpreter in f64, in 2, 4 and 8 parts of its batch of 8, and gives the same outputs and
 // updates. A first line "# features: none" or "# features: OP OP .." holds pass accumulate to the
 // products and other ops that its first pass over the parts may need: none of "dot" where it is not
-// listed.
+// listed. "crossing: N" is the most elements that a value has which passes from one entry to
+// another.
 #include "base/file.h"
 #include "gradcheck.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <math.h>
+#include <stdlib.h>
 
 #define FOLDER CZT_SOURCE_DIR "/tests/accumulate"
 
@@ -152,6 +154,20 @@ static void check_features(const Both *t, const Program *p)
                   "%s: step.features has a product", t->name);
 }
 
+static void check_crossing(const Both *t, const Program *p)
+{
+    static const char asked[] = "crossing: ";
+    const char *line = str_slice(t->arena, t->text, strcspn(t->text, "\n"));
+    const char *at = strstr(line, asked);
+    int64_t most = at ? strtoll(at + sizeof asked - 1, NULL, 10) : INT64_MAX;
+    for (uint32_t i = 0; i < p->states.n; i++) {
+        const StateVar *v = &p->states.at[i];
+        if (strncmp(v->name, "$part.", 6) == 0)
+            cr_expect_leq(type_count(v->type), most, "%s: %s has %lld elements", t->name, v->name,
+                          (long long)type_count(v->type));
+    }
+}
+
 static void check_file(const char *file)
 {
     Both t = {.arena = arena_new(), .name = file};
@@ -165,6 +181,7 @@ static void check_file(const char *file)
         Program *p = read_program(&t, parts);
         cr_assert(program_find_entry(p, "step")->before.n, "%s: not in parts", file);
         check_features(&t, p);
+        check_crossing(&t, p);
         Map got = run_step(&t, p);
         same(&t, parts, &want, &got);
     }
@@ -183,5 +200,5 @@ Test(accumulate, parts_give_what_the_whole_gives)
         n++;
     }
     closedir(dir);
-    cr_assert_geq(n, 10);
+    cr_assert_geq(n, 11);
 }

@@ -9,19 +9,36 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-// A program whose entry "f" has a slice of its input and its gradient.
-static Program *small_program(void)
+// A program whose entry "f" has a function of its input, and its gradient.
+static Program *program_of(NodeId (*function)(Graph *, NodeId))
 {
     Program *p = case_program();
     Entry *e = program_entry(p, "f");
     Axis axes[] = {{CASE_BATCH, 1}, {4, 0}};
     NodeId x = graph_input(e->graph, "x", type_new(p->arena, DT_F32, 2, axes));
-    NodeId y = graph_unary(e->graph, OP_EXP, x);
+    NodeId y = function(e->graph, x);
     NodeId loss = graph_reduce(e->graph, OP_SUM, y, INTS(0, 1), 2, false, true);
     NodeId dx = graph_add(e->graph, OP_GRAD, 2, (NodeId[]){loss, x}, 0, NULL);
     vec_push(p->arena, &e->outputs, (NamedNode){"loss", loss});
     vec_push(p->arena, &e->outputs, (NamedNode){"dx", dx});
     return p;
+}
+
+static NodeId exponential(Graph *g, NodeId x)
+{
+    return graph_unary(g, OP_EXP, x);
+}
+
+// Its gradient reads the absolute value, which is cheap: pass save has it computed again.
+static NodeId square_of_abs(Graph *g, NodeId x)
+{
+    NodeId y = graph_unary(g, OP_ABS, exponential(g, x));
+    return graph_binary(g, OP_MUL, y, graph_unary(g, OP_EXP, y));
+}
+
+static Program *small_program(void)
+{
+    return program_of(exponential);
 }
 
 static void refuses(const PassOptions *o, const char *want)
@@ -154,6 +171,26 @@ Test(run, skip_and_stop)
     cr_expect_eq(count_op(p, OP_GRAD), 0);
     cr_expect_eq(count_op(p, OP_MUL), 0);
     arena_free(p->arena);
+}
+
+// The passes in two runs, with a copy in between: nothing is run twice, and the result is the same.
+Test(run, in_two_parts)
+{
+    Error err = {0};
+    Program *whole = program_of(square_of_abs), *parts = program_of(square_of_abs);
+    PassOptions first = {.level = 2, .before = "save"}, rest = {.level = 2, .from = "save"};
+    cr_assert(passes_run(whole, &(PassOptions){.level = 2}, &err), "%s", err.text);
+    cr_assert(passes_run(parts, &first, &err), "%s", err.text);
+    char *before = printed(parts);
+    Program *kept = program_keep(parts);
+    for (int i = 0; i < 2; i++) {
+        program_restore(parts, kept);
+        cr_expect_str_eq(printed(parts), before);
+        cr_assert(passes_run(parts, &rest, &err), "%s", err.text);
+        cr_expect_str_eq(printed(parts), printed(whole));
+    }
+    cr_expect_str_neq(printed(whole), before, "pass save did nothing");
+    refuses(&(PassOptions){.from = "sve"}, "there is no pass 'sve'; did you mean 'save'?");
 }
 
 Test(run, dumps_are_numbered_and_timed)

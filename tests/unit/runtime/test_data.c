@@ -791,4 +791,18 @@ Test(data, brace_patterns)
     cr_assert(brace_expand(arena, "{9..11}", &names, &err) && names.n == 3);
     cr_expect_str_eq(names.at[2], "11");
     cr_expect_not(brace_expand(arena, "{0..99999999}", &names, &err));
+    cr_assert(brace_expand(arena, "{a,,}}", &names, &(Error){0}) && names.n == 3);
+    cr_expect_str_eq(names.at[1], "}");
+    static const struct {
+        const char *pattern, *says;
+    } wrong[] = {{"x{a}", "'{a}' is no range like {000..331}, nor {a,b}"},
+                 {"x{3..1}", "'{3..1}' is no range"},
+                 {"x{1..2a}", "'{1..2a}' is no range"},
+                 {"x{a,b", "'x{a,b' has no closing brace"},
+                 {"{0..9999}{0..999}", "more than 1048576 shards"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        err = (Error){0};
+        cr_expect_not(brace_expand(arena, wrong[i].pattern, &names, &err));
+        cr_expect(strstr(err.text, wrong[i].says), "%s: %s", wrong[i].pattern, err.text);
+    }
 }

@@ -284,6 +284,36 @@ Test(log, writes_tensorboard_events)
     arena_free(arena);
 }
 
+// A line of a histogram has its bins' edges, one more than counts, and is cut as other lines are.
+Test(log, writes_a_histogram_as_a_line)
+{
+    Arena *arena = arena_new();
+    Error err = {0};
+    const char *folder = tiny_folder(arena), *path = str_printf(arena, "%s/log.jsonl", folder);
+    static const int32_t counts[] = {2, 1, 0};
+    const Histogram h = {-0.1f, 2, 0.625, 0.75, 3, counts};
+    const LogValue loss = {"loss", 2, true};
+    Log *log = log_open(path, NULL, 0, &err);
+    for (int64_t step = 7; step < 9; step++) {
+        cr_assert(log_values(log, step, &loss, 1, &err), "%s", err.text);
+        cr_assert(log_histogram(log, step, "watch.x", &h, &err), "%s", err.text);
+    }
+    log_close(log);
+    log_close(log_open(path, NULL, 7, &err));
+    cr_assert_not(err.set, "%s", err.text);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = fopen(path, "r");
+    cr_assert_geq(getdelim(&text, &size, '\0', f), 0);
+    fclose(f);
+    cr_expect_str_eq(text, "{\"step\": 7, \"loss\": 2}\n"
+                           "{\"step\": 7, \"watch.x.histogram\": {\"edges\": [-0.1, 0.6, 1.3, 2], "
+                           "\"counts\": [2, 1, 0]}}\n");
+    free(text);
+    tiny_remove(folder);
+    arena_free(arena);
+}
+
 // The record of a histogram: its tag, five doubles, ends of the bins and counts.
 Test(log, writes_a_histogram)
 {

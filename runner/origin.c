@@ -1,0 +1,145 @@
+// graph.json of a run's folder:
+//   {"graph": "/g/clip.yaml", "set": ["batch=64"], "check": true, "lib": "/l", "root": "/data",
+//    "target": "cuda", "files": {"/g/clip.yaml": "checksum", "/g/base.yaml": "checksum"}}
+// where all but graph, set and files may be missing. Library files inside the program are none of
+// the files.
+#include "runner/origin.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char *path_of(Arena *arena, const char *folder)
+{
+    return str_printf(arena, "%s/graph.json", folder);
+}
+
+// From the root, where it is there.
+static const char *whole_path(Arena *arena, const char *path)
+{
+    char *real = realpath(path, NULL);
+    const char *copy = str_copy(arena, real ? real : path);
+    free(real); // the C library's own allocation
+    return copy;
+}
+
+static const char *checksum_text(Arena *arena, uint64_t sum)
+{
+    return str_printf(arena, "%016" PRIx64, sum);
+}
+
+static bool is_unchanged(Arena *arena, const char *path, const char *sum, const char *instead,
+                         Error *err)
+{
+    FileMap map;
+    Error why = {0};
+    if (!file_map(&map, path, &why))
+        return error_set(err, "%s, and the run was compiled of it; %s", why.text, instead);
+    bool same = sum && strcmp(checksum_text(arena, checksum_bytes(map.data, map.size)), sum) == 0;
+    file_unmap(&map);
+    return same ||
+           error_set(err, "%s: it has changed since the run was compiled of it; %s", path, instead);
+}
+
+static bool are_unchanged(Arena *arena, json_t *files, const char *instead, Error *err)
+{
+    const char *path;
+    json_t *sum;
+    json_object_foreach(files, path, sum)
+    {
+        if (!is_unchanged(arena, path, json_string_value(sum), instead, err)) return false;
+    }
+    return true;
+}
+
+// The text of a key, in the arena, or NULL.
+static const char *text_at(Arena *arena, const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text ? str_copy(arena, text) : NULL;
+}
+
+static void take(Arena *arena, LoadOptions *o, const json_t *json)
+{
+    Source *source = &o->graph.source;
+    Texts all = {0};
+    const json_t *set = json_object_get(json, "set");
+    for (size_t i = 0; i < json_array_size(set); i++) {
+        const char *text = json_string_value(json_array_get(set, i));
+        if (text) vec_push(arena, &all, str_copy(arena, text));
+    }
+    for (uint32_t i = 0; i < source->set.n; i++) vec_push(arena, &all, source->set.at[i]);
+    source->set = all;
+    source->check |= json_is_true(json_object_get(json, "check"));
+    if (!source->lib) source->lib = text_at(arena, json, "lib");
+    if (!o->root) o->root = text_at(arena, json, "root");
+    if (!o->place.target) o->place.target = text_at(arena, json, "target");
+    o->file = text_at(arena, json, "graph");
+}
+
+bool origin_take(Arena *arena, LoadOptions *o, const char *folder, const char *instead, Error *err)
+{
+    FileMap map;
+    Error why = {0};
+    json_error_t where;
+    const char *path = path_of(arena, folder);
+    if (!file_map(&map, path, &why))
+        return error_set(err, "--set: %s does not say which graph file it was compiled of; %s",
+                         folder, instead);
+    json_t *json = json_loadb((const char *)map.data, map.size, 0, &where);
+    file_unmap(&map);
+    bool ok = json_is_string(json_object_get(json, "graph")) ||
+              error_set(err, "%s: damaged; %s", path, instead);
+    ok = ok && are_unchanged(arena, json_object_get(json, "files"), instead, err);
+    if (ok) take(arena, o, json);
+    json_decref(json);
+    return ok;
+}
+
+static json_t *origin_json(Arena *arena, const Loaded *l, const LoadOptions *o)
+{
+    const Source *source = &o->graph.source;
+    json_t *set = json_array(), *files = json_object();
+    for (uint32_t i = 0; i < source->set.n; i++)
+        json_array_append_new(set, json_string(source->set.at[i]));
+    for (uint32_t i = 0; i < l->sources.n; i++) {
+        const SourceFile *s = &l->sources.at[i];
+        json_object_set_new(files, whole_path(arena, s->path),
+                            json_string(checksum_text(arena, s->sum)));
+    }
+    json_t *json = json_pack("{s:s, s:o, s:o}", "graph", whole_path(arena, o->file), "set", set,
+                             "files", files);
+    if (source->check) json_object_set_new(json, "check", json_true());
+    if (source->lib) json_object_set_new(json, "lib", json_string(whole_path(arena, source->lib)));
+    if (o->root) json_object_set_new(json, "root", json_string(whole_path(arena, o->root)));
+    if (o->place.target) json_object_set_new(json, "target", json_string(o->place.target));
+    return json;
+}
+
+bool origin_save(const Loaded *l, const LoadOptions *o, const char *folder, Error *err)
+{
+    Arena *arena = arena_new();
+    const char *path = path_of(arena, folder);
+    bool ok = true;
+    if (!l->sources.n) {
+        ok =
+            unlink(path) == 0 || errno == ENOENT || error_set(err, "%s: %s", path, strerror(errno));
+    } else {
+        FileWriter w;
+        json_t *json = origin_json(arena, l, o);
+        char *text = json_dumps(json, JSON_INDENT(1));
+        ok = text ? file_create(&w, arena, path, 0666, err)
+                  : error_set(err, "%s: a path or setting is no UTF-8", path);
+        if (ok) {
+            ok = file_put(&w, text, strlen(text), err) && file_commit(&w, err);
+            file_cancel(&w);
+        }
+        free(text); // jansson's own allocation
+        json_decref(json);
+    }
+    arena_free(arena);
+    return ok;
+}
