@@ -9,6 +9,14 @@ static bool is_one(char pattern, char c, bool path)
     return pattern == '?' ? !path || c != '.' : pattern == c;
 }
 
+// Behind a character of UTF-8.
+static const char *next(const char *s)
+{
+    do s++;
+    while (((unsigned char)*s & 0xc0) == 0x80);
+    return s;
+}
+
 static bool walk(const char *p, const char *s, bool path, GlobPart *parts)
 {
     const char *star = NULL, *begin = NULL; // behind the last star, and where the rest began
@@ -20,12 +28,14 @@ static bool walk(const char *p, const char *s, bool path, GlobPart *parts)
             n++;
             if (parts) parts[n - 1] = (GlobPart){s, 0};
         } else if (*p && *s && is_one(*p, *s, path)) {
-            p++, s++;
+            s = *p == '?' ? next(s) : s + 1;
+            p++;
         } else {
             if (!star || !*begin || (path && *begin == '.')) return false;
-            s = ++begin;
+            s = next(begin);
             p = star;
-            if (parts) parts[n - 1].n++;
+            if (parts) parts[n - 1].n += (size_t)(s - begin);
+            begin = s;
         }
     }
     return true;

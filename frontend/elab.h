@@ -340,6 +340,7 @@ struct Elab {
     Map tasks;      // "pair", "experts.seg" -> Task *, in file order
     Map instances;  // encoders and heads -> Instance *
     Map running;    // parameters that modules update: name -> what running.c knows of it
+    Map taught;     // teachers that some build applies: name -> anything
     Map metrics;    // tasks with a metric, of the build of "eval": task -> Metric *
     uint32_t depth; // nesting of evaluation, against endless recursion
     uint32_t noted; // errors when notes were last added
@@ -384,6 +385,15 @@ void watch_outputs(Elab *el, Entry *e);
 // entry.
 bool taps_here(const Elab *el, const Entry *e);
 void taps_outputs(Elab *el, Entry *e);
+
+// names.c: what a name may be, and which are taken
+// Report the names of a graph file, and of a module, that are none or are taken.
+void names_check(Elab *el);
+void names_of_module(Elab *el, const ModuleDef *m);
+// May a library file define the name? Reported where not.
+bool name_definable(Elab *el, const char *name, Loc loc);
+// What a reserved name is; NULL for all others.
+const char *name_reserved(const char *name);
 
 // export.c: what export: writes, into an object.
 void put_export(Elab *el, struct Json *j);
@@ -555,6 +565,8 @@ Tree *graph_read(Elab *el, const char *path);
 bool set_apply(Elab *el, Tree *root, const char *assignment);
 // Apply one row of check: set:.
 bool set_row(Elab *el, Tree *root, const TreeEntry *row);
+// Say of the last error or warning how a key with dots, "experts.seg", is written in a mapping.
+void suggest_nested(Elab *el, const Tree *map, const Tree *key);
 const char *folder_of(Elab *el, const char *path);
 // The folder of the file that a value stands in, where its relative paths start; the graph's for
 // NULL.

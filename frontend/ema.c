@@ -57,10 +57,6 @@ static void ema_bind(Elab *el, const TreeEntry *e)
     Binding *b = scope_add(el, el->scope, e->key->text, e->key->loc, BIND_VALUE);
     Map *parts = arena_make(el->arena, Map);
     b->forced = true;
-    if (strchr(e->key->text, '.')) {
-        el_error(el, e->key->loc, "the name of a slow copy has no dot: '%s'", e->key->text);
-        return;
-    }
     if (!keys_check(el, e->value, MAPPING_EMA, false)) return;
     const Tree *of = tree_get(e->value, "of");
     Ema *ema = arena_make(el->arena, Ema);

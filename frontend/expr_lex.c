@@ -133,20 +133,32 @@ static Token string(Lexer *lex)
     return t;
 }
 
-static Token name(Lexer *lex)
+// TOK_NAME for all other words.
+static TokenKind word_kind(const char *text)
 {
     static const struct {
         const char *text;
         TokenKind kind;
     } keywords[] = {{"and", TOK_AND}, {"or", TOK_OR},     {"not", TOK_NOT}, {"in", TOK_IN},
                     {"if", TOK_IF},   {"else", TOK_ELSE}, {"for", TOK_FOR}};
+    for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
+        if (strcmp(keywords[i].text, text) == 0) return keywords[i].kind;
+    return TOK_NAME;
+}
+
+bool lex_keyword(const char *text)
+{
+    return word_kind(text) != TOK_NAME;
+}
+
+static Token name(Lexer *lex)
+{
     size_t n = 1;
     while (is_letter(peek(lex, n)) || is_digit(peek(lex, n))) n++;
     bool member = lex->last == TOK_DOT; // any word may be a member's name
     Token t = token(lex, TOK_NAME, n);
     t.text = str_slice(lex->arena, lex->scalar->text + t.begin, n);
-    for (size_t i = 0; !member && i < sizeof keywords / sizeof *keywords; i++)
-        if (strcmp(keywords[i].text, t.text) == 0) t.kind = keywords[i].kind;
+    if (!member) t.kind = word_kind(t.text);
     return t;
 }
 

@@ -59,5 +59,7 @@ typedef struct Lexer {
 
 // Read the next token; after TOK_END it stays TOK_END.
 Token lex_next(Lexer *lex);
+// Is it a word of the language: and or not in if else for?
+bool lex_keyword(const char *text);
 
 #endif

@@ -26,10 +26,6 @@ static Instance *teacher_new(Elab *el, const TreeEntry *e)
 {
     static const char *const skip[] = {"module", "weights", "outputs", "precision", "doc", NULL};
     const char *name = e->key->text, *path = str_printf(el->arena, "teachers.%s", name);
-    if (strchr(name, '.')) {
-        el_error(el, e->key->loc, "the name of a teacher has no dot: '%s'", name);
-        return NULL;
-    }
     if (!keys_check(el, e->value, MAPPING_TEACHER, true)) return NULL;
     if (!weights_check(el, tree_get(e->value, "weights"))) return NULL;
     Scope *own = part_scope(el, NULL, path, path, e->key->loc);
@@ -196,17 +192,25 @@ static bool mentions(const Tree *t, const char *name)
     return false;
 }
 
-// A teacher that nothing mentions costs nothing, and is a mistake more often than not.
+// Would a task that is off read the teacher? It is then no mistake that nothing does.
+static bool off_task_reads(const Elab *el, const char *name)
+{
+    for (uint32_t i = 0; i < el->tasks.n; i++) {
+        const Task *t = el->tasks.at[i].value;
+        if (!t->on && mentions(t->tree, name)) return true;
+    }
+    return false;
+}
+
+// A teacher that no entry applies costs nothing, and is a mistake more often than not.
 static void warn_unused(Elab *el, const Tree *teachers)
 {
     if (el->partial) return;
+    const Tree *stats = tree_get(el->root, "stats");
     for (uint32_t i = 0; i < teachers->entries.n; i++) {
         const Tree *key = teachers->entries.at[i].key;
-        bool used = false;
-        for (uint32_t k = 0; !used && k < el->root->entries.n; k++) {
-            const TreeEntry *e = &el->root->entries.at[k];
-            used = strcmp(e->key->text, "teachers") != 0 && mentions(e->value, key->text);
-        }
+        bool used = map_find(&el->taught, key->text) || off_task_reads(el, key->text) ||
+                    (stats && mentions(stats, key->text));
         if (!used) diag_warning(el->diag, key->loc, "nothing reads teachers.%s", key->text);
     }
 }

@@ -54,16 +54,14 @@ static void bind_reserved(Elab *el, Scope *s)
                     (Value){.kind = V_DTYPE, .dtype = (DType)dt});
     scope_value(el, s, "step", none, updates_since(el, 0));
     scope_value(el, s, "phase_step", none, updates_since(el, el->phase));
+    for (uint32_t i = 0; i < s->names.n; i++)
+        if (!name_reserved(s->names.at[i].key)) bug("'%s' is not reserved", s->names.at[i].key);
 }
 
 static void bind_definitions(Elab *el, Scope *s)
 {
     for (uint32_t i = 0; i < el->defs.n; i++) {
         const Binding *d = el->defs.at[i].value;
-        if (map_find(&s->names, d->name)) {
-            diag_error(el->diag, d->loc, "'%s' is a reserved name", d->name);
-            continue;
-        }
         Binding *b = scope_add(el, s, d->name, d->loc, d->kind);
         *b = *d;
         if (d->kind == BIND_TREE) b->scope = s;
@@ -365,6 +363,7 @@ Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const Fronte
     keys_check(el, root, MAPPING_GRAPH, false);
     version_check(el, root);
     check_sections(el);
+    names_check(el);
     library_file(el, "prelude", el->base_dir, start);
     const Tree *imports = tree_get(root, "import");
     if (imports) library_import(el, imports);

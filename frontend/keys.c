@@ -70,6 +70,29 @@ static bool misspelt(Elab *el, const Tree *map, MappingId id, const char *name)
     return false;
 }
 
+// What stands in files of the other kind is not left out but moved. False where it is none of that.
+static bool of_other_file(Elab *el, const char *key, MappingId id)
+{
+    if (id == MAPPING_GRAPH && find(MAPPING_LIBRARY, key))
+        diag_help(el->diag, "%s: stands in a library file, a file of its own that import: names",
+                  key);
+    else if (id == MAPPING_LIBRARY && find(MAPPING_GRAPH, key))
+        diag_help(el->diag, "%s: stands in a graph file, which imports this one", key);
+    else
+        return false;
+    return true;
+}
+
+// "experts.seg", as --set takes it: in a file it is a key in a mapping.
+static bool dotted(Elab *el, const Tree *map, const Tree *key, MappingId id)
+{
+    size_t n = strcspn(key->text, ".");
+    const char *first = str_slice(el->arena, key->text, n);
+    if (!key->text[n] || !find(id, first)) return false;
+    suggest_nested(el, map, key);
+    return true;
+}
+
 static void unknown(Elab *el, const Tree *map, const Tree *key, MappingId id)
 {
     const Map names = names_of(el, id);
@@ -80,6 +103,7 @@ static void unknown(Elab *el, const Tree *map, const Tree *key, MappingId id)
         list = str_printf(el->arena, "%s%s%s", list, *list ? ", " : "", keys[i].name);
     }
     el_error(el, key->loc, "%s has no key '%s'", mappings[id], key->text);
+    if (of_other_file(el, key->text, id) || dotted(el, map, key, id)) return;
     const char *best = nearest_key(&names, key->text, NULL);
     if (best && tree_get(map, best))
         diag_help(el->diag, "'%s' stands there too", best);

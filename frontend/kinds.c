@@ -98,7 +98,7 @@ typedef struct Loop {
 static bool loop_read(Elab *el, const TreeEntry *e, Loop *l)
 {
     *l = (Loop){.key = e->key, .list = e->value};
-    if (own_name(e->key->text) || strchr(e->key->text, '.')) {
+    if (own_name(e->key->text)) {
         el_error(el, e->key->loc, "'%s' cannot be the name of an item of a family", e->key->text);
         return false;
     }

@@ -38,17 +38,18 @@ const char *lib_path(Arena *arena, const FrontendOptions *o, const char *name)
 
 // ---- definitions ------------------------------------------------------------------------------
 
-static Binding *define(Elab *el, const TreeEntry *e, const char *name)
+// Define a name that stands at loc; NULL when reported.
+static Binding *define(Elab *el, const char *name, Loc loc)
 {
     Binding *old = map_get(&el->defs, name);
+    if (!name_definable(el, name, loc)) return NULL;
     if (old) {
-        el_error(el, e->key->loc,
-                 "'%s' is defined twice; functions and modules share one namespace", name);
+        el_error(el, loc, "'%s' is defined twice; functions and modules share one namespace", name);
         diag_note(el->diag, old->loc, "it is defined here too");
         return NULL;
     }
     Binding *b = arena_make(el->arena, Binding);
-    *b = (Binding){.name = name, .loc = e->key->loc, .forced = true};
+    *b = (Binding){.name = name, .loc = loc, .forced = true};
     map_set(el->arena, &el->defs, name, b);
     return b;
 }
@@ -90,7 +91,8 @@ static void read_module(Elab *el, const TreeEntry *e, ModuleRole role, const cha
     m->out = items_read(el, tree_get(t, "out"));
     m->state = items_read(el, tree_get(t, "state"));
     m->update = items_read(el, tree_get(t, "update"));
-    Binding *b = define(el, e, m->name);
+    Binding *b = define(el, m->name, m->loc);
+    names_of_module(el, m);
     if (b) b->value = (Value){.kind = V_MODULE, .module = m};
 }
 
@@ -118,14 +120,14 @@ static void read_function(Elab *el, const TreeEntry *e, const char *file)
         vec_push(el->arena, &f->params, name ? name : head->args[i]->text);
         vec_push(el->arena, &f->defaults, name ? head->args[i] : NULL);
     }
-    Binding *b = define(el, e, f->name);
+    Binding *b = define(el, f->name, head->args[0]->loc);
     if (b) b->value = (Value){.kind = V_FUNCTION, .function = f};
 }
 
 static void read_constants(Elab *el, const Tree *t)
 {
     for (uint32_t i = 0; t && i < t->entries.n; i++) {
-        Binding *b = define(el, &t->entries.at[i], t->entries.at[i].key->text);
+        Binding *b = define(el, t->entries.at[i].key->text, t->entries.at[i].key->loc);
         if (!b) continue;
         b->kind = BIND_TREE; // evaluated in every build's own scope
         b->tree = t->entries.at[i].value;

@@ -99,10 +99,6 @@ static void loss_bind(Elab *el, const TreeEntry *e)
 
 Task *expert_new(Elab *el, const TreeEntry *e, const char *name)
 {
-    if (strchr(e->key->text, '.')) {
-        el_error(el, e->key->loc, "the name of an expert has no dot: '%s'", e->key->text);
-        return NULL;
-    }
     if (map_find(&el->tasks, str_printf(el->arena, "experts.%s", name))) {
         el_error(el, e->key->loc, "there are two experts '%s'", name);
         return NULL;

@@ -10,6 +10,16 @@ const char *path_join(Elab *el, const char *prefix, const char *name)
     return *prefix ? str_printf(el->arena, "%s.%s", prefix, name) : name;
 }
 
+// The name of a module. One of the graph's own, an encoder perhaps, does not hide the library's.
+static Value module_named(Elab *el, Scope *scope, const Expr *e)
+{
+    const Binding *def = map_get(&el->defs, e->text);
+    const Scope *s = scope;
+    while (s && !map_find(&s->names, e->text)) s = s->parent;
+    if (def && s == el->scope && def->value.kind == V_MODULE) return def->value;
+    return callee_read(el, scope, e->text, e->loc);
+}
+
 const ModuleDef *tree_module(Elab *el, const Tree *map, Scope *scope)
 {
     const Tree *t = tree_get(map, "module");
@@ -20,8 +30,7 @@ const ModuleDef *tree_module(Elab *el, const Tree *map, Scope *scope)
     }
     const Expr *e = el_parse(el, t);
     if (!e) return NULL;
-    Value v =
-        e->kind == EXPR_NAME ? callee_read(el, scope, e->text, e->loc) : expr_eval(el, scope, e);
+    Value v = e->kind == EXPR_NAME ? module_named(el, scope, e) : expr_eval(el, scope, e);
     if (v.kind == V_MODULE) return v.module;
     if (v.kind == V_ERROR) return NULL;
     el_error(el, t->loc, "'%s' is %s, not a module", t->text, value_text(el, v));
@@ -346,6 +355,7 @@ void app_force(Elab *el, App *app)
 static App *apply(Elab *el, Instance *inst, const Map *given, bool main, Loc loc)
 {
     if (inst->ema && !ema_there(el, inst->ema, loc)) return NULL;
+    if (inst->name) map_set(el->arena, &el->taught, inst->name, el);
     el->depth++;
     App *app = app_open(el, inst, given, main, loc);
     if (app) app_force(el, app);

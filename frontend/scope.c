@@ -54,7 +54,8 @@ void el_plain(Elab *el)
 Binding *scope_add(Elab *el, Scope *s, const char *name, Loc loc, BindKind kind)
 {
     Binding *old = map_get(&s->names, name);
-    if (old) {
+    bool taken = s == el->scope && name_reserved(name); // which names_check reports
+    if (old && !taken) {
         diag_error(el->diag, loc, "'%s' is defined twice", name);
         diag_note(el->diag, old->loc, "it is defined here too");
         guess_names(el, loc, old->loc, name);
@@ -188,6 +189,8 @@ Value callee_read(Elab *el, Scope *s, const char *name, Loc loc)
     Binding *b = scope_find(s, name), *def = map_get(&el->defs, name);
     bool data = b && b->forced && (b->value.kind == V_FIELD || b->value.kind == V_TASK);
     if (data && def && def->kind == BIND_VALUE) return def->value;
+    const Builtin *f = data ? builtin_find(name) : NULL;
+    if (f) return (Value){.kind = V_BUILTIN, .builtin = f};
     return scope_read(el, s, name, loc);
 }
 

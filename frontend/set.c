@@ -15,7 +15,44 @@ static void remove_key(Tree *map, const char *key)
 
 static Tree *merge(Elab *el, const Tree *base, const Tree *over);
 
-static void removes_nothing(Elab *el, const Tree *map, const Tree *key)
+// A value as it is written, ".." where that takes several lines.
+static const char *written(Elab *el, const Tree *value)
+{
+    const char *s = diag_source_text(el->diag, value->loc.source, NULL);
+    if (value->kind == TREE_NULL) return "null";
+    bool flow =
+        value->kind == TREE_SCALAR || s[value->loc.begin] == '{' || s[value->loc.begin] == '[';
+    const char *text =
+        str_slice(el->arena, s + value->loc.begin, value->loc.end - value->loc.begin);
+    return flow && !strpbrk(text, "|>\n") ? text : "..";
+}
+
+void suggest_nested(Elab *el, const Tree *map, const Tree *key)
+{
+    const TreeEntry *e = tree_entry(map, key->text);
+    const char *dot = strchr(key->text, '.'), *value = written(el, e->value), *text = value;
+    const char *first = str_slice(el->arena, key->text, (size_t)(dot - key->text));
+    const TreeEntry *other = tree_entry(map, first);
+    for (const char *end = key->text + strlen(key->text), *at = end; at > dot;) {
+        while (at[-1] != '.') at--;
+        text = str_printf(el->arena, *end ? "%.*s: {%s}" : "%.*s: %s", (int)(end - at), at, text);
+        end = --at;
+    }
+    if (other && other->value->loc.source == key->loc.source) {
+        diag_help(el->diag, "a path of keys is written as mappings: %s, under %s:", text, first);
+        return;
+    }
+    text = str_printf(el->arena, "%s: {%s}", first, text);
+    diag_help(el->diag, "a path of keys is written as mappings: %s", text);
+    Loc at = key->loc, end = e->value->loc;
+    const char *s = diag_source_text(el->diag, at.source, NULL);
+    if (strcmp(value, "..") == 0 || !is_users(el, at) || end.source != at.source) return;
+    if (end.end > at.end) at.end = end.end;
+    if (s[at.end] == ':') at.end++;
+    diag_mend(el->diag, at, text);
+}
+
+static void removes_nothing(Elab *el, const Tree *map, const Tree *over, const Tree *key)
 {
     Map names = {0};
     for (uint32_t i = 0; i < map->entries.n; i++)
@@ -23,10 +60,27 @@ static void removes_nothing(Elab *el, const Tree *map, const Tree *key)
     diag_warning(el->diag, key->loc, "'%s' removes nothing: there is none in what is extended",
                  key->text);
     const char *best = nearest_key(&names, key->text, NULL);
-    if (best) diag_did_you_mean(el->diag, key->text, best);
+    size_t first = strcspn(key->text, ".");
+    if (key->text[first] && tree_get(map, str_slice(el->arena, key->text, first)))
+        suggest_nested(el, over, key);
+    else if (best)
+        diag_did_you_mean(el->diag, key->text, best);
 }
 
-static void merge_key(Elab *el, Tree *to, const TreeEntry *e)
+// What is appended to a list is not one.
+static void appends_no_list(Elab *el, const TreeEntry *e)
+{
+    const Tree *v = e->value;
+    const char *s = diag_source_text(el->diag, v->loc.source, NULL);
+    el_error(el, v->kind == TREE_NULL ? e->key->loc : v->loc,
+             "'%s' takes a list of what it appends", e->key->text);
+    if (v->kind == TREE_SCALAR || s[v->loc.begin] == '{')
+        suggest_list(el, 1);
+    else if (v->kind == TREE_MAP)
+        diag_help(el->diag, "'- ' before its first key makes a list of it");
+}
+
+static void merge_key(Elab *el, Tree *to, const Tree *over, const TreeEntry *e)
 {
     const char *name = e->key->text;
     size_t n = strlen(name);
@@ -42,10 +96,15 @@ static void merge_key(Elab *el, Tree *to, const TreeEntry *e)
             for (uint32_t i = 0; i < parts[k]->items.n; i++)
                 vec_push(el->arena, &both->items, parts[k]->items.at[i]);
         old->value = both;
+    } else if (append && old && old->value->kind == TREE_LIST) {
+        appends_no_list(el, e);
     } else if (append) {
         el_error(el, e->key->loc, "'%s' appends to a list, and there is none", e->key->text);
+        bool list = !old && e->value->kind == TREE_LIST && is_users(el, e->key->loc);
+        if (!old) diag_help(el->diag, "write %s: to begin one", name);
+        if (list) diag_mend(el->diag, e->key->loc, name);
     } else if (e->value->kind == TREE_NULL) {
-        if (!old) removes_nothing(el, to, e->key);
+        if (!old) removes_nothing(el, to, over, e->key);
         remove_key(to, name);
     } else if (!old) {
         vec_push(el->arena, &to->entries, *e);
@@ -70,7 +129,7 @@ static Tree *merge(Elab *el, const Tree *base, const Tree *over)
 {
     Tree *to = copy_map(el, base);
     to->loc = over->loc;
-    for (uint32_t i = 0; i < over->entries.n; i++) merge_key(el, to, &over->entries.at[i]);
+    for (uint32_t i = 0; i < over->entries.n; i++) merge_key(el, to, over, &over->entries.at[i]);
     return to;
 }
 

@@ -157,10 +157,6 @@ static Stats *stats_new(Elab *el, const TreeEntry *e)
 {
     const char *name = e->key->text;
     if (!keys_check(el, e->value, MAPPING_STATS, true)) return NULL;
-    if (strchr(name, '.')) {
-        el_error(el, e->key->loc, "the name of a statistic has no dot: '%s'", name);
-        return NULL;
-    }
     const Tree *method = tree_get(e->value, "method");
     bool file = check_file(el, tree_get(e->value, "file"));
     if (!check_of(el, tree_get(e->value, "of")) || !file) return NULL;

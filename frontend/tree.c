@@ -398,6 +398,8 @@ Tree *tree_read_file(Arena *arena, Diag *diag, const char *path, Loc from)
         return NULL;
     }
     fclose(f);
+    if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+        text += 3, size -= 3; // a byte order mark
     return tree_read(arena, diag, diag_source(diag, path, text, size));
 }
 

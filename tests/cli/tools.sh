@@ -255,6 +255,42 @@ exits 0 "$CZTC" check bounds.yaml
 says err "bounds.yaml:7:3: warning: nothing reads teachers.old"
 says err "warning: no parameter is called 'ecn.*'"
 [ "$(grep -c warning: err)" -eq 2 ] || miss "warnings: $(cat err)"
+# a teacher is read by whoever applies it, in a task that is off too; a value that nobody asks for reads nothing
+cat >taught.yaml <<END
+cztc: 1
+import: [optim/adamw, losses/distill]
+let: {batch: 4}
+data: {source: none.tar, fields: {x: {as: vector, size: 3}}}
+params: {enc: "linear(3, 2)"}
+teachers:
+  old: {module: linear, x: x, width: 3, out: 2}
+  new: {module: linear, x: x, width: 3, out: 2}
+  none_asks: {module: linear, x: x, width: 3, out: 2}
+values: {unread: teachers.none_asks}
+losses: {one: {loss: "sum(enc(x), axis=1)"}}
+experts:
+  all: {for: {t: teachers}, output: enc(x), target: t, loss: "sum(abs(output - target), axis=1)"}
+train: {steps: 1, optimizer: {module: adamw, lr: 1e-3}}
+END
+exits 0 "$CZTC" check taught.yaml
+[ "$(grep -c warning: err)" -eq 0 ] || miss "warnings: $(cat err)"
+exits 0 "$CZTC" check taught.yaml --set 'experts.*.enabled=false'
+[ "$(grep -c warning: err)" -eq 0 ] || miss "warnings: $(cat err)"
+exits 0 "$CZTC" check taught.yaml --set experts.all.for='{t: [old]}'
+says err "warning: nothing reads teachers.new"
+says err "warning: nothing reads teachers.none_asks"
+[ "$(grep -c warning: err)" -eq 2 ] || miss "warnings: $(cat err)"
+
+# our graphs give no warnings, but: siglip2-like names Gemma's tokenizer, which is not ours to give away
+for graph in $(find "$SOURCE/graphs" -name '*.yaml' | grep -v /graphs/lib/); do
+    exits 0 "$CZTC" check "$graph"
+    case $graph in
+    */siglip2-like.yaml) says err "warning: $SOURCE/graphs/gemma/tokenizer.json: No such file" ; most=1 ;;
+    *) most=0 ;;
+    esac
+    [ "$(grep -c warning: err)" -eq $most ] || miss "warnings of $graph: $(cat err)"
+done
+
 printf 'cztc: 1\nextends: bounds.yaml\nteachers: {odl: }\n' >removes.yaml
 exits 0 "$CZTC" check removes.yaml
 says err "removes.yaml:3:12: warning: 'odl' removes nothing"

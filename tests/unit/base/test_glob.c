@@ -64,3 +64,18 @@ Test(glob, many_stars)
     cr_expect_eq(glob_stars("*a*b?*"), 3u);
     cr_expect(glob_any("a?") && glob_any("*") && !glob_any("a.b"));
 }
+
+Test(glob, a_question_mark_is_a_character_of_several_bytes)
+{
+    GlobPart part;
+    cr_expect(glob_match("a?c", "a\xc3\xa4"
+                                "c"));
+    cr_expect(glob_match("??", "\xe7\x94\xbb\xf0\x9f\x99\x82"));
+    cr_expect(!glob_match("???", "a\xc3\xa4"));
+    cr_expect(!glob_match("*??", "\xc3\xa4"));
+    cr_expect(!glob_match("a?", "a"));
+    cr_expect(glob_parts("*?b", "a\xc3\xa4"
+                                "b",
+                         &part));
+    cr_expect_eq(part.n, 1u);
+}

@@ -135,7 +135,7 @@ Test(mends, yaml)
 }
 Test(mends, names)
 {
-    run_folder("names", 18);
+    run_folder("names", 24);
 }
 Test(mends, shapes)
 {
@@ -147,7 +147,7 @@ Test(mends, deep)
 }
 Test(mends, structure)
 {
-    run_folder("structure", 20);
+    run_folder("structure", 23);
 }
 Test(mends, data)
 {
