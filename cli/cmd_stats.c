@@ -126,6 +126,8 @@ static bool gather(Run *r, Error *err)
                      .in_order = true,
                      .batch = r->batch,
                      .samples = r->v->samples ? r->v->samples : SAMPLES,
+                     .entry_at = feed_one_entry,
+                     .ctx = &entry,
                      .workers = (uint32_t)r->v->workers};
     Feed feed;
     uint32_t reset;
