@@ -7,7 +7,7 @@
 #include "base/arena.h"
 #include "base/diag.h"
 
-enum { CONTAINER_VERSION = 3, OLDEST_VERSION = 1, SECTION_NAME = 16, SECTION_ALIGN = 64 };
+enum { CONTAINER_VERSION = 4, OLDEST_VERSION = 1, SECTION_NAME = 16, SECTION_ALIGN = 64 };
 
 // One section; the name has at most SECTION_NAME bytes.
 typedef struct Section {

@@ -7,7 +7,6 @@
 #include "runtime/frozen.h"
 #include "runtime/safetensors.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <unistd.h>
 
@@ -48,7 +47,7 @@ typedef struct Run {
     Arena *arena;
     const Values *v;
     Loaded l;
-    const json_t *rows; // {path, teacher, base_dir, file} of each statistic
+    const json_t *rows; // {path, base_dir, file, of} of each statistic
     int64_t batch, samples, left_out;
 } Run;
 
@@ -155,14 +154,13 @@ static bool all_finite(const float *x, int64_t n)
 
 static json_t *about(const Run *r, const json_t *row, Error *err)
 {
-    uint64_t sum;
-    const char *teacher = member(row, "teacher");
-    if (!frozen_sum_of(r->l.exec, str_printf(r->arena, "teachers.%s", teacher), &sum, err))
-        return NULL;
-    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "graph", r->l.step->name, "statistic",
-                     member(row, "path"), "teacher", teacher, "samples",
-                     str_printf(r->arena, "%lld", (long long)r->samples), "weights",
-                     str_printf(r->arena, "%016" PRIx64, sum));
+    json_t *to = frozen_identity(r->l.exec, json_object_get(row, "of"), err);
+    if (!to) return NULL;
+    json_object_set_new(to, "graph", json_string(r->l.step->name));
+    json_object_set_new(to, "statistic", json_string(member(row, "path")));
+    json_object_set_new(to, "samples",
+                        json_string(str_printf(r->arena, "%lld", (long long)r->samples)));
+    return to;
 }
 
 static void tell(const Run *r, const json_t *row, const char *path, const CztTensor *tensors,
@@ -193,7 +191,7 @@ static bool write_one(const Run *r, uint32_t entry, const json_t *row, Error *er
         if (!is_of(e->outputs[i].name, name)) continue;
         if (!all_finite(exec_output(r->l.exec, entry, i), e->outputs[i].bytes / 4))
             return error_set(err, "%s: not finite, so %s says something that is not, or too much",
-                             e->outputs[i].name, member(row, "teacher"));
+                             e->outputs[i].name, member(json_object_get(row, "of"), "teacher"));
         tensors[n] = e->outputs[i];
         tensors[n].name += strlen(name) + 1;
         from[n++] = i;

@@ -180,6 +180,47 @@ static json_t *before_json(const Entry *e)
     return a;
 }
 
+// Does this entry change what entry refresh computes from, and not the result?
+static bool outdates(const Program *p, const Entry *e, const Entry *refresh, Arena *arena)
+{
+    Map changed = {0};
+    const Graph *g = refresh->graph;
+    bool *old = arena_array(arena, bool, g->nodes.n);
+    for (uint32_t u = 0; u < e->updates.n; u++)
+        map_set(arena, &changed, e->updates.at[u].name, (void *)p);
+    for (NodeId id = 1; id < g->nodes.n; id++) {
+        const Node *n = graph_node(g, id);
+        old[id] = n->op == OP_STATE && map_get(&changed, node_str(n, ATTR_NAME));
+        for (uint32_t i = 0; i < n->nargs; i++) old[id] |= old[n->args[i]];
+    }
+    for (uint32_t u = 0; u < refresh->updates.n; u++) {
+        const NamedNode *to = &refresh->updates.at[u];
+        if (old[to->node] && !map_get(&changed, to->name)) return true;
+    }
+    return false;
+}
+
+// Does this entry read what entry refresh computes?
+static bool wants_refreshed(const Program *p, const Entry *e, const Entry *refresh, Arena *arena)
+{
+    Map fresh = {0};
+    for (uint32_t u = 0; u < refresh->updates.n; u++)
+        map_set(arena, &fresh, refresh->updates.at[u].name, (void *)p);
+    for (NodeId id = 1; id < e->graph->nodes.n; id++) {
+        const Node *n = graph_node(e->graph, id);
+        if (n->op == OP_STATE && map_get(&fresh, node_str(n, ATTR_NAME))) return true;
+    }
+    return false;
+}
+
+static void add_refresh(json_t *to, const Program *p, const Entry *e, Arena *arena)
+{
+    const Entry *refresh = program_find_entry((Program *)p, "refresh");
+    if (!refresh || e == refresh) return;
+    if (outdates(p, e, refresh, arena)) json_object_set_new(to, "outdates", json_true());
+    if (wants_refreshed(p, e, refresh, arena)) json_object_set_new(to, "refresh", json_true());
+}
+
 static json_t *entry_json(Arena *arena, const Program *p, const Plan *plan, uint32_t entry)
 {
     const Entry *e = p->entries.at[entry];
@@ -200,6 +241,7 @@ static json_t *entry_json(Arena *arena, const Program *p, const Plan *plan, uint
                           "scratch_bytes", (json_int_t)pe->scratch_bytes, "inputs", inputs,
                           "outputs", outputs, "launches", launches_json(pe, plan));
     if (e->graph->batch != p->batch) json_object_set_new(o, "batch", json_integer(e->graph->batch));
+    add_refresh(o, p, e, arena);
     if (!e->before.n) return o;
     json_object_set_new(o, "host_bytes", json_integer(host_bytes));
     json_object_set_new(o, "before", before_json(e));

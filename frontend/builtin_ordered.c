@@ -177,6 +177,12 @@ Value builtin_eigh(const Call *c)
     uint32_t before = diag_errors(el->diag);
     NodeId x = value_tensor(el, c->args[0], DT_NONE, c->locs[0]), t;
     if (!x) return value_error();
+    if (!dtype_is_float(type_of(c, x)->dtype)) {
+        el_error(el, c->locs[0], "eigh is of floats, not of %s",
+                 type_text(el->arena, type_of(c, x)));
+        suggest_wrapped(el, "cast(", ", f32)");
+        return value_error();
+    }
     x = node_cast(el, x, DT_F32);
     el->graph->here = c->loc;
     t = graph_add(el->graph, OP_EIGH, 1, &x, 0, NULL);

@@ -5,6 +5,7 @@
 #ifndef CZT_FRONTEND_ELAB_H
 #define CZT_FRONTEND_ELAB_H
 
+#include "base/glob.h"
 #include "frontend/frontend.h"
 #include "frontend/value.h"
 
@@ -294,6 +295,10 @@ typedef struct Guess {    // what may mend an error
     const char *text, *said;
 } Guess;
 
+typedef struct Dropped { // the list of import: that a file's own one replaced
+    const Tree *key, *list;
+} Dropped;
+
 struct Elab {
     Arena *arena;
     Diag *diag;
@@ -312,6 +317,8 @@ struct Elab {
     Map infos;   // parameter -> ParamInfo *
     Frontend *out;
     const Tree *root; // the graph file after extends and --set, with the shape's constants
+    VEC(Dropped) dropped;
+    uint32_t failed_shape; // that had the errors, from 1; 0: all, compared with each other
     VEC(struct Shape *) shapes;
     const struct Shape *shape; // the one of a row after the first that is built here, or NULL
 
@@ -319,6 +326,7 @@ struct Elab {
     Graph *graph;
     uint32_t build, builds;
     bool training, initialising;
+    bool partial; // errors have kept parts from being built: what is missing may be there
     Frame *frame;   // where evaluation stands now
     Scope *globals; // functions, modules, reserved names
     Scope *still;   // the same where nothing trains
@@ -463,6 +471,8 @@ Program *program_begin(Elab *el, const char *name);
 // library.c
 bool library_import(Elab *el, const Tree *names);
 bool library_file(Elab *el, const char *name, const char *dir, Loc from);
+// The path of what import: calls so in a file of that folder; NULL when there is none.
+const char *library_path(Elab *el, const char *name, const char *dir);
 // Report the `cztc:` of a file when it is not a version of the language that is known.
 void version_check(Elab *el, const Tree *file);
 
@@ -472,10 +482,9 @@ const char *lib_folder(const FrontendOptions *o);
 const char *lib_path(Arena *arena, const FrontendOptions *o, const char *name);
 // The library file whose name is nearest to a wrong one; NULL when none is near.
 const char *lib_nearest(Elab *el, const char *name);
-// Say of the last error that it takes a file in import:.
-void suggest_import(Elab *el, const char *file);
-// The library file, imported or not, that defines a name ("losses/dense"); NULL when none does.
-const char *lib_defining(Elab *el, const char *name);
+// Say of the last error, of a name that is not known, which file defines it and how it is imported.
+// False where none does.
+bool suggest_import(Elab *el, const char *name);
 
 // mend.c: what to write instead, said of the last error and as its mends
 
@@ -483,12 +492,16 @@ const char *lib_defining(Elab *el, const char *name);
 void suggest(Elab *el, const char *a, const char *b);
 // The same of what is not known to be meant, though it may be the only text.
 void suggest_guess(Elab *el, const char *a, const char *b);
-// The numbers nearest to x from lo to hi, where the place is a number.
+// A guess, with the reason for it.
+void suggest_because(Elab *el, const char *text, const char *why);
+// The number from lo to hi that is nearest to x, where the place is a number and one is likely.
 void suggest_number(Elab *el, double x, double lo, double hi, bool whole);
 // The word nearest to a wrong one; all of them where none is near.
 void suggest_words(Elab *el, const char *wrong, const Map *names);
 // [x], [x, x]: a list of n where there is one value.
 void suggest_list(Elab *el, uint32_t n);
+// A mapping {key: x}, and [..] around it for a list, where the place has x alone.
+void suggest_row(Elab *el, const char *key, bool list);
 // The numbers nearest to a wrong one that divide another, where the place is the wrong one.
 void suggest_factor(Elab *el, int64_t whole, int64_t wrong);
 // An argument more of the call in the error's place, where its usual values are known.
@@ -540,8 +553,6 @@ Tree *graph_read(Elab *el, const char *path);
 bool set_apply(Elab *el, Tree *root, const char *assignment);
 // Apply one row of check: set:.
 bool set_row(Elab *el, Tree *root, const TreeEntry *row);
-// True when text matches a pattern of letters, * and ?.
-bool glob_match(const char *pattern, const char *text);
 const char *folder_of(Elab *el, const char *path);
 // The folder of the file that a value stands in, where its relative paths start; the graph's for
 // NULL.
@@ -673,6 +684,9 @@ bool keys_reserved(MappingId id, const char *key);
 // All keys of a mapping, NULL-terminated, in the arena.
 const char *const *keys_names(Elab *el, MappingId id);
 
+// schema.c: are the items of a key's list described? *item: as what; MAPPING_COUNT: as texts.
+bool schema_items(MappingId id, const char *key, MappingId *item);
+
 // tally.c
 typedef struct Tally {
     const char *prefix; // of the names of its state: "$metric.experts.seg."
@@ -686,6 +700,19 @@ bool tally_update(Elab *el, const Tally *t, Entry *entry);
 // A scope for the results, in any build: of the accumulators, or (`empty`) of ones that nothing was
 // added to. NULL when reported.
 Scope *tally_results(Elab *el, const Tally *t, const char *what, bool empty);
+
+// identity.c
+typedef struct Identity {
+    uint64_t sum;             // of what is computed
+    VEC(const char *) states; // names of the frozen state that it is computed of, in order
+} Identity;
+
+// What makes a node of the graph that is built; the names of state under `below` count without it.
+Identity identity_of(Elab *el, NodeId node, const char *below);
+
+// frozen.c
+// The file of a teacher's weights as the graph says it, "" where there is none.
+const char *teacher_file(const Elab *el, const char *name);
 
 // stats.c
 typedef struct Stats Stats;
@@ -701,6 +728,8 @@ void put_statistics(Elab *el, Json *j);
 // The program that computes statistics: what a batch adds, the results, "train" of its manifest.
 void stats_update(Elab *el, Entry *entry);
 void stats_result(Elab *el, Entry *entry);
+// Is there a row of which something is not read by what was built?
+bool stats_unread(Elab *el);
 const char *stats_json(Elab *el);
 
 // train.c, metrics.c, entries.c

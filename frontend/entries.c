@@ -1,6 +1,7 @@
 // The entries of a program: step, eval, metrics, one an encoder, and init last, when every state is
 // known.
 #include "frontend/elab.h"
+#include "frontend/json.h"
 
 static void output(Elab *el, Entry *e, const char *name, NodeId node)
 {
@@ -251,25 +252,64 @@ static void count_parts(Elab *el)
     }
 }
 
-// The program that `cztc stats` runs instead of a step.
-static void build_stats(Elab *el)
+// What adds a batch to statistics, and what they are then.
+static void build_statistics(Elab *el)
 {
     Entry *e = begin_part(el, "stats", true);
     stats_update(el, e);
     finish(el, e);
     if (diag_errors(el->diag)) return;
-    el->batch = el->program->batch;
-    build_begin(el, false);
+    e = begin(el, "stats_result", false, false);
+    stats_result(el, e);
+    finish(el, e);
+}
+
+// The program that `cztc stats` runs instead of a step.
+static void build_stats(Elab *el)
+{
+    build_statistics(el);
+    if (diag_errors(el->diag)) return;
     el->program->data_json = data_json(el);
     el->program->train_json = stats_json(el);
     el->program->accumulate = 1;
     el->program->memory = 0; // it is of a step, and here nothing could be computed again
-    e = begin(el, "stats_result", false, false);
-    stats_result(el, e);
-    finish(el, e);
-    e = begin(el, "stats_reset", false, false);
+    Entry *e = begin(el, "stats_reset", false, false);
     metrics_reset(el, e);
     finish(el, e);
+    build_init(el);
+}
+
+// Statistics that nothing reads are looked at too, for their errors, in a program that is dropped.
+static void check_stats(Elab *el)
+{
+    Program *own = el->program;
+    const Map read = el->statistics;
+    if (!stats_unread(el)) return;
+    el->batch = own->batch; // not that of a part
+    el->program = program_begin(el, own->name);
+    el->statistics = (Map){0};
+    build_statistics(el);
+    el->program = own;
+    el->statistics = read;
+}
+
+static void verify(const Elab *el)
+{
+    Error err = {0};
+    if (!diag_errors(el->diag) && !program_verify(el->program, &err)) bug("frontend: %s", err.text);
+}
+
+// When a step cannot be built, the rest of the file is looked at too, for its errors.
+static void look_at_rest(Elab *el)
+{
+    Json rows = {.arena = el->arena};
+    el->partial = true;
+    metrics_update(el, begin(el, "eval", false, false));
+    json_open(&rows, NULL, '{');
+    put_init(el, &rows);
+    put_frozen(el, &rows);
+    put_export(el, &rows);
+    json_close(&rows, '}');
 }
 
 void entries_build(Elab *el)
@@ -277,24 +317,24 @@ void entries_build(Elab *el)
     program_entry(el->program, "init"); // the first in the list
     if (el->options->stats) {
         build_stats(el);
-        if (!diag_errors(el->diag)) build_init(el);
+        verify(el);
         return;
     }
     steps_build(el);
     if (!diag_errors(el->diag)) shapes_build(el);
-    if (diag_errors(el->diag)) { // metrics are looked at too, for their errors
-        metrics_update(el, begin(el, "eval", false, false));
+    if (diag_errors(el->diag)) {
+        look_at_rest(el);
         return;
     }
     build_eval(el);
     if (diag_errors(el->diag)) return;
     build_metrics(el);
     build_encoders(el);
+    if (!diag_errors(el->diag)) check_stats(el);
     if (diag_errors(el->diag)) return;
     build_begins(el);
     build_init(el);
     count_parts(el);
     params_told(el);
-    Error err = {0};
-    if (!diag_errors(el->diag) && !program_verify(el->program, &err)) bug("frontend: %s", err.text);
+    verify(el);
 }

@@ -42,17 +42,47 @@ static void put_tensors(Elab *el, Json *j, const Export *x)
     json_close(j, ']');
 }
 
-// Rows that match no part are told, with those there are.
-static void check_parts(Elab *el, const Export *x)
+// The parts that have parameters; all that may have some, where not all were built.
+static Map part_names(Elab *el)
 {
+    static const struct {
+        const char *section, *before;
+    } sections[] = {{"encoders", ""},        {"heads", ""},         {"losses", "losses."},
+                    {"experts", "experts."}, {"values", "values."}, {"teachers", "teachers."}};
     Map names = {0};
     for (uint32_t i = 0; i < el->inits.n; i++) {
         const Init *how = el->inits.at[i].value;
         if (how->part) map_set(el->arena, &names, how->part, el);
     }
+    for (int k = 0; el->partial && k < 6; k++) {
+        const Tree *t = tree_get(el->root, sections[k].section);
+        for (uint32_t i = 0; t && i < t->entries.n; i++)
+            map_set(el->arena, &names,
+                    str_printf(el->arena, "%s%s", sections[k].before, t->entries.at[i].key->text),
+                    el);
+    }
+    if (el->partial) map_set(el->arena, &names, "params", el);
+    return names;
+}
+
+// Of a part that was not built; "experts.family.member" too.
+static bool may_be_part(const Elab *el, const Map *names, const char *row)
+{
+    for (uint32_t i = 0; el->partial && i < names->n; i++) {
+        const char *name = names->at[i].key;
+        size_t n = strlen(name);
+        if (glob_match(row, name) || (strncmp(row, name, n) == 0 && row[n] == '.')) return true;
+    }
+    return false;
+}
+
+// Rows that match no part are told, with those there are.
+static void check_parts(Elab *el, const Export *x)
+{
+    const Map names = part_names(el);
     for (uint32_t i = 0; x->parts && i < x->parts->items.n; i++) {
         const Tree *row = x->parts->items.at[i];
-        if (x->met[i]) continue;
+        if (x->met[i] || (row->kind == TREE_SCALAR && may_be_part(el, &names, row->text))) continue;
         const char *text = row->kind == TREE_SCALAR ? row->text : "";
         el_error(el, row->loc, "no part with parameters is called '%s'", text);
         const char *best = nearest_key(&names, text, NULL);
@@ -64,10 +94,13 @@ static const char *read_dtype(Elab *el, const Tree *t)
 {
     static const char *const known[] = {"f32", "bf16", "f16"};
     if (!t || t->kind != TREE_SCALAR) return known[0];
-    for (int i = 0; i < 3; i++)
+    Map names = {0};
+    for (int i = 0; i < 3; i++) {
+        map_set(el->arena, &names, known[i], NULL);
         if (strcmp(t->text, known[i]) == 0) return known[i];
+    }
     el_error(el, t->loc, "an export has no numbers of '%s'", t->text);
-    diag_help(el->diag, "they are f32, bf16 or f16");
+    suggest_words(el, t->text, &names);
     return known[0];
 }
 
@@ -78,7 +111,10 @@ void put_export(Elab *el, Json *j)
     Export x = {.parts = t ? tree_get(t, "parts") : NULL, .copy = t ? tree_get(t, "model") : NULL};
     if (!x.copy && eval && eval->kind == TREE_MAP) x.copy = tree_get(eval, "model");
     if (x.copy && x.copy->kind != TREE_SCALAR) x.copy = NULL; // reported
-    if (x.copy && !map_get(&el->emas, x.copy->text)) {
+    const Tree *emas = tree_get(el->root, "ema");
+    bool there = x.copy && map_get(&el->emas, x.copy->text);
+    if (el->partial && x.copy && emas) there |= tree_get(emas, x.copy->text) != NULL;
+    if (x.copy && !there) {
         el_error(el, x.copy->loc, "there is no slow copy '%s'", x.copy->text);
         const char *best = nearest_key(&el->emas, x.copy->text, NULL);
         if (best) diag_did_you_mean(el->diag, x.copy->text, best);

@@ -66,6 +66,14 @@ bool is_teacher(const Elab *el, const char *name)
     return t && tree_get(t, name);
 }
 
+const char *teacher_file(const Elab *el, const char *name)
+{
+    const Tree *t = teacher_trees(el), *one = t ? tree_get(t, name) : NULL,
+               *weights = one ? tree_get(one, "weights") : NULL;
+    if (weights && weights->kind == TREE_MAP) weights = tree_get(weights, "file");
+    return weights && weights->kind == TREE_SCALAR ? weights->text : "";
+}
+
 Scope *teacher_names(Elab *el)
 {
     const Binding *b = map_get(&el->scope->names, "teachers");
@@ -127,8 +135,9 @@ static void put_teacher(Elab *el, Json *j, const TreeEntry *e)
 {
     const Tree *weights = tree_get(e->value, "weights");
     const char *path = str_printf(el->arena, "teachers.%s", e->key->text);
-    if (!weights || weights->kind == TREE_NULL || !has_state(el, path)) return;
-    const Tree *file = weights->kind == TREE_MAP ? tree_get(weights, "file") : weights;
+    bool known = has_state(el, path) || el->partial;
+    const Tree *file = weights && weights->kind == TREE_MAP ? tree_get(weights, "file") : weights;
+    if (!file || file->kind != TREE_SCALAR || !known) return;
     json_open(j, NULL, '{');
     json_str(j, "owns", path);
     json_str(j, "prefix", path);
@@ -172,7 +181,7 @@ static bool is_word_part(char c)
     return isalnum((unsigned char)c) || c == '_';
 }
 
-// Does a value below the tree have the name as a word?
+// Does a value below the tree have the name as a word? `teachers` alone is all of them.
 static bool mentions(const Tree *t, const char *name)
 {
     size_t n = strlen(name);
@@ -181,6 +190,7 @@ static bool mentions(const Tree *t, const char *name)
     for (uint32_t i = 0; t->kind == TREE_LIST && i < t->items.n; i++)
         if (mentions(t->items.at[i], name)) return true;
     const char *s = t->kind == TREE_SCALAR ? t->text : NULL;
+    if (s && strcmp(s, "teachers") == 0) return true;
     for (const char *at = s; at && (at = strstr(at, name)); at++)
         if ((at == s || !is_word_part(at[-1])) && !is_word_part(at[n])) return true;
     return false;
@@ -189,6 +199,7 @@ static bool mentions(const Tree *t, const char *name)
 // A teacher that nothing mentions costs nothing, and is a mistake more often than not.
 static void warn_unused(Elab *el, const Tree *teachers)
 {
+    if (el->partial) return;
     for (uint32_t i = 0; i < teachers->entries.n; i++) {
         const Tree *key = teachers->entries.at[i].key;
         bool used = false;
@@ -203,7 +214,7 @@ static void warn_unused(Elab *el, const Tree *teachers)
 void put_frozen(Elab *el, Json *j)
 {
     const Tree *t = teacher_trees(el);
-    if (t) warn_unused(el, t);
+    if (t && !el->options->stats) warn_unused(el, t); // these have no use there but for statistics
     json_open(j, "frozen", '[');
     for (uint32_t i = 0; t && i < t->entries.n; i++) put_teacher(el, j, &t->entries.at[i]);
     for (uint32_t i = 0; i < el->constants.n; i++)

@@ -356,6 +356,7 @@ Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const Fronte
     el->options = options ? options : &none;
     el->file = path;
     el->base_dir = folder_of(el, path);
+    el->failed_shape = 1;
     el->out = arena_make(arena, Frontend);
     Tree *root = graph_read(el, path);
     if (!root) return NULL;

@@ -3,18 +3,11 @@
 #include "frontend/elab.h"
 #include "frontend/json.h"
 
-static uint32_t stars(const char *s)
-{
-    uint32_t n = 0;
-    for (; *s; s++) n += *s == '*';
-    return n;
-}
-
 // The name with n stars: without those at its end that are too many, or with more parts.
 static const char *with_stars(Elab *el, const char *s, uint32_t n)
 {
     const char *end = s + strlen(s);
-    uint32_t have = stars(s);
+    uint32_t have = glob_stars(s);
     for (; have > n; have--) {
         while (*--end != '*') {
         }
@@ -25,11 +18,49 @@ static const char *with_stars(Elab *el, const char *s, uint32_t n)
     return text;
 }
 
-static bool is_parameter(const Elab *el, const char *pattern)
+// Does one pattern match whatever another one does? A star of that only a star can take, its ? not
+// a letter.
+static bool takes_all(const char *wide, const char *narrow)
 {
-    for (uint32_t i = 0; i < el->program->states.n; i++)
-        if (glob_match(pattern, el->program->states.at[i].name)) return true;
+    for (; *wide && *wide != '*'; wide++, narrow++)
+        if (*wide == '?' ? !*narrow || *narrow == '*' : *wide != *narrow) return false;
+    if (!*wide) return !*narrow;
+    for (;; narrow++) {
+        if (takes_all(wide + 1, narrow)) return true;
+        if (!*narrow) return false;
+    }
+}
+
+// The first row that matches is taken: behind a wider one a row of the user's is dead.
+static bool warn_if_dead(Elab *el, const Tree *earlier, const Tree *row)
+{
+    if (earlier->kind != TREE_SCALAR || row->kind != TREE_SCALAR || !is_users(el, row->loc) ||
+        !takes_all(earlier->text, row->text))
+        return false;
+    diag_warning(el->diag, row->loc,
+                 "this row is never used: '%s' before it takes all that it matches", earlier->text);
+    diag_note(el->diag, earlier->loc, "it is taken first");
+    if (strcmp(earlier->text, row->text) != 0) diag_help(el->diag, "put the narrower row first");
+    return true;
+}
+
+// Of the step, or of the teacher that `below` is the path of.
+static bool is_parameter(const Elab *el, const char *pattern, const char *below)
+{
+    if (el->partial) return true;
+    StateKind kind = below && *below ? STATE_FROZEN : STATE_PARAM;
+    for (uint32_t i = 0; i < el->program->states.n; i++) {
+        const StateVar *v = &el->program->states.at[i];
+        if (v->kind == kind && glob_match(pattern, v->name)) return true;
+    }
     return false;
+}
+
+// In the program of `cztc stats` only parts of teachers are there; check warns of what it says.
+static void warn_unknown(Elab *el, Loc at, const char *pattern, const char *below)
+{
+    if (!el->options->stats && !is_parameter(el, pattern, below))
+        diag_warning(el->diag, at, "no parameter is called '%s'", pattern);
 }
 
 // "from: to", "from: {to:, transpose:}", or "from:" with nothing: the tensor is left out.
@@ -50,17 +81,20 @@ static void put_rule(Elab *el, Json *j, const TreeEntry *e, const char *prefix)
         return;
     }
     const char *text = to->kind == TREE_SCALAR ? to->text : "";
-    if (*text && stars(text) != stars(e->key->text)) {
-        el_error(el, to->loc, "'%s' has %u stars and '%s' has %u", text, stars(text), e->key->text,
-                 stars(e->key->text));
+    if (*text && glob_stars(text) != glob_stars(e->key->text)) {
+        el_error(el, to->loc, "'%s' has %u stars and '%s' has %u", text, glob_stars(text),
+                 e->key->text, glob_stars(e->key->text));
         diag_help(el->diag, "each * of the new name stands for what that of the old one met");
-        suggest(el, with_stars(el, text, stars(e->key->text)), e->key->text);
+        suggest(el, with_stars(el, text, glob_stars(e->key->text)), e->key->text);
+        return;
+    }
+    if (strchr(text, '?')) {
+        el_error(el, to->loc, "a new name has stars, and no '?'");
         return;
     }
     bool own = is_users(el, e->key->loc); // of a table of the library not every row is of use
     const char *here = !prefix ? e->key->text : str_printf(el->arena, "%s%s", prefix, text);
-    if (own && (!prefix || *text) && !is_parameter(el, here))
-        diag_warning(el->diag, prefix ? to->loc : e->key->loc, "no parameter is called '%s'", here);
+    if (own && (!prefix || *text)) warn_unknown(el, prefix ? to->loc : e->key->loc, here, prefix);
     json_open(j, NULL, '{');
     json_str(j, "from", e->key->text);
     json_str(j, "to", text);
@@ -77,10 +111,7 @@ static const Tree *rules_of(Elab *el, const Tree *rename)
     const Binding *b = map_get(&el->defs, name);
     if (b && b->kind == BIND_TREE && b->tree->kind == TREE_MAP) return b->tree;
     el_error(el, rename->loc, "there is no table of names '%s'", name);
-    const char *file = lib_defining(el, name);
-    if (file)
-        suggest_import(el, file);
-    else
+    if (!suggest_import(el, name))
         diag_help(el->diag, "write {name in the file: name here}, or the name of such a constant");
     return NULL;
 }
@@ -88,13 +119,16 @@ static const Tree *rules_of(Elab *el, const Tree *rename)
 void put_rename(Elab *el, Json *j, const Tree *rename, const char *prefix)
 {
     const Tree *rules = rename ? rules_of(el, rename) : NULL;
-    for (uint32_t i = 0; rules && i < rules->entries.n; i++)
-        put_rule(el, j, &rules->entries.at[i], prefix);
+    for (uint32_t i = 0; rules && i < rules->entries.n; i++) {
+        const TreeEntry *e = rules->entries.at;
+        for (uint32_t k = 0; k < i && !warn_if_dead(el, e[k].key, e[i].key);) k++;
+        put_rule(el, j, &e[i], prefix);
+    }
 }
 
 // ---- resize -----------------------------------------------------------------------------------
 
-enum { MOST_SIDE = 1 << 16 }; // as the runtime's
+enum { MOST_SIDE = 1 << 16, MOST_MIDDLE = 1 << 20 }; // as the runtime's
 
 // [h, w] under from: or to:; false when reported, true also where there is none.
 static bool grid_read(Elab *el, const Tree *how, const char *key, int64_t grid[2])
@@ -129,6 +163,19 @@ static const char *way_read(Elab *el, const Tree *t)
     return NULL;
 }
 
+// Of two grids the one that is as high as the first and as wide as the second is made in between.
+static bool small_middle(Elab *el, const Tree *at, const int64_t from[2], const int64_t to[2])
+{
+    int64_t rows = from[0] * to[1]; // 0 where one is not said
+    if (rows <= MOST_MIDDLE) return true;
+    el_error(el, at->loc,
+             "from a grid of %lld x %lld to one of %lld x %lld there is one of %lld x %lld in "
+             "between, and that has %d rows at most",
+             (long long)from[0], (long long)from[1], (long long)to[0], (long long)to[1],
+             (long long)from[0], (long long)to[1], MOST_MIDDLE);
+    return false;
+}
+
 static void put_grid(Json *j, const char *key, const int64_t grid[2])
 {
     if (!grid[0]) return;
@@ -153,15 +200,16 @@ static void put_resized(Elab *el, Json *j, const Tree *glob, const Tree *how, co
         return;
     if (prefix && rows < 0) {
         el_error(el, prefix->loc, "prefix is %lld; it is at least 0", (long long)rows);
+        suggest_number(el, (double)rows, 0, 1e15, true);
         return;
     }
     if (strcmp(as, "grid") != 0 && (prefix || from[0] || to[0])) {
         el_error(el, how->loc, "prefix, from and to are of a grid, not of '%s'", as);
         return;
     }
+    if (from[0] && !small_middle(el, how, from, to)) return;
     const char *here = str_printf(el->arena, "%s%s", below, glob->text);
-    if (!is_parameter(el, here))
-        diag_warning(el->diag, glob->loc, "no parameter is called '%s'", here);
+    warn_unknown(el, glob->loc, here, below);
     json_open(j, NULL, '{');
     json_str(j, "match", glob->text);
     json_str(j, "as", as);
@@ -178,13 +226,17 @@ void put_resize(Elab *el, Json *j, const Tree *t, const char *below)
     if (t->kind == TREE_SCALAR) put_resized(el, j, t, NULL, below);
     for (uint32_t i = 0; t->kind == TREE_LIST && i < t->items.n; i++) {
         const Tree *item = t->items.at[i];
+        for (uint32_t k = 0; k < i && !warn_if_dead(el, t->items.at[k], item);) k++;
         if (item->kind == TREE_SCALAR)
             put_resized(el, j, item, NULL, below);
         else
             el_error(el, item->loc, "a list of resize: has globs; ways are {glob: how}");
     }
-    for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++)
-        put_resized(el, j, t->entries.at[i].key, t->entries.at[i].value, below);
+    for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++) {
+        const TreeEntry *e = t->entries.at;
+        for (uint32_t k = 0; k < i && !warn_if_dead(el, e[k].key, e[i].key);) k++;
+        put_resized(el, j, e[i].key, e[i].value, below);
+    }
     json_close(j, ']');
 }
 

@@ -109,6 +109,46 @@ static bool kind_suits(KeyKind kind, const Tree *v)
     }
 }
 
+// The key that alone is required, where a text may be its value.
+static const char *only_key(MappingId id)
+{
+    const KeyInfo *only = NULL;
+    for (int i = 0; i < KEYS; i++) {
+        if (keys[i].mapping != id || !keys[i].required) continue;
+        if (only) return NULL;
+        only = &keys[i];
+    }
+    bool text = only && only->kind != K_NUMBER && only->kind != K_LIST && only->kind != K_MAP;
+    return text ? only->name : NULL;
+}
+
+// One text, where a mapping (or a list of these) is wanted that one key makes. Not where the text
+// is a key itself, the value of which was forgotten.
+static void suggest_mapping(Elab *el, const Tree *t, MappingId id, bool list)
+{
+    if (t->kind != TREE_SCALAR) return;
+    if (find(id, t->text))
+        diag_help(el->diag, "'%s' is a key of %s: write its value too", t->text, mappings[id]);
+    else if (only_key(id))
+        suggest_row(el, only_key(id), list);
+}
+
+// A value where a list is wanted, of which it may be the only item.
+static void suggest_only_item(Elab *el, MappingId id, const TreeEntry *e)
+{
+    MappingId item;
+    bool described = schema_items(id, e->key->text, &item);
+    bool rows = described && item < MAPPING_COUNT;
+    const char *s = diag_source_text(el->diag, e->value->loc.source, NULL);
+    if (e->value->kind == TREE_SCALAR && rows)
+        suggest_mapping(el, e->value, item, true);
+    else if (e->value->kind == TREE_SCALAR || (rows && s && s[e->value->loc.begin] == '{'))
+        suggest_list(el, 1);
+    else if (e->value->kind == TREE_MAP && rows)
+        diag_help(el->diag,
+                  "'- ' before its first key makes a list of it; the others stand under that");
+}
+
 static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId id, bool open)
 {
     static const char *const kinds[] = {"a word",        "a text", "a number",
@@ -127,7 +167,7 @@ static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId
     el_error(el, e->value->kind == TREE_NULL ? e->key->loc : e->value->loc, "'%s' of %s is %s",
              k->name, mappings[id], kinds[k->kind]);
     if (*k->doc) diag_help(el->diag, "%s: %s", k->name, k->doc);
-    if (k->kind == K_LIST && e->value->kind != TREE_NULL) suggest_list(el, 1);
+    if (k->kind == K_LIST) suggest_only_item(el, id, e);
     return false;
 }
 
@@ -135,6 +175,7 @@ bool keys_check(Elab *el, const Tree *t, MappingId id, bool open)
 {
     if (t->kind != TREE_MAP) {
         el_error(el, t->loc, "%s is a mapping", mappings[id]);
+        suggest_mapping(el, t, id, false);
         return false;
     }
     bool ok = true;

@@ -18,7 +18,6 @@ static const ModuleDef *kind_find(Elab *el, const Tree *name)
         return NULL;
     }
     el_error(el, name->loc, "there is no expert kind '%s'", name->text);
-    const char *file = lib_defining(el, name->text);
     Map kinds = {0};
     for (uint32_t i = 0; i < el->defs.n; i++) {
         const Binding *d = el->defs.at[i].value;
@@ -26,9 +25,8 @@ static const ModuleDef *kind_find(Elab *el, const Tree *name)
             map_set(el->arena, &kinds, d->name, NULL);
     }
     const char *best = nearest_key(&kinds, name->text, NULL);
-    if (file)
-        suggest_import(el, file);
-    else if (best)
+    if (suggest_import(el, name->text)) return NULL;
+    if (best)
         diag_did_you_mean(el->diag, name->text, best);
     else
         diag_help(el->diag, "kinds are under experts: of library files; cztc lib lists them");
@@ -123,7 +121,8 @@ static const char *member_name(Elab *el, const Loop *l, uint32_t i)
     if (l->values && l->values->v.at[i].kind == V_INT)
         text = str_printf(el->arena, "%lld", (long long)l->values->v.at[i].i);
     if (l->values && l->values->v.at[i].kind == V_STR) text = l->values->v.at[i].s;
-    if (l->values && l->values->v.at[i].kind == V_INSTANCE) text = l->values->v.at[i].instance->name;
+    if (l->values && l->values->v.at[i].kind == V_INSTANCE)
+        text = l->values->v.at[i].instance->name;
     if (!l->values && l->list->items.at[i]->kind == TREE_SCALAR) text = l->list->items.at[i]->text;
     for (const char *c = text; c && *c; c++)
         if (!isalnum((unsigned char)*c) && *c != '_' && !(*c == '-' && c == text)) text = NULL;

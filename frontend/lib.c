@@ -68,7 +68,8 @@ const char *lib_nearest(Elab *el, const char *name)
     return nearest_key(&names, name, NULL);
 }
 
-const char *lib_defining(Elab *el, const char *name)
+// The library file, imported or not, that defines a name ("losses/dense"); NULL when none does.
+static const char *lib_defining(Elab *el, const char *name)
 {
     const char *dir = lib_folder(el->options);
     Diag *quiet = diag_new(el->arena);
@@ -111,7 +112,40 @@ static bool misspelt_import(Elab *el, const Tree *list, const char *file)
     return false;
 }
 
-void suggest_import(Elab *el, const char *file)
+// Does a file of a list, or one that it imports, define the name?
+static bool list_defines(Elab *el, const Tree *list, const char *dir, const char *name, Map *seen)
+{
+    Diag *quiet = diag_new(el->arena);
+    for (uint32_t i = 0; list && list->kind == TREE_LIST && i < list->items.n; i++) {
+        const Tree *item = list->items.at[i];
+        const char *path = item->kind == TREE_SCALAR ? library_path(el, item->text, dir) : NULL;
+        if (!path || !map_set(el->arena, seen, path, seen)) continue;
+        const Tree *file = tree_read_file(el->arena, quiet, path, (Loc){0});
+        if (!file || file->kind != TREE_MAP) continue;
+        bool found = defines(file, name) ||
+                     list_defines(el, tree_get(file, "import"), folder_of(el, path), name, seen);
+        if (found) return true;
+    }
+    return false;
+}
+
+// A file with extends: has replaced the list that brought the name.
+static bool suggest_append(Elab *el, const char *name)
+{
+    for (uint32_t i = 0; i < el->dropped.n; i++) {
+        const Dropped *d = &el->dropped.at[i];
+        Map seen = {0};
+        if (!list_defines(el, d->list, said_in(el, d->list), name, &seen)) continue;
+        diag_note(el->diag, d->key->loc, "this list replaces that of %s, which brings '%s'",
+                  diag_source_path(el->diag, d->list->loc.source), name);
+        diag_help(el->diag, "write import+: to append to it");
+        if (is_users(el, d->key->loc)) diag_mend(el->diag, d->key->loc, "import+");
+        return true;
+    }
+    return false;
+}
+
+static void suggest_library(Elab *el, const char *file)
 {
     Loc at;
     const Tree *list = tree_get(el->root, "import"), *version = tree_get(el->root, "cztc");
@@ -122,6 +156,14 @@ void suggest_import(Elab *el, const char *file)
     else if (!list && version && version->loc.source == at.source)
         diag_mend(el->diag, (Loc){at.source, version->loc.end, version->loc.end},
                   str_printf(el->arena, "\nimport: [%s]", file));
+}
+
+bool suggest_import(Elab *el, const char *name)
+{
+    if (suggest_append(el, name)) return true;
+    const char *file = lib_defining(el, name);
+    if (file) suggest_library(el, file);
+    return file != NULL;
 }
 
 // ---- printing ---------------------------------------------------------------------------------

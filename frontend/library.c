@@ -188,11 +188,16 @@ const char *folder_said_in(Elab *el, const Tree *t)
     return realpath(*folder ? folder : ".", full) ? str_copy(el->arena, full) : folder;
 }
 
-bool library_file(Elab *el, const char *name, const char *dir, Loc from)
+const char *library_path(Elab *el, const char *name, const char *dir)
 {
     const char *path = *dir ? str_printf(el->arena, "%s/%s.yaml", dir, name)
                             : str_printf(el->arena, "%s.yaml", name);
-    if (!file_exists(path)) path = lib_path(el->arena, el->options, name);
+    return file_exists(path) ? path : lib_path(el->arena, el->options, name);
+}
+
+bool library_file(Elab *el, const char *name, const char *dir, Loc from)
+{
+    const char *path = library_path(el, name, dir);
     if (!path) {
         el_error(el, from, "there is no library file '%s'", name);
         const char *best = lib_nearest(el, name);

@@ -356,10 +356,21 @@ static bool one_weight(Elab *el, const Task *t)
     return false;
 }
 
+// What goes into the loss is wrong; the module is looked at for its own errors.
+static bool look_at_loss(Elab *el, const Task *t)
+{
+    TaskKey loss = task_key(t, "loss");
+    if (!t->expert && tree_get(t->tree, "module")) loss.tree = t->tree;
+    if (!loss.tree || loss.tree->kind != TREE_MAP) return false;
+    const ModuleDef *def = tree_module(el, loss.tree, loss.scope);
+    if (def) role_check(el, def, ROLE_MODULE, tree_get(loss.tree, "module")->loc);
+    return false;
+}
+
 static bool task_make(Elab *el, Task *t)
 {
-    if (t->kind && !app_solve(el, t->kind)) return false;
-    if (!task_inputs(el, t)) return false;
+    if (t->kind && !app_solve(el, t->kind)) return look_at_loss(el, t);
+    if (!task_inputs(el, t)) return look_at_loss(el, t);
     Value v = loss_value(el, t), num = v, den = value_none();
     if (v.kind == V_ERROR) return false;
     if (v.kind == V_APP || v.kind == V_RECORD) {

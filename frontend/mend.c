@@ -104,17 +104,34 @@ static bool is_number(const char *text)
     return end && !*text;
 }
 
+void suggest_because(Elab *el, const char *text, const char *why)
+{
+    Loc at;
+    const char *old;
+    if (!error_place(el, &at, &old)) return;
+    text = quoted(el, at, text);
+    diag_help(el->diag, "write %s: %s", text, why);
+    diag_guess(el->diag, at, text);
+}
+
+enum { NO_LIMIT = 1000000 }; // numbers so large are a limit of ours, which nobody means
+
 void suggest_number(Elab *el, double x, double lo, double hi, bool whole)
 {
     Loc at;
     const char *old;
     if (!error_place(el, &at, &old) || !is_number(bare(el, old)) || isnan(x)) return;
-    double near = x < lo ? lo : x > hi ? hi : x, other = x < lo ? -x : x / 100;
-    if (whole && floor(x) != x && x > lo && x < hi) near = floor(x), other = ceil(x);
-    bool good = other >= lo && other <= hi && (!whole || floor(other) == other);
-    if (!good) other = near == lo ? lo + 1 : lo;
-    if (other > hi) other = near;
-    suggest_guess(el, str_printf(el->arena, "%.10g", near), str_printf(el->arena, "%.10g", other));
+    double near = x < lo ? lo : x > hi ? hi : x;
+    const char *why = x < lo ? "it is the least" : "it is the most";
+    bool sign = x < 0 && x != -1 && -x >= lo && -x <= hi; // as likely as the least; -1 says "none"
+    if (lo == 0 && hi == 1 && x >= 10 && x <= 100)
+        near = x / 100, why = "it is a share of 1, not of 100";
+    else if (whole && floor(near) != near)
+        near = near - floor(near) == 0.5 ? NAN : round(near),
+        why = "it is the nearest whole number";
+    bool above_0 = !whole && x < lo && lo > 0; // the least is as good as none
+    if (sign || above_0 || isnan(near) || fabs(near) >= NO_LIMIT) return;
+    suggest_because(el, str_printf(el->arena, "%.10g", near), why);
 }
 
 void suggest_words(Elab *el, const char *wrong, const Map *names)
@@ -150,6 +167,17 @@ void suggest_list(Elab *el, uint32_t n)
     diag_mend(el->diag, at, text);
 }
 
+void suggest_row(Elab *el, const char *key, bool list)
+{
+    Loc at;
+    const char *old;
+    if (!error_place(el, &at, &old) || strchr(old, '\n')) return;
+    const char *row = str_printf(el->arena, "{%s: %s}", key, quoted(el, at, bare(el, old)));
+    if (list) row = str_printf(el->arena, "[%s]", row);
+    diag_help(el->diag, "write %s", row);
+    diag_mend(el->diag, at, row);
+}
+
 // What is usual for settings that have no default, to begin with: two guesses each.
 static const struct {
     const char *key, *first, *second;
@@ -175,7 +203,7 @@ void suggest_factor(Elab *el, int64_t whole, int64_t wrong)
     while (above < whole && whole % above) above++;
     if (whole % above) above = below;
     suggest_guess(el, str_printf(el->arena, "%lld", (long long)below),
-            str_printf(el->arena, "%lld", (long long)above));
+                  str_printf(el->arena, "%lld", (long long)above));
 }
 
 void suggest_argument(Elab *el, const char *key)

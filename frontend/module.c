@@ -24,8 +24,7 @@ const ModuleDef *tree_module(Elab *el, const Tree *map, Scope *scope)
     if (v.kind == V_MODULE) return v.module;
     if (v.kind == V_ERROR) return NULL;
     el_error(el, t->loc, "'%s' is %s, not a module", t->text, value_text(el, v));
-    const char *file = map_find(&el->defs, t->text) ? NULL : lib_defining(el, t->text);
-    if (file) suggest_import(el, file);
+    if (!map_find(&el->defs, t->text)) suggest_import(el, t->text);
     return NULL;
 }
 

@@ -40,19 +40,26 @@ static bool path_match(Elab *el, const char *p, const char *s, CapturedList *cap
     return *s && (*p == '?' || *p == *s) && path_match(el, p + 1, s + 1, captured);
 }
 
-bool row_matches(Elab *el, const Tree *row, const char *path, CapturedList *captured)
+// Does one of the globs match, of those with a ! in front (without: of the others)?
+static bool any_matches(Elab *el, const Tree *m, bool without, const char *path,
+                        CapturedList *captured)
 {
-    CapturedList own = {0};
-    const Tree *m = tree_get(row, "match");
-    if (!captured) captured = &own;
-    if (m && m->kind == TREE_SCALAR) return path_match(el, m->text, path, captured);
-    for (uint32_t i = 0; m && i < m->items.n; i++) {
+    uint32_t n = m->kind == TREE_SCALAR ? 1 : m->items.n;
+    for (uint32_t i = 0; i < n; i++) {
+        const Tree *item = m->kind == TREE_SCALAR ? m : m->items.at[i];
         captured->n = 0;
-        if (m->items.at[i]->kind == TREE_SCALAR &&
-            path_match(el, m->items.at[i]->text, path, captured))
-            return true;
+        if (item->kind != TREE_SCALAR || (item->text[0] == '!') != without) continue;
+        if (path_match(el, item->text + without, path, captured)) return true;
     }
     return false;
+}
+
+bool row_matches(Elab *el, const Tree *row, const char *path, CapturedList *captured)
+{
+    CapturedList own = {0}, out = {0};
+    const Tree *m = tree_get(row, "match");
+    if (!captured) captured = &own;
+    return m && any_matches(el, m, false, path, captured) && !any_matches(el, m, true, path, &out);
 }
 
 bool in_last_phase(const Elab *el)
@@ -256,8 +263,8 @@ static NodeId counted_updates(Elab *el, const Decl *d, const char *what, NodeId 
 static Value update_count(Elab *el, const Decl *d, const Trained *t, NodeId keep, Entry *entry)
 {
     const char *what = counted(el, t);
-    NodeId before = what ? counted_updates(el, d, what, keep, entry)
-                         : updates_of(el, t->var->name).node;
+    NodeId before =
+        what ? counted_updates(el, d, what, keep, entry) : updates_of(el, t->var->name).node;
     return value_node(el,
                       graph_binary(el->graph, OP_ADD, before, graph_const(el->graph, DT_I64, 1)));
 }

@@ -54,7 +54,7 @@ static void read_period(Elab *el, const Tree *row)
     if (k < 1 || k > PERIOD_LIMIT) {
         el_error(el, t->loc, "every is %lld; it is a number of updates from 1 to %d", (long long)k,
                  PERIOD_LIMIT);
-        diag_mend(el->diag, t->loc, k < 1 ? "1" : "10000");
+        suggest_number(el, (double)k, 1, PERIOD_LIMIT, true);
         return;
     }
     for (uint32_t i = 0; i < el->periods.n; i++)
@@ -83,8 +83,11 @@ static void read_row(Elab *el, const TreeEntry *e)
         el_error(el, tree_get(e->value, "until")->loc,
                  "'%s' ends at update %lld and begins at %lld", e->key->text, (long long)end,
                  (long long)begin);
-        suggest_guess(el, str_printf(el->arena, "%lld", (long long)(begin + (end ? end : 1))),
-                      str_printf(el->arena, "%lld", (long long)begin + 1));
+        if (end)
+            suggest_because(el, str_printf(el->arena, "%lld", (long long)(begin + end)),
+                            "`until` is the update at which it ends, not how many there are");
+        else
+            diag_help(el->diag, "until: is the first update without it");
     }
     if (from && el->steps && begin >= el->steps)
         diag_warning(el->diag, tree_get(e->value, "from")->loc,

@@ -164,6 +164,16 @@ typedef struct Schema {
     VEC(Definition) definitions; // in the order of the first reference
 } Schema;
 
+bool schema_items(MappingId id, const char *key, MappingId *item)
+{
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        if (links[i].mapping != id || links[i].form != ITEMS || strcmp(links[i].key, key)) continue;
+        *item = links[i].what < MAPPING_COUNT ? (MappingId)links[i].what : MAPPING_COUNT;
+        return true;
+    }
+    return false;
+}
+
 // ---- references ---------------------------------------------------------------------------------
 
 static const char *name_of(Schema *s, const Definition *d)

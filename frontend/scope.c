@@ -127,36 +127,6 @@ Value binding_force(Elab *el, Binding *b)
     return b->value;
 }
 
-// Do the words differ in two neighbours' order alone?
-static bool swapped(const char *a, const char *b)
-{
-    while (*a && *a == *b) a++, b++;
-    return *a && a[0] == b[1] && a[1] == b[0] && strcmp(a + 2, b + 2) == 0;
-}
-
-// Is the word the last of a longer one's, as decay of weight_decay?
-static bool ends_with_word(const char *name, const char *word)
-{
-    size_t n = strlen(name), k = strlen(word);
-    return k > 2 && n > k && name[n - k - 1] == '_' && strcmp(name + n - k, word) == 0;
-}
-
-const char *nearest_key(const Map *m, const char *name, const char *best)
-{
-    uint32_t limit = ((uint32_t)strlen(name) + 1) / 3;
-    uint32_t least = best ? str_distance(name, best, limit) : limit + 1;
-    for (uint32_t i = 0; i < m->n; i++) {
-        uint32_t d = swapped(name, m->at[i].key) ? 1 : str_distance(name, m->at[i].key, limit);
-        if (d < least && d <= limit) {
-            least = d;
-            best = m->at[i].key;
-        }
-    }
-    for (uint32_t i = 0; !best && i < m->n; i++)
-        if (ends_with_word(name, m->at[i].key)) best = m->at[i].key;
-    return best;
-}
-
 // True when a name of the graph is asked for in a place that does not see the graph.
 static bool hidden_name(const Elab *el, const Scope *s, const char *name)
 {
@@ -179,11 +149,7 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
         diag_mend(el->diag, loc, str_printf(el->arena, "teachers.%s", name));
         return;
     }
-    const char *file = lib_defining(el, name);
-    if (file) {
-        suggest_import(el, file);
-        return;
-    }
+    if (suggest_import(el, name)) return;
     const char *best = NULL;
     for (const Scope *at = s; at; at = at->parent) best = nearest_key(&at->names, name, best);
     uint32_t n;

@@ -2,20 +2,6 @@
 // keys.
 #include "frontend/elab.h"
 
-bool glob_match(const char *p, const char *s)
-{
-    for (; *p; p++, s++) {
-        if (*p == '*') {
-            for (const char *t = s;; t++) {
-                if (glob_match(p + 1, t)) return true;
-                if (!*t) return false;
-            }
-        }
-        if (!*s || (*p != '?' && *p != *s)) return false;
-    }
-    return !*s;
-}
-
 // ---- extends ----------------------------------------------------------------------------------
 
 static void remove_key(Tree *map, const char *key)
@@ -107,6 +93,10 @@ static Tree *read_chain(Elab *el, const char *path, Loc from, Map *seen)
                                 ? str_printf(el->arena, "%s/%s", dir, extends->text)
                                 : extends->text;
     Tree *base = read_chain(el, base_path, extends->loc, seen);
+    const TreeEntry *own = tree_entry(t, "import");
+    const Tree *list = base ? tree_get(base, "import") : NULL;
+    if (own && own->value->kind == TREE_LIST && list && list->kind == TREE_LIST)
+        vec_push(el->arena, &el->dropped, (Dropped){own->key, list});
     return base ? merge(el, base, t) : NULL;
 }
 
@@ -117,11 +107,6 @@ Tree *graph_read(Elab *el, const char *path)
 }
 
 // ---- --set ------------------------------------------------------------------------------------
-
-static bool has_glob(const char *s)
-{
-    return strpbrk(s, "*?") != NULL;
-}
 
 // Set the key parts[0].parts[1].. of a map; counts what was set.
 static void set_walk(Elab *el, Tree *map, char **parts, uint32_t n, const TreeEntry *row,
@@ -145,7 +130,7 @@ static void set_walk(Elab *el, Tree *map, char **parts, uint32_t n, const TreeEn
         if (map->entries.at[i].value != row->value || row->value->kind != TREE_NULL)
             map->entries.at[kept++] = map->entries.at[i];
     map->entries.n = kept;
-    if (found || has_glob(parts[0]) || !may_add || row->value->kind == TREE_NULL) return;
+    if (found || glob_any(parts[0]) || !may_add || row->value->kind == TREE_NULL) return;
     Tree *key = arena_make(el->arena, Tree);
     *key = *row->key;
     key->text = parts[0];
@@ -172,7 +157,7 @@ static bool set_path(Elab *el, Tree *root, const char *name, const TreeEntry *ro
     }
     uint32_t count = 0;
     Tree *let = tree_get(root, "let"), *train = tree_get(root, "train");
-    bool top = parts.n > 1 && (keys_reserved(MAPPING_GRAPH, parts.at[0]) || has_glob(parts.at[0]));
+    bool top = parts.n > 1 && (keys_reserved(MAPPING_GRAPH, parts.at[0]) || glob_any(parts.at[0]));
     if (top)
         set_walk(el, root, parts.at, parts.n, row, true, &count);
     else if (let && let->kind == TREE_MAP)
@@ -181,8 +166,7 @@ static bool set_path(Elab *el, Tree *root, const char *name, const TreeEntry *ro
     if (of_train && train && train->kind == TREE_MAP)
         set_walk(el, train, parts.at, parts.n, row, true, &count);
     bool section = !count && parts.n == 1 && keys_reserved(MAPPING_GRAPH, name); // eval=null
-    if (section && tree_get(root, name))
-        set_walk(el, root, parts.at, parts.n, row, false, &count);
+    if (section && tree_get(root, name)) set_walk(el, root, parts.at, parts.n, row, false, &count);
     if (count) return true;
     diag_error(el->diag, row->key->loc, "'%s' sets nothing", name);
     Map names = {0};

@@ -88,6 +88,7 @@ static bool constant_known(Elab *el, const Tree *row, const TreeEntry *e)
     for (uint32_t i = 0; let && i < let->entries.n; i++)
         map_set(el->arena, &names, let->entries.at[i].key->text, NULL);
     map_set(el->arena, &names, "batch", NULL);
+    if (!tree_get(row, "weight")) map_set(el->arena, &names, "weight", NULL);
     el_error(el, e->key->loc, "let: has no '%s', which this row sets", e->key->text);
     const char *best = nearest_key(&names, e->key->text, NULL);
     if (best) {
@@ -287,6 +288,7 @@ static Elab *begin(Elab *el, Shape *s)
                   .root = s->root,
                   .out = arena_make(el->arena, Frontend),
                   .shapes = el->shapes,
+                  .guesses = el->guesses,
                   .shape = s};
     return s->el = own;
 }
@@ -340,9 +342,18 @@ static void check_repeated(Elab *el)
 
 void shapes_build(Elab *el)
 {
-    for (uint32_t k = 1; k < el->shapes.n; k++)
-        if (!build(el, el->shapes.at[k])) return;
+    uint32_t only = el->options->only_shape;
+    for (uint32_t k = 1; k < el->shapes.n; k++) {
+        if (only && k + 1 != only) continue;
+        el->failed_shape = k + 1;
+        bool good = build(el, el->shapes.at[k]);
+        el->guesses = el->shapes.at[k]->el->guesses;
+        if (!good) return;
+    }
+    el->failed_shape = 1; // of what is built next
+    if (only) return;
     check_repeated(el);
+    if (diag_errors(el->diag)) el->failed_shape = 0;
     for (uint32_t k = 0; k < el->shapes.n && el->shapes.n > 1; k++) {
         const Shape *s = el->shapes.at[k];
         vec_push(el->arena, &el->out->shapes,
@@ -354,7 +365,7 @@ void shapes_build(Elab *el)
 
 void put_shapes(Elab *el, Json *j)
 {
-    if (el->shapes.n < 2) return;
+    if (el->shapes.n < 2 || el->options->only_shape) return;
     json_open(j, "shapes", '[');
     for (uint32_t k = 0; k < el->shapes.n; k++) {
         const Shape *s = el->shapes.at[k];
@@ -370,7 +381,8 @@ void put_shapes(Elab *el, Json *j)
 
 void put_shapes_data(Elab *el, Json *j)
 {
-    if (el->shapes.n < 2 || el->options->stats) return; // statistics are of the first
+    if (el->shapes.n < 2 || el->options->only_shape) return;
+    if (el->options->stats) return; // statistics are of the first
     json_open(j, "shapes", '[');
     for (uint32_t k = 1; k < el->shapes.n; k++) {
         const Elab *own = el->shapes.at[k]->el;

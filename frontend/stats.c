@@ -5,6 +5,8 @@
 #include "frontend/elab.h"
 #include "frontend/json.h"
 
+#include <inttypes.h>
+
 struct Stats { // a row of the section
     const char *name;
     const Tree *tree;
@@ -23,6 +25,7 @@ typedef struct Statistic {
     const char *path;
     const Stats *stats;
     const char *teacher;
+    Identity of; // the output
     Tally tally;
     Map used; // results that are read: name -> Type
 } Statistic;
@@ -84,6 +87,10 @@ static bool covers(Elab *el, const Stats *s, const char *teacher, const char *ou
     return false;
 }
 
+enum { TEACHER, OUTPUT, HOLES };
+
+static const char *const holes[HOLES] = {"teacher", "output"};
+
 // ---- binding ------------------------------------------------------------------------------------
 
 // Further keys are settings of the method.
@@ -107,6 +114,45 @@ static bool check_settings(Elab *el, const Tree *t, const ModuleDef *def)
     return ok;
 }
 
+// One hole, with its braces, n characters.
+static bool check_hole(Elab *el, const Tree *file, const char *open, size_t n)
+{
+    Map names = {0};
+    size_t at = (size_t)(open - file->text);
+    const char *name = str_slice(el->arena, open + 1, n - 2);
+    for (int k = 0; k < HOLES; k++) {
+        if (strcmp(name, holes[k]) == 0) return true;
+        map_set(el->arena, &names, holes[k], NULL);
+    }
+    el_error(el, tree_place(file, at, at + n), "the name of a file of statistics has no '{%s}'",
+             name);
+    const char *best = nearest_key(&names, name, NULL);
+    if (best)
+        diag_did_you_mean(el->diag, name, best);
+    else
+        diag_help(el->diag, "{teacher} and {output} stand for what each file is of");
+    return false;
+}
+
+static bool check_file(Elab *el, const Tree *file)
+{
+    bool ok = true;
+    if (!file || file->kind != TREE_SCALAR) return true;
+    for (const char *at = file->text; (at = strpbrk(at, "{}")); at++) {
+        const char *close = *at == '{' ? at + 1 + strcspn(at + 1, "{}") : NULL;
+        size_t begin = (size_t)(at - file->text);
+        if (close && *close == '}') {
+            ok &= check_hole(el, file, at, (size_t)(close - at) + 1);
+            at = close;
+            continue;
+        }
+        el_error(el, tree_place(file, begin, begin + 1), "this brace has no other one");
+        diag_help(el->diag, "{teacher} and {output} stand for what each file is of");
+        ok = false;
+    }
+    return ok;
+}
+
 static Stats *stats_new(Elab *el, const TreeEntry *e)
 {
     const char *name = e->key->text;
@@ -116,7 +162,8 @@ static Stats *stats_new(Elab *el, const TreeEntry *e)
         return NULL;
     }
     const Tree *method = tree_get(e->value, "method");
-    if (!check_of(el, tree_get(e->value, "of"))) return NULL;
+    bool file = check_file(el, tree_get(e->value, "file"));
+    if (!check_of(el, tree_get(e->value, "of")) || !file) return NULL;
     Value v = callee_read(el, el->globals, method->text, method->loc);
     if (v.kind == V_ERROR) return NULL;
     if (v.kind != V_MODULE) {
@@ -159,13 +206,16 @@ void stats_bind(Elab *el)
 
 // ---- one output ---------------------------------------------------------------------------------
 
-// Wherever it is.
-static const char *replaced(Elab *el, const char *text, const char *what, const char *by)
+// A pattern of files with its holes filled.
+static const char *fill(Elab *el, const char *text, const char *const by[HOLES])
 {
     const char *done = "";
-    for (const char *hole; (hole = strstr(text, what)); text = hole + strlen(what))
-        done = str_printf(el->arena, "%s%.*s%s", done, (int)(hole - text), text, by);
-    return *done ? str_printf(el->arena, "%s%s", done, text) : text;
+    for (const char *open; (open = strchr(text, '{')); text = strchr(open, '}') + 1) {
+        int k = 0; // check_file has seen that it is one of them
+        while (strncmp(open + 1, holes[k], strlen(holes[k])) != 0) k++;
+        done = str_printf(el->arena, "%s%.*s%s", done, (int)(open - text), text, by[k]);
+    }
+    return str_printf(el->arena, "%s%s", done, text);
 }
 
 // The file of a statistic, as the row says it; NULL where there is none.
@@ -173,7 +223,7 @@ static const char *file_of(Elab *el, const Stats *s, const char *teacher, const 
 {
     const Tree *file = tree_get(s->tree, "file");
     if (!file || file->kind != TREE_SCALAR) return NULL;
-    return replaced(el, replaced(el, file->text, "{teacher}", teacher), "{output}", output);
+    return fill(el, file->text, (const char *const[HOLES]){[TEACHER] = teacher, [OUTPUT] = output});
 }
 
 static bool own_file(Elab *el, const Stats *s, const char *path, const char *file)
@@ -189,9 +239,9 @@ static bool own_file(Elab *el, const Stats *s, const char *path, const char *fil
     return false;
 }
 
-// The method applied to the output, whose scope has dimensions and settings.
+// The method applied to the output, whose scope has dimensions and settings; *of is the output.
 static App *method_app(Elab *el, const Stats *s, const char *path, Instance *teacher,
-                       const char *output, Loc loc)
+                       const char *output, Loc loc, Identity *of)
 {
     static const char *const skip[] = {"of", "method", "file", "doc", NULL};
     Value x = member_read(el, (Value){.kind = V_INSTANCE, .instance = teacher}, output, loc);
@@ -204,6 +254,7 @@ static App *method_app(Elab *el, const Stats *s, const char *path, Instance *tea
                  value_text(el, x));
         return NULL;
     }
+    *of = identity_of(el, n, str_printf(el->arena, "teachers.%s", teacher->name));
     const Tree *method = tree_get(s->tree, "method");
     Scope *own = part_scope(el, path, path, NULL, method->loc);
     Instance *inst = instance_from_tree(el, s->def, path, s->tree, skip, own);
@@ -224,10 +275,11 @@ static Statistic *statistic_open(Elab *el, const StatsAt *a, Loc loc)
     Statistic *s = map_get(&el->statistics, path);
     if (s) return s;
     if (!own_file(el, a->stats, path, file_of(el, a->stats, teacher, a->output))) return NULL;
-    App *app = method_app(el, a->stats, path, a->teacher, a->output, loc);
+    Identity of;
+    App *app = method_app(el, a->stats, path, a->teacher, a->output, loc, &of);
     if (!app) return NULL;
     s = arena_make(el->arena, Statistic);
-    *s = (Statistic){.path = path, .stats = a->stats, .teacher = teacher};
+    *s = (Statistic){.path = path, .stats = a->stats, .teacher = teacher, .of = of};
     s->tally = (Tally){str_printf(el->arena, "$%s.", path), a->stats->def, app->scope,
                        tree_get(a->stats->tree, "method")->loc};
     map_set(el->arena, &el->statistics, path, s);
@@ -391,36 +443,33 @@ static bool asked(const Elab *el, const char *name)
     return yes;
 }
 
-static void add_output(Elab *el, const Stats *s, Instance *teacher, const char *output,
-                       Entry *entry)
+typedef VEC(StatsAt) Outputs;
+
+static void take(Elab *el, const Stats *s, Instance *teacher, const char *output, Outputs *to)
 {
-    const StatsAt a = {s, teacher, output};
-    if (!covers(el, s, teacher->name, output)) return;
-    const Statistic *one = statistic_open(el, &a, tree_get(s->tree, "of")->loc);
-    if (one) tally_update(el, &one->tally, entry);
+    for (uint32_t i = 0; i < to->n; i++)
+        if (to->at[i].teacher == teacher && strcmp(to->at[i].output, output) == 0) return;
+    if (covers(el, s, teacher->name, output))
+        vec_push(el->arena, to, (StatsAt){s, teacher, output});
 }
 
-static void add_teacher(Elab *el, const Stats *s, Instance *teacher, Entry *entry)
+// What a row is of: outputs of teachers; behind them those that `outputs:` does not name, taps.
+static Outputs outputs_taken(Elab *el, const Stats *s, const Map *teachers)
 {
-    const Tree *named = teacher->outputs;
-    if (!covers(el, s, teacher->name, NULL)) return;
-    for (uint32_t i = 0; named && i < named->entries.n; i++)
-        add_output(el, s, teacher, named->entries.at[i].key->text, entry);
-    for (uint32_t i = 0; i < teacher->def->out.n && !named; i++)
-        add_output(el, s, teacher, teacher->def->out.at[i].name, entry);
-}
-
-// Outputs that the row names and `outputs:` does not: taps.
-static void add_taps(Elab *el, const Stats *s, const Map *teachers, Entry *entry)
-{
+    Outputs to = {0};
     const Tree *of = tree_get(s->tree, "of");
+    for (uint32_t i = 0; i < teachers->n; i++) {
+        const Value *v = teachers->at[i].value;
+        if (v->kind != V_INSTANCE) continue;
+        const Map names = outputs_of(el, v->instance);
+        for (uint32_t k = 0; k < names.n; k++) take(el, s, v->instance, names.at[k].key, &to);
+    }
     for (uint32_t i = 0; of->kind == TREE_LIST && i < of->items.n; i++) {
         const char *output, *name = split(el, of->items.at[i]->text, &output);
         const Value *v = map_get(teachers, name);
-        if (!output || !v || v->kind != V_INSTANCE) continue;
-        const char *path = str_printf(el->arena, "stats.%s.%s.%s", s->name, name, output);
-        if (!map_get(&el->statistics, path)) add_output(el, s, v->instance, output, entry);
+        if (output && v && v->kind == V_INSTANCE) take(el, s, v->instance, output, &to);
     }
+    return to;
 }
 
 static void check_asked(Elab *el, const Map *all)
@@ -435,29 +484,59 @@ static void check_asked(Elab *el, const Map *all)
     }
 }
 
-void stats_update(Elab *el, Entry *entry)
+static const Map *all_stats(const Elab *el)
 {
     const Binding *b = map_get(&el->scope->names, "stats");
-    const Map *all = b && b->value.kind == V_RECORD ? b->value.record : NULL,
-              *teachers = all_teachers(el);
+    return b && b->value.kind == V_RECORD ? b->value.record : NULL;
+}
+
+static void update_row(Elab *el, const Stats *s, Entry *entry)
+{
+    const Loc loc = tree_get(s->tree, "of")->loc;
+    const Outputs of = outputs_taken(el, s, all_teachers(el));
+    if (!tree_get(s->tree, "file") && el->options->stats) {
+        el_error(el, s->tree->loc, "stats.%s has no file to be written to", s->name);
+        suggest_key(el, s->tree->loc, "file");
+        return;
+    }
+    for (uint32_t i = 0; i < of.n; i++) {
+        const Statistic *one = statistic_open(el, &of.at[i], loc);
+        if (one) tally_update(el, &one->tally, entry);
+    }
+}
+
+void stats_update(Elab *el, Entry *entry)
+{
+    const Map *all = all_stats(el);
     check_asked(el, all);
     if (!all && !el->options->nstats)
         diag_error(el->diag, (Loc){0}, "the graph has no statistics: there is no stats:");
-    for (uint32_t i = 0; all && teachers && i < all->n; i++) {
+    for (uint32_t i = 0; all && all_teachers(el) && i < all->n; i++) {
         const Value *v = all->at[i].value;
-        if (v->kind != V_STATS || !asked(el, all->at[i].key)) continue;
-        const Stats *s = v->stats->stats;
-        if (!tree_get(s->tree, "file")) {
-            el_error(el, s->tree->loc, "stats.%s has no file to be written to", s->name);
-            suggest_key(el, s->tree->loc, "file");
-            continue;
-        }
-        for (uint32_t k = 0; k < teachers->n; k++) {
-            const Value *t = teachers->at[k].value;
-            if (t->kind == V_INSTANCE) add_teacher(el, s, t->instance, entry);
-        }
-        add_taps(el, s, teachers, entry);
+        if (v->kind == V_STATS && asked(el, all->at[i].key)) update_row(el, v->stats->stats, entry);
     }
+}
+
+// Of a row without a file nothing more than what is read will ever be computed.
+static bool row_unread(Elab *el, const Stats *s)
+{
+    const Outputs of = outputs_taken(el, s, all_teachers(el));
+    uint32_t read = 0;
+    for (uint32_t i = 0; i < of.n; i++)
+        read += map_find(&el->statistics, str_printf(el->arena, "stats.%s.%s.%s", s->name,
+                                                     of.at[i].teacher->name, of.at[i].output)) != 0;
+    return tree_get(s->tree, "file") ? read < of.n : !read;
+}
+
+bool stats_unread(Elab *el)
+{
+    const Map *all = all_stats(el);
+    bool any = false;
+    for (uint32_t i = 0; all && all_teachers(el) && i < all->n; i++) {
+        const Value *v = all->at[i].value;
+        any |= v->kind == V_STATS && row_unread(el, v->stats->stats);
+    }
+    return any;
 }
 
 void stats_result(Elab *el, Entry *entry)
@@ -475,11 +554,20 @@ void stats_result(Elab *el, Entry *entry)
 
 // ---- for the runtime ----------------------------------------------------------------------------
 
+// The file, and of what its numbers are.
 static void put_file(Elab *el, Json *j, const Statistic *s)
 {
     const char *output = strrchr(s->path, '.') + 1;
     json_str(j, "base_dir", folder_said_in(el, tree_get(s->stats->tree, "file")));
     json_str(j, "file", file_of(el, s->stats, s->teacher, output));
+    json_open(j, "of", '{');
+    json_str(j, "teacher", s->teacher);
+    json_str(j, "network", str_printf(el->arena, "%016" PRIx64, s->of.sum));
+    json_str(j, "weights_file", teacher_file(el, s->teacher));
+    json_open(j, "state", '[');
+    for (uint32_t i = 0; i < s->of.states.n; i++) json_str(j, NULL, s->of.states.at[i]);
+    json_close(j, ']');
+    json_close(j, '}');
 }
 
 void put_statistics(Elab *el, Json *j)
@@ -514,7 +602,6 @@ const char *stats_json(Elab *el)
         const Statistic *s = el->statistics.at[i].value;
         json_open(&j, NULL, '{');
         json_str(&j, "path", s->path);
-        json_str(&j, "teacher", s->teacher);
         put_file(el, &j, s);
         json_close(&j, '}');
     }

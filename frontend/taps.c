@@ -48,17 +48,12 @@ static void enter(Taps *t, const char *path, const char *name, const char *part,
     if (glob_match(part, name)) walk(t, v, path_join(t->el, path, name), rest);
 }
 
-static bool is_pattern(const char *part)
-{
-    return strpbrk(part, "*?") != NULL;
-}
-
 // A name is any member. A pattern stands for what an application made: outputs, names of a
 // repetition's body, body names; inputs and parts are left out.
 static void walk_app(Taps *t, App *app, const char *path, const char *part, const char *rest)
 {
     Value v;
-    if (!is_pattern(part)) {
+    if (!glob_any(part)) {
         if (app_member(t->el, app, part, &v)) walk(t, v, path_join(t->el, path, part), rest);
         return;
     }
@@ -107,7 +102,7 @@ static void walk_graph(Taps *t, const char *text)
     Elab *el = t->el;
     size_t n = strcspn(text, ".");
     const char *part = str_slice(el->arena, text, n), *rest = text[n] ? text + n + 1 : "";
-    bool pattern = is_pattern(part);
+    bool pattern = glob_any(part);
     for (uint32_t i = 0; i < el->scope->names.n; i++) {
         const char *name = el->scope->names.at[i].key;
         if (!glob_match(part, name) || (pattern && !map_find(&el->instances, name))) continue;

@@ -47,7 +47,8 @@ bool is_frozen(Elab *el, const char *name, NodeId *while_so)
     const Tree *rows = tree_get(tree_get(el->root, "train"), "freeze");
     for (uint32_t i = 0; rows && i < rows->items.n; i++) {
         const Tree *row = rows->items.at[i], *condition = NULL;
-        if (row->kind != TREE_MAP || !tree_get(row, "match") || !row_matches(el, row, name, NULL)) continue;
+        if (row->kind != TREE_MAP || !tree_get(row, "match") || !row_matches(el, row, name, NULL))
+            continue;
         condition = tree_get(row, "while");
         if (!condition && row->entries.n > 1) continue; // reported
         Value v = condition ? frozen_while(el, condition, name) : value_bool(true);
@@ -109,17 +110,23 @@ static TrainedList find_trained(Elab *el, NodeId loss)
     return list;
 }
 
+static Instance *clip_open(Elab *el, const Tree *t)
+{
+    static const char *const skip[] = {"module", NULL};
+    Scope *s = part_scope(el, NULL, "train.clip_grad", "train.clip_grad", t->loc);
+    const ModuleDef *def = tree_module(el, t, s);
+    if (!def || !role_check(el, def, ROLE_MODULE, tree_get(t, "module")->loc)) return NULL;
+    return instance_from_tree(el, def, "train.clip_grad", t, skip, s);
+}
+
 // clip_grad: {module: m, ..} over all gradients.
 static bool clip(Elab *el, TrainedList *list)
 {
-    static const char *const skip[] = {"module", NULL};
     const Tree *t = tree_get(tree_get(el->root, "train"), "clip_grad");
     if (!t) return true;
-    Scope *s = part_scope(el, NULL, "train.clip_grad", "train.clip_grad", t->loc);
-    const ModuleDef *def = tree_module(el, t, s);
-    if (!def || !role_check(el, def, ROLE_MODULE, tree_get(t, "module")->loc)) return false;
-    Instance *inst = instance_from_tree(el, def, "train.clip_grad", t, skip, s);
+    Instance *inst = clip_open(el, t);
     if (!inst) return false;
+    const ModuleDef *def = inst->def;
     ValueList *grads = arena_make(el->arena, ValueList);
     for (uint32_t i = 0; i < list->n; i++)
         vec_push(el->arena, &grads->v, value_node(el, list->at[i].g));
@@ -176,17 +183,32 @@ const char *nonfinite(Elab *el)
     return t->text;
 }
 
+// Without a loss nothing is trained; what train: says is looked at for its errors.
+static void look_at_train(Elab *el)
+{
+    Optimizers o = {0};
+    const TrainedList none = {0};
+    const Tree *train = tree_get(el->root, "train"), *clip = tree_get(train, "clip_grad"),
+               *rows = tree_get(train, "freeze");
+    for (uint32_t i = 0; rows && i < rows->items.n; i++) {
+        const Tree *row = rows->items.at[i];
+        const Tree *condition = row->kind == TREE_MAP ? tree_get(row, "while") : NULL;
+        if (condition) frozen_while(el, condition, "");
+    }
+    if (clip && clip->kind == TREE_MAP) clip_open(el, clip);
+    optimizers_open(el, &o, &none);
+}
+
 void train_step(Elab *el, Entry *entry, NodeId loss)
 {
     Optimizers o = {0};
     nonfinite(el);
     if (in_last_phase(el)) check_freeze(el);
-    TrainedList list = {0};
-    if (!loss) { // reported; the rest is looked at for its errors
-        optimizers_open(el, &o, &list);
+    if (!loss) { // reported
+        look_at_train(el);
         return;
     }
-    list = find_trained(el, loss);
+    TrainedList list = find_trained(el, loss);
     if (el->options->grads)
         for (uint32_t i = 0; i < list.n; i++) {
             const char *name = str_printf(el->arena, "grad.%s", list.at[i].var->name);

@@ -48,13 +48,15 @@ static bool has_error(const Diag *diag, const char *text)
     return false;
 }
 
-// Are there fewer errors with a guess, and no new one, which might hide others?
+// Are there fewer errors with a guess, and no new one, which might hide others? Of several shapes
+// those are looked at that were when the errors showed, as far as these may depend on them.
 static bool helps(Elab *el, const char *path, const Guess *g)
 {
     Arena *arena = arena_new();
     Diag *diag = diag_new(arena);
     FrontendOptions o = *el->options;
     o.no_trials = true;
+    o.only_shape = el->failed_shape;
     diag_overlay(diag, diag_source_path(el->diag, g->at.source), guessed(el, g));
     frontend_load(arena, diag, path, &o);
     bool good = diag_errors(diag) < diag_errors(el->diag);

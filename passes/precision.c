@@ -10,9 +10,11 @@
 //   kernels is bf16. The bias, a vector, is rounded too, so that a library's epilogue can add it.
 //   Gradients of parameters, products of activations with each other (the logits of a contrastive
 //   loss), sums, norms and updates stay f32.
-// - A parameter that is an operand or such a bias gets a shadow: derived state in bf16, written
-//   wherever the parameter is, and by entry derive. Products read the shadow, updates the f32
-//   master.
+// - A parameter that is an operand or such a bias gets a shadow: derived state in bf16. Products
+//   read the shadow, updates the f32 master. Entry derive writes all shadows; an entry that changes
+//   the parameter and reads its shadow writes it too. One that only changes it leaves the shadow as
+//   it was: entry refresh, which the runtime runs before whoever reads it next, rounds it anew. So
+//   an entry is the same whatever other entries there are.
 //
 // A rounded operand is rounded where its elements come from, below the views that lie between, so
 // that all its users share one value. Entry init stays f32, and so does stats_result, what a
@@ -31,6 +33,7 @@ typedef struct Precision {
     bool *vector;          // by old id: the same with one axis at most
     bool *rounded;         // by old id: to be rounded to bf16 and widened again
     VEC(const char *) new; // parameters that got a shadow in this run
+    Map order; // parameter -> int64_t *: axes of its shadow, where not in the order of its own
 } Precision;
 
 static const char *shadow_name(const Precision *p, const char *parameter)
@@ -67,17 +70,61 @@ static bool stays_exact(const Entry *e)
 
 // ---- operands -----------------------------------------------------------------------------------
 
+// A product runs along what it contracts in the order that it says. Where that is another than the
+// parameter's (channels last, of weights that have them in front of the places of a window), the
+// shadow is stored so that what is next to each other there is next to each other in memory. The
+// first product decides.
+static void find_order(Precision *p, const Graph *g, const Node *n, uint32_t operand,
+                       Arena *scratch)
+{
+    const Node *x = graph_node(g, n->args[operand]);
+    uint32_t count, rank = x->type->rank, free = 0;
+    const int64_t *k = node_ints(n, operand ? ATTR_RCONTRACT : ATTR_LCONTRACT, &count);
+    bool rising = true;
+    if (!is_parameter(p, x) || map_find(&p->order, node_str(x, ATTR_NAME))) return;
+    int64_t *order = arena_array(scratch, int64_t, rank + 1);
+    bool *taken = arena_array(scratch, bool, rank + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        rising = rising && (!i || k[i] > k[i - 1]);
+        order[rank - count + i] = k[i];
+        taken[k[i]] = true;
+    }
+    for (uint32_t i = 0; i < rank; i++)
+        if (!taken[i]) order[free++] = i;
+    map_set(scratch, &p->order, node_str(x, ATTR_NAME), rising ? NULL : order);
+}
+
+static void find_orders(Precision *p, Arena *scratch)
+{
+    for (uint32_t i = 0; i < p->program->entries.n; i++) {
+        const Entry *e = p->program->entries.at[i];
+        for (NodeId id = 1; id < e->graph->nodes.n; id++) {
+            const Node *n = graph_node(e->graph, id);
+            if (n->op != OP_DOT || stays_exact(e) || !is_asked(p, e->graph, n)) continue;
+            for (uint32_t k = 0; k < 2; k++) find_order(p, e->graph, n, k, scratch);
+        }
+    }
+}
+
 static NodeId shadow(Rewrite *r, const Node *n)
 {
     Precision *p = r->user;
     const char *parameter = node_str(n, ATTR_NAME), *name = shadow_name(p, parameter);
-    const Type *type = type_new(p->program->arena, DT_BF16, n->type->rank, n->type->axes);
+    const int64_t *order = map_get(&p->order, parameter);
+    Axis *axes = arena_array(r->scratch, Axis, n->type->rank + 1);
+    int64_t *back = arena_array(r->scratch, int64_t, n->type->rank + 1);
+    for (uint32_t i = 0; i < n->type->rank; i++) {
+        axes[i] = n->type->axes[order ? order[i] : i];
+        back[order ? order[i] : i] = i;
+    }
+    const Type *type = type_new(p->program->arena, DT_BF16, n->type->rank, axes);
     if (!program_find_state(p->program, name)) {
         program_state(p->program, name, STATE_DERIVED, type,
                       n->origins.n ? n->origins.at[0] : (Loc){0});
         vec_push(p->program->arena, &p->new, parameter);
     }
-    return graph_state(r->to, name, type);
+    NodeId x = graph_state(r->to, name, type);
+    return order ? graph_transpose(r->to, x, back) : x;
 }
 
 // Can the elements be had in bf16 without rounding anything here?
@@ -242,28 +289,84 @@ static void find_rounded(Precision *p, Arena *scratch)
 
 static void write_shadow(const Precision *p, Entry *e, const char *parameter, NodeId value)
 {
+    const int64_t *order = map_get(&p->order, parameter);
     NodeId x = graph_cast(e->graph, value, DT_BF16);
+    if (order) x = graph_transpose(e->graph, x, order);
     rewrite_origins(e->graph, x, graph_node(e->graph, value));
     vec_push(p->program->arena, &e->updates, (NamedNode){shadow_name(p, parameter), x});
 }
 
-// By derive, and by every entry that changes the parameter; init is followed by derive.
-static void write_shadows(const Precision *p)
+// By name of state: the number of its update in the entry + 1.
+static Map updates_of(const Entry *e, Arena *scratch)
 {
-    Program *program = p->program;
-    Entry *derive = program_find_entry(program, "derive");
-    if (p->new.n && !derive) derive = program_entry(program, "derive");
+    Map updates = {0};
+    for (uint32_t u = 0; u < e->updates.n; u++)
+        map_set(scratch, &updates, e->updates.at[u].name, (void *)(uintptr_t)(u + 1));
+    return updates;
+}
+
+static void add_reads(const Graph *g, Map *reads, Arena *scratch)
+{
+    for (NodeId id = 1; id < g->nodes.n; id++) {
+        const Node *n = graph_node(g, id);
+        if (n->op == OP_STATE) map_set(scratch, reads, node_str(n, ATTR_NAME), (void *)n);
+    }
+}
+
+// The names of state that a run of the entry reads, itself or in what runs before it.
+static Map reads_of(Program *program, const Entry *e, Arena *scratch)
+{
+    Map reads = {0};
+    add_reads(e->graph, &reads, scratch);
+    for (uint32_t i = 0; i < e->before.n; i++)
+        add_reads(program_find_entry(program, e->before.at[i].entry)->graph, &reads, scratch);
+    return reads;
+}
+
+static Entry *entry_named(Program *program, const char *name)
+{
+    Entry *e = program_find_entry(program, name);
+    return e ? e : program_entry(program, name);
+}
+
+// In an entry that has nothing but shadows.
+static void write_from_state(const Precision *p, Entry *e, const char *parameter)
+{
+    const StateVar *master = program_find_state(p->program, parameter);
+    write_shadow(p, e, parameter, graph_state(e->graph, parameter, master->type));
+}
+
+// The new shadows of what the entry changes: those that it reads it writes too; `late` becomes true
+// of the others.
+static void write_in(const Precision *p, Entry *e, bool *late, Arena *scratch)
+{
+    const Map updates = updates_of(e, scratch), reads = reads_of(p->program, e, scratch);
     for (uint32_t s = 0; s < p->new.n; s++) {
         const char *name = p->new.at[s];
-        const StateVar *master = program_find_state(program, name);
-        write_shadow(p, derive, name, graph_state(derive->graph, name, master->type));
-        for (uint32_t i = 0; i < program->entries.n; i++) {
-            Entry *e = program->entries.at[i];
-            if (e == derive || stays_exact(e)) continue;
-            for (uint32_t u = 0, n = e->updates.n; u < n; u++)
-                if (!strcmp(e->updates.at[u].name, name))
-                    write_shadow(p, e, name, e->updates.at[u].node);
-        }
+        uintptr_t update = (uintptr_t)map_get(&updates, name);
+        if (!update) continue;
+        if (map_get(&reads, shadow_name(p, name)))
+            write_shadow(p, e, name, e->updates.at[update - 1].node);
+        else
+            late[s] = true;
+    }
+}
+
+// By derive (init is followed by it), by the entries that change and read them, and by refresh
+// where an entry changes the parameter alone.
+static void write_shadows(const Precision *p, Arena *scratch)
+{
+    Program *program = p->program;
+    if (!p->new.n) return;
+    bool *late = arena_array(scratch, bool, p->new.n);
+    Entry *derive = entry_named(program, "derive");
+    for (uint32_t i = 0; i < program->entries.n; i++) {
+        Entry *e = program->entries.at[i];
+        if (e != derive && !stays_exact(e)) write_in(p, e, late, scratch);
+    }
+    for (uint32_t s = 0; s < p->new.n; s++) {
+        write_from_state(p, derive, p->new.at[s]);
+        if (late[s]) write_from_state(p, entry_named(program, "refresh"), p->new.at[s]);
     }
 }
 
@@ -271,6 +374,7 @@ bool pass_precision(Program *p, PassContext *ctx)
 {
     Precision all = {.program = p};
     if (!program_has_bf16(p)) return true;
+    find_orders(&all, ctx->scratch);
     for (uint32_t i = 0; i < p->entries.n; i++) {
         Entry *e = p->entries.at[i];
         if (stays_exact(e) || !strcmp(e->name, "derive")) continue;
@@ -282,6 +386,6 @@ bool pass_precision(Program *p, PassContext *ctx)
         if (!rewrite_entry(e, ctx->scratch, replace, &all)) return false;
         entry_compact(e);
     }
-    write_shadows(&all);
+    write_shadows(&all, ctx->scratch);
     return true;
 }

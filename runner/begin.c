@@ -19,8 +19,9 @@ static bool take_row(const Loaded *l, const json_t *json, const char *base, bool
         fprintf(to, ", %u not used: %s%s", taken.unused, taken.unused_text,
                 taken.unused > SHOWN ? ", .." : "");
     if (*taken.idle) fprintf(to, "; rename: it has no %s", taken.idle);
+    if (*taken.idle_resize) fprintf(to, "; resize: nothing taken is %s", taken.idle_resize);
     fputc('\n', to);
-    if (taken.resized) fprintf(to, "init: %s: resized %s\n", row.path, taken.resized_text);
+    if (taken.resized.n) fprintf(to, "init: %s: resized %s\n", row.path, taken.resized.text);
     return true;
 }
 

@@ -1,4 +1,5 @@
 // cztc run: the same batch through a few steps, to see the losses, gradients and values of a graph.
+#include "base/glob.h"
 #include "runner/load.h"
 #include "runner/phases.h"
 #include "runtime/safetensors.h"
@@ -63,23 +64,11 @@ static bool is_grad(const CztTensor *t)
     return strncmp(t->name, grad_prefix, sizeof grad_prefix - 1) == 0;
 }
 
-// Does an output's name match what was asked for? A * that is a part by itself stands for any text
-// of its part, and so do other ones beside it.
-static bool matches(const char *asked, const char *name)
-{
-    for (; *asked && *asked != '*'; asked++, name++)
-        if (*asked != *name) return false;
-    if (!*asked) return !*name;
-    for (;; name++) {
-        if (matches(asked + 1, name)) return true;
-        if (!*name || *name == '.') return false;
-    }
-}
-
+// A * that is a part by itself stands for any text of its part, and so do other ones beside it.
 static bool is_wanted(const Texts *asked, const char *name)
 {
     for (uint32_t i = 0; i < asked->n; i++)
-        if (strcmp(asked->at[i], name) == 0 || matches(asked->at[i], name)) return true;
+        if (strcmp(asked->at[i], name) == 0 || glob_path(asked->at[i], name)) return true;
     return false;
 }
 

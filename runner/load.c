@@ -7,7 +7,7 @@
 #include "runner/folders.h"
 #include "runtime/cuda_driver.h"
 #include "runtime/philox.h"
-#include "runtime/weights.h"
+#include "runtime/weights_init.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -195,6 +195,11 @@ static const char *choices_file(Arena *arena)
     return access(file, R_OK) == 0 || access(folder, W_OK) == 0 ? file : NULL;
 }
 
+static void tell(const char *line)
+{
+    fprintf(stderr, "%s\n", line);
+}
+
 bool load_program(Loaded *l, const LoadOptions *o)
 {
     Error err = {0};
@@ -203,7 +208,8 @@ bool load_program(Loaded *l, const LoadOptions *o)
                      .device = (int)o->place.device,
                      .products = products_named(o->place.products),
                      .snapshots = o->snapshots,
-                     .no_frozen = o->no_frozen};
+                     .no_frozen = o->no_frozen,
+                     .tell = tell};
     *l = (Loaded){0};
     if (!has_driver(o->place.target) || !load_step(l, o)) return false;
     if (l->step->cuda) e.choices[0] = o->choices, e.choices[1] = choices_file(o->cli->arena);
@@ -281,10 +287,14 @@ bool load_inputs(const Loaded *l, uint32_t entry, const char *file, bool weights
 bool load_weights(const Loaded *l, const char *file, bool inputs, Error *err)
 {
     SafeTensors st = {0};
+    const char *resized;
     if (!safetensors_open(&st, file, err)) return false;
-    bool ok = weights_load(l->exec, &st, KINDS_PARAMS,
-                           inputs ? WEIGHTS_ALLOW_EXTRA : WEIGHTS_STRICT, err) &&
+    Arena *arena = arena_new();
+    bool ok = weights_whole(l->exec, &st, inputs ? WEIGHTS_ALLOW_EXTRA : WEIGHTS_STRICT, arena,
+                            &resized, err) &&
               exec_derive(l->exec, err);
+    if (ok && *resized) fprintf(stderr, "weights: %s: resized %s\n", file, resized);
+    arena_free(arena);
     safetensors_close(&st);
     return ok;
 }

@@ -2,7 +2,7 @@
 #include "runtime/cztc.h"
 
 #include "runtime/exec.h"
-#include "runtime/weights.h"
+#include "runtime/weights_init.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -176,10 +176,13 @@ bool czt_load_weights(CztProgram *program, const char *path, CztError *err)
 {
     Error inner = {0};
     SafeTensors st;
+    const char *resized;
     bool ok = safetensors_open(&st, path, &inner);
     if (ok) {
-        ok = weights_load(program->exec, &st, KINDS_PARAMS, WEIGHTS_STRICT, &inner) &&
+        Arena *arena = arena_new();
+        ok = weights_whole(program->exec, &st, WEIGHTS_STRICT, arena, &resized, &inner) &&
              exec_derive(program->exec, &inner);
+        arena_free(arena);
         safetensors_close(&st);
     }
     return report(ok, &inner, err);

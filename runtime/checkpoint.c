@@ -340,7 +340,7 @@ static bool load_file(Exec *exec, const char *path, uint32_t kinds, Error *err)
 {
     SafeTensors st;
     if (!safetensors_open(&st, path, err)) return false;
-    bool ok = weights_load(exec, &st, kinds, WEIGHTS_STRICT, err);
+    bool ok = weights_load(exec, &st, kinds, WEIGHTS_STRICT, NULL, err);
     safetensors_close(&st);
     return ok;
 }

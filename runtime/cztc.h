@@ -29,9 +29,9 @@ typedef enum CztDtype {
 } CztDtype;
 
 // What a state tensor is. Parameters and what training needs are in checkpoints; derived tensors
-// (shadows, packed weights) are computed again by the entry "derive", frozen ones (of teachers) come
-// from files, or of the seed, whenever a program begins or goes on, transient ones live within an
-// update.
+// (shadows, packed weights) are computed again by the entries "derive" and "refresh", frozen ones
+// (of teachers) come from files, or of the seed, whenever a program begins or goes on, transient
+// ones live within an update.
 // clang-format off
 #define CZT_KINDS(X)                                                                             \
     X(PARAM, "param") X(OPT, "opt") X(EMA, "ema") X(METRIC, "metric") X(STAT, "stat")            \
@@ -116,7 +116,7 @@ bool czt_set_state(CztProgram *program, const char *name, const void *data, size
 bool czt_derive(CztProgram *program, CztError *err);
 
 // Read parameters from a safetensors file. Strict: missing, unknown and misshapen tensors are
-// listed.
+// listed. Tables of positions of another size are resized where the graph's init: says how.
 bool czt_load_weights(CztProgram *program, const char *path, CztError *err);
 // Write the parameters to a safetensors file.
 bool czt_save_weights(const CztProgram *program, const char *path, CztError *err);

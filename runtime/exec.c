@@ -26,7 +26,10 @@ struct Exec {
     HostInputs *host; // by entry
     uint64_t frozen;  // sum of the frozen state
     bool no_frozen;   // which is then what entry "init" makes
+    void (*tell)(const char *line);
     LastRun last;
+    int32_t derive, refresh; // entries, -1: none
+    bool old;                // results of "refresh" are those of earlier state
 };
 
 static Engine *open_engine(Exec *exec, const ExecOptions *options, Error *err)
@@ -46,6 +49,9 @@ Exec *exec_new(const Step *step, const ExecOptions *options, Error *err)
     }
     exec->step = step;
     exec->no_frozen = options->no_frozen;
+    exec->derive = step_entry(step, "derive");
+    exec->refresh = step_entry(step, "refresh");
+    exec->tell = options->tell;
     exec->arena = arena_new();
     exec->host = arena_array(exec->arena, HostInputs, step->nentries + 1);
     for (uint32_t i = 0; i < step->nentries; i++) {
@@ -121,15 +127,29 @@ static bool start_one(Exec *exec, uint32_t entry, int64_t step, int64_t seed, in
            exec->engine->ops->start(exec->engine, entry, err);
 }
 
+// Before an entry, with all that runs before it, that reads what an earlier run left old.
+static bool refresh_for(Exec *exec, const StepEntry *e, int64_t step, int64_t seed, Error *err)
+{
+    bool wanted = e->refresh;
+    for (uint32_t i = 0; i < e->nbefore; i++)
+        wanted = wanted || exec->step->entries[e->before[i].entry].refresh;
+    if (!wanted || !exec->old || exec->refresh < 0) return true;
+    exec->old = false;
+    return start_one(exec, (uint32_t)exec->refresh, step, seed, 0, err);
+}
+
 bool exec_start(Exec *exec, uint32_t entry, int64_t step, int64_t seed, Error *err)
 {
     const StepEntry *e = &exec->step->entries[entry];
+    if (!refresh_for(exec, e, step, seed, err)) return false;
     for (uint32_t i = 0; i < e->nbefore; i++)
         for (int64_t part = 0; part < e->before[i].parts; part++) {
             fill_part(exec, entry, &e->before[i], part);
             if (!start_one(exec, e->before[i].entry, step, seed, part, err)) return false;
         }
     exec->last = (LastRun){step, seed};
+    if (e->outdates) exec->old = true;
+    if ((int32_t)entry == exec->derive || (int32_t)entry == exec->refresh) exec->old = false;
     return start_one(exec, entry, step, seed, 0, err);
 }
 
@@ -157,9 +177,13 @@ bool exec_derive(Exec *exec, Error *err)
 bool exec_init(Exec *exec, int64_t seed, Error *err)
 {
     return exec->engine->ops->clear(exec->engine, err) && run_named(exec, "init", seed, err) &&
-           (exec->no_frozen ||
-            (frozen_load(exec, err) && frozen_sum(exec, &exec->frozen, err))) &&
+           (exec->no_frozen || (frozen_load(exec, err) && frozen_sum(exec, &exec->frozen, err))) &&
            exec_derive(exec, err);
+}
+
+void exec_tell(const Exec *exec, const char *line)
+{
+    if (exec->tell) exec->tell(line);
 }
 
 uint64_t exec_frozen(const Exec *exec)

@@ -21,6 +21,7 @@ typedef struct ExecOptions {
     ExecProducts products;
     bool snapshots;         // on a GPU, have room for exec_snapshot
     bool no_frozen;         // nobody will read frozen state: its files are left alone
+    void (*tell)(const char *line); // notes on what was loaded, or NULL
     // Files that keep what was measured; the first one (a run's) has what products says otherwise
     // too, and counts. NULL: none.
     const char *choices[2];
@@ -49,6 +50,8 @@ ExecDevice exec_device(const Exec *exec);
 // Zero the state, then run "init" with the seed, where the program has it, take frozen state from
 // its files, and run "derive".
 bool exec_init(Exec *exec, int64_t seed, Error *err);
+// Hand a note to whoever asked for them.
+void exec_tell(const Exec *exec, const char *line);
 // A sum of the bytes of frozen state since exec_init, 0 where there is none.
 uint64_t exec_frozen(const Exec *exec);
 // Run "derive" where there is one: after every change of state from outside.

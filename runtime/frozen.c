@@ -3,6 +3,8 @@
 #include "base/file.h"
 #include "runtime/weights_init.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,6 +41,76 @@ static bool complete(const Step *step, const WeightsRow *row, const char *owns, 
                      n > SHOWN ? ", .." : "", renames ? "; rename: says how they are called" : "");
 }
 
+// ---- of what a statistic is ---------------------------------------------------------------------
+
+static bool sum_named(Exec *exec, const json_t *names, uint64_t *sum, Error *err)
+{
+    const Step *step = exec_step(exec);
+    Checksum all = checksum_start();
+    for (size_t k = 0; k < json_array_size(names); k++) {
+        const char *name = json_string_value(json_array_get(names, k));
+        int32_t i = name ? tensor_find(step->state, step->nstate, name) : -1;
+        if (i < 0) return error_set(err, "%s: damaged rows of statistics", step->file);
+        const void *data = exec_state(exec, (uint32_t)i, err);
+        if (!data) return false;
+        checksum_add(&all, data, (size_t)step->state[i].bytes);
+    }
+    *sum = checksum_end(&all);
+    return true;
+}
+
+json_t *frozen_identity(Exec *exec, const json_t *of, Error *err)
+{
+    char text[24];
+    uint64_t sum = 0;
+    json_t *to = json_object();
+    if (!sum_named(exec, json_object_get(of, "state"), &sum, err)) {
+        json_decref(to);
+        return NULL;
+    }
+    static const char *const same[] = {"teacher", "network", "weights_file"};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        json_object_set(to, same[i], json_object_get(of, same[i]));
+    snprintf(text, sizeof text, "%016" PRIx64, sum);
+    json_object_set_new(to, "weights", json_string(text));
+    return to;
+}
+
+static const char *member(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+static const char *teacher_text(Arena *arena, const json_t *of)
+{
+    const char *file = member(of, "weights_file");
+    return str_printf(arena, "'%s' of %s (weights %s, network %s)", member(of, "teacher"),
+                      *file ? file : "random numbers", member(of, "weights"),
+                      member(of, "network"));
+}
+
+// Is the file of the teacher that the program has? Names are not what counts. A file that does not
+// say, which another program wrote, is taken.
+static bool of_same(Exec *exec, const WeightsRow *row, const json_t *of, Arena *arena, Error *err)
+{
+    SafeTensors file = {0};
+    if (!of) return true;
+    if (!safetensors_open(&file, row->path, err)) return false;
+    json_t *here = frozen_identity(exec, of, err), *there = file.metadata;
+    bool said = json_object_get(there, "network") && json_object_get(there, "weights");
+    bool same = here && (!said || (!strcmp(member(here, "network"), member(there, "network")) &&
+                                   !strcmp(member(here, "weights"), member(there, "weights"))));
+    if (here && !same)
+        error_set(err, "%s: statistics of another teacher, %s: this one is %s", row->path,
+                  teacher_text(arena, there), teacher_text(arena, here));
+    json_decref(here);
+    safetensors_close(&file);
+    return same;
+}
+
+// ---- files --------------------------------------------------------------------------------------
+
 // What a command writes can be written anew.
 static bool name_writer(const char *path, const char *writer, Error *err)
 {
@@ -50,18 +122,34 @@ static bool name_writer(const char *path, const char *writer, Error *err)
     return error_set(err, "%s; `%s --force` writes it anew", why.text, writer);
 }
 
+// What is not as one would think; that all went well needs no words.
+static void tell(const Exec *exec, const WeightsRow *row, const WeightsTaken *taken, Arena *arena)
+{
+    const struct {
+        const char *what, *names;
+    } notes[] = {{"resized", taken->resized.text},
+                 {"rename: it has no", taken->idle},
+                 {"resize: nothing taken is", taken->idle_resize}};
+    for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
+        if (*notes[i].names)
+            exec_tell(exec, str_printf(arena, "frozen: %s: %s %s", row->path, notes[i].what,
+                                       notes[i].names));
+}
+
 static bool load_row(Exec *exec, const json_t *json, bool *given, Arena *arena, Error *err)
 {
     const Step *step = exec_step(exec);
-    const char *base = json_string_value(json_object_get(json, "base_dir")),
-               *owns = json_string_value(json_object_get(json, "owns")),
-               *writer = json_string_value(json_object_get(json, "written_by"));
+    const char *writer = json_string_value(json_object_get(json, "written_by"));
     WeightsRow row;
     WeightsTaken taken;
-    if (!weights_row(step, json, base ? base : "", CZT_FROZEN, arena, &row, err)) return false;
-    return (weights_init(exec, &row, given, arena, &taken, err) &&
-            complete(step, &row, owns ? owns : "", !writer, given, arena, err)) ||
-           name_writer(row.path, writer, err);
+    if (!weights_row(step, json, member(json, "base_dir"), CZT_FROZEN, arena, &row, err))
+        return false;
+    if (!weights_init(exec, &row, given, arena, &taken, err) ||
+        !complete(step, &row, member(json, "owns"), !writer, given, arena, err) ||
+        !of_same(exec, &row, json_object_get(json, "of"), arena, err))
+        return name_writer(row.path, writer, err);
+    tell(exec, &row, &taken, arena);
+    return true;
 }
 
 bool frozen_load(Exec *exec, Error *err)
@@ -74,21 +162,6 @@ bool frozen_load(Exec *exec, Error *err)
         ok = load_row(exec, json_array_get(rows, i), given, arena, err);
     arena_free(arena);
     return ok;
-}
-
-bool frozen_sum_of(Exec *exec, const char *owns, uint64_t *sum, Error *err)
-{
-    const Step *step = exec_step(exec);
-    Checksum all = checksum_start();
-    for (uint32_t i = 0; i < step->nstate; i++) {
-        const CztTensor *t = &step->state[i];
-        if (t->kind != CZT_FROZEN || !belongs(t->name, owns)) continue;
-        const void *data = exec_state(exec, i, err);
-        if (!data) return false;
-        checksum_add(&all, data, (size_t)t->bytes);
-    }
-    *sum = checksum_end(&all);
-    return true;
 }
 
 bool frozen_sum(Exec *exec, uint64_t *sum, Error *err)

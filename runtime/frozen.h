@@ -1,5 +1,5 @@
-// Frozen state: weights of teachers, constants of files, statistics. It is in no checkpoint; whatever
-// begins or goes on with a program fills it anew, from the files that the manifest names
+// Frozen state: weights of teachers, constants of files, statistics. It is in no checkpoint;
+// whatever begins or goes on with a program fills it anew, from the files that the manifest names
 // (train.frozen) or, where it names none, by entry "init" with the run's seed.
 #ifndef CZT_RUNTIME_FROZEN_H
 #define CZT_RUNTIME_FROZEN_H
@@ -12,7 +12,9 @@ bool frozen_any(const Step *step);
 bool frozen_load(Exec *exec, Error *err);
 // A sum of all its bytes, 0 where there is none: tells other teachers from those a run began with.
 bool frozen_sum(Exec *exec, uint64_t *sum, Error *err);
-// A sum of the bytes of what has this path or is below it.
-bool frozen_sum_of(Exec *exec, const char *owns, uint64_t *sum, Error *err);
+// Of what a statistic is, as texts for its file ("teacher", "network", "weights", "weights_file"):
+// of the manifest's {teacher, network, weights_file, state: names}, with a sum of that state. NULL
+// with err; the caller frees it.
+json_t *frozen_identity(Exec *exec, const json_t *of, Error *err);
 
 #endif

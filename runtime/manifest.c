@@ -435,6 +435,14 @@ static bool get_optional(Reader *r, json_t *object, const char *where, const cha
     return !json_object_get(object, key) || get_int(r, object, where, key, low, LARGEST, out);
 }
 
+// A truth value that may be missing.
+static bool get_flag(Reader *r, json_t *object, const char *where, const char *key, bool *out)
+{
+    const json_t *value = json_object_get(object, key);
+    *out = json_is_true(value);
+    return !value || json_is_boolean(value) || fail(r, where, key, "is neither true nor false");
+}
+
 static bool read_entry(Reader *r, json_t *row, const char *where, StepEntry *e)
 {
     json_t *array;
@@ -445,6 +453,8 @@ static bool read_entry(Reader *r, json_t *row, const char *where, StepEntry *e)
                       &e->host_bytes) ||
         !get_int(r, row, where, "output_bytes", 0, LARGEST, &e->output_bytes) ||
         !get_int(r, row, where, "scratch_bytes", 0, LARGEST, &e->scratch_bytes) ||
+        !get_flag(r, row, where, "outdates", &e->outdates) ||
+        !get_flag(r, row, where, "refresh", &e->refresh) ||
         !read_tensors(r, row, where, "inputs", e->host_bytes, false, &e->inputs, &e->ninputs) ||
         !read_tensors(r, row, where, "outputs", e->output_bytes, false, &e->outputs,
                       &e->noutputs) ||

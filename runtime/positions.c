@@ -3,6 +3,7 @@
 #include "runtime/positions.h"
 
 #include "base/arena.h"
+#include "base/glob.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -19,6 +20,13 @@ bool positions_way(const char *name, PositionsWay *way)
         return true;
     }
     return false;
+}
+
+const PositionsRule *positions_rule(const PositionsRules *rules, const char *name)
+{
+    for (uint32_t i = 0; i < rules->n; i++)
+        if (glob_match(rules->at[i].match, name)) return &rules->at[i];
+    return NULL;
 }
 
 // ---- sizes ------------------------------------------------------------------------------------
@@ -91,6 +99,19 @@ static bool settle_prefix(const PositionsRule *rule, int64_t n, int64_t m, int64
                      (long long)n, (long long)m);
 }
 
+// What is in between, (from h, to w), is held in memory.
+static bool small_middle(const Positions *p, Error *err)
+{
+    int64_t rows = p->from[0] * p->to[1];
+    if (rows <= POSITIONS_MIDDLE) return true;
+    return error_set(err,
+                     "from a grid of %lld x %lld to one of %lld x %lld there is one of %lld x %lld "
+                     "in between, and that has %d rows at most",
+                     (long long)p->from[0], (long long)p->from[1], (long long)p->to[0],
+                     (long long)p->to[1], (long long)p->from[0], (long long)p->to[1],
+                     POSITIONS_MIDDLE);
+}
+
 bool positions_plan(const PositionsRule *rule, const CztTensor *from, const CztTensor *to,
                     Positions *plan, Error *err)
 {
@@ -108,7 +129,8 @@ bool positions_plan(const PositionsRule *rule, const CztTensor *from, const CztT
     if (rule->way != POSITIONS_GRID) return true;
     return settle_prefix(rule, n, m, &plan->prefix, err) &&
            settle_grid(rule->from, n - plan->prefix, "the file's grid", plan->from, err) &&
-           settle_grid(rule->to, m - plan->prefix, "the program's grid", plan->to, err);
+           settle_grid(rule->to, m - plan->prefix, "the program's grid", plan->to, err) &&
+           small_middle(plan, err);
 }
 
 // ---- resampling -------------------------------------------------------------------------------

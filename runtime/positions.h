@@ -6,7 +6,10 @@
 #include "base/diag.h"
 #include "runtime/cztc.h"
 
-enum { POSITIONS_SIDE = 1 << 16 }; // the most of a grid's
+enum {
+    POSITIONS_SIDE = 1 << 16,  // the most of a grid's
+    POSITIONS_MIDDLE = 1 << 20 // the most rows of what is resized along the width alone
+};
 
 typedef enum {
     POSITIONS_GRID, // prefix rows as they are, then rows of a grid: bicubic
@@ -14,13 +17,18 @@ typedef enum {
     POSITIONS_FIRST // the first rows
 } PositionsWay;
 
-// How tables whose name matches (* stands for any text) are brought to size.
+// How tables whose name matches (a pattern of base/glob.h) are brought to size.
 typedef struct PositionsRule {
     const char *match;
     PositionsWay way;
     int64_t prefix;         // -1: what leaves a square of each
     int64_t from[2], to[2]; // grids (h, w) of the file and of the program; 0: squares
 } PositionsRule;
+
+typedef struct PositionsRules {
+    const PositionsRule *at;
+    uint32_t n;
+} PositionsRules;
 
 // One table: the rule with all numbers known.
 typedef struct Positions {
@@ -30,6 +38,8 @@ typedef struct Positions {
 
 // Read "grid", "line", "first"; false for other words.
 bool positions_way(const char *name, PositionsWay *way);
+// The first rule for a name; NULL: none.
+const PositionsRule *positions_rule(const PositionsRules *rules, const char *name);
 // May a table of the file be resized to one of the program: (n, d), or (1, n, d), to (m, d)?
 bool positions_alike(const CztTensor *from, const CztTensor *to);
 // Are tables of equal length to be resized too, since the rule says two grids?

@@ -93,6 +93,7 @@ typedef struct StepEntry {
     int64_t host_bytes; // of all inputs; those past input_bytes are for the entries before alone
     const StepBefore *before;
     uint32_t nbefore;
+    bool outdates, refresh; // it leaves results of entry "refresh" old; it reads such results
     const CztTensor *inputs, *outputs;
     uint32_t ninputs, noutputs;
     const StepLaunch *launches;
@@ -120,7 +121,7 @@ typedef struct Step {
     uint32_t nkernels;
     const StepEntry *entries;
     uint32_t nentries;
-    json_t *manifest; // all of it: "data", "train", "eval" are for others to read
+    json_t *manifest;                // all of it: "data", "train", "eval" are for others to read
     const uint8_t *code, *constants; // 64-byte-aligned; code may be executed
     size_t code_size;
     bool cuda; // it runs on a GPU, by one of the images

@@ -2,7 +2,6 @@
 // copy.
 #include "runtime/weights.h"
 
-#include "runtime/positions.h"
 #include "runtime/values.h"
 
 #include <stdlib.h>
@@ -43,9 +42,84 @@ static const char *text_of(Arena *arena, const CztTensor *t)
     return tensor_text(arena, t->dtype, t->rank, t->shape);
 }
 
+// ---- one tensor ---------------------------------------------------------------------------------
+
+static const char *sizes(Arena *arena, const CztTensor *t)
+{
+    const char *text = "";
+    for (uint32_t i = 0; i < t->rank; i++)
+        text = str_printf(arena, "%s%s%lld", text, i ? ", " : "", (long long)t->shape[i]);
+    return text;
+}
+
+bool weights_resize(WeightsResize *r, const PositionsRule *rule, const CztTensor *f,
+                    const CztTensor *t, TensorPlan *plan, Error *err)
+{
+    if (t->dtype != CZT_F32 || !value_is_float(f->dtype))
+        return error_set(err, "only floats are resized");
+    if (!positions_plan(rule, f, t, &plan->positions, err)) return false;
+    plan->resize = true;
+    r->text = str_printf(r->arena, "%s%s%s (%s) from (%s)", r->text, r->n++ ? ", " : "", t->name,
+                         sizes(r->arena, t), sizes(r->arena, f));
+    return true;
+}
+
+static void turn(float *to, const float *from, int64_t rows, int64_t columns)
+{
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++) to[c * rows + r] = from[r * columns + c];
+}
+
+bool weights_put(Exec *exec, const SafeTensors *file, uint32_t i, const TensorPlan *p, Error *err)
+{
+    const CztTensor *t = &exec_step(exec)->state[i];
+    Arena *arena = arena_new();
+    const void *from = file->data + p->from->offset;
+    if (t->dtype != p->from->dtype || p->transpose || p->resize) {
+        int64_t bytes = p->from->bytes, n = bytes / czt_dtype_size(p->from->dtype);
+        float *wide = arena_alloc(arena, (size_t)n * 4);
+        if (t->dtype != p->from->dtype)
+            values_to_f32(wide, p->from->dtype, from, n);
+        else
+            memcpy(wide, from, (size_t)bytes);
+        from = wide;
+    }
+    if (p->transpose || p->resize) {
+        float *made = arena_alloc(arena, (size_t)t->bytes);
+        if (p->transpose)
+            turn(made, from, p->from->shape[0], p->from->shape[1]);
+        else
+            positions_resize(&p->positions, from, made);
+        from = made;
+    }
+    bool ok = exec_put_state(exec, i, from, err);
+    arena_free(arena);
+    return ok;
+}
+
+// ---- all of a file ------------------------------------------------------------------------------
+
+// A rule of resize: is of files of another size; what fits is as the program has it.
+static void compare_one(Complaints *c, const CztTensor *t, const CztTensor *f,
+                        WeightsResize *resize, TensorPlan *plan)
+{
+    const PositionsRule *rule = resize ? positions_rule(&resize->rules, t->name) : NULL;
+    Error why = {0};
+    plan->from = f;
+    if (same_shape(t, f) && takes(t->dtype, f->dtype)) return;
+    bool may = !same_shape(t, f) && positions_alike(f, t);
+    if (rule && may && weights_resize(resize, rule, f, t, plan, &why)) return;
+    const char *help = rule && may ? str_printf(c->arena, ": %s", why.text)
+                       : may       ? " (positions of other sizes are taken where resize: in a row "
+                                     "of init: says how)"
+                                   : "";
+    complain(c, str_printf(c->arena, "'%s' is %s, the program wants %s%s", t->name,
+                           text_of(c->arena, f), text_of(c->arena, t), help));
+}
+
 // Compare the file with the wanted tensors.
 static void compare(Complaints *c, const Step *step, const SafeTensors *file, uint32_t kinds,
-                    uint32_t flags)
+                    uint32_t flags, WeightsResize *resize, TensorPlan *plan)
 {
     Map wanted = {0};
     for (uint32_t i = 0; i < step->nstate; i++) {
@@ -53,14 +127,10 @@ static void compare(Complaints *c, const Step *step, const SafeTensors *file, ui
         if (!(kinds & KIND_BIT(t->kind))) continue;
         map_set(c->arena, &wanted, t->name, (void *)(uintptr_t)t);
         c->count |= !f && is_count(t->name);
-        if (!f && !(flags & WEIGHTS_ALLOW_MISSING))
+        if (f)
+            compare_one(c, t, f, resize, &plan[i]);
+        else if (!(flags & WEIGHTS_ALLOW_MISSING))
             complain(c, str_printf(c->arena, "'%s' %s is missing", t->name, text_of(c->arena, t)));
-        if (f && (!same_shape(t, f) || !takes(t->dtype, f->dtype)))
-            complain(c, str_printf(c->arena, "'%s' is %s, the program wants %s%s", t->name,
-                                   text_of(c->arena, f), text_of(c->arena, t),
-                                   positions_alike(f, t) && !same_shape(t, f)
-                                       ? " (init: takes positions of other sizes, with resize:)"
-                                       : ""));
     }
     for (uint32_t i = 0; i < file->n && !(flags & WEIGHTS_ALLOW_EXTRA); i++)
         if (!map_find(&wanted, file->tensors[i].name)) {
@@ -70,31 +140,16 @@ static void compare(Complaints *c, const Step *step, const SafeTensors *file, ui
         }
 }
 
-static bool copy_in(Exec *exec, const SafeTensors *file, uint32_t kinds, Error *err)
+bool weights_load(Exec *exec, const SafeTensors *file, uint32_t kinds, uint32_t flags,
+                  WeightsResize *resize, Error *err)
 {
     const Step *step = exec_step(exec);
-    Arena *arena = arena_new(); // of floats of another width
-    bool ok = true;
-    for (uint32_t i = 0; ok && i < step->nstate; i++) {
-        const CztTensor *t = &step->state[i], *f = safetensors_find(file, t->name);
-        if (!f || !(kinds & KIND_BIT(t->kind))) continue;
-        const void *from = file->data + f->offset;
-        if (t->dtype != f->dtype) {
-            float *wide = arena_alloc(arena, (size_t)t->bytes);
-            values_to_f32(wide, f->dtype, from, t->bytes / 4);
-            from = wide;
-        }
-        ok = exec_put_state(exec, i, from, err);
-    }
-    arena_free(arena);
-    return ok;
-}
-
-bool weights_load(Exec *exec, const SafeTensors *file, uint32_t kinds, uint32_t flags, Error *err)
-{
     Complaints c = {.arena = arena_new(), .text = ""};
-    compare(&c, exec_step(exec), file, kinds, flags);
-    bool ok = !c.n && copy_in(exec, file, kinds, err);
+    TensorPlan *plan = arena_array(c.arena, TensorPlan, step->nstate + 1);
+    compare(&c, step, file, kinds, flags, resize, plan);
+    bool ok = !c.n;
+    for (uint32_t i = 0; ok && i < step->nstate; i++)
+        if (plan[i].from) ok = weights_put(exec, file, i, &plan[i], err);
     const char *more = c.n > SHOWN ? str_printf(c.arena, "; and %u more", c.n - SHOWN) : "";
     const char *why = c.count ? " (nonfinite: skip counts the updates that are made: a run that "
                                 "was begun without, or by an earlier version, goes on with its "

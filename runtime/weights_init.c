@@ -1,50 +1,27 @@
 #include "runtime/weights_init.h"
 
+#include "base/glob.h"
+#include "base/vec.h"
 #include "runtime/values.h"
 
 #include <string.h>
 
-enum { SHOWN = 5, STARS = 8 };
-
-typedef struct Part { // of a name, that a star met
-    const char *at;
-    size_t n;
-} Part;
-
-// Each star takes as little as it can.
-static bool match(const char *pattern, const char *name, Part *parts, uint32_t n)
-{
-    for (; *pattern && *pattern != '*'; pattern++, name++)
-        if (*pattern != *name) return false;
-    if (!*pattern) return !*name;
-    if (n == STARS) return false;
-    for (size_t length = 0;; length++) {
-        parts[n] = (Part){name, length};
-        if (match(pattern + 1, name + length, parts, n + 1)) return true;
-        if (!name[length]) return false;
-    }
-}
+enum { SHOWN = 5 };
 
 const char *weights_rename(Arena *arena, const WeightsRule *rule, const char *name)
 {
-    Part parts[STARS] = {{0}};
+    uint32_t n = glob_stars(rule->from), star = 0;
+    GlobPart *parts = arena_array(arena, GlobPart, n + 1);
     const char *to = "";
-    uint32_t star = 0;
-    if (!match(rule->from, name, parts, 0)) return NULL;
+    if (!glob_parts(rule->from, name, parts)) return NULL;
     for (const char *at = rule->to; *at; at++) {
         if (*at != '*')
             to = str_printf(arena, "%s%c", to, *at);
-        else if (star < STARS && parts[star].at)
+        else if (star < n)
             to = str_printf(arena, "%s%.*s", to, (int)parts[star].n, parts[star].at), star++;
     }
     return to;
 }
-
-typedef struct Plan { // by state tensor
-    const CztTensor *from;
-    bool transpose, resize;
-    Positions positions;
-} Plan;
 
 static bool fits(const CztTensor *to, const CztTensor *from, bool transpose)
 {
@@ -110,8 +87,7 @@ static bool read_resize(const Step *step, const json_t *json, Arena *arena, Weig
              read_grid(json_object_get(r, "from"), rules[i].from) &&
              read_grid(json_object_get(r, "to"), rules[i].to);
     }
-    row->resize = rules;
-    row->nresize = n;
+    row->resize = (PositionsRules){rules, n};
     return ok || damaged(step, err);
 }
 
@@ -134,17 +110,6 @@ static const char *without_prefix(const WeightsRow *row, const char *name)
     return *row->prefix ? name + strlen(row->prefix) + 1 : name;
 }
 
-// The first rule for a name; NULL: none.
-static const PositionsRule *find_resize(const WeightsRow *row, const char *name)
-{
-    name = without_prefix(row, name);
-    for (uint32_t i = 0; i < row->nresize; i++) {
-        Part parts[STARS] = {{0}};
-        if (match(row->resize[i].match, name, parts, 0)) return &row->resize[i];
-    }
-    return NULL;
-}
-
 static bool misfit(const SafeTensors *file, const WeightsRow *row, const CztTensor *f,
                    const CztTensor *t, bool transpose, Arena *arena, Error *err)
 {
@@ -165,45 +130,31 @@ static bool misfit(const SafeTensors *file, const WeightsRow *row, const CztTens
                      tensor_text(arena, t->dtype, t->rank, t->shape), help);
 }
 
-static const char *sizes(Arena *arena, const CztTensor *t)
-{
-    const char *text = "";
-    for (uint32_t i = 0; i < t->rank; i++)
-        text = str_printf(arena, "%s%s%lld", text, i ? ", " : "", (long long)t->shape[i]);
-    return text;
-}
-
 static bool plan_resize(const SafeTensors *file, const CztTensor *f, const CztTensor *t,
-                        const PositionsRule *rule, Plan *plan, Arena *arena, WeightsTaken *taken,
+                        const PositionsRule *rule, TensorPlan *plan, WeightsTaken *taken,
                         Error *err)
 {
     Error why = {0};
-    if (t->dtype != CZT_F32 || !value_is_float(f->dtype))
-        error_set(&why, "only floats are resized");
-    else
-        positions_plan(rule, f, t, &plan->positions, &why);
-    if (*why.text)
-        return error_set(err, "%s: '%s' is (%s), '%s' of the program is (%s): %s", file->file,
-                         f->name, sizes(arena, f), t->name, sizes(arena, t), why.text);
-    plan->resize = true;
-    taken->resized_text =
-        str_printf(arena, "%s%s%s (%s) from (%s)", taken->resized_text,
-                   taken->resized++ ? ", " : "", t->name, sizes(arena, t), sizes(arena, f));
-    return true;
+    Arena *arena = taken->resized.arena;
+    if (weights_resize(&taken->resized, rule, f, t, plan, &why)) return true;
+    return error_set(err, "%s: '%s' is %s, '%s' of the program is %s: %s", file->file, f->name,
+                     tensor_text(arena, f->dtype, f->rank, f->shape), t->name,
+                     tensor_text(arena, t->dtype, t->rank, t->shape), why.text);
 }
 
 static bool plan_tensor(const Step *step, const SafeTensors *file, const WeightsRow *row,
-                        const CztTensor *f, int32_t i, bool transpose, Plan *plan, Arena *arena,
-                        WeightsTaken *taken, Error *err)
+                        const CztTensor *f, int32_t i, bool transpose, TensorPlan *plan,
+                        Arena *arena, WeightsTaken *taken, Error *err)
 {
     const CztTensor *t = &step->state[i];
-    const PositionsRule *rule = transpose ? NULL : find_resize(row, t->name);
+    const PositionsRule *rule =
+        transpose ? NULL : positions_rule(&row->resize, without_prefix(row, t->name));
     if (plan[i].from)
         return error_set(err, "%s: '%s' and '%s' are both '%s'", file->file, plan[i].from->name,
                          f->name, t->name);
-    plan[i] = (Plan){.from = f, .transpose = transpose};
+    plan[i] = (TensorPlan){.from = f, .transpose = transpose};
     if (fits(t, f, transpose) && !(rule && positions_reshape(rule))) return true;
-    if (rule) return plan_resize(file, f, t, rule, &plan[i], arena, taken, err);
+    if (rule) return plan_resize(file, f, t, rule, &plan[i], taken, err);
     return misfit(file, row, f, t, transpose, arena, err);
 }
 
@@ -219,21 +170,40 @@ const char *weights_name(const WeightsRow *row, const char *name, bool *transpos
     return *row->prefix && *to ? str_printf(arena, "%s.%s", row->prefix, to) : to;
 }
 
+static const char *add_idle(Arena *arena, const char *text, const char *name)
+{
+    return str_printf(arena, "%s%s%s", text, *text ? ", " : "", name);
+}
+
 static const char *idle_rules(const SafeTensors *file, const WeightsRow *row, Arena *arena)
 {
     const char *text = "";
-    Part parts[STARS];
     for (uint32_t r = 0; r < row->nrules; r++) {
         bool met = !row->rules[r].own;
         for (uint32_t k = 0; !met && k < file->n; k++)
-            met = match(row->rules[r].from, file->tensors[k].name, parts, 0);
-        if (!met) text = str_printf(arena, "%s%s%s", text, *text ? ", " : "", row->rules[r].from);
+            met = glob_match(row->rules[r].from, file->tensors[k].name);
+        if (!met) text = add_idle(arena, text, row->rules[r].from);
     }
     return text;
 }
 
-static bool plan_file(const Step *step, const SafeTensors *file, const WeightsRow *row, Plan *plan,
-                      Arena *arena, WeightsTaken *taken, Error *err)
+// Rules of resize: that match nothing that is taken.
+static const char *idle_resize(const Step *step, const WeightsRow *row, const TensorPlan *plan,
+                               Arena *arena)
+{
+    const char *text = "";
+    for (uint32_t r = 0; r < row->resize.n; r++) {
+        const char *match = row->resize.at[r].match;
+        bool met = false;
+        for (uint32_t i = 0; !met && i < step->nstate; i++)
+            met = plan[i].from && glob_match(match, without_prefix(row, step->state[i].name));
+        if (!met) text = add_idle(arena, text, match);
+    }
+    return text;
+}
+
+static bool plan_file(const Step *step, const SafeTensors *file, const WeightsRow *row,
+                      TensorPlan *plan, Arena *arena, WeightsTaken *taken, Error *err)
 {
     for (uint32_t k = 0; k < file->n; k++) {
         const CztTensor *f = &file->tensors[k];
@@ -255,54 +225,47 @@ static bool plan_file(const Step *step, const SafeTensors *file, const WeightsRo
                      taken->unused_text);
 }
 
-static void turn(float *to, const float *from, int64_t rows, int64_t columns)
-{
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < columns; c++) to[c * rows + r] = from[r * columns + c];
-}
-
-static bool copy_tensor(Exec *exec, const SafeTensors *file, uint32_t i, const Plan *p, Error *err)
-{
-    const CztTensor *t = &exec_step(exec)->state[i];
-    Arena *arena = arena_new();
-    const void *from = file->data + p->from->offset;
-    if (t->dtype != p->from->dtype || p->transpose || p->resize) {
-        int64_t bytes = p->from->bytes, n = bytes / czt_dtype_size(p->from->dtype);
-        float *wide = arena_alloc(arena, (size_t)n * 4);
-        if (t->dtype != p->from->dtype)
-            values_to_f32(wide, p->from->dtype, from, n);
-        else
-            memcpy(wide, from, (size_t)bytes);
-        from = wide;
-    }
-    if (p->transpose || p->resize) {
-        float *made = arena_alloc(arena, (size_t)t->bytes);
-        if (p->transpose)
-            turn(made, from, p->from->shape[0], p->from->shape[1]);
-        else
-            positions_resize(&p->positions, from, made);
-        from = made;
-    }
-    bool ok = exec_put_state(exec, i, from, err);
-    arena_free(arena);
-    return ok;
-}
-
 bool weights_init(Exec *exec, const WeightsRow *row, bool *given, Arena *arena, WeightsTaken *taken,
                   Error *err)
 {
     const Step *step = exec_step(exec);
     SafeTensors file = {0};
-    Plan *plan = arena_array(arena, Plan, step->nstate + 1);
-    *taken = (WeightsTaken){.unused_text = "", .idle = "", .resized_text = ""};
+    TensorPlan *plan = arena_array(arena, TensorPlan, step->nstate + 1);
+    *taken = (WeightsTaken){
+        .unused_text = "", .idle = "", .idle_resize = "", .resized = {.arena = arena, .text = ""}};
     if (!safetensors_open(&file, row->path, err)) return false;
     taken->idle = idle_rules(&file, row, arena);
     bool ok = plan_file(step, &file, row, plan, arena, taken, err);
+    if (ok) taken->idle_resize = idle_resize(step, row, plan, arena);
     for (uint32_t i = 0; ok && i < step->nstate; i++) {
         if (!plan[i].from) continue;
-        ok = copy_tensor(exec, &file, i, &plan[i], err);
+        ok = weights_put(exec, &file, i, &plan[i], err);
         given[i] = true;
     }
     safetensors_close(&file);
+    return ok;
+}
+
+// Rules of the graph's rows, those of later rows first.
+static bool all_resize(const Step *step, Arena *arena, PositionsRules *to, Error *err)
+{
+    const json_t *rows = json_object_get(json_object_get(step->manifest, "train"), "init");
+    VEC(PositionsRule) all = {0};
+    for (size_t i = json_array_size(rows); i--;) {
+        WeightsRow row;
+        if (!read_resize(step, json_array_get(rows, i), arena, &row, err)) return false;
+        for (uint32_t r = 0; r < row.resize.n; r++) vec_push(arena, &all, row.resize.at[r]);
+    }
+    *to = (PositionsRules){all.at, all.n};
+    return true;
+}
+
+bool weights_whole(Exec *exec, const SafeTensors *file, uint32_t flags, Arena *arena,
+                   const char **resized, Error *err)
+{
+    WeightsResize resize = {.arena = arena, .text = ""};
+    bool ok = all_resize(exec_step(exec), arena, &resize.rules, err) &&
+              weights_load(exec, file, KINDS_PARAMS, flags, &resize, err);
+    *resized = resize.text;
     return ok;
 }

@@ -2,11 +2,10 @@
 #ifndef CZT_RUNTIME_WEIGHTS_INIT_H
 #define CZT_RUNTIME_WEIGHTS_INIT_H
 
-#include "runtime/positions.h"
 #include "runtime/weights.h"
 
-// A tensor whose name matches `from` is `to` here; * stands for any text, in `to` for what the star
-// of that place met. The first rule that matches counts. "" leaves the tensor out.
+// A tensor whose name matches `from`, a pattern of base/glob.h, is `to` here, where a * stands for
+// what the star of that place met. The first rule that matches counts. "" leaves the tensor out.
 typedef struct WeightsRule {
     const char *from, *to;
     bool transpose; // the file has (n, m), the program (m, n)
@@ -22,16 +21,15 @@ typedef struct WeightsRow {
     CztKind kind;       // of that state
     const WeightsRule *rules;
     uint32_t nrules;
-    const PositionsRule *resize; // of names as they are here, without the prefix
-    uint32_t nresize;
+    PositionsRules resize; // of names as they are here, without the prefix
 } WeightsRow;
 
 typedef struct WeightsTaken {
     uint32_t taken, unused;  // tensors of the file
     const char *unused_text; // the first names, in the arena
     const char *idle;        // names of the file that rules say and it has not; "" for none
-    uint32_t resized;
-    const char *resized_text; // all of them, with their sizes
+    const char *idle_resize; // globs of resize: that match nothing that was taken; "" for none
+    WeightsResize resized;
 } WeightsTaken;
 
 // Read the rules of a row of the manifest, its `rename`, alone.
@@ -44,6 +42,12 @@ bool weights_row(const Step *step, const json_t *json, const char *base, CztKind
 // Run exec_derive afterwards.
 bool weights_init(Exec *exec, const WeightsRow *row, bool *given, Arena *arena, WeightsTaken *taken,
                   Error *err);
+// Copy a file that has all parameters as they are called here (--weights). Tables of positions of
+// another size are taken as resize: in the graph's rows of init: says, that of a later row first;
+// *resized tells which, as WeightsResize.text. flags are those of weights_load. Run exec_derive
+// afterwards.
+bool weights_whole(Exec *exec, const SafeTensors *file, uint32_t flags, Arena *arena,
+                   const char **resized, Error *err);
 // What the rules and the prefix of a row make of a name, and whether it is transposed; "" where it
 // is left out.
 const char *weights_name(const WeightsRow *row, const char *name, bool *transpose, Arena *arena);

@@ -153,6 +153,8 @@ done
 grep -qaF '"sum(visual.map, axis=1)":{"dtype":"F32","shape":[4,2,2]' blocks.safetensors || miss "no sum"
 exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --entry eval --tap '*.embedding'
 says err "2 values"
+exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --tap 'visual.blocks.*.?' # x, q, k, ..
+says err "5 values"
 exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --entry encode_visual --tap visual.map --print 2*visual.map
 says err "1 values"
 exits 0 "$CZTC" run small.czt --tap 'experts.*' --threads 1

@@ -73,12 +73,63 @@ exits 0 "$CZTC" train sized.yaml --out sized --steps 1 --seed 3
 says err "params.safetensors: resized visual.pos (10, 32) from (5, 32), textual.tpos (9, 32) from (12, 32)"
 sized '["*pos"]' # of grids alone
 exits 1 "$CZTC" train sized.yaml --out none4 --steps 1
-says err "'textual.tpos' is (12, 32), 'textual.tpos' of the program is (9, 32): 12 and 9 rows are not two grids"
+says err "'textual.tpos' is f32 [12, 32], 'textual.tpos' of the program is f32 [9, 32]: 12 and 9 rows are not two grids"
 sized '[visual.pso]'
 exits 0 "$CZTC" check sized.yaml
 says err "warning: no parameter is called 'visual.pso'"
+sized '{"*.pos": grid, visual.pos: line}'
+exits 0 "$CZTC" check sized.yaml
+says err "warning: this row is never used: '*.pos' before it takes all that it matches"
+sized '{visual.pos: line, "*.pos": grid}'
+exits 0 "$CZTC" check sized.yaml
+grep -q "never used" err && miss "a row before a wider one is called dead"
 sized '{visual.pos: {prefix: 1, to: "[3, 3]"}, textual.tpos: first}'
 exits 0 "$CZTC" train sized.yaml --out first --steps 1
+
+# ? stands for one character wherever a pattern is read; more stars than eight; what meets nothing is told
+sized '{"visual.po?": grid, "t?xtual.tp*": line, "*.blocks.?.pos": grid}'
+exits 0 "$CZTC" check sized.yaml
+says err "warning: no parameter is called '*.blocks.?.pos'"
+exits 0 "$CZTC" train sized.yaml --out one --steps 1
+says err "resized visual.pos (10, 32) from (5, 32), textual.tpos (9, 32) from (12, 32)"
+says err "; resize: nothing taken is *.blocks.?.pos"
+sized '{"*i*s*u*a*l*.*p*o*s*": grid, textual.tpos: line}'
+exits 0 "$CZTC" train sized.yaml --out stars --steps 1
+says err "resized visual.pos (10, 32) from (5, 32), "
+cat >marks.yaml <<END
+cztc: 1
+extends: small.yaml
+init: [{file: $weights, rename: {"te??ual.*": "words.*", "visual.*": "towe?.*"}}]
+encoders: {textual: {path: words}}
+END
+exits 1 "$CZTC" check marks.yaml
+says err "a new name has stars, and no '?'"
+exits 0 "$CZTC" train marks.yaml --out marks --steps 1 --set 'init=[{file: '$weights', rename: {"te??ual.*": "words.*"}}]'
+grep -q "as initialised: .*words" err && miss "what ? met has no new name"
+
+# the same rows hold for --weights, but where tables fit
+sized '{visual.pos: grid, textual.tpos: line}'
+exits 0 "$CZTC" train sized.yaml --out given --steps 1 --weights $weights
+says err "weights: $weights: resized visual.pos (10, 32) from (5, 32), textual.tpos (9, 32) from (12, 32)"
+exits 0 "$CZTC" train sized.yaml $still --out begun --steps 1
+exits 0 "$CZTC" train sized.yaml $still --out again --steps 1 \
+    --weights begun/checkpoints/step-00000001/params.safetensors
+grep -q "weights: .*resized" err && miss "what fits is resized"
+loss begun >a
+loss again >b
+same a b
+sized '[visual.pos]'
+exits 1 "$CZTC" run sized.yaml --weights $weights
+says err "'textual.tpos' is f32 [12, 32], the program wants f32 [9, 32] (positions of other sizes are taken where resize: in a row of init: says how)"
+sized '[visual.pos, textual.tpos]'
+exits 1 "$CZTC" run sized.yaml --weights $weights
+says err "the program wants f32 [9, 32]: 12 and 9 rows are not two grids"
+
+# grids that would be too large on the way from one to the other
+sized '{visual.pos: {from: "[65536, 1]", to: "[1, 65536]"}}'
+exits 1 "$CZTC" check sized.yaml
+says err "sized.yaml:5:"
+says err "from a grid of 65536 x 1 to one of 1 x 65536 there is one of 65536 x 65536 in between, and that has 1048576 rows at most"
 
 # a teacher's, below its path
 cat >taught.yaml <<END
@@ -98,6 +149,13 @@ experts:
   near: {output: visual.embedding, target: teachers.old.embedding, loss: "mean(abs(output - target), axis=1)"}
 END
 exits 0 "$CZTC" train taught.yaml --out taught --steps 1
+says err "frozen: $PWD/$weights: resized teachers.old.pos (10, 32) from (5, 32)"
+exits 0 "$CZTC" eval taught
+says err "frozen: $PWD/$weights: resized teachers.old.pos (10, 32) from (5, 32)"
+exits 0 "$CZTC" train taught.yaml --out other --steps 1 \
+    --set 'teachers.old.weights.resize=[pos, "nothing.*"]' --set 'teachers.old.weights.rename={"visual.*": "*", "vis": ""}'
+says err "frozen: $PWD/$weights: rename: it has no vis"
+says err "frozen: $PWD/$weights: resize: nothing taken is nothing.*"
 exits 1 "$CZTC" train taught.yaml --out none5 --steps 1 --set teachers.old.weights.resize=null
 says err "positions fit with resize: 'pos' in the row of the file"
 

@@ -8,6 +8,8 @@ cp "$SOURCE/tests/cli/phi.yaml" phi.yaml
 # no file yet: the command that writes it is named, and writes what is needed
 exits 0 "$CZTC" check phi.yaml
 says out "frozen  stats.phi "
+exits 0 "$CZTC" check "$SOURCE/graphs/radio-like.yaml"
+grep -q "nothing reads" err && miss "a family over all teachers reads them: $(cat err)"
 exits 1 "$CZTC" train phi.yaml --out early
 says err "phi/big.summary.safetensors: there is no such file; \`cztc stats phi.yaml phi\` writes it"
 exits 0 "$CZTC" stats phi.yaml phi
@@ -79,6 +81,57 @@ END
 exits 0 "$CZTC" stats shapes.yaml phi --force
 same exact phi/big.spatial.safetensors
 exits 0 "$CZTC" train shapes.yaml --out shapes --steps 3
+
+# of the teacher that the program has: neither the batch nor the precision makes another one, nor what its file and it
+# are called; other weights do, and so does what is done with them
+exits 0 "$CZTC" train small.yaml --out early --steps 1
+weights=early/checkpoints/step-00000001/params.safetensors
+exits 0 "$CZTC" train small.yaml --out later --steps 1 --seed 4
+cp $weights old.safetensors
+cp later/checkpoints/step-00000001/params.safetensors new.safetensors
+of() { # NAME FILE NORM [MODULE]
+    cat >of.yaml <<END
+cztc: 1
+extends: small.yaml
+import+: [targets/phi_s]
+data: {views: {image: {crop: centre, flip: 0}}}
+teachers:
+  $1: {module: vit, image: "normalize(views.image, norm.$3)", patch: 8, width: 32, layers: 1, heads: 2, embed: 16,
+       outputs: {summary: $4 embedding, spatial: map}, weights: {file: $2, rename: {"visual.*": "*", "textual.*":}}}
+stats:
+  phi: {of: teachers, method: phi_s, file: "of/{output}.safetensors"}
+values: {centred: "teachers.$1.summary - stats.phi.$1.summary.mean"}
+losses:
+  near: {loss: "mean(abs(visual.embedding - stop_gradient(centred)), axis=1)"}
+END
+}
+of big old.safetensors half
+exits 0 "$CZTC" stats of.yaml
+[ -s err ] && grep -q warning err && miss "parts of a teacher are warned of: $(cat err)"
+says of/summary.safetensors '"weights_file":"old.safetensors"'
+exits 0 "$CZTC" train of.yaml --out of1 --steps 1
+exits 0 "$CZTC" train of.yaml --out of2 --steps 1 --set batch=1 --set losses.pair=null --set precision=bf16
+exits 0 "$CZTC" train of.yaml --out of3 --steps 1 --set batch=6 --set train.accumulate=3 --seed 9
+cp old.safetensors same.safetensors
+of vit same.safetensors half
+exits 0 "$CZTC" train of.yaml --out of4 --steps 1
+of vit new.safetensors half
+exits 1 "$CZTC" train of.yaml --out none --steps 1
+says err "of/summary.safetensors: statistics of another teacher, 'big' of old.safetensors (weights "
+says err "): this one is 'vit' of new.safetensors (weights "
+says err "; \`cztc stats of.yaml phi --force\` writes it anew"
+exits 1 "$CZTC" train of.yaml --resume of1 --steps 2
+exits 0 "$CZTC" compile of.yaml -o of.czt
+exits 1 "$CZTC" run of.czt
+says err "statistics of another teacher"
+of big old.safetensors clip
+exits 1 "$CZTC" train of.yaml --out none --steps 1
+says err "statistics of another teacher, 'big' of old.safetensors (weights "
+of big old.safetensors half "2 *"
+exits 1 "$CZTC" train of.yaml --out none --steps 1
+says err "statistics of another teacher, "
+exits 0 "$CZTC" stats of.yaml --force
+exits 0 "$CZTC" train of.yaml --out of5 --steps 1
 
 # other sizes than the file's; a damaged file; nothing without a file
 exits 1 "$CZTC" train phi.yaml --out wide --set teachers.big.embed=20

@@ -127,6 +127,26 @@ static const struct {
              "  %z = dot %x, %w {lc=[1], rc=[1]} : f32[24, 48]\n"
              "  output \"z\" %z\n",
              0},
+            {"windows, as a convolution and the gradient of its input have them",
+             "  %x = input {name=\"x\"} : bf16[2b, 9, 10, 16]\n"
+             "  %w = input {name=\"w\"} : bf16[24, 3, 3, 16]\n"
+             "  %zero = const {value=0} : bf16[]\n"
+             "  %b = broadcast %x {axes=[0, 1, 2, 5]} : bf16[2b, 9, 10, 3, 3, 16]\n"
+             "  %s = skew %b, %zero {axes=[1, 2], along=[3, 4], lo=[-1, 1], stride=[2, 1], "
+             "step=[1, -1]} : bf16[2b, 5, 10, 3, 3, 16]\n"
+             "  %z = dot %s, %w {lc=[3, 4, 5], rc=[1, 2, 3]} : f32[2b, 5, 10, 24]\n"
+             "  output \"z\" %z\n",
+             2},
+            {"windows, as the gradient of weights has them",
+             "  %x = input {name=\"x\"} : bf16[2b, 9, 10, 16]\n"
+             "  %y = input {name=\"y\"} : bf16[2b, 9, 10, 24]\n"
+             "  %zero = const {value=0} : bf16[]\n"
+             "  %b = broadcast %x {axes=[0, 1, 2, 5]} : bf16[2b, 9, 10, 3, 3, 16]\n"
+             "  %s = skew %b, %zero {axes=[1, 2], along=[3, 4], lo=[-1, -1]} : "
+             "bf16[2b, 9, 10, 3, 3, 16]\n"
+             "  %z = dot %s, %y {lc=[0, 1, 2], rc=[0, 1, 2]} : f32[3, 3, 16, 24]\n"
+             "  output \"z\" %z\n",
+             2},
             {"an op",
              "  %x = input {name=\"x\"} : bf16[24, 96]\n"
              "  %w = input {name=\"w\"} : bf16[48, 96]\n"

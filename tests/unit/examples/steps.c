@@ -165,8 +165,8 @@ static void add_round(Rounds *r, const Program *p, const char *entry, int64_t st
         r->at[r->n++] = (Round){entry, step};
 }
 
-// Init, two steps, one of each other shape, the first of each later phase, evaluation: what of these
-// the program has.
+// Init, two steps, one of each other shape, the first of each later phase, evaluation: what of
+// these the program has.
 static Rounds rounds_of(Arena *arena, const Program *p)
 {
     Rounds r = {.n = 0};
@@ -179,8 +179,10 @@ static Rounds rounds_of(Arena *arena, const Program *p)
         if (strncmp(name, "step/", 5) == 0 && !strchr(name, '.')) add_round(&r, p, name, 2);
         if (!at || strncmp(name, "step@", 5) != 0 || strchr(at, '.')) continue;
         add_round(&r, p, str_printf(arena, "begin%s", at), strtoll(at + 1, NULL, 10));
+        add_round(&r, p, "refresh", 0);
         add_round(&r, p, name, strtoll(at + 1, NULL, 10));
     }
+    add_round(&r, p, "refresh", 0);
     add_round(&r, p, "eval", 2);
     add_round(&r, p, "metrics", 2);
     return r;

@@ -99,13 +99,14 @@ Test(running, values_are_the_mean_of_applications)
 Test(running, freezing_rests_them)
 {
     Arena *a = arena_new();
-    const char *sets[] = {"train.freeze=[{match: \"enc.norm.running_*\"}]"};
+    const char *sets[] = {"train.freeze=[{match: [\"enc.norm.running_*\", \"!*_var\"]}]"};
     Program *p = load(a, sets, 1);
     Map state = {0}, out;
     run(a, p, "init", &state, &out);
     for (uint32_t i = 0; i < out.n; i++) map_set(a, &state, out.at[i].key + 6, out.at[i].value);
     run(a, p, "step", &state, &out);
     cr_expect_null(value(a, &out, "enc.norm.running_mean"));
+    cr_expect(value(a, &out, "enc.norm.running_var"), "a glob with ! leaves it out");
     cr_expect_eq(value(a, &out, "enc.seen")[0], 11);
     arena_free(a);
 }

@@ -181,3 +181,7 @@ Test(mends, schedules)
 {
     run_folder("schedules", 10);
 }
+Test(mends, export)
+{
+    run_folder("export", 3);
+}

@@ -42,6 +42,25 @@ static const Entry *entry_of(const Program *p, const char *name)
     return e;
 }
 
+// What a trial of a mend reads: the first shape, and the one with the errors.
+Test(shapes, one_alone_is_read_with_the_first)
+{
+    for (uint32_t only = 1; only <= SHAPES; only++) {
+        Arena *arena = arena_new();
+        Diag *diag = diag_new(arena);
+        FrontendOptions o = {.lib_dir = CZT_SOURCE_DIR "/graphs/lib", .only_shape = only};
+        Frontend *f = frontend_load(arena, diag, GRAPH, &o);
+        cr_assert(f);
+        for (uint32_t s = 2; s <= SHAPES; s++) {
+            const Entry *e = program_find_entry(f->program, str_printf(arena, "step/%u", s));
+            cr_expect_eq(e != NULL, s == only, "step/%u of shape %u alone", s, only);
+        }
+        cr_expect(program_find_entry(f->program, "step"));
+        cr_expect(program_find_entry(f->program, "eval"));
+        arena_free(arena);
+    }
+}
+
 Test(shapes, each_is_the_graph_with_its_values)
 {
     static const char *const phases[] = {"step", "step-2", "step@3", "step@3-2"};

@@ -99,6 +99,10 @@ Test(positions, unclear_grids_are_refused)
     refuses((PositionsRule){"*", POSITIONS_GRID, 1, {0}, {0}}, 257, 198, "no square");
     refuses((PositionsRule){"*", POSITIONS_GRID, 1, {4, 5}, {0}}, 257, 197, "no grid of 4 x 5");
     refuses((PositionsRule){"*", POSITIONS_FIRST, -1, {0}, {0}}, 64, 77, "the first 77");
+    refuses((PositionsRule){"*", POSITIONS_GRID, 0, {65536, 1}, {1, 65536}}, 65536, 65536,
+            "there is one of 65536 x 65536 in between, and that has 1048576 rows at most");
+    cr_expect(plan(&(PositionsRule){"*", POSITIONS_GRID, 0, {1, 65536}, {65536, 1}}, 65536, 65536,
+                   &p, &err));
     PositionsRule first = {"*", POSITIONS_FIRST, -1, {0}, {0}};
     cr_expect(plan(&first, 77, 64, &p, &err) && p.to[0] == 64);
 }

@@ -150,7 +150,7 @@ static bool load(Exec *exec, const char *header, const void *data, size_t n, uin
     *err = (Error){0};
     bool ok = safetensors_read(&st, "w.safetensors", bytes, size, err);
     cr_assert(ok, "%s", err->text);
-    ok = weights_load(exec, &st, KINDS_PARAMS, flags, err);
+    ok = weights_load(exec, &st, KINDS_PARAMS, flags, NULL, err);
     safetensors_close(&st);
     arena_free(arena);
     return ok;

@@ -72,6 +72,8 @@ Test(step, refuses_numbers_out_of_bounds)
     refuse("\"dtype\": \"f32\"", "\"dtype\": \"f33\"", "state[0].dtype");
     refuse("\"kind\": \"param\"", "\"kind\": \"parm\"", "state[0].kind");
     refuse("\"name\": \"w.m\"", "\"name\": \"w\"", "stands there twice");
+    refuse("\"name\": \"step\"", "\"name\": \"step\", \"refresh\": 1", "entries[2].refresh");
+    refuse("\"name\": \"step\"", "\"name\": \"step\", \"outdates\": 0", "entries[2].outdates");
     refuse("\"kernel\": 2", "\"kernel\": 4", "entries[2].launches[0].segments[0].kernel");
     refuse("\"tasks\": 3", "\"tasks\": -3", "launches[2].segments[2].tasks");
     refuse("[\"const\", 4]", "[\"const\", 17]", "leave the block 'const'");
@@ -172,9 +174,9 @@ Test(step, refuses_newer_versions)
     Error err = {0};
     size_t size;
     uint8_t *bytes = tiny_build(arena, tiny_manifest, "", 0, &size);
-    bytes[8] = 4;
+    bytes[8] = 5;
     cr_assert_null(step_load_memory("x", bytes, size, &err));
-    cr_assert(strstr(err.text, "version 4, this cztc reads 3: use a newer cztc"), "%s", err.text);
+    cr_assert(strstr(err.text, "version 5, this cztc reads 4: use a newer cztc"), "%s", err.text);
     bytes[8] = 1; // which has fewer keys, each with the same meaning
     Step *old = step_load_memory("x", bytes, size, &err);
     cr_assert(old, "%s", err.text);

@@ -1,0 +1,63 @@
+// Which of some names is meant by a wrong one: what other tools call the same, or else the one that
+// is written most alike.
+#include "frontend/elab.h"
+
+#include <strings.h>
+
+// Words of other tools and of YAML 1.1, and ours.
+static const struct {
+    const char *other, *ours;
+} spellings[] = {
+    {"yes", "true"},      {"on", "true"},     {"no", "false"},    {"off", "false"},
+    {"null", "none"},     {"float", "f32"},   {"float32", "f32"}, {"fp32", "f32"},
+    {"bfloat16", "bf16"}, {"float16", "f16"}, {"fp16", "f16"},    {"double", "f64"},
+    {"float64", "f64"},   {"fp64", "f64"},    {"int", "i32"},     {"int32", "i32"},
+    {"int64", "i64"},     {"int8", "i8"},     {"uint8", "u8"},    {"uint16", "u16"},
+    {"uint32", "u32"},
+};
+
+// Our word for it; NULL where the table has none.
+static const char *our_word(const char *name)
+{
+    for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++)
+        if (strcasecmp(spellings[i].other, name) == 0) return spellings[i].ours;
+    return NULL;
+}
+
+// Do the words differ in two neighbours' order alone?
+static bool swapped(const char *a, const char *b)
+{
+    while (*a && *a == *b) a++, b++;
+    return *a && a[0] == b[1] && a[1] == b[0] && strcmp(a + 2, b + 2) == 0;
+}
+
+// Is the word the last of a longer one's, as decay of weight_decay?
+static bool ends_with_word(const char *name, const char *word)
+{
+    size_t n = strlen(name), k = strlen(word);
+    return k > 2 && n > k && name[n - k - 1] == '_' && strcmp(name + n - k, word) == 0;
+}
+
+// How far a key is from a wrong name: that of another tool counts as one letter.
+static uint32_t distance(const char *name, const char *key, uint32_t limit)
+{
+    const char *ours = our_word(name);
+    bool alike = swapped(name, key) || strcasecmp(name, key) == 0 || (ours && !strcmp(ours, key));
+    return alike ? 1 : str_distance(name, key, limit);
+}
+
+const char *nearest_key(const Map *m, const char *name, const char *best)
+{
+    uint32_t limit = ((uint32_t)strlen(name) + 1) / 3;
+    uint32_t least = best ? distance(name, best, limit) : limit + 1;
+    for (uint32_t i = 0; i < m->n; i++) {
+        uint32_t d = distance(name, m->at[i].key, limit);
+        if (d < least && d <= limit) {
+            least = d;
+            best = m->at[i].key;
+        }
+    }
+    for (uint32_t i = 0; !best && i < m->n; i++)
+        if (ends_with_word(name, m->at[i].key)) best = m->at[i].key;
+    return best;
+}
