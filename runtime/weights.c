@@ -75,7 +75,16 @@ bool weights_put(Exec *exec, const SafeTensors *file, uint32_t i, const TensorPl
     const CztTensor *t = &exec_step(exec)->state[i];
     Arena *arena = arena_new();
     const void *from = file->data + p->from->offset;
-    if (t->dtype != p->from->dtype || p->transpose || p->resize) {
+    if (t->dtype != p->from->dtype && t->dtype != CZT_F32) {
+        void *made = arena_alloc(arena, (size_t)t->bytes);
+        int64_t n = t->bytes / czt_dtype_size(t->dtype);
+        Error why = {0};
+        if (!values_to_integer(t->dtype, made, p->from->dtype, from, n, t->name, &why)) {
+            arena_free(arena);
+            return error_set(err, "%s: %s", file->file, why.text);
+        }
+        from = made;
+    } else if (t->dtype != p->from->dtype || p->transpose || p->resize) {
         int64_t bytes = p->from->bytes, n = bytes / czt_dtype_size(p->from->dtype);
         float *wide = arena_alloc(arena, (size_t)n * 4);
         if (t->dtype != p->from->dtype)

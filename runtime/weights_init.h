@@ -12,13 +12,14 @@ typedef struct WeightsRule {
     bool own;       // of the graph file itself, so that it is meant to match something
 } WeightsRule;
 
-// A file of weights, as the manifest says it: {file, base_dir, rename: [{from, to, transpose}],
-// prefix,
-// resize: [{match, as, prefix, from: [h, w], to: [h, w]}]}.
+// A file of weights, as the manifest says it: {file, base_dir, checksum, constant, rename: [{from,
+// to, transpose}], prefix, resize: [{match, as, prefix, from: [h, w], to: [h, w]}]}.
 typedef struct WeightsRow {
     const char *path;
-    const char *prefix; // of the state that the names, when renamed, are below; "" for none
-    CztKind kind;       // of that state
+    const char *prefix;   // of the state that the names, when renamed, are below; "" for none
+    CztKind kind;         // of that state
+    bool constant;        // a constant: of an .npy too, its numbers converted to what is wanted
+    const char *checksum; // SHA-256 that the file must have; NULL: any
     const WeightsRule *rules;
     uint32_t nrules;
     PositionsRules resize; // of names as they are here, without the prefix
