@@ -189,4 +189,20 @@ says err "no time is printed"
 exits 0 "$CZTC" bench right.yaml -n 1 --json
 says out '"checked": "yes"'
 
+# a case that compares nothing is told, and what is wrong in its rows
+for half in "loss: 5" "fixture: $micro/case.safetensors"; do
+    printf 'cztc: 1\nextends: %s/tests/cli/small.yaml\ncheck: {set: {batch: 4}, %s}\n' "$SOURCE" "$half" >half.yaml
+    exits 0 "$CZTC" check half.yaml
+    says err "half.yaml:3:"
+    case $half in loss*) says err "warning: this loss is compared with nothing" ;;
+        *) says err "warning: this fixture is not used" ;; esac
+done
+for row in "steqs: 3" "train.stepz: 3" "encoders.visual.layerz: 1" "batch: 1.5"; do
+    printf 'cztc: 1\nextends: %s/tests/cli/small.yaml\ncheck: {set: {%s}}\n' "$SOURCE" "$row" >rows.yaml
+    exits 1 "$CZTC" check rows.yaml
+    says err "rows.yaml:3:"
+    says err "these errors are at the reduced size of check:"
+    exits 0 "$CZTC" check rows.yaml --set check=null
+done
+
 exit $((failed != 0))
