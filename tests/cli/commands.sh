@@ -167,6 +167,16 @@ says err "no value is called 'visual.blokcs.*.x'"
 exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --print text --json
 largest=$(sed 's/.*"print": {"text".*"max": \([0-9]*\).*/\1/' out)
 [ "$largest" -gt 10000 ] && [ "$largest" -lt 49408 ] || miss "the largest token is $largest: $(cat out)"
+# and draws over what they draw from
+cat >drawn.yaml <<END
+cztc: 1
+extends: $SOURCE/tests/cli/small.yaml
+data: {draw: {d: uniform_int(5), one: uniform_int(1)}}
+let: {batch: 64}
+losses: {drawn: {loss: "cast(d + one, f32) * sum(visual.embedding, axis=1)", weight: 0.1}}
+END
+exits 0 "$CZTC" run drawn.yaml --print d --json
+grep -q '"min": 0.0, "max": 4.0' out || miss "uniform_int(5) is not 0 to 4: $(cat out)"
 # with --json, standard output has the object alone
 exits 0 "$CZTC" compile "$SOURCE/tests/corpus/dot.ir" --dump-kernels --time-passes --json
 [ "$(wc -l <out)" -eq 1 ] || miss "compile --json prints more than one line"
