@@ -395,6 +395,9 @@ bool constant_read(Elab *el, const Tree *t, const char *path, DType *dtype, Axis
 void put_constant(Elab *el, struct Json *j, const char *path, const Tree *t);
 void put_checksum(Elab *el, struct Json *j, const Tree *t);
 
+// off.c: the paths of parts that have no parameters in the program, where there are any.
+void put_off(Elab *el, struct Json *j);
+
 // frozen.c: teachers
 void teachers_bind(Elab *el);
 bool is_teacher(const Elab *el, const char *name);

@@ -287,13 +287,15 @@ bool load_inputs(const Loaded *l, uint32_t entry, const char *file, bool weights
 bool load_weights(const Loaded *l, const char *file, bool inputs, Error *err)
 {
     SafeTensors st = {0};
-    const char *resized;
+    WeightsTold told;
     if (!safetensors_open(&st, file, err)) return false;
     Arena *arena = arena_new();
     bool ok = weights_whole(l->exec, &st, inputs ? WEIGHTS_ALLOW_EXTRA : WEIGHTS_STRICT, arena,
-                            &resized, err) &&
+                            &told, err) &&
               exec_derive(l->exec, err);
-    if (ok && *resized) fprintf(stderr, "weights: %s: resized %s\n", file, resized);
+    if (ok && *told.resized) fprintf(stderr, "weights: %s: resized %s\n", file, told.resized);
+    if (ok && *told.off)
+        fprintf(stderr, "weights: %s: not used, of parts that are off: %s\n", file, told.off);
     arena_free(arena);
     safetensors_close(&st);
     return ok;

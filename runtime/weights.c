@@ -126,6 +126,17 @@ static void compare_one(Complaints *c, const CztTensor *t, const CztTensor *f,
                            text_of(c->arena, f), text_of(c->arena, t), help));
 }
 
+bool weights_off(const Step *step, const char *name)
+{
+    const json_t *off = json_object_get(json_object_get(step->manifest, "train"), "off");
+    for (size_t i = 0; i < json_array_size(off); i++) {
+        const char *path = json_string_value(json_array_get(off, i));
+        size_t n = path ? strlen(path) : 0;
+        if (n && strncmp(name, path, n) == 0 && (!name[n] || name[n] == '.')) return true;
+    }
+    return false;
+}
+
 // Compare the file with the wanted tensors.
 static void compare(Complaints *c, const Step *step, const SafeTensors *file, uint32_t kinds,
                     uint32_t flags, WeightsResize *resize, TensorPlan *plan)
@@ -141,12 +152,13 @@ static void compare(Complaints *c, const Step *step, const SafeTensors *file, ui
         else if (!(flags & WEIGHTS_ALLOW_MISSING))
             complain(c, str_printf(c->arena, "'%s' %s is missing", t->name, text_of(c->arena, t)));
     }
-    for (uint32_t i = 0; i < file->n && !(flags & WEIGHTS_ALLOW_EXTRA); i++)
-        if (!map_find(&wanted, file->tensors[i].name)) {
-            c->count |= is_count(file->tensors[i].name);
-            complain(c,
-                     str_printf(c->arena, "'%s' is unknown to the program", file->tensors[i].name));
-        }
+    for (uint32_t i = 0; i < file->n && !(flags & WEIGHTS_ALLOW_EXTRA); i++) {
+        const char *name = file->tensors[i].name;
+        if (map_find(&wanted, name) || ((flags & WEIGHTS_ALLOW_OFF) && weights_off(step, name)))
+            continue;
+        c->count |= is_count(name);
+        complain(c, str_printf(c->arena, "'%s' is unknown to the program", name));
+    }
 }
 
 bool weights_load(Exec *exec, const SafeTensors *file, uint32_t kinds, uint32_t flags,

@@ -268,12 +268,25 @@ static bool all_resize(const Step *step, Arena *arena, PositionsRules *to, Error
     return true;
 }
 
+static const char *all_off(const Step *step, const SafeTensors *file, Arena *arena)
+{
+    uint32_t n = 0;
+    const char *text = "";
+    for (uint32_t i = 0; i < file->n; i++) {
+        const char *name = file->tensors[i].name;
+        if (!weights_off(step, name)) continue;
+        if (n++ < SHOWN) text = add_idle(arena, text, name);
+    }
+    return n > SHOWN ? str_printf(arena, "%s and %u more", text, n - SHOWN) : text;
+}
+
 bool weights_whole(Exec *exec, const SafeTensors *file, uint32_t flags, Arena *arena,
-                   const char **resized, Error *err)
+                   WeightsTold *told, Error *err)
 {
     WeightsResize resize = {.arena = arena, .text = ""};
+    flags |= WEIGHTS_ALLOW_OFF;
     bool ok = all_resize(exec_step(exec), arena, &resize.rules, err) &&
               weights_load(exec, file, KINDS_PARAMS, flags, &resize, err);
-    *resized = resize.text;
+    *told = (WeightsTold){resize.text, all_off(exec_step(exec), file, arena)};
     return ok;
 }
