@@ -398,15 +398,25 @@ const char *name_reserved(const char *name);
 // export.c: what export: writes, into an object.
 void put_export(Elab *el, struct Json *j);
 
-// frozen.c: teachers, and constants of files
+// constant.c
+// Note that parameter t at this path is a constant of a file, if it is one, and what it says of its
+// type; of its shape only where there is no `shape:`. False when reported.
+bool constant_read(Elab *el, const Tree *t, const char *path, DType *dtype, Axis **axes,
+                   uint32_t *rank);
+// The file that a constant comes from, for the runtime; and a `checksum:`, which may be NULL.
+void put_constant(Elab *el, struct Json *j, const char *path, const Tree *t);
+void put_checksum(Elab *el, struct Json *j, const Tree *t);
+
+// off.c: the paths of parts that have no parameters in the program, where there are any.
+void put_off(Elab *el, struct Json *j);
+
+// frozen.c: teachers
 void teachers_bind(Elab *el);
 bool is_teacher(const Elab *el, const char *name);
 // The graph's names, and behind them the teachers' own: what items of a family see.
 Scope *teacher_names(Elab *el);
 // Names of an application that its teacher has under outputs:.
 void teacher_outputs(Elab *el, App *app);
-// The frozen parameter {shape:, file:, tensor:}, t, is at this path. False when reported.
-bool constant_check(Elab *el, const Tree *t, const char *path);
 // The files that frozen state comes from, into an object.
 void put_frozen(Elab *el, struct Json *j);
 // A rule of a file's names in the rows for the runtime.

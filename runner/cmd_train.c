@@ -371,7 +371,8 @@ static int run_in(const Cli *cli, Run *run, const char *folder)
                      .key = "--data",
                      .workers = (uint32_t)v->samples.workers,
                      .shape_at = shape_at,
-                     .shape_ctx = run};
+                     .entry_at = entry_at,
+                     .ctx = run};
     bool ok = keeps_seed(run, saved, &err) && find_phases(run, cli->arena, &err) &&
               feed_open(&run->feed, &run->program, &f, &err);
     int code = ok ? train(run, folder, cli->arena) : fail(&err);

@@ -317,13 +317,15 @@ bool load_inputs(const Loaded *l, uint32_t entry, const char *file, bool weights
 bool load_weights(const Loaded *l, const char *file, bool inputs, Error *err)
 {
     SafeTensors st = {0};
-    const char *resized;
+    WeightsTold told;
     if (!safetensors_open(&st, file, err)) return false;
     Arena *arena = arena_new();
     bool ok = weights_whole(l->exec, &st, inputs ? WEIGHTS_ALLOW_EXTRA : WEIGHTS_STRICT, arena,
-                            &resized, err) &&
+                            &told, err) &&
               exec_derive(l->exec, err);
-    if (ok && *resized) fprintf(stderr, "weights: %s: resized %s\n", file, resized);
+    if (ok && *told.resized) fprintf(stderr, "weights: %s: resized %s\n", file, told.resized);
+    if (ok && *told.off)
+        fprintf(stderr, "weights: %s: not used, of parts that are off: %s\n", file, told.off);
     arena_free(arena);
     safetensors_close(&st);
     return ok;
@@ -361,10 +363,25 @@ static void fill_integers(Philox *p, const CztTensor *t, int64_t range, void *to
     }
 }
 
+// How many numbers, from 0, an integer input may be: a draw as many as it draws from, another one
+// what the compiler found of its use; 0 where nobody knows.
+static int64_t range_of(const Loaded *l, const char *name)
+{
+    const json_t *manifest = l->step->manifest, *draw;
+    const json_t *draws = json_object_get(json_object_get(manifest, "data"), "draws");
+    size_t i;
+    json_array_foreach(draws, i, draw)
+    {
+        const char *text = json_string_value(json_object_get(draw, "name"));
+        if (text && strcmp(text, name) == 0)
+            return json_integer_value(json_object_get(draw, "below"));
+    }
+    return json_integer_value(json_object_get(json_object_get(manifest, "ranges"), name));
+}
+
 void load_random_inputs(const Loaded *l, uint32_t entry, uint64_t seed)
 {
     const StepEntry *e = &l->step->entries[entry];
-    const json_t *ranges = json_object_get(l->step->manifest, "ranges");
     for (uint32_t i = 0; i < e->ninputs; i++) {
         const CztTensor *t = &e->inputs[i];
         void *to = exec_input(l->exec, entry, i);
@@ -375,7 +392,7 @@ void load_random_inputs(const Loaded *l, uint32_t entry, uint64_t seed)
         else if (t->dtype == CZT_F32)
             fill_floats(&p, to, count_of(t));
         else if (t->dtype >= CZT_I8)
-            fill_integers(&p, t, json_integer_value(json_object_get(ranges, t->name)), to);
+            fill_integers(&p, t, range_of(l, t->name), to);
         else
             memset(to, 0, (size_t)t->bytes);
     }

@@ -239,6 +239,16 @@ says err "no value is called 'visual.blokcs.*.x'"
 exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --print text --json
 largest=$(sed 's/.*"print": {"text".*"max": \([0-9]*\).*/\1/' out)
 [ "$largest" -gt 10000 ] && [ "$largest" -lt 49408 ] || miss "the largest token is $largest: $(cat out)"
+# and draws over what they draw from
+cat >drawn.yaml <<END
+cztc: 1
+extends: $SOURCE/tests/cli/small.yaml
+data: {draw: {d: uniform_int(5), one: uniform_int(1)}}
+let: {batch: 64}
+losses: {drawn: {loss: "cast(d + one, f32) * sum(visual.embedding, axis=1)", weight: 0.1}}
+END
+exits 0 "$CZTC" run drawn.yaml --print d --json
+grep -q '"min": 0.0, "max": 4.0' out || miss "uniform_int(5) is not 0 to 4: $(cat out)"
 # with --json, standard output has the object alone
 exits 0 "$CZTC" compile "$SOURCE/tests/corpus/dot.ir" --dump-kernels --time-passes --json
 [ "$(wc -l <out)" -eq 1 ] || miss "compile --json prints more than one line"
@@ -260,5 +270,21 @@ says err "no time is printed"
 [ -s out ] && miss "bench printed a time"
 exits 0 "$CZTC" bench right.yaml -n 1 --json
 says out '"checked": "yes"'
+
+# a case that compares nothing is told, and what is wrong in its rows
+for half in "loss: 5" "fixture: $micro/case.safetensors"; do
+    printf 'cztc: 1\nextends: %s/tests/cli/small.yaml\ncheck: {set: {batch: 4}, %s}\n' "$SOURCE" "$half" >half.yaml
+    exits 0 "$CZTC" check half.yaml
+    says err "half.yaml:3:"
+    case $half in loss*) says err "warning: this loss is compared with nothing" ;;
+        *) says err "warning: this fixture is not used" ;; esac
+done
+for row in "steqs: 3" "train.stepz: 3" "encoders.visual.layerz: 1" "batch: 1.5"; do
+    printf 'cztc: 1\nextends: %s/tests/cli/small.yaml\ncheck: {set: {%s}}\n' "$SOURCE" "$row" >rows.yaml
+    exits 1 "$CZTC" check rows.yaml
+    says err "rows.yaml:3:"
+    says err "these errors are at the reduced size of check:"
+    exits 0 "$CZTC" check rows.yaml --set check=null
+done
 
 exit $((failed != 0))
