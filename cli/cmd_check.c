@@ -332,7 +332,7 @@ static bool reads_reduced(const Pipeline *p, const Values *v, const FrontendOpti
 {
     FrontendOptions o = *whole;
     Error err = {0};
-    if (!p->frontend || !p->frontend->has_check || !p->frontend->check.nset || v->set.n)
+    if (!p->frontend || !p->frontend->has_check || !p->frontend->check.nset || v->source.set.n)
         return true;
     Diag *diag = diag_new(p->arena);
     o.use_check = true;

@@ -1,6 +1,8 @@
 // A tensor belongs to a view by its name and to a field by what stands before the dot.
 #include "runtime/wanted.h"
 
+#include <string.h>
+
 static bool is_of(const char *tensor, const char *item)
 {
     size_t n = strlen(item);
