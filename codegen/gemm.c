@@ -129,10 +129,11 @@ static Blocks blocks_of(const Kernel *k, const Left *left, uint32_t lanes)
     b.kc = block_depth(k->gemm.k, left, lanes);
     b.kblocks = div_up(k->gemm.k, b.kc);
     b.panels = div_up(k->gemm.n, b.nr);
-    int64_t unit = left->along_m ? VECTOR_ROWS : b.mr; // whole tiles, and whole vectors
-    b.mc = BLOCK_ROWS / unit * unit;
+    b.mc = BLOCK_ROWS / b.mr * b.mr;
     b.mblocks = div_up(k->gemm.m, b.mc);
-    if (b.mblocks > 1) b.mc = up(div_up(k->gemm.m, b.mblocks), unit); // even blocks
+    // Even blocks of whole tiles; where they are many and copied along m, of whole vectors too.
+    int64_t unit = left->along_m && b.mblocks > 2 ? VECTOR_ROWS : b.mr;
+    if (b.mblocks > 1) b.mc = up(div_up(k->gemm.m, b.mblocks), unit);
     b.mblocks = div_up(k->gemm.m, b.mc);
     int64_t rows = b.mblocks * k->gemm.batch,
             split = rows >= FEW_TASKS ? 1 : div_up(FEW_TASKS, rows);
