@@ -127,8 +127,13 @@ void task_bind(Elab *el, Task *t)
 {
     t->done = true; // until it is known to be whole
     const bool kind = tree_get(t->tree, "kind") != NULL;
-    const bool open =
-        kind || (!t->expert && tree_get(t->tree, "module")); // further keys are theirs
+    const bool module = !t->expert && tree_get(t->tree, "module") != NULL;
+    const bool open = kind || module; // further keys are theirs
+    if (kind && module) {
+        el_error(el, tree_get(t->tree, "kind")->loc, "a loss has a module or a kind, not both");
+        suggest_without(el, t->tree, tree_entry(t->tree, "kind")->key);
+        return;
+    }
     if (!keys_check(el, t->tree, task_mapping(t), open) || t->tree->kind != TREE_MAP) return;
     if (kind && !kind_open(el, t)) return;
     if (!complete(el, t)) return;
