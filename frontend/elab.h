@@ -156,6 +156,10 @@ Value decl_check(Elab *el, const Decl *d, Value v, Loc loc);
 bool decl_unify(Elab *el, const ModuleDef *def, const Decl *d, NodeId x, Scope *s, Loc loc,
                 bool named);
 
+// The number of the axis that a declared shape calls so, of a tensor of that rank; -1 when
+// reported.
+int64_t decl_axis(Elab *el, const Decl *d, const char *name, uint32_t rank, Loc loc);
+
 // ---- instances and applications ---------------------------------------------------------------
 
 struct Instance {

@@ -184,7 +184,9 @@ static Value stopped(Elab *el, Value v, Loc loc)
     v = value_plain(el, v, loc);
     if (v.kind != V_TENSOR || !dtype_is_float(graph_type(el->graph, v.node)->dtype)) return v;
     el->graph->here = loc;
-    return value_node(el, graph_unary(el->graph, OP_STOP_GRADIENT, v.node));
+    Value out = value_node(el, graph_unary(el->graph, OP_STOP_GRADIENT, v.node));
+    out.names = v.names;
+    return out;
 }
 
 // Evaluate the target once, under stop_gradient, and settle `valid`.
