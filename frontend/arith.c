@@ -282,6 +282,23 @@ static bool special(Elab *el, ExprOp op, Value a, Value b, Loc loc, Value *out)
     return true;
 }
 
+// The names of axes that an operand's elements keep: its own, where none is before them, and those
+// of both where they agree.
+static const Decl *meet_names(const Elab *el, Value a, Value b, Value out)
+{
+    const Value both[] = {a, b};
+    const Decl *names = NULL;
+    if (out.kind != V_TENSOR) return NULL;
+    for (int i = 0; i < 2; i++) {
+        if (both[i].kind != V_TENSOR || !both[i].names) continue;
+        if (graph_type(el->graph, both[i].node)->rank != graph_type(el->graph, out.node)->rank)
+            continue;
+        if (names && strcmp(names->shape, both[i].names->shape) != 0) return NULL;
+        names = both[i].names;
+    }
+    return names;
+}
+
 Value arith(Elab *el, ExprOp op, Value a, Value b, Loc loc)
 {
     bool identity =
@@ -303,7 +320,9 @@ Value arith(Elab *el, ExprOp op, Value a, Value b, Loc loc)
     }
     uint32_t before = diag_errors(el->diag);
     el->graph->here = loc;
-    return el_node(el, tensor_op(el, op, a, b, loc), before);
+    out = el_node(el, tensor_op(el, op, a, b, loc), before);
+    if (op != EOP_MATMUL) out.names = meet_names(el, a, b, out);
+    return out;
 }
 
 Value arith_unary(Elab *el, ExprOp op, Value a, Loc loc)
@@ -321,5 +340,7 @@ Value arith_unary(Elab *el, ExprOp op, Value a, Loc loc)
     uint32_t before = diag_errors(el->diag);
     NodeId x = value_tensor(el, a, op == EOP_NOT ? DT_BOOL : DT_NONE, loc);
     if (op == EOP_POS) return a;
-    return el_node(el, graph_unary(el->graph, op == EOP_NOT ? OP_NOT : OP_NEG, x), before);
+    Value out = el_node(el, graph_unary(el->graph, op == EOP_NOT ? OP_NOT : OP_NEG, x), before);
+    out.names = a.names;
+    return out;
 }

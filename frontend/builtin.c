@@ -136,7 +136,37 @@ Value builtin_call(Elab *el, const Builtin *f, const Args *args, Scope *scope, L
     }
     Call c = {f, el, scope, loc, b.n, b.values, b.locs, b.rest, &b.named};
     if (el->graph) el->graph->here = loc;
-    return f->run(&c);
+    Value out = f->run(&c);
+    if (f->run == builtin_unary && out.kind == V_TENSOR) out.names = b.values[0].names;
+    return out;
+}
+
+// A name of an axis as its number; V_ERROR when reported.
+static Value axis_named(const Call *c, Value v, Loc loc, uint32_t rank)
+{
+    const Decl *names = c->args[0].names;
+    if (v.kind != V_STR) return v;
+    if (names) {
+        int64_t axis = decl_axis(c->el, names, v.s, rank, loc);
+        return axis < 0 ? value_error() : value_int(axis);
+    }
+    el_error(c->el, loc, "the axes have no names here, and '%s' is none of them", v.s);
+    diag_help(c->el->diag,
+              "an input that a module or kind declares with a shape has names, and what "
+              "is computed of it element by element; write the axis's number");
+    return value_error();
+}
+
+bool call_axes(const Call *c, uint32_t i, uint32_t rank, int64_t **axes, uint32_t *n)
+{
+    Value v = axis_named(c, c->args[i], c->locs[i], rank);
+    if (v.kind == V_LIST) {
+        ValueList *l = arena_make(c->el->arena, ValueList);
+        for (uint32_t k = 0; k < v.list->v.n; k++)
+            vec_push(c->el->arena, &l->v, axis_named(c, v.list->v.at[k], c->locs[i], rank));
+        v = value_list(l);
+    }
+    return value_to_axis_list(c->el, v, c->locs[i], rank, axes, n);
 }
 
 // ---- elementwise ------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ static NodeId row_operand(const Call *c, uint32_t at, int64_t *axis)
     uint32_t n;
     *axis = (int64_t)t->rank - 1;
     if (c->args[at].kind != V_NONE) {
-        if (!value_to_axis_list(el, c->args[at], c->locs[at], t->rank, &axes, &n)) return 0;
+        if (!call_axes(c, at, t->rank, &axes, &n)) return 0;
         if (n != 1) {
             el_error(el, c->locs[at], "one axis is needed here");
             return 0;

@@ -18,7 +18,7 @@ static int64_t one_axis(const Call *c, uint32_t i, uint32_t rank)
 {
     int64_t *axes;
     uint32_t n;
-    if (!value_to_axis_list(c->el, c->args[i], c->locs[i], rank, &axes, &n)) return -1;
+    if (!call_axes(c, i, rank, &axes, &n)) return -1;
     if (n == 1) return axes[0];
     el_error(c->el, c->locs[i], "one axis is needed here");
     return -1;
@@ -49,7 +49,7 @@ static NodeId reduce(const Call *c, OpCode op, double *count)
     DType dt = type_of(c, x)->dtype;
     if (dt == DT_BOOL || dt == DT_U8 || dt == DT_I8 || dt == DT_U16) x = node_cast(el, x, DT_I32);
     if (op == OP_LOGSUMEXP && !dtype_is_float(dt)) x = node_cast(el, x, DT_F32);
-    if (!value_to_axis_list(el, c->args[1], c->locs[1], type_of(c, x)->rank, &axes, &n)) return 0;
+    if (!call_axes(c, 1, type_of(c, x)->rank, &axes, &n)) return 0;
     *count = 1;
     for (uint32_t i = 0; i < n; i++) *count *= (double)type_of(c, x)->axes[axes[i]].size;
     el->graph->here = c->loc;
@@ -375,8 +375,7 @@ Value builtin_flip(const Call *c)
     NodeId x = operand(c, 0);
     int64_t *axes;
     uint32_t n;
-    if (!x || !value_to_axis_list(c->el, c->args[1], c->locs[1], type_of(c, x)->rank, &axes, &n))
-        return value_error();
+    if (!x || !call_axes(c, 1, type_of(c, x)->rank, &axes, &n)) return value_error();
     uint32_t before = diag_errors(c->el->diag);
     c->el->graph->here = c->loc;
     Attr a = attr_ints(ATTR_AXES, axes, n);

@@ -55,8 +55,7 @@ static bool read(Window *w)
 {
     const Call *c = w->c;
     Elab *el = c->el;
-    if (!value_to_axis_list(el, c->args[1], c->locs[1], w->type->rank, &w->axes, &w->n))
-        return false;
+    if (!call_axes(c, 1, w->type->rank, &w->axes, &w->n)) return false;
     w->size = numbers(w, 2, "the size of a window", 1, 1);
     w->stride = w->size ? numbers(w, 3, "a stride", 1, 1) : NULL;
     w->dilation = w->stride ? numbers(w, 4, "a dilation", 1, 1) : NULL;

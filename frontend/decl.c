@@ -337,3 +337,28 @@ bool decl_unify(Elab *el, const ModuleDef *def, const Decl *d, NodeId x, Scope *
     }
     return true;
 }
+
+int64_t decl_axis(Elab *el, const Decl *d, const char *name, uint32_t rank, Loc loc)
+{
+    const bool absent = d->maybe && !d->lead && rank + 1 == d->dims.n;
+    uint32_t found = 0, at = 0;
+    Map names = {0};
+    for (uint32_t i = 0; i < d->dims.n; i++) {
+        const Expr *e = d->dims.at[i];
+        if (e->kind != EXPR_NAME || (absent && i + 1 == d->maybe)) continue;
+        map_set(el->arena, &names, e->text, NULL);
+        if (strcmp(e->text, name) != 0) continue;
+        at = i;
+        found++;
+    }
+    if (found == 1 && d->lead) return (int64_t)rank - d->dims.n + at;
+    if (found == 1) return absent && at >= d->maybe ? (int64_t)at - 1 : (int64_t)at;
+    if (found)
+        el_error(el, loc, "%u axes of %s are called '%s'", found, d->shape, name);
+    else
+        el_error(el, loc, "%s has no axis '%s'%s", d->shape, name, absent ? " here" : "");
+    diag_note(el->diag, d->loc, "it is declared here");
+    const char *best = found ? NULL : nearest_key(&names, name, NULL);
+    if (best) diag_did_you_mean(el->diag, name, best);
+    return -1;
+}

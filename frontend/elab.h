@@ -156,6 +156,10 @@ Value decl_check(Elab *el, const Decl *d, Value v, Loc loc);
 bool decl_unify(Elab *el, const ModuleDef *def, const Decl *d, NodeId x, Scope *s, Loc loc,
                 bool named);
 
+// The number of the axis that a declared shape calls so, of a tensor of that rank; -1 when
+// reported.
+int64_t decl_axis(Elab *el, const Decl *d, const char *name, uint32_t rank, Loc loc);
+
 // ---- instances and applications ---------------------------------------------------------------
 
 struct Instance {
@@ -673,9 +677,9 @@ bool task_find(Elab *el, const Task *t, const char *name, Value *out);
 // False where none is called so or almost so, and where the text means something as an expression.
 bool param_by_path(Elab *el, const char *text, Loc loc, Value *out);
 Value task_value(Elab *el, Task *t, Loc loc);
-// A task of this name of an entry under experts:, and what it says; NULL when reported.
-Task *expert_new(Elab *el, const TreeEntry *e, const char *name);
-void expert_bind(Elab *el, Task *t);
+// A task of this name of an entry under experts: or losses:, and what it says; NULL when reported.
+Task *task_begin(Elab *el, const TreeEntry *e, const char *name, bool expert);
+void task_bind(Elab *el, Task *t);
 
 // kinds.c
 enum { FAMILY_LIMIT = 1000 };
@@ -690,10 +694,10 @@ TaskKey task_key(const Task *t, const char *key);
 bool kind_open(Elab *el, Task *t);
 // A name of the expert that its kind sees too.
 void task_name(Elab *el, Task *t, const char *name, Binding *b);
-// Bind every member of an expert with `for:`.
-void family_bind(Elab *el, const TreeEntry *e);
+// Bind every member of an entry with `for:`.
+void family_bind(Elab *el, const TreeEntry *e, bool experts);
 // The members of a family as a record; none where there is no family of that name.
-Value family_value(Elab *el, const char *name);
+Value family_value(Elab *el, const char *name, bool experts);
 // An instance for a task's loss or metric: output, target, valid, decoded reach it unasked.
 Instance *task_instance(Elab *el, Task *t, ModuleRole role, TaskKey map, const char *path,
                         const char *const *skip);
@@ -712,6 +716,8 @@ typedef enum {
 // `open`: unknown keys belong to somebody else. False when something was reported.
 bool keys_check(Elab *el, const Tree *t, MappingId id, bool open);
 bool keys_reserved(MappingId id, const char *key);
+// Whose keys a task has.
+MappingId task_mapping(const Task *t);
 // All keys of a mapping, NULL-terminated, in the arena.
 const char *const *keys_names(Elab *el, MappingId id);
 

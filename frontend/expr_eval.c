@@ -80,7 +80,7 @@ static Value space_member(Elab *el, Space space, const char *name, Loc loc)
     const char *path = space == SPACE_EXPERTS ? str_printf(el->arena, "experts.%s", name) : name;
     Task *t = map_get(&el->tasks, path);
     if (t && t->expert == (space == SPACE_EXPERTS)) return (Value){.kind = V_TASK, .task = t};
-    Value family = space == SPACE_EXPERTS ? family_value(el, name) : value_none();
+    Value family = family_value(el, name, space == SPACE_EXPERTS);
     if (family.kind != V_NONE) return family;
     el_error(el, loc, "there is no %s '%s'", space == SPACE_EXPERTS ? "expert" : "loss", name);
     Map names = {0};

@@ -1,6 +1,6 @@
-// Kinds and families of experts. A kind is what a library says of a task once for all: output,
-// loss, decode, metric and so on; an expert of that kind gives what it needs and may say any key
-// itself. A kind's expressions see its needs, never the graph. A family (`for:`) is an expert for
+// Kinds and families of tasks. A kind is what a library says of a task once for all: output, loss,
+// decode, metric and so on; an expert (or loss) of that kind gives what it needs and may say any
+// key itself. A kind's expressions see its needs, never the graph. A family (`for:`) is a task for
 // each item of a list.
 #include "frontend/elab.h"
 
@@ -33,10 +33,10 @@ static const ModuleDef *kind_find(Elab *el, const Tree *name)
     return NULL;
 }
 
-// Names that the expert has whatever its kind needs.
-static bool own_name(const char *name)
+// Names that the task has whatever its kind needs.
+static bool own_name(MappingId task, const char *name)
 {
-    return keys_reserved(MAPPING_EXPERT, name) || strcmp(name, "decoded") == 0;
+    return keys_reserved(task, name) || strcmp(name, "decoded") == 0;
 }
 
 bool kind_open(Elab *el, Task *t)
@@ -45,7 +45,7 @@ bool kind_open(Elab *el, Task *t)
     const ModuleDef *def = kind_find(el, name);
     if (!def) return false;
     Instance *inst = instance_from_tree(el, def, t->frame->path, t->tree,
-                                        keys_names(el, MAPPING_EXPERT), t->scope);
+                                        keys_names(el, task_mapping(t)), t->scope);
     if (!inst) return false;
     Frame *f = frame_new(el, t->frame, str_printf(el->arena, "expert kind %s", def->name),
                          t->frame->path, name->loc);
@@ -58,7 +58,7 @@ bool kind_open(Elab *el, Task *t)
     bool ok = true;
     for (uint32_t i = 0; i < def->in.n; i++) {
         const Decl *d = &def->in.at[i];
-        if (!own_name(d->name)) {
+        if (!own_name(task_mapping(t), d->name)) {
             ok &= decl_bind(el, t->kind, d, NULL, name->loc);
             continue;
         }
@@ -95,10 +95,10 @@ typedef struct Loop {
     uint32_t n;
 } Loop;
 
-static bool loop_read(Elab *el, const TreeEntry *e, Loop *l)
+static bool loop_read(Elab *el, const TreeEntry *e, MappingId task, Loop *l)
 {
     *l = (Loop){.key = e->key, .list = e->value};
-    if (own_name(e->key->text)) {
+    if (own_name(task, e->key->text)) {
         el_error(el, e->key->loc, "'%s' cannot be the name of an item of a family", e->key->text);
         return false;
     }
@@ -141,8 +141,9 @@ static void bind_item(Elab *el, Task *t, const Loop *l, uint32_t i)
     b->scope = teacher_names(el); // the item is the graph's, not the member's
 }
 
-void family_bind(Elab *el, const TreeEntry *e)
+void family_bind(Elab *el, const TreeEntry *e, bool experts)
 {
+    const MappingId task = experts ? MAPPING_EXPERT : MAPPING_LOSS;
     const Tree *over = tree_get(e->value, "for");
     VEC(Loop) loops = {0};
     uint32_t members = 1;
@@ -153,7 +154,7 @@ void family_bind(Elab *el, const TreeEntry *e)
     }
     for (uint32_t i = 0; i < over->entries.n; i++) {
         Loop l;
-        if (!loop_read(el, &over->entries.at[i], &l)) return;
+        if (!loop_read(el, &over->entries.at[i], task, &l)) return;
         vec_push(el->arena, &loops, l);
         if (l.n <= FAMILY_LIMIT / members) {
             members *= l.n;
@@ -169,20 +170,20 @@ void family_bind(Elab *el, const TreeEntry *e)
             at[i] = rest % loops.at[i].n;
         for (uint32_t i = 0; i < loops.n; i++)
             name = path_join(el, name, member_name(el, &loops.at[i], at[i]));
-        Task *t = expert_new(el, e, name);
+        Task *t = task_begin(el, e, name, experts);
         if (!t) continue;
         for (uint32_t i = 0; i < loops.n; i++) bind_item(el, t, &loops.at[i], at[i]);
-        expert_bind(el, t);
+        task_bind(el, t);
     }
 }
 
-Value family_value(Elab *el, const char *name)
+Value family_value(Elab *el, const char *name, bool experts)
 {
-    const char *prefix = str_printf(el->arena, "experts.%s.", name);
+    const char *prefix = str_printf(el->arena, experts ? "experts.%s." : "%s.", name);
     Map *members = arena_make(el->arena, Map);
     for (uint32_t i = 0; i < el->tasks.n; i++) {
         Task *t = el->tasks.at[i].value;
-        if (!t->expert || strncmp(t->path, prefix, strlen(prefix)) != 0) continue;
+        if (t->expert != experts || strncmp(t->path, prefix, strlen(prefix)) != 0) continue;
         Value *v = arena_make(el->arena, Value);
         *v = (Value){.kind = V_TASK, .task = t};
         map_set(el->arena, members, t->path + strlen(prefix), v);

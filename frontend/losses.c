@@ -88,45 +88,54 @@ static Task *task_new(Elab *el, const TreeEntry *e, const char *name, bool exper
     return t;
 }
 
-static void loss_bind(Elab *el, const TreeEntry *e)
+MappingId task_mapping(const Task *t)
 {
-    Task *t = task_new(el, e, e->key->text, false);
-    bool open = tree_get(e->value, "module") != NULL; // further keys are the module's
-    bool ok = keys_check(el, e->value, MAPPING_LOSS, open);
-    scope_value(el, el->scope, t->name, t->loc, (Value){.kind = V_TASK, .task = t});
-    t->done = !ok || e->value->kind != TREE_MAP; // reported
+    return t->expert ? MAPPING_EXPERT : MAPPING_LOSS;
 }
 
-Task *expert_new(Elab *el, const TreeEntry *e, const char *name)
+Task *task_begin(Elab *el, const TreeEntry *e, const char *name, bool expert)
 {
-    if (map_find(&el->tasks, str_printf(el->arena, "experts.%s", name))) {
-        el_error(el, e->key->loc, "there are two experts '%s'", name);
+    if (map_find(&el->tasks, expert ? str_printf(el->arena, "experts.%s", name) : name)) {
+        el_error(el, e->key->loc,
+                 expert ? "there are two experts '%s'" : "there are two losses '%s'", name);
         return NULL;
     }
-    return task_new(el, e, name, true);
+    return task_new(el, e, name, expert);
 }
 
-// What neither the expert nor its kind says and has to be said.
+// What neither the task nor its kind says and has to be said; a loss needs no output.
 static bool complete(Elab *el, const Task *t)
 {
-    static const char *const needed[] = {"output", "loss"};
-    bool ok = true;
-    for (int i = 0; i < 2; i++) {
-        if (task_key(t, needed[i]).tree) continue;
-        el_error(el, t->loc, "an expert needs '%s'", needed[i]);
-        diag_help(el->diag,
-                  t->kind ? "its kind does not say it" : "write it, or a kind: that says it");
+    static const char *const needed[] = {"loss", "output"};
+    bool ok = true, module = !t->expert && tree_get(t->tree, "module");
+    for (int i = t->expert; i >= 0; i--) {
+        if (task_key(t, needed[i]).tree || module) continue;
+        if (t->expert)
+            el_error(el, t->loc, "an expert needs '%s'", needed[i]);
+        else
+            el_error(el, t->loc, "loss '%s' needs 'module' or 'loss'", t->name);
+        if (t->kind)
+            diag_help(el->diag, "its kind does not say it");
+        else if (t->expert)
+            diag_help(el->diag, "write it, or a kind: that says it");
         ok = false;
     }
     return ok;
 }
 
-void expert_bind(Elab *el, Task *t)
+void task_bind(Elab *el, Task *t)
 {
-    t->done = true;                                // until it is known to be whole
-    bool open = tree_get(t->tree, "kind") != NULL; // further keys are what the kind needs
-    if (!keys_check(el, t->tree, MAPPING_EXPERT, open) || t->tree->kind != TREE_MAP) return;
-    if (open && !kind_open(el, t)) return;
+    t->done = true; // until it is known to be whole
+    const bool kind = tree_get(t->tree, "kind") != NULL;
+    const bool module = !t->expert && tree_get(t->tree, "module") != NULL;
+    const bool open = kind || module; // further keys are theirs
+    if (kind && module) {
+        el_error(el, tree_get(t->tree, "kind")->loc, "a loss has a module or a kind, not both");
+        suggest_without(el, t->tree, tree_entry(t->tree, "kind")->key);
+        return;
+    }
+    if (!keys_check(el, t->tree, task_mapping(t), open) || t->tree->kind != TREE_MAP) return;
+    if (kind && !kind_open(el, t)) return;
     if (!complete(el, t)) return;
     t->done = false;
     Items params = items_read(el, tree_get(t->tree, "params"));
@@ -136,17 +145,25 @@ void expert_bind(Elab *el, Task *t)
     bind_key(el, t, "decode", "decoded");
 }
 
+static void section_bind(Elab *el, const Tree *section, bool experts)
+{
+    for (uint32_t i = 0; section && i < section->entries.n; i++) {
+        const TreeEntry *e = &section->entries.at[i];
+        const char *name = e->key->text;
+        const bool family = tree_get(e->value, "for") != NULL;
+        Task *t = family ? NULL : task_begin(el, e, name, experts);
+        if (t) task_bind(el, t);
+        if (family) family_bind(el, e, experts);
+        if (experts) continue; // which are not said alone
+        Value v = t ? (Value){.kind = V_TASK, .task = t} : family_value(el, name, false);
+        scope_value(el, el->scope, name, e->key->loc, v.kind == V_NONE ? value_error() : v);
+    }
+}
+
 void tasks_bind(Elab *el)
 {
-    const Tree *losses = tree_get(el->root, "losses"), *experts = tree_get(el->root, "experts");
-    for (uint32_t i = 0; losses && i < losses->entries.n; i++)
-        loss_bind(el, &losses->entries.at[i]);
-    for (uint32_t i = 0; experts && i < experts->entries.n; i++) {
-        const TreeEntry *e = &experts->entries.at[i];
-        Task *t = tree_get(e->value, "for") ? NULL : expert_new(el, e, e->key->text);
-        if (t) expert_bind(el, t);
-        if (tree_get(e->value, "for")) family_bind(el, e);
-    }
+    section_bind(el, tree_get(el->root, "losses"), false);
+    section_bind(el, tree_get(el->root, "experts"), true);
     scope_value(el, el->scope, "losses", (Loc){0}, (Value){.kind = V_SPACE, .space = SPACE_LOSSES});
     scope_value(el, el->scope, "experts", (Loc){0},
                 (Value){.kind = V_SPACE, .space = SPACE_EXPERTS});
@@ -167,7 +184,9 @@ static Value stopped(Elab *el, Value v, Loc loc)
     v = value_plain(el, v, loc);
     if (v.kind != V_TENSOR || !dtype_is_float(graph_type(el->graph, v.node)->dtype)) return v;
     el->graph->here = loc;
-    return value_node(el, graph_unary(el->graph, OP_STOP_GRADIENT, v.node));
+    Value out = value_node(el, graph_unary(el->graph, OP_STOP_GRADIENT, v.node));
+    out.names = v.names;
+    return out;
 }
 
 // Evaluate the target once, under stop_gradient, and settle `valid`.
@@ -267,19 +286,32 @@ static Value loss_expression(Elab *el, Task *t, TaskKey loss)
     return value_error();
 }
 
+// Beside a module, output and target are its inputs, or what a metric is of.
+static bool all_taken(Elab *el, const Task *t, const ModuleDef *def)
+{
+    static const char *const names[] = {"output", "target"};
+    bool ok = true;
+    for (int i = 0; i < 2; i++) {
+        const TreeEntry *e = tree_entry(t->tree, names[i]);
+        if (!e || decl_find(&def->in, names[i]) || tree_get(t->tree, "metric")) continue;
+        el_error(el, e->key->loc, "%s has no input or setting '%s'", def->name, names[i]);
+        suggest_without(el, t->tree, e->key);
+        ok = false;
+    }
+    return ok;
+}
+
 static Value loss_value(Elab *el, Task *t)
 {
-    static const char *const expert_skip[] = {"module", "path", "precision", "doc", NULL};
+    static const char *const map_skip[] = {"module", "path", "precision", "doc", NULL};
     TaskKey loss = task_key(t, "loss");
-    if (!t->expert && tree_get(t->tree, "module")) loss.tree = t->tree;
-    if (!loss.tree) {
-        el_error(el, t->loc, "loss '%s' needs 'module' or 'loss'", t->name);
-        return value_error();
-    }
+    const bool shorthand = !t->expert && tree_get(t->tree, "module");
+    if (shorthand) loss.tree = t->tree;
     if (loss.tree->kind != TREE_MAP) return loss_expression(el, t, loss);
     const char *path = t->expert ? path_join(el, t->frame->path, "loss") : t->frame->path;
-    const char *const *skip = t->expert ? expert_skip : keys_names(el, MAPPING_LOSS);
+    const char *const *skip = shorthand ? keys_names(el, MAPPING_LOSS) : map_skip;
     Instance *inst = task_instance(el, t, ROLE_MODULE, loss, path, skip);
+    if (inst && shorthand && !all_taken(el, t, inst->def)) return value_error();
     App *app = inst ? instance_default(el, inst, loss.tree->loc) : NULL;
     t->module = app;
     return app ? (Value){.kind = V_APP, .app = app} : value_error();

@@ -295,8 +295,11 @@ bool app_solve(Elab *el, App *app)
     for (int named = 1; named >= 0; named--)
         for (uint32_t i = 0; i < def->in.n; i++) {
             if (!nodes[i]) continue;
-            const Binding *b = map_get(&app->scope->names, def->in.at[i].name);
-            if (decl_unify(el, def, &def->in.at[i], nodes[i], app->scope, b->loc, named)) continue;
+            Binding *b = map_get(&app->scope->names, def->in.at[i].name);
+            if (decl_unify(el, def, &def->in.at[i], nodes[i], app->scope, b->loc, named)) {
+                b->value.names = &def->in.at[i];
+                continue;
+            }
             nodes[i] = 0;
             ok = false;
         }

@@ -22,7 +22,7 @@ static bool space_find(Elab *el, Space space, const char *name, Value *out)
         *out = (Value){.kind = V_TASK, .task = t};
         return true;
     }
-    *out = expert ? family_value(el, name) : value_none();
+    *out = family_value(el, name, expert);
     return out->kind == V_RECORD;
 }
 

@@ -115,6 +115,10 @@ static const struct {
     {MAPPING_EXPERT, "metric", SELF, OF_CALL, false},
     {MAPPING_EXPERT, "baselines", EACH, OF_CALL, false},
     {MAPPING_EXPERT, "params", EACH, OF_ROW, true},
+    {MAPPING_LOSS, "output", SELF, OF_VALUE, true},
+    {MAPPING_LOSS, "target", SELF, OF_VALUE, true},
+    {MAPPING_LOSS, "loss", SELF, OF_VALUE, true},
+    {MAPPING_LOSS, "params", EACH, OF_ROW, true},
     {MAPPING_LOSS, "metric", SELF, OF_CALL, false},
     {MAPPING_LOSS, "baselines", EACH, OF_CALL, false},
     {MAPPING_DATA, "source", ITEMS, MAPPING_SOURCE, true},
@@ -150,7 +154,7 @@ static const struct {
 } openers[] = {
     {MAPPING_STATS, NULL},      {MAPPING_INSTANCE, NULL}, {MAPPING_GROUP, NULL},
     {MAPPING_LOSS, "module"},   {MAPPING_TEACHER, NULL},  {MAPPING_SHAPE, NULL},
-    {MAPPING_REPEAT, "module"}, {MAPPING_EXPERT, "kind"},
+    {MAPPING_REPEAT, "module"}, {MAPPING_EXPERT, "kind"}, {MAPPING_LOSS, "kind"},
 };
 
 typedef struct Definition {
@@ -218,11 +222,11 @@ static bool in_language(MappingId id, const char *key)
     return false;
 }
 
-// A reference to what; a mapping that a key opens is one of two. A change may be of one that is
-// open in the file that is extended.
-static void put_what(Schema *s, const char *key, int what, bool changed)
+// A reference to what, by the rows of openers from number i on; a mapping that a key opens is one
+// of two. A change may be of one that is open in the file that is extended.
+static void put_opened(Schema *s, const char *key, int what, bool changed, size_t i)
 {
-    for (size_t i = 0; i < sizeof openers / sizeof *openers; i++) {
+    for (; i < sizeof openers / sizeof *openers; i++) {
         if ((int)openers[i].mapping != what) continue;
         const char *with = openers[i].with;
         if (with && !in_language(openers[i].mapping, with)) continue;
@@ -233,11 +237,16 @@ static void put_what(Schema *s, const char *key, int what, bool changed)
         json_open(&s->json, key, '{');
         put_if_has(s, with);
         put_ref(s, "then", (Definition){what, false, true});
-        put_ref(s, "else", (Definition){what, false, false});
+        put_opened(s, "else", what, false, i + 1);
         json_close(&s->json, '}');
         return;
     }
     put_ref(s, key, (Definition){what, changed, false});
+}
+
+static void put_what(Schema *s, const char *key, int what, bool changed)
+{
+    put_opened(s, key, what, changed, 0);
 }
 
 // ---- properties ---------------------------------------------------------------------------------

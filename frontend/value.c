@@ -115,6 +115,7 @@ const char *value_text(const Elab *el, Value v)
 
 Value value_plain(Elab *el, Value v, Loc loc)
 {
+    const Decl *names = v.names;
     for (;;) {
         switch (v.kind) {
         case V_APP:
@@ -133,6 +134,7 @@ Value value_plain(Elab *el, Value v, Loc loc)
             v = task_value(el, v.task, loc);
             break;
         default:
+            if (names && v.kind == V_TENSOR) v.names = names;
             return v;
         }
     }

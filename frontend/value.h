@@ -51,6 +51,7 @@ typedef struct Value {
     ValueKind kind;
     uint32_t build; // V_TENSOR: the build whose graph holds the node
     int64_t per;    // V_INT: k when it is the size of a batch axis with k values a sample
+    const struct Decl *names; // V_TENSOR: the declaration whose axes it has, or NULL
     union {
         int64_t i;
         double f;

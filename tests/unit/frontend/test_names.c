@@ -117,3 +117,47 @@ Test(names, a_byte_order_mark_is_no_part_of_the_text)
     cr_expect(strstr(l.printed, "no library file 'a(b, c)'"), "%s", l.printed);
     arena_free(l.arena);
 }
+
+static NodeId output_of(const Frontend *f, const char *name)
+{
+    const Entry *e = program_find_entry(f->program, "step");
+    for (uint32_t i = 0; i < e->outputs.n; i++)
+        if (strcmp(e->outputs.at[i].name, name) == 0) return e->outputs.at[i].node;
+    return 0;
+}
+
+// Equal values are one node.
+Test(names, of_axes_are_those_of_the_declared_shape)
+{
+    Loaded l =
+        load("cztc: 1\nimport: [own, optim/sgd]\nlet: {batch: 4}\n"
+             "data: {source: none.tar, fields: {x: {as: array, shape: [2, 3, 5]}}}\n"
+             "params: {w: {shape: []}}\n"
+             "losses:\n"
+             "  named: {module: by_name, x: w * x}\n"
+             "  numbered: {module: by_number, x: w * x}\n"
+             "  absent: {module: by_name, x: \"sum(w * x, axis=1)\"}\n"
+             "  absent_too: {module: by_number, x: \"sum(w * x, axis=1)\"}\n" TRAIN,
+             "cztc: 1\n"
+             "functions:\n"
+             "  share(x, axis): exp(x - max(x, axis=axis, keep=true)) / 2\n"
+             "modules:\n"
+             "  by_name:\n"
+             "    in: {x: \"[B, N?, H, C]\"}\n"
+             "    body: {y: \"-share(x, 'C') + 1\", z: inner(y)}\n"
+             "    out:\n      num: \"sum(z + flip(y, 'H') + sum(y, axis=['H', 'C'], keep=true)\n"
+             "          + sort(x, 'C'), axis=range(1, x.rank))\"\n"
+             "  by_number:\n"
+             "    in: {x: \"[B, N?, H, C]\"}\n"
+             "    body: {y: \"-share(x, -1) + 1\", z: \"2 * sum(y, axis=-1, keep=true)\"}\n"
+             "    out:\n      num: \"sum(z + flip(y, -2) + sum(y, axis=[-2, -1], keep=true)\n"
+             "          + sort(x, -1), axis=range(1, x.rank))\"\n"
+             "  inner:\n"
+             "    in: {x: \"[..., last]\"}\n"
+             "    out: \"2 * sum(x, axis='last', keep=true)\"\n");
+    cr_assert(l.f, "%s", l.printed);
+    cr_expect_neq(output_of(l.f, "named"), output_of(l.f, "absent"));
+    cr_expect_eq(output_of(l.f, "named"), output_of(l.f, "numbered"));
+    cr_expect_eq(output_of(l.f, "absent"), output_of(l.f, "absent_too"));
+    arena_free(l.arena);
+}
