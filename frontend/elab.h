@@ -411,6 +411,14 @@ bool constant_read(Elab *el, const Tree *t, const char *path, DType *dtype, Axis
 void put_constant(Elab *el, struct Json *j, const char *path, const Tree *t);
 void put_checksum(Elab *el, struct Json *j, const Tree *t);
 
+// quiet.c: warnings of what nothing comes of.
+// Of tasks of this build that `loss` is not of, where `minimize:` says it.
+void warn_untrained(Elab *el, NodeId loss);
+// Of tasks of this build that read an optional field and do not ask which samples have it.
+void warn_unasked(Elab *el);
+// Of a parameter that begins above its max.
+void warn_above(Elab *el, const Init *how, const StateVar *v, Value initial);
+
 // off.c: the paths of parts that have no parameters in the program, where there are any.
 void put_off(Elab *el, struct Json *j);
 
@@ -767,6 +775,8 @@ void stats_update(Elab *el, Entry *entry);
 void stats_result(Elab *el, Entry *entry);
 // Is there a row of which something is not read by what was built?
 bool stats_unread(Elab *el);
+// Warn of rows of which nothing reads anything.
+void stats_warn(Elab *el);
 const char *stats_json(Elab *el);
 
 // train.c, metrics.c, entries.c
