@@ -33,7 +33,8 @@ def program(batch, layer, what):
     """One layer, the loss sum(y * g), and the output that is asked for."""
     h, ci, co, k, s, p = layer
     o = (h + 2 * p - k) // s + 1
-    x, y, w = f"f32[{batch}b, {h}, {h}, {ci}]", f"f32[{batch}b, {o}, {o}, {co}]", f"f32[{co}, {ci}, {k}, {k}]"
+    x, y = f"f32[{batch}b, {h}, {h}, {ci}]", f"f32[{batch}b, {o}, {o}, {co}]"
+    w = f"f32[{co}, {ci}, {k}, {k}]"
     wide = f"f32[{batch}b, {o}, {o}, {k}, {k}, {ci}]"
     outputs = {"y": 'output "y" %y', "dx": f'%dx = grad %l, %x : {x}\n  output "dx" %dx',
                "dw": f'%dw = grad %l, %w : {w}\n  output "dw" %dw'}
