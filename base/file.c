@@ -116,7 +116,7 @@ bool file_create(FileWriter *w, Arena *arena, const char *path, uint32_t mode, E
     struct stat there;
     if (stat(path, &there) == 0 && !is_file(&there, path, err)) return false; // not over /dev/null
     w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t)mode);
-    if (w->fd < 0) return error_set(err, "%s: cannot create: %s", w->temporary, strerror(errno));
+    if (w->fd < 0) return error_set(err, "%s: cannot create it: %s", path, strerror(errno));
     return true;
 }
 

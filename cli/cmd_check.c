@@ -349,6 +349,23 @@ static int check_library(Cli *cli, const Values *v)
     return EXIT_OK;
 }
 
+// The reduced size of check: is read too, so that what is wrong in its rows is told before a test
+// wants it. Changes of --set are of the whole, and may take away what the rows are about.
+static bool reads_reduced(const Pipeline *p, const Values *v, const FrontendOptions *whole)
+{
+    FrontendOptions o = *whole;
+    Error err = {0};
+    if (!p->frontend || !p->frontend->has_check || !p->frontend->check.nset || v->source.set.n)
+        return true;
+    Diag *diag = diag_new(p->arena);
+    o.use_check = true;
+    if (!o.lib_dir) o.lib_dir = assets_library(p->arena, &err);
+    if (frontend_load(p->arena, diag, v->file, &o)) return true;
+    diag_print(diag, stderr);
+    fail_text("%s: these errors are at the reduced size of check:", v->file);
+    return false;
+}
+
 static int run(Cli *cli, const void *values)
 {
     const Values *v = values;
@@ -364,7 +381,7 @@ static int run(Cli *cli, const void *values)
         return fail_usage("check", "--fix mends what is written; it goes without --set");
     if (v->fix && !graph_fix(cli->arena, v->file, v->source.lib, &err)) return fail(&err);
     pipeline_begin(&p, cli->arena, 1);
-    if (!pipeline_read(&p, v->file, &o)) return EXIT_INPUT;
+    if (!pipeline_read(&p, v->file, &o) || !reads_reduced(&p, v, &o)) return EXIT_INPUT;
     if (v->params) {
         if (!p.frontend) return fail_usage("check", "--params is of graph files");
         graph_params(p.arena, p.frontend, v->json);

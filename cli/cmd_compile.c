@@ -1,8 +1,11 @@
 // cztc compile: a graph file to a step file, or to an executable that carries it.
 #include "cli/compiled.h"
 #include "cli/output.h"
+#include "runner/folders.h"
 
+#include <errno.h>
 #include <jansson.h>
+#include <unistd.h>
 
 typedef struct Values {
     const char *file, *out, *target, *dump_after, *dump_dir, *skip, *memory;
@@ -112,6 +115,16 @@ static bool write_step(Pipeline *p, const char *path, const StepFile *step, Erro
            output_write(path, sections, n, err);
 }
 
+// Before a compilation that may take minutes.
+static bool may_write(Pipeline *p, const Values *v, Error *err)
+{
+    const char *slash = v->out ? strrchr(v->out, '/') : NULL,
+               *folder = slash ? str_slice(p->arena, v->out, (size_t)(slash - v->out) + 1) : ".";
+    if (v->out && access(folder, W_OK | X_OK) != 0)
+        return error_set(err, "%s: cannot create it: %s", v->out, strerror(errno));
+    return !v->dump_dir || make_folders(p->arena, v->dump_dir, err);
+}
+
 static int run(Cli *cli, const void *values)
 {
     const Values *v = values;
@@ -119,11 +132,12 @@ static int run(Cli *cli, const void *values)
     Error err = {0};
     pipeline_begin(&p, cli->arena, (uint32_t)v->threads);
     p.target = v->target;
-    if (v->memory && !bytes_read(v->memory, &p.memory)) {
-        fprintf(stderr, "cztc compile: --memory: '%s' is no size, such as 16GiB or 24e9\n",
-                v->memory);
-        return EXIT_USAGE;
-    }
+    if (v->memory && !bytes_read(v->memory, &p.memory))
+        return fail_usage("compile", str_printf(p.arena,
+                                                "--memory: '%s' is no size, such as 16GiB "
+                                                "or 24e9",
+                                                v->memory));
+    if (!may_write(&p, v, &err)) return fail(&err);
     // A step from the cache has passed through no pass that could be shown.
     p.no_cache =
         v->source.no_cache || v->dump_after || v->dump_dir || v->time_passes || v->dump_kernels;

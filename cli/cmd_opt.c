@@ -1,5 +1,6 @@
 // cztc opt: passes on IR text.
 #include "cli/pipeline.h"
+#include "runner/folders.h"
 
 typedef struct Values {
     const char *file, *passes, *skip, *stop_after, *dump_after, *dump_dir;
@@ -34,6 +35,7 @@ static int run(Cli *cli, const void *values)
 {
     const Values *v = values;
     Pipeline p;
+    Error err = {0};
     pipeline_begin(&p, cli->arena, 1);
     FrontendOptions o = pipeline_options(&v->source);
     PassOptions passes = {.level = 1,
@@ -46,6 +48,7 @@ static int run(Cli *cli, const void *values)
                           .dump_after = v->dump_after,
                           .dump_dir = v->dump_dir,
                           .time = v->time_passes};
+    if (v->dump_dir && !make_folders(cli->arena, v->dump_dir, &err)) return fail(&err);
     if (!pipeline_read(&p, v->file, &o) || !pipeline_passes(&p, &passes)) return EXIT_INPUT;
     program_print(p.program, stdout);
     return EXIT_OK;

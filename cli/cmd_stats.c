@@ -118,6 +118,8 @@ static bool gather(Run *r, Error *err)
                      .in_order = true,
                      .batch = r->batch,
                      .samples = r->v->most ? r->v->most : SAMPLES,
+                     .entry_at = feed_one_entry,
+                     .ctx = &entry,
                      .workers = (uint32_t)r->v->samples.workers};
     Feed feed;
     uint32_t reset;

@@ -4,7 +4,7 @@
 #include "cli/members.h"
 
 #include "runtime/image.h"
-#include "runtime/npy.h"
+#include "base/npy.h"
 #include "runtime/shards.h"
 
 #include <ctype.h>

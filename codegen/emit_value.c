@@ -127,18 +127,45 @@ static Access access_at(Emit *e, IndexId index)
     return (Access){ACCESS_SCATTERED, index_value_at(e, index, true)};
 }
 
+// Lanes l with lo <= at + l < hi, for a scalar `at`: compares of 32 bits.
+static LLVMValueRef lanes_between(Emit *e, LLVMValueRef at, int64_t lo, int64_t hi)
+{
+    LLVMValueRef ok = NULL, ends[2] = {emit_i64(e, lo), emit_i64(e, hi)}, zero = emit_i64(e, 0),
+                 all = emit_i64(e, e->lanes);
+    LLVMValueRef lane = LLVMBuildTrunc(e->builder, emit_iota(e), emit_vector_type(e, e->t.i32), "");
+    for (int i = 0; i < 2; i++) {
+        LLVMValueRef x = LLVMBuildSub(e->builder, ends[i], at, "");
+        x = LLVMBuildSelect(e->builder, LLVMBuildICmp(e->builder, LLVMIntSLT, x, zero, ""), zero, x,
+                            "");
+        x = LLVMBuildSelect(e->builder, LLVMBuildICmp(e->builder, LLVMIntSGT, x, all, ""), all, x,
+                            "");
+        x = emit_splat(e, LLVMBuildTrunc(e->builder, x, e->t.i32, ""));
+        x = LLVMBuildICmp(e->builder, i ? LLVMIntSLT : LLVMIntSGE, lane, x, "");
+        ok = ok ? LLVMBuildAnd(e->builder, ok, x, "") : x;
+    }
+    return ok;
+}
+
+static LLVMValueRef guard_holds(Emit *e, const KernelGuard *guard, bool vector)
+{
+    int64_t step;
+    IndexId rest;
+    if (vector && index_affine(e->pool, guard->index, e->vector_axis, &step, &rest) && step == 1 &&
+        !index_varies(e, rest))
+        return lanes_between(e, emit_index(e, guard->index), guard->lo, guard->hi);
+    LLVMValueRef x = index_value_at(e, guard->index, vector);
+    LLVMValueRef lo = LLVMBuildICmp(e->builder, LLVMIntSGE, x, constant(e, guard->lo, vector), ""),
+                 hi = LLVMBuildICmp(e->builder, LLVMIntSLT, x, constant(e, guard->hi, vector), "");
+    return LLVMBuildAnd(e->builder, lo, hi, "");
+}
+
 // i1 or <lanes x i1>; NULL when there is no guard.
 static LLVMValueRef guards_hold(Emit *e, const KernelGuard *guards, uint32_t n)
 {
     LLVMValueRef all = NULL;
     for (uint32_t i = 0; i < n; i++) {
         bool vector = index_varies(e, guards[i].index);
-        LLVMValueRef x = index_value_at(e, guards[i].index, vector);
-        LLVMValueRef lo =
-            LLVMBuildICmp(e->builder, LLVMIntSGE, x, constant(e, guards[i].lo, vector), "");
-        LLVMValueRef hi =
-            LLVMBuildICmp(e->builder, LLVMIntSLT, x, constant(e, guards[i].hi, vector), "");
-        LLVMValueRef ok = LLVMBuildAnd(e->builder, lo, hi, "");
+        LLVMValueRef ok = guard_holds(e, &guards[i], vector);
         if (all && emit_is_vector(all) != vector) {
             all = emit_splat(e, all);
             ok = emit_splat(e, ok);

@@ -4,7 +4,9 @@
 // rows alone make too few tasks) and runs the register tile, KC steps of k at a time, panel by
 // panel over the rows of the block, which stay in the second cache while panels come and go. Rows
 // of a plain f32 left operand are read where they lie; any other (computed, in 16 bits, transposed,
-// or all its rows on one set of the first cache) is first copied to the worker's scratch, as f32.
+// or all its rows on one set of the first cache) is first copied to the worker's scratch, as f32,
+// along the axis and in the runs in which its elements lie side by side (codegen/runs.h): windows
+// of an image, that is convolutions, are copied like any matrix.
 // Between blocks of k the sums stay as f32 in memory, so every dot product is one fma chain in
 // rising k. After the last block the epilogue body runs over the tile while it is in the nearest
 // cache.
@@ -14,10 +16,12 @@
 
 #include "base/diag.h"
 #include "codegen/micro.h"
+#include "codegen/runs.h"
 
 enum {
     MOST_DEPTH = 768,    // of a block of k: rows and a panel of it stay in the second cache
     BLOCK_ROWS = 96,     // of a task: with MOST_DEPTH the left block takes 300 KiB
+    VECTOR_ROWS = 48,    // whole tiles and whole vectors, of 16 lanes and of 8
     FEW_TASKS = 24,      // split columns too when rows give fewer tasks
     LEAST_COLUMNS = 256, // of a task; twice that to earn a copy of the left block
     SET_STRIDE = 1024    // rows so many floats apart fall on one set of the first cache
@@ -58,56 +62,6 @@ static Plain plain_left(const Kernel *k)
     return p;
 }
 
-typedef struct Blocks {
-    int64_t mr, nr, mc, nc, kc; // tile, block of a task, block of k
-    int64_t mblocks, nblocks, kblocks, panels;
-} Blocks;
-
-static Blocks blocks_of(const Kernel *k, uint32_t lanes)
-{
-    Blocks b = {.mr = micro_mr(lanes), .nr = micro_columns(lanes, k->gemm.n)};
-    b.kblocks = div_up(k->gemm.k, MOST_DEPTH);
-    b.kc = div_up(k->gemm.k, b.kblocks);
-    b.panels = div_up(k->gemm.n, b.nr);
-    b.mc = BLOCK_ROWS / b.mr * b.mr;
-    b.mblocks = div_up(k->gemm.m, b.mc);
-    if (b.mblocks > 1) b.mc = div_up(div_up(k->gemm.m, b.mblocks), b.mr) * b.mr; // even blocks
-    b.mblocks = div_up(k->gemm.m, b.mc);
-    int64_t rows = b.mblocks * k->gemm.batch,
-            split = rows >= FEW_TASKS ? 1 : div_up(FEW_TASKS, rows);
-    int64_t most = k->gemm.n / (plain_left(k).is ? LEAST_COLUMNS : 2 * LEAST_COLUMNS);
-    if (split > most) split = most > 0 ? most : 1;
-    b.nc = div_up(b.panels, split); // in panels
-    b.nblocks = div_up(b.panels, b.nc);
-    return b;
-}
-
-int64_t gemm_packed_count(const Target *t, int64_t batch, int64_t n, int64_t k)
-{
-    int64_t nr = micro_columns(t->lanes, n);
-    return batch * div_up(n, nr) * nr * k;
-}
-
-int64_t gemm_tasks(const Target *t, const Kernel *k)
-{
-    Blocks b;
-    switch (k->kind) {
-    case KERNEL_PACK: return k->gemm.batch * div_up(k->gemm.n, micro_columns(t->lanes, k->gemm.n));
-    case KERNEL_GEMM: b = blocks_of(k, t->lanes); return k->gemm.batch * b.mblocks * b.nblocks;
-    case KERNEL_ATTENTION:
-    case KERNEL_ATTENTION_GRAD:
-    case KERNEL_ATTENTION_BIAS_GRAD: return emit_attention_tasks(k, t->lanes);
-    case KERNEL_SCATTER: return k->scatter.batch * div_up(k->scatter.rows, 1024);
-    case KERNEL_CUMSUM:
-    case KERNEL_TOPK:
-    case KERNEL_NMS:
-    case KERNEL_EIGH: return k->ordered.rows;
-    case KERNEL_LISTS:
-    case KERNEL_LOOP: break;
-    }
-    return k->tasks;
-}
-
 // ---- which axis the elements of an operand lie along
 // --------------------------------------------------
 
@@ -126,6 +80,102 @@ static bool runs_along(const KernelBody *body, uint32_t axis, uint32_t other)
         if (c == 1 && !(affine && d == 1)) along = true;
     }
     return along;
+}
+
+// How the left operand is read: in place, or copied along m or k, run by run.
+typedef struct Left {
+    Plain plain;
+    bool along_m;
+    Runs runs; // of the axis that it is copied along
+} Left;
+
+static Left left_of(Arena *arena, const Kernel *k, uint32_t lanes)
+{
+    Left l = {.plain = plain_left(k)};
+    if (l.plain.is) return l;
+    Runs along_m;
+    runs_find(&along_m, arena, &k->gemm.a, 1, lanes);
+    runs_find(&l.runs, arena, &k->gemm.a, 2, lanes);
+    l.along_m = runs_along(&k->gemm.a, 1, 2) || along_m.cost < l.runs.cost;
+    if (l.along_m) l.runs = along_m;
+    return l;
+}
+
+// ---- blocks
+// -------------------------------------------------------------------------------------------
+
+typedef struct Blocks {
+    int64_t mr, nr, mc, nc, kc; // tile, block of a task, block of k
+    int64_t mblocks, nblocks, kblocks, panels;
+} Blocks;
+
+static int64_t up(int64_t n, int64_t to)
+{
+    return div_up(n, to) * to;
+}
+
+// Steps of a block of k: whole runs where the left operand is copied along k, else whole vectors.
+static int64_t block_depth(int64_t k, const Left *left, uint32_t lanes)
+{
+    int64_t kc = div_up(k, div_up(k, MOST_DEPTH));
+    if (left->plain.is || kc == k) return kc;
+    int64_t runs = up(kc, left->runs.length);
+    return !left->along_m && runs <= MOST_DEPTH ? runs : up(kc, lanes);
+}
+
+static Blocks blocks_of(const Kernel *k, const Left *left, uint32_t lanes)
+{
+    Blocks b = {.mr = micro_mr(lanes), .nr = micro_columns(lanes, k->gemm.n)};
+    b.kc = block_depth(k->gemm.k, left, lanes);
+    b.kblocks = div_up(k->gemm.k, b.kc);
+    b.panels = div_up(k->gemm.n, b.nr);
+    b.mc = BLOCK_ROWS / b.mr * b.mr;
+    b.mblocks = div_up(k->gemm.m, b.mc);
+    // Even blocks of whole tiles; where they are many and copied along m, of whole vectors too.
+    int64_t unit = left->along_m && b.mblocks > 2 ? VECTOR_ROWS : b.mr;
+    if (b.mblocks > 1) b.mc = up(div_up(k->gemm.m, b.mblocks), unit);
+    b.mblocks = div_up(k->gemm.m, b.mc);
+    int64_t rows = b.mblocks * k->gemm.batch,
+            split = rows >= FEW_TASKS ? 1 : div_up(FEW_TASKS, rows);
+    int64_t most = k->gemm.n / (left->plain.is ? LEAST_COLUMNS : 2 * LEAST_COLUMNS);
+    if (split > most) split = most > 0 ? most : 1;
+    b.nc = div_up(b.panels, split); // in panels
+    b.nblocks = div_up(b.panels, b.nc);
+    return b;
+}
+
+int64_t gemm_packed_count(const Target *t, int64_t batch, int64_t n, int64_t k)
+{
+    int64_t nr = micro_columns(t->lanes, n);
+    return batch * div_up(n, nr) * nr * k;
+}
+
+static int64_t product_tasks(const Kernel *k, uint32_t lanes)
+{
+    Arena *arena = arena_new();
+    Left left = left_of(arena, k, lanes);
+    Blocks b = blocks_of(k, &left, lanes);
+    arena_free(arena);
+    return k->gemm.batch * b.mblocks * b.nblocks;
+}
+
+int64_t gemm_tasks(const Target *t, const Kernel *k)
+{
+    switch (k->kind) {
+    case KERNEL_PACK: return k->gemm.batch * div_up(k->gemm.n, micro_columns(t->lanes, k->gemm.n));
+    case KERNEL_GEMM: return product_tasks(k, t->lanes);
+    case KERNEL_ATTENTION:
+    case KERNEL_ATTENTION_GRAD:
+    case KERNEL_ATTENTION_BIAS_GRAD: return emit_attention_tasks(k, t->lanes);
+    case KERNEL_SCATTER: return k->scatter.batch * div_up(k->scatter.rows, 1024);
+    case KERNEL_CUMSUM:
+    case KERNEL_TOPK:
+    case KERNEL_NMS:
+    case KERNEL_EIGH: return k->ordered.rows;
+    case KERNEL_LISTS:
+    case KERNEL_LOOP: break;
+    }
+    return k->tasks;
 }
 
 // The result, where the epilogue is its store alone.
@@ -157,6 +207,11 @@ static LLVMValueRef least(Emit *e, LLVMValueRef x, LLVMValueRef y)
     return LLVMBuildSelect(e->builder, LLVMBuildICmp(e->builder, LLVMIntSLT, x, y, ""), x, y, "");
 }
 
+static LLVMValueRef most(Emit *e, LLVMValueRef x, LLVMValueRef y)
+{
+    return LLVMBuildSelect(e->builder, LLVMBuildICmp(e->builder, LLVMIntSGT, x, y, ""), x, y, "");
+}
+
 static LLVMTypeRef vector(const Emit *e)
 {
     return emit_vector_type(e, e->t.f32);
@@ -169,16 +224,22 @@ static LLVMValueRef mask_below(Emit *e, LLVMValueRef start, LLVMValueRef end)
     return LLVMBuildICmp(e->builder, LLVMIntSLT, at, emit_splat(e, end), "");
 }
 
-// The vector of elements at (axis 1, axis 2), 0 where the mask (NULL: none) is off.
-static LLVMValueRef elements(Emit *e, LLVMValueRef one, LLVMValueRef two, LLVMValueRef mask)
+// The vector of elements at this point, 0 where the mask (NULL: none) is off.
+static LLVMValueRef elements_here(Emit *e, LLVMValueRef mask)
 {
     emit_forget(e, UINT64_MAX);
-    e->axis[1] = one;
-    e->axis[2] = two;
     e->mask = mask;
     LLVMValueRef x = emit_splat(e, emit_value(e, e->body->code.n - 1));
     e->mask = NULL;
     return mask ? LLVMBuildSelect(e->builder, mask, x, LLVMConstNull(vector(e)), "") : x;
+}
+
+// The same at (axis 1, axis 2).
+static LLVMValueRef elements(Emit *e, LLVMValueRef one, LLVMValueRef two, LLVMValueRef mask)
+{
+    e->axis[1] = one;
+    e->axis[2] = two;
+    return elements_here(e, mask);
 }
 
 // Elements of operands are f32 registers: f32, or 16-bit floats that the body widened.
@@ -297,8 +358,10 @@ typedef struct Product {
     Emit *e;
     const Kernel *k;
     Blocks b;
-    bool along_m; // the left operand is read along m
-    Plain left, result;
+    Left left;
+    Plain result;
+    bool whole_vectors; // every run of a copied block
+
     int64_t ars, aks;                     // strides of the left block
     LLVMValueRef batch, m0, rows, p0, p1; // this task: its rows from m0, panels [p0, p1)
     LLVMValueRef a, c,
@@ -307,11 +370,6 @@ typedef struct Product {
     LLVMValueRef k0, depth, last; // this block of k; is it the last
 } Product;
 
-static int64_t up(int64_t n, int64_t to)
-{
-    return div_up(n, to) * to;
-}
-
 // Floats from row to row of a copied block (along m: from step to step): whole cache lines, not a
 // multiple of a page.
 static int64_t copy_stride(const Blocks *b, bool along_m)
@@ -319,11 +377,10 @@ static int64_t copy_stride(const Blocks *b, bool along_m)
     return along_m ? up(b->mc, 16) : up(b->kc, 16) + 16;
 }
 
-static int64_t a_floats(const Kernel *k, const Blocks *b)
+static int64_t a_floats(const Left *left, const Blocks *b)
 {
-    if (plain_left(k).is) return 0;
-    bool along_m = runs_along(&k->gemm.a, 1, 2);
-    return (along_m ? b->kc : b->mc) * copy_stride(b, along_m) + 16;
+    if (left->plain.is) return 0;
+    return (left->along_m ? b->kc : b->mc) * copy_stride(b, left->along_m) + 16;
 }
 
 static int64_t c_floats(const Blocks *b)
@@ -334,31 +391,59 @@ static int64_t c_floats(const Blocks *b)
 
 int64_t emit_gemm_worker_bytes(const Kernel *k, uint32_t lanes)
 {
-    Blocks b = blocks_of(k, lanes);
-    return 4 * (up(a_floats(k, &b), 16) + c_floats(&b)) + 256;
+    Arena *arena = arena_new();
+    Left left = left_of(arena, k, lanes);
+    Blocks b = blocks_of(k, &left, lanes);
+    arena_free(arena);
+    return 4 * (up(a_floats(&left, &b), 16) + c_floats(&b)) + 256;
+}
+
+// Elements lo .. hi - 1 of a run, to `to` + the place in the run.
+static void copy_run(Product *p, LLVMValueRef lo, LLVMValueRef hi, LLVMValueRef to)
+{
+    Emit *e = p->e;
+    int64_t lanes = e->lanes;
+    LLVMValueRef count = LLVMBuildSub(e->builder, hi, lo, "");
+    LLVMValueRef whole = add(e, lo, LLVMBuildAnd(e->builder, count, emit_i64(e, -lanes), ""));
+    for (int tail = 0; tail < (p->whole_vectors ? 1 : 2); tail++) {
+        EmitLoop i = emit_loop_begin(e, tail ? whole : lo, tail ? hi : whole, lanes, NULL, 0);
+        e->axis[p->left.runs.inside] = i.index;
+        LLVMValueRef x = elements_here(e, tail ? mask_below(e, i.index, hi) : NULL);
+        // The stride leaves room for a whole register.
+        emit_store(e, x, emit_at(e, e->t.f32, p->copy, add(e, to, i.index)), 4);
+        emit_loop_end(e, &i);
+    }
 }
 
 // Copy this block of the left operand, with the axis that lies along the vectors inside.
 static void copy_left(Product *p)
 {
     Emit *e = p->e;
-    LLVMValueRef outside = p->along_m ? p->depth : p->rows,
-                 inside = p->along_m ? p->rows : p->depth;
-    LLVMValueRef whole = LLVMBuildAnd(e->builder, inside, emit_i64(e, -(int64_t)e->lanes), "");
-    int64_t stride = copy_stride(&p->b, p->along_m);
-    e->axis[0] = p->batch;
-    EmitLoop row = emit_loop_begin(e, emit_i64(e, 0), outside, 1, NULL, 0);
-    LLVMValueRef to = emit_at(e, e->t.f32, p->copy, mul(e, row.index, stride));
-    for (int tail = 0; tail < 2; tail++) {
-        EmitLoop i = emit_loop_begin(e, tail ? whole : emit_i64(e, 0), tail ? inside : whole,
-                                     e->lanes, NULL, 0);
-        LLVMValueRef m = add(e, p->m0, p->along_m ? i.index : row.index),
-                     k = add(e, p->k0, p->along_m ? row.index : i.index);
-        LLVMValueRef x = elements(e, m, k, tail ? mask_below(e, i.index, inside) : NULL);
-        emit_store(e, x, emit_at(e, e->t.f32, to, i.index),
-                   4); // the stride leaves room for a whole register
-        emit_loop_end(e, &i);
+    bool along_m = p->left.along_m;
+    LLVMValueRef outside = along_m ? p->depth : p->rows, inside = along_m ? p->rows : p->depth;
+    LLVMValueRef start = along_m ? p->m0 : p->k0, end = add(e, start, inside);
+    int64_t length = p->left.runs.length;
+    bool single = length >= (along_m ? p->k->gemm.m : p->k->gemm.k);
+    LLVMValueRef zero = emit_i64(e, 0), by = emit_i64(e, length), first = zero, last = zero;
+    if (!single) {
+        first = LLVMBuildUDiv(e->builder, start, by, "");
+        last = LLVMBuildUDiv(e->builder, add(e, end, emit_i64(e, -1)), by, "");
     }
+    e->axis[0] = p->batch;
+    EmitLoop row = emit_loop_begin(e, zero, outside, 1, NULL, 0);
+    LLVMValueRef to =
+        LLVMBuildSub(e->builder, mul(e, row.index, copy_stride(&p->b, along_m)), start, "");
+    e->axis[along_m ? 2 : 1] = add(e, along_m ? p->k0 : p->m0, row.index);
+    EmitLoop run = emit_loop_begin(e, first, add(e, last, emit_i64(e, 1)), 1, NULL, 0);
+    LLVMValueRef from = mul(e, run.index, length), lo = LLVMBuildSub(e->builder, start, from, ""),
+                 hi = LLVMBuildSub(e->builder, end, from, "");
+    e->axis[along_m ? 1 : 2] = run.index;
+    if (!single) {
+        lo = most(e, lo, zero);
+        hi = least(e, hi, by);
+    }
+    copy_run(p, lo, hi, add(e, to, from));
+    emit_loop_end(e, &run);
     emit_loop_end(e, &row);
 }
 
@@ -471,9 +556,10 @@ static void depth_block(Product *p)
 {
     Emit *e = p->e;
     int64_t whole = p->k->gemm.n / p->b.nr;
-    if (p->left.is)
-        p->a = emit_at(e, e->t.f32, e->base[p->left.buffer],
-                       add(e, emit_index(e, p->left.base), add(e, mul(e, p->m0, p->ars), p->k0)));
+    const Plain *plain = &p->left.plain;
+    if (plain->is)
+        p->a = emit_at(e, e->t.f32, e->base[plain->buffer],
+                       add(e, emit_index(e, plain->base), add(e, mul(e, p->m0, p->ars), p->k0)));
     else
         copy_left(p);
     LLVMValueRef middle = least(e, p->p1, emit_i64(e, whole));
@@ -503,20 +589,30 @@ static void set_task(Product *p, LLVMValueRef task)
     e->axis[0] = p->batch;
 }
 
+// Do runs, and the blocks that cut them, begin and end at multiples of the lanes?
+static bool whole_vectors(const Product *p)
+{
+    int64_t block = p->left.along_m ? p->b.mc : p->b.kc,
+            size = p->left.along_m ? p->k->gemm.m : p->k->gemm.k, lanes = p->e->lanes;
+    return p->left.runs.length % lanes == 0 && block % lanes == 0 && size % lanes == 0;
+}
+
 void emit_gemm_kernel(Emit *e)
 {
     const Kernel *k = e->kernel;
-    Product p = {.e = e,
-                 .k = k,
-                 .b = blocks_of(k, e->lanes),
-                 .along_m = runs_along(&k->gemm.a, 1, 2),
-                 .result = plain_result(k)};
-    p.left = plain_left(k);
-    p.ars = p.left.is ? p.left.stride : p.along_m ? 1 : copy_stride(&p.b, false);
-    p.aks = !p.left.is && p.along_m ? copy_stride(&p.b, true) : 1;
+    Product p = {.e = e, .k = k, .left = left_of(e->arena, k, e->lanes), .result = plain_result(k)};
+    p.b = blocks_of(k, &p.left, e->lanes);
+    const Plain *plain = &p.left.plain;
+    bool along_m = p.left.along_m;
+    p.ars = plain->is ? plain->stride : along_m ? 1 : copy_stride(&p.b, false);
+    p.aks = along_m ? copy_stride(&p.b, true) : 1;
+    p.whole_vectors = whole_vectors(&p);
     p.copy = p.a = e->worker;
-    p.c = emit_at(e, e->t.f32, e->worker, emit_i64(e, up(a_floats(k, &p.b), 16)));
-    emit_use_body(e, &k->gemm.a, p.along_m ? 1 : 2);
+    p.c = emit_at(e, e->t.f32, e->worker, emit_i64(e, up(a_floats(&p.left, &p.b), 16)));
+    if (plain->is)
+        emit_use_body(e, &k->gemm.a, 2);
+    else
+        emit_use_body(e, &p.left.runs.body, p.left.runs.inside);
     check_f32(e);
     EmitLoop task = emit_loop_begin(e, e->begin, e->end, 1, NULL, 0);
     set_task(&p, task.index);

@@ -3,7 +3,6 @@
 #include "base/brace.h"
 #include "frontend/elab.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 

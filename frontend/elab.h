@@ -402,15 +402,33 @@ const char *name_reserved(const char *name);
 // export.c: what export: writes, into an object.
 void put_export(Elab *el, struct Json *j);
 
-// frozen.c: teachers, and constants of files
+// constant.c
+// Note that parameter t at this path is a constant of a file, if it is one, and what it says of its
+// type; of its shape only where there is no `shape:`. False when reported.
+bool constant_read(Elab *el, const Tree *t, const char *path, DType *dtype, Axis **axes,
+                   uint32_t *rank);
+// The file that a constant comes from, for the runtime; and a `checksum:`, which may be NULL.
+void put_constant(Elab *el, struct Json *j, const char *path, const Tree *t);
+void put_checksum(Elab *el, struct Json *j, const Tree *t);
+
+// quiet.c: warnings of what nothing comes of.
+// Of tasks of this build that `loss` is not of, where `minimize:` says it.
+void warn_untrained(Elab *el, NodeId loss);
+// Of tasks of this build that read an optional field and do not ask which samples have it.
+void warn_unasked(Elab *el);
+// Of a parameter that begins above its max.
+void warn_above(Elab *el, const Init *how, const StateVar *v, Value initial);
+
+// off.c: the paths of parts that have no parameters in the program, where there are any.
+void put_off(Elab *el, struct Json *j);
+
+// frozen.c: teachers
 void teachers_bind(Elab *el);
 bool is_teacher(const Elab *el, const char *name);
 // The graph's names, and behind them the teachers' own: what items of a family see.
 Scope *teacher_names(Elab *el);
 // Names of an application that its teacher has under outputs:.
 void teacher_outputs(Elab *el, App *app);
-// The frozen parameter {shape:, file:, tensor:}, t, is at this path. False when reported.
-bool constant_check(Elab *el, const Tree *t, const char *path);
 // The files that frozen state comes from, into an object.
 void put_frozen(Elab *el, struct Json *j);
 // A rule of a file's names in the rows for the runtime.
@@ -759,6 +777,8 @@ void stats_update(Elab *el, Entry *entry);
 void stats_result(Elab *el, Entry *entry);
 // Is there a row of which something is not read by what was built?
 bool stats_unread(Elab *el);
+// Warn of rows of which nothing reads anything.
+void stats_warn(Elab *el);
 const char *stats_json(Elab *el);
 
 // train.c, metrics.c, entries.c

@@ -95,6 +95,8 @@ static void build_phase(Elab *el, uint32_t phase, uint32_t resting)
     NodeId loss = minimized(el);
     output(el, e, "loss", loss);
     task_outputs(el, e);
+    warn_untrained(el, loss);
+    warn_unasked(el);
     watch_outputs(el, e);
     if (taps_here(el, e)) taps_outputs(el, e);
     // encoders nobody asked are looked at too, for their errors
@@ -225,6 +227,7 @@ static void build_init(Elab *el)
         }
         Value x = initial(el, how, &v);
         if (x.kind == V_ERROR) continue;
+        warn_above(el, how, &v, x);
         NodeId n = value_tensor(el, x, v.type->dtype, v.loc);
         if (n) n = graph_broadcast_to(el->graph, n, v.type->rank, v.type->axes);
         if (n) vec_push(el->arena, &e->updates, (NamedNode){v.name, n});
@@ -332,6 +335,7 @@ void entries_build(Elab *el)
     build_encoders(el);
     if (!diag_errors(el->diag)) check_stats(el);
     if (diag_errors(el->diag)) return;
+    stats_warn(el);
     build_begins(el);
     build_init(el);
     count_parts(el);

@@ -1,7 +1,6 @@
 // What is never trained. Teachers: instances of modules whose parameters come from a file (or are
-// random numbers of the seed), under teachers.NAME; nothing drops out in them. And constants of
-// files: {shape:, file:, tensor:} among parameters. Their state is frozen: checkpoints leave it
-// out.
+// random numbers of the seed), under teachers.NAME; nothing drops out in them. Their state is frozen,
+// as constants of files are: checkpoints leave it out.
 #include "frontend/elab.h"
 #include "frontend/json.h"
 
@@ -101,20 +100,6 @@ void teacher_outputs(Elab *el, App *app)
     }
 }
 
-bool constant_check(Elab *el, const Tree *t, const char *path)
-{
-    static const char *const not [] = {"init", "max", "trainable"};
-    for (int i = 0; i < 3; i++) {
-        const Tree *other = tree_get(t, not [i]);
-        if (!other) continue;
-        el_error(el, other->loc, "'%s' has no meaning for a constant of a file", not [i]);
-        diag_help(el->diag, "leave out '%s', or 'file' for a parameter that is trained", not [i]);
-        return false;
-    }
-    map_set(el->arena, &el->constants, path, (void *)t);
-    return true;
-}
-
 // Is there state at the path, or below it?
 static bool has_state(const Elab *el, const char *path)
 {
@@ -139,6 +124,7 @@ static void put_teacher(Elab *el, Json *j, const TreeEntry *e)
     json_str(j, "prefix", path);
     json_str(j, "base_dir", folder_said_in(el, weights));
     json_str(j, "file", file->text);
+    if (weights->kind == TREE_MAP) put_checksum(el, j, tree_get(weights, "checksum"));
     json_open(j, "rename", '[');
     const char *prefix = str_printf(el->arena, "%s.", path);
     put_rename(el, j, weights->kind == TREE_MAP ? tree_get(weights, "rename") : NULL, prefix);
@@ -153,22 +139,6 @@ void put_file_rule(Json *j, const char *from, const char *to)
     json_str(j, "from", from);
     json_str(j, "to", to);
     json_bool(j, "transpose", false);
-    json_close(j, '}');
-}
-
-static void put_constant(Elab *el, Json *j, const char *path, const Tree *t)
-{
-    const Tree *tensor = tree_get(t, "tensor");
-    const char *dot = strrchr(path, '.');
-    if (!has_state(el, path)) return;
-    json_open(j, NULL, '{');
-    json_str(j, "owns", path);
-    json_str(j, "base_dir", folder_said_in(el, t));
-    json_str(j, "file", tree_get(t, "file")->text);
-    json_open(j, "rename", '[');
-    put_file_rule(j, tensor ? tensor->text : dot ? dot + 1 : path, path);
-    put_file_rule(j, "*", "");
-    json_close(j, ']');
     json_close(j, '}');
 }
 
@@ -222,7 +192,8 @@ void put_frozen(Elab *el, Json *j)
     json_open(j, "frozen", '[');
     for (uint32_t i = 0; t && i < t->entries.n; i++) put_teacher(el, j, &t->entries.at[i]);
     for (uint32_t i = 0; i < el->constants.n; i++)
-        put_constant(el, j, el->constants.at[i].key, el->constants.at[i].value);
+        if (has_state(el, el->constants.at[i].key))
+            put_constant(el, j, el->constants.at[i].key, el->constants.at[i].value);
     put_statistics(el, j);
     json_close(j, ']');
 }

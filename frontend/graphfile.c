@@ -266,6 +266,21 @@ void settings_read(Elab *el)
     el->batch = ok ? batch : STAND_IN;
 }
 
+// A loss is that of a fixture's weights and inputs; alone, either is looked at by nobody.
+static void warn_half_check(Elab *el, const Tree *loss, const Tree *fixture)
+{
+    const Tree *one = loss ? loss : fixture;
+    bool given = one && one->kind != TREE_NULL;
+    if (!given || (loss && fixture)) return;
+    diag_warning(el->diag, one->loc,
+                 loss ? "this loss is compared with nothing: there is no "
+                        "'fixture', whose weights and inputs give it"
+                      : "this fixture is not used: there is no 'loss', which "
+                        "its weights and inputs have to give");
+    diag_help(el->diag, loss ? "say the fixture, or leave out 'loss'"
+                             : "say the loss, or leave out 'fixture'");
+}
+
 static void read_check(Elab *el)
 {
     const Tree *t = tree_get(el->root, "check");
@@ -273,6 +288,7 @@ static void read_check(Elab *el)
     const Tree *set = tree_get(t, "set"), *loss = tree_get(t, "loss"),
                *fixture = tree_get(t, "fixture");
     CheckInfo *c = &el->out->check;
+    warn_half_check(el, loss, fixture);
     VEC(const char *) rows = {0};
     el->out->has_check = true;
     for (uint32_t i = 0; set && i < set->entries.n; i++) {

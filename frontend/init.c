@@ -118,6 +118,14 @@ static const Tree *rules_of(Elab *el, const Tree *rename)
 
 void put_rename(Elab *el, Json *j, const Tree *rename, const char *prefix)
 {
+    if (rename && rename->kind == TREE_LIST) { // one table after the other
+        for (uint32_t i = 0; i < rename->items.n; i++) {
+            const Tree *t = rename->items.at[i];
+            if (t->kind != TREE_LIST) put_rename(el, j, t, prefix);
+            else el_error(el, t->loc, "a list of tables of names has no list in it");
+        }
+        return;
+    }
     const Tree *rules = rename ? rules_of(el, rename) : NULL;
     for (uint32_t i = 0; rules && i < rules->entries.n; i++) {
         const TreeEntry *e = rules->entries.at;
@@ -251,6 +259,7 @@ void put_init(Elab *el, Json *j)
         if (!keys_check(el, row, MAPPING_INIT, false)) continue;
         json_open(j, NULL, '{');
         json_str(j, "file", tree_get(row, "file")->text);
+        put_checksum(el, j, tree_get(row, "checksum"));
         json_open(j, "rename", '[');
         put_rename(el, j, tree_get(row, "rename"), "");
         json_close(j, ']');

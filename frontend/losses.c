@@ -27,6 +27,18 @@ static void bind_phase_step(Elab *el, Task *t)
     task_name(el, t, "phase_step", b);
 }
 
+// Is a weight 0 whatever the step: 0 * step, (1 - 1) * ramp(..)?
+static bool is_zero(const Graph *g, NodeId id)
+{
+    const Node *n = graph_node(g, id);
+    double x;
+    if (graph_is_const(g, id, &x)) return x == 0;
+    bool first = n->nargs && is_zero(g, n->args[0]);
+    if (n->op == OP_MUL) return first || is_zero(g, n->args[1]);
+    if (n->op == OP_ADD || n->op == OP_SUB) return first && is_zero(g, n->args[1]);
+    return first && (n->op == OP_DIV || n->op == OP_CAST || n->op == OP_NEG);
+}
+
 // Decide whether a task is on, and its weight.
 static void task_switch(Elab *el, Task *t)
 {
@@ -45,7 +57,8 @@ static void task_switch(Elab *el, Task *t)
         return;
     }
     t->weight = v;
-    if (value_number(v, &x) && x == 0) t->on = false;
+    if (value_number(v, &x) ? x == 0 : v.kind == V_TENSOR && is_zero(el->graph, v.node))
+        t->on = false;
 }
 
 // output, target, decode: lazily evaluated where they are said, seen by the expert and its kind.

@@ -1,6 +1,7 @@
 // What to write instead: helps of the last error, with the mends that write it. A mend that is a
-// guess comes with a second one. Nothing is said where the place is not one of the user's that is
-// wholly such a value: an error may have been moved to a line which is wrong in another way.
+// guess comes with a second one, or with its reason. Nothing is said where the place is not one of
+// the user's that is wholly such a value: an error may have been moved to a line which is wrong in
+// another way.
 #include "frontend/elab.h"
 
 #include <ctype.h>

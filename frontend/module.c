@@ -6,6 +6,7 @@
 
 const char *path_join(Elab *el, const char *prefix, const char *name)
 {
+    if (!*name) return prefix; // path: ''
     return *prefix ? str_printf(el->arena, "%s.%s", prefix, name) : name;
 }
 

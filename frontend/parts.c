@@ -175,8 +175,9 @@ static Value param_tensor(Elab *el, Binding *b)
         return value_error();
     Value limit = max ? tree_eval(el, b->scope, max, NULL) : value_none();
     const char *path = path_join(el, b->scope->frame->owner->path, b->name);
-    if (tree_get(t, "file") && !constant_check(el, t, path)) return value_error();
-    return param_make(el, path, type_new(el->arena, DT_F32, rank, axes), tree_get(t, "init"), NULL,
+    DType dtype = DT_F32;
+    if (!constant_read(el, t, path, &dtype, &axes, &rank)) return value_error();
+    return param_make(el, path, type_new(el->arena, dtype, rank, axes), tree_get(t, "init"), NULL,
                       b->scope, trainable, limit, b->loc);
 }
 

@@ -535,6 +535,20 @@ bool stats_unread(Elab *el)
     return any;
 }
 
+void stats_warn(Elab *el)
+{
+    const Map *all = all_stats(el);
+    for (uint32_t i = 0; all && i < all->n; i++) {
+        const char *name = all->at[i].key, *path = str_printf(el->arena, "stats.%s.", name);
+        bool read = false;
+        for (uint32_t k = 0; k < el->statistics.n; k++)
+            read |= strncmp(el->statistics.at[k].key, path, strlen(path)) == 0;
+        const Value *v = all->at[i].value;
+        if (!read && v->kind == V_STATS)
+            diag_warning(el->diag, v->stats->stats->tree->loc, "nothing reads stats.%s", name);
+    }
+}
+
 void stats_result(Elab *el, Entry *entry)
 {
     for (uint32_t i = 0; i < el->statistics.n; i++) {

@@ -251,6 +251,7 @@ const char *train_json(Elab *el)
     put_shapes(el, &j);
     put_init(el, &j);
     put_frozen(el, &j);
+    put_off(el, &j);
     put_export(el, &j);
     put_every(el, &j, "checkpoint", "every", "checkpoint_every", 1000);
     put_every(el, &j, "checkpoint", "keep", "checkpoint_keep", 2);

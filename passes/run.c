@@ -218,7 +218,7 @@ static bool dump_file(Arena *arena, const Program *p, const PassOptions *o, uint
                    pass && pass->needs & FACT_TARGET ? "txt" : "ir");
     FILE *f = fopen(path, "w");
     if (!f)
-        return error_set(err, "%s: cannot write: %s; make the folder first", path, strerror(errno));
+        return error_set(err, "%s: cannot write: %s", path, strerror(errno));
     dump(p, pass, o, f);
     bool good = !ferror(f);
     if (fclose(f) || !good) return error_set(err, "%s: cannot write: %s", path, strerror(errno));

@@ -1,12 +1,13 @@
 // Rules of simplify about products of windows, that is convolutions. The gradient towards what the
 // window was taken of is a product with one result for each place of the window, skewed back and
 // summed. It is a convolution itself, with the window taken of the other factor: then nothing of
-// the window's size is ever in memory.
+// the window's size is ever in memory. Where the window's stride is 2 it is a convolution for each
+// remainder of the index by 2, of every other place of the filter.
 #include "passes/simplify.h"
 
 #include <stdlib.h>
 
-enum { MOST_MOVES = 8 };
+enum { MOST_MOVES = 8, MOST_PHASES = 64 };
 
 // What lies between a sum and the product that it adds up.
 typedef struct Moves {
@@ -31,8 +32,6 @@ static bool take_skew(Simplify *s, const Node *n, Moves *m)
         Skew at = skew_at(n, k);
         at.axis = shown_at(m->place, at.axis);
         at.along = shown_at(m->place, at.along);
-        // Of places that are skipped most products would be by zeros.
-        if (at.up != 1) return false;
         for (uint32_t i = 0; i < m->n; i++)
             if (m->at[i].axis == at.axis || m->at[i].along == at.along) return false;
         m->at[m->n++] = at;
@@ -160,32 +159,185 @@ static NodeId windowed(Simplify *s, const Node *dot, const DotAxes *d, const Mov
     return dot_like(s, dot, args[0], args[1], &to);
 }
 
+// A sum of a skewed product as the rules below see it.
+typedef struct SkewSum {
+    Moves seen; // axes of the sum's operand
+    Moves m;    // axes of the product's operands
+    Node dot;
+    DotAxes d;
+    int side; // of the dot: the operand that moves
+    const int64_t *summed;
+    uint32_t rank; // of the sum's operand
+} SkewSum;
+
+static bool find_sum(Simplify *s, const Node *n, SkewSum *q)
+{
+    DType dt = n->type->dtype;
+    if ((dt != DT_F32 && dt != DT_F64) || !is_op(s, n, 0, OP_SKEW) || !find_moves(s, n, &q->seen))
+        return false;
+    uint32_t count;
+    q->rank = operand(s, n, 0)->type->rank;
+    q->summed = node_ints(n, ATTR_AXES, &count);
+    if (count != q->seen.n) return false;
+    for (uint32_t k = 0; k < count; k++)
+        if (!in_list(q->summed, count, q->seen.at[k].along)) return false;
+    q->m = q->seen;
+    q->dot = *graph_node(s->g, q->seen.dot);
+    q->d = dot_axes(&q->dot);
+    q->side = moved_side(s, &q->dot, &q->d, &q->m);
+    return q->side >= 0 && q->dot.type->dtype == dt;
+}
+
+// The sum as one product, its axes in the sum's order.
+static NodeId summed_product(Simplify *s, const SkewSum *q)
+{
+    NodeId product = windowed(s, &q->dot, &q->d, &q->m, q->side);
+    const int64_t *place = q->m.place;
+    int64_t *perm = ints(s, q->rank);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < q->rank; i++) {
+        if (in_list(q->summed, q->m.n, i)) continue;
+        int64_t before = 0;
+        for (uint32_t k = 0; k < q->m.n; k++) before += place[q->summed[k]] < place[i];
+        perm[kept++] = place[i] - before;
+    }
+    return graph_transpose(s->g, product, perm);
+}
+
 NodeId sum_skew(Simplify *s, NodeId id, const Node *n)
 {
     (void)id;
-    Moves m;
-    DType dt = n->type->dtype;
-    if ((dt != DT_F32 && dt != DT_F64) || !is_op(s, n, 0, OP_SKEW) || !find_moves(s, n, &m))
-        return 0;
-    uint32_t count, rank = operand(s, n, 0)->type->rank;
-    const int64_t *summed = node_ints(n, ATTR_AXES, &count);
-    if (count != m.n) return 0;
-    for (uint32_t k = 0; k < m.n; k++)
-        if (!in_list(summed, count, m.at[k].along)) return 0;
-    const Node dot = *graph_node(s->g, m.dot);
-    DotAxes d = dot_axes(&dot);
-    int side = moved_side(s, &dot, &d, &m);
-    if (side < 0 || dot.type->dtype != dt) return 0;
-    NodeId product = windowed(s, &dot, &d, &m, side);
-    int64_t *perm = ints(s, rank);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < rank; i++) {
-        if (in_list(summed, count, i)) continue;
-        int64_t before = 0;
-        for (uint32_t k = 0; k < count; k++) before += m.place[summed[k]] < m.place[i];
-        perm[kept++] = m.place[i] - before;
+    SkewSum q;
+    if (!find_sum(s, n, &q)) return 0;
+    for (uint32_t k = 0; k < q.m.n; k++) // of places that are skipped most products were by zeros
+        if (q.m.at[k].up != 1) return 0;
+    return summed_product(s, &q);
+}
+
+// ---- phases
+// -------------------------------------------------------------------------------------------
+
+static int64_t floor_mod(int64_t a, int64_t b)
+{
+    return (a % b + b) % b;
+}
+
+// Along axis k of the result, i = up q + r, the first place j whose product is an element at these
+// i; the others follow `up` apart.
+static int64_t first_place(const Skew *at, int64_t r)
+{
+    int64_t j = 0;
+    while (floor_mod(r + j * at->step + at->lo, at->up) != 0) j++;
+    return j;
+}
+
+// A place for each remainder, and no two in `up` that follow each other?
+static bool has_phases(const Skew *at)
+{
+    int64_t a = floor_mod(at->step, at->up), b = at->up;
+    while (a) {
+        int64_t t = b % a;
+        b = a;
+        a = t;
     }
-    return graph_transpose(s->g, product, perm);
+    return at->stride == 1 && (at->up == 1 || b == 1);
+}
+
+// The elements whose indices have these remainders: a product of every up-th place; 0 where there
+// is no place.
+static NodeId phase(Simplify *s, SkewSum q, const int64_t *r)
+{
+    uint32_t other = (uint32_t)(1 - q.side);
+    const Type *t = operand(s, &q.dot, other)->type;
+    int64_t *lo = ints(s, t->rank), *hi = ints(s, t->rank), *stride = ints(s, t->rank);
+    for (uint32_t i = 0; i < t->rank; i++) {
+        lo[i] = 0;
+        hi[i] = t->axes[i].size;
+        stride[i] = 1;
+    }
+    for (uint32_t k = 0; k < q.m.n; k++) {
+        Skew *at = &q.m.at[k];
+        int64_t j = first_place(at, r[k]);
+        if (j >= hi[at->along]) return 0;
+        lo[at->along] = j;
+        stride[at->along] = at->up;
+        at->lo = (r[k] + j * at->step + at->lo) / at->up;
+        at->size = (at->size + at->up - 1) / at->up;
+        at->up = 1;
+    }
+    NodeId args[2] = {q.dot.args[0], q.dot.args[1]};
+    args[other] = graph_slice(s->g, args[other], lo, hi, stride);
+    q.dot.args = args;
+    return summed_product(s, &q);
+}
+
+// Where an axis of the sum's operand is in the sum.
+static int64_t kept_at(const SkewSum *q, int64_t axis)
+{
+    int64_t at = axis;
+    for (uint32_t k = 0; k < q->m.n; k++) at -= q->summed[k] < axis;
+    return at;
+}
+
+// All phases, (.., q.., remainders together, ..) with the remainders behind the last axis that
+// moves, as the tensor: each remainder behind its q, and one axis of the two.
+static NodeId interleaved(Simplify *s, const SkewSum *q, const Type *to, NodeId x, int64_t after)
+{
+    uint32_t rank = to->rank, n = 0, moves = q->m.n;
+    Axis *axes = arena_array(s->scratch, Axis, rank + moves + 1);
+    int64_t *perm = ints(s, rank + moves), *lo = ints(s, rank), *one = ints(s, rank),
+            *hi = ints(s, rank), *by = ints(s, rank);
+    const Type *of = graph_type(s->g, x);
+    for (uint32_t i = 0; i < rank; i++) {
+        lo[i] = 0;
+        one[i] = 1;
+        by[i] = -1;
+        hi[i] = to->axes[i].size;
+    }
+    for (uint32_t k = 0; k < moves; k++) by[kept_at(q, q->seen.at[k].axis)] = k;
+    for (uint32_t i = 0; i < rank; i++) {
+        axes[i + (i > after ? moves : 0)] = of->axes[i + (i > after)];
+        perm[n++] = i + (i > after ? moves : 0);
+        if (by[i] >= 0) perm[n++] = after + 1 + by[i];
+    }
+    for (uint32_t k = 0; k < moves; k++) axes[after + 1 + k] = (Axis){q->seen.at[k].up, 0};
+    x = graph_transpose(s->g, graph_reshape(s->g, x, rank + moves, axes), perm);
+    for (uint32_t i = 0; i < rank; i++) {
+        axes[i] = to->axes[i];
+        if (by[i] >= 0) axes[i].size = of->axes[i + (i > after)].size * q->seen.at[by[i]].up;
+    }
+    return graph_slice(s->g, graph_reshape(s->g, x, rank, axes), lo, hi, one);
+}
+
+NodeId sum_skew_phases(Simplify *s, NodeId id, const Node *n)
+{
+    (void)id;
+    SkewSum q;
+    if (!find_sum(s, n, &q)) return 0;
+    const Type *to = n->type;
+    int64_t count = 1, after = 0, r[MOST_MOVES] = {0};
+    Axis *axes = arena_array(s->scratch, Axis, to->rank + 1);
+    memcpy(axes, to->axes, to->rank * sizeof *axes);
+    for (uint32_t k = 0; k < q.m.n; k++) {
+        const Skew *at = &q.seen.at[k];
+        int64_t axis = kept_at(&q, at->axis);
+        if (!has_phases(at)) return 0;
+        count *= at->up;
+        axes[axis].size = (at->size + at->up - 1) / at->up;
+        if (axis > after) after = axis;
+    }
+    if (count == 1 || count > MOST_PHASES) return 0;
+    memmove(&axes[after + 2], &axes[after + 1], (to->rank - (uint32_t)after - 1) * sizeof *axes);
+    axes[after + 1] = (Axis){1, 0};
+    NodeId *parts = arena_array(s->scratch, NodeId, count);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t rest = i;
+        for (uint32_t k = q.m.n; k-- > 0; rest /= q.seen.at[k].up) r[k] = rest % q.seen.at[k].up;
+        NodeId x = phase(s, q, r);
+        parts[i] = x ? graph_reshape(s->g, x, to->rank + 1, axes)
+                     : graph_broadcast(s->g, number(s, n, 0), to->rank + 1, axes, NULL);
+    }
+    return interleaved(s, &q, to, graph_concat(s->g, (uint32_t)count, parts, after + 1), after);
 }
 
 bool shows_skew(const Simplify *s, NodeId id)

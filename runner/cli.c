@@ -4,8 +4,10 @@
 #include "base/map.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <unistd.h>
 
 typedef struct Commands {
     const Command *const *at;
@@ -94,8 +96,9 @@ static int run(Cli *cli, const Commands *commands, int argc, char **argv)
         print_usage(cli, commands, stderr);
         return EXIT_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
+    bool help = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+                strcmp(argv[1], "help") == 0;
+    if (help && argc == 2) {
         print_usage(cli, commands, stdout);
         return EXIT_OK;
     }
@@ -103,8 +106,13 @@ static int run(Cli *cli, const Commands *commands, int argc, char **argv)
         printf("%s %s\n", program_name(), cli->version);
         return EXIT_OK;
     }
-    const Command *c = find_command(commands, argv[1]);
-    if (!c) return unknown_command(commands, argv[1]);
+    const char *name = argv[help ? 2 : 1]; // help NAME, or NAME
+    const Command *c = find_command(commands, name);
+    if (!c) return unknown_command(commands, name);
+    if (help) {
+        options_help(cli, c, stdout);
+        return EXIT_OK;
+    }
     void *values = arena_alloc(cli->arena, c->size + 1);
     Error err = {0};
     switch (options_parse(cli, c, argc - 2, argv + 2, values, &err)) {
@@ -117,8 +125,17 @@ static int run(Cli *cli, const Commands *commands, int argc, char **argv)
     return c->run(cli, values);
 }
 
+// A standard stream that whoever started us has closed must not be the next file that is opened: it
+// is one that can only be read, so that to write there is an error.
+static void fill_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) open("/dev/null", O_RDONLY);
+}
+
 int cli_main(Cli *cli, const Command *const *commands, uint32_t n, int argc, char **argv)
 {
+    fill_streams();
     signal(SIGXFSZ, SIG_IGN); // a limit on file sizes is an error of write(2), as a full disk is
     int code = run(cli, &(Commands){commands, n}, argc, argv);
     if (fflush(stdout) == 0 && !ferror(stdout)) return code;

@@ -33,7 +33,7 @@ static const Option options[] = {
     {"print", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, print), "EXPR",
      "show any expression of the graph"},
     {"print", 0, OPTION_TEXTS | IN_RUNNER | IN_CARRIER, offsetof(Values, print), "NAME",
-     "show an output of the entry"},
+     "show an output of the entry, or of the state what the step finds"},
     {"tap", 0, OPTION_TEXTS | IN_CZTC, offsetof(Values, tap), "EXPR",
      "write any expression, or all of a path with *, whole"},
     {"tap", 0, OPTION_TEXTS | IN_RUNNER | IN_CARRIER, offsetof(Values, tap), "NAME",
@@ -121,10 +121,9 @@ static bool write_taps(const Loaded *l, uint32_t entry, const Values *v, Error *
     return ok;
 }
 
-// Shape, range and first values of an output; NaNs are counted, and no part of the range.
-static json_t *describe(const Loaded *l, uint32_t entry, const CztTensor *t, uint32_t i)
+// Shape, range and first values of a tensor; NaNs are counted, and no part of the range.
+static json_t *describe(const CztTensor *t, const void *data)
 {
-    const void *data = exec_output(l->exec, entry, i);
     int64_t n = t->bytes / czt_dtype_size(t->dtype);
     int64_t nans = 0;
     double lo = INFINITY, hi = -INFINITY, sum = 0;
@@ -152,7 +151,32 @@ static json_t *describe_all(const Loaded *l, uint32_t entry, const Texts *print)
     json_t *object = json_object();
     for (uint32_t i = 0; i < e->noutputs; i++)
         if (is_wanted(print, e->outputs[i].name))
-            json_object_set_new(object, e->outputs[i].name, describe(l, entry, &e->outputs[i], i));
+            json_object_set_new(object, e->outputs[i].name,
+                                describe(&e->outputs[i], exec_output(l->exec, entry, i)));
+    return object;
+}
+
+static bool has_output(const StepEntry *e, const char *asked)
+{
+    const Texts one = {.at = &asked, .n = 1};
+    for (uint32_t i = 0; i < e->noutputs; i++)
+        if (is_wanted(&one, e->outputs[i].name)) return true;
+    return false;
+}
+
+// What --print names of the state, where no output is called so, as the entry finds it.
+static json_t *describe_states(const Loaded *l, uint32_t entry, const Texts *print, Error *err)
+{
+    json_t *object = json_object();
+    for (uint32_t i = 0; i < print->n; i++) {
+        const Texts one = {.at = &print->at[i], .n = 1};
+        if (has_output(&l->step->entries[entry], print->at[i])) continue;
+        for (uint32_t k = 0; k < l->step->nstate; k++) {
+            const CztTensor *t = &l->step->state[k];
+            const void *data = is_wanted(&one, t->name) ? exec_state(l->exec, k, err) : NULL;
+            if (data) json_object_set_new(object, t->name, describe(t, data));
+        }
+    }
     return object;
 }
 
@@ -167,10 +191,12 @@ static void print_scalars(const Loaded *l, uint32_t entry)
     }
 }
 
-static void show(const Loaded *l, uint32_t entry, int64_t step, const Values *v)
+// `states`: what of the state is to be printed.
+static void show(const Loaded *l, uint32_t entry, int64_t step, const Values *v, json_t *states)
 {
     json_t *line = json_object(), *scalars = load_scalars(l, entry),
            *prints = describe_all(l, entry, &v->print);
+    json_object_update(prints, states);
     const char *key;
     json_t *x;
     void *safe;
@@ -197,19 +223,24 @@ static void show(const Loaded *l, uint32_t entry, int64_t step, const Values *v)
     json_decref(prints);
 }
 
-static bool check_texts(const Loaded *l, const StepEntry *e, const char *option, const Texts *asked,
+static bool names_state(const Step *step, const char *asked)
+{
+    const Texts one = {.at = &asked, .n = 1};
+    bool found = false;
+    for (uint32_t i = 0; i < step->nstate; i++) found |= is_wanted(&one, step->state[i].name);
+    return found;
+}
+
+static bool check_texts(const Loaded *l, const StepEntry *e, bool print, const Texts *asked,
                         Error *err)
 {
-    for (uint32_t i = 0; i < asked->n; i++) {
-        const Texts one = {.at = &asked->at[i], .n = 1};
-        bool found = false;
-        for (uint32_t k = 0; k < e->noutputs; k++) found |= is_wanted(&one, e->outputs[k].name);
-        if (!found)
+    for (uint32_t i = 0; i < asked->n; i++)
+        if (!has_output(e, asked->at[i]) && !(print && names_state(l->step, asked->at[i])))
             return error_set(err,
-                             "%s: %s: entry '%s' has no output '%s' (expressions want a graph "
+                             "%s: %s: entry '%s' has no output '%s'%s (expressions want a graph "
                              "file, and a step, eval or the entry of an encoder)",
-                             l->step->file, option, e->name, asked->at[i]);
-    }
+                             l->step->file, print ? "--print" : "--tap", e->name, asked->at[i],
+                             print ? ", nor the program such a state" : "");
     return true;
 }
 
@@ -219,7 +250,7 @@ static bool check_wanted(const Loaded *l, uint32_t entry, const Values *v, Error
 {
     const StepEntry *e = &l->step->entries[entry];
     bool grads = false;
-    if (!check_texts(l, e, "--print", &v->print, err) || !check_texts(l, e, "--tap", &v->tap, err))
+    if (!check_texts(l, e, true, &v->print, err) || !check_texts(l, e, false, &v->tap, err))
         return false;
     for (uint32_t i = 0; i < e->noutputs; i++) grads |= is_grad(&e->outputs[i]);
     return grads || !v->grads ||
@@ -257,6 +288,16 @@ static bool take_entry(const Loaded *l, const Phases *phases, const Values *v, i
     return *entry == before || give_inputs(l, *entry, v, seed, err);
 }
 
+static bool run_shown(const Loaded *l, uint32_t entry, int64_t step, int64_t seed, const Values *v,
+                      Error *err)
+{
+    json_t *states = describe_states(l, entry, &v->print, err);
+    bool ok = !err->set && exec_run(l->exec, entry, step, seed, err);
+    if (ok) show(l, entry, step, v, states);
+    json_decref(states);
+    return ok;
+}
+
 static bool steps(const Loaded *l, const Values *v, Error *err)
 {
     uint32_t entry;
@@ -272,10 +313,8 @@ static bool steps(const Loaded *l, const Values *v, Error *err)
         int64_t step = v->first + i;
         ok = (v->entry || phases_begin(l->exec, &phases, step, !i, seed, err)) &&
              take_entry(l, &phases, v, step, seed, &entry, err) &&
-             exec_run(l->exec, entry, step, seed, err);
-        if (!ok) break;
-        show(l, entry, step, v);
-        if (i == 0 && v->grads) ok = write_grads(l, entry, v->grads, err);
+             run_shown(l, entry, step, seed, v, err);
+        if (ok && i == 0 && v->grads) ok = write_grads(l, entry, v->grads, err);
     }
     ok = ok && (!v->tap.n || write_taps(l, entry, v, err));
     arena_free(arena);

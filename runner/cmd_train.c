@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -321,6 +322,9 @@ static bool prepare(Run *run, const char *folder, int *lock, Arena *arena, Error
     const Values *v = run->values;
     if (v->resume && access(folder, F_OK) != 0)
         return error_set(err, "%s: %s", folder, strerror(errno));
+    const char *checkpoints = str_printf(arena, "%s/checkpoints", folder);
+    if (v->resume && access(checkpoints, F_OK) != 0) // no run: a lock would be left there
+        return error_set(err, "%s: no checkpoint is there; --out begins a run", checkpoints);
     if (!v->resume && !make_folders(arena, folder, err)) return false;
     *lock = train_lock(folder, stderr, err);
     return *lock >= 0 && check_latest(run, folder, arena, err);
@@ -367,7 +371,8 @@ static int run_in(const Cli *cli, Run *run, const char *folder)
                      .key = "--data",
                      .workers = (uint32_t)v->samples.workers,
                      .shape_at = shape_at,
-                     .shape_ctx = run};
+                     .entry_at = entry_at,
+                     .ctx = run};
     bool ok = keeps_seed(run, saved, &err) && find_phases(run, cli->arena, &err) &&
               feed_open(&run->feed, &run->program, &f, &err);
     int code = ok ? train(run, folder, cli->arena) : fail(&err);
@@ -387,6 +392,9 @@ static int run(Cli *cli, const void *values)
         return fail_usage("train", "one of --out DIR and --resume DIR is needed");
     if (!v->file && !v->resume && !cli->carried)
         return fail_usage("train", cli->compiler ? "FILE is missing" : "STEP is missing");
+    if (v->file && access(v->file, F_OK) != 0) // before a folder is made
+        return fail_text("%s: %s", v->file, strerror(errno));
+    signal(SIGPIPE, SIG_IGN); // the run goes on when nobody reads its progress
     if (v->weights && v->resume)
         return fail_usage("train",
                           "--weights begins a new run (--out); a resumed one has its checkpoint's");

@@ -349,6 +349,8 @@ bool evaluate(Arena *arena, const Loaded *l, const EvalOptions *o, Figures *out,
                         .in_order = true,
                         .classes = o->classes != NULL,
                         .samples = o->samples,
+                        .entry_at = feed_one_entry,
+                        .ctx = &ev.entry,
                         .workers = o->workers};
     *out = (Figures){0};
     if (o->classes && !classes_read(arena, o->classes, o->prompts, &classes, err)) return false;

@@ -87,6 +87,8 @@ bool evaluate_check(const Loaded *l, uint32_t workers, Error *err)
                          .key = o.key,
                          .in_order = true,
                          .quiet = true,
+                         .entry_at = feed_one_entry,
+                         .ctx = &entry,
                          .classes = o.classes != NULL,
                          .workers = workers,
                          .batch = evaluate_batch(l)};

@@ -7,6 +7,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#define CLASSES "$class" // the field of samples' classes
+
 // A bad sample comes again in every epoch, and is told of once.
 static void report_skipped(void *user, const DataProblem *p)
 {
@@ -126,7 +128,7 @@ static json_t *specification(const json_t *manifest, const char *file, const Fee
     if (o->classes) {
         json_t *fields = json_object_get(spec, "fields");
         if (!fields) json_object_set_new(spec, "fields", fields = json_array());
-        json_array_append_new(fields, json_pack("{s:s, s:s, s:[s]}", "name", "$class", "role",
+        json_array_append_new(fields, json_pack("{s:s, s:s, s:[s]}", "name", CLASSES, "role",
                                                 "class", "member", "cls"));
     }
     return spec;
@@ -146,20 +148,30 @@ static const char *describe(Arena *arena, const Names *source, const char *base,
     return str_printf(arena, "%s and %u more", text, source->n - SHOWN);
 }
 
-bool feed_open(Feed *f, const Loaded *program, const FeedOptions *o, Error *err)
+// What each entry reads of the data; the classes are for no entry, and wanted with all.
+static const Names *entry_inputs(const Feed *f, const FeedOptions *o, uint32_t *n)
 {
-    const Step *step = program->step;
-    if (!feed_open_data(f, json_object_get(step->manifest, "data"), step->tokenizers, step->file, o,
-                        err))
-        return false;
-    f->program = program;
-    return true;
+    const Step *step = f->program->step;
+    Names *of = arena_array(f->arena, Names, step->nentries + 1);
+    for (uint32_t i = 0; i < step->nentries; i++) {
+        const StepEntry *e = &step->entries[i];
+        of[i].at = arena_array(f->arena, const char *, e->ninputs + 1);
+        for (uint32_t k = 0; k < e->ninputs; k++) of[i].at[of[i].n++] = e->inputs[k].name;
+        if (o->classes) of[i].at[of[i].n++] = CLASSES;
+    }
+    *n = step->nentries;
+    return of;
 }
 
-bool feed_open_data(Feed *f, const json_t *data, TokenizerFiles carried, const char *file,
-                    const FeedOptions *o, Error *err)
+uint32_t feed_one_entry(void *ctx, int64_t number)
 {
-    *f = (Feed){.arena = arena_new()};
+    (void)number;
+    return *(const uint32_t *)ctx;
+}
+
+static bool open_data(Feed *f, const json_t *data, TokenizerFiles carried, const char *file,
+                      const FeedOptions *o, Error *err)
+{
     const char *base = "";
     json_t *json = specification(data, file, o, &base, f->arena, err);
     DataSpec *spec = json ? spec_parse(f->arena, json, err) : NULL;
@@ -176,7 +188,8 @@ bool feed_open_data(Feed *f, const json_t *data, TokenizerFiles carried, const c
                          .report = o->quiet ? NULL : report_skipped,
                          .user = f,
                          .shape_at = o->shape_at,
-                         .shape_ctx = o->shape_ctx};
+                         .ctx = o->ctx};
+        if (o->entry_at) d.want_at = o->entry_at, d.wants = entry_inputs(f, o, &d.nwants);
         f->shards = describe(f->arena, &spec->source, base, d.key ? d.key : "data.source");
         f->given = o->source ? str_copy(f->arena, o->source) : NULL;
         f->data = data_open(spec, &d, err);
@@ -187,6 +200,21 @@ bool feed_open_data(Feed *f, const json_t *data, TokenizerFiles carried, const c
     }
     feed_close(f);
     return false;
+}
+
+bool feed_open(Feed *f, const Loaded *program, const FeedOptions *o, Error *err)
+{
+    const Step *step = program->step;
+    *f = (Feed){.arena = arena_new(), .program = program};
+    return open_data(f, json_object_get(step->manifest, "data"), step->tokenizers, step->file, o,
+                     err);
+}
+
+bool feed_open_data(Feed *f, const json_t *data, TokenizerFiles carried, const char *file,
+                    const FeedOptions *o, Error *err)
+{
+    *f = (Feed){.arena = arena_new()};
+    return open_data(f, data, carried, file, o, err);
 }
 
 void feed_close(Feed *f)

@@ -23,7 +23,10 @@ typedef struct FeedOptions {
     int64_t samples;    // in order: so many, evenly spread; 0: all
     // The shape of a batch, as of DataOptions. NULL: all are of the program's first shape.
     uint32_t (*shape_at)(void *ctx, int64_t number);
-    void *shape_ctx;
+    // The entry that takes a batch: of the data, only what it reads is decoded. NULL: everything
+    // is.
+    uint32_t (*entry_at)(void *ctx, int64_t number);
+    void *ctx;
 } FeedOptions;
 
 // A sample, or all of a shard, that could not be used.
@@ -49,7 +52,7 @@ typedef struct Feed {
 bool feed_open(Feed *f, const Loaded *program, const FeedOptions *options, Error *err);
 // The same without a program: `data` is the manifest's object (NULL: it has none) of that file;
 // `carried` are the tokenizers that are in it. Of
-// the functions below, those that take no entry may be used.
+// the functions below, those that take no entry may be used, and of the options not entry_at.
 bool feed_open_data(Feed *f, const json_t *data, TokenizerFiles carried, const char *file,
                     const FeedOptions *options, Error *err);
 void feed_close(Feed *f);
@@ -60,6 +63,8 @@ bool feed_covers(const Feed *f, uint32_t entry, uint32_t shape, Error *err);
 // Where each slot of a batch of that shape goes: to the entry's input of that name, else NULL. to
 // has as many places as there are slots; nslots for shape 0.
 void feed_places(const Feed *f, uint32_t entry, uint32_t shape, void **to);
+// FeedOptions.entry_at where one entry takes all batches: ctx is its number, a uint32_t.
+uint32_t feed_one_entry(void *ctx, int64_t number);
 // For train_run; ctx is the Feed.
 TrainFeed feed_train(Feed *f);
 

@@ -10,19 +10,31 @@
 #include "runtime/weights_init.h"
 
 #include <math.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { UNKNOWN_RANGE = 16 }; // of an integer input that the graph only computes with
 
 const char own_executable[] = "/proc/self/exe";
 
+// A folder of train stands for its step.
+static const char *step_of(Arena *arena, const char *file)
+{
+    struct stat st;
+    bool folder = file && stat(file, &st) == 0 && S_ISDIR(st.st_mode);
+    const char *step = folder ? str_printf(arena, "%s/step.czt", file) : file;
+    return access(step ? step : "", F_OK) == 0 ? step : file;
+}
+
 bool load_is_step(const char *file)
 {
     FileMap map;
     Error none = {0};
-    if (!file_map(&map, file, &none)) return false;
-    bool yes = container_present(map.data, map.size);
-    file_unmap(&map);
+    Arena *arena = arena_new();
+    bool read = file_map(&map, step_of(arena, file), &none),
+         yes = read && container_present(map.data, map.size);
+    if (read) file_unmap(&map);
+    arena_free(arena);
     return yes;
 }
 
@@ -107,9 +119,12 @@ static bool is_step(const LoadOptions *o)
     return !o->file || !o->cli->compiler || load_is_step(o->file);
 }
 
-bool load_step(Loaded *l, const LoadOptions *o)
+bool load_step(Loaded *l, const LoadOptions *given)
 {
     Error err = {0};
+    LoadOptions own = *given;
+    const LoadOptions *o = &own;
+    own.file = step_of(given->cli->arena, given->file);
     *l = (Loaded){0};
     if (is_step(o)) {
         if (o->graph.source.set.n) {
@@ -302,13 +317,15 @@ bool load_inputs(const Loaded *l, uint32_t entry, const char *file, bool weights
 bool load_weights(const Loaded *l, const char *file, bool inputs, Error *err)
 {
     SafeTensors st = {0};
-    const char *resized;
+    WeightsTold told;
     if (!safetensors_open(&st, file, err)) return false;
     Arena *arena = arena_new();
     bool ok = weights_whole(l->exec, &st, inputs ? WEIGHTS_ALLOW_EXTRA : WEIGHTS_STRICT, arena,
-                            &resized, err) &&
+                            &told, err) &&
               exec_derive(l->exec, err);
-    if (ok && *resized) fprintf(stderr, "weights: %s: resized %s\n", file, resized);
+    if (ok && *told.resized) fprintf(stderr, "weights: %s: resized %s\n", file, told.resized);
+    if (ok && *told.off)
+        fprintf(stderr, "weights: %s: not used, of parts that are off: %s\n", file, told.off);
     arena_free(arena);
     safetensors_close(&st);
     return ok;
@@ -346,10 +363,25 @@ static void fill_integers(Philox *p, const CztTensor *t, int64_t range, void *to
     }
 }
 
+// How many numbers, from 0, an integer input may be: a draw as many as it draws from, another one
+// what the compiler found of its use; 0 where nobody knows.
+static int64_t range_of(const Loaded *l, const char *name)
+{
+    const json_t *manifest = l->step->manifest, *draw;
+    const json_t *draws = json_object_get(json_object_get(manifest, "data"), "draws");
+    size_t i;
+    json_array_foreach(draws, i, draw)
+    {
+        const char *text = json_string_value(json_object_get(draw, "name"));
+        if (text && strcmp(text, name) == 0)
+            return json_integer_value(json_object_get(draw, "below"));
+    }
+    return json_integer_value(json_object_get(json_object_get(manifest, "ranges"), name));
+}
+
 void load_random_inputs(const Loaded *l, uint32_t entry, uint64_t seed)
 {
     const StepEntry *e = &l->step->entries[entry];
-    const json_t *ranges = json_object_get(l->step->manifest, "ranges");
     for (uint32_t i = 0; i < e->ninputs; i++) {
         const CztTensor *t = &e->inputs[i];
         void *to = exec_input(l->exec, entry, i);
@@ -360,7 +392,7 @@ void load_random_inputs(const Loaded *l, uint32_t entry, uint64_t seed)
         else if (t->dtype == CZT_F32)
             fill_floats(&p, to, count_of(t));
         else if (t->dtype >= CZT_I8)
-            fill_integers(&p, t, json_integer_value(json_object_get(ranges, t->name)), to);
+            fill_integers(&p, t, range_of(l, t->name), to);
         else
             memset(to, 0, (size_t)t->bytes);
     }

@@ -22,7 +22,7 @@ typedef struct GraphOptions {
 
 typedef struct LoadOptions {
     const Cli *cli;
-    const char *file; // NULL: the step that the executable carries
+    const char *file; // a folder of train: its step; NULL: the step that the executable carries
     const char *root; // folder that relative paths of the graph begin in; NULL: its own
     GraphOptions graph;
     Place place;
@@ -97,7 +97,7 @@ bool load_save(const Loaded *l, const char *path, Error *err);
 bool load_entry(const Loaded *l, const char *name, uint32_t *entry, Error *err);
 // The executable of this process, as a path.
 extern const char own_executable[];
-// True when the file is a step file (or an executable with a step).
+// True when the file is a step file (or an executable with a step, or a folder of train with one).
 bool load_is_step(const char *file);
 
 // Copy a file's tensors into the inputs of an entry, by name; every input must be there, and every

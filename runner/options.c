@@ -190,6 +190,23 @@ Parse options_parse(const Cli *cli, const Command *c, int argc, char **argv, voi
     return PARSE_WRONG;
 }
 
+enum { LEFT = 28, WIDTH = 100 };
+
+// Words from column LEFT + 3 on, in lines that are no wider than WIDTH where a word is not.
+static void print_wrapped(const char *text, FILE *out)
+{
+    const size_t room = WIDTH - LEFT - 3;
+    for (size_t n; (n = strlen(text)) > room;) {
+        size_t end = room;
+        while (end && text[end] != ' ') end--;
+        if (!end) end = strcspn(text, " ");
+        if (!text[end]) break;
+        fprintf(out, "%.*s\n%*s", (int)end, text, LEFT + 3, "");
+        text += end + 1;
+    }
+    fprintf(out, "%s\n", text);
+}
+
 static void print_option(const Option *o, FILE *out)
 {
     char left[64];
@@ -199,7 +216,12 @@ static void print_option(const Option *o, FILE *out)
         snprintf(left, sizeof left, "%c%c%s--%s%s%s", o->letter ? '-' : ' ',
                  o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name, o->value ? " " : "",
                  o->value ? o->value : "");
-    fprintf(out, "  %-28s %s\n", left, o->help);
+    fprintf(out, "  %-*s", LEFT, left);
+    if (strlen(left) > LEFT)
+        fprintf(out, "\n%*s", LEFT + 3, "");
+    else
+        putc(' ', out);
+    print_wrapped(o->help, out);
 }
 
 void options_help(const Cli *cli, const Command *c, FILE *out)
@@ -215,5 +237,5 @@ void options_help(const Cli *cli, const Command *c, FILE *out)
     fprintf(out, " [options]\n\n%s\n\n", c->doc);
     for (uint32_t i = 0; i < c->noptions; i++)
         if (has(cli, &c->options[i])) print_option(&c->options[i], out);
-    fprintf(out, "  %-28s %s\n", "-h, --help", "this text");
+    fprintf(out, "  %-*s %s\n", LEFT, "-h, --help", "this text");
 }

@@ -31,8 +31,9 @@ typedef struct Samples {
 // clang-format off
 #define FILE_OPERANDS(T) \
     {"FILE", 0, OPTION_OPERAND | IN_CZTC, offsetof(T, file), NULL, \
-     "a graph file, IR text or a step file"}, \
-    {"STEP", 0, OPTION_OPERAND | IN_RUNNER, offsetof(T, file), NULL, "a step file"}
+     "a graph file, IR text, a step file or a folder of train"}, \
+    {"STEP", 0, OPTION_OPERAND | IN_RUNNER, offsetof(T, file), NULL, \
+     "a step file or a folder of train"}
 #define RUN_OPERANDS(T) \
     {"RUN", 0, OPTION_OPERAND | IN_CZTC, offsetof(T, what), NULL, \
      "a folder of train, a step file or a graph file"}, \

@@ -176,11 +176,11 @@ bool czt_load_weights(CztProgram *program, const char *path, CztError *err)
 {
     Error inner = {0};
     SafeTensors st;
-    const char *resized;
+    WeightsTold told;
     bool ok = safetensors_open(&st, path, &inner);
     if (ok) {
         Arena *arena = arena_new();
-        ok = weights_whole(program->exec, &st, WEIGHTS_STRICT, arena, &resized, &inner) &&
+        ok = weights_whole(program->exec, &st, WEIGHTS_STRICT, arena, &told, &inner) &&
              exec_derive(program->exec, &inner);
         arena_free(arena);
         safetensors_close(&st);

@@ -4,9 +4,9 @@
 // into the batch; so batches depend on the seed only, never on the number of workers or their
 // speed. The ring bounds how far workers run ahead.
 //
-// Where batches have several shapes, a ticket is loaded for the batch that it falls into if no
-// sample is bad; where one was, data_next loads those few again that fell into another one, whose
-// shape's samples differ.
+// Where batches have several shapes, or want other tensors in other phases, a ticket is loaded for
+// the batch that it falls into if no sample is bad; where one was, data_next loads those few again
+// that fell into another one, for which samples differ.
 //
 // One mutex guards tickets, entry states and the order of the epoch. A block of the ring belongs to
 // its worker from ticket to result, and to data_next from there to release; nobody else touches it.
@@ -23,6 +23,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,7 +35,8 @@ typedef struct RingEntry {
     uint64_t epoch, turn;  // that its random numbers are of; the same without parts of a mixture
     int64_t index, sample; // place in the epoch's order; the sample that stands there
     uint8_t *block;
-    uint32_t shape; // that it was loaded for
+    uint32_t shape;       // that it was loaded for
+    const Wanted *wanted; // that was loaded
     const char *member;
     int64_t dropped; // boxes and points
     Error err;
@@ -51,8 +53,11 @@ struct Data {
     const char *base_dir;
     uint32_t nshapes;
     SampleSource *from; // by shape
-    uint32_t (*shape_at)(void *, int64_t);
-    void *shape_ctx;
+    Wanted **wants;     // by set of tensors; equal ones are one
+    uint32_t nwants;
+    uint32_t (*shape_at)(void *, int64_t), (*want_at)(void *, int64_t);
+    void *ctx;
+    _Atomic int64_t *decoded; // by views and fields
     Shards *source, **series;
     Tokenizer **tokenizers; // of the fields
     DataReport *report;
@@ -86,8 +91,14 @@ struct Data {
 
 static uint32_t shape_of(const Data *d, int64_t batch)
 {
-    uint32_t shape = d->nshapes > 1 && d->shape_at ? d->shape_at(d->shape_ctx, batch) : 0;
+    uint32_t shape = d->nshapes > 1 && d->shape_at ? d->shape_at(d->ctx, batch) : 0;
     return shape < d->nshapes ? shape : 0; // of a damaged file
+}
+
+static const Wanted *wanted_at(const Data *d, int64_t batch)
+{
+    uint32_t set = d->want_at ? d->want_at(d->ctx, batch) : 0;
+    return d->wants[set < d->nwants ? set : 0];
 }
 
 static int64_t size_of(const Data *d, int64_t batch)
@@ -121,6 +132,12 @@ static int64_t spread(const Data *d, int64_t i)
     return i * whole + i * rest / d->epoch;
 }
 
+// Do batches differ in more than their samples, so that tickets have to be planned?
+static bool varies(const Data *d)
+{
+    return d->nshapes > 1 || d->nwants > 1;
+}
+
 // The batch of the next ticket, which begins an epoch or not; the plan goes one ticket on.
 static int64_t plan_ticket(const Data *d, Plan *p, bool begins)
 {
@@ -138,7 +155,8 @@ static RingEntry *take_ticket(Data *d)
         d->cursor = (DataPosition){.epoch = d->cursor.epoch + 1};
         make_order(d);
     }
-    if (d->nshapes > 1) e->shape = shape_of(d, plan_ticket(d, &d->plan, !d->cursor.index));
+    int64_t batch = varies(d) ? plan_ticket(d, &d->plan, !d->cursor.index) : 0;
+    e->shape = shape_of(d, batch), e->wanted = wanted_at(d, batch);
     e->epoch = d->cursor.epoch;
     e->index = (int64_t)d->cursor.index++;
     e->sample = d->shuffled ? d->order.sample[e->index] : spread(d, e->index);
@@ -158,7 +176,7 @@ static void *worker(void *arg)
         RingEntry *e = take_ticket(d);
         d->busy++;
         pthread_mutex_unlock(&d->lock);
-        bool ok = sample_load(&d->from[e->shape], e->turn, e->sample, &decoder, e->block,
+        bool ok = sample_load(&d->from[e->shape], e->wanted, e->turn, e->sample, &decoder, e->block,
                               &e->member, &e->err);
         e->dropped = decoder.dropped;
         pthread_mutex_lock(&d->lock);
@@ -247,6 +265,20 @@ static void fill_sources(Data *d)
         d->from[i].source = d->source;
         d->from[i].series = (const Shards **)d->series;
         d->from[i].tokenizers = (const Tokenizer *const *)d->tokenizers;
+        d->from[i].decoded = d->decoded;
+    }
+}
+
+// The sets of what batches want; the first is everything where none are given.
+static void open_wants(Data *d, const DataOptions *options)
+{
+    d->nwants = options->nwants ? options->nwants : 1;
+    d->wants = arena_array(d->arena, Wanted *, d->nwants);
+    for (uint32_t i = 0; i < d->nwants; i++) {
+        const Names *tensors = options->nwants ? &options->wants[i] : NULL;
+        d->wants[i] = wanted_of(d->arena, d->spec, tensors);
+        for (uint32_t k = 0; k < i; k++)
+            if (wanted_same(d->spec, d->wants[i], d->wants[k])) d->wants[i] = d->wants[k];
     }
 }
 
@@ -260,7 +292,8 @@ static void open_shapes(Data *d, const DataSpec *spec, const DataOptions *option
         *layout = sample_layout(d->arena, d->from[i].spec);
         d->from[i].layout = layout;
     }
-    d->shape_at = options->shape_at, d->shape_ctx = options->shape_ctx;
+    d->shape_at = options->shape_at, d->want_at = options->want_at, d->ctx = options->ctx;
+    d->decoded = arena_array(d->arena, _Atomic int64_t, spec->nviews + spec->nfields + 1);
     d->plan.left = size_of(d, 0);
 }
 
@@ -329,6 +362,7 @@ Data *data_open(const DataSpec *spec, const DataOptions *options, Error *err)
     Data *d = arena_make(arena, Data);
     d->arena = arena, d->spec = spec, d->base_dir = options->base_dir;
     d->report = options->report, d->user = options->user;
+    open_wants(d, options);
     open_shapes(d, spec, options);
     bool ok = open_tokenizers(d, &options->tokenizers, err) &&
               open_shards(d, options, options->threads, err) && make_ring(d, options->ahead, err);
@@ -413,14 +447,16 @@ static void release(Data *d, RingEntry *e)
     pthread_mutex_unlock(&d->lock);
 }
 
-// Load it again where it was loaded for a batch of another shape.
+// Load it again where it was loaded for a batch of another shape, or that wants other tensors: so
+// what is bad and what is dropped do not depend on how far ahead it was loaded.
 static void load_for(Data *d, RingEntry *e, uint32_t shape)
 {
-    if (d->from[e->shape].spec->like == d->from[shape].spec->like) return;
+    const Wanted *wanted = wanted_at(d, d->position.batches);
+    if (d->from[e->shape].spec->like == d->from[shape].spec->like && e->wanted == wanted) return;
     e->err = (Error){0};
-    e->shape = shape;
-    bool ok = sample_load(&d->from[shape], e->turn, e->sample, &d->decoder, e->block, &e->member,
-                          &e->err);
+    e->shape = shape, e->wanted = wanted;
+    bool ok = sample_load(&d->from[shape], wanted, e->turn, e->sample, &d->decoder, e->block,
+                          &e->member, &e->err);
     e->dropped = d->decoder.dropped;
     e->state = ok ? ENTRY_GOOD : ENTRY_BAD;
 }
@@ -429,7 +465,7 @@ static void load_for(Data *d, RingEntry *e, uint32_t shape)
 // to come from what is known now. `left`: samples that the batch still wants.
 static void plan_again(Data *d, int64_t left)
 {
-    if (d->nshapes < 2) return;
+    if (!varies(d)) return;
     pthread_mutex_lock(&d->lock);
     Plan p = {d->position.batches, left};
     for (uint64_t t = d->tail + 1; t < d->head; t++)
@@ -572,6 +608,17 @@ double data_wait_seconds(const Data *d)
 DataCounts data_counts(const Data *d)
 {
     return d->counts;
+}
+
+int64_t data_decoded(const Data *d, const char *name)
+{
+    const DataSpec *s = d->spec;
+    for (uint32_t i = 0; i < s->nviews + s->nfields; i++) {
+        const char *item = i < s->nviews ? s->views[i].name : s->fields[i - s->nviews].name;
+        if (strcmp(item, name) == 0)
+            return atomic_load_explicit(&d->decoded[i], memory_order_relaxed);
+    }
+    return -1;
 }
 
 const char *data_key(const Data *d, int64_t i)

@@ -36,7 +36,13 @@ typedef struct DataOptions {
     // The shape of batch `number` (from 0), below spec->nshapes; called by any thread. NULL: the
     // first always.
     uint32_t (*shape_at)(void *ctx, int64_t number);
-    void *shape_ctx;
+    // Sets of names of tensors, and which of them batch `number` wants: views and fields of which
+    // it wants none are not decoded, and need not be there. Samples, their order and their numbers
+    // stay the same. NULL: the first set always; no sets: everything.
+    const Names *wants;
+    uint32_t nwants;
+    uint32_t (*want_at)(void *ctx, int64_t number);
+    void *ctx;
 } DataOptions;
 
 // Where a run goes on: the next candidate of the epoch's order, the samples handed out and skipped
@@ -66,7 +72,8 @@ const DataSlot *data_slots_of(const Data *data, uint32_t shape, uint32_t *n);
 // The shape of the next batch.
 uint32_t data_shape(const Data *data);
 
-// Fill slots[i] (bytes of slot i; NULL: not wanted) with the next batch; *count (may be NULL) is
+// Fill slots[i] (bytes of slot i; NULL: not wanted, as all must be that are in no wanted set) with
+// the next batch; *count (may be NULL) is
 // the number of samples. In shuffled order count is always the batch, and the last partial batch of
 // an epoch is dropped. In sequential order the last batch is padded with zeros, and after it one
 // call returns count 0; the next begins again. Err when more than max_bad of the samples are
@@ -80,6 +87,9 @@ void data_seek(Data *data, DataPosition position);
 
 double data_wait_seconds(const Data *data);
 DataCounts data_counts(const Data *data);
+// Members that were decoded so far for a view or field, by any thread, of samples to come too; -1
+// where there is none of the name.
+int64_t data_decoded(const Data *data, const char *name);
 // The tokenizer of a field of the specification; NULL where it is no tokens.
 const Tokenizer *data_tokenizer(const Data *data, uint32_t field);
 // Key of sample i of the last batch; NULL beyond its count. Valid until data_close.

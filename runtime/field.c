@@ -2,7 +2,7 @@
 // geometry, and what makes an element invalid; no task is known here.
 #include "runtime/field.h"
 
-#include "runtime/npy.h"
+#include "base/npy.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -102,8 +102,11 @@ static bool of_same(Exec *exec, const WeightsRow *row, const json_t *of, Arena *
     bool same = here && (!said || (!strcmp(member(here, "network"), member(there, "network")) &&
                                    !strcmp(member(here, "weights"), member(there, "weights"))));
     if (here && !same)
-        error_set(err, "%s: statistics of another teacher, %s: this one is %s", row->path,
-                  teacher_text(arena, there), teacher_text(arena, here));
+        error_set(err, "%s: statistics of another teacher, %s: this one is %s%s", row->path,
+                  teacher_text(arena, there), teacher_text(arena, here),
+                  strcmp(member(here, "weights"), member(there, "weights")) != 0
+                      ? ""
+                      : ", of the same weights, with which something else is computed");
     json_decref(here);
     safetensors_close(&file);
     return same;

@@ -12,9 +12,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -281,22 +283,39 @@ bool log_sync(Log *log, Error *err)
            (!log->events || events_sync(log->events, err));
 }
 
+// The width of a terminal, past which a line would go on in the next and not be drawn over.
+static int columns_of(FILE *out)
+{
+    struct winsize size;
+    return ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : INT_MAX;
+}
+
+static const char *progress_line(Arena *arena, const LogProgress *p)
+{
+    const char *line = str_printf(arena, "step %lld", (long long)p->step);
+    if (p->steps) line = str_printf(arena, "%s/%lld", line, (long long)p->steps);
+    line = str_printf(arena, "%s  loss %.5g  %.4g pairs/s", line, p->loss, p->pairs_per_second);
+    if (!isnan(p->peak_share))
+        line = str_printf(arena, "%s  %.0f %% of peak", line, 100 * p->peak_share);
+    line = str_printf(arena, "%s  wait %.0f %%", line, 100 * p->wait);
+    if (isnan(p->seconds_left)) return line;
+    long long s = (long long)p->seconds_left;
+    return str_printf(arena, "%s  ETA %lld:%02lld:%02lld", line, s / 3600, s / 60 % 60, s % 60);
+}
+
 void log_progress(Log *log, const LogProgress *p)
 {
     double now = seconds_now(), pause = log->terminal ? 0.2 : 10;
     if (!log->progress || (!p->last && log->shown > 0 && now - log->shown < pause)) return;
     log->shown = now;
     FILE *out = log->progress;
-    if (log->terminal) fputs("\r\033[K", out);
-    fprintf(out, "step %lld", (long long)p->step);
-    if (p->steps) fprintf(out, "/%lld", (long long)p->steps);
-    fprintf(out, "  loss %.5g  %.4g pairs/s", p->loss, p->pairs_per_second);
-    if (!isnan(p->peak_share)) fprintf(out, "  %.0f %% of peak", 100 * p->peak_share);
-    fprintf(out, "  wait %.0f %%", 100 * p->wait);
-    if (!isnan(p->seconds_left)) {
-        long long s = (long long)p->seconds_left;
-        fprintf(out, "  ETA %lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
-    }
+    Arena *arena = arena_new();
+    const char *line = progress_line(arena, p);
+    if (log->terminal)
+        fprintf(out, "\r\033[K%.*s", columns_of(out) - 1, line);
+    else
+        fputs(line, out);
+    arena_free(arena);
     log->drawn = log->terminal;
     if (!log->terminal) fputc('\n', out);
     if (p->last) end_drawing(log);

@@ -3,7 +3,7 @@
 // are copied unread.
 #include "runtime/pack_list.h"
 
-#include "runtime/npy.h"
+#include "base/npy.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 // stored like that.
 #include "runtime/record.h"
 
-#include "runtime/npy.h"
+#include "base/npy.h"
 #include "runtime/zip.h"
 
 #include <inttypes.h>

@@ -1,6 +1,7 @@
 // Loading of one sample: each view's picture is decoded once and resampled under its geometries;
 // labels follow. Everything random is keyed by (seed, path, copy) and counted by (epoch, sample),
-// so a sample is the same whoever loads it, and another view or field changes nobody's numbers.
+// so a sample is the same whoever loads it, another view or field changes nobody's numbers, and
+// what is not wanted is passed over.
 #include "runtime/sample.h"
 
 #include "base/map.h"
@@ -9,6 +10,7 @@
 #include "runtime/philox.h"
 #include "runtime/view.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 typedef struct Slots {
@@ -82,6 +84,11 @@ static void add_field(Arena *arena, Slots *to, SampleLayout *layout, const DataS
              0);
 }
 
+static uint32_t slots_of(const FieldSpec *f)
+{
+    return role_is_places(f->role) ? 5 : has_validity(f) ? 3 : 1;
+}
+
 SampleLayout sample_layout(Arena *arena, const DataSpec *spec)
 {
     Slots to = {0};
@@ -124,6 +131,7 @@ static const void *read_member(const Shards *shards, const Sample *sample, const
 // One sample being loaded.
 typedef struct Loading {
     const SampleSource *from;
+    const Wanted *wanted;
     Decoder *decoder;
     uint64_t epoch;
     int64_t index;
@@ -143,6 +151,11 @@ typedef struct Loading {
 static uint8_t *next_slot(Loading *l)
 {
     return l->to + l->from->layout->places[l->slot++].offset;
+}
+
+static void count_decoded(const Loading *l, uint32_t item, bool there)
+{
+    if (there) atomic_fetch_add_explicit(&l->from->decoded[item], 1, memory_order_relaxed);
 }
 
 // What a member is looked for by, and where it was found.
@@ -233,6 +246,7 @@ static bool load_view(Loading *l, uint32_t which, Error *err)
     bool replays = view->replay.wanted && spec->augment;
     if ((replays && !load_replay(l, &view->replay, replay, err)) || !load_picture(l, view, err))
         return false;
+    count_decoded(l, which, true);
     l->picture[which][0] = image->height, l->picture[which][1] = image->width;
     uint8_t *to = next_slot(l);
     double aspect = (double)view->width / (double)view->height;
@@ -274,14 +288,16 @@ static bool decode_field(Loading *l, const FieldSpec *f, const Found *found, voi
            error_set(err, "out of memory for a label");
 }
 
-static bool load_places(Loading *l, const FieldSpec *f, Error *err)
+static bool load_places(Loading *l, uint32_t field, Error *err)
 {
+    const FieldSpec *f = &l->from->spec->fields[field];
     Found found = find(l, f->series, &f->member);
     if (!found.member && f->required) return missing(l, f->series, &f->member, err);
     uint32_t first = l->slot;
     PlaceRows rows = {.at = (float *)next_slot(l), .class = (int32_t *)next_slot(l)};
     rows.score = (float *)next_slot(l), rows.valid = next_slot(l);
     *next_slot(l) = found.member != NULL;
+    count_decoded(l, l->from->spec->nviews + field, found.member != NULL);
     for (uint32_t i = first; i < l->slot - 1; i++) {
         const Place *p = &l->from->layout->places[i];
         memset(l->to + p->offset, 0, p->bytes);
@@ -301,10 +317,11 @@ static bool load_places(Loading *l, const FieldSpec *f, Error *err)
     return true;
 }
 
-static bool load_field(Loading *l, const FieldSpec *f, Error *err)
+static bool load_field(Loading *l, uint32_t field, Error *err)
 {
-    if (role_is_places(f->role)) return load_places(l, f, err);
     const DataSpec *spec = l->from->spec;
+    const FieldSpec *f = &spec->fields[field];
+    if (role_is_places(f->role)) return load_places(l, field, err);
     Found found = find(l, f->series, &f->member);
     if (!found.member && f->required) return missing(l, f->series, &f->member, err);
     uint8_t *value = next_slot(l), unused, *valid = &unused;
@@ -317,6 +334,7 @@ static bool load_field(Loading *l, const FieldSpec *f, Error *err)
         memset(valid, 0, field_valid_bytes(spec, f));
         return true;
     }
+    count_decoded(l, spec->nviews + field, true);
     l->member = found.member->extension;
     Error why = {0};
     return decode_field(l, f, &found, value, valid, &why) ||
@@ -349,18 +367,24 @@ static bool load_all(Loading *l, Error *err)
                               "sample lie side by side");
     draw_all(l);
     for (uint32_t i = 0; i < spec->nviews; i++)
-        if (!load_view(l, i, err)) return false;
+        if (!l->wanted->views[i])
+            l->slot++;
+        else if (!load_view(l, i, err))
+            return false;
     for (uint32_t i = 0; i < spec->ndraws; i++) {
         int32_t x = (int32_t)l->draw[i];
         memcpy(next_slot(l), &x, sizeof x);
     }
     for (uint32_t i = 0; i < spec->nfields; i++)
-        if (!load_field(l, &spec->fields[i], err)) return false;
+        if (!l->wanted->fields[i])
+            l->slot += slots_of(&spec->fields[i]);
+        else if (!load_field(l, i, err))
+            return false;
     return true;
 }
 
-bool sample_load(const SampleSource *from, uint64_t epoch, int64_t index, Decoder *decoder,
-                 uint8_t *to, const char **member, Error *err)
+bool sample_load(const SampleSource *from, const Wanted *wanted, uint64_t epoch, int64_t index,
+                 Decoder *decoder, uint8_t *to, const char **member, Error *err)
 {
     const DataSpec *spec = from->spec;
     size_t copies = 0;
@@ -370,6 +394,7 @@ bool sample_load(const SampleSource *from, uint64_t epoch, int64_t index, Decode
     Replay *replay = calloc(spec->nviews + 1, sizeof *replay);
     int64_t *draw = calloc(spec->ndraws + 1, sizeof *draw);
     Loading l = {.from = from,
+                 .wanted = wanted,
                  .decoder = decoder,
                  .epoch = epoch,
                  .index = index,

@@ -4,6 +4,7 @@
 
 #include "runtime/data.h"
 #include "runtime/field.h"
+#include "runtime/wanted.h"
 
 // Where a tensor of a sample lies in the sample's block.
 typedef struct Place {
@@ -27,11 +28,13 @@ typedef struct SampleSource {
     const SampleLayout *layout;
     const Shards *source, **series;
     const Tokenizer *const *tokenizers; // of the fields
+    _Atomic int64_t *decoded;           // members, by views and then fields
 } SampleSource;
 
-// Load sample `index` as it is in `epoch` into to (layout->bytes). A pure function of its
-// arguments. Err with *member (may become NULL) when the sample is corrupt or incomplete.
-bool sample_load(const SampleSource *from, uint64_t epoch, int64_t index, Decoder *decoder,
-                 uint8_t *to, const char **member, Error *err);
+// Load what is wanted of sample `index` as it is in `epoch` into to (layout->bytes); the rest of it
+// stays as it was. A pure function of its arguments. Err with *member (may become NULL) when what
+// is wanted is corrupt or incomplete.
+bool sample_load(const SampleSource *from, const Wanted *wanted, uint64_t epoch, int64_t index,
+                 Decoder *decoder, uint8_t *to, const char **member, Error *err);
 
 #endif

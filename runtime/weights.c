@@ -75,7 +75,16 @@ bool weights_put(Exec *exec, const SafeTensors *file, uint32_t i, const TensorPl
     const CztTensor *t = &exec_step(exec)->state[i];
     Arena *arena = arena_new();
     const void *from = file->data + p->from->offset;
-    if (t->dtype != p->from->dtype || p->transpose || p->resize) {
+    if (t->dtype != p->from->dtype && t->dtype != CZT_F32) {
+        void *made = arena_alloc(arena, (size_t)t->bytes);
+        int64_t n = t->bytes / czt_dtype_size(t->dtype);
+        Error why = {0};
+        if (!values_to_integer(t->dtype, made, p->from->dtype, from, n, t->name, &why)) {
+            arena_free(arena);
+            return error_set(err, "%s: %s", file->file, why.text);
+        }
+        from = made;
+    } else if (t->dtype != p->from->dtype || p->transpose || p->resize) {
         int64_t bytes = p->from->bytes, n = bytes / czt_dtype_size(p->from->dtype);
         float *wide = arena_alloc(arena, (size_t)n * 4);
         if (t->dtype != p->from->dtype)
@@ -117,6 +126,17 @@ static void compare_one(Complaints *c, const CztTensor *t, const CztTensor *f,
                            text_of(c->arena, f), text_of(c->arena, t), help));
 }
 
+bool weights_off(const Step *step, const char *name)
+{
+    const json_t *off = json_object_get(json_object_get(step->manifest, "train"), "off");
+    for (size_t i = 0; i < json_array_size(off); i++) {
+        const char *path = json_string_value(json_array_get(off, i));
+        size_t n = path ? strlen(path) : 0;
+        if (n && strncmp(name, path, n) == 0 && (!name[n] || name[n] == '.')) return true;
+    }
+    return false;
+}
+
 // Compare the file with the wanted tensors.
 static void compare(Complaints *c, const Step *step, const SafeTensors *file, uint32_t kinds,
                     uint32_t flags, WeightsResize *resize, TensorPlan *plan)
@@ -132,12 +152,13 @@ static void compare(Complaints *c, const Step *step, const SafeTensors *file, ui
         else if (!(flags & WEIGHTS_ALLOW_MISSING))
             complain(c, str_printf(c->arena, "'%s' %s is missing", t->name, text_of(c->arena, t)));
     }
-    for (uint32_t i = 0; i < file->n && !(flags & WEIGHTS_ALLOW_EXTRA); i++)
-        if (!map_find(&wanted, file->tensors[i].name)) {
-            c->count |= is_count(file->tensors[i].name);
-            complain(c,
-                     str_printf(c->arena, "'%s' is unknown to the program", file->tensors[i].name));
-        }
+    for (uint32_t i = 0; i < file->n && !(flags & WEIGHTS_ALLOW_EXTRA); i++) {
+        const char *name = file->tensors[i].name;
+        if (map_find(&wanted, name) || ((flags & WEIGHTS_ALLOW_OFF) && weights_off(step, name)))
+            continue;
+        c->count |= is_count(name);
+        complain(c, str_printf(c->arena, "'%s' is unknown to the program", name));
+    }
 }
 
 bool weights_load(Exec *exec, const SafeTensors *file, uint32_t kinds, uint32_t flags,

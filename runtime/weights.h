@@ -14,7 +14,15 @@ enum {
                                                   KIND_BIT(CZT_FROZEN) | KIND_BIT(CZT_TRANSIENT)),
 };
 
-enum { WEIGHTS_STRICT = 0, WEIGHTS_ALLOW_MISSING = 1, WEIGHTS_ALLOW_EXTRA = 2 };
+enum {
+    WEIGHTS_STRICT = 0,
+    WEIGHTS_ALLOW_MISSING = 1,
+    WEIGHTS_ALLOW_EXTRA = 2,
+    WEIGHTS_ALLOW_OFF = 4
+};
+
+// Is the tensor of a part that the graph names, and that is off in this program?
+bool weights_off(const Step *step, const char *name);
 
 // How a tensor of a file becomes one of the state.
 typedef struct TensorPlan {

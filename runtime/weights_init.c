@@ -2,6 +2,7 @@
 
 #include "base/glob.h"
 #include "base/vec.h"
+#include "runtime/tensor_file.h"
 #include "runtime/values.h"
 
 #include <string.h>
@@ -23,12 +24,14 @@ const char *weights_rename(Arena *arena, const WeightsRule *rule, const char *na
     return to;
 }
 
-static bool fits(const CztTensor *to, const CztTensor *from, bool transpose)
+static bool fits(const CztTensor *to, const CztTensor *from, bool transpose, bool constant)
 {
     if (to->rank != from->rank || (transpose && to->rank != 2)) return false;
     for (uint32_t i = 0; i < to->rank; i++)
         if (to->shape[i] != from->shape[transpose ? 1 - i : i]) return false;
-    return to->dtype == from->dtype || (to->dtype == CZT_F32 && value_is_float(from->dtype));
+    bool numbers = dtype_is_integer(from->dtype) || from->dtype == CZT_BOOL;
+    return to->dtype == from->dtype || (to->dtype == CZT_F32 && value_is_float(from->dtype)) ||
+           (constant && numbers && (to->dtype == CZT_F32 || dtype_is_integer(to->dtype)));
 }
 
 static void leave_out(WeightsTaken *taken, const char *name, Arena *arena)
@@ -102,6 +105,8 @@ bool weights_row(const Step *step, const json_t *json, const char *base, CztKind
     row->path = *file == '/' || !*base ? file : str_printf(arena, "%s/%s", base, file);
     if (prefix) row->prefix = prefix;
     row->kind = kind;
+    row->constant = json_is_true(json_object_get(json, "constant"));
+    row->checksum = json_string_value(json_object_get(json, "checksum"));
     return true;
 }
 
@@ -153,7 +158,7 @@ static bool plan_tensor(const Step *step, const SafeTensors *file, const Weights
         return error_set(err, "%s: '%s' and '%s' are both '%s'", file->file, plan[i].from->name,
                          f->name, t->name);
     plan[i] = (TensorPlan){.from = f, .transpose = transpose};
-    if (fits(t, f, transpose) && !(rule && positions_reshape(rule))) return true;
+    if (fits(t, f, transpose, row->constant) && !(rule && positions_reshape(rule))) return true;
     if (rule) return plan_resize(file, f, t, rule, &plan[i], taken, err);
     return misfit(file, row, f, t, transpose, arena, err);
 }
@@ -233,7 +238,10 @@ bool weights_init(Exec *exec, const WeightsRow *row, bool *given, Arena *arena, 
     TensorPlan *plan = arena_array(arena, TensorPlan, step->nstate + 1);
     *taken = (WeightsTaken){
         .unused_text = "", .idle = "", .idle_resize = "", .resized = {.arena = arena, .text = ""}};
-    if (!safetensors_open(&file, row->path, err)) return false;
+    if (row->checksum && !tensor_file_check(row->path, row->checksum, err)) return false;
+    if (row->constant ? !tensor_file_open(&file, row->path, err)
+                      : !safetensors_open(&file, row->path, err))
+        return false;
     taken->idle = idle_rules(&file, row, arena);
     bool ok = plan_file(step, &file, row, plan, arena, taken, err);
     if (ok) taken->idle_resize = idle_resize(step, row, plan, arena);
@@ -260,12 +268,25 @@ static bool all_resize(const Step *step, Arena *arena, PositionsRules *to, Error
     return true;
 }
 
+static const char *all_off(const Step *step, const SafeTensors *file, Arena *arena)
+{
+    uint32_t n = 0;
+    const char *text = "";
+    for (uint32_t i = 0; i < file->n; i++) {
+        const char *name = file->tensors[i].name;
+        if (!weights_off(step, name)) continue;
+        if (n++ < SHOWN) text = add_idle(arena, text, name);
+    }
+    return n > SHOWN ? str_printf(arena, "%s and %u more", text, n - SHOWN) : text;
+}
+
 bool weights_whole(Exec *exec, const SafeTensors *file, uint32_t flags, Arena *arena,
-                   const char **resized, Error *err)
+                   WeightsTold *told, Error *err)
 {
     WeightsResize resize = {.arena = arena, .text = ""};
+    flags |= WEIGHTS_ALLOW_OFF;
     bool ok = all_resize(exec_step(exec), arena, &resize.rules, err) &&
               weights_load(exec, file, KINDS_PARAMS, flags, &resize, err);
-    *resized = resize.text;
+    *told = (WeightsTold){resize.text, all_off(exec_step(exec), file, arena)};
     return ok;
 }

@@ -12,13 +12,14 @@ typedef struct WeightsRule {
     bool own;       // of the graph file itself, so that it is meant to match something
 } WeightsRule;
 
-// A file of weights, as the manifest says it: {file, base_dir, rename: [{from, to, transpose}],
-// prefix,
-// resize: [{match, as, prefix, from: [h, w], to: [h, w]}]}.
+// A file of weights, as the manifest says it: {file, base_dir, checksum, constant, rename: [{from,
+// to, transpose}], prefix, resize: [{match, as, prefix, from: [h, w], to: [h, w]}]}.
 typedef struct WeightsRow {
     const char *path;
-    const char *prefix; // of the state that the names, when renamed, are below; "" for none
-    CztKind kind;       // of that state
+    const char *prefix;   // of the state that the names, when renamed, are below; "" for none
+    CztKind kind;         // of that state
+    bool constant;        // a constant: of an .npy too, its numbers converted to what is wanted
+    const char *checksum; // SHA-256 that the file must have; NULL: any
     const WeightsRule *rules;
     uint32_t nrules;
     PositionsRules resize; // of names as they are here, without the prefix
@@ -42,12 +43,18 @@ bool weights_row(const Step *step, const json_t *json, const char *base, CztKind
 // Run exec_derive afterwards.
 bool weights_init(Exec *exec, const WeightsRow *row, bool *given, Arena *arena, WeightsTaken *taken,
                   Error *err);
-// Copy a file that has all parameters as they are called here (--weights). Tables of positions of
-// another size are taken as resize: in the graph's rows of init: says, that of a later row first;
-// *resized tells which, as WeightsResize.text. flags are those of weights_load. Run exec_derive
+// What was not as one would think; "" for nothing.
+typedef struct WeightsTold {
+    const char *resized; // as WeightsResize.text
+    const char *off;     // names that are of parts which are off
+} WeightsTold;
+
+// Copy a file that has all parameters as they are called here (--weights), and perhaps those of
+// parts that are off. Tables of positions of another size are taken as resize: in the graph's rows
+// of init: says, that of a later row first. flags are those of weights_load. Run exec_derive
 // afterwards.
 bool weights_whole(Exec *exec, const SafeTensors *file, uint32_t flags, Arena *arena,
-                   const char **resized, Error *err);
+                   WeightsTold *told, Error *err);
 // What the rules and the prefix of a row make of a name, and whether it is transposed; "" where it
 // is left out.
 const char *weights_name(const WeightsRow *row, const char *name, bool *transpose, Arena *arena);

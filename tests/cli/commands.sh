@@ -9,6 +9,8 @@ says out "compile"
 for command in check compile run bench train eval describe lib pack opt schema data new; do
     exits 0 "$CZTC" $command --help
     says out "usage: cztc $command"
+    awk 'length > 100' out >wide
+    [ -s wide ] && miss "$command --help is wider than 100 columns: $(cat wide)"
 done
 # what several commands have says the same in all of them, and is read alike
 for option in set lib no-cache target products device threads workers data root; do
@@ -19,6 +21,11 @@ for option in set lib no-cache target products device threads workers data root;
 done
 exits 2 "$CZTC" check --sett x
 says err "did you mean --set?"
+"$CZTC" train --help >train.help
+exits 0 "$CZTC" help train
+same out train.help
+exits 2 "$CZTC" help trian
+says err "unknown command 'trian'; did you mean train?"
 exits 2 "$CZTC" check
 says err "FILE is missing"
 exits 2 "$CZTC" check a.yaml b.yaml
@@ -117,6 +124,43 @@ echo "damaged: 1" >"$file"
 exits 0 "$CZTC" check "$SOURCE/tests/cli/small.yaml"
 cmp -s "$file" "$SOURCE/graphs/lib/prelude.yaml" || miss "the library in the cache was not mended"
 
+# streams that are closed or that nobody reads: no file takes their place, and a run goes on
+pictures train
+cp "$SOURCE/tests/cli/small.yaml" small.yaml
+"$CZTC" train small.yaml --out dumb 2>&- >out || miss "a run without a standard error"
+grep -q step dumb/lock && miss "progress is in a file: $(cat dumb/lock)"
+"$CZTC" train small.yaml --out mute >&- 2>err
+[ $? -eq 1 ] || miss "a run without a standard output says that it is well"
+says err "standard output: write failed"
+"$CZTC" train small.yaml --out alone 2>&1 | head -1 >out
+[ -d alone/checkpoints/step-00000008 ] || miss "a run ends with who reads its progress"
+"$CZTC" check small.yaml >/dev/full 2>err
+[ $? -eq 1 ] || miss "a full disk is no error"
+# a folder of train stands for its step; what is not there is said before anything is made
+exits 0 "$CZTC" describe alone --json
+cp out whole.json
+exits 0 "$CZTC" describe alone/step.czt --json
+same out whole.json
+exits 0 "$CZTC" run alone
+exits 0 "$CZTC" bench alone -n 1
+exits 1 "$CZTC" run alone --set batch=8
+says err "this is a step file"
+exits 1 "$CZTC" train nothing.yaml --out never
+says err "error: nothing.yaml: No such file"
+[ -e never ] && miss "a folder for a graph file that is not there"
+mkdir other
+exits 1 "$CZTC" train --resume other
+says err "error: other/checkpoints: no checkpoint is there; --out begins a run"
+[ -e other/lock ] && miss "a lock in a folder that is no run's"
+exits 1 "$CZTC" compile small.yaml -o nowhere/small.czt
+says err "error: nowhere/small.czt: cannot create it: No such file"
+exits 1 "$CZTC" run small.yaml --grads nowhere/g.safetensors
+says err "error: nowhere/g.safetensors: cannot create it: No such file"
+exits 0 "$CZTC" opt small.yaml --passes dce --dump-dir dumps/all
+[ -s dumps/all/00-input.ir ] || miss "no folder of dumps"
+exits 2 "$CZTC" compile small.yaml --memory zwei
+says err "--memory: 'zwei' is no size, such as 16GiB or 24e9; see cztc compile --help"
+
 # IR text: what opt prints, opt reads; only the places in comments are others
 exits 0 "$CZTC" opt "$SOURCE/tests/cli/small.yaml"
 cp out once.ir
@@ -181,6 +225,12 @@ exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --entry encode_visual --tap v
 says err "1 values"
 exits 0 "$CZTC" run small.czt --tap 'experts.*' --threads 1
 says err "1 values"
+# of the state too, as a step finds it: before the first one as initialised
+exits 0 "$CZTC" run small.czt -n 2 --json --print visual.patch.weight --print '$opt.m.visual.patch.*'
+says out '"visual.patch.weight": {"dtype": "f32", "shape": [32, 3, 8, 8]'
+[ "$(grep -c '"$opt.m.visual.patch.weight": {"dtype": "f32", "shape": .*"min": 0.0, "max": 0.0' out)" = 1 ] ||
+    miss "moments are zero in front of the first step alone: $(cat out)"
+exits 1 "$CZTC" run small.czt --print visual.patch
 exits 1 "$CZTC" run small.czt --tap visual.map
 says err "--tap: entry 'step' has no output 'visual.map'"
 exits 1 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --tap 'visual.blokcs.*.x'
@@ -189,6 +239,16 @@ says err "no value is called 'visual.blokcs.*.x'"
 exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" --print text --json
 largest=$(sed 's/.*"print": {"text".*"max": \([0-9]*\).*/\1/' out)
 [ "$largest" -gt 10000 ] && [ "$largest" -lt 49408 ] || miss "the largest token is $largest: $(cat out)"
+# and draws over what they draw from
+cat >drawn.yaml <<END
+cztc: 1
+extends: $SOURCE/tests/cli/small.yaml
+data: {draw: {d: uniform_int(5), one: uniform_int(1)}}
+let: {batch: 64}
+losses: {drawn: {loss: "cast(d + one, f32) * sum(visual.embedding, axis=1)", weight: 0.1}}
+END
+exits 0 "$CZTC" run drawn.yaml --print d --json
+grep -q '"min": 0.0, "max": 4.0' out || miss "uniform_int(5) is not 0 to 4: $(cat out)"
 # with --json, standard output has the object alone
 exits 0 "$CZTC" compile "$SOURCE/tests/corpus/dot.ir" --dump-kernels --time-passes --json
 [ "$(wc -l <out)" -eq 1 ] || miss "compile --json prints more than one line"
@@ -210,5 +270,21 @@ says err "no time is printed"
 [ -s out ] && miss "bench printed a time"
 exits 0 "$CZTC" bench right.yaml -n 1 --json
 says out '"checked": "yes"'
+
+# a case that compares nothing is told, and what is wrong in its rows
+for half in "loss: 5" "fixture: $micro/case.safetensors"; do
+    printf 'cztc: 1\nextends: %s/tests/cli/small.yaml\ncheck: {set: {batch: 4}, %s}\n' "$SOURCE" "$half" >half.yaml
+    exits 0 "$CZTC" check half.yaml
+    says err "half.yaml:3:"
+    case $half in loss*) says err "warning: this loss is compared with nothing" ;;
+        *) says err "warning: this fixture is not used" ;; esac
+done
+for row in "steqs: 3" "train.stepz: 3" "encoders.visual.layerz: 1" "batch: 1.5"; do
+    printf 'cztc: 1\nextends: %s/tests/cli/small.yaml\ncheck: {set: {%s}}\n' "$SOURCE" "$row" >rows.yaml
+    exits 1 "$CZTC" check rows.yaml
+    says err "rows.yaml:3:"
+    says err "these errors are at the reduced size of check:"
+    exits 0 "$CZTC" check rows.yaml --set check=null
+done
 
 exit $((failed != 0))

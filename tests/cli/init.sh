@@ -9,6 +9,18 @@ loss() { grep '"step": 1,' "$1/log.jsonl" | sed 's/, "pairs\/s".*//'; }
 exits 0 "$CZTC" train small.yaml --out before --steps 3
 weights=before/checkpoints/step-00000003/params.safetensors
 exits 0 "$CZTC" train small.yaml $still --out strict --steps 1 --weights $weights
+# what is of a part that is off is listed, by the path of the part; what nobody knows is refused
+exits 0 "$CZTC" train small.yaml $still --out off --steps 1 --weights $weights --set experts.edge.enabled=false
+says err "not used, of parts that are off: experts.edge.weight, experts.edge.bias"
+exits 0 "$CZTC" train small.yaml $still --out moved --steps 1 --set experts.edge.path=other
+moved=moved/checkpoints/step-00000001/params.safetensors
+exits 1 "$CZTC" train small.yaml $still --out off2 --weights $moved --set experts.edge.enabled=false
+says err "2 tensors do not fit: 'other."
+exits 0 "$CZTC" train small.yaml $still --out off2 --steps 1 --weights $moved \
+    --set experts.edge.enabled=false --set experts.edge.path=other
+says err "of parts that are off: other."
+exits 1 "$CZTC" train small.yaml $still --out off3 --weights $weights --set experts.edge=null
+says err "2 tensors do not fit: 'experts.edge."
 cat >named.yaml <<END
 cztc: 1
 extends: small.yaml

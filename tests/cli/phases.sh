@@ -144,3 +144,23 @@ exits 0 "$CZTC" check small.yaml $every
 says out "without what is of every 3 (step-3)"
 
 exit $((failed != 0))
+
+# what is off is not read either: a member that no sample has is missed when the loss begins that
+# reads it, in this run and in one that goes on
+cat >reads.yaml <<'EOF'
+cztc: 1
+extends: small.yaml
+data: {fields: {vec: {as: vector, size: 3, member: nowhere}}}
+losses: {late: {from: 5, loss: "sum(vec * vec, axis=1) * sum(visual.embedding, axis=1)"}}
+eval: null
+EOF
+exits 0 "$CZTC" train reads.yaml --out reads --steps 5
+exits 0 "$CZTC" train reads.yaml --set losses.late.enabled=false --out reads_not --steps 5
+params reads step-00000005 >a
+params reads_not step-00000005 >b
+same a b
+for run in "--resume reads" "reads.yaml --out reads_on"; do
+    exits 1 "$CZTC" train $run
+    says err "the sample has no member .nowhere"
+done
+grep -q '"step": 5' reads_on/log.jsonl || miss "what is read later is missed too early"

@@ -129,7 +129,7 @@ exits 1 "$CZTC" train of.yaml --out none --steps 1
 says err "statistics of another teacher, 'big' of old.safetensors (weights "
 of big old.safetensors half "2 *"
 exits 1 "$CZTC" train of.yaml --out none --steps 1
-says err "statistics of another teacher, "
+says err ", of the same weights, with which something else is computed; \`cztc stats"
 exits 0 "$CZTC" stats of.yaml --force
 exits 0 "$CZTC" train of.yaml --out of5 --steps 1
 

@@ -49,3 +49,27 @@ Test(optimizers, agree_on_both_executors)
     Error err = {0};
     cr_assert(steps_agree(&(Source){.path = graph}, &err), "%s", err.text);
 }
+
+// Each update adds one to every element.
+Test(optimizers, an_update_stops_at_max)
+{
+    static const struct {
+        const char *name;
+        float after[3];
+    } rows[] = {{"held", {1.5f, 1.5f, 1.5f}},
+                {"free", {1.75f, 2.75f, 3.75f}},
+                {"far", {1.75f, 2.75f, 3.75f}},
+                {"above", {3, 3, 3}}};
+    Steps s = steps_open(&(Source){.path = CZT_SOURCE_DIR "/tests/graphs/limits.yaml"});
+    steps_init(&s);
+    for (int step = 0; step < 3; step++) {
+        steps_run(&s, "step", step);
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            float x[2];
+            read_state(&s, rows[i].name, x, 2);
+            cr_expect(x[0] == rows[i].after[step] && x[1] == rows[i].after[step],
+                      "%s after update %d: %g, %g", rows[i].name, step + 1, x[0], x[1]);
+        }
+    }
+    steps_close(&s);
+}

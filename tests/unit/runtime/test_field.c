@@ -2,7 +2,7 @@
 #include "runtime/field.h"
 
 #include "data_make.h"
-#include "runtime/npy.h"
+#include "base/npy.h"
 
 #include <math.h>
 

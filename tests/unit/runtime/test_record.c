@@ -1,6 +1,6 @@
 // Parts of records: JSON, .npy and .npz as NumPy writes them; and the loader's draws.
 #include "runtime/data.h"
-#include "runtime/npy.h"
+#include "base/npy.h"
 
 #include "data_folder.h"
 

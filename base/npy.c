@@ -1,6 +1,6 @@
 // The .npy format, versions 1 to 3: a magic, the length of a header, and the header as the text of
 // a Python dictionary with the keys descr, fortran_order and shape.
-#include "runtime/npy.h"
+#include "base/npy.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -52,11 +52,16 @@ static bool read_descr(const char *at, const char *end, Npy *npy)
     return byte_order && known && at[4] == at[0];
 }
 
+bool npy_is(const void *data, size_t size)
+{
+    return size >= 6 && memcmp(data, "\x93NUMPY", 6) == 0;
+}
+
 bool npy_view(const void *data, size_t size, Npy *npy, Error *err)
 {
     const uint8_t *p = data;
     *npy = (Npy){0};
-    if (size < 12 || memcmp(p, "\x93NUMPY", 6) != 0 || p[6] < 1 || p[6] > 3)
+    if (size < 12 || !npy_is(p, size) || p[6] < 1 || p[6] > 3)
         return error_set(err, "not an .npy file");
     size_t start = p[6] == 1 ? 10 : 12;
     size_t n = (size_t)p[8] | (size_t)p[9] << 8;

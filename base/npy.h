@@ -1,6 +1,6 @@
 // Arrays in NumPy's .npy format, viewed in place.
-#ifndef CZT_RUNTIME_NPY_H
-#define CZT_RUNTIME_NPY_H
+#ifndef CZT_BASE_NPY_H
+#define CZT_BASE_NPY_H
 
 #include "base/diag.h"
 
@@ -18,6 +18,8 @@ typedef struct Npy {
     int64_t elements;
 } Npy;
 
+// Do the bytes begin as an .npy file does?
+bool npy_is(const void *data, size_t size);
 // Read the header of `size` bytes of a file. Big-endian, Fortran-ordered and structured arrays are
 // refused. Two bytes that NumPy knows nothing about ('V2') are bf16, which it has no type for.
 bool npy_view(const void *data, size_t size, Npy *npy, Error *err);

@@ -1,0 +1,41 @@
+// Warnings of what a graph says and nothing comes of: each is told once, at its place, and what is
+// right beside it is not.
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "frontend/frontend.h"
+
+#define GRAPH CZT_SOURCE_DIR "/tests/graphs/quiet.yaml"
+
+static const char *const told[] = {
+    "'losses.left.weight' is not trained: 'minimize' leaves left out",
+    "reads reads 'some' of all samples; of those that have none it is 0",
+    "nothing reads stats.other",
+    "scale begins at 5, above its max of 4",
+};
+enum { TOLD = sizeof told / sizeof *told };
+
+Test(quiet, each_is_told_and_nothing_else)
+{
+    Arena *arena = arena_new();
+    Diag *diag = diag_new(arena);
+    FrontendOptions o = {.lib_dir = CZT_SOURCE_DIR "/graphs/lib"};
+    Frontend *f = frontend_load(arena, diag, GRAPH, &o);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    diag_print(diag, out);
+    fclose(out);
+    cr_assert(f, "%s", text);
+    for (int i = 0; i < TOLD; i++)
+        cr_expect(strstr(text, told[i]), "%s\nis not in\n%s", told[i], text);
+    cr_expect_eq(diag_reports(diag), TOLD, "%s", text);
+    // a weight of 0 times the step is a weight of 0: nothing of the task is there
+    for (uint32_t i = 0; i < f->program->states.n; i++) {
+        const char *name = f->program->states.at[i].name;
+        cr_expect(!strstr(name, "nothing") && !strstr(name, "less"), "%s", name);
+    }
+    free(text);
+    arena_free(arena);
+}
