@@ -15,7 +15,7 @@ typedef struct Values {
 
 static const Option options[] = {
     {"FILE", 0, OPTION_OPERAND, offsetof(Values, file), NULL,
-     "a graph file (.yaml) or IR text (.ir)"},
+     "a graph file or library file (.yaml), or IR text (.ir)"},
     {"OTHER", 0, OPTION_MAYBE, offsetof(Values, other), NULL,
      "with --diff: a graph file to compare with; default: the one that FILE extends"},
     {"diff", 0, OPTION_FLAG, offsetof(Values, diff), NULL,
@@ -326,6 +326,29 @@ static void keep_step(Program *p)
     p->entries.n = n;
 }
 
+// A library file alone: its own errors, and what it defines.
+static int check_library(Cli *cli, const Values *v)
+{
+    Error err = {0};
+    Diag *diag = diag_new(cli->arena);
+    FrontendOptions o = {.lib_dir = v->source.lib};
+    LibraryInfo info;
+    if (v->params || v->fix || v->diff || v->source.set.n)
+        return fail_usage("check", "a library file goes without --set, --fix, --diff and --params");
+    if (!o.lib_dir) o.lib_dir = assets_library(cli->arena, &err);
+    if (err.set) return fail(&err);
+    bool good = frontend_check_library(cli->arena, diag, v->file, &o, &info);
+    diag_print(diag, stderr);
+    if (!good) return EXIT_INPUT;
+    if (v->json)
+        printf("{\"modules\": %u, \"functions\": %u, \"constants\": %u}\n", info.modules,
+               info.functions, info.constants);
+    else
+        printf("%s, a library file: modules %u, functions %u, constants %u\n", v->file,
+               info.modules, info.functions, info.constants);
+    return EXIT_OK;
+}
+
 // The reduced size of check: is read too, so that what is wrong in its rows is told before a test
 // wants it. Changes of --set are of the whole, and may take away what the rows are about.
 static bool reads_reduced(const Pipeline *p, const Values *v, const FrontendOptions *whole)
@@ -346,6 +369,7 @@ static bool reads_reduced(const Pipeline *p, const Values *v, const FrontendOpti
 static int run(Cli *cli, const void *values)
 {
     const Values *v = values;
+    if (frontend_is_library(cli->arena, v->file)) return check_library(cli, v);
     Pipeline p;
     FrontendOptions o = pipeline_options(&v->source);
     if (v->other && !v->diff)

@@ -505,6 +505,8 @@ Program *program_begin(Elab *el, const char *name);
 // library.c
 bool library_import(Elab *el, const Tree *names);
 bool library_file(Elab *el, const char *name, const char *dir, Loc from);
+// Read a library file's definitions, once; its tree, NULL when an error was reported.
+const Tree *library_read(Elab *el, const char *path, const char *name, Loc from);
 // The path of what import: calls so in a file of that folder; NULL when there is none.
 const char *library_path(Elab *el, const char *name, const char *dir);
 // Report the `cztc:` of a file when it is not a version of the language that is known.

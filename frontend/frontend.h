@@ -86,6 +86,15 @@ typedef struct Frontend {
 
 // Elaborate a graph file. Errors go to diag, as many as can be found; NULL when there was one.
 Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const FrontendOptions *options);
+typedef struct LibraryInfo { // what a library file defines
+    uint32_t modules, functions, constants;
+} LibraryInfo;
+
+// Is the file a library file, by its sections?
+bool frontend_is_library(Arena *arena, const char *path);
+// Look at a library file alone; false when there was an error.
+bool frontend_check_library(Arena *arena, Diag *diag, const char *path,
+                            const FrontendOptions *options, LibraryInfo *info);
 // Describe the library, or one module or function of it (doc, inputs, parameters, taps, defaults),
 // on out.
 bool frontend_lib(Arena *arena, const char *lib_dir, const char *name, FILE *out, Error *err);

@@ -197,6 +197,19 @@ const char *library_path(Elab *el, const char *name, const char *dir)
     return file_exists(path) ? path : lib_path(el->arena, el->options, name);
 }
 
+const Tree *library_read(Elab *el, const char *path, const char *name, Loc from)
+{
+    LibFile *file = map_get(&el->files, path);
+    if (file) return file->tree;
+    file = arena_make(el->arena, LibFile);
+    file->path = path;
+    map_set(el->arena, &el->files, path, file);
+    file->tree = tree_read_file(el->arena, el->diag, path, from);
+    bool ok = file->tree && read_definitions(el, file->tree, name);
+    file->done = true;
+    return ok ? file->tree : NULL;
+}
+
 bool library_file(Elab *el, const char *name, const char *dir, Loc from)
 {
     const char *path = library_path(el, name, dir);
@@ -209,19 +222,12 @@ bool library_file(Elab *el, const char *name, const char *dir, Loc from)
             diag_help(el->diag, "it is looked for beside this file, then in the library");
         return false;
     }
-    LibFile *file = map_get(&el->files, path);
+    const LibFile *file = map_get(&el->files, path);
     if (file && !file->done) {
         el_error(el, from, "'%s' imports itself", name);
         return false;
     }
-    if (file) return true;
-    file = arena_make(el->arena, LibFile);
-    file->path = path;
-    map_set(el->arena, &el->files, path, file);
-    file->tree = tree_read_file(el->arena, el->diag, path, from);
-    bool ok = file->tree && read_definitions(el, file->tree, name);
-    file->done = true;
-    return ok;
+    return file || library_read(el, path, name, from);
 }
 
 bool library_import(Elab *el, const Tree *names)

@@ -281,6 +281,23 @@ says err "warning: nothing reads teachers.new"
 says err "warning: nothing reads teachers.none_asks"
 [ "$(grep -c warning: err)" -eq 2 ] || miss "warnings: $(cat err)"
 
+# a library file is checked alone
+cat >alone.yaml <<END
+cztc: 1
+functions:
+  f(x): x + 1
+modules:
+  m: {in: {x: "[B, D]"}, out: f(x)}
+END
+exits 0 "$CZTC" check alone.yaml
+says out "alone.yaml, a library file: modules 1, functions 1, constants 0"
+exits 0 "$CZTC" check alone.yaml --json
+says out '{"modules": 1, "functions": 1, "constants": 0}'
+sed -i 's/x + 1/x + y/' alone.yaml
+exits 1 "$CZTC" check alone.yaml
+says err "alone.yaml:3:13: error: there is no 'y' here"
+exits 2 "$CZTC" check alone.yaml --fix
+
 # our graphs give no warnings, but: siglip2-like names Gemma's tokenizer, which is not ours to give away
 for graph in $(find "$SOURCE/graphs" -name '*.yaml' | grep -v /graphs/lib/); do
     exits 0 "$CZTC" check "$graph"

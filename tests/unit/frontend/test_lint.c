@@ -1,0 +1,88 @@
+// Library files looked at alone: ours are without errors, and tests/errors/library/*.yaml print
+// what is beside them. CZT_BLESS=1 rewrites.
+#include <criterion/criterion.h>
+#include <glob.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "frontend/frontend.h"
+
+static const char *printed(Arena *a, const char *path, LibraryInfo *info)
+{
+    char *text = NULL;
+    size_t size = 0;
+    Diag *diag = diag_new(a);
+    FILE *out = open_memstream(&text, &size);
+    bool good =
+        frontend_check_library(a, diag, path, &(FrontendOptions){.lib_dir = "graphs/lib"}, info);
+    diag_print(diag, out);
+    fclose(out);
+    cr_expect_eq(good, !*text, "%s", path);
+    const char *copy = str_copy(a, text);
+    free(text);
+    return copy;
+}
+
+static glob_t files_of(const char *first, const char *second)
+{
+    glob_t files = {0};
+    cr_assert_eq(chdir(CZT_SOURCE_DIR), 0);
+    cr_assert_eq(glob(first, 0, NULL, &files), 0);
+    if (second) cr_assert_eq(glob(second, GLOB_APPEND, NULL, &files), 0);
+    return files;
+}
+
+Test(lint, our_library_has_no_errors)
+{
+    glob_t files = files_of("graphs/lib/*.yaml", "graphs/lib/*/*.yaml");
+    cr_assert_gt(files.gl_pathc, 20u);
+    for (size_t i = 0; i < files.gl_pathc; i++) {
+        Arena *a = arena_new();
+        LibraryInfo info;
+        cr_expect(frontend_is_library(a, files.gl_pathv[i]), "%s", files.gl_pathv[i]);
+        cr_expect_str_empty(printed(a, files.gl_pathv[i], &info));
+        cr_expect(info.modules + info.functions + info.constants, "%s", files.gl_pathv[i]);
+        arena_free(a);
+    }
+    globfree(&files);
+}
+
+Test(lint, graphs_are_no_library_files)
+{
+    glob_t files = files_of("graphs/*.yaml", "graphs/bench/*.yaml");
+    Arena *a = arena_new();
+    for (size_t i = 0; i < files.gl_pathc; i++)
+        cr_expect(!frontend_is_library(a, files.gl_pathv[i]), "%s", files.gl_pathv[i]);
+    arena_free(a);
+    globfree(&files);
+}
+
+static const char *read_text(Arena *a, const char *path)
+{
+    FileMap map;
+    Error err = {0};
+    if (!file_map(&map, path, &err)) return "";
+    const char *text = str_slice(a, (const char *)map.data, map.size);
+    file_unmap(&map);
+    return text;
+}
+
+Test(lint, errors_are_as_they_stand_beside)
+{
+    glob_t files = files_of("tests/errors/library/*.yaml", NULL);
+    for (size_t i = 0; i < files.gl_pathc; i++) {
+        Arena *a = arena_new();
+        LibraryInfo info;
+        const char *path = files.gl_pathv[i], *got = printed(a, path, &info);
+        const char *answer =
+            str_printf(a, "%.*s.expected", (int)(strlen(path) - strlen(".yaml")), path);
+        if (getenv("CZT_BLESS")) {
+            FILE *f = fopen(answer, "wb");
+            cr_assert(f && fputs(got, f) >= 0 && !fclose(f));
+        }
+        cr_expect_str_eq(got, read_text(a, answer), "%s prints\n%s", path, got);
+        arena_free(a);
+    }
+    globfree(&files);
+}
