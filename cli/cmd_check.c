@@ -350,12 +350,13 @@ static int check_library(Cli *cli, const Values *v)
 }
 
 // The reduced size of check: is read too, so that what is wrong in its rows is told before a test
-// wants it. Changes of --set are of the whole, and may take away what the rows are about.
+// wants it. Changes of --set are of the whole, and may take away what the rows are about; so may a
+// file that extends the one with the rows.
 static bool reads_reduced(const Pipeline *p, const Values *v, const FrontendOptions *whole)
 {
     FrontendOptions o = *whole;
     Error err = {0};
-    if (!p->frontend || !p->frontend->has_check || !p->frontend->check.nset || v->source.set.n)
+    if (!p->frontend || !p->frontend->has_check || !p->frontend->check.own || v->source.set.n)
         return true;
     Diag *diag = diag_new(p->arena);
     o.use_check = true;

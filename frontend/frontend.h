@@ -63,6 +63,7 @@ typedef struct CheckInfo {
     double loss; // expected loss of the first step
     const char *const *set;
     uint32_t nset;
+    bool own; // a row of set stands in the graph file itself
 } CheckInfo;
 
 // A tokenizer.json that a field names.

@@ -295,6 +295,7 @@ static void read_check(Elab *el)
         const TreeEntry *e = &set->entries.at[i];
         const char *value = e->value->kind == TREE_SCALAR ? e->value->text : "";
         vec_push(el->arena, &rows, str_printf(el->arena, "%s=%s", e->key->text, value));
+        c->own |= strcmp(diag_source_path(el->diag, e->key->loc.source), el->file) == 0;
     }
     c->set = rows.at;
     c->nset = rows.n;

@@ -101,8 +101,8 @@ static bool is_word_key(const char *key)
 #include "frontend/keys.def"
 #undef KEY
 #undef MAPPING
-        "member", "match", "source", "import", "series", "sets", "path", "parts",
-        "in",     "needs", "rename", "names",  "let",    "crop"};
+        "member", "match", "source", "import", "series", "sets", "path",
+        "parts",  "in",    "needs",  "rename", "names",  "let",  "crop"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(words[i], key) == 0) return true;
     return false;
@@ -192,8 +192,9 @@ static void check_file(Arena *a, const char *folder, const Block *b, const Tree 
 static void check_yaml(Arena *a, const char *folder, const Block *b)
 {
     static const char *const graph[] = {
-        "data", "encoders",   "heads", "params", "values", "experts",  "losses", "train", "eval",
-        "log",  "checkpoint", "check", "init",   "ema",    "teachers", "export", "watch", NULL};
+        "data",     "encoders", "heads", "params",     "values", "experts", "losses",
+        "train",    "eval",     "log",   "checkpoint", "check",  "init",    "ema",
+        "teachers", "export",   "watch", "import+",    "shapes", "stats",   NULL};
     static const char *const library[] = {"constants",  "names",   "functions", "modules",
                                           "optimizers", "metrics", NULL};
     const char *name = str_printf(a, "%s:%u", b->page, b->line);

@@ -9,6 +9,7 @@
 
 #include <criterion/criterion.h>
 #include <glob.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct Schemas {
@@ -82,6 +83,29 @@ Test(tables, the_schema_allows_every_file)
     cr_expect_geq(allow_files(&s, CZT_SOURCE_DIR "/tests/graphs/*.yaml"), 6);
     schemas_free(&s);
 }
+
+#ifdef CZT_PROGRAM
+Test(tables, the_schema_allows_what_new_writes)
+{
+    static const char *const options[] = {
+        "--model tiny", "--model small --experts none", "--model base --experts seg,depth",
+        "--model tiny --experts normal,features,a:class,b:vector,c:class_map,d:map,e:normals",
+        "--model tiny --data " CZT_SOURCE_DIR "/graphs/demo/train-{0000..0004}.tar"};
+    Schemas s = schemas_make();
+    const char *folder = folder_make(s.arena);
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        const char *path = str_printf(s.arena, "%s/new%zu.yaml", folder, i);
+        const char *command =
+            str_printf(s.arena, "%s new %s %s >/dev/null", CZT_PROGRAM, path, options[i]);
+        cr_assert_eq(system(command), 0, "%s", command);
+        const Tree *t = read_tree(s.arena, path, read_text(s.arena, path));
+        const char *why = refused(&s, t);
+        cr_expect(tree_get(t, "train") && !why, "%s: %s", options[i], why ? why : "no graph");
+    }
+    folder_remove(folder);
+    schemas_free(&s);
+}
+#endif
 
 // The blocks of a page that are files, or rows of a graph.
 static uint32_t allow_blocks(const Schemas *s, const char *page)
