@@ -26,7 +26,7 @@ static const Option options[] = {
      "dir/train-{0000..0003}.tar, or a folder; where they are there, their members become fields"},
     {"experts", 0, OPTION_TEXT, offsetof(Values, experts), "A,B",
      "labels to learn: seg, depth, or NAME:ROLE; none; default: all that the shards have"},
-    {"model", 0, OPTION_TEXT, offsetof(Values, model), "M", "tiny, small or base (small)"},
+    {"model", 0, OPTION_TEXT, offsetof(Values, model), "M", "tiny, small, base, resnet50, mobileclip (small)"},
     {"image-size", 0, OPTION_NUMBER, offsetof(Values, size), "N", "pixels each way (the model's)"},
     {"patch", 0, OPTION_NUMBER, offsetof(Values, patch), "N", "pixels of a patch (the model's)"},
     {"batch", 0, OPTION_NUMBER, offsetof(Values, batch), "N", "samples of a step (the model's)"},
