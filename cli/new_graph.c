@@ -1,5 +1,5 @@
 // Which models, experts and roles there are is in the files of graphs/new: models.txt, experts.txt,
-// and a template for each role.
+// and a template for each role and image encoder.
 #include "cli/new_graph.h"
 
 #include <ctype.h>
@@ -270,6 +270,15 @@ static void choose_members(NewGraph *g)
     set(g, &g->values, "text", text ? yaml_text(g->arena, text) : "txt");
 }
 
+// The image encoder of the model, which all values of the graph are for.
+static void add_encoder(NewGraph *g)
+{
+    const char *name = map_get(&g->values, "encoder");
+    Part part = {.values = g->values,
+                 .text = text_of(g->arena, str_printf(g->arena, "encoder_%s.yaml.in", name))};
+    vec_push(g->arena, &g->parts, part);
+}
+
 bool new_choose(NewGraph *g, Error *err)
 {
     Arena *a = g->arena;
@@ -292,6 +301,7 @@ bool new_choose(NewGraph *g, Error *err)
     choose_members(g);
     choose_warmup(g);
     set(g, &g->values, "tasks", tasks);
+    add_encoder(g);
     return true;
 }
 

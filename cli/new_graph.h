@@ -15,7 +15,7 @@ typedef struct NewGraph {
     Parts parts;
 } NewGraph;
 
-// The names of the models, "tiny, small, base".
+// The names of the models, "tiny, small, ...".
 const char *new_models(Arena *arena);
 // Take the values of a model. False where there is none of the name.
 bool new_model(NewGraph *g, const char *name);

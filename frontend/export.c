@@ -7,12 +7,19 @@ typedef struct Export {
     bool *met;                // by row of parts
 } Export;
 
+// The name of a family, experts.summary, stands for its members.
+static bool names_part(const char *text, const char *part)
+{
+    size_t n = strlen(text);
+    return glob_match(text, part) || (strncmp(text, part, n) == 0 && part[n] == '.');
+}
+
 static bool wanted(const Export *x, const char *part)
 {
     bool any = !x->parts;
     for (uint32_t i = 0; x->parts && i < x->parts->items.n; i++) {
         const Tree *row = x->parts->items.at[i];
-        if (row->kind != TREE_SCALAR || !glob_match(row->text, part)) continue;
+        if (row->kind != TREE_SCALAR || !names_part(row->text, part)) continue;
         x->met[i] = any = true;
     }
     return any;

@@ -99,6 +99,35 @@ static bool claim(Elab *el, const char *path, const Frame *owner, Loc loc)
     return false;
 }
 
+static bool reads(const Tree *t, const char *name)
+{
+    size_t n = strlen(name);
+    for (uint32_t i = 0; t->kind == TREE_LIST && i < t->items.n; i++)
+        if (reads(t->items.at[i], name)) return true;
+    if (t->kind != TREE_SCALAR) return false;
+    for (const char *at = strstr(t->text, name); at; at = strstr(at + 1, name)) {
+        bool begins = at == t->text || !(isalnum((unsigned char)at[-1]) || at[-1] == '_');
+        if (begins && !isalnum((unsigned char)at[n]) && at[n] != '_') return true;
+    }
+    return false;
+}
+
+// A parameter whose shape follows an input, in a module that was called with two sizes of it: the
+// settings at 0 that its shape reads are for that, such as size of an encoder.
+static void help_sizes(Elab *el, const Binding *b, const Tree *shape, const char *path)
+{
+    const Instance *inst = b->scope->frame->owner->instance;
+    const StateVar *old = program_find_state(el->program, path);
+    if (!old || !inst || !shape) return;
+    for (uint32_t i = 0; i < inst->def->let.n; i++) {
+        const char *name = inst->def->let.at[i].name;
+        Binding *setting = map_get(&b->scope->names, name);
+        Value v = setting && reads(shape, name) ? binding_force(el, setting) : value_none();
+        if (v.kind != V_INT || v.i != 0) continue;
+        diag_help(el->diag, "give %s its `%s`, and inputs may have other sizes", inst->path, name);
+    }
+}
+
 // The parameter of a path.
 static Value param_own(Elab *el, const char *path, const Type *type, const Tree *init_tree,
                        const Expr *init, Scope *scope, bool trainable, Value max, Loc loc)
@@ -110,7 +139,7 @@ static Value param_own(Elab *el, const char *path, const Type *type, const Tree 
     if (!claim(el, path, scope->frame->owner, loc)) return value_error();
     const StateVar *old = program_find_state(el->program, path);
     if (old && !type_equal(old->type, type)) {
-        el_error(el, loc, "parameter '%s' is %s here and %s elsewhere", path,
+        el_error(el, blame_call(el, loc), "parameter '%s' is %s here and %s elsewhere", path,
                  type_text(el->arena, type), type_text(el->arena, old->type));
         return value_error();
     }
@@ -177,8 +206,12 @@ static Value param_tensor(Elab *el, Binding *b)
     const char *path = path_join(el, b->scope->frame->owner->path, b->name);
     DType dtype = DT_F32;
     if (!constant_read(el, t, path, &dtype, &axes, &rank)) return value_error();
-    return param_make(el, path, type_new(el->arena, dtype, rank, axes), tree_get(t, "init"), NULL,
-                      b->scope, trainable, limit, b->loc);
+    const Type *type = type_new(el->arena, dtype, rank, axes);
+    Value v =
+        param_make(el, path, type, tree_get(t, "init"), NULL, b->scope, trainable, limit, b->loc);
+    const StateVar *var = program_find_state(el->program, path);
+    if (v.kind == V_ERROR && var && !type_equal(var->type, type)) help_sizes(el, b, shape, path);
+    return v;
 }
 
 // Under params: a call of a module constructs.

@@ -182,6 +182,24 @@ exits 0 "$CZTC" run "$SOURCE/tests/cli/small.yaml" -n 3 --json --print visual.ma
 says out '"shape": [4, 32, 2, 2]'
 sed 's/, "print".*/}/' out >printed.json
 same printed.json one.json
+
+# a text that is shorter than what its encoder has positions for: the first of them
+cat >short.yaml <<END
+cztc: 1
+import: [encoders/text, optim/sgd]
+let: {batch: 2}
+data: {source: none.tar, fields: {text: {as: tokens, length: 9}}}
+encoders:
+  textual: {module: text, tokens: text, width: 16, layers: 2, heads: 2, embed: 8, vocab: 50, length: 9}
+losses:
+  words: {loss: "mean(square(textual - textual(tokens=text[:, :5])), axis=1)"}
+train: {steps: 1, optimizer: {module: sgd, lr: 0.1}}
+END
+shorter="textual(tokens=text[:, :5]).states"
+exits 0 "$CZTC" run short.yaml --print "sum(abs(textual.states[:, :5] - $shorter), axis=[1, 2])"
+says out '"min": 0.0, "max": 0.0'
+exits 0 "$CZTC" run short.yaml --print "sum(abs($shorter), axis=[1, 2])"
+grep -q '"min": 0.0' out && miss "the states are 0"
 exits 0 "$CZTC" describe small.czt --json
 cp out small.json
 exits 0 "$CZTC" describe "$SOURCE/tests/cli/small.yaml" --json

@@ -8,7 +8,7 @@ right() { # NAME TEXT...: check takes it, and says the texts
     for text in "$@"; do says out "$text"; done
 }
 
-for model in tiny small base; do
+for model in tiny small base resnet50 mobileclip; do
     make $model.yaml --model $model
     right $model.yaml "part    visual"
     awk 'length > 100 { exit 1 }' $model.yaml || miss "$model.yaml has a line that is too long"
@@ -47,7 +47,7 @@ wrong "no expert is made of role 'tokens'" --experts a:tokens
 wrong "'image' is the name of another part" --experts image:map
 wrong "'seg' comes twice" --experts seg,seg
 wrong "'a b' is no name" --experts "a b:map"
-wrong "--model 'huge': tiny, small, base" --model huge
+wrong "--model 'huge': tiny, small, base, resnet50, mobileclip" --model huge
 wrong "--image-size 100 is no multiple of the patch, 16" --image-size 100
 wrong "is no whole number from 1 up" --batch 0
 exits 2 "$CZTC" new graph.yml
@@ -115,7 +115,7 @@ says absent.yaml "source: none.tar"
 if command -v script >/dev/null; then
     printf 'few.tar\nhuge\ntiny\n32\nmany\n2\n20\ndepth\n' >answers
     script -qec "$CZTC new asked.yaml" /dev/null <answers >out 2>err || miss "questions: $(cat out)"
-    says out "Model: tiny, small, base [small]:"
+    says out "Model: tiny, small, base, resnet50, mobileclip [small]:"
     says out "a whole number, please"
     says out "or none [cls,depth,pair2,parts,some_vector,things]:"
     right asked.yaml "batch 2" "u8[2b, 32, 32, 3]" experts.depth

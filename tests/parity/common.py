@@ -64,9 +64,9 @@ class Vit(nn.Module):
     """grid: (rows, columns) of the positions. Returns cls (B, D), tokens (B, N, D), grids (B, D, h, w) of each block's
     output and of the last norm's, and the embedding."""
 
-    def __init__(self, width, layers, heads, embed, patch, grid, pool="cls", masked=False):
+    def __init__(self, width, layers, heads, embed, patch, grid, pool="cls", masked=False, registers=0):
         super().__init__()
-        self.grid = grid
+        self.grid, self.registers = grid, registers
         self.cls = nn.Parameter(torch.empty(width))
         self.pos = nn.Parameter(torch.empty(grid[0] * grid[1] + 1, width))
         self.patch = nn.Conv2d(3, width, patch, stride=patch, bias=False)
@@ -76,6 +76,8 @@ class Vit(nn.Module):
         self.pool_map = MapHead(width, heads) if pool == "map" else None
         if masked:
             self.mask_token = nn.Parameter(torch.empty(width))
+        if registers:
+            self.register = nn.Embedding(registers, width)
 
     def positions(self, h, w):
         if (h, w) == self.grid:
@@ -90,15 +92,17 @@ class Vit(nn.Module):
         x = x.flatten(2).transpose(1, 2)
         if mask is not None:
             x = torch.where(mask[..., None], self.mask_token, x)
-        x = self.ln_pre(torch.cat([self.cls.expand(b, 1, d), x], 1) + self.positions(h, w))
-        maps = []
+        x = torch.cat([self.cls.expand(b, 1, d), x], 1) + self.positions(h, w)
+        if self.registers:
+            x = torch.cat([x[:, :1], self.register.weight.expand(b, -1, d), x[:, 1:]], 1)
+        x, maps, first = self.ln_pre(x), [], 1 + self.registers
         for block in self.blocks:
             x = block(x)
-            maps.append(x[:, 1:].transpose(1, 2).reshape(b, d, h, w))
+            maps.append(x[:, first:].transpose(1, 2).reshape(b, d, h, w))
         x = self.ln_post(x)
-        pooled = self.pool_map(x[:, 1:]) if self.pool_map else x[:, 0]
-        return {"cls": x[:, 0], "tokens": x[:, 1:], "blocks": maps, "embedding": self.embed_image(pooled),
-                "map": x[:, 1:].transpose(1, 2).reshape(b, d, h, w)}
+        pooled = self.pool_map(x[:, first:]) if self.pool_map else x[:, 0]
+        return {"cls": x[:, 0], "tokens": x[:, first:], "blocks": maps, "embedding": self.embed_image(pooled),
+                "map": x[:, first:].transpose(1, 2).reshape(b, d, h, w)}
 
 
 class Text(nn.Module):
@@ -140,7 +144,7 @@ def group(**parts):
 def draw_parameters(model, seed):
     """Values that f32 holds, and that leave no parameter at a special place such as 0 or 1."""
     g = torch.Generator().manual_seed(seed)
-    for name, p in model.named_parameters():
+    for name, p in sorted(model.named_parameters(), key=lambda named: ".register." in named[0]):
         x = torch.randn(p.shape, generator=g)
         if p.dim() > 1:
             x = x * (p[0].numel() ** -0.5 if "pos" not in name and "token" not in name else 0.5)

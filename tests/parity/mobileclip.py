@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from common import (STEPS, Record, Text, Vit, add_groups, draw_parameters, draw_texts, group, normalize, set_rate,
-                    warmup_cosine)
+from common import STEPS, Record, Text, add_groups, draw_parameters, draw_texts, group, set_rate, warmup_cosine
+from convnets import MobileClip, buffers, draw_values
 
 BATCH, SIZE, VOCAB, LENGTH, TEACHER, STORED = 4, 24, 40, 8, 6, 12
-EPS = 1e-5  # biases of keys have no gradient but rounding, of which a smaller one makes steps
+EPS = 1e-4  # biases of keys, and scales that a norm undoes, have no gradient but rounding, of which a smaller one makes steps
+NORMS = ("ln_", "bn.", "norm.", "rbr_skip.")
 TEMPERATURES = (1 / 70, 1 / 60)  # of the teachers
 
 
@@ -47,7 +48,7 @@ def distillation(logits, images, texts):
 
 
 def losses(model, x, log_scale):
-    image = F.normalize(model["visual"](normalize(x["image"], "clip"))["embedding"], dim=-1)
+    image = F.normalize(model["visual"](x["image"].double().permute(0, 3, 1, 2) / 255)[0], dim=-1)
     real, synthetic = (log_scale.exp() * image @ F.normalize(model["textual"](x[name]), dim=-1).T
                        for name in ("text", "syn"))
     return {"clip": contrastive(real), "clip_syn": contrastive(synthetic),
@@ -55,15 +56,16 @@ def losses(model, x, log_scale):
 
 
 def main():
-    model = group(visual=Vit(16, 2, 2, 12, 8, (SIZE // 8, SIZE // 8)), textual=Text(16, 2, 2, 12, VOCAB, LENGTH))
+    model = group(visual=MobileClip([1, 1, 1], 8, 12), textual=Text(16, 2, 2, 12, VOCAB, LENGTH))
     model.register_parameter("logit_scale", nn.Parameter(torch.zeros(())))
     draw_parameters(model, 7)
+    draw_values(model["visual"].double(), 9)
     model.logit_scale.data.fill_(2.65625)
     inputs, record = draw(8), Record()
-    record.state("init", model.named_parameters())
+    record.state("init", [*model.named_parameters(), *buffers(model)])
     optimizer = torch.optim.AdamW([{"params": [], "scale": 1}], betas=(0.9, 0.95), eps=EPS)
     add_groups(optimizer, model.named_parameters(), 0.2,
-               bare=lambda n: n.endswith(".bias") or "ln_" in n or n.endswith("scale"))
+               bare=lambda n: n.endswith(".bias") or "scale" in n or any(part in n for part in NORMS))
     for step in range(STEPS):
         each = losses(model, {name: x[step % STORED] for name, x in inputs.items()}, model.logit_scale)
         loss = 0.25 * each["clip"] + 0.5 * each["clip_syn"] + each["kd"] + each["kd_syn"]
@@ -73,7 +75,7 @@ def main():
         optimizer.step()
         model.logit_scale.data.clamp_(max=math.log(100))
         record.step(loss=loss, **each)
-    record.state("final", model.named_parameters())
+    record.state("final", [*model.named_parameters(), *buffers(model)])
     record.inputs(inputs)
     record.inputs({"t_img.valid": torch.ones(STORED, BATCH, dtype=torch.bool)})
     record.write(sys.argv[1])

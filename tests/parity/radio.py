@@ -69,7 +69,7 @@ def build():
     teachers.requires_grad_(False)
     summary = {name: MlpHead(WIDTH, t[3]) for name, t in TEACHERS.items() if t[3]}
     spatial = {name: MlpHead(WIDTH, t[2]) for name, t in TEACHERS.items()}
-    return group(visual=Vit(WIDTH, 2, 2, 12, 8, (2, 2)), teachers=teachers,
+    return group(visual=Vit(WIDTH, 2, 2, 12, 8, (2, 2), registers=4), teachers=teachers,
                  experts=group(summary=group(**summary), spatial=group(**spatial)))
 
 
