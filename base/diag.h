@@ -41,7 +41,8 @@ void diag_help(Diag *diag, const char *fmt, ...) __attribute__((format(printf, 2
 void diag_mend(Diag *diag, Loc at, const char *text);
 // The same of one that is never sure, though it may be the only one.
 void diag_guess(Diag *diag, Loc at, const char *text);
-// "did you mean 'right'?", and the mend that writes it where the error's place has `wrong`.
+// "did you mean 'right'?", and the mend that writes it where the error's place has `wrong`: a guess
+// where the words differ by more than a slip.
 void diag_did_you_mean(Diag *diag, const char *wrong, const char *right);
 // The mends of the errors so far, in the order of reports; of one error they stand together, with
 // equal `error`.

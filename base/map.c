@@ -94,3 +94,9 @@ uint32_t str_distance(const char *a, const char *b, uint32_t limit)
     }
     return row[m] > limit ? limit + 1 : row[m];
 }
+
+bool str_swapped(const char *a, const char *b)
+{
+    while (*a && *a == *b) a++, b++;
+    return *a && a[0] == b[1] && a[1] == b[0] && strcmp(a + 2, b + 2) == 0;
+}

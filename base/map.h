@@ -36,5 +36,7 @@ uint64_t hash_u64(uint64_t seed, uint64_t x);
 
 // Edit distance for "did you mean"; at most limit + 1 is returned.
 uint32_t str_distance(const char *a, const char *b, uint32_t limit);
+// Do the words differ in two neighbours' order alone?
+bool str_swapped(const char *a, const char *b);
 
 #endif

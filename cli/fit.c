@@ -53,7 +53,7 @@ static int64_t least(Fit *fit)
     static const int64_t most[] = {RECOMPUTE_ALL, RECOMPUTE_ALL - 2, RECOMPUTE_ALL - 4};
     int64_t low = 0, high = 0;
     if (fits(fit, 0) || fit->failed) return 0;
-    for (size_t i = 0; i < sizeof most / sizeof *most && !high; i++)
+    for (size_t i = 0; i < sizeof most / sizeof *most && !high && !fit->failed; i++)
         if (fits(fit, most[i])) high = most[i];
     while (high > low + 1 && !fit->failed) {
         int64_t middle = (low + high) / 2;

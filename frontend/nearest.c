@@ -24,13 +24,6 @@ static const char *our_word(const char *name)
     return NULL;
 }
 
-// Do the words differ in two neighbours' order alone?
-static bool swapped(const char *a, const char *b)
-{
-    while (*a && *a == *b) a++, b++;
-    return *a && a[0] == b[1] && a[1] == b[0] && strcmp(a + 2, b + 2) == 0;
-}
-
 // Is the word the last of a longer one's, as decay of weight_decay?
 static bool ends_with_word(const char *name, const char *word)
 {
@@ -42,7 +35,7 @@ static bool ends_with_word(const char *name, const char *word)
 static uint32_t distance(const char *name, const char *key, uint32_t limit)
 {
     const char *ours = our_word(name);
-    bool alike = swapped(name, key) || strcasecmp(name, key) == 0 || (ours && !strcmp(ours, key));
+    bool alike = str_swapped(name, key) || strcasecmp(name, key) == 0 || (ours && !strcmp(ours, key));
     return alike ? 1 : str_distance(name, key, limit);
 }
 

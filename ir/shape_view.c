@@ -196,6 +196,21 @@ static bool check_moves(ShapeCall *c, const Type *x)
     return true;
 }
 
+// Where a moved axis looks at its operand, before it is divided by up, is a place that indices can
+// say without overflow.
+static bool check_reach(ShapeCall *c, uint32_t k, int64_t size, int64_t places)
+{
+    uint32_t n;
+    int64_t stride = shape_ints(c, ATTR_STRIDE, &n)[k], step = shape_ints(c, ATTR_STEP, &n)[k];
+    int64_t lo = shape_ints(c, ATTR_LO, &n)[k], far, wide;
+    bool over = __builtin_mul_overflow(size - 1, stride, &far) ||
+                __builtin_mul_overflow(places - 1, step < 0 ? -step : step, &wide) ||
+                __builtin_add_overflow(far, wide, &far) ||
+                __builtin_add_overflow(far, lo < 0 ? -lo : lo, &far) || far > SHAPE_LIMIT;
+    if (over) shape_fail(c, "axis %lld moves too far", (long long)shape_ints(c, ATTR_AXES, &n)[k]);
+    return !over;
+}
+
 const Type *shape_skew(ShapeCall *c)
 {
     const Type *x = c->args[0];
@@ -217,6 +232,8 @@ const Type *shape_skew(ShapeCall *c)
                               wanted_text(c));
         if (moves && axes[i].per)
             return shape_fail(c, "axis %u of %s cannot be a batch axis", i, wanted_text(c));
+        int64_t along = moves ? shape_ints(c, ATTR_ALONG, &n)[k - 1] : 0;
+        if (moves && !check_reach(c, k - 1, axes[i].size, x->axes[along].size)) return NULL;
         if (!moves) axes[i].per = x->axes[i].per;
     }
     *shape_attr(c, ATTR_SHAPE) = attr_axes(ATTR_SHAPE, axes, rank);

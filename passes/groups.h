@@ -106,15 +106,15 @@ bool op_narrows(const Graph *g, const Node *n);
 // True for ops that only rearrange elements and are absorbed into the indices of their users.
 bool op_is_view(OpCode op);
 // For a node at coordinates `at` (one an axis) follow simple views down to what they show; at is
-// replaced by its coordinates (an array in the pool's arena). Stops at pads and concats.
-// (Pads, concats and skews that reach beyond their operand are not simple.)
+// replaced by its coordinates (an array in the pool's arena). Stops at pads, concats, and skews that
+// reach beyond their operand.
 NodeId view_source(IndexPool *pool, const Graph *g, NodeId id, const IndexId **at);
 // Sizes of a type's axes.
 const int64_t *type_sizes(Arena *arena, const Type *type);
 // What a moved axis of a skew shows at these coordinates, before it is divided by `up`.
 IndexId skew_place(IndexPool *pool, const Skew *s, const IndexId *at);
-// Call `visit` for every node that the operands of `user` show through views (also pads and
-// concats; exact is false for what is seen through those).
+// Call `visit` for every node that the operands of `user` show through views (also those at which
+// view_source stops; exact is false for what is seen through them).
 void visit_sources(const Grouping *gr, NodeId user,
                    void (*visit)(void *ctx, NodeId source, uint32_t operand, bool exact),
                    void *ctx);

@@ -61,9 +61,11 @@ typedef struct DotAxes {
     uint32_t nb, nc;
 } DotAxes;
 DotAxes dot_axes(const Node *n);
-// dot of the same element type and precision as n.
+// Is x in the list?
+bool listed(const int64_t *list, uint32_t n, int64_t x);
 // Does it show a skew through views that keep all elements?
 bool shows_skew(const Simplify *s, NodeId id);
+// dot of the same element type and precision as n.
 NodeId dot_like(Simplify *s, const Node *n, NodeId x, NodeId y, const DotAxes *d);
 
 #define RULE(op, phase, bits, function, equation) SimplifyRule function;

@@ -191,7 +191,7 @@ NodeId reduce_ones(Simplify *s, NodeId id, const Node *n)
 
 // ---- dot ----------------------------------------------------------------------------------------
 
-static bool listed(const int64_t *list, uint32_t n, int64_t x)
+bool listed(const int64_t *list, uint32_t n, int64_t x)
 {
     for (uint32_t i = 0; i < n; i++)
         if (list[i] == x) return true;

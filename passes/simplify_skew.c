@@ -61,13 +61,6 @@ static bool find_moves(Simplify *s, const Node *sum, Moves *m)
     }
 }
 
-static bool in_list(const int64_t *list, uint32_t n, int64_t x)
-{
-    for (uint32_t i = 0; i < n; i++)
-        if (list[i] == x) return true;
-    return false;
-}
-
 // The axis of an operand that an axis of the product is, and which operand (-1: both share it).
 static int64_t operand_axis(const Simplify *s, const Node *dot, const DotAxes *d, int64_t axis,
                             int *side)
@@ -77,7 +70,7 @@ static int64_t operand_axis(const Simplify *s, const Node *dot, const DotAxes *d
     axis -= d->nb;
     for (*side = 0; *side < 2; ++*side)
         for (uint32_t i = 0; i < operand(s, dot, (uint32_t)*side)->type->rank; i++) {
-            if (in_list(d->at[*side], d->nb, i) || in_list(d->at[2 + *side], d->nc, i)) continue;
+            if (listed(d->at[*side], d->nb, i) || listed(d->at[2 + *side], d->nc, i)) continue;
             if (axis-- == 0) return i;
         }
     *side = -1;
@@ -180,7 +173,7 @@ static bool find_sum(Simplify *s, const Node *n, SkewSum *q)
     q->summed = node_ints(n, ATTR_AXES, &count);
     if (count != q->seen.n) return false;
     for (uint32_t k = 0; k < count; k++)
-        if (!in_list(q->summed, count, q->seen.at[k].along)) return false;
+        if (!listed(q->summed, count, q->seen.at[k].along)) return false;
     q->m = q->seen;
     q->dot = *graph_node(s->g, q->seen.dot);
     q->d = dot_axes(&q->dot);
@@ -196,7 +189,7 @@ static NodeId summed_product(Simplify *s, const SkewSum *q)
     int64_t *perm = ints(s, q->rank);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < q->rank; i++) {
-        if (in_list(q->summed, q->m.n, i)) continue;
+        if (listed(q->summed, q->m.n, i)) continue;
         int64_t before = 0;
         for (uint32_t k = 0; k < q->m.n; k++) before += place[q->summed[k]] < place[i];
         perm[kept++] = place[i] - before;
@@ -321,12 +314,12 @@ NodeId sum_skew_phases(Simplify *s, NodeId id, const Node *n)
     for (uint32_t k = 0; k < q.m.n; k++) {
         const Skew *at = &q.seen.at[k];
         int64_t axis = kept_at(&q, at->axis);
-        if (!has_phases(at)) return 0;
+        if (at->up > MOST_PHASES / count || !has_phases(at)) return 0;
         count *= at->up;
         axes[axis].size = (at->size + at->up - 1) / at->up;
         if (axis > after) after = axis;
     }
-    if (count == 1 || count > MOST_PHASES) return 0;
+    if (count == 1) return 0;
     memmove(&axes[after + 2], &axes[after + 1], (to->rank - (uint32_t)after - 1) * sizeof *axes);
     axes[after + 1] = (Axis){1, 0};
     NodeId *parts = arena_array(s->scratch, NodeId, count);

@@ -205,7 +205,7 @@ cztc: 1
 extends: $SOURCE/graphs/mobileclip-dr.yaml
 let: {batch: 4, size: 32, embed: 32, augs: 3, syns: 2, teacher: 8, texts: 12, total: 3}
 data: {source: $PWD/images-0.tar, series: {dr: $PWD/dr-0.tar}}
-encoders: {visual: {width: 32, layers: 1, heads: 2}, textual: {width: 32, layers: 1, heads: 2}}
+encoders: {visual: {width: 8, layers: [1, 1, 1]}, textual: {width: 32, layers: 1, heads: 2}}
 train: {precision: f32}
 END
 for target in cpu cuda; do

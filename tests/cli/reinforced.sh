@@ -10,7 +10,7 @@ extends: whole.yaml
 let: {batch: 4, size: 32, embed: 32, augs: 3, syns: 2, teacher: 8, texts: 12, total: 40}
 data: {source: images-0.tar, series: {dr: dr-0.tar}}
 encoders:
-  visual: {width: 32, layers: 1, heads: 2}
+  visual: {width: 8, layers: [1, 1, 1]}
   textual: {width: 32, layers: 1, heads: 2}
 train: {precision: f32, optimizer: {lr: 3e-3}}
 END

@@ -229,6 +229,11 @@ says err "write 1: it is the least"
 grep -q "steps: 0" guess.yaml || miss "a guess is written"
 grep -q "weight: 2" guess.yaml || miss "the sure mend beside a guess is not written"
 exits 2 "$CZTC" check typo.yaml --fix --set let.batch=2
+# a word that is far from what was written is a guess too
+sed 's|optim/adamw|optim/sgd.yaml|' valid.yaml >far.yaml
+exits 1 "$CZTC" check far.yaml --fix
+says err "did you mean"
+grep -q "optim/sgd.yaml" far.yaml || miss "a far guess is written: $(grep import far.yaml)"
 # a bound is a guess, and a file that is imported wrongly is not imported twice
 cat >bounds.yaml <<END
 cztc: 1
