@@ -81,7 +81,9 @@ exits 0 "$CZTC" train --resume parts --steps 10
 exits 0 "$CZTC" train small.yaml --set eval.every=100 --out three --steps 3
 for folder in by_set by_file; do cp -r three $folder; done
 sed 's/weight: 0.25 \* step/weight: 0.5/' small.yaml >other.yaml
-(cd elsewhere && exits 0 "$CZTC" train --resume ../by_set --set experts.edge.weight=0.5 --set log.every=2)
+cd elsewhere || exit 1 # no subshell: what is missed there would not count
+exits 0 "$CZTC" train --resume ../by_set --set experts.edge.weight=0.5 --set log.every=2
+cd .. || exit 1
 exits 0 "$CZTC" train other.yaml --set eval.every=100 --set log.every=2 --resume by_file
 last by_set >by_set.state
 last by_file >by_file.state
