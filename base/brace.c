@@ -4,16 +4,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { DIGITS_MOST = 18 }; // of a range's number: all of them, and what is behind, are an int64_t
+
+// The digits from one place to another, which are all that is there.
+static bool read_number(const char *from, const char *to, int64_t *x)
+{
+    char *end;
+    if (!isdigit((unsigned char)*from) || to - from > DIGITS_MOST) return false;
+    *x = strtoll(from, &end, 10);
+    return end == to;
+}
+
 // "000..331", up to the closing brace.
 static bool read_range(Brace *b, const char *dots)
 {
-    const char *from = b->open + 1, *to = dots + 2;
-    char *end;
-    if (!isdigit((unsigned char)*from) || !isdigit((unsigned char)*to)) return false;
-    b->first = strtoll(from, &end, 10);
-    if (end != dots) return false;
-    b->last = strtoll(to, &end, 10);
-    if (end != b->close || b->last < b->first || b->last - b->first >= BRACE_MOST) return false;
+    const char *from = b->open + 1;
+    if (!read_number(from, dots, &b->first) || !read_number(dots + 2, b->close, &b->last))
+        return false;
+    if (b->last < b->first || b->last - b->first >= BRACE_MOST) return false;
     b->width = (int)(dots - from);
     b->count = b->last - b->first + 1;
     return true;

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -186,4 +188,13 @@ void file_cancel(FileWriter *w)
     close(w->fd);
     unlink(w->temporary);
     w->fd = -1;
+}
+
+const char *path_whole(Arena *arena, const char *path)
+{
+    char full[PATH_MAX];
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *folder = ".";
+    if (slash) folder = str_slice(arena, path, slash == path ? 1 : (size_t)(slash - path));
+    if (!realpath(folder, full)) return str_copy(arena, path);
+    return str_printf(arena, full[1] ? "%s/%s" : "%s%s", full, name);
 }

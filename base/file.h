@@ -29,6 +29,10 @@ bool file_map(FileMap *map, const char *path, Error *err);
 // A zeroed map is allowed.
 void file_unmap(FileMap *map);
 
+// The path from the root of a file, whose folder is there. The file's own name is kept where it is
+// a link: what it says begins in the folder that it was named in.
+const char *path_whole(Arena *arena, const char *path);
+
 // A file being written under a temporary name beside its place.
 typedef struct FileWriter {
     int fd; // -1 when closed

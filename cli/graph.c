@@ -25,6 +25,13 @@ static bool is_below(const char *path, const char *folder)
     return n && strncmp(path, folder, n) == 0 && path[n] == '/';
 }
 
+// Is it a text of --set: that alone, or in the folder that it was given in?
+static bool is_set(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return strcmp(slash ? slash + 1 : path, "--set") == 0;
+}
+
 // What was read but the library inside the program, and but --set.
 static SourceFiles sources_of(const Pipeline *p, const char *lib)
 {
@@ -34,10 +41,28 @@ static SourceFiles sources_of(const Pipeline *p, const char *lib)
     for (uint32_t i = 1; (path = diag_source_path(p->diag, i)); i++) {
         size_t size;
         const char *text = diag_source_text(p->diag, i, &size);
-        if (strcmp(path, "--set") == 0 || is_below(path, own)) continue;
+        if (is_set(path) || is_below(path, own)) continue;
+        path = path_whole(p->arena, path);
         vec_push(p->arena, &all, ((SourceFile){path, checksum_bytes(text, size)}));
     }
     return all;
+}
+
+// A run that is compiled again is so of the same files: one that has come since, such as one beside
+// the graph with the name of a library file, would change it unseen.
+static bool is_known(const SourceFile *read, const LoadOptions *o)
+{
+    for (uint32_t i = 0; i < o->of.n; i++)
+        if (strcmp(o->of.at[i].path, read->path) == 0 && o->of.at[i].sum == read->sum) return true;
+    fail_text("%s: the run was not compiled of it; %s", read->path, o->instead);
+    return false;
+}
+
+static bool are_known(const SourceFiles *read, const LoadOptions *o)
+{
+    for (uint32_t i = 0; o->instead && i < read->n; i++)
+        if (!is_known(&read->at[i], o)) return false;
+    return true;
 }
 
 static bool compile(Compiled *out, Arena *arena, const LoadOptions *o)
@@ -53,7 +78,7 @@ static bool compile(Compiled *out, Arena *arena, const LoadOptions *o)
                       .size = step.size,
                       .flops = (double)p.flops,
                       .sources = sources_of(&p, f.lib_dir)};
-    return true;
+    return are_known(&out->sources, o);
 }
 
 // Relative, of the first loss, which was recorded in f64. Operands in bf16 are off by 2^-9 at most,
@@ -83,7 +108,8 @@ static bool data(const char **json, Arena *arena, const LoadOptions *o)
     pipeline_begin(&p, arena, 1);
     if (!pipeline_read(&p, o->file, &f)) return false;
     *json = p.program->data_json;
-    return true;
+    SourceFiles read = sources_of(&p, f.lib_dir);
+    return are_known(&read, o);
 }
 
 const Compiler graph_compiler = {compile, check, data, backend_named};

@@ -84,6 +84,8 @@ FrontendOptions pipeline_options(const Source *source)
     return (FrontendOptions){.lib_dir = source->lib,
                              .set = source->set.at,
                              .nset = source->set.n,
+                             .set_in = source->set_in.at,
+                             .nset_in = source->set_in.n,
                              .use_check = source->check};
 }
 

@@ -101,8 +101,7 @@ bool graph_changes(Arena *arena, Diag *diag, const char *from, const char *to,
     const Tree *base = graph_read(&el, from);
     Tree *changed = base ? graph_read(&el, to) : NULL;
     bool ok = changed != NULL;
-    for (uint32_t i = 0; ok && i < options->nset; i++)
-        ok = set_apply(&el, changed, options->set[i]);
+    for (uint32_t i = 0; ok && i < options->nset; i++) ok = set_apply(&el, changed, i);
     if (ok) compare(arena, base, changed, "", out);
     return ok;
 }

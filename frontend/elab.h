@@ -585,8 +585,8 @@ void guess_from_text(Elab *el, const char *text);
 
 // set.c: overrides and extends
 Tree *graph_read(Elab *el, const char *path);
-// Apply "name=value"; false when reported.
-bool set_apply(Elab *el, Tree *root, const char *assignment);
+// Apply --set number i of the options, "name=value"; false when reported.
+bool set_apply(Elab *el, Tree *root, uint32_t i);
 // Apply one row of check: set:.
 bool set_row(Elab *el, Tree *root, const TreeEntry *row);
 // Say of the last error or warning how a key with dots, "experts.seg", is written in a mapping.

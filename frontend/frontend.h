@@ -9,6 +9,8 @@ typedef struct FrontendOptions {
     const char *lib_dir; // a folder used instead of the embedded library; NULL for the embedded one
     const char *const *set; // "name=value" overrides, globs allowed: "experts.*.enabled=false"
     uint32_t nset;
+    const char *const *set_in; // folders that paths in the first of them begin in, absolute; those
+    uint32_t nset_in;          // of the rest begin in the current one
     bool use_check; // also apply the --set values of the graph's check: block
     const char *const
         *taps; // expressions, and paths with *, to be outputs too (run --print, --tap)

@@ -312,7 +312,7 @@ static bool apply_sets(Elab *el, Tree *root)
 {
     const Tree *check = tree_get(root, "check"), *set = check ? tree_get(check, "set") : NULL;
     bool ok = true;
-    for (uint32_t i = 0; i < el->options->nset; i++) ok &= set_apply(el, root, el->options->set[i]);
+    for (uint32_t i = 0; i < el->options->nset; i++) ok &= set_apply(el, root, i);
     if (el->options->use_check) // last: the case has its own sizes, whatever the user sets
         for (uint32_t i = 0; set && i < set->entries.n; i++)
             if (strcmp(set->entries.at[i].key->text, "shapes") || tree_get(root, "shapes"))

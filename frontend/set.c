@@ -245,8 +245,10 @@ bool set_row(Elab *el, Tree *root, const TreeEntry *row)
     return set_path(el, root, row->key->text, row);
 }
 
-bool set_apply(Elab *el, Tree *root, const char *assignment)
+bool set_apply(Elab *el, Tree *root, uint32_t i)
 {
+    const FrontendOptions *o = el->options;
+    const char *assignment = o->set[i];
     const char *equal = strchr(assignment, '=');
     if (!equal || equal == assignment) {
         diag_error(el->diag, (Loc){0}, "--set takes name=value, not '%s'", assignment);
@@ -254,7 +256,8 @@ bool set_apply(Elab *el, Tree *root, const char *assignment)
     }
     const char *name = str_slice(el->arena, assignment, (size_t)(equal - assignment));
     const char *text = str_printf(el->arena, "\"%s\": %s\n", name, equal + 1);
-    uint32_t source = diag_source(el->diag, "--set", text, strlen(text));
+    const char *path = i < o->nset_in ? str_printf(el->arena, "%s/--set", o->set_in[i]) : "--set";
+    uint32_t source = diag_source(el->diag, path, text, strlen(text));
     Tree *t = tree_read(el->arena, el->diag, source);
     if (!t || t->kind != TREE_MAP || t->entries.n != 1) {
         if (t) diag_error(el->diag, (Loc){0}, "--set takes name=value, not '%s'", assignment);

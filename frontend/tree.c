@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { MAX_SIZE = 16 << 20, MAX_EXPANDED = 100000 };
 
@@ -391,9 +392,12 @@ Tree *tree_read_file(Arena *arena, Diag *diag, const char *path, Loc from)
     const char *overlaid = diag_overlaid(diag, path);
     if (overlaid)
         return tree_read(arena, diag, diag_source(diag, path, overlaid, strlen(overlaid)));
-    FILE *f = fopen(path, "rb");
+    struct stat st; // a pipe would wait for its writer
+    bool odd = stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+    FILE *f = odd ? NULL : fopen(path, "rb");
     if (!f || !read_all(arena, f, &text, &size)) {
-        diag_error(diag, from, "cannot read '%s': %s", path, strerror(errno));
+        const char *why = odd ? "not a regular file" : strerror(errno);
+        diag_error(diag, from, "cannot read '%s': %s", path, why);
         if (f) fclose(f);
         return NULL;
     }

@@ -20,6 +20,13 @@ typedef struct GraphOptions {
     bool grads; // entry "step" also gives "grad.PATH", before clipping
 } GraphOptions;
 
+// A file that a program was compiled of, and the checksum of what was read.
+typedef struct SourceFile {
+    const char *path; // from the root
+    uint64_t sum;
+} SourceFile;
+typedef VEC(SourceFile) SourceFiles;
+
 typedef struct LoadOptions {
     const Cli *cli;
     const char *file; // a folder of train: its step; NULL: the step that the executable carries
@@ -31,14 +38,9 @@ typedef struct LoadOptions {
     bool no_frozen;      // frozen state is not read: leave its files alone
     bool keep;           // the step file's bytes, for load_save
     const char *choices; // file of a run that keeps who does which product on a GPU, or NULL
+    const char *instead; // not NULL: no file may be read that is none of `of`; what else to do
+    SourceFiles of;
 } LoadOptions;
-
-// A file that a program was compiled of, and the checksum of what was read.
-typedef struct SourceFile {
-    const char *path;
-    uint64_t sum;
-} SourceFile;
-typedef VEC(SourceFile) SourceFiles;
 
 typedef struct Loaded {
     Step *step;

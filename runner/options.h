@@ -9,6 +9,7 @@
 typedef struct Source {
     const char *lib; // a folder of library files instead of the built-in ones, or NULL
     Texts set;       // "name=value": changes of the file
+    Texts set_in;    // folders that the first of them were given in; the rest: in the current one
     bool check;      // with the values of the graph's check case
     bool no_cache;   // compile, though an equal graph was compiled before, and keep nothing
 } Source;

@@ -1,14 +1,16 @@
 // graph.json of a run's folder:
-//   {"graph": "/g/clip.yaml", "set": ["batch=64"], "check": true, "lib": "/l", "root": "/data",
-//    "target": "cuda", "files": {"/g/clip.yaml": "checksum", "/g/base.yaml": "checksum"}}
-// where all but graph, set and files may be missing. Library files inside the program are none of
-// the files.
+//   {"graph": "/g/clip.yaml", "step": "checksum", "set": ["batch=64"], "set_in": ["/g"],
+//    "check": true, "lib": "/l", "root": "/data", "target": "cuda",
+//    "files": {"/g/clip.yaml": "checksum", "/g/base.yaml": "checksum"}}
+// where all from check to target may be missing. Relative paths in a text of set begin in the
+// folder of set_in that it was given in. Library files inside the program are none of the files.
 #include "runner/origin.h"
 
 #include "base/file.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -17,13 +19,16 @@ static const char *path_of(Arena *arena, const char *folder)
     return str_printf(arena, "%s/graph.json", folder);
 }
 
-// From the root, where it is there.
-static const char *whole_path(Arena *arena, const char *path)
+static const char *step_of(Arena *arena, const char *folder)
 {
-    char *real = realpath(path, NULL);
-    const char *copy = str_copy(arena, real ? real : path);
-    free(real); // the C library's own allocation
-    return copy;
+    return str_printf(arena, "%s/step.czt", folder);
+}
+
+// From the root, links followed: of a folder, in which nothing else begins than there.
+static const char *whole_folder(Arena *arena, const char *path)
+{
+    char full[PATH_MAX];
+    return str_copy(arena, realpath(path, full) ? full : path);
 }
 
 static const char *checksum_text(Arena *arena, uint64_t sum)
@@ -31,28 +36,42 @@ static const char *checksum_text(Arena *arena, uint64_t sum)
     return str_printf(arena, "%016" PRIx64, sum);
 }
 
-static bool is_unchanged(Arena *arena, const char *path, const char *sum, const char *instead,
-                         Error *err)
+static bool is_unchanged(const SourceFile *file, const char *instead, Error *err)
 {
     FileMap map;
     Error why = {0};
-    if (!file_map(&map, path, &why))
+    if (!file_map(&map, file->path, &why))
         return error_set(err, "%s, and the run was compiled of it; %s", why.text, instead);
-    bool same = sum && strcmp(checksum_text(arena, checksum_bytes(map.data, map.size)), sum) == 0;
+    bool same = checksum_bytes(map.data, map.size) == file->sum;
     file_unmap(&map);
-    return same ||
-           error_set(err, "%s: it has changed since the run was compiled of it; %s", path, instead);
+    return same || error_set(err, "%s: it has changed since the run was compiled of it; %s",
+                             file->path, instead);
 }
 
-static bool are_unchanged(Arena *arena, json_t *files, const char *instead, Error *err)
+static bool are_unchanged(const SourceFiles *files, const char *instead, Error *err)
 {
-    const char *path;
-    json_t *sum;
-    json_object_foreach(files, path, sum)
-    {
-        if (!is_unchanged(arena, path, json_string_value(sum), instead, err)) return false;
-    }
+    for (uint32_t i = 0; i < files->n; i++)
+        if (!is_unchanged(&files->at[i], instead, err)) return false;
     return true;
+}
+
+static uint64_t sum_of(const json_t *text)
+{
+    return json_is_string(text) ? strtoull(json_string_value(text), NULL, 16) : 0;
+}
+
+// A step that was written when the process was killed has the old graph.json beside it.
+static bool has_step(Arena *arena, const json_t *json, const char *folder, const char *instead,
+                     Error *err)
+{
+    FileMap map;
+    if (!file_map(&map, step_of(arena, folder), err)) return false;
+    bool same = checksum_bytes(map.data, map.size) == sum_of(json_object_get(json, "step"));
+    file_unmap(&map);
+    return same || error_set(err,
+                             "%s/graph.json: of another step than step.czt beside it (perhaps the "
+                             "run was killed between the two); %s",
+                             folder, instead);
 }
 
 // The text of a key, in the arena, or NULL.
@@ -66,10 +85,13 @@ static void take(Arena *arena, LoadOptions *o, const json_t *json)
 {
     Source *source = &o->graph.source;
     Texts all = {0};
-    const json_t *set = json_object_get(json, "set");
+    const json_t *set = json_object_get(json, "set"), *set_in = json_object_get(json, "set_in");
     for (size_t i = 0; i < json_array_size(set); i++) {
-        const char *text = json_string_value(json_array_get(set, i));
-        if (text) vec_push(arena, &all, str_copy(arena, text));
+        const char *text = json_string_value(json_array_get(set, i)),
+                   *in = json_string_value(json_array_get(set_in, i));
+        if (!text || !in) continue;
+        vec_push(arena, &all, str_copy(arena, text));
+        vec_push(arena, &source->set_in, str_copy(arena, in));
     }
     for (uint32_t i = 0; i < source->set.n; i++) vec_push(arena, &all, source->set.at[i]);
     source->set = all;
@@ -78,6 +100,16 @@ static void take(Arena *arena, LoadOptions *o, const json_t *json)
     if (!o->root) o->root = text_at(arena, json, "root");
     if (!o->place.target) o->place.target = text_at(arena, json, "target");
     o->file = text_at(arena, json, "graph");
+}
+
+static SourceFiles files_of(Arena *arena, json_t *json)
+{
+    SourceFiles all = {0};
+    const char *path;
+    json_t *sum;
+    json_object_foreach(json, path, sum)
+        vec_push(arena, &all, ((SourceFile){str_copy(arena, path), sum_of(sum)}));
+    return all;
 }
 
 bool origin_take(Arena *arena, LoadOptions *o, const char *folder, const char *instead, Error *err)
@@ -93,7 +125,9 @@ bool origin_take(Arena *arena, LoadOptions *o, const char *folder, const char *i
     file_unmap(&map);
     bool ok = json_is_string(json_object_get(json, "graph")) ||
               error_set(err, "%s: damaged; %s", path, instead);
-    ok = ok && are_unchanged(arena, json_object_get(json, "files"), instead, err);
+    o->of = files_of(arena, json_object_get(json, "files"));
+    o->instead = instead;
+    ok = ok && has_step(arena, json, folder, instead, err) && are_unchanged(&o->of, instead, err);
     if (ok) take(arena, o, json);
     json_decref(json);
     return ok;
@@ -102,19 +136,24 @@ bool origin_take(Arena *arena, LoadOptions *o, const char *folder, const char *i
 static json_t *origin_json(Arena *arena, const Loaded *l, const LoadOptions *o)
 {
     const Source *source = &o->graph.source;
-    json_t *set = json_array(), *files = json_object();
-    for (uint32_t i = 0; i < source->set.n; i++)
+    json_t *set = json_array(), *set_in = json_array(), *files = json_object();
+    const char *here = whole_folder(arena, ".");
+    for (uint32_t i = 0; i < source->set.n; i++) {
         json_array_append_new(set, json_string(source->set.at[i]));
+        json_array_append_new(set_in,
+                              json_string(i < source->set_in.n ? source->set_in.at[i] : here));
+    }
     for (uint32_t i = 0; i < l->sources.n; i++) {
         const SourceFile *s = &l->sources.at[i];
-        json_object_set_new(files, whole_path(arena, s->path),
-                            json_string(checksum_text(arena, s->sum)));
+        json_object_set_new(files, s->path, json_string(checksum_text(arena, s->sum)));
     }
-    json_t *json = json_pack("{s:s, s:o, s:o}", "graph", whole_path(arena, o->file), "set", set,
-                             "files", files);
+    const char *step = checksum_text(arena, checksum_bytes(l->bytes, l->size));
+    json_t *json = json_pack("{s:s, s:s, s:o, s:o, s:o}", "graph", path_whole(arena, o->file),
+                             "step", step, "set", set, "set_in", set_in, "files", files);
     if (source->check) json_object_set_new(json, "check", json_true());
-    if (source->lib) json_object_set_new(json, "lib", json_string(whole_path(arena, source->lib)));
-    if (o->root) json_object_set_new(json, "root", json_string(whole_path(arena, o->root)));
+    if (source->lib)
+        json_object_set_new(json, "lib", json_string(whole_folder(arena, source->lib)));
+    if (o->root) json_object_set_new(json, "root", json_string(whole_folder(arena, o->root)));
     if (o->place.target) json_object_set_new(json, "target", json_string(o->place.target));
     return json;
 }

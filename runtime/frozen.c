@@ -1,6 +1,7 @@
 #include "runtime/frozen.h"
 
 #include "base/file.h"
+#include "base/vec.h"
 #include "runtime/weights_init.h"
 
 #include <inttypes.h>
@@ -59,21 +60,39 @@ static bool sum_named(Exec *exec, const json_t *names, uint64_t *sum, Error *err
     return true;
 }
 
-json_t *frozen_identity(Exec *exec, const json_t *of, Error *err)
+static json_t *identity(const json_t *of, uint64_t sum)
 {
     char text[24];
-    uint64_t sum = 0;
     json_t *to = json_object();
-    if (!sum_named(exec, json_object_get(of, "state"), &sum, err)) {
-        json_decref(to);
-        return NULL;
-    }
     static const char *const same[] = {"teacher", "network", "weights_file"};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++)
         json_object_set(to, same[i], json_object_get(of, same[i]));
     snprintf(text, sizeof text, "%016" PRIx64, sum);
     json_object_set_new(to, "weights", json_string(text));
     return to;
+}
+
+json_t *frozen_identity(Exec *exec, const json_t *of, Error *err)
+{
+    uint64_t sum;
+    return sum_named(exec, json_object_get(of, "state"), &sum, err) ? identity(of, sum) : NULL;
+}
+
+// What rows were found to be of: a teacher, whose state is all of a large network, has several.
+typedef struct Sum {
+    const json_t *names;
+    uint64_t sum;
+} Sum;
+typedef VEC(Sum) Sums;
+
+static json_t *identity_once(Exec *exec, const json_t *of, Sums *sums, Arena *arena, Error *err)
+{
+    Sum new = {.names = json_object_get(of, "state")};
+    for (uint32_t i = 0; i < sums->n; i++)
+        if (json_equal(sums->at[i].names, new.names)) return identity(of, sums->at[i].sum);
+    if (!sum_named(exec, new.names, &new.sum, err)) return NULL;
+    vec_push(arena, sums, new);
+    return identity(of, new.sum);
 }
 
 static const char *member(const json_t *object, const char *key)
@@ -92,12 +111,13 @@ static const char *teacher_text(Arena *arena, const json_t *of)
 
 // Is the file of the teacher that the program has? Names are not what counts. A file that does not
 // say, which another program wrote, is taken.
-static bool of_same(Exec *exec, const WeightsRow *row, const json_t *of, Arena *arena, Error *err)
+static bool of_same(Exec *exec, const WeightsRow *row, const json_t *of, Sums *sums, Arena *arena,
+                    Error *err)
 {
     SafeTensors file = {0};
     if (!of) return true;
     if (!safetensors_open(&file, row->path, err)) return false;
-    json_t *here = frozen_identity(exec, of, err), *there = file.metadata;
+    json_t *here = identity_once(exec, of, sums, arena, err), *there = file.metadata;
     bool said = json_object_get(there, "network") && json_object_get(there, "weights");
     bool same = here && (!said || (!strcmp(member(here, "network"), member(there, "network")) &&
                                    !strcmp(member(here, "weights"), member(there, "weights"))));
@@ -139,7 +159,8 @@ static void tell(const Exec *exec, const WeightsRow *row, const WeightsTaken *ta
                                        notes[i].names));
 }
 
-static bool load_row(Exec *exec, const json_t *json, bool *given, Arena *arena, Error *err)
+static bool load_row(Exec *exec, const json_t *json, bool *given, Sums *sums, Arena *arena,
+                     Error *err)
 {
     const Step *step = exec_step(exec);
     const char *writer = json_string_value(json_object_get(json, "written_by"));
@@ -149,7 +170,7 @@ static bool load_row(Exec *exec, const json_t *json, bool *given, Arena *arena, 
         return false;
     if (!weights_init(exec, &row, given, arena, &taken, err) ||
         !complete(step, &row, member(json, "owns"), !writer, given, arena, err) ||
-        !of_same(exec, &row, json_object_get(json, "of"), arena, err))
+        !of_same(exec, &row, json_object_get(json, "of"), sums, arena, err))
         return name_writer(row.path, writer, err);
     tell(exec, &row, &taken, arena);
     return true;
@@ -161,8 +182,9 @@ bool frozen_load(Exec *exec, Error *err)
     const json_t *rows = json_object_get(json_object_get(step->manifest, "train"), "frozen");
     Arena *arena = arena_new();
     bool *given = arena_array(arena, bool, step->nstate + 1), ok = true;
+    Sums sums = {0}; // the rows of what a statistic is of stand before its own
     for (size_t i = 0; ok && i < json_array_size(rows); i++)
-        ok = load_row(exec, json_array_get(rows, i), given, arena, err);
+        ok = load_row(exec, json_array_get(rows, i), given, &sums, arena, err);
     arena_free(arena);
     return ok;
 }

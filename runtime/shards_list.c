@@ -18,8 +18,8 @@ static bool expand(Arena *arena, const char *head, const char *tail, List *to, E
 static bool expand_brace(Arena *arena, const char *head, const Brace *b, List *to, Error *err)
 {
     const char *at = b->open + 1;
-    for (int64_t i = b->first; b->width && i <= b->last; i++)
-        if (!expand(arena, str_printf(arena, "%s%0*lld", head, b->width, (long long)i),
+    for (int64_t i = 0; b->width && i < b->count; i++)
+        if (!expand(arena, str_printf(arena, "%s%0*lld", head, b->width, (long long)(b->first + i)),
                     b->close + 1, to, err))
             return false;
     for (int64_t i = 0; !b->width && i < b->count; i++) {

@@ -179,6 +179,9 @@ for command in check opt compile run bench eval; do
     exits 1 timeout 5 "$CZTC" $command pipe.yaml
     says err "pipe.yaml: not a regular file, but a pipe"
 done
+printf 'cztc: 1\nextends: pipe.yaml\n' >over.yaml
+exits 1 timeout 5 "$CZTC" check over.yaml
+says err "over.yaml:2:10: error: cannot read 'pipe.yaml': not a regular file"
 exits 1 timeout 5 "$CZTC" eval run --data pipe.yaml
 says err "--data: pipe.yaml: cannot read the shard: not a regular file"
 exits 2 "$CZTC" pack pictures -o packed/b --threads 1000000

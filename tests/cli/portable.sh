@@ -4,7 +4,10 @@
 RUNNER=$4
 
 mkdir made alone
-(cd made && pictures train && cp "$SOURCE/tests/cli/small.yaml" small.yaml)
+cd made || exit 1 # no subshell: what is missed there would not count
+pictures train
+cp "$SOURCE/tests/cli/small.yaml" small.yaml
+cd .. || exit 1
 exits 0 "$CZTC" compile made/small.yaml -o small.czt
 exits 0 "$CZTC" compile made/small.yaml -o small
 [ -s err ] && ! grep -q "^note: small needs shared libraries" err && miss "compile says: $(cat err)"

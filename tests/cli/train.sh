@@ -78,10 +78,12 @@ cmp -s whole/step.czt parts/step.czt && miss "a resume with another program did 
 exits 0 "$CZTC" train --resume parts --steps 10
 
 # --set alone has the run's graph file compiled again, from any folder: as if the file said so
-exits 0 "$CZTC" train small.yaml --set eval.every=100 --out three --steps 3
+exits 0 "$CZTC" train small.yaml --set eval.every=100 --set data.source=train-00000.tar --out three --steps 3
 for folder in by_set by_file; do cp -r three $folder; done
 sed 's/weight: 0.25 \* step/weight: 0.5/' small.yaml >other.yaml
-(cd elsewhere && exits 0 "$CZTC" train --resume ../by_set --set experts.edge.weight=0.5 --set log.every=2)
+cd elsewhere || exit 1 # no subshell: what is missed there would not count
+exits 0 "$CZTC" train --resume ../by_set --set experts.edge.weight=0.5 --set log.every=2
+cd .. || exit 1
 exits 0 "$CZTC" train other.yaml --set eval.every=100 --set log.every=2 --resume by_file
 last by_set >by_set.state
 last by_file >by_file.state
@@ -119,6 +121,33 @@ mv kept.yaml small.yaml
 exits 0 "$CZTC" train three/step.czt --resume by_set --steps 9
 exits 1 "$CZTC" train --resume by_set --set log.every=1
 says err "by_set does not say which graph file it was compiled of"
+
+# nor of a step that another graph.json is beside, as a kill between the two files leaves it
+cp -r three between
+cp by_file/step.czt between/step.czt
+exits 1 "$CZTC" train --resume between --set log.every=2
+says err "between/graph.json: of another step than step.czt beside it"
+exits 1 "$CZTC" eval between --set eval.samples=4
+says err "between/graph.json: of another step than step.czt beside it"
+
+# a graph file that is a link stands where it is named, and is of these files alone
+mkdir named target
+cp small.yaml named/base.yaml
+cp train-00000.tar named
+sed 's/steps: 8/steps: 80/' small.yaml >target/base.yaml
+printf 'cztc: 1\nextends: base.yaml\n' >target/linked.yaml
+ln -s ../target/linked.yaml named/linked.yaml
+exits 0 "$CZTC" train named/linked.yaml --out linked --steps 1
+cd elsewhere || exit 1
+exits 0 "$CZTC" train --resume ../linked --set log.every=2 --steps 2
+cd .. || exit 1
+says linked/graph.json '/named/base.yaml"'
+grep -q /target/ linked/graph.json && miss "the file behind a link was taken for it: $(cat linked/graph.json)"
+cp "$SOURCE/graphs/lib/prelude.yaml" named
+for command in 'train --resume linked' 'eval linked' 'data linked'; do
+    exits 1 "$CZTC" $command --set log.every=1
+    says err "named/prelude.yaml: the run was not compiled of it; name a graph file"
+done
 
 # killed between a checkpoint and its evaluation, a complete run evaluates still, and once
 cp -r whole late

@@ -791,6 +791,9 @@ Test(data, brace_patterns)
     cr_assert(brace_expand(arena, "{9..11}", &names, &err) && names.n == 3);
     cr_expect_str_eq(names.at[2], "11");
     cr_expect_not(brace_expand(arena, "{0..99999999}", &names, &err));
+    cr_assert(brace_expand(arena, "{999999999999999998..999999999999999999}", &names, &err));
+    cr_assert_eq(names.n, 2);
+    cr_expect_str_eq(names.at[1], "999999999999999999");
     cr_assert(brace_expand(arena, "{a,,}}", &names, &(Error){0}) && names.n == 3);
     cr_expect_str_eq(names.at[1], "}");
     static const struct {
@@ -798,6 +801,9 @@ Test(data, brace_patterns)
     } wrong[] = {{"x{a}", "'{a}' is no range like {000..331}, nor {a,b}"},
                  {"x{3..1}", "'{3..1}' is no range"},
                  {"x{1..2a}", "'{1..2a}' is no range"},
+                 {"{9223372036854775807..9223372036854775807}", "is no range"},
+                 {"{1..1000000000000000000}", "is no range"},
+                 {"{0000000000000000001..2}", "is no range"},
                  {"x{a,b", "'x{a,b' has no closing brace"},
                  {"{0..9999}{0..999}", "more than 1048576 shards"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
