@@ -89,7 +89,7 @@ weights=early/checkpoints/step-00000001/params.safetensors
 exits 0 "$CZTC" train small.yaml --out later --steps 1 --seed 4
 cp $weights old.safetensors
 cp later/checkpoints/step-00000001/params.safetensors new.safetensors
-of() { # NAME FILE NORM [MODULE]
+of() { # NAME FILE NORM [SUMMARY]
     cat >of.yaml <<END
 cztc: 1
 extends: small.yaml
@@ -97,12 +97,12 @@ import+: [targets/phi_s]
 data: {views: {image: {crop: centre, flip: 0}}}
 teachers:
   $1: {module: vit, image: "normalize(views.image, norm.$3)", patch: 8, width: 32, layers: 1, heads: 2, embed: 16,
-       outputs: {summary: $4 embedding, spatial: map}, weights: {file: $2, rename: {"visual.*": "*", "textual.*":}}}
+       outputs: {summary: "${4:-embedding}", spatial: map}, weights: {file: $2, rename: {"visual.*": "*", "textual.*":}}}
 stats:
   phi: {of: teachers, method: phi_s, file: "of/{output}.safetensors"}
 values: {centred: "teachers.$1.summary - stats.phi.$1.summary.mean"}
 losses:
-  near: {loss: "mean(abs(visual.embedding - stop_gradient(centred)), axis=1)"}
+  near: {loss: "abs(mean(visual.embedding, axis=1) - mean(stop_gradient(centred), axis=1))"}
 END
 }
 of big old.safetensors half
@@ -127,11 +127,27 @@ says err "statistics of another teacher"
 of big old.safetensors clip
 exits 1 "$CZTC" train of.yaml --out none --steps 1
 says err "statistics of another teacher, 'big' of old.safetensors (weights "
-of big old.safetensors half "2 *"
+of big old.safetensors half "2 * embedding"
 exits 1 "$CZTC" train of.yaml --out none --steps 1
 says err ", of the same weights, with which something else is computed; \`cztc stats"
 exits 0 "$CZTC" stats of.yaml --force
 exits 0 "$CZTC" train of.yaml --out of5 --steps 1
+
+# nor of other places of it: where a slice begins, how it steps, where a pad stands
+places() { # SUMMARY
+    of big old.safetensors half "$1"
+    exits 1 "$CZTC" train of.yaml --out none --steps 1
+    says err ", of the same weights, with which something else is computed; \`cztc stats"
+}
+of big old.safetensors half "embedding[:, 0:4]"
+exits 0 "$CZTC" stats of.yaml --force
+exits 0 "$CZTC" train of.yaml --out of6 --steps 1 --set batch=2
+places "embedding[:, 8:12]"
+places "embedding[:, 0:8:2]"
+of big old.safetensors half "pad(embedding[:, 4:16], [0, 4], [0, 0])"
+exits 0 "$CZTC" stats of.yaml --force
+exits 0 "$CZTC" train of.yaml --out of7 --steps 1
+places "pad(embedding[:, 4:16], [0, 0], [0, 4])"
 
 # other sizes than the file's; a damaged file; nothing without a file
 exits 1 "$CZTC" train phi.yaml --out wide --set teachers.big.embed=20
