@@ -446,6 +446,8 @@ void emas_bind(Elab *el);
 Scope *module_names(Elab *el, const Frame *owner);
 // The student's parameter of a copy's.
 const char *ema_student(const Ema *ema, const char *path);
+// A copy's parameter of the student's; NULL where the copy is not of the student's part.
+const char *ema_parameter(Elab *el, const Ema *ema, const char *parameter);
 // Is a copy there in the phase of this build? Reported at loc when it is not.
 bool ema_there(Elab *el, const Ema *ema, Loc loc);
 // The parameter of a copy, which becomes a state; 0 when reported.

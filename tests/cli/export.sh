@@ -31,6 +31,10 @@ exits 0 "$CZTC" run slow.yaml --json --print visual.patch.weight --print visual.
 says out '"visual.patch.weight": {"dtype": "f32", "shape": [32, 3, 8, 8]'
 says out '"visual.blocks.0.qkv.bias": {"dtype": "f32", "shape": [96]'
 says out '"losses.pair.scale": {"dtype": "f32", "shape": [], "min": 14.28'
+exits 0 "$CZTC" run slow.yaml --json --print slow.visual.patch.weight
+says out '"slow.visual.patch.weight": {"dtype": "f32", "shape": [32, 3, 8, 8]'
+exits 1 "$CZTC" run slow.yaml --json --print slow.visual.patch.wieght
+says err "did you mean 'slow.visual.patch.weight'?"
 exits 0 "$CZTC" run slow.yaml --json --entry encode_textual --print visual.patch.weight
 says out '"visual.patch.weight": {"dtype": "f32"'
 # histograms: counted in the step, drawn by TensorBoard
