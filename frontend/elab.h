@@ -377,7 +377,7 @@ void put_resize(Elab *el, struct Json *j, const Tree *resize, const char *prefix
 // params.c: what the entries' update did with each parameter, into el->out
 void params_told(Elab *el);
 
-// running.c: values that modules keep from step to step. After an application's own values are there:
+// running.c: values that modules keep from step to step. After an application's own are there:
 void running_update(Elab *el, App *app);
 // What all applications of the build made of them, where the update counts.
 void running_updates(Elab *el, Entry *entry, NodeId finite);
