@@ -86,8 +86,9 @@ const char *npy_dtype(const Npy *npy)
     static const struct {
         char kind, bytes;
         const char *name;
-    } rows[] = {{'f', 4, "f32"}, {'f', 2, "f16"}, {'i', 4, "i32"}, {'i', 8, "i64"}, {'i', 1, "i8"},
-                {'u', 1, "u8"},  {'u', 2, "u16"}, {'u', 4, "u32"}, {'b', 1, "bool"}};
+    } rows[] = {{'f', 4, "f32"}, {'f', 2, "f16"}, {'i', 1, "i8"},  {'i', 2, "i16"},
+                {'i', 4, "i32"}, {'i', 8, "i64"}, {'u', 1, "u8"},  {'u', 2, "u16"},
+                {'u', 4, "u32"}, {'u', 8, "u64"}, {'b', 1, "bool"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].kind == npy->kind && rows[i].bytes == npy->bytes) return rows[i].name;
     return NULL;

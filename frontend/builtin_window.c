@@ -29,11 +29,11 @@ static int64_t *numbers(const Window *w, uint32_t i, const char *what, int64_t l
         Value v = items ? items->v.at[k] : c->args[i];
         out[k] = absent;
         if (v.kind != V_NONE && !value_to_int(el, v, c->locs[i], what, &out[k])) return NULL;
-        if (out[k] < least || out[k] > INT32_MAX) {
-            el_error(el, c->locs[i], "%s is %lld; it is at least %lld", what, (long long)out[k],
-                     (long long)least);
-            return NULL;
-        }
+        bool small = out[k] < least;
+        if (!small && out[k] <= INT32_MAX) continue;
+        el_error(el, c->locs[i], "%s is %lld; it is at %s %lld", what, (long long)out[k],
+                 small ? "least" : "most", (long long)(small ? least : INT32_MAX));
+        return NULL;
     }
     return out;
 }

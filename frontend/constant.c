@@ -1,5 +1,6 @@
 // Constants of files: {file:, tensor:, shape:, dtype:, checksum:} among parameters. Their state is
 // frozen, as that of teachers: a run takes it from the file whenever it begins or goes on.
+#include "base/sha256.h"
 #include "frontend/elab.h"
 #include "frontend/json.h"
 #include "frontend/tensor_file.h"
@@ -98,17 +99,17 @@ bool constant_read(Elab *el, const Tree *t, const char *path, DType *dtype, Axis
 
 void put_checksum(Elab *el, Json *j, const Tree *t)
 {
-    enum { DIGITS = 64 };
     if (!t) return;
     const char *s = t->text;
-    if (strlen(s) == DIGITS && strspn(s, "0123456789abcdefABCDEF") == DIGITS) {
+    if (strlen(s) == SHA256_DIGITS && strspn(s, "0123456789abcdefABCDEF") == SHA256_DIGITS) {
         char *small = str_copy(el->arena, s);
         for (char *c = small; *c; c++)
             if (*c >= 'A' && *c <= 'F') *c = (char)(*c - 'A' + 'a');
         json_str(j, "checksum", small);
         return;
     }
-    el_error(el, t->loc, "a checksum is the %d hexadecimal digits of a file's SHA-256", DIGITS);
+    el_error(el, t->loc, "a checksum is the %d hexadecimal digits of a file's SHA-256",
+             SHA256_DIGITS);
     diag_help(el->diag, "sha256sum FILE prints it");
 }
 

@@ -377,7 +377,7 @@ void put_resize(Elab *el, struct Json *j, const Tree *resize, const char *prefix
 // params.c: what the entries' update did with each parameter, into el->out
 void params_told(Elab *el);
 
-// running.c: values that modules keep from step to step. After an application's own values are there:
+// running.c: values that modules keep from step to step. After an application's own are there:
 void running_update(Elab *el, App *app);
 // What all applications of the build made of them, where the update counts.
 void running_updates(Elab *el, Entry *entry, NodeId finite);
@@ -446,6 +446,8 @@ void emas_bind(Elab *el);
 Scope *module_names(Elab *el, const Frame *owner);
 // The student's parameter of a copy's.
 const char *ema_student(const Ema *ema, const char *path);
+// A copy's parameter of the student's; NULL where the copy is not of the student's part.
+const char *ema_parameter(Elab *el, const Ema *ema, const char *parameter);
 // Is a copy there in the phase of this build? Reported at loc when it is not.
 bool ema_there(Elab *el, const Ema *ema, Loc loc);
 // The parameter of a copy, which becomes a state; 0 when reported.

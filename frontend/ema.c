@@ -139,6 +139,11 @@ static bool has_part(Elab *el, const Ema *ema, const char *parameter)
     return false;
 }
 
+const char *ema_parameter(Elab *el, const Ema *ema, const char *parameter)
+{
+    return has_part(el, ema, parameter) ? slow_path(el, ema, parameter) : NULL;
+}
+
 // ---- following the student --------------------------------------------------------------------
 
 static NodeId updated(Elab *el, const Entry *entry, const StateVar *v)
@@ -175,8 +180,8 @@ static bool follow(Elab *el, const Ema *ema, Entry *entry, NodeId finite)
     uint32_t known = el->program->states.n; // copies are added to the list
     for (uint32_t i = 0; i < known; i++) {
         StateVar v = el->program->states.at[i];
-        if (v.kind != STATE_PARAM || !has_part(el, ema, v.name)) continue;
-        const char *path = slow_path(el, ema, v.name);
+        const char *path = v.kind == STATE_PARAM ? ema_parameter(el, ema, v.name) : NULL;
+        if (!path) continue;
         NodeId old = ema_state(el, path, v.type, v.loc);
         if (!old) return false;
         Value kept = arith(el, EOP_MUL, value_node(el, old), m, v.loc),

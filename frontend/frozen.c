@@ -1,6 +1,6 @@
 // What is never trained. Teachers: instances of modules whose parameters come from a file (or are
-// random numbers of the seed), under teachers.NAME; nothing drops out in them. Their state is frozen,
-// as constants of files are: checkpoints leave it out.
+// random numbers of the seed), under teachers.NAME; nothing drops out in them. Their state is
+// frozen, as constants of files are: checkpoints leave it out.
 #include "frontend/elab.h"
 #include "frontend/json.h"
 

@@ -1,8 +1,8 @@
 // What makes a value: a sum over the nodes below it, by which a file made of the value says of what
 // it is, and the frozen state that it is computed from. It is the same in every program of the
 // value, whatever else they have, for any size of the batch and precision: sizes of a node's result
-// are left out, but those of inputs and state, and so are views that move elements alone, which the
-// builder folds here and there.
+// are left out, but those of inputs and state, and places along axes of the batch, and so are views
+// that move elements alone, which the builder folds here and there.
 #include "frontend/elab.h"
 
 #include <stdlib.h>
@@ -38,10 +38,33 @@ static uint64_t attr_sum(uint64_t sum, const Attr *a)
     return sum;
 }
 
-// Sizes of the batch may stand there; or it is how exactly a product is computed.
-static bool is_left_out(AttrKey key)
+// Where a slice, a pad or a skew begins and ends, an axis of the operand each: along those of the
+// batch it says how large that is.
+static bool is_by_axis(AttrKey key)
 {
-    return key == ATTR_LO || key == ATTR_HI || key == ATTR_STRIDE || key == ATTR_PRECISION;
+    return key == ATTR_LO || key == ATTR_HI || key == ATTR_STRIDE;
+}
+
+static uint64_t by_axis_sum(uint64_t sum, const Node *n, const Attr *a, const Type *operand)
+{
+    uint32_t count;
+    const int64_t *moved = n->op == OP_SKEW ? node_ints(n, ATTR_AXES, &count) : NULL;
+    for (uint32_t i = 0; i < a->ints.n; i++)
+        if (!operand->axes[moved ? moved[i] : i].per) sum = hash_u64(sum, (uint64_t)a->ints.at[i]);
+    return sum;
+}
+
+// How exactly a product is computed does not count.
+static uint64_t attrs_sum(uint64_t sum, const Graph *g, const Node *n)
+{
+    for (uint32_t i = 0; i < n->nattrs; i++) {
+        const Attr *a = &n->attrs[i];
+        if (a->key == ATTR_PRECISION) continue;
+        sum = hash_u64(sum, a->key);
+        sum = is_by_axis(a->key) ? by_axis_sum(sum, n, a, graph_type(g, n->args[0]))
+                                 : attr_sum(sum, a);
+    }
+    return sum;
 }
 
 static bool moves_alone(OpCode op)
@@ -49,15 +72,12 @@ static bool moves_alone(OpCode op)
     return op == OP_RESHAPE || op == OP_TRANSPOSE || op == OP_BROADCAST;
 }
 
-static uint64_t node_sum(const Node *n, const uint64_t *sums, const char *below)
+static uint64_t node_sum(const Graph *g, const Node *n, const uint64_t *sums, const char *below)
 {
     if (n->op == OP_INPUT || n->op == OP_STATE) return hash_u64(leaf_sum(n, below), n->op);
     if (moves_alone(n->op)) return sums[n->args[0]];
     bool any = op_info(n->op)->flags & OPF_COMMUTES; // sorted by ids, which are a program's own
-    uint64_t sum = hash_str(0, op_info(n->op)->name), operands = 0;
-    for (uint32_t i = 0; i < n->nattrs; i++)
-        if (!is_left_out(n->attrs[i].key))
-            sum = attr_sum(hash_u64(sum, n->attrs[i].key), &n->attrs[i]);
+    uint64_t sum = attrs_sum(hash_str(0, op_info(n->op)->name), g, n), operands = 0;
     for (uint32_t i = 0; i < n->nargs; i++)
         operands = any ? operands + sums[n->args[i]] : hash_u64(operands, sums[n->args[i]]);
     return hash_u64(sum, operands);
@@ -88,7 +108,7 @@ Identity identity_of(Elab *el, NodeId node, const char *below)
     for (NodeId i = 1; i <= node; i++) {
         if (!used[i]) continue;
         const Node *n = graph_node(g, i);
-        sums[i] = node_sum(n, sums, below);
+        sums[i] = node_sum(g, n, sums, below);
         if (n->op == OP_STATE) add_state(el, n, &id);
     }
     id.sum = sums[node];

@@ -121,10 +121,10 @@ void put_rename(Elab *el, Json *j, const Tree *rename, const char *prefix)
     if (rename && rename->kind == TREE_LIST) { // one table after the other
         for (uint32_t i = 0; i < rename->items.n; i++) {
             const Tree *t = rename->items.at[i];
-            if (t->kind != TREE_LIST)
-                put_rename(el, j, t, prefix);
-            else
+            if (t->kind == TREE_LIST)
                 el_error(el, t->loc, "a list of tables of names has no list in it");
+            else
+                put_rename(el, j, t, prefix);
         }
         return;
     }

@@ -27,16 +27,27 @@ static void bind_phase_step(Elab *el, Task *t)
     task_name(el, t, "phase_step", b);
 }
 
-// Is a weight 0 whatever the step: 0 * step, (1 - 1) * ramp(..)?
+// Is a weight 0 whatever the step: 0 * step, (1 - 1) * ramp(..)? Operands precede their users.
 static bool is_zero(const Graph *g, NodeId id)
 {
-    const Node *n = graph_node(g, id);
-    double x;
-    if (graph_is_const(g, id, &x)) return x == 0;
-    bool first = n->nargs && is_zero(g, n->args[0]);
-    if (n->op == OP_MUL) return first || is_zero(g, n->args[1]);
-    if (n->op == OP_ADD || n->op == OP_SUB) return first && is_zero(g, n->args[1]);
-    return first && (n->op == OP_DIV || n->op == OP_CAST || n->op == OP_NEG);
+    Arena *scratch = arena_new();
+    bool *zero = arena_array(scratch, bool, id + 1);
+    for (NodeId i = 1; i <= id; i++) {
+        const Node *n = graph_node(g, i);
+        double x;
+        bool first = n->nargs && zero[n->args[0]];
+        if (graph_is_const(g, i, &x))
+            zero[i] = x == 0;
+        else if (n->op == OP_MUL)
+            zero[i] = first || zero[n->args[1]];
+        else if (n->op == OP_ADD || n->op == OP_SUB)
+            zero[i] = first && zero[n->args[1]];
+        else
+            zero[i] = first && (n->op == OP_DIV || n->op == OP_CAST || n->op == OP_NEG);
+    }
+    bool yes = zero[id];
+    arena_free(scratch);
+    return yes;
 }
 
 // Decide whether a task is on, and its weight.

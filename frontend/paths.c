@@ -80,30 +80,51 @@ static bool is_value(Elab *el, const char *text)
 
 enum { SLIPS = 2 }; // letters in which a wrong path may differ from the right one
 
-// The parameter of a path; else NULL, and *near is one that is written almost so, or NULL.
-static const StateVar *find(const Elab *el, const char *path, const char **near)
+// What comes nearest to a path.
+typedef struct Nearest {
+    const char *path, *name;
+    const StateVar *of; // the parameter, or the one that the copy's follows
+    const Ema *copy;    // NULL: no slow copy
+    uint32_t slips;
+} Nearest;
+
+static void offer(Nearest *n, const char *name, const StateVar *of, const Ema *copy)
 {
-    uint32_t least = SLIPS + 1;
-    *near = NULL;
+    uint32_t d = str_distance(n->path, name, SLIPS);
+    if (d < n->slips) *n = (Nearest){n->path, name, of, copy, d};
+}
+
+// A slow copy's parameters are states only where they are read, but known by the student's.
+static Nearest find(Elab *el, const char *path)
+{
+    Nearest n = {.path = path, .slips = SLIPS + 1};
     for (uint32_t i = 0; i < el->program->states.n; i++) {
         const StateVar *v = &el->program->states.at[i];
-        if (v->kind != STATE_PARAM && v->kind != STATE_FROZEN) continue;
-        uint32_t d = str_distance(path, v->name, SLIPS);
-        if (!d) return v;
-        if (d < least) least = d, *near = v->name;
+        if (v->kind == STATE_PARAM || v->kind == STATE_FROZEN) offer(&n, v->name, v, NULL);
+        for (uint32_t k = 0; v->kind == STATE_PARAM && k < el->emas.n; k++) {
+            const Ema *copy = el->emas.at[k].value;
+            const char *name = ema_parameter(el, copy, v->name);
+            if (name) offer(&n, name, v, copy);
+        }
     }
-    return NULL;
+    return n;
+}
+
+static NodeId state_node(Elab *el, const Nearest *n, Loc loc)
+{
+    StateVar of = *n->of; // the list may move
+    if (!n->copy) return graph_state(el->graph, of.name, of.type);
+    return ema_there(el, n->copy, loc) ? ema_state(el, n->name, of.type, of.loc) : 0;
 }
 
 bool param_by_path(Elab *el, const char *text, Loc loc, Value *out)
 {
-    const char *near;
     if (!is_path(text)) return false;
-    const StateVar *v = find(el, text, &near);
-    if ((!v && !near) || is_value(el, text)) return false;
-    *out = v ? value_node(el, graph_state(el->graph, v->name, v->type)) : value_error();
-    if (v) return true;
+    Nearest n = find(el, text);
+    if (!n.name || is_value(el, text)) return false;
+    *out = n.slips ? value_error() : value_node(el, state_node(el, &n, loc));
+    if (!n.slips) return true;
     el_error(el, loc, "no value is called '%s'", text);
-    diag_did_you_mean(el->diag, text, near);
+    diag_did_you_mean(el->diag, text, n.name);
     return true;
 }

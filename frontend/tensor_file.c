@@ -6,6 +6,7 @@
 #include "base/npy.h"
 #include "base/vec.h"
 
+#include <ctype.h>
 #include <string.h>
 
 typedef struct Text {
@@ -31,6 +32,61 @@ static bool take_string(Text *t, Text *string)
     return true;
 }
 
+// The four digits of \uXXXX; -1 when they are none.
+static int32_t take_code(Text *t)
+{
+    int32_t code = 0;
+    if (t->end - t->at < 4) return -1;
+    for (int i = 0; i < 4; i++) {
+        const char *digits = "0123456789abcdef";
+        const char *d = memchr(digits, tolower((unsigned char)*t->at++), 16);
+        if (!d) return -1;
+        code = code << 4 | (int32_t)(d - digits);
+    }
+    return code;
+}
+
+static size_t put_utf8(char *to, uint32_t code)
+{
+    static const uint8_t lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    size_t n = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = n; i > 1; i--, code >>= 6) to[i - 1] = (char)(0x80 | (code & 0x3f));
+    to[0] = (char)(lead[n == 1 ? 0 : n] | code);
+    return n;
+}
+
+// The bytes that an escape, behind its backslash, stands for; 0 when it is damaged.
+static size_t take_escape(Text *t, char to[4])
+{
+    static const char letters[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
+    char c = t->at < t->end ? *t->at++ : 0;
+    const char *letter = memchr(letters, c, sizeof letters - 1);
+    if (letter) {
+        to[0] = meant[letter - letters];
+        return 1;
+    }
+    int32_t code = c == 'u' ? take_code(t) : -1;
+    if (code >= 0xd800 && code < 0xdc00) { // the first of the two halves of a large one
+        bool more = t->end - t->at >= 6 && t->at[0] == '\\' && t->at[1] == 'u';
+        t->at += more ? 2 : 0;
+        int32_t low = more ? take_code(t) : -1;
+        code = low < 0xdc00 || low > 0xdfff ? -1 : 0x10000 + ((code - 0xd800) << 10) + low - 0xdc00;
+    }
+    return code < 0 ? 0 : put_utf8(to, (uint32_t)code);
+}
+
+// Does a string, as it stands between its quotes, mean this text?
+static bool means(Text string, const char *text)
+{
+    while (string.at < string.end) {
+        char bytes[4] = {*string.at++};
+        size_t n = bytes[0] == '\\' ? take_escape(&string, bytes) : 1;
+        if (!n || !bytes[0] || strncmp(text, bytes, n) != 0) return false;
+        text += n;
+    }
+    return !*text;
+}
+
 // A value of any kind: up to the comma or bracket that ends it.
 static bool skip(Text *t)
 {
@@ -54,8 +110,7 @@ static bool go_to(Text *t, const char *key)
     if (!take(t, '{')) return false;
     do {
         if (!take_string(t, &name) || !take(t, ':')) return false;
-        size_t n = (size_t)(name.end - name.at);
-        if (n == strlen(key) && memcmp(name.at, key, n) == 0) return true;
+        if (means(name, key)) return true;
         if (!skip(t)) return false;
     } while (take(t, ','));
     return false;

@@ -51,8 +51,8 @@ typedef struct Feed {
 // Open what the program's manifest says under "data". The Feed must not move.
 bool feed_open(Feed *f, const Loaded *program, const FeedOptions *options, Error *err);
 // The same without a program: `data` is the manifest's object (NULL: it has none) of that file;
-// `carried` are the tokenizers that are in it. Of
-// the functions below, those that take no entry may be used, and of the options not entry_at.
+// `carried` are the tokenizers that are in it. Of the functions below, those that take no entry may
+// be used, and of the options not entry_at.
 bool feed_open_data(Feed *f, const json_t *data, TokenizerFiles carried, const char *file,
                     const FeedOptions *options, Error *err);
 void feed_close(Feed *f);

@@ -105,8 +105,8 @@ bool load_is_step(const char *file);
 // Copy a file's tensors into the inputs of an entry, by name; every input must be there, and every
 // tensor of the file must be an input or, where `weights`, a parameter.
 bool load_inputs(const Loaded *l, uint32_t entry, const char *file, bool weights, Error *err);
-// Read parameters from a file, then run "derive"; what was resized is told on stderr. With `inputs`, the file may also hold inputs of
-// this entry.
+// Read parameters from a file, then run "derive"; what was resized is told on stderr. With
+// `inputs`, the file may also hold inputs of this entry.
 bool load_weights(const Loaded *l, const char *file, bool inputs, Error *err);
 // Fill every input of an entry with seeded random numbers: floats normal, truth values true,
 // integers over the range that the manifest's "ranges" gives (all of u8, or 0 to 15, where it does

@@ -73,11 +73,10 @@ const DataSlot *data_slots_of(const Data *data, uint32_t shape, uint32_t *n);
 uint32_t data_shape(const Data *data);
 
 // Fill slots[i] (bytes of slot i; NULL: not wanted, as all must be that are in no wanted set) with
-// the next batch; *count (may be NULL) is
-// the number of samples. In shuffled order count is always the batch, and the last partial batch of
-// an epoch is dropped. In sequential order the last batch is padded with zeros, and after it one
-// call returns count 0; the next begins again. Err when more than max_bad of the samples are
-// corrupt, or an epoch gives no batch; it stays so.
+// the next batch; *count (may be NULL) is the number of samples. In shuffled order count is always
+// the batch, and the last partial batch of an epoch is dropped. In sequential order the last batch
+// is padded with zeros, and after it one call returns count 0; the next begins again. Err when more
+// than max_bad of the samples are corrupt, or an epoch gives no batch; it stays so.
 bool data_next(Data *data, void *const *slots, int64_t *count, Error *err);
 
 // The position behind the last batch, and the return to one: the same batches follow, bit for bit,

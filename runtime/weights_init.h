@@ -43,6 +43,7 @@ bool weights_row(const Step *step, const json_t *json, const char *base, CztKind
 // Run exec_derive afterwards.
 bool weights_init(Exec *exec, const WeightsRow *row, bool *given, Arena *arena, WeightsTaken *taken,
                   Error *err);
+
 // What was not as one would think; "" for nothing.
 typedef struct WeightsTold {
     const char *resized; // as WeightsResize.text

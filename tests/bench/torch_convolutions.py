@@ -73,8 +73,9 @@ def torch_call(batch, layer, what):
     x, w, g = tensor(batch, ci, h, h), tensor(co, ci, k, k), tensor(batch, co, o, o)
     if what == "y":
         return lambda: F.conv2d(x, w, stride=s, padding=p)
+    wanted = [what == "dx", what == "dw", False]
     return lambda: torch.ops.aten.convolution_backward(
-        g, x, w, None, [s, s], [p, p], [1, 1], False, [0, 0], 1, [what == "dx", what == "dw", False])
+        g, x, w, None, [s, s], [p, p], [1, 1], False, [0, 0], 1, wanted)
 
 
 def measure(o, layer, what, folder):

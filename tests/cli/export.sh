@@ -22,15 +22,21 @@ exits 0 "$CZTC" check slow.yaml
 exits 0 "$CZTC" train slow.yaml --out run --steps 3
 says run/log.jsonl '"watch.scale": 1'
 says run/log.jsonl '"watch.embedding.std": '
-[ "$(grep -c watch.late run/log.jsonl)" = 1 ] || miss "watch.late is logged $(grep -c watch.late run/log.jsonl) times"
+late=$(grep -c watch.late run/log.jsonl)
+[ "$late" = 1 ] || miss "watch.late is logged $late times"
 says run/log.jsonl '"watch.late": 4'
 says run/log.jsonl '"watch.temperature": 14.28'
 says run/log.jsonl '"watch.patches.std": '
 # a parameter by its path, also below a part; what is a value of the graph stays that
-exits 0 "$CZTC" run slow.yaml --json --print visual.patch.weight --print visual.blocks.0.qkv.bias --print losses.pair.scale
+exits 0 "$CZTC" run slow.yaml --json --print visual.patch.weight --print visual.blocks.0.qkv.bias \
+    --print losses.pair.scale
 says out '"visual.patch.weight": {"dtype": "f32", "shape": [32, 3, 8, 8]'
 says out '"visual.blocks.0.qkv.bias": {"dtype": "f32", "shape": [96]'
 says out '"losses.pair.scale": {"dtype": "f32", "shape": [], "min": 14.28'
+exits 0 "$CZTC" run slow.yaml --json --print slow.visual.patch.weight
+says out '"slow.visual.patch.weight": {"dtype": "f32", "shape": [32, 3, 8, 8]'
+exits 1 "$CZTC" run slow.yaml --json --print slow.visual.patch.wieght
+says err "did you mean 'slow.visual.patch.weight'?"
 exits 0 "$CZTC" run slow.yaml --json --entry encode_textual --print visual.patch.weight
 says out '"visual.patch.weight": {"dtype": "f32"'
 # histograms: counted in the step, drawn by TensorBoard
@@ -79,7 +85,8 @@ cztc: 1
 extends: small.yaml
 init: [{file: out.safetensors, rename: {"visual.proj": {to: visual.embed_image.weight, transpose: true}, "tower.*": "visual.*"}}]
 END
-exits 0 "$CZTC" export run -o plain.safetensors --weights run/checkpoints/step-00000003/params.safetensors
+exits 0 "$CZTC" export run -o plain.safetensors \
+    --weights run/checkpoints/step-00000003/params.safetensors
 cmp -s out.safetensors plain.safetensors && miss "the student was written in place of its copy"
 exits 0 "$CZTC" train back.yaml --out back --steps 1 --set train.optimizer.lr=0
 exits 0 "$CZTC" export back -o again.safetensors
@@ -88,7 +95,8 @@ cztc: 1
 extends: back.yaml
 export: {parts: [visual], rename: {"visual.embed_image.weight": {to: visual.proj, transpose: true}, "visual.*": "tower.*"}}
 END
-exits 0 "$CZTC" export third.yaml -o third.safetensors --weights back/checkpoints/step-00000001/params.safetensors
+exits 0 "$CZTC" export third.yaml -o third.safetensors \
+    --weights back/checkpoints/step-00000001/params.safetensors
 exits 0 "$CZTC" export run -o first.safetensors
 tensors() { tail -c "$(($(stat -c %s "$1") - 8 - $(od -An -tu8 -N8 "$1")))" "$1"; }
 tensors third.safetensors >a

@@ -26,7 +26,8 @@ same before phi/big.spatial.safetensors
 says phi/big.spatial.safetensors '"samples":"12"'
 says phi/big.spatial.safetensors '"teacher":"big"'
 
-# every channel has mean 0 and variance 1: a batch of the whole data, which the statistics saw in three
+# every channel has mean 0 and variance 1: a batch of the whole data, which the statistics saw in
+# three
 exits 0 "$CZTC" train phi.yaml --out run --steps 2 --set batch=12
 line=$(grep '"step": 1,' run/log.jsonl)
 # within NAME LEAST MOST: what was watched
@@ -82,27 +83,29 @@ exits 0 "$CZTC" stats shapes.yaml phi --force
 same exact phi/big.spatial.safetensors
 exits 0 "$CZTC" train shapes.yaml --out shapes --steps 3
 
-# of the teacher that the program has: neither the batch nor the precision makes another one, nor what its file and it
-# are called; other weights do, and so does what is done with them
+# of the teacher that the program has: neither the batch nor the precision makes another one, nor
+# what its file and it are called; other weights do, and so does what is done with them
 exits 0 "$CZTC" train small.yaml --out early --steps 1
 weights=early/checkpoints/step-00000001/params.safetensors
 exits 0 "$CZTC" train small.yaml --out later --steps 1 --seed 4
 cp $weights old.safetensors
 cp later/checkpoints/step-00000001/params.safetensors new.safetensors
-of() { # NAME FILE NORM [MODULE]
+of() { # NAME FILE NORM [SUMMARY]
     cat >of.yaml <<END
 cztc: 1
 extends: small.yaml
 import+: [targets/phi_s]
 data: {views: {image: {crop: centre, flip: 0}}}
 teachers:
-  $1: {module: vit, image: "normalize(views.image, norm.$3)", patch: 8, width: 32, layers: 1, heads: 2, embed: 16,
-       outputs: {summary: $4 embedding, spatial: map}, weights: {file: $2, rename: {"visual.*": "*", "textual.*":}}}
+  $1:
+    {module: vit, image: "normalize(views.image, norm.$3)", patch: 8, width: 32, layers: 1,
+     heads: 2, embed: 16, outputs: {summary: "${4:-embedding}", spatial: map},
+     weights: {file: $2, rename: {"visual.*": "*", "textual.*":}}}
 stats:
   phi: {of: teachers, method: phi_s, file: "of/{output}.safetensors"}
 values: {centred: "teachers.$1.summary - stats.phi.$1.summary.mean"}
 losses:
-  near: {loss: "mean(abs(visual.embedding - stop_gradient(centred)), axis=1)"}
+  near: {loss: "abs(mean(visual.embedding, axis=1) - mean(stop_gradient(centred), axis=1))"}
 END
 }
 of big old.safetensors half
@@ -110,7 +113,8 @@ exits 0 "$CZTC" stats of.yaml
 [ -s err ] && grep -q warning err && miss "parts of a teacher are warned of: $(cat err)"
 says of/summary.safetensors '"weights_file":"old.safetensors"'
 exits 0 "$CZTC" train of.yaml --out of1 --steps 1
-exits 0 "$CZTC" train of.yaml --out of2 --steps 1 --set batch=1 --set losses.pair=null --set precision=bf16
+exits 0 "$CZTC" train of.yaml --out of2 --steps 1 --set batch=1 --set losses.pair=null \
+    --set precision=bf16
 exits 0 "$CZTC" train of.yaml --out of3 --steps 1 --set batch=6 --set train.accumulate=3 --seed 9
 cp old.safetensors same.safetensors
 of vit same.safetensors half
@@ -127,18 +131,36 @@ says err "statistics of another teacher"
 of big old.safetensors clip
 exits 1 "$CZTC" train of.yaml --out none --steps 1
 says err "statistics of another teacher, 'big' of old.safetensors (weights "
-of big old.safetensors half "2 *"
+of big old.safetensors half "2 * embedding"
 exits 1 "$CZTC" train of.yaml --out none --steps 1
 says err ", of the same weights, with which something else is computed; \`cztc stats"
 exits 0 "$CZTC" stats of.yaml --force
 exits 0 "$CZTC" train of.yaml --out of5 --steps 1
 
+# nor of other places of it: where a slice begins, how it steps, where a pad stands
+places() { # SUMMARY
+    of big old.safetensors half "$1"
+    exits 1 "$CZTC" train of.yaml --out none --steps 1
+    says err ", of the same weights, with which something else is computed; \`cztc stats"
+}
+of big old.safetensors half "embedding[:, 0:4]"
+exits 0 "$CZTC" stats of.yaml --force
+exits 0 "$CZTC" train of.yaml --out of6 --steps 1 --set batch=2
+places "embedding[:, 8:12]"
+places "embedding[:, 0:8:2]"
+of big old.safetensors half "pad(embedding[:, 4:16], [0, 4], [0, 0])"
+exits 0 "$CZTC" stats of.yaml --force
+exits 0 "$CZTC" train of.yaml --out of7 --steps 1
+places "pad(embedding[:, 4:16], [0, 0], [0, 4])"
+
 # other sizes than the file's; a damaged file; nothing without a file
 exits 1 "$CZTC" train phi.yaml --out wide --set teachers.big.embed=20
-says err "phi/big.summary.safetensors: 'mean' is f32 [12], 'stats.phi.big.summary.mean' of the program is f32 [20]; \`cztc stats phi.yaml phi --force\` writes it anew"
+says err "phi/big.summary.safetensors: 'mean' is f32 [12], 'stats.phi.big.summary.mean' of the "
+says err " of the program is f32 [20]; \`cztc stats phi.yaml phi --force\` writes it anew"
 cp "each tokens" phi/big.spatial.safetensors
 exits 1 "$CZTC" train phi.yaml --out lack
-says err "it lacks 2 tensors of stats.phi.big.spatial: 'stats.phi.big.spatial.matrix' f32 [24, 24], "
+says err "it lacks 2 tensors of stats.phi.big.spatial: "
+says err ": 'stats.phi.big.spatial.matrix' f32 [24, 24], "
 exits 0 "$CZTC" check phi.yaml --set stats.phi.file=null
 says out "frozen  stats.phi (of nothing) "
 exits 1 "$CZTC" stats phi.yaml --set stats.phi.file=null

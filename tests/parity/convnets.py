@@ -1,11 +1,13 @@
-"""Image encoders of convolutions in PyTorch, whose parameters are called as those of graphs/lib/encoders."""
+"""Image encoders of convolutions in PyTorch, whose parameters are called as those of
+graphs/lib/encoders."""
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 
 def draw_values(model, seed):
-    """Values that f32 holds, at no special place: scales of norms and of layers about 1 and 1/2, variances above 0."""
+    """Values that f32 holds, at no special place: scales of norms and of layers about 1 and 1/2,
+    variances above 0."""
     g = torch.Generator().manual_seed(seed)
     for name, x in [*model.named_parameters(), *buffers(model)]:
         y = torch.randn(x.shape, generator=g)
@@ -26,7 +28,8 @@ def buffers(model):
 
 
 def conv(inside, out, size=3, stride=1, bias=False, groups=1, pad=None):
-    return nn.Conv2d(inside, out, size, stride, size // 2 if pad is None else pad, groups=groups, bias=bias)
+    pad = size // 2 if pad is None else pad
+    return nn.Conv2d(inside, out, size, stride, pad, groups=groups, bias=bias)
 
 
 class ConvBn(nn.Module):
@@ -40,7 +43,8 @@ class ConvBn(nn.Module):
 
 def stages_of(make, layers):
     """stages.I.blocks.K: make(stage, block)."""
-    return nn.ModuleList(nn.ModuleDict({"blocks": nn.ModuleList(make(i, k) for k in range(n))}) for i, n in enumerate(layers))
+    return nn.ModuleList(nn.ModuleDict({"blocks": nn.ModuleList(make(i, k) for k in range(n))})
+                         for i, n in enumerate(layers))
 
 
 def run_stages(stages, x, before=lambda i, x: x):
@@ -65,9 +69,11 @@ class Residual(nn.Module):
         stride = 1 if kind == "clip" else stride
         self.out = width if kind == "basic" else 4 * width
         if kind == "basic":
-            self.conv1, self.conv2, self.conv3 = conv(inside, width, 3, stride), conv(width, width), None
+            self.conv1, self.conv2 = conv(inside, width, 3, stride), conv(width, width)
+            self.conv3 = None
         else:
-            self.conv1, self.conv2, self.conv3 = conv(inside, width, 1), conv(width, width, 3, stride), conv(width, self.out, 1)
+            self.conv1, self.conv2 = conv(inside, width, 1), conv(width, width, 3, stride)
+            self.conv3 = conv(width, self.out, 1)
             self.bn3 = nn.BatchNorm2d(self.out)
         self.bn1, self.bn2 = nn.BatchNorm2d(width), nn.BatchNorm2d(width)
         other = stride * self.pool > 1 or inside != self.out
@@ -160,7 +166,8 @@ class Branches(nn.Module):
 class SqueezeExcite(nn.Module):
     def __init__(self, width, hidden):
         super().__init__()
-        self.reduce, self.expand = conv(width, hidden, 1, bias=True), conv(hidden, width, 1, bias=True)
+        self.reduce = conv(width, hidden, 1, bias=True)
+        self.expand = conv(hidden, width, 1, bias=True)
 
     def forward(self, x):
         return x * torch.sigmoid(self.expand(F.relu(self.reduce(x.mean((2, 3), keepdim=True)))))
@@ -170,7 +177,8 @@ class ConvFfn(nn.Module):
     def __init__(self, width):
         super().__init__()
         self.conv = ConvBn(width, width, 7, groups=width)
-        self.fc1, self.fc2 = conv(width, 3 * width, 1, bias=True), conv(3 * width, width, 1, bias=True)
+        self.fc1 = conv(width, 3 * width, 1, bias=True)
+        self.fc2 = conv(3 * width, width, 1, bias=True)
 
     def forward(self, x):
         return self.fc2(F.gelu(self.fc1(self.conv(x))))
@@ -193,7 +201,8 @@ class RepMixer(nn.Module):
 class RepMixerBlock(nn.Module):
     def __init__(self, width):
         super().__init__()
-        self.token_mixer, self.convffn, self.layer_scale = RepMixer(width), ConvFfn(width), scale(width)
+        self.token_mixer, self.convffn = RepMixer(width), ConvFfn(width)
+        self.layer_scale = scale(width)
 
     def forward(self, x):
         x = self.token_mixer(x)
@@ -207,7 +216,8 @@ class PlaceAttention(nn.Module):
 
     def forward(self, x):
         b, d, h, w = x.shape
-        q, k, v = self.qkv(x.flatten(2).transpose(1, 2)).view(b, h * w, 3, d // 32, 32).permute(2, 0, 3, 1, 4)
+        qkv = self.qkv(x.flatten(2).transpose(1, 2)).view(b, h * w, 3, d // 32, 32)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
         y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, h * w, d)
         return self.proj(y).transpose(1, 2).reshape(b, d, h, w)
 
@@ -215,7 +225,8 @@ class PlaceAttention(nn.Module):
 class PlaceAttentionBlock(nn.Module):
     def __init__(self, width):
         super().__init__()
-        self.norm, self.token_mixer, self.convffn = nn.BatchNorm2d(width), PlaceAttention(width), ConvFfn(width)
+        self.norm, self.token_mixer = nn.BatchNorm2d(width), PlaceAttention(width)
+        self.convffn = ConvFfn(width)
         self.layer_scale_1, self.layer_scale_2 = scale(width), scale(width)
 
     def forward(self, x):
@@ -237,10 +248,12 @@ class MobileDown(nn.Module):
 class MobileClip(nn.Module):
     def __init__(self, layers, width, embed):
         super().__init__()
-        self.stem = nn.ModuleList([Branches(3, width, 3, 2), Branches(width, width, 3, 2, True), Branches(width, width, 1)])
+        self.stem = nn.ModuleList([Branches(3, width, 3, 2), Branches(width, width, 3, 2, True),
+                                   Branches(width, width, 1)])
         last = len(layers) - 1
         out = width * 2 ** last
-        self.stages = stages_of(lambda i, k: (PlaceAttentionBlock if i == last else RepMixerBlock)(width * 2 ** i), layers)
+        blocks = [PlaceAttentionBlock if i == last else RepMixerBlock for i in range(last + 1)]
+        self.stages = stages_of(lambda i, k: blocks[i](width * 2 ** i), layers)
         for i in range(1, len(layers)):
             self.stages[i]["down"] = MobileDown(width * 2 ** (i - 1), width * 2 ** i, i >= 2)
         self.stages[last]["position"] = conv(out, out, 7, bias=True, groups=out)
@@ -257,7 +270,8 @@ class MobileClip(nn.Module):
             return x + self.stages[i]["position"](x) if i == len(self.stages) - 1 else x
 
         maps = run_stages(self.stages, image, before)
-        return self.embed_image(F.gelu(self.conv_exp.se(self.conv_exp(maps[-1]))).mean((2, 3))), maps
+        x = F.gelu(self.conv_exp.se(self.conv_exp(maps[-1])))
+        return self.embed_image(x.mean((2, 3))), maps
 
 
 # ---- ConvNeXt -----------------------------------------------------------------------------------
@@ -276,8 +290,10 @@ class ChannelNorm(nn.LayerNorm):
 class ConvNextBlock(nn.Module):
     def __init__(self, width):
         super().__init__()
-        self.conv_dw, self.norm = conv(width, width, 7, bias=True, groups=width), nn.LayerNorm(width, eps=1e-6)
-        self.mlp = nn.ModuleDict({"fc1": nn.Linear(width, 4 * width), "fc2": nn.Linear(4 * width, width)})
+        self.conv_dw = conv(width, width, 7, bias=True, groups=width)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = nn.ModuleDict({"fc1": nn.Linear(width, 4 * width),
+                                  "fc2": nn.Linear(4 * width, width)})
         self.gamma = nn.Parameter(torch.empty(width))
 
     def forward(self, x):
@@ -292,11 +308,13 @@ class ConvNext(nn.Module):
         self.stages = stages_of(lambda i, k: ConvNextBlock(width * 2 ** i), layers)
         for i in range(1, len(layers)):
             inside, out = width * 2 ** (i - 1), width * 2 ** i
-            self.stages[i]["downsample"] = nn.Sequential(ChannelNorm(inside), conv(inside, out, 2, 2, True, pad=0))
+            down = conv(inside, out, 2, 2, True, pad=0)
+            self.stages[i]["downsample"] = nn.Sequential(ChannelNorm(inside), down)
         out = width * 2 ** (len(layers) - 1)
         self.head = nn.ModuleDict({"norm": nn.LayerNorm(out, eps=1e-6)})
         self.embed_image = nn.Linear(out, embed, bias=False)
 
     def forward(self, image):
-        maps = run_stages(self.stages, self.stem(image), lambda i, x: self.stages[i]["downsample"](x) if i else x)
+        maps = run_stages(self.stages, self.stem(image),
+                          lambda i, x: self.stages[i]["downsample"](x) if i else x)
         return self.embed_image(self.head["norm"](maps[-1].mean((2, 3)))), maps

@@ -1,9 +1,11 @@
-"""Image encoders of convolutions in PyTorch, trained for 20 steps: tests/graphs/parity_convolutions.yaml is held against it.
+"""Image encoders of convolutions in PyTorch, trained for 20 steps: what
+tests/graphs/parity_convolutions.yaml is held against.
 
     python tests/parity/convolutions.py tests/data/parity/convolutions.safetensors
 
-Small ones of each kind (convnets.py) learn to embed noise as vectors, and a place of their first stage to be about 1. A
-teacher, which normalises by means that it was given, says the vectors of one of them.
+Small ones of each kind (convnets.py) learn to embed noise as vectors, and a place of their first
+stage to be about 1. A teacher, which normalises by means that it was given, says the vectors of one
+of them.
 """
 import sys
 
@@ -24,17 +26,22 @@ def main():
     draw_values(model, 3)
     model["teachers"].requires_grad_(False).eval()
     g = torch.Generator().manual_seed(4)
-    inputs = {"image": torch.randint(0, 256, (STORED, BATCH, SIZE, SIZE, 3), generator=g).to(torch.uint8),
+    pixels = torch.randint(0, 256, (STORED, BATCH, SIZE, SIZE, 3), generator=g).to(torch.uint8)
+    inputs = {"image": pixels,
               "want": torch.randn(STORED, BATCH, EMBED, generator=g)}
     record = Record()
     record.state("init", [*model.named_parameters(), *buffers(model)])
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.002, momentum=0.9)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(trained, lr=0.002, momentum=0.9)
     for step in range(STEPS):
         image, losses = normalize(inputs["image"][step % STORED], "imagenet"), {}
         for name in net:
             said, maps = model[name](image)
-            want = model["teachers"]["still"](image)[0] if name == "deep" else inputs["want"][step % STORED]
-            losses[name] = (said - want).square().mean() + 0.1 * (maps[0][:, 1:, 0] - 1).square().mean()
+            want = inputs["want"][step % STORED]
+            if name == "deep":
+                want = model["teachers"]["still"](image)[0]
+            losses[name] = (said - want).square().mean()
+            losses[name] = losses[name] + 0.1 * (maps[0][:, 1:, 0] - 1).square().mean()
         optimizer.zero_grad()
         sum(losses.values()).backward()
         optimizer.step()

@@ -39,3 +39,23 @@ Test(quiet, each_is_told_and_nothing_else)
     free(text);
     arena_free(arena);
 }
+
+// Of a value that is used twice at each of many turns every node is looked at once.
+Test(quiet, a_weight_of_shared_values_is_looked_at_once, .timeout = 20)
+{
+    enum { TURNS = 40 };
+    Arena *arena = arena_new();
+    Diag *diag = diag_new(arena);
+    const char *sets[TURNS + 3] = {"values.a0=1 + step"};
+    for (int i = 1; i <= TURNS; i++)
+        sets[i] = str_printf(arena, "values.a%d=a%d * a%d", i, i - 1, i - 1);
+    sets[TURNS + 1] = str_printf(arena, "losses.reads.weight=a%d", TURNS);
+    sets[TURNS + 2] = str_printf(arena, "losses.nothing.weight=a%d * 0", TURNS);
+    FrontendOptions o = {.lib_dir = CZT_SOURCE_DIR "/graphs/lib", .set = sets, .nset = TURNS + 3};
+    Frontend *f = frontend_load(arena, diag, GRAPH, &o);
+    if (!f) diag_print(diag, stderr);
+    cr_assert(f);
+    for (uint32_t i = 0; i < f->program->states.n; i++)
+        cr_expect(!strstr(f->program->states.at[i].name, "nothing"));
+    arena_free(arena);
+}
