@@ -48,6 +48,10 @@ Test(graphs, siglip2_like)
 {
     agree(CZT_SOURCE_DIR "/graphs/siglip2-like.yaml");
 }
+Test(graphs, bench_rn50)
+{
+    agree(CZT_SOURCE_DIR "/graphs/bench/rn50.yaml");
+}
 Test(graphs, bench_micro)
 {
     agree(CZT_SOURCE_DIR "/graphs/bench/micro.yaml");
@@ -141,7 +145,7 @@ Test(graphs, none_is_left_out)
 {
     static const char *const known[] = {"clip",          "demo",  "siglip2-like", "radio-like",
                                         "mobileclip-dr", "micro", "tiny",         "small",
-                                        "base"};
+                                        "base",          "rn50"};
     static const char *const patterns[] = {CZT_SOURCE_DIR "/graphs/*.yaml",
                                            CZT_SOURCE_DIR "/graphs/bench/*.yaml"};
     for (int p = 0; p < 2; p++) {
