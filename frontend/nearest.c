@@ -35,7 +35,8 @@ static bool ends_with_word(const char *name, const char *word)
 static uint32_t distance(const char *name, const char *key, uint32_t limit)
 {
     const char *ours = our_word(name);
-    bool alike = str_swapped(name, key) || strcasecmp(name, key) == 0 || (ours && !strcmp(ours, key));
+    bool alike =
+        str_swapped(name, key) || strcasecmp(name, key) == 0 || (ours && !strcmp(ours, key));
     return alike ? 1 : str_distance(name, key, limit);
 }
 

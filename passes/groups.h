@@ -106,8 +106,8 @@ bool op_narrows(const Graph *g, const Node *n);
 // True for ops that only rearrange elements and are absorbed into the indices of their users.
 bool op_is_view(OpCode op);
 // For a node at coordinates `at` (one an axis) follow simple views down to what they show; at is
-// replaced by its coordinates (an array in the pool's arena). Stops at pads, concats, and skews that
-// reach beyond their operand.
+// replaced by its coordinates (an array in the pool's arena). Stops at pads, concats, and skews
+// that reach beyond their operand.
 NodeId view_source(IndexPool *pool, const Graph *g, NodeId id, const IndexId **at);
 // Sizes of a type's axes.
 const int64_t *type_sizes(Arena *arena, const Type *type);

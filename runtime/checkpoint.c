@@ -358,7 +358,8 @@ bool checkpoint_load(Exec *exec, const Checkpoint *checkpoint, Error *err)
     if (ok && checkpoint->frozen && exec_frozen(exec) && checkpoint->frozen != exec_frozen(exec))
         ok = error_set(err,
                        "%s: the frozen weights of its run were others (teachers, constants of "
-                       "files, statistics); bring the files back, or begin a new run from its parameters",
+                       "files, statistics); bring the files back, or begin a new run from its "
+                       "parameters",
                        path);
     ok = ok &&
          load_file(exec, str_printf(arena, "%s/params.safetensors", path), KINDS_PARAMS, err) &&
