@@ -357,11 +357,21 @@ void diag_move_last(Diag *diag, Loc loc)
     diag->messages.n = last; // it has no mends yet
 }
 
+const char *diag_error_at(const Diag *diag, uint32_t i, Loc *at)
+{
+    for (uint32_t k = 0; k < diag->messages.n; k++) {
+        const Message *m = &diag->messages.at[k];
+        if (m->kind != DIAG_ERROR || i--) continue;
+        *at = m->loc;
+        return m->text;
+    }
+    return NULL;
+}
+
 const char *diag_error_text(const Diag *diag, uint32_t i)
 {
-    for (uint32_t k = 0; k < diag->messages.n; k++)
-        if (diag->messages.at[k].kind == DIAG_ERROR && !i--) return diag->messages.at[k].text;
-    return NULL;
+    Loc at;
+    return diag_error_at(diag, i, &at);
 }
 
 uint32_t diag_errors(const Diag *diag)

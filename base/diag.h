@@ -78,6 +78,8 @@ const char *diag_last(const Diag *diag, Loc *loc);
 void diag_move_last(Diag *diag, Loc loc);
 // The text of error i, from 0; NULL behind the last.
 const char *diag_error_text(const Diag *diag, uint32_t i);
+// The same, with its place.
+const char *diag_error_at(const Diag *diag, uint32_t i, Loc *at);
 // Errors so far; messages of all kinds.
 uint32_t diag_errors(const Diag *diag);
 uint32_t diag_messages(const Diag *diag);
