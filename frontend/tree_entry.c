@@ -17,7 +17,7 @@ static char at_byte(const TreeText *t, size_t i)
 // ---- entries ----------------------------------------------------------------------------------
 
 // What goes with an entry, or an item, of flow style: its comma.
-static EntrySpan with_comma(const TreeText *t, EntrySpan e)
+EntrySpan span_comma(const TreeText *t, EntrySpan e)
 {
     size_t end = e.end, begin = e.begin;
     while (is_blank(at_byte(t, end))) end++;
@@ -30,7 +30,7 @@ static EntrySpan with_comma(const TreeText *t, EntrySpan e)
 }
 
 // The lines of an entry of block style; behind '- ' it ends where the next entry begins.
-static EntrySpan whole_lines(const TreeText *t, EntrySpan e)
+EntrySpan span_lines(const TreeText *t, EntrySpan e)
 {
     const Line first = line_at(t, e.begin);
     Line last = line_at(t, e.end > e.begin ? e.end - 1 : e.end);
@@ -46,7 +46,7 @@ static EntrySpan whole_lines(const TreeText *t, EntrySpan e)
 
 static void leave_out(TreeText *t, EntrySpan e, bool flow, const char *said)
 {
-    const EntrySpan span = flow ? with_comma(t, e) : whole_lines(t, e);
+    const EntrySpan span = flow ? span_comma(t, e) : span_lines(t, e);
     try_edit(t, try_new(t, said), span.begin, span.end, "");
 }
 
@@ -198,7 +198,7 @@ void mend_empty(TreeText *t)
 void mend_alias(TreeText *t, size_t begin, size_t end)
 {
     const char *quoted = quoted_source(t, begin, end);
-    const EntrySpan item = with_comma(t, (EntrySpan){begin, end});
+    const EntrySpan item = span_comma(t, (EntrySpan){begin, end});
     try_edit(t, try_new(t, str_printf(t->arena, "write %s", quoted)), begin, end, quoted);
     try_edit(t, try_new(t, "leave it out"), item.begin, item.end, "");
 }

@@ -138,6 +138,9 @@ void mend_nesting(TreeText *t, size_t at);
 typedef struct EntrySpan {
     size_t begin, end;
 } EntrySpan;
+// What goes with one: the comma of flow style, the lines of block style.
+EntrySpan span_comma(const TreeText *t, EntrySpan e);
+EntrySpan span_lines(const TreeText *t, EntrySpan e);
 void mend_twice(TreeText *t, EntrySpan first, EntrySpan second, bool flow);
 void mend_no_key(TreeText *t, size_t at);
 void mend_key(TreeText *t, const Tree *key, EntrySpan entry, bool flow);
