@@ -284,7 +284,7 @@ typedef struct Init { // how a state variable begins
     const Expr *expr;
     Scope *scope;
     Loc loc;
-    double constant; // where both are NULL
+    double constant;                   // where both are NULL
     const struct Statistic *statistic; // of a teacher's output that it is of, or NULL
     const char *part;
 } Init;
@@ -295,8 +295,8 @@ typedef struct ParamLimit {
 
 typedef struct Guess {    // what may mend an error
     uint32_t error, from; // the source that this is in
-    Loc at;
-    const char *text, *said;
+    Loc at, also;         // also: a second place, or nowhere
+    const char *text, *also_text, *said;
 } Guess;
 
 typedef struct Dropped { // the list of import: that a file's own one replaced
@@ -330,23 +330,23 @@ struct Elab {
     Graph *graph;
     uint32_t build, builds;
     bool training, initialising;
-    bool partial; // errors have kept parts from being built: what is missing may be there
-    Frame *frame;   // where evaluation stands now
-    Scope *globals; // functions, modules, reserved names
-    Scope *still;   // the same where nothing trains
-    Map emas;       // slow copies: name -> Ema *
-    Map constants;  // of files: path -> Tree * of the parameter
-    Map statistics; // "stats.phi.siglip.summary" -> Statistic *
+    bool partial;    // errors have kept parts from being built: what is missing may be there
+    Frame *frame;    // where evaluation stands now
+    Scope *globals;  // functions, modules, reserved names
+    Scope *still;    // the same where nothing trains
+    Map emas;        // slow copies: name -> Ema *
+    Map constants;   // of files: path -> Tree * of the parameter
+    Map statistics;  // "stats.phi.siglip.summary" -> Statistic *
     Map stats_files; // file -> path of the statistic that is in it
-    Scope *scope;   // the graph's names
-    Map read;       // rows of values: that some build has read
-    Map tasks;      // "pair", "experts.seg" -> Task *, in file order
-    Map instances;  // encoders and heads -> Instance *
-    Map running;    // parameters that modules update: name -> what running.c knows of it
-    Map taught;     // teachers that some build applies: name -> anything
-    Map metrics;    // tasks with a metric, of the build of "eval": task -> Metric *
-    uint32_t depth; // nesting of evaluation, against endless recursion
-    uint32_t noted; // errors when notes were last added
+    Scope *scope;    // the graph's names
+    Map read;        // rows of values: that some build has read
+    Map tasks;       // "pair", "experts.seg" -> Task *, in file order
+    Map instances;   // encoders and heads -> Instance *
+    Map running;     // parameters that modules update: name -> what running.c knows of it
+    Map taught;      // teachers that some build applies: name -> anything
+    Map metrics;     // tasks with a metric, of the build of "eval": task -> Metric *
+    uint32_t depth;  // nesting of evaluation, against endless recursion
+    uint32_t noted;  // errors when notes were last added
     int64_t batch, steps, seed;
     int64_t parts;        // of the batch of a step (accumulate)
     int64_t memory;       // bytes that a step may take; 0: any

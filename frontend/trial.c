@@ -3,7 +3,7 @@
 // each is put into its place and the file is read again; the first few that leave fewer errors, and
 // no new one, are offered, as mends of the error and in a help. So a guess may be cheap, and what
 // is offered is known to be right in its consequences, however deep in the library the error shows.
-#include "frontend/elab.h"
+#include "frontend/mend.h"
 
 enum {
     OFFERED = 2,    // mends of one error
@@ -11,33 +11,54 @@ enum {
     ALL_TRIALS = 48 // readings of one file
 };
 
-void guess_add(Elab *el, Loc at, const char *text, const char *said)
+static void add(Elab *el, Guess g)
 {
-    uint32_t error = diag_last_error(el->diag), same = 0;
+    uint32_t same = 0;
     size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size);
-    if (!error || !s || at.end > size || el->options->no_trials || !is_users(el, at)) return;
-    bool there = !strncmp(s + at.begin, text, at.end - at.begin);
-    if (there && strlen(text) == at.end - at.begin) return;
+    const char *s = diag_source_text(el->diag, g.at.source, &size);
+    g.error = diag_last_error(el->diag);
+    if (!g.error || !s || g.at.end > size || el->options->no_trials || !is_users(el, g.at)) return;
+    bool there = !strncmp(s + g.at.begin, g.text, g.at.end - g.at.begin);
+    if (there && strlen(g.text) == g.at.end - g.at.begin && !g.also.source) return;
     for (uint32_t i = 0; i < el->guesses.n; i++) {
-        const Guess *g = &el->guesses.at[i];
-        same += g->error == error;
-        if (g->error == error && g->at.begin == at.begin && g->at.source == at.source &&
-            g->at.end == at.end && strcmp(g->text, text) == 0)
+        const Guess *o = &el->guesses.at[i];
+        same += o->error == g.error;
+        if (o->error == g.error && !memcmp(&o->at, &g.at, sizeof g.at) &&
+            !memcmp(&o->also, &g.also, sizeof g.also) && strcmp(o->text, g.text) == 0)
             return;
     }
     Loc from;
-    if (same < MOST && diag_last(el->diag, &from))
-        vec_push(el->arena, &el->guesses, (Guess){error, from.source, at, text, said});
+    if (same >= MOST || !diag_last(el->diag, &from)) return;
+    g.from = from.source;
+    vec_push(el->arena, &el->guesses, g);
 }
 
-// The file's text with a guess in its place.
+void guess_add(Elab *el, Loc at, const char *text, const char *said)
+{
+    add(el, (Guess){.at = at, .text = text, .said = said});
+}
+
+void guess_both(Elab *el, Loc at, const char *text, Loc also, const char *also_text,
+                const char *said)
+{
+    add(el, (Guess){.at = at, .text = text, .said = said, .also = also, .also_text = also_text});
+}
+
+// The file's text with a guess in its places.
 static const char *guessed(Elab *el, const Guess *g)
 {
     size_t size;
     const char *s = diag_source_text(el->diag, g->at.source, &size);
-    return str_printf(el->arena, "%.*s%s%.*s", (int)g->at.begin, s, g->text,
-                      (int)(size - g->at.end), s + g->at.end);
+    Loc a = g->at, b = g->also;
+    const char *first = g->text, *second = g->also_text ? g->also_text : "";
+    if (!b.source) b = (Loc){a.source, a.end, a.end};
+    if (b.begin < a.begin) {
+        const Loc other = a;
+        const char *text = first;
+        a = b, b = other, first = second, second = text;
+    }
+    return str_printf(el->arena, "%.*s%s%.*s%s%.*s", (int)a.begin, s, first, (int)(b.begin - a.end),
+                      s + a.end, second, (int)(size - b.end), s + b.end);
 }
 
 static bool has_error(const Diag *diag, const char *text)
@@ -81,7 +102,10 @@ static void offer(Elab *el, const Guess *const *good, uint32_t n)
     }
     diag_return_to(el->diag, good[0]->error);
     diag_help(el->diag, "write %s", said);
-    for (uint32_t i = 0; i < n; i++) diag_guess(el->diag, good[i]->at, good[i]->text);
+    for (uint32_t i = 0; i < n; i++) {
+        diag_guess(el->diag, good[i]->at, good[i]->text);
+        if (good[i]->also.source) diag_mend_also(el->diag, good[i]->also, good[i]->also_text);
+    }
 }
 
 void guesses_try(Elab *el, const char *path)

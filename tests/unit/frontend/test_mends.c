@@ -24,20 +24,37 @@ static void write_text(const char *path, const char *text)
     cr_assert(f && fputs(text, f) >= 0 && !fclose(f), "%s", path);
 }
 
-static uint32_t mendable(const Diag *diag, uint32_t source)
+// Is it the first source of that path, and one of the case's files?
+static bool is_own(const Case *c, const Diag *diag, uint32_t source)
+{
+    const char *path = diag_source_path(diag, source);
+    for (uint32_t i = 1; i < source; i++)
+        if (strcmp(diag_source_path(diag, i), path) == 0) return false;
+    return strncmp(path, c->folder, strlen(c->folder)) == 0;
+}
+
+// Errors that have a mend in one of the case's files.
+static uint32_t mendable(const Case *c, const Diag *diag)
 {
     uint32_t n, count = 0, last = 0;
     const Mend *m = diag_mends(diag, &n);
     for (uint32_t i = 0; i < n; i++)
-        if (m[i].at.source == source && m[i].error != last) last = m[i].error, count++;
+        if (is_own(c, diag, m[i].at.source) && m[i].error != last) last = m[i].error, count++;
     return count;
 }
 
-static uint32_t source_of(const Diag *diag, const char *path)
+// Apply what is printed to all files of the case; the number of mends.
+static uint32_t apply(const Case *c, const Diag *diag, uint32_t choice)
 {
-    uint32_t i = 1;
-    while (diag_source_path(diag, i) && strcmp(diag_source_path(diag, i), path) != 0) i++;
-    return i;
+    uint32_t all = 0;
+    for (uint32_t i = 1; diag_source_path(diag, i); i++) {
+        uint32_t applied = 0;
+        if (!is_own(c, diag, i)) continue;
+        const char *text = diag_mended(diag, c->arena, i, choice, &applied);
+        if (applied) write_text(diag_source_path(diag, i), text);
+        all += applied;
+    }
+    return all;
 }
 
 // Read as a graph; as YAML alone where the cases are no graphs.
@@ -56,11 +73,8 @@ static bool mend(const Case *c, uint32_t choice, bool *all)
     for (int round = 0; round < ROUNDS; round++) {
         Diag *diag = diag_new(c->arena);
         if (is_valid(c, diag, path)) return true;
-        uint32_t source = source_of(diag, path), applied = 0;
-        *all &= mendable(diag, source) >= diag_errors(diag);
-        if (!mendable(diag, source)) return false;
-        write_text(path, diag_mended(diag, c->arena, source, choice, &applied));
-        if (!applied) return false;
+        *all &= mendable(c, diag) >= diag_errors(diag);
+        if (!apply(c, diag, choice)) return false;
     }
     return false;
 }
@@ -71,19 +85,25 @@ static bool is_case(const char *name)
     return n > 5 && strcmp(name + n - 5, ".yaml") == 0 && !strstr(name, "_lib.yaml");
 }
 
-// A folder with links to all files of another.
+// Let a folder have links to all files of another.
+static void link_all(Arena *a, const char *from, const char *to)
+{
+    DIR *d = opendir(from);
+    cr_assert(d, "%s", from);
+    for (struct dirent *e; (e = readdir(d));) {
+        const char *link = str_printf(a, "%s/%s", to, e->d_name);
+        if (e->d_name[0] == '.') continue;
+        unlink(link);
+        cr_assert_eq(symlink(str_printf(a, "%s/%s", from, e->d_name), link), 0);
+    }
+    closedir(d);
+}
+
 static const char *linked(Arena *a, const char *from)
 {
     char template[] = "/tmp/cztc-mends-XXXXXX";
     const char *to = str_copy(a, mkdtemp(template));
-    DIR *d = opendir(from);
-    cr_assert(d, "%s", from);
-    for (struct dirent *e; (e = readdir(d));)
-        if (e->d_name[0] != '.')
-            cr_assert_eq(symlink(str_printf(a, "%s/%s", from, e->d_name),
-                                 str_printf(a, "%s/%s", to, e->d_name)),
-                         0);
-    closedir(d);
+    link_all(a, from, to);
     return to;
 }
 
@@ -122,14 +142,14 @@ static const char *missing(const Case *c, const char *path)
 {
     Diag *diag = diag_new(c->arena);
     if (is_valid(c, diag, path)) return "an error";
-    uint32_t n, source = source_of(diag, path);
+    uint32_t n;
     const Mend *m = diag_mends(diag, &n);
-    for (uint32_t i = 0; i < n; i++) {
-        bool alone =
-            (!i || m[i - 1].error != m[i].error) && (i + 1 == n || m[i + 1].error != m[i].error);
-        if (m[i].at.source == source && m[i].guess && alone) return "a second guess";
+    for (uint32_t i = 0, next; i < n; i = next) {
+        uint32_t count = 0;
+        for (next = i; next < n && m[next].error == m[i].error; next++) count += !m[next].also;
+        if (is_own(c, diag, m[i].at.source) && m[i].guess && count == 1) return "a second guess";
     }
-    if (mendable(diag, source) < diag_errors(diag)) return "a mend";
+    if (mendable(c, diag) < diag_errors(diag)) return "a mend";
     return unhelped(c, diag, path) ? "a help" : NULL;
 }
 
@@ -157,8 +177,7 @@ static bool is_mended(const Case *c, const char *from)
         cr_expect(valid || !all, "%s: what its errors say does not mend it (choice %u)", path,
                   choice);
         good &= valid && all;
-        unlink(path);
-        cr_assert_eq(symlink(str_printf(c->arena, "%s/%s", from, c->name), path), 0);
+        link_all(c->arena, from, c->folder);
     }
     return good;
 }
