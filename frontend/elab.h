@@ -299,6 +299,7 @@ typedef struct Guess {    // what may mend an error
     uint32_t error, from; // the source that this is in
     Loc at;
     const char *text, *said;
+    bool late; // tried when the error's other ones are
 } Guess;
 
 typedef struct Dropped { // the list of import: that a file's own one replaced
@@ -362,6 +363,7 @@ struct Elab {
     Map used;           // views and fields that are read: name -> anything
     Map wrong;          // views and fields that data_check reported
     VEC(Guess) guesses; // of errors whose mends are tried
+    bool late;          // those that are added now
     Map blamed; // values of the user's that fail inside the library -> the first error's text
 };
 

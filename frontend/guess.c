@@ -2,7 +2,7 @@
 // numbers the user wrote, first in the calls that lead to the error, then in the whole file: the
 // number itself, the other side's, and then what is as many times larger or smaller. A value is
 // exchanged for the other values of its module, or brought into the form that is wanted.
-#include "frontend/elab.h"
+#include "frontend/advice.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -23,8 +23,7 @@ static bool is_other(const char *s, uint32_t i)
     return false;
 }
 
-// "width: 5" for a number in a place; "5 in place of 4" where no key is before it.
-static const char *with_key(Elab *el, const char *s, Loc at, const char *number)
+const char *with_key(Elab *el, const char *s, Loc at, const char *number)
 {
     uint32_t i = at.begin;
     while (i && s[i - 1] == ' ') i--;
@@ -252,10 +251,10 @@ void guess_names(Elab *el, Loc one, Loc other, const char *name)
 
 void guess_number(Elab *el)
 {
-    static const char *const usual[] = {"1", "2", "8", "64"};
     Loc at;
     if (!diag_last(el->diag, &at)) return;
-    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) guess_word(el, at, usual[i]);
+    guess_usual(el, at);
+    guess_without(el, at);
 }
 
 // Guess another value wherever entries of a section say a key so.

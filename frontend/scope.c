@@ -1,7 +1,7 @@
 // Scopes, frames and lazily evaluated names. A binding is evaluated when it is first read; reading
 // it while it is being evaluated is a cycle. Frames remember who asked, so an error can name the
 // chain of modules.
-#include "frontend/elab.h"
+#include "frontend/advice.h"
 
 Scope *scope_new(Elab *el, Scope *parent, Frame *frame)
 {
@@ -156,6 +156,7 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
         diag_help(el->diag,
                   "modules and functions do not see the graph's names; give '%s' as an input",
                   name);
+        guess_definition(el, name, loc);
         return;
     }
     if (is_teacher(el, name)) {
@@ -171,7 +172,10 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
     Map builtins = {0};
     for (uint32_t i = 0; i < n; i++) map_set(el->arena, &builtins, table[i].name, NULL);
     best = nearest_key(&builtins, name, best);
-    if (best) diag_did_you_mean(el->diag, name, best);
+    if (best)
+        diag_did_you_mean(el->diag, name, best);
+    else
+        guess_definition(el, name, loc);
 }
 
 Value scope_read(Elab *el, Scope *s, const char *name, Loc loc)
@@ -223,6 +227,7 @@ void el_notes(Elab *el)
     if (text && (to.source != at.source || to.begin != at.begin)) {
         diag_move_last(el->diag, to);
         diag_note(el->diag, at, "%s", fails_here);
+        guess_blamed(el, to);
     }
     if (text && !diag_has_mend(el->diag, diag_last_error(el->diag))) guess_from_text(el, text);
     chain_notes(el);
@@ -248,7 +253,10 @@ void el_error(Elab *el, Loc loc, const char *fmt, ...)
     bool moved = at.source != loc.source || at.begin != loc.begin;
     if (moved && at.begin != blame_call(el, loc).begin) text = first_of(el, at, text);
     diag_error(el->diag, at, "%s", text);
-    if (moved) diag_note(el->diag, loc, "%s", fails_here);
+    if (moved) {
+        diag_note(el->diag, loc, "%s", fails_here);
+        guess_blamed(el, at);
+    }
     chain_notes(el);
 }
 

@@ -5,6 +5,8 @@
 // is offered is known to be right in its consequences, however deep in the library the error shows.
 #include "frontend/elab.h"
 
+#include <stdlib.h>
+
 enum {
     OFFERED = 2,    // mends of one error
     MOST = 24,      // guesses for one error
@@ -20,15 +22,16 @@ void guess_add(Elab *el, Loc at, const char *text, const char *said)
     bool there = !strncmp(s + at.begin, text, at.end - at.begin);
     if (there && strlen(text) == at.end - at.begin) return;
     for (uint32_t i = 0; i < el->guesses.n; i++) {
-        const Guess *g = &el->guesses.at[i];
+        Guess *g = &el->guesses.at[i];
         same += g->error == error;
-        if (g->error == error && g->at.begin == at.begin && g->at.source == at.source &&
-            g->at.end == at.end && strcmp(g->text, text) == 0)
-            return;
+        bool known = g->error == error && g->at.begin == at.begin && g->at.source == at.source &&
+                     g->at.end == at.end && strcmp(g->text, text) == 0;
+        if (known && (!g->late || el->late)) return;
+        if (known) g->error = 0; // its turn comes earlier now
     }
     Loc from;
     if (same < MOST && diag_last(el->diag, &from))
-        vec_push(el->arena, &el->guesses, (Guess){error, from.source, at, text, said});
+        vec_push(el->arena, &el->guesses, (Guess){error, from.source, at, text, said, el->late});
 }
 
 // The file's text with a guess in its place.
@@ -72,30 +75,45 @@ static void offer(Elab *el, const Guess *const *good, uint32_t n)
     const char *said = "";
     for (uint32_t i = 0; i < n; i++) {
         const Guess *g = good[i];
+        const char *verb = *g->text ? "write " : "leave out ";
+        bool again = i && !*g->text == !*good[i - 1]->text;
         uint32_t line, column;
         diag_position(el->diag, g->at, &line, &column);
         const char *file = diag_source_path(el->diag, g->at.source);
         const char *place = g->at.source == g->from ? str_printf(el->arena, "line %u", line)
                                                     : str_printf(el->arena, "%s:%u", file, line);
-        said = str_printf(el->arena, "%s%s%s (%s)", said, i ? ", or " : "", g->said, place);
+        said = str_printf(el->arena, "%s%s%s%s (%s)", said, i ? ", or " : "", again ? "" : verb,
+                          g->said, place);
     }
     diag_return_to(el->diag, good[0]->error);
-    diag_help(el->diag, "write %s", said);
+    diag_help(el->diag, "%s", said);
     for (uint32_t i = 0; i < n; i++) diag_guess(el->diag, good[i]->at, good[i]->text);
+}
+
+// By errors, late ones last, else as they were added: which they are compared by where they stand.
+static int by_error(const void *a, const void *b)
+{
+    const Guess *x = *(const Guess *const *)a, *y = *(const Guess *const *)b;
+    if (x->error != y->error) return x->error < y->error ? -1 : 1;
+    if (x->late != y->late) return x->late ? 1 : -1;
+    return x < y ? -1 : x > y;
 }
 
 void guesses_try(Elab *el, const char *path)
 {
-    uint32_t left = ALL_TRIALS, error = 0, n = 0;
-    const Guess *good[OFFERED];
-    for (uint32_t i = 0; i <= el->guesses.n; i++) {
-        const Guess *g = i < el->guesses.n ? &el->guesses.at[i] : NULL;
+    uint32_t left = ALL_TRIALS, error = 0, n = 0, all = el->guesses.n;
+    const Guess *good[OFFERED], **list = arena_array(el->arena, const Guess *, all + 1);
+    for (uint32_t i = 0; i < all; i++) list[i] = &el->guesses.at[i];
+    if (all) qsort(list, all, sizeof *list, by_error);
+    for (uint32_t i = 0; i <= all; i++) {
+        const Guess *g = list[i]; // NULL behind the last
         if (!g || g->error != error) {
             if (n) offer(el, good, n);
             n = 0;
         }
         if (!g) return;
         error = g->error;
+        if (!error) continue;
         if (n == OFFERED || !left || diag_has_mend(el->diag, error)) continue;
         if (n && g->at.source != good[0]->at.source) continue; // the same, where it is passed on
         left--;
