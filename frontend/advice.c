@@ -66,10 +66,12 @@ static const Tree *entry_at(const Tree *t, Loc at, bool many, uint32_t *number)
 
 // ---- values -----------------------------------------------------------------------------------
 
+// quoted where it must be; a number loses the quotes of what was there
 static void guess_written(Elab *el, Loc at, const char *text)
 {
     const char *s = diag_source_text(el->diag, at.source, NULL);
-    text = quoted(el, at, text);
+    bool number = strspn(text, "0123456789.e-") == strlen(text);
+    if (!number || !strchr("\"'", s[at.begin])) text = quoted(el, at, text);
     guess_add(el, at, text, with_key(el, s, at, text));
 }
 
@@ -205,4 +207,110 @@ void guess_definition(Elab *el, const char *name, Loc at)
         if (owner) guess_let(el, owner, name, values[i]);
         guess_written(el, at, values[i]);
     }
+}
+
+void guess_circle(Elab *el, const Binding *b, Loc read)
+{
+    const Loc at = b->expr ? b->expr->loc : b->tree ? b->tree->loc : (Loc){0};
+    size_t size;
+    const char *s = diag_source_text(el->diag, at.source, &size);
+    guess_written(el, read, "1");
+    for (uint32_t i = at.begin, end; s && i < at.end && i < size; i = end + 1) {
+        end = i;
+        while (end < at.end && is_word_part(s[end])) end++;
+        const Binding *x = scope_find(b->scope, str_slice(el->arena, s + i, end - i));
+        bool name = end > i && (!i || (s[i - 1] != '.' && !is_word_part(s[i - 1])));
+        if (name && x && x->forcing) guess_written(el, (Loc){at.source, i, end}, "1");
+    }
+    guess_without(el, b->loc);
+}
+
+// ---- training ---------------------------------------------------------------------------------
+
+void guess_any(Elab *el, const Map *names)
+{
+    Loc at;
+    if (!diag_last(el->diag, &at)) return;
+    for (uint32_t i = 0; i < names->n; i++) guess_written(el, at, names->at[i].key);
+}
+
+// A row that begins late and ends early: neither.
+static void guess_unbounded(Elab *el, const Tree *row)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, row->loc.source, &size);
+    for (uint32_t i = 0; row->kind == TREE_MAP && i + 1 < row->entries.n; i++) {
+        const TreeEntry *from = &row->entries.at[i], *until = from + 1;
+        if (strcmp(from->key->text, "from") || strcmp(until->key->text, "until")) continue;
+        Loc at = from->value->loc, between = {at.source, at.end, until->value->loc.begin};
+        at.end = until->value->loc.end;
+        guess_add(el, at, str_printf(el->arena, "0%ssteps", text_of(el, between)),
+                  "from: 0 and until: steps");
+        at.begin = entry_place(row, i, s, size).begin;
+        at.end = entry_place(row, i + 1, s, size).end;
+        bool last = i && i + 2 == row->entries.n && s[row->loc.begin] == '{';
+        while (last && strchr(" ,", s[at.begin - 1])) at.begin--;
+        guess_add(el, at, "", "'from' and 'until'");
+    }
+}
+
+void guess_always(Elab *el)
+{
+    static const char *const sections[] = {"losses", "experts"};
+    static const struct {
+        const char *key, *value;
+    } wide[] = {{"from", "0"}, {"until", "steps"}, {"every", "1"}};
+    for (int s = 0; s < 2; s++) {
+        const Tree *t = tree_get(el->root, sections[s]);
+        for (uint32_t i = 0; t && t->kind == TREE_MAP && i < t->entries.n; i++) {
+            const Tree *row = t->entries.at[i].value;
+            for (size_t k = 0; k < sizeof wide / sizeof *wide; k++) {
+                const Tree *x = tree_get(row, wide[k].key);
+                if (!x) continue;
+                guess_written(el, x->loc, wide[k].value);
+                guess_without(el, x->loc);
+            }
+            guess_unbounded(el, row);
+        }
+    }
+}
+
+void guess_trained(Elab *el)
+{
+    const TreeEntry *freeze = tree_entry(tree_get(el->root, "train"), "freeze");
+    const Tree *rows = freeze ? freeze->value : NULL;
+    for (uint32_t i = 0; rows && rows->kind == TREE_LIST && i < rows->items.n; i++)
+        if (!tree_get(rows->items.at[i], "while"))
+            guess_entry(el, rows->items.at[i]->loc, "while", "step < 100");
+    if (freeze) guess_without(el, freeze->key->loc);
+}
+
+void guess_match(Elab *el, const TreeEntry *match)
+{
+    Loc at = match->key->loc;
+    const Tree *value = match->value;
+    bool none = value->kind == TREE_NULL;
+    at = none ? (Loc){at.source, at.end + 1, at.end + 1} : value->loc;
+    for (int dots = 1; dots <= 2; dots++)
+        for (uint32_t i = 0; i < el->program->states.n; i++) {
+            const StateVar *v = &el->program->states.at[i];
+            const char *end = strchr(v->name, '.');
+            if (end && dots > 1) end = strchr(end + 1, '.');
+            if (v->kind != STATE_PARAM || !v->trainable || !end) continue;
+            const char *glob = str_printf(el->arena, "\"%.*s.*\"", (int)(end - v->name), v->name);
+            guess_add(el, at, none ? str_printf(el->arena, " %s", glob) : glob,
+                      str_printf(el->arena, "match: %s", glob));
+        }
+    guess_without(el, tree_entry(tree_get(el->root, "train"), "freeze")->key->loc);
+}
+
+void guess_condition(Elab *el, Loc at, bool number)
+{
+    const char *old = text_of(el, at);
+    if (number && *old && !strchr("\"'", *old)) {
+        guess_written(el, at, str_printf(el->arena, "%s < 100", old));
+        guess_written(el, at, str_printf(el->arena, "%s > 0", old));
+    }
+    guess_written(el, at, "step < 100");
+    guess_written(el, at, "step < 1000");
 }

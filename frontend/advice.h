@@ -16,6 +16,22 @@ void guess_without(Elab *el, Loc at);
 // or a number in its place.
 void guess_definition(Elab *el, const char *name, Loc at);
 
+// Any of some names in the last error's place.
+void guess_any(Elab *el, const Map *names);
+// That something is minimised at all times: bounds of losses and experts that are wide, or left
+// out.
+void guess_always(Elab *el);
+// That not all is frozen which is trained.
+void guess_trained(Elab *el);
+// What a row of freeze, the match of which is nothing, may be of: parts, and their parts.
+void guess_match(Elab *el, const TreeEntry *match);
+// A condition of the update, in the place of what is none.
+void guess_condition(Elab *el, Loc at, bool number);
+// names.c: say of the last error, a name that nothing has, where it is given in a form that is no
+// name. False where it is not.
+bool suggest_formed(Elab *el, const Scope *s, const char *name);
+// A number in the place of what a name reads, which depends on that name in turn; or neither.
+void guess_circle(Elab *el, const Binding *b, Loc read);
 // The value of the graph's constant that is all there is in a place; source 0: it is none.
 Loc constant_place(Elab *el, Loc at);
 // Where a tree ends, with all that is in it.

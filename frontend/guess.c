@@ -23,11 +23,18 @@ static bool is_other(const char *s, uint32_t i)
     return false;
 }
 
+// Does no more of a value follow?
+static bool value_ends(const char *s)
+{
+    if (*s == ' ') return s[1] == '#' || value_ends(s + 1);
+    return !*s || strchr(",)}]\n\"'", *s);
+}
+
 const char *with_key(Elab *el, const char *s, Loc at, const char *number)
 {
     uint32_t i = at.begin;
     while (i && s[i - 1] == ' ') i--;
-    if (!i || (s[i - 1] != ':' && s[i - 1] != '='))
+    if (!i || (s[i - 1] != ':' && s[i - 1] != '=') || !value_ends(s + at.end))
         return str_printf(el->arena, "%s in place of %.*s", number, (int)(at.end - at.begin),
                           s + at.begin);
     uint32_t end = i - 1, begin = end;
@@ -247,6 +254,9 @@ void guess_names(Elab *el, Loc one, Loc other, const char *name)
             guess_add(el, places[i], better,
                       str_printf(el->arena, "%s in place of %s", better, name));
     }
+    el->late = true;
+    for (int i = 0; i < 2; i++) guess_without(el, places[i]);
+    el->late = false;
 }
 
 void guess_number(Elab *el)
@@ -267,6 +277,9 @@ static void other_values(Elab *el, const char *section, const char *key, const c
         if (!x || x->kind != TREE_SCALAR || (said && strcmp(x->text, said))) continue;
         const char *text = other ? other : t->entries.at[i].key->text;
         guess_add(el, x->loc, text, str_printf(el->arena, "%s: %s", key, text));
+        el->late = true;
+        if (!said) guess_without(el, x->loc);
+        el->late = false;
     }
 }
 

@@ -100,14 +100,18 @@ static void mend_import(Elab *el, const Tree *list, const char *file)
     diag_mend(el->diag, at, str_printf(el->arena, "%s\n%s", file, dash));
 }
 
-// Is it one of the list that is written wrong? That has its own mend.
+// Is it one of the list that is written wrong? Then that is what is mended.
 static bool misspelt_import(Elab *el, const Tree *list, const char *file)
 {
     for (uint32_t i = 0; list && list->kind == TREE_LIST && i < list->items.n; i++) {
         const Tree *t = list->items.at[i];
         if (t->kind != TREE_SCALAR || lib_path(el->arena, el->options, t->text)) continue;
         const char *best = lib_nearest(el, t->text);
-        if (best && strcmp(best, file) == 0) return true;
+        if (!best || strcmp(best, file)) continue;
+        diag_help(el->diag, "it is in the library: write %s in place of %s under import:", file,
+                  t->text);
+        if (is_users(el, t->loc)) diag_mend(el->diag, t->loc, file);
+        return true;
     }
     return false;
 }
@@ -149,8 +153,9 @@ static void suggest_library(Elab *el, const char *file)
 {
     Loc at;
     const Tree *list = tree_get(el->root, "import"), *version = tree_get(el->root, "cztc");
+    if (misspelt_import(el, list, file)) return;
     diag_help(el->diag, "it is in the library: add %s to import:", file);
-    if (!diag_last(el->diag, &at) || misspelt_import(el, list, file)) return;
+    if (!diag_last(el->diag, &at)) return;
     if (list && list->kind == TREE_LIST && list->items.n && list->loc.source == at.source)
         mend_import(el, list, file);
     else if (!list && version && version->loc.source == at.source)

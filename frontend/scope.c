@@ -164,7 +164,7 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
         diag_mend(el->diag, loc, str_printf(el->arena, "teachers.%s", name));
         return;
     }
-    if (suggest_import(el, name)) return;
+    if (suggest_import(el, name) || suggest_formed(el, s, name)) return;
     const char *best = NULL;
     for (const Scope *at = s; at; at = at->parent) best = nearest_key(&at->names, name, best);
     uint32_t n;
@@ -178,9 +178,19 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
         guess_definition(el, name, loc);
 }
 
+// A name that is read while it is being evaluated.
+static Value circle(Elab *el, Binding *b, Loc loc)
+{
+    Value v = binding_force(el, b);
+    diag_note(el->diag, loc, "it is read here");
+    guess_circle(el, b, loc);
+    return v;
+}
+
 Value scope_read(Elab *el, Scope *s, const char *name, Loc loc)
 {
     Binding *b = scope_find(s, name);
+    if (b && b->forcing && !b->forced) return circle(el, b, loc);
     if (b) return binding_force(el, b);
     const Builtin *f = builtin_find(name);
     if (f) return (Value){.kind = V_BUILTIN, .builtin = f};
