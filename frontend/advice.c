@@ -146,35 +146,38 @@ void guess_without(Elab *el, Loc at)
               str_printf(el->arena, "'%s'", map->entries.at[i].key->text));
 }
 
-// An entry before the first of a mapping.
-static void guess_first(Elab *el, const Tree *map, const char *entry, const char *said)
+// An entry before the first that a mapping has in a file; others are of what that extends.
+static bool guess_first(Elab *el, const Tree *map, uint32_t source, const char *entry,
+                        const char *said)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, map->loc.source, &size);
-    if (!s || map->kind != TREE_MAP || !map->entries.n) return;
-    Loc at = map->entries.at[0].key->loc;
+    const char *s = diag_source_text(el->diag, source, NULL);
+    uint32_t i = 0;
+    while (i < map->entries.n && map->entries.at[i].key->loc.source != source) i++;
+    if (!s || map->kind != TREE_MAP || i == map->entries.n) return false;
+    Loc at = map->entries.at[i].key->loc;
     uint32_t line = at.end = at.begin;
     while (line && s[line - 1] != '\n') line--;
-    bool flow = s[map->loc.begin] == '{';
+    bool flow = memchr(s + line, '{', at.begin - line) != NULL;
     guess_add(el, at,
               flow ? str_printf(el->arena, "%s, ", entry)
                    : str_printf(el->arena, "%s\n%*s", entry, (int)(at.begin - line), ""),
               said);
+    return true;
 }
 
 // let: {name: value} in a graph's file or in a module's mapping.
-static void guess_let(Elab *el, const Tree *map, const char *name, const char *value)
+static void guess_let(Elab *el, const Tree *map, uint32_t source, const char *name,
+                      const char *value)
 {
     const char *entry = str_printf(el->arena, "%s: %s", name, value),
                *whole = str_printf(el->arena, "let: {%s}", entry);
     const Tree *let = tree_get(map, "let"), *version = tree_get(map, "cztc");
-    if (let && let->kind == TREE_MAP && let->entries.n)
-        guess_first(el, let, entry, whole);
-    else if (!let && version)
-        guess_add(el, (Loc){version->loc.source, version->loc.end, version->loc.end},
+    if (let && guess_first(el, let, source, entry, whole)) return;
+    if (version && version->loc.source == source)
+        guess_add(el, (Loc){source, version->loc.end, version->loc.end},
                   str_printf(el->arena, "\n%s", whole), whole);
-    else if (!let)
-        guess_first(el, map, whole, whole);
+    else if (!version && !let)
+        guess_first(el, map, source, whole, whole);
 }
 
 // The mapping of the file's own that may have a let: for a place: the graph, or the module.
@@ -204,7 +207,7 @@ void guess_definition(Elab *el, const char *name, Loc at)
             values[n++] = usual_value(usual_value(name, i) ? name : key, i);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) values[n++] = numbers[i];
     for (uint32_t i = 0; i < n; i++) {
-        if (owner) guess_let(el, owner, name, values[i]);
+        if (owner) guess_let(el, owner, at.source, name, values[i]);
         guess_written(el, at, values[i]);
     }
 }
