@@ -274,7 +274,7 @@ static void print_kind(Arena *arena, const Tree *kind, FILE *out)
 static void print_module(Arena *arena, const ModuleDef *m, FILE *out)
 {
     fprintf(out, "%s %s (%s)\n", kind_of((Value){.kind = V_MODULE, .module = m}), m->name, m->file);
-    if (m->doc) fprintf(out, "  %s\n", m->doc);
+    if (m->doc) fprintf(out, "  %.*s\n", (int)strcspn(m->doc, "\n"), m->doc);
     print_import(m->file, out);
     print_decls(arena, m->role == ROLE_KIND ? "needs" : "inputs", &m->in, out);
     print_decls(arena, "settings", &m->let, out);
@@ -318,27 +318,52 @@ static const char *file_of(const Elab *el, const Binding *b, const char *dir)
     return str_slice(el->arena, path, strlen(path) - strlen(".yaml"));
 }
 
-static void print_list(const Elab *el, const char *dir, FILE *out)
+// The first sentence of a text.
+static const char *sentence(Arena *arena, const char *doc)
+{
+    const char *end = doc ? strstr(doc, ". ") : NULL;
+    size_t n = end ? (size_t)(end - doc) + 1 : doc ? strcspn(doc, "\n") : 0;
+    return str_slice(arena, doc ? doc : "", n);
+}
+
+// Is a file that, or of that folder?
+static bool is_of(const char *file, const char *only)
+{
+    size_t n = strlen(only);
+    return !n ||
+           (strncmp(file, only, n) == 0 && (!file[n] || file[n] == '/' || only[n - 1] == '/'));
+}
+
+// The definitions of one file or folder; "" for all. False where there are none.
+static bool print_list(const Elab *el, const char *dir, const char *only, FILE *out)
 {
     const Map *defs = &el->defs;
     static const char *const kinds[] = {"module",      "optimizer", "metric",
                                         "expert kind", "function",  "constant"};
     static const char *const titles[] = {"Modules",      "Optimisers", "Metrics",
                                          "Expert kinds", "Functions",  "Constants"};
+    bool any = false;
     for (int k = 0; k < 6; k++) {
-        fprintf(out, "%s%s\n", k ? "\n" : "", titles[k]);
+        bool titled = false;
         for (uint32_t i = 0; i < defs->n; i++) {
             const Binding *b = defs->at[i].value;
-            if (strcmp(kind_of(b->value), kinds[k]) != 0) continue;
             const char *file = file_of(el, b, dir);
+            if (strcmp(kind_of(b->value), kinds[k]) != 0 || !is_of(file, only)) continue;
+            if (!titled) fprintf(out, "%s%s\n", any ? "\n" : "", titles[k]);
+            any = titled = true;
             if (b->value.kind == V_MODULE)
                 fprintf(out, "  %-20s %-20s %s\n", b->name, file,
-                        b->value.module->doc ? b->value.module->doc : "");
+                        sentence(el->arena, b->value.module->doc));
             else
                 fprintf(out, "  %-41s %s\n",
                         b->value.kind == V_FUNCTION ? b->value.function->text : b->name, file);
         }
     }
+    return any;
+}
+
+static void print_builtins(FILE *out)
+{
     uint32_t n;
     const Builtin *table = builtin_table(&n);
     fprintf(out, "\nBuilt-in functions\n");
@@ -363,7 +388,8 @@ bool frontend_lib(Arena *arena, const char *lib_dir, const char *name, FILE *out
         return error_set(err, "the library in %s has errors", dir);
     }
     if (!name) {
-        print_list(el, dir, out);
+        print_list(el, dir, "", out);
+        print_builtins(out);
         return true;
     }
     const Binding *b = map_get(&el->defs, name);
@@ -372,7 +398,7 @@ bool frontend_lib(Arena *arena, const char *lib_dir, const char *name, FILE *out
         print_one(arena, b, file_of(el, b, dir), out);
     else if (f)
         fprintf(out, "built-in function %s(%s)\n  %s\n", f->name, f->signature, f->doc);
-    else {
+    else if (!print_list(el, dir, name, out)) {
         const char *best = nearest_key(&el->defs, name, NULL);
         return error_set(err, "the library has no '%s'%s%s%s", name, best ? "; did you mean '" : "",
                          best ? best : "", best ? "'?" : "");
