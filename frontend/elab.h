@@ -297,6 +297,7 @@ typedef struct Guess {    // what may mend an error
     uint32_t error, from; // the source that this is in
     Loc at, also;         // also: a second place, or nowhere
     const char *text, *also_text, *said;
+    bool late; // tried when the error's other ones are
 } Guess;
 
 typedef struct Dropped { // the list of import: that a file's own one replaced
@@ -361,6 +362,7 @@ struct Elab {
     Map used;           // views and fields that are read: name -> anything
     Map wrong;          // views and fields that data_check reported
     VEC(Guess) guesses; // of errors whose mends are tried
+    bool late;          // those that are added now
     Map blamed; // values of the user's that fail inside the library -> the first error's text
 };
 

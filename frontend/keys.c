@@ -93,6 +93,32 @@ static bool dotted(Elab *el, const Tree *map, const Tree *key, MappingId id)
     return true;
 }
 
+// Keys that others have, and how ours say it.
+static const struct {
+    MappingId id;
+    const char *key, *ours, *before, *after;
+} otherwise[] = {
+    {MAPPING_FREEZE, "until", "while", "step < ", ""},
+    {MAPPING_FREEZE, "from", "while", "step >= ", ""},
+    {MAPPING_FREEZE, "for", "while", "phase_step < ", ""},
+};
+
+static bool said_otherwise(Elab *el, const Tree *map, const Tree *key, MappingId id)
+{
+    const Tree *value = tree_get(map, key->text);
+    for (size_t i = 0; i < sizeof otherwise / sizeof *otherwise; i++) {
+        bool same = otherwise[i].id == id && strcmp(otherwise[i].key, key->text) == 0;
+        if (!same || tree_get(map, otherwise[i].ours) || value->kind != TREE_SCALAR) continue;
+        const char *text = str_printf(el->arena, "%s%s%s", otherwise[i].before, value->text,
+                                      otherwise[i].after);
+        text = str_printf(el->arena, "%s: %s", otherwise[i].ours, quoted(el, value->loc, text));
+        diag_help(el->diag, "write %s", text);
+        diag_mend(el->diag, (Loc){key->loc.source, key->loc.begin, value->loc.end}, text);
+        return true;
+    }
+    return false;
+}
+
 static void unknown(Elab *el, const Tree *map, const Tree *key, MappingId id)
 {
     const Map names = names_of(el, id);
@@ -103,7 +129,9 @@ static void unknown(Elab *el, const Tree *map, const Tree *key, MappingId id)
         list = str_printf(el->arena, "%s%s%s", list, *list ? ", " : "", keys[i].name);
     }
     el_error(el, key->loc, "%s has no key '%s'", mappings[id], key->text);
-    if (of_other_file(el, key->text, id) || dotted(el, map, key, id)) return;
+    if (of_other_file(el, key->text, id) || dotted(el, map, key, id) ||
+        said_otherwise(el, map, key, id))
+        return;
     const char *best = nearest_key(&names, key->text, NULL);
     if (best && tree_get(map, best))
         diag_help(el->diag, "'%s' stands there too", best);
@@ -173,6 +201,18 @@ static void suggest_only_item(Elab *el, MappingId id, const TreeEntry *e)
                   "'- ' before its first key makes a list of it; the others stand under that");
 }
 
+// A list where one word is wanted: one of its items.
+static void suggest_item(Elab *el, const Tree *list)
+{
+    const Tree *first = NULL, *last = NULL;
+    for (uint32_t i = 0; i < list->items.n; i++) {
+        if (list->items.at[i]->kind != TREE_SCALAR) return;
+        last = list->items.at[i];
+        if (!first) first = last;
+    }
+    if (first) suggest(el, first->text, last == first ? NULL : last->text);
+}
+
 static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId id, bool open)
 {
     static const char *const kinds[] = {"a word",        "a text", "a number",
@@ -192,6 +232,7 @@ static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId
              k->name, mappings[id], kinds[k->kind]);
     if (*k->doc) diag_help(el->diag, "%s: %s", k->name, k->doc);
     if (k->kind == K_LIST) suggest_only_item(el, id, e);
+    if (k->kind <= K_NUMBER && e->value->kind == TREE_LIST) suggest_item(el, e->value);
     return false;
 }
 

@@ -84,30 +84,38 @@ static const char *lib_defining(Elab *el, const char *name)
     return NULL;
 }
 
-// The mend that puts a file into the list of import:, which is in the error's own file.
-static void mend_import(Elab *el, const Tree *list, const char *file)
+// The mend that puts a file into the list of import:, before one of its items.
+static void mend_import(Elab *el, Loc at, const char *file)
 {
-    const char *text = diag_source_text(el->diag, list->loc.source, NULL);
-    Loc at = list->items.at[0]->loc;
-    at.end = at.begin;
-    if (text[list->loc.begin] == '[') {
-        diag_mend(el->diag, at, str_printf(el->arena, "%s, ", file));
-        return;
-    }
-    uint32_t line = at.begin;
+    const char *text = diag_source_text(el->diag, at.source, NULL);
+    uint32_t line = at.end = at.begin;
     while (line > 0 && text[line - 1] != '\n') line--;
-    const char *dash = str_slice(el->arena, text + line, at.begin - line); // "  - "
-    diag_mend(el->diag, at, str_printf(el->arena, "%s\n%s", file, dash));
+    const char *before = str_slice(el->arena, text + line, at.begin - line); // "  - "
+    diag_mend(el->diag, at,
+              strchr(before, '[') ? str_printf(el->arena, "%s, ", file)
+                                  : str_printf(el->arena, "%s\n%s", file, before));
 }
 
-// Is it one of the list that is written wrong? That has its own mend.
+// The first item of a list that a file says itself: not what it extends. NULL: there is none.
+static const Tree *own_item(const Tree *list, uint32_t source)
+{
+    for (uint32_t i = 0; list && list->kind == TREE_LIST && i < list->items.n; i++)
+        if (list->items.at[i]->loc.source == source) return list->items.at[i];
+    return NULL;
+}
+
+// Is it one of the list that is written wrong? Then that is what is mended.
 static bool misspelt_import(Elab *el, const Tree *list, const char *file)
 {
     for (uint32_t i = 0; list && list->kind == TREE_LIST && i < list->items.n; i++) {
         const Tree *t = list->items.at[i];
         if (t->kind != TREE_SCALAR || lib_path(el->arena, el->options, t->text)) continue;
         const char *best = lib_nearest(el, t->text);
-        if (best && strcmp(best, file) == 0) return true;
+        if (!best || strcmp(best, file)) continue;
+        diag_help(el->diag, "it is in the library: write %s in place of %s under import:", file,
+                  t->text);
+        if (is_users(el, t->loc)) diag_mend(el->diag, t->loc, file);
+        return true;
     }
     return false;
 }
@@ -149,13 +157,17 @@ static void suggest_library(Elab *el, const char *file)
 {
     Loc at;
     const Tree *list = tree_get(el->root, "import"), *version = tree_get(el->root, "cztc");
-    diag_help(el->diag, "it is in the library: add %s to import:", file);
-    if (!diag_last(el->diag, &at) || misspelt_import(el, list, file)) return;
-    if (list && list->kind == TREE_LIST && list->items.n && list->loc.source == at.source)
-        mend_import(el, list, file);
-    else if (!list && version && version->loc.source == at.source)
+    if (misspelt_import(el, list, file)) return;
+    if (!diag_last(el->diag, &at)) return;
+    const Tree *item = own_item(list, at.source);
+    bool appended =
+        list && list->kind == TREE_LIST && !item && version && version->loc.source == at.source;
+    diag_help(el->diag, "it is in the library: add %s to import%s:", file, appended ? "+" : "");
+    if (item)
+        mend_import(el, item->loc, file);
+    else if (version && version->loc.source == at.source && (!list || list->kind == TREE_LIST))
         diag_mend(el->diag, (Loc){at.source, version->loc.end, version->loc.end},
-                  str_printf(el->arena, "\nimport: [%s]", file));
+                  str_printf(el->arena, "\nimport%s: [%s]", appended ? "+" : "", file));
 }
 
 bool suggest_import(Elab *el, const char *name)

@@ -4,6 +4,8 @@
 // another way.
 #include "frontend/mend.h"
 
+#include "frontend/advice.h"
+
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
@@ -226,7 +228,24 @@ static const struct {
     {"width", "64", "512"},         {"embed", "64", "512"},
     {"vocab", "49408", "50000"},    {"size", "[224, 224]", "[256, 256]"},
     {"length", "77", "64"},         {"batch", "64", "256"},
+    {"from", "0", "100"},           {"every", "10", "100"},
 };
+
+const char *usual_value(const char *key, int which)
+{
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        if (strcmp(usual[i].key, key) == 0) return which ? usual[i].second : usual[i].first;
+    return NULL;
+}
+
+// Another number for a constant of the graph, where it is this one.
+static void guess_constant(Elab *el, Loc at, const char *number, int64_t x)
+{
+    const char *s = diag_source_text(el->diag, at.source, NULL);
+    if (strcmp(str_slice(el->arena, s + at.begin, at.end - at.begin), number)) return;
+    const char *text = str_printf(el->arena, "%lld", (long long)x);
+    guess_add(el, at, text, with_key(el, s, at, text));
+}
 
 void suggest_factor(Elab *el, int64_t whole, int64_t wrong)
 {
@@ -234,10 +253,20 @@ void suggest_factor(Elab *el, int64_t whole, int64_t wrong)
     const char *old;
     int64_t below = wrong < whole ? wrong : whole, above = below;
     if (whole < 1 || wrong < 1 || whole > 1 << 24 || !error_place(el, &at, &old)) return;
-    if (strcmp(bare(el, old), str_printf(el->arena, "%lld", (long long)wrong))) return;
+    const char *number = str_printf(el->arena, "%lld", (long long)wrong);
+    const Loc constant = constant_place(el, at);
+    bool there = !strcmp(bare(el, old), number);
+    if (!there && !constant.source) return;
     while (below > 1 && whole % below) below--;
     while (above < whole && whole % above) above++;
     if (whole % above) above = below;
+    for (int64_t x = below / 2; above == below && x; x--)
+        if (whole % x == 0) above = x;
+    if (!there) {
+        guess_constant(el, constant, number, below);
+        guess_constant(el, constant, number, above);
+        return;
+    }
     suggest_guess(el, str_printf(el->arena, "%lld", (long long)below),
                   str_printf(el->arena, "%lld", (long long)above));
 }

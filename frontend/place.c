@@ -115,7 +115,7 @@ void guess_without(Elab *el, const Tree *map, const char *key)
     for (uint32_t i = 0; map && i < map->entries.n; i++)
         if (strcmp(map->entries.at[i].key->text, key) == 0) {
             const Loc at = entry_place(el, map, i);
-            if (at.source) guess_add(el, at, "", str_printf(el->arena, "nothing for %s", key));
+            if (at.source) guess_add(el, at, "", str_printf(el->arena, "'%s'", key));
         }
 }
 

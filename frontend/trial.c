@@ -5,6 +5,8 @@
 // is offered is known to be right in its consequences, however deep in the library the error shows.
 #include "frontend/mend.h"
 
+#include <stdlib.h>
+
 enum {
     OFFERED = 2,    // mends of one error
     MOST = 24,      // guesses for one error
@@ -21,15 +23,17 @@ static void add(Elab *el, Guess g)
     bool there = !strncmp(s + g.at.begin, g.text, g.at.end - g.at.begin);
     if (there && strlen(g.text) == g.at.end - g.at.begin && !g.also.source) return;
     for (uint32_t i = 0; i < el->guesses.n; i++) {
-        const Guess *o = &el->guesses.at[i];
+        Guess *o = &el->guesses.at[i];
         same += o->error == g.error;
-        if (o->error == g.error && !memcmp(&o->at, &g.at, sizeof g.at) &&
-            !memcmp(&o->also, &g.also, sizeof g.also) && strcmp(o->text, g.text) == 0)
-            return;
+        bool known = o->error == g.error && !memcmp(&o->at, &g.at, sizeof g.at) &&
+                     !memcmp(&o->also, &g.also, sizeof g.also) && strcmp(o->text, g.text) == 0;
+        if (known && (!o->late || el->late)) return;
+        if (known) o->error = 0; // its turn comes earlier now
     }
     Loc from;
     if (same >= MOST || !diag_last(el->diag, &from)) return;
     g.from = from.source;
+    g.late = el->late;
     vec_push(el->arena, &el->guesses, g);
 }
 
@@ -93,33 +97,48 @@ static void offer(Elab *el, const Guess *const *good, uint32_t n)
     const char *said = "";
     for (uint32_t i = 0; i < n; i++) {
         const Guess *g = good[i];
+        const char *verb = *g->text ? "write " : "leave out ";
+        bool again = i && !*g->text == !*good[i - 1]->text;
         uint32_t line, column;
         diag_position(el->diag, g->at, &line, &column);
         const char *file = diag_source_path(el->diag, g->at.source);
         const char *place = g->at.source == g->from ? str_printf(el->arena, "line %u", line)
                                                     : str_printf(el->arena, "%s:%u", file, line);
-        said = str_printf(el->arena, "%s%s%s (%s)", said, i ? ", or " : "", g->said, place);
+        said = str_printf(el->arena, "%s%s%s%s (%s)", said, i ? ", or " : "", again ? "" : verb,
+                          g->said, place);
     }
     diag_return_to(el->diag, good[0]->error);
-    diag_help(el->diag, "write %s", said);
+    diag_help(el->diag, "%s", said);
     for (uint32_t i = 0; i < n; i++) {
         diag_guess(el->diag, good[i]->at, good[i]->text);
         if (good[i]->also.source) diag_mend_also(el->diag, good[i]->also, good[i]->also_text);
     }
 }
 
+// By errors, late ones last, else as they were added: which they are compared by where they stand.
+static int by_error(const void *a, const void *b)
+{
+    const Guess *x = *(const Guess *const *)a, *y = *(const Guess *const *)b;
+    if (x->error != y->error) return x->error < y->error ? -1 : 1;
+    if (x->late != y->late) return x->late ? 1 : -1;
+    return x < y ? -1 : x > y;
+}
+
 void guesses_try(Elab *el, const char *path)
 {
-    uint32_t left = ALL_TRIALS, error = 0, n = 0;
-    const Guess *good[OFFERED];
-    for (uint32_t i = 0; i <= el->guesses.n; i++) {
-        const Guess *g = i < el->guesses.n ? &el->guesses.at[i] : NULL;
+    uint32_t left = ALL_TRIALS, error = 0, n = 0, all = el->guesses.n;
+    const Guess *good[OFFERED], **list = arena_array(el->arena, const Guess *, all + 1);
+    for (uint32_t i = 0; i < all; i++) list[i] = &el->guesses.at[i];
+    if (all) qsort(list, all, sizeof *list, by_error);
+    for (uint32_t i = 0; i <= all; i++) {
+        const Guess *g = list[i]; // NULL behind the last
         if (!g || g->error != error) {
             if (n) offer(el, good, n);
             n = 0;
         }
         if (!g) return;
         error = g->error;
+        if (!error) continue;
         if (n == OFFERED || !left || diag_has_mend(el->diag, error)) continue;
         if (n && g->at.source != good[0]->at.source) continue; // the same, where it is passed on
         left--;

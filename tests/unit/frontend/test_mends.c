@@ -269,7 +269,7 @@ Test(mends, export)
 }
 Test(mends, blame)
 {
-    run_folder("blame", 0);
+    run_folder("blame", 11);
 }
 Test(mends, running)
 {
