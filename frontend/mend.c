@@ -2,7 +2,7 @@
 // guess comes with a second one, or with its reason. Nothing is said where the place is not one of
 // the user's that is wholly such a value: an error may have been moved to a line which is wrong in
 // another way.
-#include "frontend/elab.h"
+#include "frontend/rewrite.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -235,35 +235,11 @@ void suggest_wrapped(Elab *el, const char *before, const char *after)
 
 // ---- keys -------------------------------------------------------------------------------------
 
-static Loc entry_place(const Tree *map, uint32_t i, const char *s, size_t size)
-{
-    Loc at = map->entries.at[i].key->loc;
-    const Loc value = map->entries.at[i].value->loc;
-    bool flow = s[map->loc.begin] == '{';
-    if (value.end > at.end) at.end = value.end;
-    if (at.end < size && s[at.end] == ':') at.end++;
-    if (flow) {
-        while (at.end < size && (s[at.end] == ' ' || s[at.end] == ',')) at.end++;
-        if (i && i + 1 == map->entries.n)
-            while (at.begin && (s[at.begin - 1] == ' ' || s[at.begin - 1] == ',')) at.begin--;
-        return at;
-    }
-    while (at.end < size && s[at.end] == ' ') at.end++;
-    uint32_t line = at.begin;
-    while (line && s[line - 1] == ' ') line--;
-    bool alone = (!line || s[line - 1] == '\n') && at.end < size && s[at.end] == '\n';
-    if (alone) at.begin = line, at.end++;
-    return at;
-}
-
 void suggest_without(Elab *el, const Tree *map, const Tree *key)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, map->loc.source, &size);
+    const Choice c = without_key(el, map, key->text);
     diag_help(el->diag, "leave out '%s'", key->text);
-    for (uint32_t i = 0; s && i < map->entries.n; i++)
-        if (map->entries.at[i].key == key && map->entries.n > 1 && is_users(el, key->loc))
-            diag_mend(el->diag, entry_place(map, i, s, size), "");
+    if (c.text) diag_mend(el->diag, c.at, c.text);
 }
 
 void suggest_key(Elab *el, Loc map, const char *key)

@@ -1,0 +1,37 @@
+// Mends that rewrite parts of the user's mappings and lists: said of the last error, as those of
+// mend.c are.
+#ifndef CZT_FRONTEND_REWRITE_H
+#define CZT_FRONTEND_REWRITE_H
+
+#include "frontend/elab.h"
+
+// What to write in a place, and how that is said behind no verb of its own: "write max: 16", "leave
+// out 'max'". text NULL: none.
+typedef struct Choice {
+    Loc at;
+    const char *text, *said;
+} Choice;
+
+// One help that says both, and a mend each; nothing for those outside of the user's files.
+void suggest_choices(Elab *el, Choice a, Choice b);
+
+// The choices there are:
+// a mapping without a key;
+Choice without_key(Elab *el, const Tree *map, const char *key);
+// with a key more, before its first;
+Choice with_entry(Elab *el, const Tree *map, const char *key, const char *value);
+// a list without an item;
+Choice without_item(Elab *el, const Tree *list, const Tree *item);
+// a value, or a key, that is written otherwise.
+Choice instead(Elab *el, const Tree *t, const char *text);
+
+// A list where one value belongs: its only item, or the first and the last.
+void suggest_item(Elab *el, const Tree *list);
+// One word or another in the place of a value which is no word.
+void suggest_word(Elab *el, const Tree *t, const char *a, const char *b);
+// The text of a value as it is written in its file; "" where it is a block.
+const char *written(Elab *el, const Tree *t);
+// The place of an entry, with the comma, or the line, that goes where it goes.
+Loc entry_place(Elab *el, const Tree *map, const char *key);
+
+#endif
