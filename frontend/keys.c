@@ -1,5 +1,5 @@
 // Checks the keys of every mapping against the table keys.def.
-#include "frontend/elab.h"
+#include "frontend/rewrite.h"
 
 typedef enum { K_NAME, K_TEXT, K_NUMBER, K_EXPR, K_LIST, K_MAP, K_ANY, K_LATER } KeyKind;
 
@@ -150,11 +150,16 @@ static const char *only_key(MappingId id)
 // is a key itself, the value of which was forgotten.
 static void suggest_mapping(Elab *el, const Tree *t, MappingId id, bool list)
 {
+    const char *values[2], *form = list ? "[{%s: %s}]" : "{%s: %s}";
     if (t->kind != TREE_SCALAR) return;
-    if (find(id, t->text))
+    if (find(id, t->text)) {
         diag_help(el->diag, "'%s' is a key of %s: write its value too", t->text, mappings[id]);
-    else if (only_key(id))
+        if (!usual_values(t->text, values)) return;
+        suggest_choices(el, instead(el, t, str_printf(el->arena, form, t->text, values[0])),
+                        instead(el, t, str_printf(el->arena, form, t->text, values[1])));
+    } else if (only_key(id)) {
         suggest_row(el, only_key(id), list);
+    }
 }
 
 // A value where a list is wanted, of which it may be the only item.
@@ -169,8 +174,7 @@ static void suggest_only_item(Elab *el, MappingId id, const TreeEntry *e)
     else if (e->value->kind == TREE_SCALAR || (rows && s && s[e->value->loc.begin] == '{'))
         suggest_list(el, 1);
     else if (e->value->kind == TREE_MAP && rows)
-        diag_help(el->diag,
-                  "'- ' before its first key makes a list of it; the others stand under that");
+        suggest_choices(el, as_list(el, e->value), (Choice){.text = NULL});
 }
 
 static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId id, bool open)

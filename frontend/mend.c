@@ -183,15 +183,37 @@ void suggest_row(Elab *el, const char *key, bool list)
 static const struct {
     const char *key, *first, *second;
 } usual[] = {
-    {"lr", "1e-3", "1e-4"},         {"steps", "1000", "10000"},
-    {"momentum", "0.996", "0.999"}, {"total", "steps", "1000"},
-    {"warmup", "100", "1000"},      {"peak", "1e-3", "1e-4"},
-    {"match", "\"*\"", "\"*.b\""},  {"patch", "8", "16"},
-    {"layers", "1", "12"},          {"heads", "1", "2"},
-    {"width", "64", "512"},         {"embed", "64", "512"},
-    {"vocab", "49408", "50000"},    {"size", "[224, 224]", "[256, 256]"},
-    {"length", "77", "64"},         {"batch", "64", "256"},
+    {"lr", "1e-3", "1e-4"},
+    {"steps", "1000", "10000"},
+    {"momentum", "0.996", "0.999"},
+    {"total", "steps", "1000"},
+    {"warmup", "100", "1000"},
+    {"peak", "1e-3", "1e-4"},
+    {"match", "\"*\"", "\"*.b\""},
+    {"patch", "8", "16"},
+    {"layers", "1", "12"},
+    {"heads", "1", "2"},
+    {"width", "64", "512"},
+    {"embed", "64", "512"},
+    {"vocab", "49408", "50000"},
+    {"size", "[224, 224]", "[256, 256]"},
+    {"length", "77", "64"},
+    {"batch", "64", "256"},
+    {"max", "100", "16"},
+    {"file", "weights.safetensors", "model.safetensors"},
+    {"member", "json", "paug.json"},
+    {"shards", "train.tar", "\"train-{0000..0009}.tar\""},
 };
+
+bool usual_values(const char *key, const char *values[2])
+{
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
+        if (strcmp(usual[i].key, key)) continue;
+        values[0] = usual[i].first, values[1] = usual[i].second;
+        return true;
+    }
+    return false;
+}
 
 void suggest_factor(Elab *el, int64_t whole, int64_t wrong)
 {

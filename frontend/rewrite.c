@@ -14,8 +14,11 @@ void suggest_choices(Elab *el, Choice a, Choice b)
 {
     if (!a.text) a = b, b.text = NULL;
     if (!a.text) return;
+    const size_t verb = strlen("write ");
+    const bool again =
+        b.text && !strncmp(a.said, "write ", verb) && !strncmp(b.said, "write ", verb);
     if (b.text)
-        diag_help(el->diag, "%s, or %s", a.said, b.said);
+        diag_help(el->diag, "%s, or %s", a.said, b.said + (again ? verb : 0));
     else
         diag_help(el->diag, "%s", a.said);
     diag_mend(el->diag, a.at, a.text);
@@ -92,6 +95,27 @@ Choice with_entry(Elab *el, const Tree *map, const char *key, const char *value)
         flow ? str_printf(el->arena, "%s: %s%s", key, value, map->entries.n ? ", " : "")
              : str_printf(el->arena, "%s: %s\n%*s", key, value, column, "");
     return (Choice){{map->loc.source, begin, begin}, text, said};
+}
+
+Choice as_list(Elab *el, const Tree *map)
+{
+    size_t size;
+    const char *s = source_of(el, map->loc, &size), *text = "- ";
+    if (!s || map->kind != TREE_MAP || in_flow(s, map)) return no_choice;
+    uint32_t line = map->loc.begin;
+    while (line && s[line - 1] == ' ') line--;
+    if (line && s[line - 1] != '\n') return no_choice;
+    Loc at = map->loc;
+    const TreeEntry *last = &map->entries.at[map->entries.n - 1];
+    at.end =
+        block_end(s, size, last->key->loc.end, at.begin - line, last->value->kind == TREE_LIST);
+    for (uint32_t i = at.begin, n; i < at.end; i += n) {
+        const char *end = memchr(s + i, '\n', at.end - i);
+        n = end ? (uint32_t)(end - (s + i)) + 1 : at.end - i;
+        text = str_printf(el->arena, "%s%s%.*s", text,
+                          i == at.begin || *(s + i) == '\n' ? "" : "  ", (int)n, s + i);
+    }
+    return (Choice){at, text, "write '- ' before its first key, and the others under that"};
 }
 
 // ---- items and values -------------------------------------------------------------------------

@@ -22,6 +22,8 @@ Choice without_key(Elab *el, const Tree *map, const char *key);
 Choice with_entry(Elab *el, const Tree *map, const char *key, const char *value);
 // a list without an item;
 Choice without_item(Elab *el, const Tree *list, const Tree *item);
+// a mapping in block style as the only item of a list;
+Choice as_list(Elab *el, const Tree *map);
 // a value, or a key, that is written otherwise.
 Choice instead(Elab *el, const Tree *t, const char *text);
 
@@ -29,6 +31,8 @@ Choice instead(Elab *el, const Tree *t, const char *text);
 void suggest_item(Elab *el, const Tree *list);
 // One word or another in the place of a value which is no word.
 void suggest_word(Elab *el, const Tree *t, const char *a, const char *b);
+// Two usual values of a key that has no default. False where none are known.
+bool usual_values(const char *key, const char *values[2]);
 // The text of a value as it is written in its file; "" where it is a block.
 const char *written(Elab *el, const Tree *t);
 // The place of an entry, with the comma, or the line, that goes where it goes.
