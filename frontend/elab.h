@@ -661,7 +661,8 @@ void draw_check(Elab *el, const Tree *t);
 void draws_bind(Elab *el, Scope *s);
 void draws_put(Elab *el, Json *j);
 void key_check(Elab *el, const Tree *t);
-// "key": the path to a part of a record, as runtime/spec.h has it. False when reported.
+// "key": the path to a part of a record, which the mapping says under that, as runtime/spec.h has
+// it. False when reported.
 bool key_put(Elab *el, Json *j, const Tree *t);
 
 // losses.c
