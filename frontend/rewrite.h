@@ -38,4 +38,7 @@ const char *written(Elab *el, const Tree *t);
 // The place of an entry, with the comma, or the line, that goes where it goes.
 Loc entry_place(Elab *el, const Tree *map, const char *key);
 
+// What the library's files have in a section, "names" or "modules", imported or not.
+Map lib_names(Elab *el, const char *section);
+
 #endif

@@ -241,7 +241,10 @@ bool value_to_bool(Elab *el, Value v, Loc loc, const char *what, bool *out)
     if (v.kind != V_BOOL) {
         el_error(el, loc, "%s must be true or false at compile time, not %s", what,
                  value_text(el, v));
-        if (v.kind == V_INT) suggest_guess(el, v.i ? "true" : "false", NULL);
+        if (v.kind == V_INT && (v.i == 0 || v.i == 1))
+            suggest(el, v.i ? "true" : "false", NULL);
+        else if (v.kind == V_INT)
+            suggest(el, "true", "false");
         if (v.kind == V_TENSOR)
             diag_help(el->diag, "select(condition, a, b) chooses between tensors as the step runs");
         return false;
