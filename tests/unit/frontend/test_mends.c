@@ -125,8 +125,8 @@ static const char *missing(const Case *c, const char *path)
     uint32_t n, source = source_of(diag, path);
     const Mend *m = diag_mends(diag, &n);
     for (uint32_t i = 0; i < n; i++) {
-        bool alone = (!i || m[i - 1].error != m[i].error) &&
-                     (i + 1 == n || m[i + 1].error != m[i].error);
+        bool alone =
+            (!i || m[i - 1].error != m[i].error) && (i + 1 == n || m[i + 1].error != m[i].error);
         if (m[i].at.source == source && m[i].guess && alone) return "a second guess";
     }
     if (mendable(diag, source) < diag_errors(diag)) return "a mend";
@@ -206,7 +206,7 @@ Test(mends, shapes)
 }
 Test(mends, deep)
 {
-    run_folder("deep", 10);
+    run_folder("deep", 8);
 }
 Test(mends, structure)
 {
@@ -246,7 +246,7 @@ Test(mends, schedules)
 }
 Test(mends, export)
 {
-    run_folder("export", 10);
+    run_folder("export", 8);
 }
 Test(mends, blame)
 {
