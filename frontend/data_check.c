@@ -30,6 +30,7 @@ static bool in_range(Elab *el, Value v, Loc loc, const char *what, Range r, doub
     el_error(el, loc, "'%s' is %s; it is a %snumber from %.10g to %.10g", what, value_text(el, v),
              r.whole ? "whole " : "", r.lo, r.hi);
     suggest_number(el, *x, r.lo, r.hi, r.whole);
+    suggest_inside(el, *x, r.lo, r.hi);
     return false;
 }
 
@@ -127,7 +128,7 @@ static void names_key(Elab *el, const Tree *item, const char *key, const char *w
         return;
     }
     vec_push(el->arena, &words, NULL);
-    one_of(el, t, what, words.at);
+    if (!one_of(el, t, what, words.at) && has_lone_guess(el)) suggest_section(el, item, key);
 }
 
 static void check_member(Elab *el, const Tree *t)

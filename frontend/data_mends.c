@@ -162,11 +162,17 @@ void suggest_section(Elab *el, const Tree *item, const char *key)
 {
     const Tree *data = tree_get(el->root, "data"), *t = tree_get(item, key);
     bool series = strcmp(key, "series") == 0;
-    const char *section = series ? "series" : "views",
-               *form = series ? "{%s: %s.tar}" : "{%s: {size: [224, 224]}}";
-    const char *value = str_printf(el->arena, form, t->text, t->text);
-    suggest_choices(el, tree_get(data, section) ? no_choice : with_entry(el, data, section, value),
-                    without_key(el, item, key));
+    const char *section = series ? "series" : "views";
+    const char *value = series ? str_printf(el->arena, "%s.tar", t->text) : "{size: [224, 224]}";
+    const char *whole = str_printf(el->arena, "{%s: %s}", t->text, value);
+    const Tree *there = tree_get(data, section);
+    Choice entry = no_choice;
+    if (!there)
+        entry = with_entry(el, data, section, whole);
+    else if (there->kind == TREE_MAP)
+        entry = with_entry(el, there, t->text, value);
+    if (entry.text) entry.said = str_printf(el->arena, "write %s: %s", section, whole);
+    suggest_choices(el, entry, has_lone_guess(el) ? no_choice : without_key(el, item, key));
 }
 
 void suggest_view(Elab *el, const Tree *field, const Tree *views)
@@ -197,6 +203,21 @@ void suggest_some(Elab *el, const Tree *t, double lo, double hi)
                      str_printf(el->arena, "%.10g", lo + 1));
     else
         suggest_word(el, t, "0", "1");
+}
+
+void suggest_inside(Elab *el, double x, double lo, double hi)
+{
+    static const double usual[] = {1, 0.1, 10};
+    const uint32_t error = diag_last_error(el->diag);
+    const char *text[2] = {NULL, NULL};
+    Loc at;
+    char *end;
+    if (!error || diag_has_mend(el->diag, error) || !diag_last(el->diag, &at)) return;
+    const char *s = diag_source_text(el->diag, at.source, NULL);
+    if (!s || strtod(s + at.begin, &end) != x || end != s + at.end) return;
+    for (size_t i = 0, n = 0; n < 2 && i < sizeof usual / sizeof *usual; i++)
+        if (usual[i] >= lo && usual[i] <= hi) text[n++] = str_printf(el->arena, "%.10g", usual[i]);
+    if (text[0]) suggest(el, text[0], text[1]);
 }
 
 void suggest_legal(Elab *el, const Tree *t, const ValueList *items, double lo, double hi)

@@ -19,6 +19,8 @@ void suggest_section(Elab *el, const Tree *item, const char *key);
 void suggest_view(Elab *el, const Tree *field, const Tree *views);
 // The value of a key whose expression failed, or the list that has some numbers out of a range.
 void suggest_some(Elab *el, const Tree *t, double lo, double hi);
+// Usual numbers in place of one out of a range, where nothing else was suggested.
+void suggest_inside(Elab *el, double x, double lo, double hi);
 void suggest_legal(Elab *el, const Tree *t, const ValueList *items, double lo, double hi);
 // A key with 'max' and the like that a field needs.
 void suggest_needed(Elab *el, const Field *f, const char *key);

@@ -63,8 +63,8 @@ static void clash(Elab *el, const Tree *views, const Tree *draws, const char *na
     el_error(el, at, "'%s' is a view and a draw", name);
     guess_names(el, at, tree_entry(views, name)->key->loc, name);
     for (int i = 0; i < 2; i++)
-        if (entry_place(el, both[i], name).source)
-            guess_add(el, entry_place(el, both[i], name), "",
+        if (entry_span(el, both[i], name).source)
+            guess_add(el, entry_span(el, both[i], name), "",
                       str_printf(el->arena, "nothing in place of %s", name));
 }
 

@@ -150,11 +150,12 @@ static const char *only_key(MappingId id)
 // is a key itself, the value of which was forgotten.
 static void suggest_mapping(Elab *el, const Tree *t, MappingId id, bool list)
 {
-    const char *values[2], *form = list ? "[{%s: %s}]" : "{%s: %s}";
+    const char *form = list ? "[{%s: %s}]" : "{%s: %s}";
     if (t->kind != TREE_SCALAR) return;
     if (find(id, t->text)) {
         diag_help(el->diag, "'%s' is a key of %s: write its value too", t->text, mappings[id]);
-        if (!usual_values(t->text, values)) return;
+        const char *values[2] = {usual_value(t->text, 0), usual_value(t->text, 1)};
+        if (!values[0]) return;
         suggest_choices(el, instead(el, t, str_printf(el->arena, form, t->text, values[0])),
                         instead(el, t, str_printf(el->arena, form, t->text, values[1])));
     } else if (only_key(id)) {

@@ -240,14 +240,11 @@ static const struct {
     {"shards", "train.tar", "\"train-{0000..0009}.tar\""},
 };
 
-bool usual_values(const char *key, const char *values[2])
+const char *usual_value(const char *key, int which)
 {
-    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
-        if (strcmp(usual[i].key, key)) continue;
-        values[0] = usual[i].first, values[1] = usual[i].second;
-        return true;
-    }
-    return false;
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        if (strcmp(usual[i].key, key) == 0) return which ? usual[i].second : usual[i].first;
+    return NULL;
 }
 
 void suggest_factor(Elab *el, int64_t whole, int64_t wrong)

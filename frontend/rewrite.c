@@ -25,6 +25,18 @@ void suggest_choices(Elab *el, Choice a, Choice b)
     if (b.text) diag_mend(el->diag, b.at, b.text);
 }
 
+bool has_lone_guess(const Elab *el)
+{
+    const uint32_t error = diag_last_error(el->diag);
+    uint32_t n, mends = 0, guesses = 0;
+    const Mend *m = diag_mends(el->diag, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        mends += m[i].error == error;
+        guesses += m[i].error == error && m[i].guess;
+    }
+    return error && mends == 1 && guesses == 1;
+}
+
 // ---- entries ----------------------------------------------------------------------------------
 
 static bool in_flow(const char *s, const Tree *t)
@@ -54,7 +66,7 @@ static uint32_t block_end(const char *s, size_t size, uint32_t at, uint32_t colu
     }
 }
 
-Loc entry_place(Elab *el, const Tree *map, const char *key)
+Loc entry_span(Elab *el, const Tree *map, const char *key)
 {
     size_t size;
     const TreeEntry *e = tree_entry(map, key);
@@ -75,7 +87,7 @@ Loc entry_place(Elab *el, const Tree *map, const char *key)
 
 Choice without_key(Elab *el, const Tree *map, const char *key)
 {
-    const Loc at = entry_place(el, map, key);
+    const Loc at = entry_span(el, map, key);
     if (!at.source) return no_choice;
     return (Choice){at, "", str_printf(el->arena, "leave out '%s'", key)};
 }

@@ -31,12 +31,14 @@ Choice instead(Elab *el, const Tree *t, const char *text);
 void suggest_item(Elab *el, const Tree *list);
 // One word or another in the place of a value which is no word.
 void suggest_word(Elab *el, const Tree *t, const char *a, const char *b);
-// Two usual values of a key that has no default. False where none are known.
-bool usual_values(const char *key, const char *values[2]);
+// A usual value of a key that has no default, 0 or 1; NULL where none is known.
+const char *usual_value(const char *key, int which);
+// Has the last error one mend, which is a guess?
+bool has_lone_guess(const Elab *el);
 // The text of a value as it is written in its file; "" where it is a block.
 const char *written(Elab *el, const Tree *t);
 // The place of an entry, with the comma, or the line, that goes where it goes.
-Loc entry_place(Elab *el, const Tree *map, const char *key);
+Loc entry_span(Elab *el, const Tree *map, const char *key);
 
 // What the library's files have in a section, "names" or "modules", imported or not.
 Map lib_names(Elab *el, const char *section);
