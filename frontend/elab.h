@@ -406,9 +406,10 @@ void put_export(Elab *el, struct Json *j);
 // type; of its shape only where there is no `shape:`. False when reported.
 bool constant_read(Elab *el, const Tree *t, const char *path, DType *dtype, Axis **axes,
                    uint32_t *rank);
-// The file that a constant comes from, for the runtime; and a `checksum:`, which may be NULL.
+// The file that a constant comes from, for the runtime; and what a mapping says
+// under `checksum:`, if it does.
 void put_constant(Elab *el, struct Json *j, const char *path, const Tree *t);
-void put_checksum(Elab *el, struct Json *j, const Tree *t);
+void put_checksum(Elab *el, struct Json *j, const Tree *map);
 
 // quiet.c: warnings of what nothing comes of.
 // Of tasks of this build that `loss` is not of, where `minimize:` says it.

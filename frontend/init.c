@@ -368,7 +368,7 @@ void put_init(Elab *el, Json *j)
         if (!keys_check(el, row, MAPPING_INIT, false)) continue;
         json_open(j, NULL, '{');
         json_str(j, "file", tree_get(row, "file")->text);
-        put_checksum(el, j, tree_get(row, "checksum"));
+        put_checksum(el, j, row);
         json_open(j, "rename", '[');
         put_rename(el, j, tree_get(row, "rename"), "");
         json_close(j, ']');

@@ -10,15 +10,23 @@ static const char *source_of(Elab *el, Loc at, size_t *size)
     return s && is_users(el, at) && at.begin <= at.end && at.end <= *size ? s : NULL;
 }
 
+// The length of the verb that two choices begin with, which is said once.
+static size_t shared_verb(const char *a, const char *b)
+{
+    static const char *const verbs[] = {"write ", "leave out "};
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        const size_t n = strlen(verbs[i]);
+        if (!strncmp(a, verbs[i], n) && !strncmp(b, verbs[i], n)) return n;
+    }
+    return 0;
+}
+
 void suggest_choices(Elab *el, Choice a, Choice b)
 {
     if (!a.text) a = b, b.text = NULL;
     if (!a.text) return;
-    const size_t verb = strlen("write ");
-    const bool again =
-        b.text && !strncmp(a.said, "write ", verb) && !strncmp(b.said, "write ", verb);
     if (b.text)
-        diag_help(el->diag, "%s, or %s", a.said, b.said + (again ? verb : 0));
+        diag_help(el->diag, "%s, or %s", a.said, b.said + shared_verb(a.said, b.said));
     else
         diag_help(el->diag, "%s", a.said);
     diag_mend(el->diag, a.at, a.text);

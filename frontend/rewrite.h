@@ -40,6 +40,11 @@ const char *written(Elab *el, const Tree *t);
 // The place of an entry, with the comma, or the line, that goes where it goes.
 Loc entry_span(Elab *el, const Tree *map, const char *key);
 
+// Modules, or others of a role, of which two are written where one is needed: those that the graph
+// uses already come first, and those that take what the mapping says. `at`: the word of the
+// mapping that is none; NULL: it has no `module:`, or there is nothing but its key.
+void suggest_modules(Elab *el, const TreeEntry *e, ModuleRole role, const Tree *at);
+
 // What the library's files have in a section, "names" or "modules", imported or not.
 Map lib_names(Elab *el, const char *section);
 
