@@ -297,6 +297,7 @@ typedef struct Guess {    // what may mend an error
     uint32_t error, from; // the source that this is in
     Loc at;
     const char *text, *said;
+    bool anyway; // offered, too, where no guess for the error helps
 } Guess;
 
 typedef struct Dropped { // the list of import: that a file's own one replaced

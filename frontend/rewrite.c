@@ -138,6 +138,25 @@ Choice as_list(Elab *el, const Tree *map)
     return (Choice){at, text, "write '- ' before its first key, and the others under that"};
 }
 
+Choice with_setting(Elab *el, Loc at, const char *key, const char *value)
+{
+    size_t size;
+    const char *s = source_of(el, at, &size);
+    if (!s || at.begin >= at.end) return no_choice;
+    uint32_t end = at.end;
+    if (s[at.begin] == '{') {
+        const char *text = str_printf(el->arena, "%s: %s, ", key, value);
+        const char *said = str_printf(el->arena, "write %s: %s", key, value);
+        return (Choice){{at.source, at.begin + 1, at.begin + 1}, text, said};
+    }
+    if (end > at.begin && (s[end - 1] == '"' || s[end - 1] == '\'')) end--;
+    if (s[end - 1] != ')') return no_choice;
+    const char *text = str_printf(el->arena, "%s=%s", key, value);
+    return (Choice){{at.source, end - 1, end - 1},
+                    str_printf(el->arena, ", %s", text),
+                    str_printf(el->arena, "write %s before the closing bracket", text)};
+}
+
 // ---- items and values -------------------------------------------------------------------------
 
 const char *written(Elab *el, const Tree *t)

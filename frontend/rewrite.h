@@ -40,6 +40,12 @@ const char *written(Elab *el, const Tree *t);
 // The place of an entry, with the comma, or the line, that goes where it goes.
 Loc entry_span(Elab *el, const Tree *map, const char *key);
 
+// trial.c: offer the guesses for the last error in a place, or the first of all where its source is
+// 0, also where none of them helps: alone they may be no mend, and are right nevertheless.
+void guess_anyway(Elab *el, Loc at);
+// A setting more in a mapping or a call: "width: 3", ", width=3".
+Choice with_setting(Elab *el, Loc at, const char *key, const char *value);
+
 // Modules, or others of a role, of which two are written where one is needed: those that the graph
 // uses already come first, and those that take what the mapping says. `at`: the word of the
 // mapping that is none; NULL: it has no `module:`, or there is nothing but its key.

@@ -28,7 +28,7 @@ void guess_add(Elab *el, Loc at, const char *text, const char *said)
     }
     Loc from;
     if (same < MOST && diag_last(el->diag, &from))
-        vec_push(el->arena, &el->guesses, (Guess){error, from.source, at, text, said});
+        vec_push(el->arena, &el->guesses, (Guess){error, from.source, at, text, said, false});
 }
 
 // The file's text with a guess in its place.
@@ -84,6 +84,28 @@ static void offer(Elab *el, const Guess *const *good, uint32_t n)
     for (uint32_t i = 0; i < n; i++) diag_guess(el->diag, good[i]->at, good[i]->text);
 }
 
+void guess_anyway(Elab *el, Loc at)
+{
+    const uint32_t error = diag_last_error(el->diag);
+    for (uint32_t i = 0; i < el->guesses.n; i++) {
+        Guess *g = &el->guesses.at[i];
+        bool there = !at.source || (g->at.source == at.source && g->at.begin == at.begin);
+        g->anyway |= g->error == error && there;
+    }
+}
+
+// What is missing may be no mend alone: the first guesses then say what kind of thing it is.
+static void offer_anyway(Elab *el, uint32_t error)
+{
+    const Guess *good[OFFERED];
+    uint32_t n = 0;
+    if (!error || diag_has_mend(el->diag, error)) return;
+    for (uint32_t i = 0; i < el->guesses.n && n < OFFERED; i++)
+        if (el->guesses.at[i].error == error && el->guesses.at[i].anyway)
+            good[n++] = &el->guesses.at[i];
+    if (n) offer(el, good, n);
+}
+
 void guesses_try(Elab *el, const char *path)
 {
     uint32_t left = ALL_TRIALS, error = 0, n = 0;
@@ -91,7 +113,10 @@ void guesses_try(Elab *el, const char *path)
     for (uint32_t i = 0; i <= el->guesses.n; i++) {
         const Guess *g = i < el->guesses.n ? &el->guesses.at[i] : NULL;
         if (!g || g->error != error) {
-            if (n) offer(el, good, n);
+            if (n)
+                offer(el, good, n);
+            else
+                offer_anyway(el, error);
             n = 0;
         }
         if (!g) return;
