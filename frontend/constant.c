@@ -156,6 +156,18 @@ void put_checksum(Elab *el, Json *j, const Tree *map)
     suggest_checksum(el, map);
 }
 
+void guess_trainable(Elab *el)
+{
+    for (uint32_t i = 0; i < el->constants.n; i++) {
+        const Tree *t = el->constants.at[i].value;
+        const TreeEntry *file = tree_entry(t, "file");
+        const Loc at = {t->loc.source, file->key->loc.begin, file->value->loc.end};
+        if (entry_span(el, t, "file").source)
+            guess_add(el, entry_span(el, t, "file"), "", "'file'");
+        if (!tree_get(t, "init")) guess_add(el, at, "init: 1", "init: 1 in place of 'file'");
+    }
+}
+
 void put_constant(Elab *el, Json *j, const char *path, const Tree *t)
 {
     const char *file = tree_get(t, "file")->text;

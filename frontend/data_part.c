@@ -64,8 +64,7 @@ static void clash(Elab *el, const Tree *views, const Tree *draws, const char *na
     guess_names(el, at, tree_entry(views, name)->key->loc, name);
     for (int i = 0; i < 2; i++)
         if (entry_span(el, both[i], name).source)
-            guess_add(el, entry_span(el, both[i], name), "",
-                      str_printf(el->arena, "nothing in place of %s", name));
+            guess_add(el, entry_span(el, both[i], name), "", str_printf(el->arena, "'%s'", name));
 }
 
 // A draw can be read as a field: (B,) whole numbers.

@@ -407,8 +407,7 @@ void put_export(Elab *el, struct Json *j);
 // type; of its shape only where there is no `shape:`. False when reported.
 bool constant_read(Elab *el, const Tree *t, const char *path, DType *dtype, Axis **axes,
                    uint32_t *rank);
-// The file that a constant comes from, for the runtime; and what a mapping says
-// under `checksum:`, if it does.
+// For the runtime: the file that a constant comes from; what a mapping has under `checksum:`.
 void put_constant(Elab *el, struct Json *j, const char *path, const Tree *t);
 void put_checksum(Elab *el, struct Json *j, const Tree *map);
 
@@ -663,10 +662,9 @@ typedef struct Json Json;
 void draw_check(Elab *el, const Tree *t);
 void draws_bind(Elab *el, Scope *s);
 void draws_put(Elab *el, Json *j);
-void key_check(Elab *el, const Tree *t);
-// "key": the path to a part of a record, which the mapping says under that, as runtime/spec.h has
-// it. False when reported.
-bool key_put(Elab *el, Json *j, const Tree *t);
+void key_check(Elab *el, const Tree *map);
+// The path to a part of a record, under "key", as runtime/spec.h has it. False when reported.
+bool key_put(Elab *el, Json *j, const Tree *map);
 
 // losses.c
 struct Task {

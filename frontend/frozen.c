@@ -91,6 +91,31 @@ Scope *teacher_names(Elab *el)
     return s;
 }
 
+static bool is_word_part(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+// A plain name that nothing has: what the module gives is meant.
+static bool no_such_output(Elab *el, const App *app, const Scope *s, const Tree *value)
+{
+    const ModuleDef *def = app->instance->def;
+    const Items *both[] = {&def->out, &def->body};
+    const char *name = value->kind == TREE_SCALAR ? value->text : "";
+    Map names = {0};
+    if (!is_word_part(*name) || isdigit((unsigned char)*name)) return false;
+    for (const char *c = name; *c; c++)
+        if (!is_word_part(*c)) return false;
+    if (scope_find(s, name) || builtin_find(name)) return false;
+    for (int k = 0; k < 2; k++)
+        for (uint32_t i = 0; i < both[k]->n; i++)
+            if (!strchr(both[k]->at[i].name, ','))
+                map_set(el->arena, &names, both[k]->at[i].name, NULL);
+    el_error(el, value->loc, "%s gives no '%s'", def->name, name);
+    suggest_words(el, name, &names);
+    return true;
+}
+
 void teacher_outputs(Elab *el, App *app)
 {
     const Tree *t = app->instance->outputs;
@@ -105,6 +130,8 @@ void teacher_outputs(Elab *el, App *app)
                        .kind = BIND_TREE,
                        .tree = e->value,
                        .scope = s};
+        if (no_such_output(el, app, s, e->value))
+            b->kind = BIND_VALUE, b->forced = true, b->value = value_error();
         map_set(el->arena, &app->extra, e->key->text, b);
         if (!map_find(&s->names, e->key->text)) map_set(el->arena, &s->names, e->key->text, b);
     }
@@ -150,11 +177,6 @@ void put_file_rule(Json *j, const char *from, const char *to)
     json_str(j, "to", to);
     json_bool(j, "transpose", false);
     json_close(j, '}');
-}
-
-static bool is_word_part(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
 }
 
 // Does a value below the tree have the name as a word? `teachers` alone is all of them.

@@ -45,6 +45,8 @@ Loc entry_span(Elab *el, const Tree *map, const char *key);
 void guess_anyway(Elab *el, Loc at);
 // A setting more in a mapping or a call: "width: 3", ", width=3".
 Choice with_setting(Elab *el, Loc at, const char *key, const char *value);
+// constant.c: that a constant of a file is a parameter.
+void guess_trainable(Elab *el);
 
 // Modules, or others of a role, of which two are written where one is needed: those that the graph
 // uses already come first, and those that take what the mapping says. `at`: the word of the

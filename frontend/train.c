@@ -1,6 +1,7 @@
 // train: the update part of entry "step". Gradients are GRAD nodes of the loss; clip_grad is a
 // module over their list; optimizer.c has what they do to the parameters.
 #include "frontend/json.h"
+#include "frontend/rewrite.h"
 #include "frontend/train.h"
 
 // Nodes that the loss depends on through differentiable ops.
@@ -217,6 +218,7 @@ void train_step(Elab *el, Entry *entry, NodeId loss)
     if (!list.n) {
         el_error(el, tree_get(el->root, "train")->loc,
                  "the loss depends on no trainable parameter");
+        guess_trainable(el);
         return;
     }
     o.finite = all_finite(el, loss, &list);
