@@ -10,13 +10,15 @@ static const char *source_of(Elab *el, Loc at, size_t *size)
     return s && is_users(el, at) && at.begin <= at.end && at.end <= *size ? s : NULL;
 }
 
-// The length of the verb that two choices begin with, which is said once.
+// The length of the verb that two choices begin with, and of the key behind it: said once.
 static size_t shared_verb(const char *a, const char *b)
 {
     static const char *const verbs[] = {"write ", "leave out "};
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         const size_t n = strlen(verbs[i]);
-        if (!strncmp(a, verbs[i], n) && !strncmp(b, verbs[i], n)) return n;
+        const size_t key = n + strcspn(a + n, " (\"{") + 1;
+        if (strncmp(a, verbs[i], n) || strncmp(b, verbs[i], n)) continue;
+        return a[key - 2] == ':' && !strncmp(a, b, key) ? key : n;
     }
     return 0;
 }
