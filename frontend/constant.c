@@ -93,6 +93,7 @@ static bool shape_read(Elab *el, const Tree *t, const char *path, Axis **axes, u
     Error err = {0};
     if (!tensor_file_shape(el->arena, at, tensor_name(t, path), &sizes, rank, &err)) {
         el_error(el, file->loc, "%s", err.text);
+        if (suggest_file(el, at)) return false;
         diag_help(el->diag, "its shape is not said, so the file is looked at now; with shape: "
                             "[..] it is when a run begins");
         guess_shape(el, t);

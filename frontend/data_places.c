@@ -155,6 +155,7 @@ static bool read_file(Elab *el, const Tree *t, List *to)
     if (*dir && *path != '/') path = str_printf(el->arena, "%s/%s", dir, path);
     if (!file_map(&map, path, &err)) {
         el_error(el, t->loc, "%s", err.text);
+        suggest_file(el, path);
         return false;
     }
     const char *text = str_slice(el->arena, (const char *)map.data, map.size);

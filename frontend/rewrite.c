@@ -2,6 +2,10 @@
 // place that is not the user's, or that is wholly something else, makes none.
 #include "frontend/rewrite.h"
 
+#include <dirent.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 static const Choice no_choice = {.text = NULL};
 
 static const char *source_of(Elab *el, Loc at, size_t *size)
@@ -200,4 +204,27 @@ void suggest_word(Elab *el, const Tree *t, const char *a, const char *b)
     if (!*written(el, t)) return;
     suggest_choices(el, instead(el, t, quoted(el, t->loc, a)),
                     b ? instead(el, t, quoted(el, t->loc, b)) : no_choice);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+bool suggest_file(Elab *el, const char *path)
+{
+    const char *folder = folder_of(el, path), *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    DIR *d = access(path, F_OK) == 0 ? NULL : opendir(*folder ? folder : slash ? "/" : ".");
+    VEC(const char *) there = {0};
+    Map names = {0};
+    if (!d) return false;
+    for (struct dirent *e; (e = readdir(d));)
+        if (*e->d_name != '.') vec_push(el->arena, &there, str_copy(el->arena, e->d_name));
+    closedir(d);
+    if (there.n) qsort(there.at, there.n, sizeof *there.at, by_name);
+    for (uint32_t i = 0; i < there.n; i++) map_set(el->arena, &names, there.at[i], NULL);
+    const char *best = nearest_key(&names, name, NULL);
+    if (best) diag_did_you_mean(el->diag, name, best);
+    return best != NULL;
 }

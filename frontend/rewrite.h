@@ -39,6 +39,8 @@ bool has_lone_guess(const Elab *el);
 const char *written(Elab *el, const Tree *t);
 // The place of an entry, with the comma, or the line, that goes where it goes.
 Loc entry_span(Elab *el, const Tree *map, const char *key);
+// The file beside one that is not there whose name is almost the same; false where there is none.
+bool suggest_file(Elab *el, const char *path);
 
 // trial.c: offer the guesses for the last error in a place, or the first of all where its source is
 // 0, also where none of them helps: alone they may be no mend, and are right nevertheless.
