@@ -1,6 +1,6 @@
 // Declarations of inputs and settings: `[B, N, D]? i32`, `[B, N?, D]` (an axis that may be absent),
 // `float = 0`, `name = cls`, or an expression; and the solving of named dimensions.
-#include "frontend/elab.h"
+#include "frontend/rewrite.h"
 
 #include <ctype.h>
 
@@ -244,6 +244,7 @@ static void guess_mismatch(Elab *el, const Type *t, uint32_t axis, const Expr *d
     if (plain && b && b->decl) {
         const char *number = str_printf(el->arena, "%lld", (long long)size);
         guess_add(el, b->loc, number, str_printf(el->arena, "%s = %s", b->name, number));
+        guess_anyway(el, b->loc);
     }
     if (diag_last(el->diag, &at)) guess_values(el, at, t->rank, t->rank);
     if (plain) guess_sizes(el, size, known.i);

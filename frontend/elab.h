@@ -297,7 +297,8 @@ typedef struct Guess {    // what may mend an error
     uint32_t error, from; // the source that this is in
     Loc at, also;         // also: a second place, or nowhere
     const char *text, *also_text, *said;
-    bool late; // tried when the error's other ones are
+    bool late;   // tried when the error's other ones are
+    bool anyway; // offered, too, where no guess for the error helps
 } Guess;
 
 typedef struct Dropped { // the list of import: that a file's own one replaced
@@ -408,9 +409,9 @@ void put_export(Elab *el, struct Json *j);
 // type; of its shape only where there is no `shape:`. False when reported.
 bool constant_read(Elab *el, const Tree *t, const char *path, DType *dtype, Axis **axes,
                    uint32_t *rank);
-// The file that a constant comes from, for the runtime; and a `checksum:`, which may be NULL.
+// For the runtime: the file that a constant comes from; what a mapping has under `checksum:`.
 void put_constant(Elab *el, struct Json *j, const char *path, const Tree *t);
-void put_checksum(Elab *el, struct Json *j, const Tree *t);
+void put_checksum(Elab *el, struct Json *j, const Tree *map);
 
 // quiet.c: warnings of what nothing comes of.
 // Of tasks of this build that `loss` is not of, where `minimize:` says it.
@@ -663,9 +664,9 @@ typedef struct Json Json;
 void draw_check(Elab *el, const Tree *t);
 void draws_bind(Elab *el, Scope *s);
 void draws_put(Elab *el, Json *j);
-void key_check(Elab *el, const Tree *t);
-// "key": the path to a part of a record, as runtime/spec.h has it. False when reported.
-bool key_put(Elab *el, Json *j, const Tree *t);
+void key_check(Elab *el, const Tree *map);
+// The path to a part of a record, under "key", as runtime/spec.h has it. False when reported.
+bool key_put(Elab *el, Json *j, const Tree *map);
 
 // losses.c
 struct Task {

@@ -1,5 +1,5 @@
 // Checks the keys of every mapping against the table keys.def.
-#include "frontend/elab.h"
+#include "frontend/rewrite.h"
 
 typedef enum { K_NAME, K_TEXT, K_NUMBER, K_EXPR, K_LIST, K_MAP, K_ANY, K_LATER } KeyKind;
 
@@ -109,8 +109,8 @@ static bool said_otherwise(Elab *el, const Tree *map, const Tree *key, MappingId
     for (size_t i = 0; i < sizeof otherwise / sizeof *otherwise; i++) {
         bool same = otherwise[i].id == id && strcmp(otherwise[i].key, key->text) == 0;
         if (!same || tree_get(map, otherwise[i].ours) || value->kind != TREE_SCALAR) continue;
-        const char *text = str_printf(el->arena, "%s%s%s", otherwise[i].before, value->text,
-                                      otherwise[i].after);
+        const char *text =
+            str_printf(el->arena, "%s%s%s", otherwise[i].before, value->text, otherwise[i].after);
         text = str_printf(el->arena, "%s: %s", otherwise[i].ours, quoted(el, value->loc, text));
         diag_help(el->diag, "write %s", text);
         diag_mend(el->diag, (Loc){key->loc.source, key->loc.begin, value->loc.end}, text);
@@ -148,16 +148,11 @@ static bool kind_suits(KeyKind kind, const Tree *v)
     switch (kind) {
     case K_NAME:
     case K_TEXT:
-    case K_NUMBER:
-        return v->kind == TREE_SCALAR;
-    case K_EXPR:
-        return v->kind == TREE_SCALAR || v->kind == TREE_LIST;
-    case K_LIST:
-        return v->kind == TREE_LIST;
-    case K_MAP:
-        return v->kind == TREE_MAP || v->kind == TREE_NULL;
-    default:
-        return true;
+    case K_NUMBER: return v->kind == TREE_SCALAR;
+    case K_EXPR: return v->kind == TREE_SCALAR || v->kind == TREE_LIST;
+    case K_LIST: return v->kind == TREE_LIST;
+    case K_MAP: return v->kind == TREE_MAP || v->kind == TREE_NULL;
+    default: return true;
     }
 }
 
@@ -178,11 +173,17 @@ static const char *only_key(MappingId id)
 // is a key itself, the value of which was forgotten.
 static void suggest_mapping(Elab *el, const Tree *t, MappingId id, bool list)
 {
+    const char *form = list ? "[{%s: %s}]" : "{%s: %s}";
     if (t->kind != TREE_SCALAR) return;
-    if (find(id, t->text))
+    if (find(id, t->text)) {
         diag_help(el->diag, "'%s' is a key of %s: write its value too", t->text, mappings[id]);
-    else if (only_key(id))
+        const char *values[2] = {usual_value(t->text, 0), usual_value(t->text, 1)};
+        if (!values[0]) return;
+        suggest_choices(el, instead(el, t, str_printf(el->arena, form, t->text, values[0])),
+                        instead(el, t, str_printf(el->arena, form, t->text, values[1])));
+    } else if (only_key(id)) {
         suggest_row(el, only_key(id), list);
+    }
 }
 
 // A value where a list is wanted, of which it may be the only item.
@@ -197,20 +198,7 @@ static void suggest_only_item(Elab *el, MappingId id, const TreeEntry *e)
     else if (e->value->kind == TREE_SCALAR || (rows && s && s[e->value->loc.begin] == '{'))
         suggest_list(el, 1);
     else if (e->value->kind == TREE_MAP && rows)
-        diag_help(el->diag,
-                  "'- ' before its first key makes a list of it; the others stand under that");
-}
-
-// A list where one word is wanted: one of its items.
-static void suggest_item(Elab *el, const Tree *list)
-{
-    const Tree *first = NULL, *last = NULL;
-    for (uint32_t i = 0; i < list->items.n; i++) {
-        if (list->items.at[i]->kind != TREE_SCALAR) return;
-        last = list->items.at[i];
-        if (!first) first = last;
-    }
-    if (first) suggest(el, first->text, last == first ? NULL : last->text);
+        suggest_choices(el, as_list(el, e->value), (Choice){.text = NULL});
 }
 
 static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId id, bool open)

@@ -1,6 +1,6 @@
 // cztc lib: what the library has, in the terminal. All library files are read; one definition is
 // described with inputs, settings, parameters, taps and outputs.
-#include "frontend/elab.h"
+#include "frontend/rewrite.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -82,6 +82,23 @@ static const char *lib_defining(Elab *el, const char *name)
         if (t && defines(t, name)) return names.at[i].key;
     }
     return NULL;
+}
+
+Map lib_names(Elab *el, const char *section)
+{
+    const char *dir = lib_folder(el->options);
+    Diag *quiet = diag_new(el->arena);
+    Error err = {0};
+    Map files = {0}, names = {0};
+    if (!dir || !list_files(el->arena, dir, "", &files, &err)) return names;
+    for (uint32_t i = 0; i < files.n; i++) {
+        const char *path = lib_path(el->arena, el->options, files.at[i].key);
+        const Tree *file = path ? tree_read_file(el->arena, quiet, path, (Loc){0}) : NULL,
+                   *t = file ? tree_get(file, section) : NULL;
+        for (uint32_t k = 0; t && k < t->entries.n; k++)
+            map_set(el->arena, &names, t->entries.at[k].key->text, NULL);
+    }
+    return names;
 }
 
 // The mend that puts a file into the list of import:, before one of its items.

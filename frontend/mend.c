@@ -5,6 +5,7 @@
 #include "frontend/mend.h"
 
 #include "frontend/advice.h"
+#include "frontend/rewrite.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -220,15 +221,28 @@ void suggest_row(Elab *el, const char *key, bool list)
 static const struct {
     const char *key, *first, *second;
 } usual[] = {
-    {"lr", "1e-3", "1e-4"},         {"steps", "1000", "10000"},
-    {"momentum", "0.996", "0.999"}, {"total", "steps", "1000"},
-    {"warmup", "100", "1000"},      {"peak", "1e-3", "1e-4"},
-    {"match", "\"*\"", "\"*.b\""},  {"patch", "8", "16"},
-    {"layers", "1", "12"},          {"heads", "1", "2"},
-    {"width", "64", "512"},         {"embed", "64", "512"},
-    {"vocab", "49408", "50000"},    {"size", "[224, 224]", "[256, 256]"},
-    {"length", "77", "64"},         {"batch", "64", "256"},
-    {"from", "0", "100"},           {"every", "10", "100"},
+    {"lr", "1e-3", "1e-4"},
+    {"steps", "1000", "10000"},
+    {"momentum", "0.996", "0.999"},
+    {"total", "steps", "1000"},
+    {"warmup", "100", "1000"},
+    {"peak", "1e-3", "1e-4"},
+    {"match", "\"*\"", "\"*.b\""},
+    {"patch", "8", "16"},
+    {"layers", "1", "12"},
+    {"heads", "1", "2"},
+    {"width", "64", "512"},
+    {"embed", "64", "512"},
+    {"vocab", "49408", "50000"},
+    {"size", "[224, 224]", "[256, 256]"},
+    {"length", "77", "64"},
+    {"batch", "64", "256"},
+    {"from", "0", "100"},
+    {"every", "10", "100"},
+    {"max", "100", "16"},
+    {"shards", "train.tar", "\"train-{0000..0009}.tar\""},
+    {"member", "json", "paug.json"},
+    {"file", "weights.safetensors", "model.safetensors"},
 };
 
 const char *usual_value(const char *key, int which)

@@ -2,6 +2,7 @@
 // module over their list; optimizer.c has what they do to the parameters.
 #include "frontend/advice.h"
 #include "frontend/json.h"
+#include "frontend/rewrite.h"
 #include "frontend/train.h"
 
 // Nodes that the loss depends on through differentiable ops.
@@ -229,6 +230,7 @@ void train_step(Elab *el, Entry *entry, NodeId loss)
         diag_help(el->diag, "slow copies, teachers, what freeze: matches and what stop_gradient is "
                             "around are not trained");
         guess_trained(el);
+        guess_trainable(el);
         return;
     }
     o.finite = all_finite(el, loss, &list);

@@ -124,6 +124,28 @@ static int by_error(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+void guess_anyway(Elab *el, Loc at)
+{
+    const uint32_t error = diag_last_error(el->diag);
+    for (uint32_t i = 0; i < el->guesses.n; i++) {
+        Guess *g = &el->guesses.at[i];
+        bool there = !at.source || (g->at.source == at.source && g->at.begin == at.begin);
+        g->anyway |= g->error == error && there;
+    }
+}
+
+// What is missing may be no mend alone: the first guesses then say what kind of thing it is.
+static void offer_anyway(Elab *el, uint32_t error)
+{
+    const Guess *good[OFFERED];
+    uint32_t n = 0;
+    if (!error || diag_has_mend(el->diag, error)) return;
+    for (uint32_t i = 0; i < el->guesses.n && n < OFFERED; i++)
+        if (el->guesses.at[i].error == error && el->guesses.at[i].anyway)
+            good[n++] = &el->guesses.at[i];
+    if (n) offer(el, good, n);
+}
+
 void guesses_try(Elab *el, const char *path)
 {
     uint32_t left = ALL_TRIALS, error = 0, n = 0, all = el->guesses.n;
@@ -133,7 +155,10 @@ void guesses_try(Elab *el, const char *path)
     for (uint32_t i = 0; i <= all; i++) {
         const Guess *g = list[i]; // NULL behind the last
         if (!g || g->error != error) {
-            if (n) offer(el, good, n);
+            if (n)
+                offer(el, good, n);
+            else
+                offer_anyway(el, error);
             n = 0;
         }
         if (!g) return;
