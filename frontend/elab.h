@@ -297,8 +297,7 @@ typedef struct Guess {    // what may mend an error
     uint32_t error, from; // the source that this is in
     Loc at, also;         // also: a second place, or nowhere
     const char *text, *also_text, *said;
-    bool late;   // tried when the error's other ones are
-    bool anyway; // offered, too, where no guess for the error helps
+    bool late, anyway, sure; // tried last; offered though none helps; certain if it alone helps
 } Guess;
 
 typedef struct Dropped { // the list of import: that a file's own one replaced
@@ -528,9 +527,9 @@ bool suggest_import(Elab *el, const char *name);
 
 // mend.c: what to write instead, said of the last error and as its mends
 
-// One text or another (b may be NULL) in the error's place, quoted where it must be.
+// One text or another (b may be NULL) in the error's place, quoted where it must be; the same of
+// what is not known to be meant.
 void suggest(Elab *el, const char *a, const char *b);
-// The same of what is not known to be meant, though it may be the only text.
 void suggest_guess(Elab *el, const char *a, const char *b);
 // A guess with the reason for it, or another.
 void suggest_because(Elab *el, const char *text, const char *why, const char *other);
@@ -586,7 +585,7 @@ void guess_weights(Elab *el);
 void guess_input(Elab *el, const Decl *d, Loc loc);
 // Fields of a role, and the role of a field.
 void guess_role(Elab *el, const char *role, const Field *f, Loc at);
-// Sizes and values, for shapes that the error's text names.
+// Sizes and values, for shapes that its text names.
 void guess_from_text(Elab *el, const char *text);
 
 // set.c: overrides and extends
