@@ -5,13 +5,15 @@
 // is offered is known to be right in its consequences, however deep in the library the error shows.
 #include "frontend/elab.h"
 
+#include "frontend/guess.h"
+
 enum {
     OFFERED = 2,    // mends of one error
-    MOST = 24,      // guesses for one error
-    ALL_TRIALS = 48 // readings of one file
+    MOST = 40,      // guesses for one error
+    ALL_TRIALS = 80 // readings of one file
 };
 
-void guess_add(Elab *el, Loc at, const char *text, const char *said)
+static void add(Elab *el, Loc at, const char *text, const char *said, bool sure)
 {
     uint32_t error = diag_last_error(el->diag), same = 0;
     size_t size;
@@ -28,7 +30,17 @@ void guess_add(Elab *el, Loc at, const char *text, const char *said)
     }
     Loc from;
     if (same < MOST && diag_last(el->diag, &from))
-        vec_push(el->arena, &el->guesses, (Guess){error, from.source, at, text, said});
+        vec_push(el->arena, &el->guesses, (Guess){error, from.source, at, text, said, sure});
+}
+
+void guess_add(Elab *el, Loc at, const char *text, const char *said)
+{
+    add(el, at, text, said, false);
+}
+
+void guess_sure(Elab *el, Loc at, const char *text, const char *said)
+{
+    add(el, at, text, said, true);
 }
 
 // The file's text with a guess in its place.
@@ -67,38 +79,68 @@ static bool helps(Elab *el, const char *path, const Guess *g)
     return good;
 }
 
-static void offer(Elab *el, const Guess *const *good, uint32_t n)
+static void offer(Elab *el, const Guess *good, uint32_t n)
 {
-    const char *said = "";
+    const char *said = "", *verb = "";
     for (uint32_t i = 0; i < n; i++) {
-        const Guess *g = good[i];
+        const Guess *g = &good[i];
         uint32_t line, column;
         diag_position(el->diag, g->at, &line, &column);
         const char *file = diag_source_path(el->diag, g->at.source);
         const char *place = g->at.source == g->from ? str_printf(el->arena, "line %u", line)
                                                     : str_printf(el->arena, "%s:%u", file, line);
-        said = str_printf(el->arena, "%s%s%s (%s)", said, i ? ", or " : "", g->said, place);
+        const char *before = verb;
+        verb = *g->text ? "write " : "leave out ";
+        said = str_printf(el->arena, "%s%s%s%s (%s)", said, i ? ", or " : "",
+                          strcmp(before, verb) ? verb : "", g->said, place);
     }
-    diag_return_to(el->diag, good[0]->error);
-    diag_help(el->diag, "write %s", said);
-    for (uint32_t i = 0; i < n; i++) diag_guess(el->diag, good[i]->at, good[i]->text);
+    diag_return_to(el->diag, good->error);
+    diag_help(el->diag, "%s", said);
+    for (uint32_t i = 0; i < n; i++)
+        (n == 1 && good->sure ? diag_mend : diag_guess)(el->diag, good[i].at, good[i].text);
+}
+
+// The graph without the expert or loss, or what is watched, in which the mended place is.
+static bool without_entry(Elab *el, Loc at, Guess *g)
+{
+    static const char *const sections[] = {"experts", "losses", "watch", "stats"};
+    for (size_t k = 0; k < sizeof sections / sizeof *sections; k++) {
+        const Tree *t = tree_get(el->root, sections[k]);
+        for (uint32_t i = 0; t && t->kind == TREE_MAP && t->entries.n > 1 && i < t->entries.n;
+             i++) {
+            const Tree *key = t->entries.at[i].key;
+            const Loc whole = entry_whole(el, t, i);
+            bool inside =
+                key->loc.source == at.source && at.begin >= whole.begin && at.end <= whole.end;
+            if (!inside) continue;
+            g->at = whole;
+            g->text = "";
+            g->said = str_printf(el->arena, "'%s'", key->text);
+            return true;
+        }
+    }
+    return false;
 }
 
 void guesses_try(Elab *el, const char *path)
 {
     uint32_t left = ALL_TRIALS, error = 0, n = 0;
-    const Guess *good[OFFERED];
+    Guess good[OFFERED];
     for (uint32_t i = 0; i <= el->guesses.n; i++) {
         const Guess *g = i < el->guesses.n ? &el->guesses.at[i] : NULL;
         if (!g || g->error != error) {
+            Guess away = good[0];
+            if (n == 1 && !away.sure && without_entry(el, good[0].at, &away) &&
+                helps(el, path, &away))
+                good[n++] = away;
             if (n) offer(el, good, n);
             n = 0;
         }
         if (!g) return;
         error = g->error;
         if (n == OFFERED || !left || diag_has_mend(el->diag, error)) continue;
-        if (n && g->at.source != good[0]->at.source) continue; // the same, where it is passed on
+        if (n && g->at.source != good[0].at.source) continue; // the same, where it is passed on
         left--;
-        if (helps(el, path, g)) good[n++] = g;
+        if (helps(el, path, g)) good[n++] = *g;
     }
 }

@@ -24,20 +24,33 @@ static void write_text(const char *path, const char *text)
     cr_assert(f && fputs(text, f) >= 0 && !fclose(f), "%s", path);
 }
 
-static uint32_t mendable(const Diag *diag, uint32_t source)
+// Is it the case's file, or one beside it that it imports?
+static bool is_written(const Case *c, const Diag *diag, uint32_t source)
+{
+    const char *path = diag_source_path(diag, source);
+    return path && strncmp(path, c->folder, strlen(c->folder)) == 0;
+}
+
+static uint32_t mendable(const Case *c, const Diag *diag)
 {
     uint32_t n, count = 0, last = 0;
     const Mend *m = diag_mends(diag, &n);
     for (uint32_t i = 0; i < n; i++)
-        if (m[i].at.source == source && m[i].error != last) last = m[i].error, count++;
+        if (is_written(c, diag, m[i].at.source) && m[i].error != last) last = m[i].error, count++;
     return count;
 }
 
-static uint32_t source_of(const Diag *diag, const char *path)
+// Put the mends into the files they are for; how many there were.
+static uint32_t apply(const Case *c, const Diag *diag, uint32_t choice)
 {
-    uint32_t i = 1;
-    while (diag_source_path(diag, i) && strcmp(diag_source_path(diag, i), path) != 0) i++;
-    return i;
+    uint32_t all = 0, applied;
+    for (uint32_t i = 1; diag_source_path(diag, i); i++) {
+        if (!is_written(c, diag, i)) continue;
+        const char *text = diag_mended(diag, c->arena, i, choice, &applied);
+        if (applied) write_text(diag_source_path(diag, i), text);
+        all += applied;
+    }
+    return all;
 }
 
 // Read as a graph; as YAML alone where the cases are no graphs.
@@ -56,11 +69,8 @@ static bool mend(const Case *c, uint32_t choice, bool *all)
     for (int round = 0; round < ROUNDS; round++) {
         Diag *diag = diag_new(c->arena);
         if (is_valid(c, diag, path)) return true;
-        uint32_t source = source_of(diag, path), applied = 0;
-        *all &= mendable(diag, source) >= diag_errors(diag);
-        if (!mendable(diag, source)) return false;
-        write_text(path, diag_mended(diag, c->arena, source, choice, &applied));
-        if (!applied) return false;
+        *all &= mendable(c, diag) >= diag_errors(diag);
+        if (!apply(c, diag, choice)) return false;
     }
     return false;
 }
@@ -71,19 +81,25 @@ static bool is_case(const char *name)
     return n > 5 && strcmp(name + n - 5, ".yaml") == 0 && !strstr(name, "_lib.yaml");
 }
 
-// A folder with links to all files of another.
+// Let a folder have links to all files of another, and not what was written in their place.
+static void link_all(Arena *a, const char *from, const char *to)
+{
+    DIR *d = opendir(from);
+    cr_assert(d, "%s", from);
+    for (struct dirent *e; (e = readdir(d));) {
+        if (e->d_name[0] == '.') continue;
+        const char *path = str_printf(a, "%s/%s", to, e->d_name);
+        unlink(path);
+        cr_assert_eq(symlink(str_printf(a, "%s/%s", from, e->d_name), path), 0);
+    }
+    closedir(d);
+}
+
 static const char *linked(Arena *a, const char *from)
 {
     char template[] = "/tmp/cztc-mends-XXXXXX";
     const char *to = str_copy(a, mkdtemp(template));
-    DIR *d = opendir(from);
-    cr_assert(d, "%s", from);
-    for (struct dirent *e; (e = readdir(d));)
-        if (e->d_name[0] != '.')
-            cr_assert_eq(symlink(str_printf(a, "%s/%s", from, e->d_name),
-                                 str_printf(a, "%s/%s", to, e->d_name)),
-                         0);
-    closedir(d);
+    link_all(a, from, to);
     return to;
 }
 
@@ -122,14 +138,14 @@ static const char *missing(const Case *c, const char *path)
 {
     Diag *diag = diag_new(c->arena);
     if (is_valid(c, diag, path)) return "an error";
-    uint32_t n, source = source_of(diag, path);
+    uint32_t n;
     const Mend *m = diag_mends(diag, &n);
     for (uint32_t i = 0; i < n; i++) {
-        bool alone = (!i || m[i - 1].error != m[i].error) &&
-                     (i + 1 == n || m[i + 1].error != m[i].error);
-        if (m[i].at.source == source && m[i].guess && alone) return "a second guess";
+        bool alone =
+            (!i || m[i - 1].error != m[i].error) && (i + 1 == n || m[i + 1].error != m[i].error);
+        if (is_written(c, diag, m[i].at.source) && m[i].guess && alone) return "a second guess";
     }
-    if (mendable(diag, source) < diag_errors(diag)) return "a mend";
+    if (mendable(c, diag) < diag_errors(diag)) return "a mend";
     return unhelped(c, diag, path) ? "a help" : NULL;
 }
 
@@ -157,8 +173,7 @@ static bool is_mended(const Case *c, const char *from)
         cr_expect(valid || !all, "%s: what its errors say does not mend it (choice %u)", path,
                   choice);
         good &= valid && all;
-        unlink(path);
-        cr_assert_eq(symlink(str_printf(c->arena, "%s/%s", from, c->name), path), 0);
+        link_all(c->arena, from, c->folder);
     }
     return good;
 }
