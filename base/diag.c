@@ -189,21 +189,12 @@ static bool find_in(const Diag *diag, Loc *at, const char *text)
     return true;
 }
 
-// Is it a slip of the fingers, so that nothing else can be meant? Short words are near many others.
-static bool is_slip(const char *wrong, const char *right)
-{
-    size_t n = strlen(wrong);
-    uint32_t letters = n < 4 ? 0 : n < 8 ? 1 : 2;
-    return str_swapped(wrong, right) || strcasecmp(wrong, right) == 0 ||
-           (letters && str_distance(wrong, right, letters) <= letters);
-}
-
 void diag_did_you_mean(Diag *diag, const char *wrong, const char *right)
 {
     Loc at;
     diag_help(diag, "did you mean '%s'?", right);
     if (diag_last(diag, &at) && at.source < diag->sources.n && find_in(diag, &at, wrong))
-        add_mend(diag, at, right, !is_slip(wrong, right));
+        add_mend(diag, at, right, !str_is_slip(wrong, right));
 }
 
 static int mends_by_place(const void *a, const void *b)

@@ -39,4 +39,13 @@ uint32_t str_distance(const char *a, const char *b, uint32_t limit);
 // Do the words differ in two neighbours' order alone?
 bool str_swapped(const char *a, const char *b);
 
+// nearest.c: what a wrong name may mean
+
+// The nearest key of a map to a name, or `best`, the nearest of other maps, where none is nearer;
+// NULL when none is near.
+const char *nearest_key(const Map *m, const char *name, const char *best);
+// Is the wrong word a slip of the fingers, or another tool's word for the right one, so that nothing
+// else can be meant?
+bool str_is_slip(const char *wrong, const char *right);
+
 #endif

@@ -373,6 +373,7 @@ static int run(Cli *cli, const void *values)
     if (frontend_is_library(cli->arena, v->file)) return check_library(cli, v);
     Pipeline p;
     FrontendOptions o = pipeline_options(&v->source);
+    o.all = true;
     if (v->other && !v->diff)
         return fail_usage("check",
                           str_printf(cli->arena, "'%s' is one too many, but for --diff", v->other));

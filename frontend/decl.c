@@ -182,11 +182,10 @@ static void suggest_form(Elab *el, const Decl *d, Value v)
     else if (d->word == WORD_LIST && v.kind != V_RECORD)
         suggest_list(el, 1);
     else if (d->word == WORD_BOOL)
-        suggest_guess(el, v.kind == V_INT && !v.i ? "false" : "true",
-                      v.kind == V_INT ? NULL : "false");
+        suggest_bool(el, v);
     else if ((d->word == WORD_FLOAT || d->word == WORD_INT) && v.kind == V_LIST && v.list->v.n)
-        suggest_guess(el, value_text(el, v.list->v.at[0]),
-                      value_text(el, v.list->v.at[v.list->v.n - 1]));
+        (v.list->v.n > 1 ? suggest_guess : suggest)(el, value_text(el, v.list->v.at[0]),
+                                                    value_text(el, v.list->v.at[v.list->v.n - 1]));
 }
 
 Value decl_check(Elab *el, const Decl *d, Value v, Loc loc)

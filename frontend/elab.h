@@ -69,8 +69,6 @@ Value binding_force(Elab *el, Binding *b);
 Value scope_read(Elab *el, Scope *s, const char *name, Loc loc);
 // The same for what is called: a field or loss of that name does not hide a module or function.
 Value callee_read(Elab *el, Scope *s, const char *name, Loc loc);
-// The nearest key of a map to name, NULL when none is near.
-const char *nearest_key(const Map *m, const char *name, const char *best);
 
 // ---- errors -----------------------------------------------------------------------------------
 
@@ -343,6 +341,7 @@ struct Elab {
     Map statistics; // "stats.phi.siglip.summary" -> Statistic *
     Map stats_files; // file -> path of the statistic that is in it
     Scope *scope;   // the graph's names
+    Map read;       // rows of values: that some build has read
     Map tasks;      // "pair", "experts.seg" -> Task *, in file order
     Map instances;  // encoders and heads -> Instance *
     Map running;    // parameters that modules update: name -> what running.c knows of it
@@ -532,10 +531,12 @@ bool suggest_import(Elab *el, const char *name);
 void suggest(Elab *el, const char *a, const char *b);
 // The same of what is not known to be meant, though it may be the only text.
 void suggest_guess(Elab *el, const char *a, const char *b);
-// A guess, with the reason for it.
-void suggest_because(Elab *el, const char *text, const char *why);
-// The number from lo to hi that is nearest to x, where the place is a number and one is likely.
+// A guess with the reason for it, or another.
+void suggest_because(Elab *el, const char *text, const char *why, const char *other);
+// Two numbers from lo to hi that may be meant by x, where the place is a number and there are some.
 void suggest_number(Elab *el, double x, double lo, double hi, bool whole);
+// true or false, for what is neither.
+void suggest_bool(Elab *el, Value v);
 // The word nearest to a wrong one; all of them where none is near.
 void suggest_words(Elab *el, const char *wrong, const Map *names);
 // [x], [x, x]: a list of n where there is one value.

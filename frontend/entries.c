@@ -2,6 +2,7 @@
 // known.
 #include "frontend/elab.h"
 #include "frontend/json.h"
+#include "frontend/unread.h"
 
 static void output(Elab *el, Entry *e, const char *name, NodeId node)
 {
@@ -34,6 +35,7 @@ static Entry *begin_part(Elab *el, const char *name, bool marking)
 
 static void finish(Elab *el, Entry *e)
 {
+    unread_note(el);
     if (diag_errors(el->diag)) return;
     uint32_t before = diag_reports(el->diag);
     if (entry_check_batch(e, el->diag))
@@ -282,18 +284,23 @@ static void build_stats(Elab *el)
     build_init(el);
 }
 
-// Statistics that nothing reads are looked at too, for their errors, in a program that is dropped.
-static void check_stats(Elab *el)
+// Statistics and values that nothing reads are looked at too, for their errors, in a program that is
+// dropped.
+static void check_unread(Elab *el)
 {
     Program *own = el->program;
-    const Map read = el->statistics;
-    if (!stats_unread(el)) return;
+    const Map statistics = el->statistics, inits = el->inits;
+    bool stats = stats_unread(el), values = unread_values(el);
+    if (!stats && !values) return;
     el->batch = own->batch; // not that of a part
     el->program = program_begin(el, own->name);
-    el->statistics = (Map){0};
-    build_statistics(el);
+    el->statistics = el->inits = (Map){0};
+    if (stats) build_statistics(el);
+    el->phase = el->phases.at[el->phases.n - 1];
+    if (values) begin(el, "values", true, false), unread_force(el);
     el->program = own;
-    el->statistics = read;
+    el->statistics = statistics;
+    el->inits = inits;
 }
 
 static void verify(const Elab *el)
@@ -333,12 +340,14 @@ void entries_build(Elab *el)
     if (diag_errors(el->diag)) return;
     build_metrics(el);
     build_encoders(el);
-    if (!diag_errors(el->diag)) check_stats(el);
     if (diag_errors(el->diag)) return;
-    stats_warn(el);
     build_begins(el);
     build_init(el);
     count_parts(el);
     params_told(el);
+    check_unread(el);
+    if (el->options->all) lint_imported(el);
+    if (diag_errors(el->diag)) return;
+    stats_warn(el);
     verify(el);
 }

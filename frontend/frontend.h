@@ -21,6 +21,7 @@ typedef struct FrontendOptions {
     bool stats; // the program that computes what stats: says, with no step: `cztc stats`
     const char *const *stats_names; // of it these rows, all where there are none
     uint32_t nstats;
+    bool all; // look also at what imported library files define and nothing uses, for its errors
     bool grads; // entry "step" also gives "grad.PATH" of every trained parameter, before clipping
 } FrontendOptions;
 

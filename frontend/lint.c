@@ -1,7 +1,7 @@
-// A library file looked at alone, without a graph that uses it: every definition is read, every
-// expression parsed, and names that nothing defines are reported, as far as that can be known
+// Library files looked at without a graph that uses what they define: every definition is read,
+// every expression parsed, and names that nothing defines are reported, as far as that can be known
 // without shapes. Which members a value has is not.
-#include "frontend/elab.h"
+#include "frontend/unread.h"
 
 // Names that are seen in a place; those around it are the parent's.
 typedef struct Names {
@@ -246,21 +246,32 @@ bool frontend_is_library(Arena *arena, const char *path)
     return is_library(tree_read_file(arena, diag_new(arena), path, (Loc){0}));
 }
 
+static void look_at(Elab *el, const Binding *b)
+{
+    if (b->value.kind == V_MODULE)
+        look_module(el, b->value.module);
+    else if (b->value.kind == V_FUNCTION)
+        look_function(el, b->value.function);
+}
+
+void lint_imported(Elab *el)
+{
+    for (uint32_t i = 0; i < el->defs.n; i++) {
+        const Binding *b = el->defs.at[i].value;
+        if (is_users(el, b->loc)) look_at(el, b);
+    }
+}
+
 // The definitions that stand in the file.
 static void look_all(Elab *el, LibraryInfo *info)
 {
     for (uint32_t i = 0; i < el->defs.n; i++) {
         const Binding *b = el->defs.at[i].value;
         if (b->loc.source != el->root->loc.source) continue;
-        if (b->value.kind == V_MODULE) {
-            info->modules++;
-            look_module(el, b->value.module);
-        } else if (b->value.kind == V_FUNCTION) {
-            info->functions++;
-            look_function(el, b->value.function);
-        } else {
-            info->constants++;
-        }
+        look_at(el, b);
+        *(b->value.kind == V_MODULE     ? &info->modules
+          : b->value.kind == V_FUNCTION ? &info->functions
+                                        : &info->constants) += 1;
     }
     const Tree *constants = tree_get(el->root, "constants");
     Names none = {0};

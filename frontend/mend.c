@@ -76,7 +76,7 @@ static void suggest_either(Elab *el, const char *a, const char *b, bool guess)
     else
         diag_help(el->diag, "write %s", a);
     (guess ? diag_guess : diag_mend)(el->diag, at, a);
-    if (b) diag_mend(el->diag, at, b);
+    if (b) (guess ? diag_guess : diag_mend)(el->diag, at, b);
 }
 
 void suggest(Elab *el, const char *a, const char *b)
@@ -107,34 +107,69 @@ static bool is_number(const char *text)
     return end && !*text;
 }
 
-void suggest_because(Elab *el, const char *text, const char *why)
+void suggest_because(Elab *el, const char *text, const char *why, const char *other)
 {
     Loc at;
     const char *old;
     if (!error_place(el, &at, &old)) return;
     text = quoted(el, at, text);
-    diag_help(el->diag, "write %s: %s", text, why);
+    other = quoted(el, at, other);
+    diag_help(el->diag, "write %s, %s, or %s", text, why, other);
     diag_guess(el->diag, at, text);
+    diag_guess(el->diag, at, other);
 }
 
 enum { NO_LIMIT = 1000000 }; // numbers so large are a limit of ours, which nobody means
+
+// What a number may be that is below the least: without its sign, the least, a little more.
+static const char *below_least(double x, double lo, double hi, bool whole, double *a, double *b)
+{
+    bool sign = x < 0 && x != -1 && -x >= lo && -x <= hi; // -1 says "none"
+    *a = lo;
+    *b = sign ? -x : lo ? lo * 10 : 1;
+    if (fabs(lo) >= NO_LIMIT || (!whole && lo > 0) || *b > hi || *b < lo) return NULL;
+    return "the least";
+}
+
+// Above the most: the most, or with some digits less.
+static const char *above_most(double x, double hi, double *a, double *b)
+{
+    bool share = hi == 1 && x >= 10 && x <= 100;
+    *b = x;
+    while (*b > hi) *b /= share ? 100 : 10;
+    *a = hi < NO_LIMIT ? hi : *b / 10;
+    if (!share) return hi < NO_LIMIT ? "the most" : "";
+    *a = *b, *b = hi;
+    return "as a share of 1";
+}
+
+// 0 and 1 are what C means by them; of other values both are offered.
+void suggest_bool(Elab *el, Value v)
+{
+    if (v.kind == V_INT && (v.i == 0 || v.i == 1))
+        suggest(el, v.i ? "true" : "false", NULL);
+    else
+        suggest_guess(el, "true", "false");
+}
 
 void suggest_number(Elab *el, double x, double lo, double hi, bool whole)
 {
     Loc at;
     const char *old;
     if (!error_place(el, &at, &old) || !is_number(bare(el, old)) || isnan(x)) return;
-    double near = x < lo ? lo : x > hi ? hi : x;
-    const char *why = x < lo ? "it is the least" : "it is the most";
-    bool sign = x < 0 && x != -1 && -x >= lo && -x <= hi; // as likely as the least; -1 says "none"
-    if (lo == 0 && hi == 1 && x >= 10 && x <= 100)
-        near = x / 100, why = "it is a share of 1, not of 100";
-    else if (whole && floor(near) != near)
-        near = near - floor(near) == 0.5 ? NAN : round(near),
-        why = "it is the nearest whole number";
-    bool above_0 = !whole && x < lo && lo > 0; // the least is as good as none
-    if (sign || above_0 || isnan(near) || fabs(near) >= NO_LIMIT) return;
-    suggest_because(el, str_printf(el->arena, "%.10g", near), why);
+    double a = round(x), b = a > x ? a - 1 : a + 1; // of a fraction
+    const char *why = "";
+    if (x < lo)
+        why = below_least(x, lo, hi, whole, &a, &b);
+    else if (x > hi)
+        why = hi > 0 && hi < 1e15 ? above_most(x, hi, &a, &b) : NULL;
+    if (whole) a = floor(a), b = floor(b);
+    if (!why || a == b || fmin(a, b) < lo || fmax(a, b) > hi) return;
+    const char *one = str_printf(el->arena, "%.10g", a), *other = str_printf(el->arena, "%.10g", b);
+    if (*why)
+        suggest_because(el, one, why, other);
+    else
+        suggest_guess(el, one, other);
 }
 
 void suggest_words(Elab *el, const char *wrong, const Map *names)

@@ -83,11 +83,10 @@ static void read_row(Elab *el, const TreeEntry *e)
         el_error(el, tree_get(e->value, "until")->loc,
                  "'%s' ends at update %lld and begins at %lld", e->key->text, (long long)end,
                  (long long)begin);
-        if (end)
-            suggest_because(el, str_printf(el->arena, "%lld", (long long)(begin + end)),
-                            "`until` is the update at which it ends, not how many there are");
-        else
-            diag_help(el->diag, "until: is the first update without it");
+        diag_help(el->diag, "`until` is the first update without it, not how many there are");
+        suggest_guess(el, str_printf(el->arena, "%lld", (long long)(begin + (end ? end : 1))),
+                      NULL);
+        suggest_without(el, e->value, tree_entry(e->value, "until")->key);
     }
     if (from && el->steps && begin >= el->steps)
         diag_warning(el->diag, tree_get(e->value, "from")->loc,

@@ -33,26 +33,16 @@ bool value_equal(Value a, Value b)
     if (value_number(a, &x) && value_number(b, &y)) return x == y;
     if (a.kind != b.kind) return false;
     switch (a.kind) {
-    case V_NONE:
-        return true;
-    case V_BOOL:
-        return a.b == b.b;
-    case V_STR:
-        return strcmp(a.s, b.s) == 0;
-    case V_DTYPE:
-        return a.dtype == b.dtype;
-    case V_LIST:
-        return list_equal(a.list, b.list);
-    case V_TASK:
-        return a.task == b.task;
-    case V_FIELD:
-        return a.field == b.field;
-    case V_INSTANCE:
-        return a.instance == b.instance;
-    case V_MODULE:
-        return a.module == b.module;
-    default:
-        return false;
+    case V_NONE: return true;
+    case V_BOOL: return a.b == b.b;
+    case V_STR: return strcmp(a.s, b.s) == 0;
+    case V_DTYPE: return a.dtype == b.dtype;
+    case V_LIST: return list_equal(a.list, b.list);
+    case V_TASK: return a.task == b.task;
+    case V_FIELD: return a.field == b.field;
+    case V_INSTANCE: return a.instance == b.instance;
+    case V_MODULE: return a.module == b.module;
+    default: return false;
     }
 }
 
@@ -70,45 +60,27 @@ const char *value_text(const Elab *el, Value v)
 {
     static const char *const spaces[] = {"views", "experts", "losses"};
     switch (v.kind) {
-    case V_ERROR:
-        return "an error";
-    case V_NONE:
-        return "none";
-    case V_INT:
-        return str_printf(el->arena, "%lld", (long long)v.i);
-    case V_FLOAT:
-        return str_printf(el->arena, "%g", v.f);
-    case V_BOOL:
-        return v.b ? "true" : "false";
-    case V_STR:
-        return str_printf(el->arena, "\"%s\"", v.s);
-    case V_DTYPE:
-        return dtype_name(v.dtype);
-    case V_LIST:
-        return list_text(el, v.list);
+    case V_ERROR: return "an error";
+    case V_NONE: return "none";
+    case V_INT: return str_printf(el->arena, "%lld", (long long)v.i);
+    case V_FLOAT: return str_printf(el->arena, "%g", v.f);
+    case V_BOOL: return v.b ? "true" : "false";
+    case V_STR: return str_printf(el->arena, "\"%s\"", v.s);
+    case V_DTYPE: return dtype_name(v.dtype);
+    case V_LIST: return list_text(el, v.list);
     case V_TENSOR:
         if (v.build != el->build) return "a tensor";
         return type_text(el->arena, graph_type(el->graph, v.node));
-    case V_RECORD:
-        return "a record";
-    case V_APP:
-        return str_printf(el->arena, "the result of %s", v.app->instance->def->name);
-    case V_INSTANCE:
-        return str_printf(el->arena, "an instance of %s", v.instance->def->name);
-    case V_MODULE:
-        return str_printf(el->arena, "module %s", v.module->name);
-    case V_FUNCTION:
-        return str_printf(el->arena, "function %s", v.function->name);
-    case V_BUILTIN:
-        return str_printf(el->arena, "built-in function %s", v.builtin->name);
-    case V_FIELD:
-        return str_printf(el->arena, "field %s", v.field->name);
-    case V_TASK:
-        return str_printf(el->arena, "%s", v.task->path);
-    case V_STATS:
-        return stats_text(el, v.stats);
-    case V_SPACE:
-        return spaces[v.space];
+    case V_RECORD: return "a record";
+    case V_APP: return str_printf(el->arena, "the result of %s", v.app->instance->def->name);
+    case V_INSTANCE: return str_printf(el->arena, "an instance of %s", v.instance->def->name);
+    case V_MODULE: return str_printf(el->arena, "module %s", v.module->name);
+    case V_FUNCTION: return str_printf(el->arena, "function %s", v.function->name);
+    case V_BUILTIN: return str_printf(el->arena, "built-in function %s", v.builtin->name);
+    case V_FIELD: return str_printf(el->arena, "field %s", v.field->name);
+    case V_TASK: return str_printf(el->arena, "%s", v.task->path);
+    case V_STATS: return stats_text(el, v.stats);
+    case V_SPACE: return spaces[v.space];
     }
     return "?";
 }
@@ -118,21 +90,15 @@ Value value_plain(Elab *el, Value v, Loc loc)
     const Decl *names = v.names;
     for (;;) {
         switch (v.kind) {
-        case V_APP:
-            v = app_main(el, v.app, loc);
-            break;
+        case V_APP: v = app_main(el, v.app, loc); break;
         case V_INSTANCE: {
             App *app = instance_default(el, v.instance, loc);
             if (!app) return value_error();
             v = (Value){.kind = V_APP, .app = app};
             break;
         }
-        case V_FIELD:
-            v = field_value(el, v.field, loc);
-            break;
-        case V_TASK:
-            v = task_value(el, v.task, loc);
-            break;
+        case V_FIELD: v = field_value(el, v.field, loc); break;
+        case V_TASK: v = task_value(el, v.task, loc); break;
         default:
             if (names && v.kind == V_TENSOR) v.names = names;
             return v;
@@ -241,7 +207,7 @@ bool value_to_bool(Elab *el, Value v, Loc loc, const char *what, bool *out)
     if (v.kind != V_BOOL) {
         el_error(el, loc, "%s must be true or false at compile time, not %s", what,
                  value_text(el, v));
-        if (v.kind == V_INT) suggest_guess(el, v.i ? "true" : "false", NULL);
+        if (v.kind == V_INT) suggest_bool(el, v);
         if (v.kind == V_TENSOR)
             diag_help(el->diag, "select(condition, a, b) chooses between tensors as the step runs");
         return false;

@@ -225,7 +225,7 @@ exits 0 "$CZTC" check valid.yaml --fix
 [ valid.yaml -nt typo.yaml ] && miss "a valid file is written"
 same typo.yaml valid.yaml
 exits 1 "$CZTC" check guess.yaml --fix
-says err "write 1: it is the least"
+says err "write 1, the least, or 10"
 grep -q "steps: 0" guess.yaml || miss "a guess is written"
 grep -q "weight: 2" guess.yaml || miss "the sure mend beside a guess is not written"
 exits 2 "$CZTC" check typo.yaml --fix --set let.batch=2

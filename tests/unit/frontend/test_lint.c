@@ -86,3 +86,32 @@ Test(lint, errors_are_as_they_stand_beside)
     }
     globfree(&files);
 }
+
+// A definition that a graph imports and does not use is looked at for `check` alone.
+Test(lint, imported_definitions_are_looked_at)
+{
+    Arena *a = arena_new();
+    char template[] = "/tmp/cztc-lint-XXXXXX";
+    const char *dir = str_copy(a, mkdtemp(template)), *graph = str_printf(a, "%s/g.yaml", dir),
+               *lib = str_printf(a, "%s/own.yaml", dir);
+    const char *texts[] = {
+        "cztc: 1\nimport: [own, optim/sgd]\nlet: {batch: 2}\n"
+        "data: {source: x.tar, fields: {one: {as: vector, size: 3}}}\nparams: {w: {shape: [3]}}\n"
+        "losses: {a: {loss: \"sum(one * w, axis=1)\"}}\n"
+        "train: {steps: 2, optimizer: {module: sgd, lr: 1}}\n",
+        "cztc: 1\nfunctions: {twice(x): 2 * y}\n"};
+    const char *paths[] = {graph, lib};
+    for (int i = 0; i < 2; i++) {
+        FILE *f = fopen(paths[i], "wb");
+        cr_assert(f && fputs(texts[i], f) >= 0 && !fclose(f));
+    }
+    for (int all = 0; all < 2; all++) {
+        Diag *diag = diag_new(a);
+        FrontendOptions o = {.lib_dir = CZT_SOURCE_DIR "/graphs/lib", .all = all};
+        cr_expect_eq(frontend_load(a, diag, graph, &o) != NULL, !all);
+        cr_expect_eq(diag_errors(diag), (uint32_t)all);
+        if (all) cr_expect_str_eq(diag_error_text(diag, 0), "there is no 'y' here");
+    }
+    unlink(graph), unlink(lib), rmdir(dir);
+    arena_free(a);
+}

@@ -221,7 +221,7 @@ Test(mends, shapes)
 }
 Test(mends, deep)
 {
-    run_folder("deep", 10);
+    run_folder("deep", 8);
 }
 Test(mends, structure)
 {
@@ -261,7 +261,7 @@ Test(mends, schedules)
 }
 Test(mends, export)
 {
-    run_folder("export", 10);
+    run_folder("export", 8);
 }
 Test(mends, blame)
 {

@@ -1,0 +1,77 @@
+// Which of some names is meant by a wrong one: what other tools call the same, or else the one that
+// is written most alike.
+#include "base/map.h"
+
+#include <string.h>
+#include <strings.h>
+
+// Words of other tools and of YAML 1.1, and ours.
+static const struct {
+    const char *other, *ours;
+} spellings[] = {
+    {"yes", "true"},           {"on", "true"},           {"no", "false"},
+    {"off", "false"},          {"null", "none"},         {"float", "f32"},
+    {"float32", "f32"},        {"fp32", "f32"},          {"bfloat16", "bf16"},
+    {"float16", "f16"},        {"fp16", "f16"},          {"double", "f64"},
+    {"float64", "f64"},        {"fp64", "f64"},          {"int", "i32"},
+    {"int32", "i32"},          {"int64", "i64"},         {"int8", "i8"},
+    {"uint8", "u8"},           {"uint16", "u16"},        {"uint32", "u32"},
+    {"weight_decay", "decay"}, {"learning_rate", "lr"},  {"batch_size", "batch"},
+    {"image_size", "size"},    {"patch_size", "patch"},  {"num_classes", "classes"},
+    {"hidden_size", "width"},  {"num_layers", "layers"}, {"num_heads", "heads"},
+    {"embed_dim", "embed"},    {"vocab_size", "vocab"},  {"context_length", "length"},
+};
+
+// Our word for it; NULL where the table has none.
+static const char *our_word(const char *name)
+{
+    for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++)
+        if (strcasecmp(spellings[i].other, name) == 0) return spellings[i].ours;
+    return NULL;
+}
+
+// Is the word the last of a longer one's, as decay of weight_decay?
+static bool ends_with_word(const char *name, const char *word)
+{
+    size_t n = strlen(name), k = strlen(word);
+    return k > 2 && n > k && name[n - k - 1] == '_' && strcmp(name + n - k, word) == 0;
+}
+
+// Is a key what a wrong name can only mean: two letters in the wrong order, capitals, another
+// tool's word for it?
+static bool is_alike(const char *name, const char *key)
+{
+    const char *ours = our_word(name);
+    return str_swapped(name, key) || strcasecmp(name, key) == 0 || (ours && !strcmp(ours, key));
+}
+
+// How far a key is from a wrong name.
+static uint32_t distance(const char *name, const char *key, uint32_t limit)
+{
+    return is_alike(name, key) ? 1 : str_distance(name, key, limit);
+}
+
+const char *nearest_key(const Map *m, const char *name, const char *best)
+{
+    uint32_t limit = ((uint32_t)strlen(name) + 1) / 3;
+    uint32_t least = best ? distance(name, best, limit) : limit + 1;
+    for (uint32_t i = 0; i < m->n; i++) {
+        uint32_t d = distance(name, m->at[i].key, limit);
+        if (d < least && d <= limit) {
+            least = d;
+            best = m->at[i].key;
+        }
+    }
+    for (uint32_t i = 0; !best && i < m->n; i++)
+        if (ends_with_word(name, m->at[i].key)) best = m->at[i].key;
+    return best;
+}
+
+bool str_is_slip(const char *wrong, const char *right)
+{
+    size_t n = strlen(wrong), k = strlen(right);
+    uint32_t letters = n < 3 ? 0 : n < 8 ? 1 : 2; // short words are near many others
+    bool end = k > n && right[k - n - 1] == '/' && strcmp(right + k - n, wrong) == 0;
+    bool last = n > 1 && k == n + 1 && strncmp(wrong, right, n) == 0; // is missing
+    return end || last || is_alike(wrong, right) || str_distance(wrong, right, letters) <= letters;
+}
