@@ -98,7 +98,8 @@ static NodeId ordered(const Call *c, uint32_t axis_at, int64_t size, bool fallin
     if (size > n) {
         el_error(c->el, c->locs[1], "k is %lld, and axis %lld has %lld elements", (long long)size,
                  (long long)*axis, (long long)n);
-        suggest_number(c->el, (double)size, 1, (double)n, true);
+        guess_word(c->el, c->locs[1], str_printf(c->el->arena, "%lld", (long long)n));
+        guess_exact_sizes(c->el, n, size);
         return 0;
     }
     if (dtype_size(t->dtype) > 4) {
@@ -138,7 +139,7 @@ Value builtin_topk(const Call *c)
         return value_error();
     if (k < 1) {
         el_error(el, c->locs[1], "k is %lld and must be 1 or more", (long long)k);
-        suggest_number(el, (double)k, 1, 1e15, true);
+        suggest_guess(el, "1", "2");
         return value_error();
     }
     NodeId t = ordered(c, 2, k, falling, &axis), parts[2] = {0};

@@ -36,7 +36,7 @@ static int64_t *numbers(const Window *w, uint32_t i, const char *what, int64_t l
         if (!small && out[k] <= INT32_MAX) continue;
         el_error(el, c->locs[i], "%s is %lld; it is at %s %lld", what, (long long)out[k],
                  small ? "least" : "most", (long long)(small ? least : INT32_MAX));
-        suggest_number(el, (double)out[k], (double)least, INT32_MAX, true);
+        if (small) suggest_number(el, (double)out[k], (double)least, INT32_MAX, true);
         guess_without(el, c->locs[i]);
         guess_number(el);
         return NULL;
@@ -72,6 +72,18 @@ static void guess_windowed(const Window *w)
     }
 }
 
+// The largest one that fits, or zeros around; n: the size of the axis.
+static void guess_window(const Window *w, uint32_t k, int64_t n)
+{
+    Elab *el = w->c->el;
+    const long long most = (n + 2 * w->pad[k] - 1) / w->dilation[k] + 1;
+    const long long reach = (w->size[k] - 1) * w->dilation[k] + 1, pad = (reach - n + 1) / 2;
+    Loc at;
+    if (!diag_last(el->diag, &at)) return;
+    guess_word(el, at, str_printf(el->arena, "%lld", most));
+    guess_word(el, at, str_printf(el->arena, "%s, pad=%lld", text_at(el, at), pad));
+}
+
 static bool read(Window *w)
 {
     const Call *c = w->c;
@@ -96,8 +108,7 @@ static bool read(Window *w)
         el_error(el, c->locs[2], "a window of %lld does not fit into axis %lld of %s",
                  (long long)reach, (long long)axis, type_text(el->arena, w->type));
         diag_help(el->diag, "with padding that axis has %lld", (long long)(n + 2 * w->pad[k]));
-        suggest_number(el, (double)w->size[k], 1,
-                       (double)((n + 2 * w->pad[k] - 1) / w->dilation[k] + 1), true);
+        guess_window(w, k, n);
         return false;
     }
     return true;

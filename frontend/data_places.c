@@ -1,7 +1,7 @@
 // Fields of roles boxes and points: records of places in the view that they follow. Their parts are
 // inputs of their own, NAME.xyxy and so on; the type of the field is that of its coordinates.
 #include "base/file.h"
-#include "frontend/elab.h"
+#include "frontend/guess.h"
 #include "frontend/json.h"
 
 bool field_is_places(const Field *f)
@@ -14,10 +14,19 @@ static const char *coordinates(const Field *f)
     return f->role == FIELD_BOXES ? "xyxy" : "xy";
 }
 
+// A part of it that is a tensor.
+static void part_of_places(Elab *el, Loc at, const char *name, const void *how)
+{
+    const char *const parts[] = {coordinates(how), "score", "class"};
+    for (int i = 0; i < 3; i++) guess_word(el, at, str_printf(el->arena, "%s.%s", name, parts[i]));
+}
+
 Value places_value(Elab *el, const Field *f, Loc loc)
 {
     el_error(el, loc, "'%s' is a record of %s, and no tensor", f->name, field_role(f));
     diag_help(el->diag, "its parts are %s, class, score, valid, labelled and size", coordinates(f));
+    Loc at;
+    if (diag_last(el->diag, &at)) guess_each_name(el, at, part_of_places, f);
     return value_error();
 }
 

@@ -360,7 +360,7 @@ void guess_input(Elab *el, const Decl *d, Loc loc)
             guess_entry(el, loc, d->name, str_printf(el->arena, "%d", x));
     if (d->is_shape || d->role)
         for (uint32_t i = 0; next_field(el, &i, d->role, &name);)
-            guess_entry(el, loc, d->name, name);
+            (d->role ? guess_setting : guess_entry)(el, loc, d->name, name);
     for (uint32_t k = 0; d->is_shape && k < el->instances.n; k++) {
         const Instance *inst = el->instances.at[k].value;
         const Items *both[] = {&inst->def->out, &inst->def->body};
@@ -462,6 +462,7 @@ void guess_from_text(Elab *el, const char *text)
         guess_exact_sizes(el, x, y);
         break;
     }
+    guess_whole(el, at);
     guess_values(el, at, na, nb);
     for (uint32_t i = 1; i <= na && i <= nb; i++)
         if (a[na - i] != b[nb - i]) guess_sizes(el, a[na - i], b[nb - i]);

@@ -23,6 +23,8 @@ void guess_fitting(Elab *el, Loc at, Wanted w);
 // A place's text between two others, and without its index.
 void guess_wrapped(Elab *el, Loc at, const char *before, const char *after);
 void guess_unindexed(Elab *el, Loc at);
+// The same of each name in it that has one.
+void guess_whole(Elab *el, Loc at);
 // What has a name in the graph and is a tensor, in a place.
 void guess_tensors(Elab *el, Loc at);
 // The same where a name is read in a place.
@@ -38,6 +40,13 @@ void guess_slice(Elab *el, Loc at, int64_t end, int64_t other);
 void guess_axes(Elab *el, Loc at, const Type *t);
 // The text of a place; "" where it is none.
 const char *text_at(const Elab *el, Loc at);
+
+// guess_task.c: another name for the items of a family, and the mend that gives them one; a loss;
+// a kind in the place of a word, and beside it the metric that this was.
+void guess_item_word(Elab *el, const Tree *entry, Loc at);
+void suggest_items(Elab *el, const Tree *entry);
+void guess_loss(Elab *el, const Tree *task, bool expert);
+void guess_kinds(Elab *el, Loc at, const ModuleDef *metric);
 
 // mend.c: the last error's value in another type, or in one of two; a type for what is none.
 void suggest_cast(Elab *el, DType dtype);

@@ -129,6 +129,11 @@ static void instead(Elab *el, Loc at, const char *name, const void *how)
     if (!strncmp(name, of, n) && (!name[n] || name[n] == '.')) tensors_for(el, at, NULL, of);
 }
 
+void guess_whole(Elab *el, Loc at)
+{
+    guess_each_name(el, at, without_index, NULL);
+}
+
 void guess_instead(Elab *el, Loc at, const char *name)
 {
     if (el->scope) guess_each_name(el, at, instead, name);
@@ -155,7 +160,6 @@ void guess_fitting(Elab *el, Loc at, Wanted w)
 {
     const uint32_t graph = el->root->loc.source;
     if (!el->scope) return;
-    if (at.source == graph) guess_each_name(el, at, without_index, NULL);
     if (at.source == graph) guess_each_name(el, at, fit_name, &w);
     for (const Frame *f = el->frame; f; f = f->parent)
         if (f->call.source == graph) guess_each_name(el, f->call, fit_name, &w);
@@ -186,7 +190,7 @@ void guess_without(Elab *el, Loc at)
         while (end < size && s[end] == ' ') end++;
     }
     const char *said = str_printf(el->arena, "'%.*s'", (int)(last - first), s + first);
-    guess_add(el, (Loc){at.source, begin, end}, "", said);
+    guess_sure(el, (Loc){at.source, begin, end}, "", said);
 }
 
 void guess_axes(Elab *el, Loc at, const Type *t)

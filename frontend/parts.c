@@ -226,6 +226,7 @@ static Value param_tensor(Elab *el, Binding *b)
         if (axes[i].size >= 1) continue;
         el_error(el, shape->loc, "axis %u of parameter '%s' has size %lld; sizes are at least 1", i,
                  b->name, (long long)axes[i].size);
+        suggest_number(el, (double)axes[i].size, 1, 1e15, true);
         return value_error();
     }
     if (train && !value_to_bool(el, tree_eval(el, b->scope, train, NULL), train->loc, "trainable",
