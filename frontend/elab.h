@@ -174,6 +174,7 @@ struct Instance {
     DType precision;       // that it says itself; DT_NONE: that of the place that made it
     Map args;              // name -> Binding *: lets and default inputs
     App *app;              // with the default inputs, once somebody asked
+    bool doing;            // these are being applied
 };
 
 struct App {
@@ -299,6 +300,7 @@ typedef struct Guess {    // what may mend an error
     const char *text, *also_text, *said;
     bool late;   // tried when the error's other ones are
     bool anyway; // offered, too, where no guess for the error helps
+    bool sure;   // where it alone helps
 } Guess;
 
 typedef struct Dropped { // the list of import: that a file's own one replaced
