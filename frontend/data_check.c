@@ -88,6 +88,18 @@ static bool check_numbers(Elab *el, const Tree *t, const char *key, uint32_t n, 
     return ok;
 }
 
+// [height, width], or a number that is both.
+static void check_sides(Elab *el, const Tree *t)
+{
+    static const Range sides = {1, MOST_SIDE, true};
+    Value v = tree_eval(el, el->scope, t, NULL);
+    double x[2];
+    if (v.kind == V_INT || v.kind == V_FLOAT)
+        in_range(el, v, t->loc, "size", sides, x);
+    else if (v.kind != V_ERROR)
+        check_numbers(el, t, "size", 2, "[height, width], or one number for both", sides, x);
+}
+
 // ---- words ------------------------------------------------------------------------------------
 
 // Is the text one of the words? Else an error, with the nearest of them or all.
@@ -232,8 +244,6 @@ static void check_crop(Elab *el, const Tree *t)
     }
 }
 
-static const Range sides = {1, MOST_SIDE, true};
-
 // The series that a view, a field or what is replayed names.
 static void check_series(Elab *el, const Tree *t)
 {
@@ -276,13 +286,12 @@ static void check_view(Elab *el, const Tree *t)
     const Tree *member = tree_get(t, "member"), *size = tree_get(t, "size"),
                *crop = tree_get(t, "crop"), *replay = tree_get(t, "replay"),
                *colour = tree_get(t, "colour");
-    double x[2];
     if (!keys_check(el, t, MAPPING_VIEW, false)) return;
     check_series(el, t);
     if (replay && replay->kind == TREE_MAP) check_replay(el, t, replay);
     if (colour && colour->kind == TREE_MAP) check_colour(el, colour);
     if (member) check_member(el, member);
-    check_numbers(el, size, "size", 2, "[height, width]", sides, x);
+    check_sides(el, size);
     check_number(el, t, "flip", (Range){0, 1, false});
     check_number(el, t, "count", (Range){1, MOST_COUNT, true});
     if (crop) check_crop(el, crop);
@@ -382,7 +391,7 @@ static void check_field(Elab *el, const Tree *t)
     if (size && vector)
         check_numbers(el, size, "size", 1, "one number", (Range){1, MOST_VECTOR, true}, x);
     else if (size && pixels)
-        check_numbers(el, size, "size", 2, "[height, width]", sides, x);
+        check_sides(el, size);
     if (shape)
         check_numbers(el, shape, "shape", UINT32_MAX, "a list", (Range){1, 1 << 24, true}, x);
     if (tokenizer) check_tokenizer(el, tokenizer, pad);

@@ -91,6 +91,20 @@ static bool role_keys(Elab *el, const Field *f)
     return ok;
 }
 
+// `want` sizes, or any number of them for UINT32_MAX; of two, a single number is both. `n` is how
+// many there are.
+static bool sizes_read(Elab *el, const Tree *t, uint32_t want, Axis **axes, uint32_t *n)
+{
+    Value v = tree_eval(el, el->scope, t, NULL);
+    bool square = want == 2 && v.kind == V_INT;
+    if (!value_to_axes(el, v, t->loc, axes, n)) return false;
+    if (!square) return true;
+    Axis *both = arena_array(el->arena, Axis, 2);
+    both[0] = both[1] = (*axes)[0];
+    *axes = both, *n = 2;
+    return true;
+}
+
 // The sizes a key gives, after the batch axis.
 static bool field_sizes(Elab *el, const Field *f, const char *key, uint32_t want, Axis **axes,
                         uint32_t *rank)
@@ -101,7 +115,7 @@ static bool field_sizes(Elab *el, const Field *f, const char *key, uint32_t want
         el_error(el, f->loc, "field '%s' needs '%s'", f->name, key);
         return false;
     }
-    if (!value_to_axes(el, tree_eval(el, el->scope, t, NULL), t->loc, axes, rank)) return false;
+    if (!sizes_read(el, t, want, axes, rank)) return false;
     if (want == UINT32_MAX || *rank == want) return true;
     el_error(el, t->loc, "'%s' of field '%s' has %u numbers, not %u", key, f->name, want, *rank);
     return false;
@@ -271,9 +285,9 @@ static bool view_sizes(Elab *el, const Tree *t, Axis **size, int64_t *count)
     const Tree *s = tree_get(t, "size"), *c = tree_get(t, "count");
     uint32_t rank;
     *count = 1;
-    if (!value_to_axes(el, tree_eval(el, el->scope, s, NULL), s->loc, size, &rank)) return false;
+    if (!sizes_read(el, s, 2, size, &rank)) return false;
     if (rank != 2) {
-        el_error(el, s->loc, "a view's size is [height, width]");
+        el_error(el, s->loc, "a view's size is [height, width], or one number for both");
         return false;
     }
     return !c || value_to_int(el, tree_eval(el, el->scope, c, NULL), c->loc, "count", count);

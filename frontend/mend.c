@@ -183,14 +183,12 @@ void suggest_row(Elab *el, const char *key, bool list)
 static const struct {
     const char *key, *first, *second;
 } usual[] = {
-    {"lr", "1e-3", "1e-4"},         {"steps", "1000", "10000"},
-    {"momentum", "0.996", "0.999"}, {"total", "steps", "1000"},
-    {"warmup", "100", "1000"},      {"peak", "1e-3", "1e-4"},
-    {"match", "\"*\"", "\"*.b\""},  {"patch", "8", "16"},
-    {"layers", "1", "12"},          {"heads", "1", "2"},
-    {"width", "64", "512"},         {"embed", "64", "512"},
-    {"vocab", "49408", "50000"},    {"size", "[224, 224]", "[256, 256]"},
-    {"length", "77", "64"},         {"batch", "64", "256"},
+    {"lr", "1e-3", "1e-4"},        {"steps", "1000", "10000"}, {"momentum", "0.996", "0.999"},
+    {"total", "steps", "1000"},    {"warmup", "100", "1000"},  {"peak", "1e-3", "1e-4"},
+    {"match", "\"*\"", "\"*.b\""}, {"patch", "8", "16"},       {"layers", "1", "12"},
+    {"heads", "1", "2"},           {"width", "64", "512"},     {"embed", "64", "512"},
+    {"vocab", "49408", "50000"},   {"size", "224", "256"},     {"length", "77", "64"},
+    {"batch", "64", "256"},
 };
 
 void suggest_factor(Elab *el, int64_t whole, int64_t wrong)

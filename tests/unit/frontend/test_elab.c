@@ -272,6 +272,36 @@ Test(elab, set_reaches_lets_and_paths)
     arena_free(l.arena);
 }
 
+// A size of one number is height and width: of views, of labels with pixels, of what boxes lie in.
+Test(elab, a_number_is_both_sides)
+{
+    static const struct {
+        const char *path, *set[2][2], *want;
+        uint32_t n;
+    } cases[] = {{CZT_SOURCE_DIR "/tests/graphs/masks.yaml",
+                  {{"data.views.image.size=size", "data.fields.seg.size=size + 0"},
+                   {"data.views.image.size=[size, size]", "data.fields.seg.size=[size, size]"}},
+                  "\"role\":\"class_map\",\"size\":[3,3]",
+                  2},
+                 {CZT_SOURCE_DIR "/tests/graphs/boxes.yaml",
+                  {{"data.views.image.size=24"}, {"data.views.image.size=[24, 24]"}},
+                  "\"name\":\"image\",\"size\":[24,24]",
+                  1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Loaded one = load(cases[i].path, cases[i].set[0], cases[i].n),
+               two = load(cases[i].path, cases[i].set[1], cases[i].n);
+        cr_assert(one.f && two.f);
+        const char *data = one.f->program->data_json;
+        cr_expect_str_eq(data, two.f->program->data_json);
+        cr_expect(strstr(data, cases[i].want), "%s", data);
+        const Entry *e = program_find_entry(one.f->program, "eval"),
+                    *f = program_find_entry(two.f->program, "eval");
+        cr_expect_eq(e->graph->nodes.n, f->graph->nodes.n);
+        arena_free(one.arena);
+        arena_free(two.arena);
+    }
+}
+
 // Adding a task changes nobody's random numbers: the initial state of the others stays.
 Test(elab, random_numbers_stay_with_their_path)
 {
