@@ -188,6 +188,18 @@ static void check_shards(Elab *el, const Tree *t)
     for (uint32_t i = 0; i < t->items.n; i++) check_pattern(el, t->items.at[i]);
 }
 
+// Shards, or a row with them.
+static void check_one_series(Elab *el, const Tree *t)
+{
+    bool row = t->kind == TREE_MAP, yes;
+    if (row && !keys_check(el, t, MAPPING_SERIES, false)) return;
+    check_shards(el, row ? tree_get(t, "shards") : t);
+    const Tree *optional = row ? tree_get(t, "optional") : NULL;
+    if (optional)
+        value_to_bool(el, tree_eval(el, el->scope, optional, NULL), optional->loc, "optional",
+                      &yes);
+}
+
 // Shards, or rows of shards with weights.
 static void check_source(Elab *el, const Tree *t, const Tree *data)
 {
@@ -435,7 +447,7 @@ void data_check(Elab *el)
     if (!data || data->kind != TREE_MAP) return;
     const Tree *source = tree_get(data, "source");
     if (source) check_source(el, source, data);
-    each(el, tree_get(data, "series"), check_shards);
+    each(el, tree_get(data, "series"), check_one_series);
     each(el, tree_get(data, "draw"), draw_check);
     each(el, tree_get(data, "views"), check_view);
     each(el, tree_get(data, "fields"), check_field);

@@ -212,12 +212,19 @@ static const Type *field_type(Elab *el, const Field *f)
     return type_new(el->arena, dt, rank, axes);
 }
 
-// By default a sample may lack what is in a series.
+// By default a sample may lack what is in a series; the series may say, and then the field.
 static bool optional_field(Elab *el, const Field *f)
 {
-    const Tree *t = tree_get(f->tree, "optional");
-    bool yes = tree_get(f->tree, "series") != NULL;
-    if (t) value_to_bool(el, tree_eval(el, el->scope, t, NULL), t->loc, "optional", &yes);
+    const Tree *name = tree_get(f->tree, "series"), *all = data_section(el, "series");
+    const Tree *series =
+        all && name && name->kind == TREE_SCALAR ? tree_get(all, name->text) : NULL;
+    const Tree *said[] = {series && series->kind == TREE_MAP ? tree_get(series, "optional") : NULL,
+                          tree_get(f->tree, "optional")};
+    bool yes = name != NULL;
+    for (int i = 0; i < 2; i++)
+        if (said[i])
+            value_to_bool(el, tree_eval(el, el->scope, said[i], NULL), said[i]->loc, "optional",
+                          &yes);
     return yes;
 }
 
@@ -590,8 +597,11 @@ const char *data_json(Elab *el)
     else
         put_strings(&j, "source", source);
     json_open(&j, "series", '{');
-    for (uint32_t i = 0; series && i < series->entries.n; i++)
-        put_strings(&j, series->entries.at[i].key->text, series->entries.at[i].value);
+    for (uint32_t i = 0; series && i < series->entries.n; i++) {
+        const Tree *t = series->entries.at[i].value;
+        if (t->kind == TREE_MAP) t = tree_get(t, "shards");
+        put_strings(&j, series->entries.at[i].key->text, t);
+    }
     json_close(&j, '}');
     if (seed)
         put_number(el, &j, data, "seed");

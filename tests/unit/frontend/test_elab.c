@@ -486,6 +486,30 @@ Test(elab, keys_are_compiled)
     arena_free(l.arena);
 }
 
+// Whether samples may lack members of a series says the field, else the series, else they may.
+Test(elab, a_series_says_what_may_be_missing)
+{
+    static const struct {
+        const char *set[2];
+        int required; // of the four fields that are in the series
+    } cases[] = {
+        {{"data.series.dr.optional=false", "name=same"}, 4},
+        {{"data.series.dr.optional=1 > 0", "name=same"}, 0},
+        {{"data.series.dr.optional=null", "data.series.dr.shards=[a.tar, b.tar]"}, 0},
+        {{"data.series.dr=a.tar", "data.fields.syn.optional=false"}, 1},
+        {{"data.series.dr.optional=false", "data.fields.t_*.optional=true"}, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Loaded l = load(CZT_SOURCE_DIR "/graphs/mobileclip-dr.yaml", cases[i].set, 2);
+        cr_assert(l.f);
+        int required = -1; // `text`, which is of the source
+        for (const char *p = l.f->program->data_json; (p = strstr(p, "\"required\":true")); p++)
+            required++;
+        cr_expect_eq(required, cases[i].required, "%s: %d", cases[i].set[0], required);
+        arena_free(l.arena);
+    }
+}
+
 Test(elab, taps_are_outputs)
 {
     Arena *a = arena_new();
