@@ -1,5 +1,6 @@
 // Whole graphs through the frontend: the bench graphs, their parameters, entries and losses.
 #include <criterion/criterion.h>
+#include <glob.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -341,6 +342,42 @@ Test(elab, other_graphs_elaborate)
         cr_assert(f, "%s", graphs[i]);
         arena_free(a);
     }
+}
+
+static char *step_of(const char *path, const char *set)
+{
+    Arena *a = arena_new();
+    FrontendOptions o = {.lib_dir = LIB, .set = &set, .nset = 1};
+    Diag *diag = diag_new(a);
+    Frontend *f = frontend_load(a, diag, path, &o);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (f)
+        entry_print(program_find_entry(f->program, "step"), out);
+    else
+        diag_print(diag, stderr);
+    fclose(out);
+    cr_assert(f, "%s", path);
+    arena_free(a);
+    return text;
+}
+
+// Another number of updates is another schedule.
+Test(elab, schedules_of_the_graphs_follow_steps)
+{
+    glob_t g;
+    cr_assert_eq(glob(CZT_SOURCE_DIR "/graphs/*.yaml", 0, NULL, &g), 0);
+    cr_assert_geq(g.gl_pathc, 8);
+    for (size_t i = 0; i < g.gl_pathc; i++) {
+        char *few = step_of(g.gl_pathv[i], "steps=60000"),
+             *many = step_of(g.gl_pathv[i], "steps=70000");
+        cr_expect(strcmp(few, many) != 0, "%s: its schedule does not depend on steps",
+                  g.gl_pathv[i]);
+        free(few);
+        free(many);
+    }
+    globfree(&g);
 }
 
 // The metrics of the demo: counts of pixels and a mean, over two batches.
