@@ -1,20 +1,13 @@
 // Fields of roles boxes and points: records of places in the view that they follow. Their parts are
 // inputs of their own, NAME.xyxy and so on; the type of the field is that of its coordinates.
 #include "base/file.h"
-#include "frontend/elab.h"
+#include "frontend/guess.h"
 #include "frontend/json.h"
 #include "frontend/rewrite.h"
-
-#include <ctype.h>
 
 bool field_is_places(const Field *f)
 {
     return f->role == FIELD_BOXES || f->role == FIELD_POINTS;
-}
-
-static bool is_word_part(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
 }
 
 static const char *coordinates(const Field *f)
@@ -22,29 +15,19 @@ static const char *coordinates(const Field *f)
     return f->role == FIELD_BOXES ? "xyxy" : "xy";
 }
 
-// Guess a part of it where it stands alone in the place of the last error.
-static void guess_parts(Elab *el, const Field *f)
+// A part of it that is a tensor.
+static void part_of_places(Elab *el, Loc at, const char *name, const void *how)
 {
-    const char *parts[] = {"score", "class", coordinates(f), "valid", "labelled"};
-    Loc at;
-    size_t size, n = strlen(f->name);
-    const char *s = diag_last(el->diag, &at) ? diag_source_text(el->diag, at.source, &size) : NULL;
-    if (!s || at.end > size) return;
-    for (const char *name = s + at.begin; (name = strstr(name, f->name)); name++) {
-        const uint32_t begin = (uint32_t)(name - s), end = begin + (uint32_t)n;
-        if (end > at.end) return;
-        bool whole = (begin == at.begin || !is_word_part(name[-1])) && !is_word_part(name[n]);
-        for (size_t i = 0; whole && name[n] != '.' && i < sizeof parts / sizeof *parts; i++)
-            guess_word(el, (Loc){at.source, begin, end},
-                       str_printf(el->arena, "%s.%s", f->name, parts[i]));
-    }
+    const char *const parts[] = {"score", "class", coordinates(how)};
+    for (int i = 0; i < 3; i++) guess_word(el, at, str_printf(el->arena, "%s.%s", name, parts[i]));
 }
 
 Value places_value(Elab *el, const Field *f, Loc loc)
 {
     el_error(el, loc, "'%s' is a record of %s, and no tensor", f->name, field_role(f));
     diag_help(el->diag, "its parts are %s, class, score, valid, labelled and size", coordinates(f));
-    guess_parts(el, f);
+    Loc at;
+    if (diag_last(el->diag, &at)) guess_each_name(el, at, part_of_places, f);
     return value_error();
 }
 

@@ -5,6 +5,7 @@
 #include "frontend/mend.h"
 
 #include "frontend/advice.h"
+#include "frontend/guess.h"
 #include "frontend/rewrite.h"
 
 #include <ctype.h>
@@ -234,7 +235,7 @@ static const struct {
     {"width", "64", "512"},
     {"embed", "64", "512"},
     {"vocab", "49408", "50000"},
-    {"size", "[224, 224]", "[256, 256]"},
+    {"size", "224", "256"},
     {"length", "77", "64"},
     {"batch", "64", "256"},
     {"from", "0", "100"},
@@ -309,6 +310,51 @@ void suggest_wrapped(Elab *el, const char *before, const char *after)
     const char *old;
     if (!error_place(el, &at, &old) || *old == '{' || strchr(old, '\n')) return;
     suggest(el, str_printf(el->arena, "%s%s%s", before, bare(el, old), after), NULL);
+}
+
+// cast(x, i32) for x, and for cast(x, f32) too.
+static const char *cast_text(Elab *el, const char *text, DType dtype)
+{
+    const size_t n = strlen(text);
+    const char *last = strrchr(text, ','), *type = dtype_name(dtype);
+    const char *word = last ? str_slice(el->arena, last + 1, strlen(last) - 2) : "";
+    while (*word == ' ') word++;
+    bool cast = n > 6 && strncmp(text, "cast(", 5) == 0 && dtype_find(word) != DT_NONE;
+    int depth = 0;
+    for (size_t i = 0; cast && i + 1 < n; i++) {
+        depth += (text[i] == '(') - (text[i] == ')');
+        cast = depth > 0 || i < 4;
+    }
+    if (cast) return str_printf(el->arena, "%.*s, %s)", (int)(last - text), text, type);
+    return str_printf(el->arena, "cast(%s, %s)", text, type);
+}
+
+void suggest_casts(Elab *el, DType a, DType b)
+{
+    Loc at;
+    const char *old;
+    if (!error_place(el, &at, &old) || *old == '{' || strchr(old, '\n')) return;
+    suggest(el, cast_text(el, bare(el, old), a), cast_text(el, bare(el, old), b));
+}
+
+void suggest_cast(Elab *el, DType dtype)
+{
+    suggest_casts(el, dtype, dtype);
+}
+
+void suggest_type(Elab *el, Value v)
+{
+    Map names = {0};
+    if (v.kind != V_STR) {
+        suggest(el, "f32", "i32");
+        return;
+    }
+    for (int i = 0; i < DT_COUNT; i++) map_set(el->arena, &names, dtype_name((DType)i), NULL);
+    const char *best = nearest_key(&names, v.s, NULL);
+    if (best)
+        suggest(el, best, NULL);
+    else
+        suggest(el, "f32", "i32");
 }
 
 // ---- keys -------------------------------------------------------------------------------------

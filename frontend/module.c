@@ -2,6 +2,7 @@
 // inputs, solved dimensions, settings, parts and body names, all lazily evaluated, then evaluates
 // them in file order so that every error is found. Parameters belong to paths, not to applications:
 // the same instance applied again finds the same ones.
+#include "frontend/guess.h"
 #include "frontend/rewrite.h"
 
 const char *path_join(Elab *el, const char *prefix, const char *name)
@@ -32,8 +33,9 @@ const ModuleDef *tree_module(Elab *el, const Tree *map, Scope *scope)
     if (!e) return NULL;
     Value v = e->kind == EXPR_NAME ? module_named(el, scope, e) : expr_eval(el, scope, e);
     if (v.kind == V_MODULE) return v.module;
-    if (v.kind == V_ERROR) return NULL;
-    el_error(el, t->loc, "'%s' is %s, not a module", t->text, value_text(el, v));
+    if (v.kind == V_ERROR && diag_errors(el->diag)) return NULL;
+    const char *is = v.kind == V_ERROR ? "what this makes" : value_text(el, v);
+    el_error(el, t->loc, "'%s' is %s, not a module", t->text, is);
     if (!map_find(&el->defs, t->text)) suggest_import(el, t->text);
     return NULL;
 }
@@ -452,10 +454,17 @@ App *instance_apply(Elab *el, Instance *inst, const Args *args, Loc loc)
 
 App *instance_default(Elab *el, Instance *inst, Loc loc)
 {
+    const char *name = *inst->path ? inst->path : inst->def->name;
+    if (inst->doing) {
+        el_error(el, inst->loc, "'%s' depends on itself", name);
+        guess_instead(el, inst->loc, name);
+    }
     if (inst->app) return inst->app->instance ? inst->app : NULL;
-    inst->app = arena_make(el->arena, App); // empty: a failed or unfinished application is silent
+    inst->app = arena_make(el->arena, App); // empty: a failed application is silent
+    inst->doing = true;
     bool own_place = inst->loc.source && !inst->ema; // a copy has none
     App *app = apply(el, inst, NULL, !inst->anonymous, own_place ? inst->loc : loc);
+    inst->doing = false;
     if (app) inst->app = app;
     return app;
 }

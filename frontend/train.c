@@ -91,7 +91,7 @@ static void check_freeze(Elab *el)
             any = v->kind == STATE_PARAM && row_matches(el, row, v->name, NULL);
         }
         if (any) continue;
-        diag_warning(el->diag, row->loc, "no parameter matches this row");
+        if (!row_waits(el, row)) diag_warning(el->diag, row->loc, "no parameter matches this row");
         if (tree_get(row, "while")) frozen_while(el, tree_get(row, "while"), "");
     }
 }
