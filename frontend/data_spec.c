@@ -3,6 +3,7 @@
 // tasks.
 #include "base/file.h"
 #include "frontend/data_mends.h"
+#include "frontend/mend.h"
 #include "frontend/json.h"
 
 // Roles, their element type, and the keys each has besides the common ones.
@@ -46,6 +47,7 @@ static bool role_of(Elab *el, Field *f)
         el_error(el, f->loc, "field '%s' needs 'as', its role", f->name);
         for (uint32_t i = 0; i < sizeof roles / sizeof *roles; i++)
             guess_entry(el, f->tree->loc, "as", roles[i].name);
+        guess_all(el);
         diag_help(el->diag, the_roles);
         return false;
     }

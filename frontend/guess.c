@@ -3,6 +3,7 @@
 // number itself, the other side's, and then what is as many times larger or smaller. A value is
 // exchanged for the other values of its module, or brought into the form that is wanted.
 #include "frontend/advice.h"
+#include "frontend/mend.h"
 
 #include "frontend/guess.h"
 
@@ -47,8 +48,10 @@ const char *with_key(Elab *el, const char *s, Loc at, const char *number)
 
 // How one size becomes another: x of the user's, times `to` over `from`, where x is `only` or that
 // is 0.
+typedef VEC(Loc) Places;
 typedef struct Change {
     int64_t from, to, only;
+    Places *found; // takes the places, of which no guess is made; or NULL
 } Change;
 
 // Guess the change of every number in a place.
@@ -71,8 +74,11 @@ static void change_numbers(Elab *el, Loc at, Change c)
         int64_t y = whole ? x * c.to / c.from : 0;
         if (y > 0 && (!c.only || c.only == x) && !is_other(s, i)) {
             const char *number = str_printf(el->arena, "%lld", (long long)y);
-            guess_add(el, (Loc){at.source, i, end}, number,
-                      with_key(el, s, (Loc){at.source, i, end}, number));
+            const Loc place = {at.source, i, end};
+            if (c.found)
+                vec_push(el->arena, c.found, place);
+            else
+                guess_add(el, place, number, with_key(el, s, place, number));
         }
         i = end - 1;
     }
@@ -98,16 +104,39 @@ static bool can_differ(int64_t a, int64_t b)
 void guess_exact_sizes(Elab *el, int64_t a, int64_t b)
 {
     if (!can_differ(a, b)) return;
-    change_everywhere(el, (Change){a, b, a});
-    change_everywhere(el, (Change){b, a, b});
+    change_everywhere(el, (Change){a, b, a, NULL});
+    change_everywhere(el, (Change){b, a, b, NULL});
+}
+
+enum { MOST_PLACES = 3 }; // of a size that may be changed in two of them
+
+// Another size in two places of the graph: of which one alone only moves the error.
+static void change_pairs(Elab *el, int64_t from, int64_t to)
+{
+    Places p = {0};
+    size_t size = 0;
+    const char *s = diag_source_text(el->diag, el->root->loc.source, &size);
+    const char *number = str_printf(el->arena, "%lld", (long long)to);
+    change_numbers(el, (Loc){el->root->loc.source, 0, (uint32_t)size},
+                   (Change){from, to, from, &p});
+    for (uint32_t i = 0; p.n <= MOST_PLACES && i < p.n; i++)
+        for (uint32_t k = i + 1; k < p.n; k++)
+            guess_both(el, p.at[i], number, p.at[k], number,
+                       str_printf(el->arena, "%s and %s", with_key(el, s, p.at[i], number),
+                                  with_key(el, s, p.at[k], number)));
 }
 
 void guess_sizes(Elab *el, int64_t a, int64_t b)
 {
+    const bool late = el->late;
     if (!can_differ(a, b)) return;
     guess_exact_sizes(el, a, b);
-    change_everywhere(el, (Change){a, b, 0});
-    change_everywhere(el, (Change){b, a, 0});
+    el->late = true;
+    change_pairs(el, a, b);
+    change_pairs(el, b, a);
+    el->late = late;
+    change_everywhere(el, (Change){a, b, 0, NULL});
+    change_everywhere(el, (Change){b, a, 0, NULL});
 }
 
 // ---- values -----------------------------------------------------------------------------------
@@ -382,6 +411,7 @@ void guess_input(Elab *el, const Decl *d, Loc loc)
                     el, loc, d->name,
                     str_printf(el->arena, "%s.%s", el->instances.at[k].key, both[o]->at[i].name));
     }
+    if (d->is_shape || d->role) guess_all(el); // that there is
 }
 
 // ---- samples that are mixed -------------------------------------------------------------------

@@ -54,6 +54,13 @@ void guess_both(Elab *el, Loc at, const char *text, Loc also, const char *also_t
     add(el, (Guess){.at = at, .text = text, .said = said, .also = also, .also_text = also_text});
 }
 
+void guess_all(Elab *el)
+{
+    const uint32_t error = diag_last_error(el->diag);
+    for (uint32_t i = 0; i < el->guesses.n; i++)
+        el->guesses.at[i].sure |= el->guesses.at[i].error == error;
+}
+
 // The file's text with a guess in its places.
 static const char *guessed(Elab *el, const Guess *g)
 {
@@ -98,20 +105,31 @@ static bool helps(Elab *el, const char *path, const Guess *g)
     return good;
 }
 
+// "line 7", "lines 7 and 11", "file.yaml:7": where a guess writes.
+static const char *lines_of(Elab *el, const Guess *g)
+{
+    uint32_t line, column, other;
+    diag_position(el->diag, g->at, &line, &column);
+    const char *file = diag_source_path(el->diag, g->at.source);
+    bool here = g->at.source == g->from, two = false;
+    if (g->also.source) {
+        diag_position(el->diag, g->also, &other, &column);
+        two = other != line;
+    }
+    const char *text = here ? str_printf(el->arena, two ? "lines %u" : "line %u", line)
+                            : str_printf(el->arena, "%s:%u", file, line);
+    return two ? str_printf(el->arena, "%s and %u", text, other) : text;
+}
+
 static void offer(Elab *el, const Guess *good, uint32_t n)
 {
     const char *said = "", *verb = "";
     for (uint32_t i = 0; i < n; i++) {
         const Guess *g = &good[i];
-        uint32_t line, column;
-        diag_position(el->diag, g->at, &line, &column);
-        const char *file = diag_source_path(el->diag, g->at.source);
-        const char *place = g->at.source == g->from ? str_printf(el->arena, "line %u", line)
-                                                    : str_printf(el->arena, "%s:%u", file, line);
         const char *before = verb;
         verb = *g->text ? "write " : "leave out ";
         said = str_printf(el->arena, "%s%s%s%s (%s)", said, i ? ", or " : "",
-                          strcmp(before, verb) ? verb : "", g->said, place);
+                          strcmp(before, verb) ? verb : "", g->said, lines_of(el, g));
     }
     diag_return_to(el->diag, good->error);
     diag_help(el->diag, "%s", said);
@@ -136,6 +154,7 @@ static bool without_entry(Elab *el, Loc at, Guess *g)
                 key->loc.source == at.source && at.begin >= whole.begin && at.end <= whole.end;
             if (!inside) continue;
             g->at = whole;
+            g->also = (Loc){0};
             g->text = "";
             g->said = str_printf(el->arena, "'%s'", key->text);
             return true;
