@@ -1,5 +1,5 @@
 // Checks the keys of every mapping against the table keys.def.
-#include "frontend/elab.h"
+#include "frontend/guess.h"
 
 typedef enum { K_NAME, K_TEXT, K_NUMBER, K_EXPR, K_LIST, K_MAP, K_ANY, K_LATER } KeyKind;
 
@@ -120,16 +120,11 @@ static bool kind_suits(KeyKind kind, const Tree *v)
     switch (kind) {
     case K_NAME:
     case K_TEXT:
-    case K_NUMBER:
-        return v->kind == TREE_SCALAR;
-    case K_EXPR:
-        return v->kind == TREE_SCALAR || v->kind == TREE_LIST;
-    case K_LIST:
-        return v->kind == TREE_LIST;
-    case K_MAP:
-        return v->kind == TREE_MAP || v->kind == TREE_NULL;
-    default:
-        return true;
+    case K_NUMBER: return v->kind == TREE_SCALAR;
+    case K_EXPR: return v->kind == TREE_SCALAR || v->kind == TREE_LIST;
+    case K_LIST: return v->kind == TREE_LIST;
+    case K_MAP: return v->kind == TREE_MAP || v->kind == TREE_NULL;
+    default: return true;
     }
 }
 
@@ -173,6 +168,20 @@ static void suggest_only_item(Elab *el, MappingId id, const TreeEntry *e)
                   "'- ' before its first key makes a list of it; the others stand under that");
 }
 
+// A list or a text where a mapping is wanted, of which it may be the value of some key.
+static void guess_within(Elab *el, MappingId id, const TreeEntry *e)
+{
+    MappingId in;
+    const char *text = text_at(el, e->value->loc);
+    if (e->value->kind == TREE_NULL || strchr(text, '\n')) return;
+    if (!schema_value(id, e->key->text, &in)) return;
+    for (int i = 0; i < KEYS; i++) {
+        if (keys[i].mapping != in || !kind_suits(keys[i].kind, e->value)) continue;
+        const char *more = str_printf(el->arena, "{%s: %s}", keys[i].name, text);
+        guess_sure(el, e->value->loc, more, more);
+    }
+}
+
 static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId id, bool open)
 {
     static const char *const kinds[] = {"a word",        "a text", "a number",
@@ -192,6 +201,7 @@ static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId
              k->name, mappings[id], kinds[k->kind]);
     if (*k->doc) diag_help(el->diag, "%s: %s", k->name, k->doc);
     if (k->kind == K_LIST) suggest_only_item(el, id, e);
+    if (k->kind == K_MAP) guess_within(el, id, e);
     return false;
 }
 

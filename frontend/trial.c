@@ -106,13 +106,18 @@ static bool without_entry(Elab *el, Loc at, Guess *g)
     static const char *const sections[] = {"experts", "losses", "watch", "stats"};
     for (size_t k = 0; k < sizeof sections / sizeof *sections; k++) {
         const Tree *t = tree_get(el->root, sections[k]);
-        for (uint32_t i = 0; t && t->kind == TREE_MAP && t->entries.n > 1 && i < t->entries.n;
-             i++) {
+        for (uint32_t i = 0; t && t->kind == TREE_MAP && i < t->entries.n; i++) {
             const Tree *key = t->entries.at[i].key;
-            const Loc whole = entry_whole(el, t, i);
+            Loc whole = entry_whole(el, t, i);
             bool inside =
                 key->loc.source == at.source && at.begin >= whole.begin && at.end <= whole.end;
             if (!inside) continue;
+            if (t->entries.n == 1) { // the section
+                key = tree_entry(el->root, sections[k])->key;
+                uint32_t n = 0;
+                while (el->root->entries.at[n].key != key) n++;
+                whole = entry_whole(el, el->root, n);
+            }
             g->at = whole;
             g->text = "";
             g->said = str_printf(el->arena, "'%s'", key->text);
