@@ -118,7 +118,7 @@ void diag_help(Diag *diag, const char *fmt, ...)
 static void add_mend(Diag *diag, Loc at, const char *text, bool guess)
 {
     if (diag->drop || !at.source || !diag->group) return;
-    const Mend mend = {at, str_copy(diag->arena, text), diag->group, guess};
+    const Mend mend = {at, str_copy(diag->arena, text), diag->group, guess, false};
     vec_push(diag->arena, &diag->mends, mend);
 }
 
@@ -132,10 +132,19 @@ void diag_guess(Diag *diag, Loc at, const char *text)
     add_mend(diag, at, text, true);
 }
 
+void diag_mend_also(Diag *diag, Loc at, const char *text)
+{
+    const Mend *last = diag->mends.n ? &diag->mends.at[diag->mends.n - 1] : NULL;
+    if (diag->drop || !last || last->error != diag->group || last->at.source != at.source) return;
+    add_mend(diag, at, text, last->guess);
+    diag->mends.at[diag->mends.n - 1].also = true;
+}
+
 static uint32_t count_of(const Diag *diag, uint32_t error)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < diag->mends.n; i++) n += diag->mends.at[i].error == error;
+    for (uint32_t i = 0; i < diag->mends.n; i++)
+        n += diag->mends.at[i].error == error && !diag->mends.at[i].also;
     return n;
 }
 
@@ -197,63 +206,116 @@ void diag_did_you_mean(Diag *diag, const char *wrong, const char *right)
         add_mend(diag, at, right, !str_is_slip(wrong, right));
 }
 
-static int mends_by_place(const void *a, const void *b)
+// ---- applied mends ----------------------------------------------------------------------------
+
+static int by_place_of_mend(const void *a, const void *b)
 {
-    const Mend *x = a, *y = b;
+    const Mend *const *p = a, *const *q = b, *x = *p, *y = *q;
     if (x->at.begin != y->at.begin) return x->at.begin < y->at.begin ? -1 : 1;
-    return x->at.end < y->at.end ? -1 : x->at.end > y->at.end;
+    if (x->at.end != y->at.end) return x->at.end < y->at.end ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+typedef VEC(const Mend *) MendRefs;
+
+static void sort_mends(MendRefs *list)
+{
+    if (list->n) qsort(list->at, list->n, sizeof *list->at, by_place_of_mend);
+}
+
+// The next mend behind all places of this one.
+static const Mend *behind(const Diag *diag, const Mend *m)
+{
+    const Mend *end = diag->mends.at + diag->mends.n;
+    for (m++; m < end && m->also;) m++;
+    return m;
 }
 
 // The only one of its error, no guess, and not one that takes away what was written.
 static bool is_sure(const Diag *diag, const Mend *m)
 {
-    return *m->text && !m->guess && count_of(diag, m->error) == 1;
+    bool writes = false;
+    for (const Mend *part = m; part < behind(diag, m); part++) writes |= *part->text != 0;
+    return writes && !m->guess && count_of(diag, m->error) == 1;
+}
+
+// Is it the mend number `choice` of its error in a source, or the last it has there?
+static bool is_choice(const Diag *diag, const Mend *m, uint32_t source, uint32_t choice)
+{
+    uint32_t number = 0, there = 0; // of those of its error in this source
+    if (m->at.source != source || m->also) return false;
+    if (choice == MEND_SURE) return is_sure(diag, m);
+    for (uint32_t k = 0; k < diag->mends.n; k++) {
+        const Mend *o = &diag->mends.at[k];
+        bool same = o->error == m->error && o->at.source == source && !o->also;
+        number += same && o < m;
+        there += same;
+    }
+    return number == (choice < there ? choice : there - 1);
+}
+
+// Has it a place that is, or lies in, a place of these? Of equal ones one is enough.
+static bool meets(const Diag *diag, const Mend *m, const MendRefs *list)
+{
+    for (const Mend *part = m; part < behind(diag, m); part++)
+        for (uint32_t i = 0; i < list->n; i++) {
+            const Loc a = part->at, b = list->at[i]->at;
+            if (same_loc(a, b) || (a.begin < b.end && b.begin < a.end)) return true;
+        }
+    return false;
+}
+
+// The places that are written, by place.
+static MendRefs chosen(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice)
+{
+    MendRefs heads = {0}, list = {0};
+    const size_t size = diag->sources.at[source].size;
+    for (uint32_t i = 0; i < diag->mends.n; i++)
+        if (is_choice(diag, &diag->mends.at[i], source, choice))
+            vec_push(arena, &heads, &diag->mends.at[i]);
+    sort_mends(&heads);
+    for (uint32_t i = 0; i < heads.n; i++) {
+        bool outside = meets(diag, heads.at[i], &list);
+        for (const Mend *m = heads.at[i]; m < behind(diag, heads.at[i]); m++)
+            outside |= m->at.end > size;
+        for (const Mend *m = heads.at[i]; !outside && m < behind(diag, heads.at[i]); m++)
+            vec_push(arena, &list, m);
+    }
+    sort_mends(&list);
+    return list;
+}
+
+const bool *diag_mends_applied(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice)
+{
+    bool *applied = arena_array(arena, bool, diag->mends.n + 1);
+    const MendRefs list = chosen(diag, arena, source, choice);
+    for (uint32_t i = 0; i < list.n; i++) applied[list.at[i] - diag->mends.at] = true;
+    return applied;
 }
 
 const char *diag_mended(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice,
                         uint32_t *n)
 {
-    VEC(Mend) list = {0};
     const Source *s = &diag->sources.at[source];
-    for (uint32_t i = 0; i < diag->mends.n; i++) {
-        const Mend *m = &diag->mends.at[i];
-        uint32_t number = 0, there = 0; // of those of its error in this source
-        for (uint32_t k = 0; k < diag->mends.n; k++) {
-            const Mend *o = &diag->mends.at[k];
-            bool same = o->error == m->error && o->at.source == source;
-            number += same && k < i;
-            there += same;
-        }
-        bool sure = choice != MEND_SURE || is_sure(diag, m);
-        if (m->at.source != source || !sure) continue;
-        if (number == (choice < there ? choice : there - 1)) vec_push(arena, &list, *m);
-    }
-    if (list.n) qsort(list.at, list.n, sizeof *list.at, mends_by_place);
-    const char *out = "";
-    uint32_t at = 0;
+    const MendRefs list = chosen(diag, arena, source, choice);
+    size_t size = s->size, at = 0;
     *n = 0;
     for (uint32_t i = 0; i < list.n; i++) {
-        const Mend *m = &list.at[i];
-        bool again = i && !memcmp(&m->at, &list.at[i - 1].at, sizeof m->at); // of equal ones one
-        if (m->at.begin < at || again || m->at.end > s->size) continue;
-        out = str_printf(arena, "%s%.*s%s", out, (int)(m->at.begin - at), s->text + at, m->text);
+        size += strlen(list.at[i]->text) - (list.at[i]->at.end - list.at[i]->at.begin);
+        *n += !list.at[i]->also;
+    }
+    char *out = arena_alloc(arena, size + 1), *to = out;
+    for (uint32_t i = 0; i < list.n; i++) {
+        const Mend *m = list.at[i];
+        memcpy(to, s->text + at, m->at.begin - at);
+        to += m->at.begin - at;
+        memcpy(to, m->text, strlen(m->text));
+        to += strlen(m->text);
         at = m->at.end;
-        ++*n;
     }
-    return str_printf(arena, "%s%.*s", out, (int)(s->size - at), s->text + at);
-}
-
-bool diag_mend_applied(const Diag *diag, uint32_t i, uint32_t source)
-{
-    const Mend *m = &diag->mends.at[i];
-    if (m->at.source != source || !is_sure(diag, m)) return false;
-    for (uint32_t k = 0; k < diag->mends.n; k++) {
-        const Mend *o = &diag->mends.at[k];
-        if (k == i || o->at.source != source || !is_sure(diag, o)) continue;
-        bool equal = same_loc(o->at, m->at);
-        if (equal ? k < i : o->at.begin <= m->at.begin && o->at.end >= m->at.end) return false;
-    }
-    return true;
+    if (s->size > at) memcpy(to, s->text + at, s->size - at);
+    to[s->size - at] = 0;
+    return out;
 }
 
 const Mend *diag_mends(const Diag *diag, uint32_t *n)
@@ -286,11 +348,21 @@ void diag_move_last(Diag *diag, Loc loc)
     diag->messages.n = last; // it has no mends yet
 }
 
+const char *diag_error_at(const Diag *diag, uint32_t i, Loc *at)
+{
+    for (uint32_t k = 0; k < diag->messages.n; k++) {
+        const Message *m = &diag->messages.at[k];
+        if (m->kind != DIAG_ERROR || i--) continue;
+        *at = m->loc;
+        return m->text;
+    }
+    return NULL;
+}
+
 const char *diag_error_text(const Diag *diag, uint32_t i)
 {
-    for (uint32_t k = 0; k < diag->messages.n; k++)
-        if (diag->messages.at[k].kind == DIAG_ERROR && !i--) return diag->messages.at[k].text;
-    return NULL;
+    Loc at;
+    return diag_error_at(diag, i, &at);
 }
 
 uint32_t diag_errors(const Diag *diag)

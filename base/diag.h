@@ -41,16 +41,19 @@ void diag_help(Diag *diag, const char *fmt, ...) __attribute__((format(printf, 2
 void diag_mend(Diag *diag, Loc at, const char *text);
 // The same of one that is never sure, though it may be the only one.
 void diag_guess(Diag *diag, Loc at, const char *text);
+// A further place of the last mend, in the same source: what it writes there too. It is applied
+// with all its places, or not at all.
+void diag_mend_also(Diag *diag, Loc at, const char *text);
 // "did you mean 'right'?", and the mend that writes it where the error's place has `wrong`: a guess
 // where the words differ by more than a slip.
 void diag_did_you_mean(Diag *diag, const char *wrong, const char *right);
 // The mends of the errors so far, in the order of reports; of one error they stand together, with
-// equal `error`.
+// equal `error`. Further places of one follow it.
 typedef struct Mend {
     Loc at;
     const char *text;
     uint32_t error;
-    bool guess;
+    bool guess, also; // also: a further place of the one before
 } Mend;
 const Mend *diag_mends(const Diag *diag, uint32_t *n);
 // The last error or warning (0 where it was a repetition); has it mends? Let what is said from now
@@ -61,11 +64,12 @@ void diag_return_to(Diag *diag, uint32_t error);
 // How many errors and warnings there have been; they are numbered from 1, as above.
 uint32_t diag_reports(const Diag *diag);
 // The choice that leaves errors alone which have several mends, or a guess, or one that only takes
-// away; is mend i among what it applies?
+// away.
 enum { MEND_SURE = UINT32_MAX };
-bool diag_mend_applied(const Diag *diag, uint32_t i, uint32_t source);
-// A source with its errors mended: of each the mend number `choice`, or the last it has there. What
-// lies inside another's place is left for the next time. *n: how many were applied. In the arena.
+// Which mends are applied to a source: of each error the mend number `choice`, or the last it has
+// there. What lies inside another's place is left for the next time.
+const bool *diag_mends_applied(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice);
+// A source with those applied, in the arena. *n: how many there were.
 const char *diag_mended(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice,
                         uint32_t *n);
 // Text and place of the last error or warning; NULL when it was a repetition or there is none.
@@ -74,6 +78,8 @@ const char *diag_last(const Diag *diag, Loc *loc);
 void diag_move_last(Diag *diag, Loc loc);
 // The text of error i, from 0; NULL behind the last.
 const char *diag_error_text(const Diag *diag, uint32_t i);
+// The same, with its place.
+const char *diag_error_at(const Diag *diag, uint32_t i, Loc *at);
 // Errors so far; messages of all kinds.
 uint32_t diag_errors(const Diag *diag);
 uint32_t diag_messages(const Diag *diag);

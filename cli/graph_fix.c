@@ -52,9 +52,10 @@ static void print_mends(const Fix *f, const Diag *diag, uint32_t source)
     uint32_t n;
     const Mend *m = diag_mends(diag, &n);
     const char *text = diag_source_text(diag, source, NULL);
+    const bool *applied = diag_mends_applied(diag, f->arena, source, MEND_SURE);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t line, column;
-        if (!diag_mend_applied(diag, i, source)) continue;
+        if (!applied[i]) continue;
         diag_position(diag, m[i].at, &line, &column);
         fprintf(stderr, "%s:%u: %.*s -> %s\n", f->file, line, (int)(m[i].at.end - m[i].at.begin),
                 text + m[i].at.begin, m[i].text);

@@ -2,7 +2,7 @@
 // some entry reads is decoded. The role of a field decides its shape and type; no code here knows
 // tasks.
 #include "base/file.h"
-#include "frontend/elab.h"
+#include "frontend/data_mends.h"
 #include "frontend/json.h"
 
 // Roles, their element type, and the keys each has besides the common ones.
@@ -99,6 +99,7 @@ static bool field_sizes(Elab *el, const Field *f, const char *key, uint32_t want
     *rank = 0;
     if (!t) {
         el_error(el, f->loc, "field '%s' needs '%s'", f->name, key);
+        suggest_needed(el, f, key);
         return false;
     }
     if (!value_to_axes(el, tree_eval(el, el->scope, t, NULL), t->loc, axes, rank)) return false;
@@ -151,6 +152,7 @@ static bool places_view(Elab *el, Field *f)
     if (!max) {
         el_error(el, f->loc, "field '%s' needs 'max', how many %s a picture has at most", f->name,
                  field_role(f));
+        suggest_needed(el, f, "max");
         return false;
     }
     if (data_wrong(el, view) || !keys_check(el, view, MAPPING_VIEW, false) ||
@@ -404,7 +406,7 @@ static void put_replay(Elab *el, Json *j, const Tree *t)
     json_open(j, "replay", '{');
     put_strings(j, "member", tree_get(t, "member"));
     put_text(j, t, "series");
-    if (tree_get(t, "key")) key_put(el, j, tree_get(t, "key"));
+    if (tree_get(t, "key")) key_put(el, j, t);
     json_bool(j, "ops", tree_get(t, "ops") != NULL);
     json_close(j, '}');
 }
@@ -530,7 +532,7 @@ static void put_field(Elab *el, Json *j, const Field *f)
     for (uint32_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         put_number(el, j, f->tree, numbers[i]);
     put_remap(el, j, tree_get(f->tree, "remap"));
-    if (tree_get(f->tree, "key")) key_put(el, j, tree_get(f->tree, "key"));
+    if (tree_get(f->tree, "key")) key_put(el, j, f->tree);
     json_bool(j, "required", !f->has_valid);
     json_close(j, '}');
 }

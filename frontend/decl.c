@@ -1,6 +1,7 @@
 // Declarations of inputs and settings: `[B, N, D]? i32`, `[B, N?, D]` (an axis that may be absent),
 // `float = 0`, `name = cls`, or an expression; and the solving of named dimensions.
 #include "frontend/guess.h"
+#include "frontend/rewrite.h"
 
 #include <ctype.h>
 
@@ -249,6 +250,7 @@ static void guess_mismatch(Elab *el, const Decl *d, const Type *t, uint32_t axis
                       str_printf(el->arena, "%lld * %s", (long long)(size / known.i), said));
         const char *number = str_printf(el->arena, "%lld", (long long)size);
         guess_add(el, b->loc, number, str_printf(el->arena, "%s = %s", b->name, number));
+        guess_anyway(el, b->loc);
     }
     if (diag_last(el->diag, &at)) guess_values(el, at, t->rank, t->rank);
     if (plain) guess_sizes(el, size, known.i);

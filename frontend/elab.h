@@ -285,7 +285,7 @@ typedef struct Init { // how a state variable begins
     const Expr *expr;
     Scope *scope;
     Loc loc;
-    double constant; // where both are NULL
+    double constant;                   // where both are NULL
     const struct Statistic *statistic; // of a teacher's output that it is of, or NULL
     const char *part;
 } Init;
@@ -296,9 +296,9 @@ typedef struct ParamLimit {
 
 typedef struct Guess {    // what may mend an error
     uint32_t error, from; // the source that this is in
-    Loc at;
-    const char *text, *said;
-    bool sure; // where it alone helps
+    Loc at, also;         // also: a second place, or nowhere
+    const char *text, *also_text, *said;
+    bool late, anyway, sure; // tried after the others; offered though none helps; alone no guess
 } Guess;
 
 typedef struct Dropped { // the list of import: that a file's own one replaced
@@ -332,23 +332,23 @@ struct Elab {
     Graph *graph;
     uint32_t build, builds;
     bool training, initialising;
-    bool partial; // errors have kept parts from being built: what is missing may be there
-    Frame *frame;   // where evaluation stands now
-    Scope *globals; // functions, modules, reserved names
-    Scope *still;   // the same where nothing trains
-    Map emas;       // slow copies: name -> Ema *
-    Map constants;  // of files: path -> Tree * of the parameter
-    Map statistics; // "stats.phi.siglip.summary" -> Statistic *
+    bool partial;    // errors have kept parts from being built: what is missing may be there
+    Frame *frame;    // where evaluation stands now
+    Scope *globals;  // functions, modules, reserved names
+    Scope *still;    // the same where nothing trains
+    Map emas;        // slow copies: name -> Ema *
+    Map constants;   // of files: path -> Tree * of the parameter
+    Map statistics;  // "stats.phi.siglip.summary" -> Statistic *
     Map stats_files; // file -> path of the statistic that is in it
-    Scope *scope;   // the graph's names
-    Map read;       // rows of values: that some build has read
-    Map tasks;      // "pair", "experts.seg" -> Task *, in file order
-    Map instances;  // encoders and heads -> Instance *
-    Map running;    // parameters that modules update: name -> what running.c knows of it
-    Map taught;     // teachers that some build applies: name -> anything
-    Map metrics;    // tasks with a metric, of the build of "eval": task -> Metric *
-    uint32_t depth; // nesting of evaluation, against endless recursion
-    uint32_t noted; // errors when notes were last added
+    Scope *scope;    // the graph's names
+    Map read;        // rows of values: that some build has read
+    Map tasks;       // "pair", "experts.seg" -> Task *, in file order
+    Map instances;   // encoders and heads -> Instance *
+    Map running;     // parameters that modules update: name -> what running.c knows of it
+    Map taught;      // teachers that some build applies: name -> anything
+    Map metrics;     // tasks with a metric, of the build of "eval": task -> Metric *
+    uint32_t depth;  // nesting of evaluation, against endless recursion
+    uint32_t noted;  // errors when notes were last added
     int64_t batch, steps, seed;
     int64_t parts;        // of the batch of a step (accumulate)
     int64_t memory;       // bytes that a step may take; 0: any
@@ -363,6 +363,7 @@ struct Elab {
     Map used;           // views and fields that are read: name -> anything
     Map wrong;          // views and fields that data_check reported
     VEC(Guess) guesses; // of errors whose mends are tried
+    bool late;          // those that are added now
     Map blamed; // values of the user's that fail inside the library -> the first error's text
 };
 
@@ -408,9 +409,9 @@ void put_export(Elab *el, struct Json *j);
 // type; of its shape only where there is no `shape:`. False when reported.
 bool constant_read(Elab *el, const Tree *t, const char *path, DType *dtype, Axis **axes,
                    uint32_t *rank);
-// The file that a constant comes from, for the runtime; and a `checksum:`, which may be NULL.
+// For the runtime: the file that a constant comes from; what a mapping has under `checksum:`.
 void put_constant(Elab *el, struct Json *j, const char *path, const Tree *t);
-void put_checksum(Elab *el, struct Json *j, const Tree *t);
+void put_checksum(Elab *el, struct Json *j, const Tree *map);
 
 // quiet.c: warnings of what nothing comes of.
 // Of tasks of this build that `loss` is not of, where `minimize:` says it.
@@ -505,7 +506,6 @@ void settings_read(Elab *el);
 // A program of these settings.
 Program *program_begin(Elab *el, const char *name);
 
-// library.c
 bool library_import(Elab *el, const Tree *names);
 bool library_file(Elab *el, const char *name, const char *dir, Loc from);
 // Read a library file's definitions, once; its tree, NULL when an error was reported.
@@ -663,9 +663,9 @@ typedef struct Json Json;
 void draw_check(Elab *el, const Tree *t);
 void draws_bind(Elab *el, Scope *s);
 void draws_put(Elab *el, Json *j);
-void key_check(Elab *el, const Tree *t);
-// "key": the path to a part of a record, as runtime/spec.h has it. False when reported.
-bool key_put(Elab *el, Json *j, const Tree *t);
+void key_check(Elab *el, const Tree *map);
+// The path to a part of a record, under "key", as runtime/spec.h has it. False when reported.
+bool key_put(Elab *el, Json *j, const Tree *map);
 
 // losses.c
 struct Task {

@@ -1,6 +1,6 @@
 // The entries of a program: step, eval, metrics, one an encoder, and init last, when every state is
 // known.
-#include "frontend/elab.h"
+#include "frontend/advice.h"
 #include "frontend/json.h"
 #include "frontend/unread.h"
 
@@ -81,6 +81,7 @@ static NodeId minimized(Elab *el)
                      : "",
                  x);
         guess_weights(el);
+        guess_always(el);
         return 0;
     }
     NodeId n = value_tensor(el, v, DT_F32, loc);

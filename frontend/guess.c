@@ -2,7 +2,7 @@
 // numbers the user wrote, first in the calls that lead to the error, then in the whole file: the
 // number itself, the other side's, and then what is as many times larger or smaller. A value is
 // exchanged for the other values of its module, or brought into the form that is wanted.
-#include "frontend/elab.h"
+#include "frontend/advice.h"
 
 #include "frontend/guess.h"
 
@@ -25,12 +25,18 @@ static bool is_other(const char *s, uint32_t i)
     return false;
 }
 
-// "width: 5" for a number in a place; "5 in place of 4" where no key is before it.
-static const char *with_key(Elab *el, const char *s, Loc at, const char *number)
+// Does no more of a value follow?
+static bool value_ends(const char *s)
+{
+    if (*s == ' ') return s[1] == '#' || value_ends(s + 1);
+    return !*s || strchr(",)}]\n\"'", *s);
+}
+
+const char *with_key(Elab *el, const char *s, Loc at, const char *number)
 {
     uint32_t i = at.begin;
     while (i && s[i - 1] == ' ') i--;
-    if (!i || (s[i - 1] != ':' && s[i - 1] != '='))
+    if (!i || (s[i - 1] != ':' && s[i - 1] != '=') || !value_ends(s + at.end))
         return str_printf(el->arena, "%s in place of %.*s", number, (int)(at.end - at.begin),
                           s + at.begin);
     uint32_t end = i - 1, begin = end;
@@ -311,14 +317,17 @@ void guess_names(Elab *el, Loc one, Loc other, const char *name)
             guess_add(el, places[i], better,
                       str_printf(el->arena, "%s in place of %s", better, name));
     }
+    el->late = true;
+    for (int i = 0; i < 2; i++) guess_left_out(el, places[i]);
+    el->late = false;
 }
 
 void guess_number(Elab *el)
 {
-    static const char *const usual[] = {"1", "2", "8", "64"};
     Loc at;
     if (!diag_last(el->diag, &at)) return;
-    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) guess_word(el, at, usual[i]);
+    guess_usual(el, at);
+    guess_left_out(el, at);
 }
 
 // Guess another value wherever entries of a section say a key so.
@@ -331,6 +340,9 @@ static void other_values(Elab *el, const char *section, const char *key, const c
         if (!x || x->kind != TREE_SCALAR || (said && strcmp(x->text, said))) continue;
         const char *text = other ? other : t->entries.at[i].key->text;
         guess_add(el, x->loc, text, str_printf(el->arena, "%s: %s", key, text));
+        el->late = true;
+        if (!said) guess_left_out(el, x->loc);
+        el->late = false;
     }
 }
 

@@ -35,7 +35,7 @@ void guess_last_part(Elab *el, Loc at, const Map *names);
 void guess_members(Elab *el, Loc at, Value record);
 void guess_tensor_of(Elab *el, Loc at, Value v);
 // The call without the argument in a place; the list without the item.
-void guess_without(Elab *el, Loc at);
+void guess_less(Elab *el, Loc at);
 // The mapping without a key; the graph without the mapping where that is its only one.
 void guess_without_key(Elab *el, const Tree *map, const char *key);
 // The first n items of a list in a place; the first alone for 0.
@@ -66,8 +66,6 @@ Map stats_results(const Elab *el, const StatsAt *a);
 void suggest_cast(Elab *el, DType dtype);
 void suggest_casts(Elab *el, DType a, DType b);
 void suggest_type(Elab *el, Value v);
-// all of an entry of a mapping, with what is left over when it is taken away.
-Loc entry_whole(const Elab *el, const Tree *map, uint32_t i);
 // guess.c: call fn for each name in a place that is no function and no key; how many there were.
 typedef void NameGuess(Elab *el, Loc at, const char *name, const void *how);
 uint32_t guess_each_name(Elab *el, Loc at, NameGuess *fn, const void *how);

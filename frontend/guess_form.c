@@ -1,6 +1,7 @@
 // Guesses of the form of a value: another one that the graph has a name for, a part of it, a map of
 // it, and calls and lists with less in them.
 #include "frontend/guess.h"
+#include "frontend/mend.h"
 
 #include <ctype.h>
 
@@ -208,7 +209,7 @@ void guess_tensor_of(Elab *el, Loc at, Value v)
 
 // ---- less -------------------------------------------------------------------------------------
 
-void guess_without(Elab *el, Loc at)
+void guess_less(Elab *el, Loc at)
 {
     size_t size;
     const char *s = diag_source_text(el->diag, at.source, &size);
@@ -254,7 +255,7 @@ void guess_without_key(Elab *el, const Tree *map, const char *key)
     }
     for (uint32_t i = 0; i < map->entries.n; i++)
         if (!strcmp(map->entries.at[i].key->text, key))
-            guess_sure(el, entry_whole(el, map, i), "", str_printf(el->arena, "'%s'", key));
+            guess_sure(el, entry_place(el, map, i), "", str_printf(el->arena, "'%s'", key));
 }
 
 void guess_shorter(Elab *el, Loc at, uint32_t n)

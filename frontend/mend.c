@@ -2,7 +2,10 @@
 // guess comes with a second one, or with its reason. Nothing is said where the place is not one of
 // the user's that is wholly such a value: an error may have been moved to a line which is wrong in
 // another way.
-#include "frontend/elab.h"
+#include "frontend/mend.h"
+
+#include "frontend/advice.h"
+#include "frontend/rewrite.h"
 
 #include "frontend/guess.h"
 
@@ -220,15 +223,45 @@ void suggest_row(Elab *el, const char *key, bool list)
 static const struct {
     const char *key, *first, *second;
 } usual[] = {
-    {"lr", "1e-3", "1e-4"},         {"steps", "1000", "10000"},
-    {"momentum", "0.996", "0.999"}, {"total", "steps", "1000"},
-    {"warmup", "100", "1000"},      {"peak", "1e-3", "1e-4"},
-    {"match", "\"*\"", "\"*.b\""},  {"patch", "8", "16"},
-    {"layers", "1", "12"},          {"heads", "1", "2"},
-    {"width", "64", "512"},         {"embed", "64", "512"},
-    {"vocab", "49408", "50000"},    {"size", "[224, 224]", "[256, 256]"},
-    {"length", "77", "64"},         {"batch", "64", "256"},
+    {"lr", "1e-3", "1e-4"},
+    {"steps", "1000", "10000"},
+    {"momentum", "0.996", "0.999"},
+    {"total", "steps", "1000"},
+    {"warmup", "100", "1000"},
+    {"peak", "1e-3", "1e-4"},
+    {"match", "\"*\"", "\"*.b\""},
+    {"patch", "8", "16"},
+    {"layers", "1", "12"},
+    {"heads", "1", "2"},
+    {"width", "64", "512"},
+    {"embed", "64", "512"},
+    {"vocab", "49408", "50000"},
+    {"size", "[224, 224]", "[256, 256]"},
+    {"length", "77", "64"},
+    {"batch", "64", "256"},
+    {"from", "0", "100"},
+    {"every", "10", "100"},
+    {"max", "100", "16"},
+    {"shards", "train.tar", "\"train-{0000..0009}.tar\""},
+    {"member", "json", "paug.json"},
+    {"file", "weights.safetensors", "model.safetensors"},
 };
+
+const char *usual_value(const char *key, int which)
+{
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        if (strcmp(usual[i].key, key) == 0) return which ? usual[i].second : usual[i].first;
+    return NULL;
+}
+
+// Another number for a constant of the graph, where it is this one.
+static void guess_constant(Elab *el, Loc at, const char *number, int64_t x)
+{
+    const char *s = diag_source_text(el->diag, at.source, NULL);
+    if (strcmp(str_slice(el->arena, s + at.begin, at.end - at.begin), number)) return;
+    const char *text = str_printf(el->arena, "%lld", (long long)x);
+    guess_add(el, at, text, with_key(el, s, at, text));
+}
 
 void suggest_factor(Elab *el, int64_t whole, int64_t wrong)
 {
@@ -236,10 +269,20 @@ void suggest_factor(Elab *el, int64_t whole, int64_t wrong)
     const char *old;
     int64_t below = wrong < whole ? wrong : whole, above = below;
     if (whole < 1 || wrong < 1 || whole > 1 << 24 || !error_place(el, &at, &old)) return;
-    if (strcmp(bare(el, old), str_printf(el->arena, "%lld", (long long)wrong))) return;
+    const char *number = str_printf(el->arena, "%lld", (long long)wrong);
+    const Loc constant = constant_place(el, at);
+    bool there = !strcmp(bare(el, old), number);
+    if (!there && !constant.source) return;
     while (below > 1 && whole % below) below--;
     while (above < whole && whole % above) above++;
     if (whole % above) above = below;
+    for (int64_t x = below / 2; above == below && x; x--)
+        if (whole % x == 0) above = x;
+    if (!there) {
+        guess_constant(el, constant, number, below);
+        guess_constant(el, constant, number, above);
+        return;
+    }
     suggest_guess(el, str_printf(el->arena, "%lld", (long long)below),
                   str_printf(el->arena, "%lld", (long long)above));
 }
@@ -317,37 +360,15 @@ void suggest_type(Elab *el, Value v)
 
 // ---- keys -------------------------------------------------------------------------------------
 
-Loc entry_whole(const Elab *el, const Tree *map, uint32_t i)
-{
-    size_t size;
-    const char *s = diag_source_text(el->diag, map->loc.source, &size);
-    Loc at = map->entries.at[i].key->loc;
-    const Loc value = map->entries.at[i].value->loc;
-    bool flow = s[map->loc.begin] == '{';
-    if (value.end > at.end) at.end = value.end;
-    if (at.end < size && s[at.end] == ':') at.end++;
-    if (flow) {
-        while (at.end < size && (s[at.end] == ' ' || s[at.end] == ',')) at.end++;
-        if (i && i + 1 == map->entries.n)
-            while (at.begin && (s[at.begin - 1] == ' ' || s[at.begin - 1] == ',')) at.begin--;
-        return at;
-    }
-    while (at.end < size && s[at.end] == ' ') at.end++;
-    uint32_t line = at.begin;
-    while (line && s[line - 1] == ' ') line--;
-    bool alone = (!line || s[line - 1] == '\n') && at.end < size && s[at.end] == '\n';
-    if (alone) at.begin = line, at.end++;
-    return at;
-}
-
 void suggest_without(Elab *el, const Tree *map, const Tree *key)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, map->loc.source, &size);
-    diag_help(el->diag, "leave out '%s'", key->text);
-    for (uint32_t i = 0; s && i < map->entries.n; i++)
-        if (map->entries.at[i].key == key && map->entries.n > 1 && is_users(el, key->loc))
-            diag_mend(el->diag, entry_whole(el, map, i), "");
+    uint32_t i = 0;
+    while (i < map->entries.n && map->entries.at[i].key != key) i++;
+    while (map && map->entries.n == 1 && map != el->root) map = parent_map(el->root, map, &i);
+    const char *name = map && i < map->entries.n ? map->entries.at[i].key->text : key->text;
+    diag_help(el->diag, "leave out '%s'", name);
+    const Loc at = map && i < map->entries.n ? entry_place(el, map, i) : (Loc){0};
+    if (at.source) diag_mend(el->diag, at, "");
 }
 
 void suggest_key(Elab *el, Loc map, const char *key)

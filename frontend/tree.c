@@ -24,6 +24,7 @@ typedef struct Builder {
     uint64_t nodes;    // read so far, aliases counted with all that they stand for
     uint64_t expanded; // the part that comes from aliases
     uint32_t patch;    // patches are in order of place: the next one
+    size_t end;        // of the last event
     bool stop;
 } Builder;
 
@@ -59,7 +60,10 @@ static Tree *build_node(Builder *b, yaml_event_t *event, uint32_t depth);
 static bool next_event(Builder *b, yaml_event_t *event)
 {
     if (b->stop) return false;
-    if (yaml_parser_parse(b->parser, event)) return true;
+    if (yaml_parser_parse(b->parser, event)) {
+        b->end = tree_text_byte(b->t, &event->end_mark);
+        return true;
+    }
     syntax_error(b->t, b->parser);
     b->stop = true;
     return false;
@@ -119,8 +123,10 @@ static Tree *build_scalar(Builder *b, const yaml_event_t *event)
         return tree;
     }
     scalar_place(t, tree, event, begin, end);
-    if (strlen(tree->text) != event->data.scalar.length)
+    if (strlen(tree->text) != event->data.scalar.length) {
         diag_error(t->diag, tree->loc, "a text cannot hold a NUL character");
+        mend_nul(t, tree, (const char *)event->data.scalar.value, event->data.scalar.length);
+    }
     if (style == YAML_PLAIN_SCALAR_STYLE && is_null_text(tree->text)) tree->kind = TREE_NULL;
     if (style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE)
         tree->loc.end = tree->loc.begin + 1;
@@ -135,6 +141,7 @@ static Tree *build_alias(Builder *b, const yaml_event_t *event)
                             tree_text_byte(b->t, &event->end_mark));
     if (!anchor || !anchor->tree) {
         diag_error(b->t->diag, loc, "the alias '*%s' stands inside its own anchor", name);
+        mend_alias(b->t, loc.begin, loc.end);
         b->stop = true;
         return NULL;
     }
@@ -166,32 +173,49 @@ static Tree *build_list(Builder *b, const yaml_event_t *start, uint32_t depth)
     return b->stop ? NULL : list;
 }
 
+// An entry while its map is read.
+typedef struct Entry {
+    Tree *key, *value;
+    EntrySpan span;
+    bool flow;
+} Entry;
+
 // A key is a text; a key given twice is reported and the first one stays.
-static bool check_key(Builder *b, Map *seen, Tree *key)
+static bool check_key(Builder *b, Map *seen, const Entry *e)
 {
     Diag *diag = b->t->diag;
+    const Tree *key = e->key;
+    const Entry *first = map_get(seen, key->text ? key->text : "");
     if (key->kind == TREE_LIST || key->kind == TREE_MAP) {
         diag_error(diag, key->loc, "a key is a text, not a %s",
                    key->kind == TREE_LIST ? "list" : "mapping");
+        mend_key(b->t, key, e->span, e->flow);
         return false;
     }
     if (!key->text[0] && !key->quoted) {
         diag_error(diag, key->loc, "there is no key before ':'");
+        mend_key(b->t, key, e->span, e->flow);
         return false;
     }
-    if (strcmp(key->text, "<<") == 0 && !key->quoted) {
-        diag_error(diag, key->loc, "merge keys are not part of the language");
-        diag_help(diag, "a file takes over another one with extends:");
-        return false;
-    }
-    Tree *first = map_get(seen, key->text);
+    if (strcmp(key->text, "<<") == 0 && !key->quoted) return false; // merges reports them
     if (first) {
         diag_error(diag, key->loc, "the key '%s' is given twice", key->text);
-        diag_note(diag, first->loc, "the first one is here");
+        diag_note(diag, first->key->loc, "the first one is here");
+        mend_twice(b->t, first->span, e->span, e->flow);
         return false;
     }
-    map_set(b->t->arena, seen, key->text, key);
+    map_set(b->t->arena, seen, key->text, arena_copy(b->t->arena, e, sizeof *e));
     return true;
+}
+
+// The merge keys of a map that is read: they are reported last, as they give way to its keys.
+static void merges(Builder *b, const Tree *map, const Entry *entries, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const Entry *e = &entries[i];
+        diag_error(b->t->diag, e->key->loc, "merge keys are not part of the language");
+        mend_merge(b->t, map, e->value, e->span, e->flow);
+    }
 }
 
 // A key of kind NULL (`~: 1`) is the text it is written as; a shared node must not change.
@@ -209,9 +233,11 @@ static Tree *build_map(Builder *b, const yaml_event_t *start, uint32_t depth)
     bool flow = start->data.mapping_start.style == YAML_FLOW_MAPPING_STYLE;
     Tree *map = new_tree(b, TREE_MAP, begin, begin + 1);
     Map seen = {0};
+    VEC(Entry) merged = {0};
     yaml_event_t event;
     while (next_event(b, &event)) {
         bool done = event.type == YAML_MAPPING_END_EVENT;
+        size_t from = tree_text_byte(b->t, &event.start_mark);
         if (done && flow) map->loc.end = (uint32_t)tree_text_byte(b->t, &event.end_mark);
         Tree *key = done ? NULL : build_node(b, &event, depth);
         yaml_event_delete(&event);
@@ -220,25 +246,24 @@ static Tree *build_map(Builder *b, const yaml_event_t *start, uint32_t depth)
         Tree *value = build_node(b, &event, depth);
         yaml_event_delete(&event);
         if (!value) break;
-        if (check_key(b, &seen, key))
-            vec_push(b->t->arena, &map->entries, (TreeEntry){as_key(b, key), value});
+        const Entry e = {key, value, {from, b->end}, flow};
+        if (check_key(b, &seen, &e))
+            vec_push(b->t->arena, &map->entries, ((TreeEntry){as_key(b, key), value}));
+        else if (key->text && strcmp(key->text, "<<") == 0 && !key->quoted)
+            vec_push(b->t->arena, &merged, e);
     }
+    merges(b, map, merged.at, merged.n);
     return b->stop ? NULL : map;
 }
 
 static Tree *build_kind(Builder *b, const yaml_event_t *event, uint32_t depth)
 {
     switch (event->type) {
-    case YAML_SCALAR_EVENT:
-        return build_scalar(b, event);
-    case YAML_SEQUENCE_START_EVENT:
-        return build_list(b, event, depth + 1);
-    case YAML_MAPPING_START_EVENT:
-        return build_map(b, event, depth + 1);
-    case YAML_ALIAS_EVENT:
-        return build_alias(b, event);
-    default:
-        bug("event %d of libyaml where a node belongs", (int)event->type);
+    case YAML_SCALAR_EVENT: return build_scalar(b, event);
+    case YAML_SEQUENCE_START_EVENT: return build_list(b, event, depth + 1);
+    case YAML_MAPPING_START_EVENT: return build_map(b, event, depth + 1);
+    case YAML_ALIAS_EVENT: return build_alias(b, event);
+    default: bug("event %d of libyaml where a node belongs", (int)event->type);
     }
 }
 
@@ -276,7 +301,7 @@ static Tree *build_document(Builder *b)
         if (event.type == YAML_DOCUMENT_START_EVENT && root) {
             size_t at = tree_text_byte(b->t, &event.start_mark);
             diag_error(b->t->diag, tree_text_loc(b->t, at, at + 3), "a file has one document");
-            diag_help(b->t->diag, "write the second one to a file of its own");
+            mend_documents(b->t, at);
             done = true;
         } else if (event.type == YAML_SCALAR_EVENT || event.type == YAML_SEQUENCE_START_EVENT ||
                    event.type == YAML_MAPPING_START_EVENT || event.type == YAML_ALIAS_EVENT) {
@@ -299,55 +324,8 @@ static Tree *build(TreeText *t)
     yaml_parser_delete(&parser);
     if (b.stop || (root && root->kind != TREE_NULL)) return root;
     diag_error(t->diag, tree_text_loc(t, 0, 0), "the file is empty");
+    mend_empty(t);
     return NULL;
-}
-
-// Bytes of the UTF-8 character at s (n are left), its code point in *code; 0 when it is none.
-static size_t utf8_size(const unsigned char *s, size_t n, uint32_t *code)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t size = s[0] < 0x80   ? 1
-                  : s[0] < 0xc2 ? 0
-                  : s[0] < 0xe0 ? 2
-                  : s[0] < 0xf0 ? 3
-                  : s[0] < 0xf5 ? 4
-                                : 0;
-    if (!size || size > n) return 0;
-    *code = size == 1 ? s[0] : s[0] & (0x7fu >> size);
-    for (size_t i = 1; i < size; i++) {
-        if ((s[i] & 0xc0) != 0x80) return 0;
-        *code = *code << 6 | (s[i] & 0x3f);
-    }
-    bool surrogate = *code >= 0xd800 && *code < 0xe000;
-    return *code < least[size] || surrogate || *code > 0x10ffff ? 0 : size;
-}
-
-static bool allowed(uint32_t c)
-{
-    if (c < 0x20) return c == '\t' || c == '\n' || c == '\r';
-    return !(c >= 0x7f && c < 0xa0 && c != 0x85) && c != 0xfffe && c != 0xffff;
-}
-
-static bool check_bytes(const TreeText *t)
-{
-    if (t->size > MAX_SIZE) {
-        diag_error(t->diag, tree_text_loc(t, 0, 0),
-                   "the file has %zu bytes; at most 16 MiB are read", t->size);
-        return false;
-    }
-    const unsigned char *s = (const unsigned char *)t->text;
-    for (size_t i = 0, n; i < t->size; i += n) {
-        uint32_t code = 0;
-        n = utf8_size(s + i, t->size - i, &code);
-        if (n && allowed(code)) continue;
-        if (n)
-            diag_error(t->diag, tree_text_loc(t, i, i + n),
-                       "a control character (U+%04X) in the text", code);
-        else
-            diag_error(t->diag, tree_text_loc(t, i, i + 1), "the byte 0x%02X is not UTF-8", s[i]);
-        return false;
-    }
-    return true;
 }
 
 static int by_begin(const void *a, const void *b)
@@ -356,16 +334,28 @@ static int by_begin(const void *a, const void *b)
     return x->begin < y->begin ? -1 : x->begin > y->begin;
 }
 
+static Tree *read_text(TreeText *t)
+{
+    t->text = diag_source_text(t->diag, t->source, &t->size);
+    if (!bytes_check(t)) return NULL;
+    t->fed = str_slice(t->arena, t->text, t->size);
+    tree_text_map(t);
+    if (!accidents_repair(t)) return NULL;
+    if (t->patches.n) qsort(t->patches.at, t->patches.n, sizeof *t->patches.at, by_begin);
+    return build(t);
+}
+
 Tree *tree_read(Arena *arena, Diag *diag, uint32_t source)
 {
     TreeText t = {.arena = arena, .diag = diag, .source = source};
-    t.text = diag_source_text(diag, source, &t.size);
-    if (!check_bytes(&t)) return NULL;
-    t.fed = str_slice(arena, t.text, t.size);
-    tree_text_map(&t);
-    if (!accidents_repair(&t)) return NULL;
-    if (t.patches.n) qsort(t.patches.at, t.patches.n, sizeof *t.patches.at, by_begin);
-    return build(&t);
+    Tree *root = read_text(&t);
+    tries_offer(&t);
+    return root;
+}
+
+void tree_read_trial(Arena *arena, Diag *diag, uint32_t source)
+{
+    read_text(&(TreeText){.arena = arena, .diag = diag, .source = source, .trial = true});
 }
 
 static bool read_all(Arena *arena, FILE *f, char **text, size_t *size)

@@ -48,6 +48,14 @@ static void put_quoted(const TreeText *t, Chars *out, size_t begin, size_t end)
     vec_push(t->arena, out, quote);
 }
 
+const char *quoted_source(const TreeText *t, size_t begin, size_t end)
+{
+    Chars out = {0};
+    put_quoted(t, &out, begin, end);
+    vec_push(t->arena, &out, '\0');
+    return out.at;
+}
+
 // The lines of a value, all accidents on them quoted.
 static const char *quoted_lines(const TreeText *t, const Patch *p)
 {
@@ -103,6 +111,7 @@ void accidents_add(TreeText *t, const Patch *found, uint32_t n)
         }
         diag_error(t->diag, tree_text_loc(t, found[i].caret, found[i].caret + 1), "%s",
                    found[i].message);
+        mend_line(t, found[i].caret, found[i].begin);
         t->hopeless = true;
     }
 }
@@ -114,10 +123,7 @@ static void report(TreeText *t)
         const Patch *p = &t->patches.at[i];
         diag_error(t->diag, tree_text_loc(t, p->caret, p->caret + 1), "%s", p->message);
         diag_help(t->diag, "%s", quoted_lines(t, p));
-        Chars quoted = {0};
-        put_quoted(t, &quoted, p->begin, p->end);
-        vec_push(t->arena, &quoted, '\0');
-        diag_mend(t->diag, tree_text_loc(t, p->begin, p->end), quoted.at);
+        diag_mend(t->diag, tree_text_loc(t, p->begin, p->end), quoted_source(t, p->begin, p->end));
     }
 }
 
@@ -187,6 +193,7 @@ static void quote_from(TreeText *t, size_t begin, bool flow, const char *message
         return;
     }
     diag_error(t->diag, tree_text_loc(t, begin, begin + 1), "%s", message);
+    mend_line(t, begin, begin);
     t->hopeless = true;
 }
 
@@ -204,6 +211,7 @@ static void tag(TreeText *t, size_t at, bool plain, bool flow)
     while (end < t->size && !is_space(t->fed[end]) && !(flow && strchr(",[]{}", t->fed[end])))
         end++;
     diag_error(t->diag, tree_text_loc(t, at, end), "tags are not part of the language");
+    mend_tag(t, at, end, plain, flow);
     memset(t->fed + at, ' ', end - at);
     t->repairs++;
 }
@@ -240,6 +248,7 @@ static void begin_event(Pass *p, size_t begin, bool flow, const yaml_char_t *anc
     if (++p->depth > TREE_DEPTH) {
         diag_error(t->diag, tree_text_loc(t, begin, begin + 1), "values are nested deeper than %d",
                    TREE_DEPTH);
+        mend_nesting(t, begin);
         t->hopeless = true;
     }
     if (!flow || p->flow++) return;
@@ -265,9 +274,7 @@ static void one_event(Pass *p, const yaml_event_t *event)
     bool node = event->type == YAML_SCALAR_EVENT || event->type == YAML_ALIAS_EVENT;
     if (node && repaired(p->t, begin)) return;
     switch (event->type) {
-    case YAML_SCALAR_EVENT:
-        scalar_event(p, event, begin, end);
-        break;
+    case YAML_SCALAR_EVENT: scalar_event(p, event, begin, end); break;
     case YAML_ALIAS_EVENT:
         if (!map_get(&p->anchors, (const char *)event->data.alias.anchor))
             quote_from(p->t, begin, p->flow > 0,
@@ -286,8 +293,7 @@ static void one_event(Pass *p, const yaml_event_t *event)
         p->depth--;
         if (p->flow) p->flow--;
         break;
-    default:
-        break;
+    default: break;
     }
 }
 

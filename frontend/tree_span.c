@@ -132,18 +132,13 @@ static const char *message_at(const Flow *f, size_t i, char within)
     Arena *a = f->t->arena;
     const char *pair = within == '{' ? "{ }" : "[ ]";
     switch (at(f->t, i)) {
-    case ',':
-        return str_printf(a, "a comma inside %s ends the value: quote the expression", pair);
+    case ',': return str_printf(a, "a comma inside %s ends the value: quote the expression", pair);
     case '[':
-    case ']':
-        return str_printf(a, "'[' inside %s begins a list: quote the expression", pair);
+    case ']': return str_printf(a, "'[' inside %s begins a list: quote the expression", pair);
     case '{':
-    case '}':
-        return str_printf(a, "'{' inside %s begins a mapping: quote the text", pair);
-    case '#':
-        return "' #' begins a comment: quote the expression";
-    default:
-        return "': ' ends a key: quote the expression";
+    case '}': return str_printf(a, "'{' inside %s begins a mapping: quote the text", pair);
+    case '#': return "' #' begins a comment: quote the expression";
+    default: return "': ' ends a key: quote the expression";
     }
 }
 
@@ -162,7 +157,7 @@ static void plain(Flow *f, char within)
     } else if (s.open != SIZE_MAX) {
         diag_error(f->t->diag, tree_text_loc(f->t, s.open, s.open + 1), "'%c' is not closed",
                    f->t->fed[s.open]);
-        diag_help(f->t->diag, "quote the text if it is meant so");
+        mend_unclosed(f->t, begin);
         f->t->hopeless = f->stop = true;
     } else if (s.caret != SIZE_MAX) {
         add_found(f, begin, s.end, s.caret, message_at(f, s.caret, within));
@@ -221,6 +216,8 @@ static void goes_on(Flow *f, size_t begin, char within, uint32_t keep)
     if (is_space(c) || comment_at(t, i) || closes(c) || (within && c == ',')) return;
     if (c == ':' && (is_space(at(t, i + 1)) || within)) return;
     bool quoted = first == '"' || first == '\'';
+    bool comma = within && quoted && (c == '"' || c == '\''); // is missing, between two texts
+    if (comma || (within && quoted && memchr(t->fed + begin, '\n', f->at - begin))) return;
     Span s = span_scan(t, quoted ? i : begin, within != 0);
     if (s.open != SIZE_MAX) return;
     f->found->n = keep; // one accident, not one for each of its parts

@@ -116,43 +116,50 @@ typedef struct Row {
     const char *note;              // at the context's mark; NULL for none
     const char *help;
     bool at_context; // the caret goes there
+    MendFn *mend;
 } Row;
 
 static const Row rows[] = {
-    {"found unexpected end of stream", "quoted scalar", "the quote is not closed", NULL, NULL,
-     true},
+    {"found unexpected end of stream", "quoted scalar", "the quote is not closed", NULL, NULL, true,
+     mend_quote},
     {"found unexpected document indicator", "quoted scalar", "the quote is not closed", NULL, NULL,
-     true},
-    {"expected ',' or ']'", NULL, "expected ',' or ']'", "the list begins here", NULL, false},
-    {"expected ',' or '}'", NULL, "expected ',' or '}'", "the mapping begins here", NULL, false},
+     true, mend_quote},
+    {"expected ',' or ']'", NULL, "expected ',' or ']'", "the list begins here", NULL, false,
+     mend_flow},
+    {"expected ',' or '}'", NULL, "expected ',' or '}'", "the mapping begins here", NULL, false,
+     mend_flow},
     {"could not find expected ':'", NULL, "expected ': ' and a value after this key", NULL,
-     "a text over several lines is indented deeper than its key", true},
+     "a text over several lines is indented deeper than its key", true, mend_colon},
     {"mapping values are not allowed", NULL, "a key cannot stand here", NULL,
-     "compare its indentation with the keys above it", false},
+     "compare its indentation with the keys above it", false, mend_below},
     {"did not find expected key", NULL, "expected a key here", "the mapping begins here",
-     "the keys of a mapping stand in one column", false},
+     "the keys of a mapping stand in one column", false, mend_column},
     {"did not find expected '-' indicator", NULL, "expected '- ' here", "the list begins here",
-     "the items of a list stand in one column", false},
+     "the items of a list stand in one column", false, mend_column},
     {"block sequence entries are not allowed", NULL, "a list cannot begin here", NULL,
-     "begin it on a line of its own", false},
-    {"found a tab character", NULL, "a tab cannot indent: use spaces", NULL, NULL, false},
+     "begin it on a line of its own", false, mend_own_line},
+    {"found a tab character", NULL, "a tab cannot indent: use spaces", NULL, NULL, false,
+     mend_tabs},
     {"found character that cannot start", NULL, "a text cannot begin with this character in YAML",
-     NULL, "quote the text", false},
+     NULL, "quote the text", false, NULL},
     {"unknown escape character", NULL, "unknown escape in a double-quoted text", NULL,
-     "single quotes take a backslash as it is", false},
-    {"did not find expected node content", NULL, "expected a value here", NULL, NULL, false},
+     "single quotes take a backslash as it is", false, mend_escape},
+    {"did not find expected node content", NULL, "expected a value here", NULL, NULL, false,
+     mend_no_value},
     {"comment or line break", NULL, "expected a line break here", NULL,
-     "quote a text that begins with '|' or '>'", false},
+     "quote a text that begins with '|' or '>'", false, mend_block_header},
     {"undefined tag handle", NULL, "tags are not part of the language", NULL,
-     "quote a text that begins with '!'", true},
+     "quote a text that begins with '!'", true, NULL},
     {"did not find expected <document start>", NULL, "the file goes on after its value", NULL,
-     "quote the whole value, or check the indentation", false},
+     "quote the whole value, or check the indentation", false, mend_second_value},
     {NULL, "scanning an alias", "a leading '*' is an alias of YAML: quote the text", NULL, NULL,
-     true},
+     true, NULL},
     {NULL, "scanning an anchor", "a leading '&' is an anchor of YAML: quote the text", NULL, NULL,
-     true},
-    {NULL, "scanning a tag", "a leading '!' is a tag of YAML: quote the text", NULL, NULL, true},
-    {NULL, "scanning a directive", "a line cannot begin with '%'", NULL, "quote the text", true},
+     true, NULL},
+    {NULL, "scanning a tag", "a leading '!' is a tag of YAML: quote the text", NULL, NULL, true,
+     NULL},
+    {NULL, "scanning a directive", "a line cannot begin with '%'", NULL, "quote the text", true,
+     mend_directive},
 };
 
 static const Row *row_of(const yaml_parser_t *p)
@@ -233,17 +240,43 @@ static size_t bare_key(const TreeText *t, size_t at)
 }
 
 // Mistakes that libyaml meets lines after they were made. True when reported.
-static bool reported_late(const TreeText *t, const yaml_parser_t *p, size_t at)
+static bool reported_late(TreeText *t, const yaml_parser_t *p, size_t at)
 {
     size_t quote = runaway_quote(t, at), key = bare_key(t, at);
     if (quote != SIZE_MAX) {
         diag_error(t->diag, tree_text_loc(t, quote, quote + 1), "the quote is not closed");
         diag_note(t->diag, error_loc(t, at), "it ends at the next quote, before this");
+        mend_quote(t, quote, at);
         return true;
     }
     if (key == SIZE_MAX || !says(p->problem, "mapping values are not allowed")) return false;
     diag_error(t->diag, tree_text_loc(t, key, key + 1), "expected ':' after this key");
     diag_note(t->diag, error_loc(t, at), "this key stands below it");
+    mend_colon(t, key, at);
+    return true;
+}
+
+// What may mend it; the row's help where nothing does.
+static void add_mends(TreeText *t, const Row *row, size_t at, size_t from)
+{
+    const size_t begin = row && row->at_context ? from : at;
+    if (row && row->mend) row->mend(t, begin, from);
+    mend_line(t, begin, value_begin(t, begin < t->size ? begin : t->size));
+    if (row && row->help) try_last(t, row->help);
+}
+
+// What one character tells that stands where it cannot. True when reported.
+static bool reported_by_sign(TreeText *t, const yaml_parser_t *p, size_t at)
+{
+    const char c = at < t->size ? t->fed[at] : '\0';
+    if (c == '\t' && says(p->problem, "cannot start any token")) {
+        diag_error(t->diag, error_loc(t, at), "a tab cannot indent: use spaces");
+        mend_tabs(t, at, at);
+        return true;
+    }
+    if (c != ':' || !says(p->problem, "expected node content")) return false;
+    diag_error(t->diag, error_loc(t, at), "there is no key before ':'");
+    mend_no_key(t, at);
     return true;
 }
 
@@ -254,18 +287,16 @@ void syntax_error(TreeText *t, const yaml_parser_t *p)
     if (p->error == YAML_READER_ERROR) at = p->problem_offset;
     const Row *row = row_of(p);
     if (p->error != YAML_READER_ERROR && reported_late(t, p, at)) return;
-    if (at < t->size && t->fed[at] == '\t' && says(p->problem, "cannot start any token")) {
-        diag_error(t->diag, error_loc(t, at), "a tab cannot indent: use spaces");
-        return;
-    }
+    if (reported_by_sign(t, p, at)) return;
     if (!row) {
         diag_error(t->diag, error_loc(t, at), "YAML: %s%s%s",
                    p->problem ? p->problem : "syntax error", p->context ? " " : "",
                    p->context ? p->context : "");
+        add_mends(t, NULL, at, at);
         return;
     }
-    diag_error(t->diag, error_loc(t, row->at_context && p->context ? from : at), "%s",
-               row->message);
+    if (!p->context) from = at;
+    diag_error(t->diag, error_loc(t, row->at_context ? from : at), "%s", row->message);
     if (row->note && p->context) diag_note(t->diag, error_loc(t, from), "%s", row->note);
-    if (row->help) diag_help(t->diag, "%s", row->help);
+    add_mends(t, row, at, from);
 }

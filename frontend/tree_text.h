@@ -16,6 +16,20 @@ typedef struct Patch {
     const char *message;
 } Patch;
 
+// A text in a place of the source.
+typedef struct TreeEdit {
+    size_t begin, end;
+    const char *text;
+} TreeEdit;
+
+// What may mend an error.
+typedef struct Try {
+    uint32_t error;
+    bool only, last;     // see try_only, try_last
+    const char *said;    // in a help
+    VEC(TreeEdit) edits; // in order of place
+} Try;
+
 typedef struct TreeText {
     Arena *arena;
     Diag *diag;
@@ -28,6 +42,8 @@ typedef struct TreeText {
     VEC(Patch) patches;
     uint32_t repairs; // made in this pass
     bool hopeless;    // an error after which the tree would mislead
+    bool trial;       // it is read to see whether a candidate mends it
+    VEC(Try) tries;
 } TreeText;
 
 // Recompute byte_of, after the text was changed.
@@ -63,6 +79,8 @@ void flow_accidents(TreeText *t, size_t begin, Patches *found);
 // tree_accidents.c: report and repair until libyaml reads the text without error. False when it
 // does not.
 bool accidents_repair(TreeText *t);
+// Bytes [begin, end) of the source in quotes, as one line.
+const char *quoted_source(const TreeText *t, size_t begin, size_t end);
 // Repair accidents; accidents_repair reports them at its end.
 void accidents_add(TreeText *t, const Patch *found, uint32_t n);
 
@@ -70,5 +88,65 @@ void accidents_add(TreeText *t, const Patch *found, uint32_t n);
 void syntax_repair(TreeText *t, const yaml_parser_t *parser);
 // Report an error of libyaml that nothing explains better.
 void syntax_error(TreeText *t, const yaml_parser_t *parser);
+
+// tree.c: read a text to see whether it can be.
+void tree_read_trial(Arena *arena, Diag *diag, uint32_t source);
+
+// A line without the blanks and the comment around what it says.
+typedef struct Line {
+    size_t begin, text, end, next; // text: the first byte that is no blank
+} Line;
+
+// tree_mend.c
+Line line_at(const TreeText *t, size_t at);
+// Does it say nothing?
+bool line_empty(const Line *l);
+size_t line_indent(const Line *l);
+// The next line before or behind this one that says something; false where there is none.
+bool line_before(const TreeText *t, Line *l);
+bool line_behind(const TreeText *t, Line *l);
+const char *tree_slice(const TreeText *t, size_t begin, size_t end);
+
+// tree_try.c: candidates for a mend of the last error, offered in this order; NULL in a trial.
+Try *try_new(TreeText *t, const char *said);
+// Where it mends the error nothing else is meant.
+Try *try_only(TreeText *t, const char *said);
+// It is offered where no other one mends the error; without edits it is but a help.
+Try *try_last(TreeText *t, const char *said);
+void try_edit(TreeText *t, Try *try, size_t begin, size_t end, const char *text);
+// When all is read: try them, and offer what mends.
+void tries_offer(TreeText *t);
+
+// tree_mend.c: candidates by the kind of error; `at` is its place, `from` that of libyaml's
+// context.
+typedef void MendFn(TreeText *t, size_t at, size_t from);
+MendFn mend_quote, mend_flow, mend_column, mend_below, mend_colon, mend_escape, mend_tabs,
+    mend_block_header, mend_second_value, mend_no_value, mend_own_line, mend_directive;
+// A value in flow style that begins at `value` and does not close its bracket.
+void mend_unclosed(TreeText *t, size_t value);
+// What may mend any of them: the value in quotes, or the line left out.
+void mend_line(TreeText *t, size_t at, size_t value);
+
+// tree_entry.c: candidates for what can be read, and means nothing.
+void mend_nul(TreeText *t, const Tree *scalar, const char *value, size_t length);
+void mend_tag(TreeText *t, size_t begin, size_t end, bool plain, bool flow);
+void mend_documents(TreeText *t, size_t at);
+void mend_empty(TreeText *t);
+void mend_alias(TreeText *t, size_t begin, size_t end);
+void mend_nesting(TreeText *t, size_t at);
+// Entries of a map, from the key to behind the value.
+typedef struct EntrySpan {
+    size_t begin, end;
+} EntrySpan;
+// What goes with one: the comma of flow style, the lines of block style.
+EntrySpan span_comma(const TreeText *t, EntrySpan e);
+EntrySpan span_lines(const TreeText *t, EntrySpan e);
+void mend_twice(TreeText *t, EntrySpan first, EntrySpan second, bool flow);
+void mend_no_key(TreeText *t, size_t at);
+void mend_key(TreeText *t, const Tree *key, EntrySpan entry, bool flow);
+void mend_merge(TreeText *t, const Tree *map, const Tree *value, EntrySpan entry, bool flow);
+
+// tree_bytes.c: is it UTF-8 without control characters, and not too large? Says what it is, else.
+bool bytes_check(const TreeText *t);
 
 #endif

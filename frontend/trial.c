@@ -3,9 +3,10 @@
 // each is put into its place and the file is read again; the first few that leave fewer errors, and
 // no new one, are offered, as mends of the error and in a help. So a guess may be cheap, and what
 // is offered is known to be right in its consequences, however deep in the library the error shows.
-#include "frontend/elab.h"
-
 #include "frontend/guess.h"
+#include "frontend/mend.h"
+
+#include <stdlib.h>
 
 enum {
     OFFERED = 2,    // mends of one error
@@ -13,43 +14,61 @@ enum {
     ALL_TRIALS = 80 // readings of one file
 };
 
-static void add(Elab *el, Loc at, const char *text, const char *said, bool sure)
+static void add(Elab *el, Guess g)
 {
-    uint32_t error = diag_last_error(el->diag), same = 0;
+    uint32_t same = 0;
     size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size);
-    if (!error || !s || at.end > size || el->options->no_trials || !is_users(el, at)) return;
-    bool there = !strncmp(s + at.begin, text, at.end - at.begin);
-    if (there && strlen(text) == at.end - at.begin) return;
+    const char *s = diag_source_text(el->diag, g.at.source, &size);
+    g.error = diag_last_error(el->diag);
+    if (!g.error || !s || g.at.end > size || el->options->no_trials || !is_users(el, g.at)) return;
+    bool there = !strncmp(s + g.at.begin, g.text, g.at.end - g.at.begin);
+    if (there && strlen(g.text) == g.at.end - g.at.begin && !g.also.source) return;
     for (uint32_t i = 0; i < el->guesses.n; i++) {
-        const Guess *g = &el->guesses.at[i];
-        same += g->error == error;
-        if (g->error == error && g->at.begin == at.begin && g->at.source == at.source &&
-            g->at.end == at.end && strcmp(g->text, text) == 0)
-            return;
+        Guess *o = &el->guesses.at[i];
+        same += o->error == g.error;
+        bool known = o->error == g.error && !memcmp(&o->at, &g.at, sizeof g.at) &&
+                     !memcmp(&o->also, &g.also, sizeof g.also) && strcmp(o->text, g.text) == 0;
+        if (known && (!o->late || el->late)) return;
+        if (known) o->error = 0; // its turn comes earlier now
     }
     Loc from;
-    if (same < MOST && diag_last(el->diag, &from))
-        vec_push(el->arena, &el->guesses, (Guess){error, from.source, at, text, said, sure});
+    if (same >= MOST || !diag_last(el->diag, &from)) return;
+    g.from = from.source;
+    g.late = el->late;
+    vec_push(el->arena, &el->guesses, g);
 }
 
 void guess_add(Elab *el, Loc at, const char *text, const char *said)
 {
-    add(el, at, text, said, false);
+    add(el, (Guess){.at = at, .text = text, .said = said});
 }
 
 void guess_sure(Elab *el, Loc at, const char *text, const char *said)
 {
-    add(el, at, text, said, true);
+    add(el, (Guess){.at = at, .text = text, .said = said, .sure = true});
 }
 
-// The file's text with a guess in its place.
+void guess_both(Elab *el, Loc at, const char *text, Loc also, const char *also_text,
+                const char *said)
+{
+    add(el, (Guess){.at = at, .text = text, .said = said, .also = also, .also_text = also_text});
+}
+
+// The file's text with a guess in its places.
 static const char *guessed(Elab *el, const Guess *g)
 {
     size_t size;
     const char *s = diag_source_text(el->diag, g->at.source, &size);
-    return str_printf(el->arena, "%.*s%s%.*s", (int)g->at.begin, s, g->text,
-                      (int)(size - g->at.end), s + g->at.end);
+    Loc a = g->at, b = g->also;
+    const char *first = g->text, *second = g->also_text ? g->also_text : "";
+    if (!b.source) b = (Loc){a.source, a.end, a.end};
+    if (b.begin < a.begin) {
+        const Loc other = a;
+        const char *text = first;
+        a = b, b = other, first = second, second = text;
+    }
+    return str_printf(el->arena, "%.*s%s%.*s%s%.*s", (int)a.begin, s, first, (int)(b.begin - a.end),
+                      s + a.end, second, (int)(size - b.end), s + b.end);
 }
 
 static bool has_error(const Diag *diag, const char *text)
@@ -79,73 +98,113 @@ static bool helps(Elab *el, const char *path, const Guess *g)
     return good;
 }
 
-static void offer(Elab *el, const Guess *good, uint32_t n)
+static void offer(Elab *el, const Guess *const *good, uint32_t n)
 {
-    const char *said = "", *verb = "";
+    const char *said = "";
     for (uint32_t i = 0; i < n; i++) {
-        const Guess *g = &good[i];
+        const Guess *g = good[i];
+        const char *verb = *g->text ? "write " : "leave out ";
+        bool again = i && !*g->text == !*good[i - 1]->text;
         uint32_t line, column;
         diag_position(el->diag, g->at, &line, &column);
         const char *file = diag_source_path(el->diag, g->at.source);
         const char *place = g->at.source == g->from ? str_printf(el->arena, "line %u", line)
                                                     : str_printf(el->arena, "%s:%u", file, line);
-        const char *before = verb;
-        verb = *g->text ? "write " : "leave out ";
-        said = str_printf(el->arena, "%s%s%s%s (%s)", said, i ? ", or " : "",
-                          strcmp(before, verb) ? verb : "", g->said, place);
+        said = str_printf(el->arena, "%s%s%s%s (%s)", said, i ? ", or " : "", again ? "" : verb,
+                          g->said, place);
     }
-    diag_return_to(el->diag, good->error);
+    diag_return_to(el->diag, good[0]->error);
     diag_help(el->diag, "%s", said);
-    for (uint32_t i = 0; i < n; i++)
-        (n == 1 && good->sure ? diag_mend : diag_guess)(el->diag, good[i].at, good[i].text);
+    for (uint32_t i = 0; i < n; i++) {
+        const bool sure = n == 1 && good[i]->sure;
+        (sure ? diag_mend : diag_guess)(el->diag, good[i]->at, good[i]->text);
+        if (good[i]->also.source) diag_mend_also(el->diag, good[i]->also, good[i]->also_text);
+    }
+}
+
+// By errors, late ones last, else as they were added: which they are compared by where they stand.
+static int by_error(const void *a, const void *b)
+{
+    const Guess *x = *(const Guess *const *)a, *y = *(const Guess *const *)b;
+    if (x->error != y->error) return x->error < y->error ? -1 : 1;
+    if (x->late != y->late) return x->late ? 1 : -1;
+    return x < y ? -1 : x > y;
 }
 
 // The graph without the expert or loss, or what is watched, in which the mended place is.
-static bool without_entry(Elab *el, Loc at, Guess *g)
+static Guess *without_entry(Elab *el, const Guess *of)
 {
     static const char *const sections[] = {"experts", "losses", "watch", "stats"};
     for (size_t k = 0; k < sizeof sections / sizeof *sections; k++) {
         const Tree *t = tree_get(el->root, sections[k]);
         for (uint32_t i = 0; t && t->kind == TREE_MAP && i < t->entries.n; i++) {
-            const Tree *key = t->entries.at[i].key;
-            Loc whole = entry_whole(el, t, i);
-            bool inside =
-                key->loc.source == at.source && at.begin >= whole.begin && at.end <= whole.end;
-            if (!inside) continue;
+            const Loc at = entry_place(el, t, i);
+            bool inside = at.source == of->at.source && of->at.begin >= at.begin &&
+                          of->at.end <= at.end;
+            if (!inside || (of->at.begin == at.begin && of->at.end == at.end)) continue;
+            Guess *g = arena_make(el->arena, Guess);
+            const char *name = t->entries.at[i].key->text;
+            *g = *of;
+            g->at = at;
             if (t->entries.n == 1) { // the section
-                key = tree_entry(el->root, sections[k])->key;
-                uint32_t n = 0;
-                while (el->root->entries.at[n].key != key) n++;
-                whole = entry_whole(el, el->root, n);
+                t = parent_map(el->root, t, &i);
+                g->at = entry_place(el, t, i);
+                name = sections[k];
             }
-            g->at = whole;
+            g->also = (Loc){0};
             g->text = "";
-            g->said = str_printf(el->arena, "'%s'", key->text);
-            return true;
+            g->said = str_printf(el->arena, "'%s'", name);
+            return g;
         }
     }
-    return false;
+    return NULL;
+}
+
+void guess_anyway(Elab *el, Loc at)
+{
+    const uint32_t error = diag_last_error(el->diag);
+    for (uint32_t i = 0; i < el->guesses.n; i++) {
+        Guess *g = &el->guesses.at[i];
+        bool there = !at.source || (g->at.source == at.source && g->at.begin == at.begin);
+        g->anyway |= g->error == error && there;
+    }
+}
+
+// What is missing may be no mend alone: the first guesses then say what kind of thing it is.
+static void offer_anyway(Elab *el, uint32_t error)
+{
+    const Guess *good[OFFERED];
+    uint32_t n = 0;
+    if (!error || diag_has_mend(el->diag, error)) return;
+    for (uint32_t i = 0; i < el->guesses.n && n < OFFERED; i++)
+        if (el->guesses.at[i].error == error && el->guesses.at[i].anyway)
+            good[n++] = &el->guesses.at[i];
+    if (n) offer(el, good, n);
 }
 
 void guesses_try(Elab *el, const char *path)
 {
-    uint32_t left = ALL_TRIALS, error = 0, n = 0;
-    Guess good[OFFERED];
-    for (uint32_t i = 0; i <= el->guesses.n; i++) {
-        const Guess *g = i < el->guesses.n ? &el->guesses.at[i] : NULL;
+    uint32_t left = ALL_TRIALS, error = 0, n = 0, all = el->guesses.n;
+    const Guess *good[OFFERED], **list = arena_array(el->arena, const Guess *, all + 1);
+    for (uint32_t i = 0; i < all; i++) list[i] = &el->guesses.at[i];
+    if (all) qsort(list, all, sizeof *list, by_error);
+    for (uint32_t i = 0; i <= all; i++) {
+        const Guess *g = list[i]; // NULL behind the last
         if (!g || g->error != error) {
-            Guess away = good[0];
-            if (n == 1 && !away.sure && without_entry(el, good[0].at, &away) &&
-                helps(el, path, &away))
-                good[n++] = away;
-            if (n) offer(el, good, n);
+            const Guess *less = n == 1 && !good[0]->sure ? without_entry(el, good[0]) : NULL;
+            if (less && helps(el, path, less)) good[n++] = less;
+            if (n)
+                offer(el, good, n);
+            else
+                offer_anyway(el, error);
             n = 0;
         }
         if (!g) return;
         error = g->error;
+        if (!error) continue;
         if (n == OFFERED || !left || diag_has_mend(el->diag, error)) continue;
-        if (n && g->at.source != good[0].at.source) continue; // the same, where it is passed on
+        if (n && g->at.source != good[0]->at.source) continue; // the same, where it is passed on
         left--;
-        if (helps(el, path, g)) good[n++] = *g;
+        if (helps(el, path, g)) good[n++] = g;
     }
 }

@@ -24,28 +24,32 @@ static void write_text(const char *path, const char *text)
     cr_assert(f && fputs(text, f) >= 0 && !fclose(f), "%s", path);
 }
 
-// Is it the case's file, or one beside it that it imports?
-static bool is_written(const Case *c, const Diag *diag, uint32_t source)
+// Is it the first source of that path, and one of the case's files?
+static bool is_own(const Case *c, const Diag *diag, uint32_t source)
 {
     const char *path = diag_source_path(diag, source);
-    return path && strncmp(path, c->folder, strlen(c->folder)) == 0;
+    for (uint32_t i = 1; i < source; i++)
+        if (strcmp(diag_source_path(diag, i), path) == 0) return false;
+    return strncmp(path, c->folder, strlen(c->folder)) == 0;
 }
 
+// Errors that have a mend in one of the case's files.
 static uint32_t mendable(const Case *c, const Diag *diag)
 {
     uint32_t n, count = 0, last = 0;
     const Mend *m = diag_mends(diag, &n);
     for (uint32_t i = 0; i < n; i++)
-        if (is_written(c, diag, m[i].at.source) && m[i].error != last) last = m[i].error, count++;
+        if (is_own(c, diag, m[i].at.source) && m[i].error != last) last = m[i].error, count++;
     return count;
 }
 
-// Put the mends into the files they are for; how many there were.
+// Apply what is printed to all files of the case; the number of mends.
 static uint32_t apply(const Case *c, const Diag *diag, uint32_t choice)
 {
-    uint32_t all = 0, applied;
+    uint32_t all = 0;
     for (uint32_t i = 1; diag_source_path(diag, i); i++) {
-        if (!is_written(c, diag, i)) continue;
+        uint32_t applied = 0;
+        if (!is_own(c, diag, i)) continue;
         const char *text = diag_mended(diag, c->arena, i, choice, &applied);
         if (applied) write_text(diag_source_path(diag, i), text);
         all += applied;
@@ -84,16 +88,16 @@ static bool is_case(const char *name)
     return n > 5 && strcmp(name + n - 5, ".yaml") == 0 && !strstr(name, "_lib.yaml");
 }
 
-// Let a folder have links to all files of another, and not what was written in their place.
+// Let a folder have links to all files of another.
 static void link_all(Arena *a, const char *from, const char *to)
 {
     DIR *d = opendir(from);
     cr_assert(d, "%s", from);
     for (struct dirent *e; (e = readdir(d));) {
+        const char *link = str_printf(a, "%s/%s", to, e->d_name);
         if (e->d_name[0] == '.') continue;
-        const char *path = str_printf(a, "%s/%s", to, e->d_name);
-        unlink(path);
-        cr_assert_eq(symlink(str_printf(a, "%s/%s", from, e->d_name), path), 0);
+        unlink(link);
+        cr_assert_eq(symlink(str_printf(a, "%s/%s", from, e->d_name), link), 0);
     }
     closedir(d);
 }
@@ -143,10 +147,10 @@ static const char *missing(const Case *c, const char *path)
     if (is_valid(c, diag, path)) return "an error";
     uint32_t n;
     const Mend *m = diag_mends(diag, &n);
-    for (uint32_t i = 0; i < n; i++) {
-        bool alone =
-            (!i || m[i - 1].error != m[i].error) && (i + 1 == n || m[i + 1].error != m[i].error);
-        if (is_written(c, diag, m[i].at.source) && m[i].guess && alone) return "a second guess";
+    for (uint32_t i = 0, next; i < n; i = next) {
+        uint32_t count = 0;
+        for (next = i; next < n && m[next].error == m[i].error; next++) count += !m[next].also;
+        if (is_own(c, diag, m[i].at.source) && m[i].guess && count == 1) return "a second guess";
     }
     if (mendable(c, diag) < diag_errors(diag)) return "a mend";
     return unhelped(c, diag, path) ? "a help" : NULL;
@@ -268,7 +272,7 @@ Test(mends, export)
 }
 Test(mends, blame)
 {
-    run_folder("blame", 0);
+    run_folder("blame", 11);
 }
 Test(mends, running)
 {

@@ -1,0 +1,456 @@
+// What may mend an error of YAML's syntax: candidates, which tree_try.c tries. They are found by
+// lines and their indentation, as the text is no tree.
+#include "frontend/tree_text.h"
+
+#include <ctype.h>
+#include <string.h>
+
+// ---- lines ------------------------------------------------------------------------------------
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+static char at_byte(const TreeText *t, size_t i)
+{
+    return i < t->size ? t->text[i] : '\0';
+}
+
+// Where the comment of a line begins, or its end; a quote opens where a value does.
+static size_t comment_at(const TreeText *t, size_t begin, size_t end)
+{
+    char quote = 0;
+    for (size_t i = begin; i < end; i++) {
+        char c = t->text[i];
+        if (quote) {
+            if (c == quote) quote = 0;
+        } else if ((c == '"' || c == '\'') && (i == begin || strchr(" [{(,", t->text[i - 1]))) {
+            quote = c;
+        } else if (c == '#' && (i == begin || is_blank(t->text[i - 1]))) {
+            return i;
+        }
+    }
+    return end;
+}
+
+Line line_at(const TreeText *t, size_t at)
+{
+    Line l = {.begin = at < t->size ? at : t->size};
+    while (l.begin && t->text[l.begin - 1] != '\n') l.begin--;
+    for (l.text = l.begin; l.text < t->size && is_blank(t->text[l.text]);) l.text++;
+    for (l.end = l.text; l.end < t->size && t->text[l.end] != '\n';) l.end++;
+    l.next = l.end < t->size ? l.end + 1 : l.end;
+    l.end = comment_at(t, l.text, l.end);
+    while (l.end > l.text && is_blank(t->text[l.end - 1])) l.end--;
+    return l;
+}
+
+bool line_empty(const Line *l)
+{
+    return l->end <= l->text;
+}
+
+size_t line_indent(const Line *l)
+{
+    return l->text - l->begin;
+}
+
+bool line_before(const TreeText *t, Line *l)
+{
+    while (l->begin) {
+        *l = line_at(t, l->begin - 1);
+        if (!line_empty(l)) return true;
+    }
+    return false;
+}
+
+bool line_behind(const TreeText *t, Line *l)
+{
+    while (l->next < t->size) {
+        *l = line_at(t, l->next);
+        if (!line_empty(l)) return true;
+    }
+    return false;
+}
+
+const char *tree_slice(const TreeText *t, size_t begin, size_t end)
+{
+    return str_slice(t->arena, t->text + begin, end > begin ? end - begin : 0);
+}
+
+// The line of a place, or before it, that says something; false where there is none.
+static bool saying(const TreeText *t, size_t at, Line *l)
+{
+    *l = line_at(t, at);
+    return !line_empty(l) || line_before(t, l);
+}
+
+static bool is_item(const TreeText *t, const Line *l)
+{
+    return at_byte(t, l->text) == '-' && is_blank(at_byte(t, l->text + 1));
+}
+
+// Its key, or all of a line that has none; at most a few words of it.
+static const char *name_of(const TreeText *t, const Line *l)
+{
+    size_t end = l->text;
+    while (end < l->end && end < l->text + 30 && t->text[end] != ':') end++;
+    return tree_slice(t, l->text, end);
+}
+
+static bool has_colon(const TreeText *t, const Line *l)
+{
+    for (size_t i = l->text; i < l->end; i++)
+        if (t->text[i] == ':' && (i + 1 == l->end || is_blank(t->text[i + 1]))) return true;
+    return false;
+}
+
+static const char *spaces(const TreeText *t, size_t n)
+{
+    return str_printf(t->arena, "%*s", (int)n, "");
+}
+
+// ---- quotes and brackets ----------------------------------------------------------------------
+
+static const char *in_quotes(const TreeText *t, const char *text)
+{
+    const char *out = "";
+    if (!strpbrk(text, "\"\\")) return str_printf(t->arena, "\"%s\"", text);
+    for (const char *p = text; *p; p++)
+        out = str_printf(t->arena, *p == '\'' ? "%s'%c" : "%s%c", out, *p);
+    return str_printf(t->arena, "'%s'", out);
+}
+
+static char closing(char open)
+{
+    return (char)(open == '(' ? ')' : open == '[' ? ']' : '}');
+}
+
+// Brackets of [begin, end) that are not closed in it, as what closes them.
+static const char *closers(const TreeText *t, size_t begin, size_t end)
+{
+    const char *out = "";
+    for (size_t i = begin; i < end; i++) {
+        if (strchr("([{", t->text[i])) out = str_printf(t->arena, "%c%s", closing(t->text[i]), out);
+        if (*out && t->text[i] == *out) out++;
+    }
+    return out;
+}
+
+static void close_quote(TreeText *t, size_t quote, size_t end)
+{
+    const char mark[] = {t->text[quote], 0};
+    while (end > quote + 1 && is_blank(t->text[end - 1])) end--;
+    const char *said = str_printf(t->arena, "write %s%s", tree_slice(t, quote, end), mark);
+    if (end > quote + 1) try_edit(t, try_new(t, said), end, end, mark);
+}
+
+void mend_quote(TreeText *t, size_t at, size_t from)
+{
+    (void)from;
+    const Line l = line_at(t, at);
+    size_t end = l.begin;
+    while (end < t->size && t->text[end] != '\n') end++;
+    bool flow = *closers(t, l.text, at) != 0;
+    for (size_t i = at + 1; i < end; i++) {
+        bool comment = t->text[i] == '#' && is_blank(t->text[i - 1]);
+        if (!comment && !(flow && strchr(",]}", t->text[i]))) continue;
+        close_quote(t, at, i);
+        break;
+    }
+    close_quote(t, at, end);
+    try_edit(t, try_new(t, "leave out the quote"), at, at + 1, "");
+}
+
+// ", key: " or the like begins at i.
+static bool key_follows(const TreeText *t, size_t i)
+{
+    if (at_byte(t, i) != ',') return false;
+    for (i++; is_blank(at_byte(t, i));) i++;
+    size_t begin = i;
+    while (isalnum((unsigned char)at_byte(t, i)) || at_byte(t, i) == '_') i++;
+    return i > begin && at_byte(t, i) == ':';
+}
+
+void mend_unclosed(TreeText *t, size_t value)
+{
+    size_t end = value;
+    for (; end < t->size && t->text[end] != '\n' && !key_follows(t, end); end++) {
+        const char *open = closers(t, value, end);
+        bool close = strchr(")]}", t->text[end]) != NULL;
+        if (close && *open != t->text[end]) break;
+    }
+    while (end > value && is_blank(t->text[end - 1])) end--;
+    const char *text = tree_slice(t, value, end);
+    const char *whole = str_printf(t->arena, "%s%s", text, closers(t, value, end));
+    const char *forms[] = {in_quotes(t, whole), in_quotes(t, text)};
+    for (int i = 0; i < 2; i++) {
+        const char *said = str_printf(t->arena, "write %s", forms[i]);
+        try_edit(t, try_new(t, said), value, end, forms[i]);
+    }
+}
+
+static void close_flow(TreeText *t, size_t from, size_t end)
+{
+    const char mark[] = {closing(t->text[from]), 0};
+    uint32_t line, column;
+    if (end <= from) return;
+    diag_position(t->diag, tree_text_loc(t, end, end), &line, &column);
+    const char *said = str_printf(t->arena, "write '%s' at the end of line %u", mark, line);
+    try_edit(t, try_new(t, said), end, end, mark);
+}
+
+// A comma before the word that ends at `at`, or before what begins there.
+static void comma_before(TreeText *t, size_t at, size_t from)
+{
+    size_t word = at, end;
+    if (at_byte(t, at) == ':')
+        while (word > from + 1 && !strchr(" \t\r\n,", t->text[word - 1])) word--;
+    for (end = word; end > from + 1 && strchr(" \t\r\n", t->text[end - 1]);) end--;
+    if (end <= from + 1 || t->text[end - 1] == ',') return;
+    const bool quoted = word < t->size && strchr("\"'", t->text[word]);
+    size_t behind = at > word ? at : quoted ? span_quoted(t, at) : at + 1;
+    const char *said =
+        str_printf(t->arena, "write a comma before '%s'", tree_slice(t, word, behind));
+    if (behind <= t->size) try_edit(t, try_new(t, said), end, end, ",");
+}
+
+// at: where a comma or the bracket should stand that closes the one at `from`.
+void mend_flow(TreeText *t, size_t at, size_t from)
+{
+    if (from >= t->size || !strchr("[{", t->text[from])) return;
+    const Line first = line_at(t, from);
+    Line last = line_at(t, at);
+    const char right[] = {closing(t->text[from]), 0};
+    bool outside =
+        at >= t->size || (last.begin > from && last.text - last.begin <= line_indent(&first));
+    if (at < t->size && strchr(")]}", t->text[at])) {
+        const char *said = str_printf(t->arena, "write '%s' in place of '%c'", right, t->text[at]);
+        try_edit(t, try_new(t, said), at, at + 1, right);
+    }
+    if (!outside && at < t->size) comma_before(t, at, from);
+    if (at < t->size ? line_before(t, &last) : saying(t, t->size, &last))
+        close_flow(t, from, last.end);
+    close_flow(t, from, first.end);
+    if (outside && at < t->size) comma_before(t, at, from);
+    const char *said = str_printf(t->arena, "leave out the '%c'", t->text[from]);
+    try_edit(t, try_new(t, said), from, from + 1, "");
+}
+
+// ---- columns ----------------------------------------------------------------------------------
+
+// Move a line to a column, with the lines below it that belong to it or stand beside it.
+static void move_lines(TreeText *t, const Line *first, size_t column, const char *as)
+{
+    const size_t now = line_indent(first);
+    const char *where =
+        column ? str_printf(t->arena, "indent it by %zu", column) : "write it in the first column";
+    const char *said = str_printf(t->arena, "%s, as '%s'", where, as);
+    Try *try = try_new(t, said);
+    for (Line l = *first; try;) {
+        const size_t to = line_indent(&l) - now + column;
+        try_edit(t, try, l.begin, l.text, spaces(t, to));
+        if (!line_behind(t, &l) || line_indent(&l) < now) return;
+    }
+}
+
+enum { MOST_COLUMNS = 4 };
+
+void mend_column(TreeText *t, size_t at, size_t from)
+{
+    (void)from;
+    Line line;
+    if (!saying(t, at, &line)) return;
+    const char first = t->text[line.text], out[] = {at_byte(t, at), 0};
+    if (first == ':')
+        try_edit(t, try_only(t, "write its key before ':', or leave out the line"), line.begin,
+                 line.next, "");
+    if (*out && strchr(")]}", *out))
+        try_edit(t, try_only(t, str_printf(t->arena, "leave out the '%s'", out)), at, at + 1, "");
+    size_t done[MOST_COLUMNS] = {line_indent(&line)}, n = 1, least = SIZE_MAX;
+    const bool item = is_item(t, &line);
+    for (Line l = line; n < MOST_COLUMNS && line_before(t, &l);) {
+        const bool of_item = is_item(t, &l);
+        size_t text = l.text;
+        while (of_item && !item && (t->text[text] == '-' || is_blank(t->text[text]))) text++;
+        const size_t column = text - l.begin;
+        bool known = of_item != item && item;
+        for (size_t i = 0; i < n; i++) known |= done[i] == column;
+        if (known || column >= least || !(item || has_colon(t, &l))) continue;
+        done[n++] = least = column;
+        const Line name = {.text = text, .end = l.end};
+        move_lines(t, &line, column, name_of(t, &name));
+    }
+}
+
+// The line of `at` has no colon, though it may be a key.
+void mend_colon(TreeText *t, size_t at, size_t from)
+{
+    (void)from;
+    Line l, above, below;
+    if (!saying(t, at, &l) || has_colon(t, &l)) return;
+    above = below = l;
+    const char *name = tree_slice(t, l.text, l.end);
+    const bool word = !strpbrk(name, " \t,()\"'");
+    const bool key = word && line_behind(t, &below) && line_indent(&below) > line_indent(&l);
+    const char *said = str_printf(t->arena, "write '%s:'", name);
+    if (word) try_edit(t, (key ? try_only : try_new)(t, said), l.end, l.end, ":");
+    if (line_before(t, &above)) {
+        const size_t column = line_indent(&above) + 2;
+        const char *deeper = str_printf(t->arena, "indent it by %zu: it goes on with '%s'", column,
+                                        name_of(t, &above));
+        try_edit(t, try_new(t, deeper), l.begin, l.text, spaces(t, column));
+    }
+    const char *comment = str_printf(t->arena, "make '%s' a comment, with '# ' before it", name);
+    try_edit(t, try_new(t, comment), l.text, l.text, "# ");
+    if (!word) try_edit(t, try_new(t, said), l.end, l.end, ":");
+}
+
+// A key stands below a line to which it cannot belong.
+void mend_below(TreeText *t, size_t at, size_t from)
+{
+    Line l = line_at(t, at);
+    mend_column(t, at, from);
+    if (line_before(t, &l)) mend_colon(t, l.text, from);
+}
+
+void mend_tabs(TreeText *t, size_t at, size_t from)
+{
+    (void)at, (void)from;
+    for (size_t width = 2; width <= 8; width *= 2) {
+        const char *said = str_printf(t->arena, "write %zu spaces in place of each tab", width);
+        Try *try = try_only(t, said);
+        for (Line l = line_at(t, 0); try; l = line_at(t, l.next)) {
+            size_t n = 0;
+            for (size_t i = l.begin; i < l.text; i++) n += t->text[i] == '\t';
+            if (n) try_edit(t, try, l.begin, l.text, spaces(t, l.text - l.begin + n * (width - 1)));
+            if (l.next >= t->size) break;
+        }
+    }
+}
+
+// ---- values -----------------------------------------------------------------------------------
+
+// \d in a double-quoted text, which begins at `from`.
+void mend_escape(TreeText *t, size_t at, size_t from)
+{
+    (void)at;
+    const size_t end = span_quoted(t, from);
+    const char *text = tree_slice(t, from + 1, end - 1), *doubled = "";
+    if (end <= from + 1 || strchr(text, '\n')) return;
+    for (const char *p = text; *p; p++) {
+        const bool known = *p == '\\' && p[1] && strchr("0abtnvfre\"/\\N_LPxuU \t", p[1]);
+        doubled = str_printf(t->arena, *p == '\\' && !known ? "%s\\%c" : "%s%c", doubled, *p);
+        if (known) doubled = str_printf(t->arena, "%s%c", doubled, *++p);
+    }
+    const char *single = str_printf(t->arena, "'%s'", text);
+    doubled = str_printf(t->arena, "\"%s\"", doubled);
+    if (!strchr(text, '\'') && !strstr(text, "\\\""))
+        try_edit(t, try_new(t, str_printf(t->arena, "write %s, as single quotes take it", single)),
+                 from, end, single);
+    try_edit(t, try_new(t, str_printf(t->arena, "write %s", doubled)), from, end, doubled);
+}
+
+// The end of a value that begins on the line of `at`, with the deeper lines below.
+static size_t value_end(const TreeText *t, size_t at)
+{
+    Line l = line_at(t, at);
+    const size_t indent = line_indent(&l);
+    size_t end = l.end;
+    while (line_behind(t, &l) && line_indent(&l) > indent) end = l.end;
+    return end;
+}
+
+// `key: |text`: `at` is behind the sign.
+void mend_block_header(TreeText *t, size_t at, size_t from)
+{
+    Line below = line_at(t, at);
+    const size_t indent = line_indent(&below), end = value_end(t, from);
+    const bool deeper = line_behind(t, &below) && line_indent(&below) > indent;
+    const char *line =
+        str_printf(t->arena, "\n%s", spaces(t, deeper ? line_indent(&below) : indent + 2));
+    try_edit(t, try_new(t, "begin the text on the next line"), at, at, line);
+    const char *quoted = quoted_source(t, from, end);
+    try_edit(t, try_new(t, str_printf(t->arena, "write %s", quoted)), from, end, quoted);
+}
+
+// All lines before this one moved to its column; or it to theirs.
+static void one_column(TreeText *t, const Line *line)
+{
+    Line first = line_at(t, 0);
+    if (line_empty(&first) && !line_behind(t, &first)) return;
+    const size_t now = line_indent(&first), to = line_indent(line);
+    if (first.begin >= line->begin || now <= to) return;
+    const char *said = str_printf(t->arena, "indent the lines above it by %zu less", now - to);
+    Try *try = try_new(t, said);
+    for (Line l = first; try && l.begin < line->begin;) {
+        const size_t indent = line_indent(&l), less = indent < now - to ? 0 : indent - (now - to);
+        try_edit(t, try, l.begin, l.text, spaces(t, less));
+        if (!line_behind(t, &l)) break;
+    }
+    move_lines(t, line, now, name_of(t, &first));
+}
+
+// The file goes on at `at` behind its value.
+void mend_second_value(TreeText *t, size_t at, size_t from)
+{
+    const Line line = line_at(t, at);
+    Line above = line;
+    if (line_before(t, &above) && !strcmp(tree_slice(t, above.text, above.end), "..."))
+        try_edit(t, try_only(t, "leave out '...'"), above.begin, above.next, "");
+    one_column(t, &line);
+    mend_column(t, at, from);
+}
+
+// A comma, or a bracket, where a value should be.
+void mend_no_value(TreeText *t, size_t at, size_t from)
+{
+    (void)from;
+    if (at >= t->size || !strchr(",)]}", t->text[at])) return;
+    size_t end = at + 1;
+    while (t->text[at] == ',' && is_blank(at_byte(t, end))) end++;
+    const char *out = str_printf(t->arena, "leave out the '%c'", t->text[at]);
+    try_edit(t, try_new(t, out), at, end, "");
+    if (t->text[at] == ',') try_edit(t, try_new(t, "write null before it"), at, at, "null");
+}
+
+// `key: - item`
+void mend_own_line(TreeText *t, size_t at, size_t from)
+{
+    (void)from;
+    const Line l = line_at(t, at);
+    Line below = l;
+    size_t begin = at, indent = line_indent(&l) + 2;
+    if (line_behind(t, &below) && is_item(t, &below) && line_indent(&below) >= indent)
+        indent = line_indent(&below);
+    while (begin > l.begin && is_blank(t->text[begin - 1])) begin--;
+    Try *try = try_new(t, "begin the list on a line of its own");
+    try_edit(t, try, begin, at, str_printf(t->arena, "\n%s", spaces(t, indent)));
+    const char *one = str_printf(t->arena, "[%s]", tree_slice(t, at + 2, l.end));
+    if (l.end > at + 2)
+        try_edit(t, try_new(t, str_printf(t->arena, "write %s", one)), at, l.end, one);
+}
+
+// `%x: 1`, which begins a line.
+void mend_directive(TreeText *t, size_t at, size_t from)
+{
+    (void)from;
+    const Line l = line_at(t, at);
+    size_t end = at;
+    while (end < l.end && t->text[end] != ':') end++;
+    const char *quoted = quoted_source(t, at, end);
+    try_edit(t, try_new(t, str_printf(t->arena, "write %s", quoted)), at, end, quoted);
+    try_edit(t, try_new(t, "make it a comment, with '# ' before it"), at, at, "# ");
+}
+
+void mend_line(TreeText *t, size_t at, size_t value)
+{
+    Line l;
+    if (!saying(t, at, &l)) return;
+    if (value < l.end && value > l.text) {
+        const char *quoted = quoted_source(t, value, l.end);
+        try_edit(t, try_last(t, str_printf(t->arena, "write %s", quoted)), value, l.end, quoted);
+    }
+    try_edit(t, try_last(t, "leave out the line"), l.begin, l.next, "");
+}
