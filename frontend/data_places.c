@@ -5,6 +5,7 @@
 #include "frontend/json.h"
 #include "frontend/rewrite.h"
 
+
 bool field_is_places(const Field *f)
 {
     return f->role == FIELD_BOXES || f->role == FIELD_POINTS;
@@ -15,11 +16,12 @@ static const char *coordinates(const Field *f)
     return f->role == FIELD_BOXES ? "xyxy" : "xy";
 }
 
-// A part of it that is a tensor.
-static void part_of_places(Elab *el, Loc at, const char *name, const void *how)
+// A part of it that is a tensor, of what may be it.
+static void parts_of(Elab *el, Loc at, const char *name, const void *how)
 {
-    const char *const parts[] = {"score", "class", coordinates(how)};
-    for (int i = 0; i < 3; i++) guess_word(el, at, str_printf(el->arena, "%s.%s", name, parts[i]));
+    const char *parts[] = {"score", "class", coordinates(how), "valid", "labelled"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        guess_word(el, at, str_printf(el->arena, "%s.%s", name, parts[i]));
 }
 
 Value places_value(Elab *el, const Field *f, Loc loc)
@@ -27,7 +29,7 @@ Value places_value(Elab *el, const Field *f, Loc loc)
     el_error(el, loc, "'%s' is a record of %s, and no tensor", f->name, field_role(f));
     diag_help(el->diag, "its parts are %s, class, score, valid, labelled and size", coordinates(f));
     Loc at;
-    if (diag_last(el->diag, &at)) guess_each_name(el, at, part_of_places, f);
+    if (diag_last(el->diag, &at)) guess_each_name(el, at, parts_of, f);
     return value_error();
 }
 

@@ -508,7 +508,6 @@ void settings_read(Elab *el);
 // A program of these settings.
 Program *program_begin(Elab *el, const char *name);
 
-// library.c
 bool library_import(Elab *el, const Tree *names);
 bool library_file(Elab *el, const char *name, const char *dir, Loc from);
 // Read a library file's definitions, once; its tree, NULL when an error was reported.

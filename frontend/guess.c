@@ -101,6 +101,11 @@ static bool can_differ(int64_t a, int64_t b)
     return a > 0 && b > 0 && a != b && a < 1 << 24 && b < 1 << 24;
 }
 
+void guess_size_to(Elab *el, int64_t from, int64_t to)
+{
+    if (can_differ(from, to)) change_everywhere(el, (Change){from, to, from, NULL});
+}
+
 void guess_exact_sizes(Elab *el, int64_t a, int64_t b)
 {
     if (!can_differ(a, b)) return;
@@ -146,10 +151,25 @@ static bool part_of_name(char c)
     return isalnum((unsigned char)c) || c == '_' || c == '.';
 }
 
+// stats.phi.big.out of another teacher.
+static void other_teachers(Elab *el, Loc at, const char *name)
+{
+    const char *row = strchr(name, '.') + 1, *teacher = strchr(row, '.');
+    const char *rest = teacher ? strchr(teacher + 1, '.') : NULL;
+    const Binding *b = scope_find(el->scope, "teachers");
+    if (!rest || !b || !b->forced || b->value.kind != V_RECORD) return;
+    for (uint32_t i = 0; i < b->value.record->n; i++) {
+        const char *text = str_printf(el->arena, "%.*s.%s%s", (int)(teacher - name), name,
+                                      b->value.record->at[i].key, rest);
+        guess_add(el, at, text, text);
+    }
+}
+
 // The other values of the instance that a name such as visual.tokens is one of.
 static void other_members(Elab *el, Loc at, const char *name)
 {
     const char *dot = strchr(name, '.');
+    if (!strncmp(name, "stats.", 6)) other_teachers(el, at, name);
     const char *first = dot ? str_slice(el->arena, name, (size_t)(dot - name)) : name;
     const Binding *b = scope_find(el->scope, first);
     if (!b || !b->forced || b->value.kind != V_INSTANCE) return;

@@ -1,4 +1,5 @@
 // Checks the keys of every mapping against the table keys.def.
+#include "frontend/guess.h"
 #include "frontend/rewrite.h"
 
 typedef enum { K_NAME, K_TEXT, K_NUMBER, K_EXPR, K_LIST, K_MAP, K_ANY, K_LATER } KeyKind;
@@ -201,6 +202,20 @@ static void suggest_only_item(Elab *el, MappingId id, const TreeEntry *e)
         suggest_choices(el, as_list(el, e->value), (Choice){.text = NULL});
 }
 
+// A list or a text where a mapping is wanted, of which it may be the value of some key.
+static void guess_within(Elab *el, MappingId id, const TreeEntry *e)
+{
+    MappingId in;
+    const char *text = text_at(el, e->value->loc);
+    if (e->value->kind == TREE_NULL || strchr(text, '\n')) return;
+    if (!schema_value(id, e->key->text, &in)) return;
+    for (int i = 0; i < KEYS; i++) {
+        if (keys[i].mapping != in || !kind_suits(keys[i].kind, e->value)) continue;
+        const char *more = str_printf(el->arena, "{%s: %s}", keys[i].name, text);
+        guess_sure(el, e->value->loc, more, more);
+    }
+}
+
 static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId id, bool open)
 {
     static const char *const kinds[] = {"a word",        "a text", "a number",
@@ -220,6 +235,7 @@ static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId
              k->name, mappings[id], kinds[k->kind]);
     if (*k->doc) diag_help(el->diag, "%s: %s", k->name, k->doc);
     if (k->kind == K_LIST) suggest_only_item(el, id, e);
+    if (k->kind == K_MAP) guess_within(el, id, e);
     if (k->kind <= K_NUMBER && e->value->kind == TREE_LIST) suggest_item(el, e->value);
     return false;
 }
