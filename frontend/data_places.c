@@ -1,5 +1,6 @@
 // Fields of roles boxes and points: records of places in the view that they follow. Their parts are
-// inputs of their own, NAME.xyxy and so on; the type of the field is that of its coordinates.
+// inputs of their own, NAME.xyxy and so on; the type of the field is that of its coordinates. And
+// how many classes a field of any role has.
 #include "base/file.h"
 #include "frontend/elab.h"
 #include "frontend/json.h"
@@ -17,7 +18,7 @@ static const char *coordinates(const Field *f)
 Value places_value(Elab *el, const Field *f, Loc loc)
 {
     el_error(el, loc, "'%s' is a record of %s, and no tensor", f->name, field_role(f));
-    diag_help(el->diag, "its parts are %s, class, score, valid, labelled and size", coordinates(f));
+    diag_help(el->diag, "its parts are %s, class, score, valid, labelled, size and classes", coordinates(f));
     return value_error();
 }
 
@@ -43,7 +44,7 @@ Value places_member(Elab *el, const Field *f, const char *name, Loc loc)
     if (strcmp(name, "valid") == 0) return part(el, f, name, DT_BOOL, 2);
     if (strcmp(name, "size") == 0) return view_size(el, f->view_size);
     el_error(el, loc, "'%s' has no part '%s'", f->name, name);
-    diag_help(el->diag, "its parts are %s, class, score, valid, labelled and size", coordinates(f));
+    diag_help(el->diag, "its parts are %s, class, score, valid, labelled, size and classes", coordinates(f));
     return value_error();
 }
 
@@ -108,18 +109,37 @@ static bool read_file(Elab *el, const Tree *t, List *to)
     return true;
 }
 
+static bool read_names(Elab *el, const Tree *t, List *names)
+{
+    if (t->kind == TREE_SCALAR ? !read_file(el, t, names) : !read_list(el, t, t->loc, names))
+        return false;
+    if (!names->n) el_error(el, t->loc, "there are no names of classes in it");
+    return names->n > 0;
+}
+
+Value field_classes(Elab *el, const Field *f, Loc loc)
+{
+    const Tree *said = tree_get(f->tree, "classes"), *names = tree_get(f->tree, "names");
+    List list = {0};
+    int64_t n;
+    if (said) {
+        Value v = tree_eval(el, el->scope, said, NULL);
+        return value_to_int(el, v, said->loc, "classes", &n) ? value_int(n) : value_error();
+    }
+    if (names) return read_names(el, names, &list) ? value_int(list.n) : value_error();
+    el_error(el, loc, "'%s' does not say how many classes it has", f->name);
+    diag_note(el->diag, f->loc, "the field is here; a kind of expert may be told 'classes' itself");
+    guess_entry(el, f->tree->loc, "classes", "2");
+    guess_entry(el, f->tree->loc, "classes", "4");
+    return value_error();
+}
+
 static void put_names(Elab *el, Json *j, const Field *f)
 {
     const Tree *t = tree_get(f->tree, "names"), *classes = tree_get(f->tree, "classes");
     List names = {0};
     int64_t n;
-    if (!t) return;
-    if (t->kind == TREE_SCALAR ? !read_file(el, t, &names) : !read_list(el, t, t->loc, &names))
-        return;
-    if (!names.n) {
-        el_error(el, t->loc, "there are no names of classes in it");
-        return;
-    }
+    if (!t || !read_names(el, t, &names)) return;
     if (classes &&
         value_to_int(el, tree_eval(el, el->scope, classes, NULL), classes->loc, "classes", &n)) {
         if (n < names.n)
