@@ -18,7 +18,8 @@ static const char *coordinates(const Field *f)
 Value places_value(Elab *el, const Field *f, Loc loc)
 {
     el_error(el, loc, "'%s' is a record of %s, and no tensor", f->name, field_role(f));
-    diag_help(el->diag, "its parts are %s, class, score, valid, labelled, size and classes", coordinates(f));
+    diag_help(el->diag, "its parts are %s, class, score, valid, labelled, size and classes",
+              coordinates(f));
     return value_error();
 }
 
@@ -44,7 +45,8 @@ Value places_member(Elab *el, const Field *f, const char *name, Loc loc)
     if (strcmp(name, "valid") == 0) return part(el, f, name, DT_BOOL, 2);
     if (strcmp(name, "size") == 0) return view_size(el, f->view_size);
     el_error(el, loc, "'%s' has no part '%s'", f->name, name);
-    diag_help(el->diag, "its parts are %s, class, score, valid, labelled, size and classes", coordinates(f));
+    diag_help(el->diag, "its parts are %s, class, score, valid, labelled, size and classes",
+              coordinates(f));
     return value_error();
 }
 
