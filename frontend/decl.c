@@ -1,6 +1,6 @@
 // Declarations of inputs and settings: `[B, N, D]? i32`, `[B, N?, D]` (an axis that may be absent),
 // `float = 0`, `name = cls`, or an expression; and the solving of named dimensions.
-#include "frontend/elab.h"
+#include "frontend/mend.h"
 
 #include <ctype.h>
 
@@ -245,6 +245,7 @@ static void guess_mismatch(Elab *el, const Type *t, uint32_t axis, const Expr *d
         const char *number = str_printf(el->arena, "%lld", (long long)size);
         guess_add(el, b->loc, number, str_printf(el->arena, "%s = %s", b->name, number));
     }
+    guess_rows(el);
     if (diag_last(el->diag, &at)) guess_values(el, at, t->rank, t->rank);
     if (plain) guess_sizes(el, size, known.i);
 }

@@ -2,7 +2,7 @@
 // numbers the user wrote, first in the calls that lead to the error, then in the whole file: the
 // number itself, the other side's, and then what is as many times larger or smaller. A value is
 // exchanged for the other values of its module, or brought into the form that is wanted.
-#include "frontend/elab.h"
+#include "frontend/mend.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -100,6 +100,15 @@ void guess_sizes(Elab *el, int64_t a, int64_t b)
     guess_exact_sizes(el, a, b);
     change_everywhere(el, (Change){a, b, 0});
     change_everywhere(el, (Change){b, a, 0});
+}
+
+void guess_multiples(Elab *el, int64_t size, int64_t factor)
+{
+    const int64_t above = factor > 0 ? (size / factor + 1) * factor : 0, below = above - factor;
+    if (size < 1 || size > 1 << 24 || !above) return;
+    change_everywhere(el, (Change){size, above, size});
+    if (below) change_everywhere(el, (Change){size, below, size});
+    guess_rows(el);
 }
 
 // ---- values -----------------------------------------------------------------------------------
@@ -281,8 +290,13 @@ void guess_weights(Elab *el)
 {
     static const char *const sections[] = {"losses", "experts"};
     for (int i = 0; i < 2; i++) {
+        const Tree *t = tree_get(el->root, sections[i]);
         other_values(el, sections[i], "weight", "0", "1");
         other_values(el, sections[i], "enabled", "false", "true");
+        for (uint32_t k = 0; t && k < t->entries.n; k++) {
+            guess_no_entry(el, t->entries.at[k].value, "weight");
+            guess_no_entry(el, t->entries.at[k].value, "enabled");
+        }
     }
 }
 
@@ -409,6 +423,7 @@ void guess_from_text(Elab *el, const char *text)
         guess_exact_sizes(el, x, y);
         break;
     }
+    guess_rows(el);
     guess_values(el, at, na, nb);
     for (uint32_t i = 1; i <= na && i <= nb; i++)
         if (a[na - i] != b[nb - i]) guess_sizes(el, a[na - i], b[nb - i]);

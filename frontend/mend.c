@@ -277,7 +277,7 @@ void suggest_without(Elab *el, const Tree *map, const Tree *key)
     while (map && map->entries.n == 1 && map != el->root) map = parent_map(el->root, map, &i);
     const char *name = map && i < map->entries.n ? map->entries.at[i].key->text : key->text;
     diag_help(el->diag, "leave out '%s'", name);
-    const Loc at = map && i < map->entries.n ? entry_place(el, map, i) : (Loc){0};
+    const Loc at = map && i < map->entries.n ? entry_lines(el, map, i) : (Loc){0};
     if (at.source) diag_mend(el->diag, at, "");
 }
 

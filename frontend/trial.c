@@ -38,8 +38,8 @@ void guess_add(Elab *el, Loc at, const char *text, const char *said)
     add(el, (Guess){.at = at, .text = text, .said = said});
 }
 
-void guess_both(Elab *el, Loc at, const char *text, Loc also, const char *also_text,
-                const char *said)
+void guess_two(Elab *el, Loc at, const char *text, Loc also, const char *also_text,
+               const char *said)
 {
     add(el, (Guess){.at = at, .text = text, .said = said, .also = also, .also_text = also_text});
 }
@@ -90,7 +90,7 @@ static bool helps(Elab *el, const char *path, const Guess *g)
 
 static void offer(Elab *el, const Guess *const *good, uint32_t n)
 {
-    const char *said = "";
+    const char *said = "", *verb = "";
     for (uint32_t i = 0; i < n; i++) {
         const Guess *g = good[i];
         uint32_t line, column;
@@ -98,10 +98,13 @@ static void offer(Elab *el, const Guess *const *good, uint32_t n)
         const char *file = diag_source_path(el->diag, g->at.source);
         const char *place = g->at.source == g->from ? str_printf(el->arena, "line %u", line)
                                                     : str_printf(el->arena, "%s:%u", file, line);
-        said = str_printf(el->arena, "%s%s%s (%s)", said, i ? ", or " : "", g->said, place);
+        const char *before = verb;
+        verb = *g->text ? "write " : "leave out ";
+        said = str_printf(el->arena, "%s%s%s%s (%s)", said, i ? ", or " : "",
+                          strcmp(before, verb) ? verb : "", g->said, place);
     }
     diag_return_to(el->diag, good[0]->error);
-    diag_help(el->diag, "write %s", said);
+    diag_help(el->diag, "%s", said);
     for (uint32_t i = 0; i < n; i++) {
         diag_guess(el->diag, good[i]->at, good[i]->text);
         if (good[i]->also.source) diag_mend_also(el->diag, good[i]->also, good[i]->also_text);
