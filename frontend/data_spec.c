@@ -2,7 +2,7 @@
 // some entry reads is decoded. The role of a field decides its shape and type; no code here knows
 // tasks.
 #include "base/file.h"
-#include "frontend/elab.h"
+#include "frontend/mend.h"
 #include "frontend/json.h"
 
 // Roles, their element type, and the keys each has besides the common ones.
@@ -46,6 +46,7 @@ static bool role_of(Elab *el, Field *f)
         el_error(el, f->loc, "field '%s' needs 'as', its role", f->name);
         for (uint32_t i = 0; i < sizeof roles / sizeof *roles; i++)
             guess_entry(el, f->tree->loc, "as", roles[i].name);
+        guess_no_entry_around(el, f->loc);
         diag_help(el->diag, the_roles);
         return false;
     }
@@ -99,6 +100,7 @@ static bool field_sizes(Elab *el, const Field *f, const char *key, uint32_t want
     *rank = 0;
     if (!t) {
         el_error(el, f->loc, "field '%s' needs '%s'", f->name, key);
+        suggest_key(el, f->tree->loc, key);
         return false;
     }
     if (!value_to_axes(el, tree_eval(el, el->scope, t, NULL), t->loc, axes, rank)) return false;
@@ -138,6 +140,21 @@ static int64_t follow_count(Elab *el, const Field *f)
 
 static bool view_sizes(Elab *el, const Tree *t, Axis **size, int64_t *count);
 
+// A view for a field that follows one, which itself may lack the number of places; or no such
+// field.
+static void guess_view(Elab *el, const Field *f)
+{
+    static const char view[] = "{image: {size: [224, 224]}}";
+    const char *text, *max;
+    const Loc at = entry_new(el, tree_get(el->root, "data"), "views", view, &text);
+    const Loc also = entry_new(el, f->tree, "max", "16", &max);
+    const char *said = str_printf(el->arena, "views: %s", view);
+    if (at.source && tree_get(f->tree, "max")) guess_add(el, at, text, said);
+    if (at.source && also.source == at.source && !tree_get(f->tree, "max"))
+        guess_two(el, at, text, also, max, str_printf(el->arena, "%s, and max: 16", said));
+    guess_no_entry_around(el, f->loc);
+}
+
 // Boxes and points lie in a view that is well described.
 static bool places_view(Elab *el, Field *f)
 {
@@ -146,6 +163,7 @@ static bool places_view(Elab *el, Field *f)
     int64_t count;
     if (!view) {
         el_error(el, f->loc, "field '%s' follows a view, and there is none", f->name);
+        guess_view(el, f);
         return false;
     }
     if (!max) {

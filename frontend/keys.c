@@ -1,5 +1,5 @@
 // Checks the keys of every mapping against the table keys.def.
-#include "frontend/elab.h"
+#include "frontend/mend.h"
 
 typedef enum { K_NAME, K_TEXT, K_NUMBER, K_EXPR, K_LIST, K_MAP, K_ANY, K_LATER } KeyKind;
 
@@ -120,16 +120,11 @@ static bool kind_suits(KeyKind kind, const Tree *v)
     switch (kind) {
     case K_NAME:
     case K_TEXT:
-    case K_NUMBER:
-        return v->kind == TREE_SCALAR;
-    case K_EXPR:
-        return v->kind == TREE_SCALAR || v->kind == TREE_LIST;
-    case K_LIST:
-        return v->kind == TREE_LIST;
-    case K_MAP:
-        return v->kind == TREE_MAP || v->kind == TREE_NULL;
-    default:
-        return true;
+    case K_NUMBER: return v->kind == TREE_SCALAR;
+    case K_EXPR: return v->kind == TREE_SCALAR || v->kind == TREE_LIST;
+    case K_LIST: return v->kind == TREE_LIST;
+    case K_MAP: return v->kind == TREE_MAP || v->kind == TREE_NULL;
+    default: return true;
     }
 }
 
@@ -216,6 +211,7 @@ bool keys_check(Elab *el, const Tree *t, MappingId id, bool open)
         el_error(el, head, "%s needs '%s'", mappings[id], keys[i].name);
         if (*keys[i].doc) diag_help(el->diag, "%s: %s", keys[i].name, keys[i].doc);
         suggest_key(el, t->loc, keys[i].name);
+        if (strcmp(keys[i].name, "optimizer") == 0) guess_optimizer(el, t);
         ok = false;
     }
     return ok;

@@ -226,6 +226,7 @@ static const struct {
     {"width", "64", "512"},         {"embed", "64", "512"},
     {"vocab", "49408", "50000"},    {"size", "[224, 224]", "[256, 256]"},
     {"length", "77", "64"},         {"batch", "64", "256"},
+    {"shape", "[8]", "[512]"},
 };
 
 void suggest_factor(Elab *el, int64_t whole, int64_t wrong)

@@ -29,5 +29,17 @@ void guess_times(Elab *own);
 // The nearest multiples of a factor in the place of a size.
 void guess_multiples(Elab *el, int64_t size, int64_t factor);
 void guess_row(Elab *el, const Tree *row, const Tree *list, uint32_t number);
+// Entries that a place is in, from the innermost outwards, left out.
+void guess_no_entry_around(Elab *el, Loc at);
+// Modules of a role in the place of one of another, the more alike the earlier; or no such entry.
+void guess_modules(Elab *el, ModuleRole role, const ModuleDef *wrong, Loc at);
+// Metrics that give what a baseline gives, in the place of one that does not.
+void guess_metrics(Elab *el, const ModuleDef *baseline, Loc at);
+// An optimiser that is imported, for train: without one. What says which samples of the target of
+// the task at a place are valid.
+void guess_optimizer(Elab *el, const Tree *train);
+void guess_valid(Elab *el, Loc task);
+// A loss that is of no sample, as a part of minimize:
+void guess_minimized(Elab *el, const Tree *task, const Tree *loss);
 
 #endif

@@ -2,7 +2,7 @@
 // inputs, solved dimensions, settings, parts and body names, all lazily evaluated, then evaluates
 // them in file order so that every error is found. Parameters belong to paths, not to applications:
 // the same instance applied again finds the same ones.
-#include "frontend/elab.h"
+#include "frontend/mend.h"
 
 const char *path_join(Elab *el, const char *prefix, const char *name)
 {
@@ -57,6 +57,7 @@ bool role_check(Elab *el, const ModuleDef *def, ModuleRole role, Loc loc)
         break;
     case ROLE_KIND: diag_help(el->diag, "a kind stands in an expert, as kind: %s", def->name);
     }
+    guess_modules(el, role, def, loc);
     return false;
 }
 

@@ -106,7 +106,8 @@ static void offer(Elab *el, const Guess *const *good, uint32_t n)
     diag_return_to(el->diag, good[0]->error);
     diag_help(el->diag, "%s", said);
     for (uint32_t i = 0; i < n; i++) {
-        diag_guess(el->diag, good[i]->at, good[i]->text);
+        const bool taken = n == 1 && !*good[i]->text; // which is never sure
+        (taken ? diag_mend : diag_guess)(el->diag, good[i]->at, good[i]->text);
         if (good[i]->also.source) diag_mend_also(el->diag, good[i]->also, good[i]->also_text);
     }
 }

@@ -1,5 +1,5 @@
 // Values: text for messages, and conversions from what the user wrote to what an operation needs.
-#include "frontend/elab.h"
+#include "frontend/mend.h"
 
 #include <math.h>
 
@@ -172,6 +172,7 @@ NodeId value_tensor(Elab *el, Value v, DType want, Loc loc)
     if (v.kind == V_FUNCTION) diag_help(el->diag, "%s calls it", v.function->text);
     if (v.kind == V_BUILTIN)
         diag_help(el->diag, "%s(%s) calls it", v.builtin->name, v.builtin->signature);
+    guess_no_entry_around(el, loc);
     return 0;
 }
 
