@@ -259,6 +259,21 @@ void guess_names(Elab *el, Loc one, Loc other, const char *name)
     }
 }
 
+void guess_item(Elab *el, Loc at, uint32_t n)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, at.source, &size);
+    if (!s || at.end > size || at.end < at.begin + 3 || s[at.begin] != '[' || s[at.end - 1] != ']')
+        return;
+    const char *items = str_slice(el->arena, s + at.begin + 1, at.end - at.begin - 2);
+    if (n == 1) {
+        suggest(el, items, NULL);
+        return;
+    }
+    const char *sum = quoted(el, at, str_printf(el->arena, "sum([%s])", items));
+    guess_word(el, at, sum);
+}
+
 void guess_number(Elab *el)
 {
     static const char *const usual[] = {"1", "2", "8", "64"};

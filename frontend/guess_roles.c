@@ -144,3 +144,22 @@ void guess_minimized(Elab *el, const Tree *task, const Tree *loss)
     guess_two(el, also, old ? sum : text, at, "",
               str_printf(el->arena, "minimize: %s, without this loss", sum));
 }
+
+// [linear, 3] where an instance is wanted: {module: linear, x: FIELD, out: 3}.
+void guess_instance(Elab *el, const Tree *t)
+{
+    const Tree *data = tree_get(el->root, "data"), *fields = data ? tree_get(data, "fields") : NULL;
+    const Tree *name = t->kind == TREE_LIST && t->items.n == 2 ? t->items.at[0] : NULL;
+    const Tree *setting = name ? t->items.at[1] : NULL;
+    const bool words = name && name->kind == TREE_SCALAR && setting->kind == TREE_SCALAR;
+    const Binding *b = words ? map_get(&el->defs, name->text) : NULL;
+    const ModuleDef *def = b && b->value.kind == V_MODULE ? b->value.module : NULL;
+    for (uint32_t i = 0; def && def->in.n == 1 && fields && i < fields->entries.n; i++)
+        for (uint32_t k = def->let.n; k--;) {
+            const char *text = str_printf(el->arena, "{module: %s, %s: %s, %s: %s}", name->text,
+                                          def->in.at[0].name, fields->entries.at[i].key->text,
+                                          def->let.at[k].name, setting->text);
+            guess_add(el, t->loc, text, text);
+        }
+    guess_no_entry_around(el, t->loc);
+}

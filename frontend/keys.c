@@ -168,6 +168,15 @@ static void suggest_only_item(Elab *el, MappingId id, const TreeEntry *e)
                   "'- ' before its first key makes a list of it; the others stand under that");
 }
 
+// Is a key's mapping a module with its settings?
+static bool is_call(const char *key)
+{
+    static const char *const keys_of_calls[] = {"optimizer", "clip_grad", "metric"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(keys_of_calls[i], key) == 0) return true;
+    return false;
+}
+
 static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId id, bool open)
 {
     static const char *const kinds[] = {"a word",        "a text", "a number",
@@ -187,6 +196,8 @@ static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId
              k->name, mappings[id], kinds[k->kind]);
     if (*k->doc) diag_help(el->diag, "%s: %s", k->name, k->doc);
     if (k->kind == K_LIST) suggest_only_item(el, id, e);
+    if (k->kind == K_MAP && e->value->kind == TREE_SCALAR && is_call(k->name))
+        suggest_row(el, "module", false);
     return false;
 }
 
@@ -195,6 +206,7 @@ bool keys_check(Elab *el, const Tree *t, MappingId id, bool open)
     if (t->kind != TREE_MAP) {
         el_error(el, t->loc, "%s is a mapping", mappings[id]);
         suggest_mapping(el, t, id, false);
+        if (id == MAPPING_INSTANCE && t->kind == TREE_LIST) guess_instance(el, t);
         return false;
     }
     bool ok = true;

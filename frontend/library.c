@@ -233,6 +233,8 @@ bool library_file(Elab *el, const char *name, const char *dir, Loc from)
 bool library_import(Elab *el, const Tree *names)
 {
     bool ok = true;
+    if (names->kind == TREE_SCALAR) // one where a list is wanted, which is reported
+        return library_file(el, names->text, said_in(el, names), names->loc);
     for (uint32_t i = 0; i < names->items.n; i++) {
         const Tree *t = names->items.at[i];
         if (t->kind == TREE_SCALAR) ok &= library_file(el, t->text, said_in(el, t), t->loc);

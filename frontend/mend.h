@@ -26,6 +26,8 @@ void guess_new_entry(Elab *el, const Tree *map, const char *key, const char *val
 void guess_rows(Elab *own);
 void guess_settings(Elab *own, const Frame *f);
 void guess_times(Elab *own);
+// A list of n where a value is wanted: its item, their sum.
+void guess_item(Elab *el, Loc at, uint32_t n);
 // The nearest multiples of a factor in the place of a size.
 void guess_multiples(Elab *el, int64_t size, int64_t factor);
 void guess_row(Elab *el, const Tree *row, const Tree *list, uint32_t number);
@@ -39,6 +41,8 @@ void guess_metrics(Elab *el, const ModuleDef *baseline, Loc at);
 // the task at a place are valid.
 void guess_optimizer(Elab *el, const Tree *train);
 void guess_valid(Elab *el, Loc task);
+// A list of a module and a setting where an instance is wanted, or no such entry.
+void guess_instance(Elab *el, const Tree *t);
 // A loss that is of no sample, as a part of minimize:
 void guess_minimized(Elab *el, const Tree *task, const Tree *loss);
 
