@@ -10,7 +10,7 @@ typedef struct Values {
 
 static const Option options[] = {
     {"NAME", 0, OPTION_MAYBE, offsetof(Values, name), NULL,
-     "a module, function, optimiser or metric"},
+     "a module, function, optimiser or metric; or a file or folder: encoders/vit"},
     LIB_OPTION(Values),
 };
 

@@ -87,6 +87,7 @@ static bool pack(const Values *v, PackResult *result, Error *err)
                      .shuffle = !v->in_order,
                      .seed = (uint64_t)v->seed,
                      .force = v->force,
+                     .progress = true,
                      .skip_bad = v->skip_bad,
                      .threads = (uint32_t)v->threads,
                      .warn = warn,

@@ -1,6 +1,7 @@
 // cztc stats: compute what a graph's stats: says of its teachers' outputs, and write the files that
 // its step reads. The program has three entries: "stats_reset", "stats", which adds a batch,
 // "stats_result".
+#include "base/progress.h"
 #include "cli/commands.h"
 #include "runner/evaluate.h"
 #include "runner/folders.h"
@@ -69,19 +70,11 @@ static bool may_write(const Run *r, Error *err)
 
 // ---- the samples --------------------------------------------------------------------------------
 
-static void progress(const Run *r, int64_t most, double begin, bool last)
-{
-    double s = seconds_now() - begin;
-    if (!isatty(STDERR_FILENO)) return;
-    fprintf(stderr, "\rstats: %lld of %lld samples, %.1f/s%s", (long long)r->samples,
-            (long long)most, s > 0 ? (double)r->samples / s : 0, last ? "\n" : "");
-}
-
 static bool sweep(Run *r, Feed *feed, uint32_t entry, Error *err)
 {
     int64_t most = r->v->most ? r->v->most : SAMPLES, count;
     void **to = arena_array(r->arena, void *, feed->nslots + 1);
-    double begin = seconds_now();
+    Progress progress = progress_begin("stats", "samples", most);
     feed_places(feed, entry, 0, to);
     while (r->samples < most) {
         if (!data_next(feed->data, to, &count, err)) return false;
@@ -91,9 +84,9 @@ static bool sweep(Run *r, Feed *feed, uint32_t entry, Error *err)
         }
         if (!exec_run(r->l.exec, entry, 0, r->l.step->seed, err)) return false;
         r->samples += count;
-        progress(r, most, begin, false);
+        progress_at(&progress, r->samples);
     }
-    progress(r, r->samples, begin, true);
+    progress_end(&progress);
     if (r->samples) return true;
     return error_set(err, "%s: %lld samples are less than a batch of %lld", feed->shards,
                      (long long)r->left_out, (long long)r->batch);

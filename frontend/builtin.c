@@ -1,6 +1,7 @@
 // Built-in functions: the table, the binding of arguments to a signature, and the elementwise
 // functions.
 #include "frontend/builtin.h"
+#include "frontend/guess.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -154,6 +155,14 @@ static Value axis_named(const Call *c, Value v, Loc loc, uint32_t rank)
     diag_help(c->el->diag,
               "an input that a module or kind declares with a shape has names, and what "
               "is computed of it element by element; write the axis's number");
+    const Value *x = &c->args[0];
+    if (x->kind == V_LIST && x->list->v.n) x = &x->list->v.at[0];
+    const char *text = text_at(c->el, loc);
+    NodeId node = x->kind == V_FIELD || (x->kind == V_TENSOR && x->build == c->el->build)
+                      ? value_tensor(c->el, *x, DT_NONE, loc)
+                      : 0;
+    if (node && (*text == '"' || *text == '\''))
+        guess_axes(c->el, loc, graph_type(c->el->graph, node));
     return value_error();
 }
 
@@ -257,6 +266,7 @@ bool call_dtype(const Call *c, uint32_t i, DType *dtype)
     if (c->args[i].kind != V_DTYPE) {
         el_error(c->el, c->locs[i], "a type such as f32, i32 or bool is needed here, not %s",
                  value_text(c->el, c->args[i]));
+        suggest_type(c->el, c->args[i]);
         return false;
     }
     *dtype = c->args[i].dtype;
@@ -364,6 +374,39 @@ Value builtin_range(const Call *c)
     return value_list(l);
 }
 
+static bool has_word(const char *text, const char *word)
+{
+    const size_t n = strlen(word);
+    for (const char *at = text; (at = strstr(at, word)); at++) {
+        bool begins = at == text || !(isalnum((unsigned char)at[-1]) || at[-1] == '_');
+        if (begins && !isalnum((unsigned char)at[n]) && at[n] != '_') return true;
+    }
+    return false;
+}
+
+// What a library's error tells of: a size that is another one; another word of the same kind.
+static void guess_told(const Call *c, const char *text)
+{
+    Elab *el = c->el;
+    Loc at;
+    int64_t last = -1;
+    if (!diag_last(el->diag, &at)) return;
+    for (uint32_t i = c->rest->v.n; i--;) {
+        const Value v = c->rest->v.at[i];
+        if (v.kind != V_INT) continue;
+        if (last > 0 && v.i > 0) guess_word(el, at, str_printf(el->arena, "%lld", (long long)v.i));
+        if (last > 0 && v.i > 0) guess_exact_sizes(el, last, v.i);
+        last = v.i;
+    }
+    const Binding *old = map_get(&el->defs, text_at(el, at));
+    if (!old || old->value.kind != V_MODULE) return;
+    for (uint32_t i = 0; i < el->defs.n; i++) {
+        const Binding *b = el->defs.at[i].value;
+        if (b == old || b->value.kind != V_MODULE || !has_word(text, b->name)) continue;
+        if (b->value.module->role == old->value.module->role) guess_word(el, at, b->name);
+    }
+}
+
 // fail("no matrix of ", n): for the library, where it is asked for what it cannot do.
 Value builtin_fail(const Call *c)
 {
@@ -374,6 +417,7 @@ Value builtin_fail(const Call *c)
         text = str_printf(c->el->arena, "%s%s", text, v.kind == V_STR ? v.s : value_text(c->el, v));
     }
     el_error(c->el, c->loc, "%s", text);
+    guess_told(c, text);
     return value_error();
 }
 

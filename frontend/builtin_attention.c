@@ -1,6 +1,7 @@
 // The built-in function attention: its tensors, and what masks, brought into the shapes that the op
 // takes (docs/ir.md). Lengths are segments: keys inside have the segment of all queries.
 #include "frontend/builtin.h"
+#include "frontend/guess.h"
 
 #include <math.h>
 
@@ -46,6 +47,24 @@ static bool fits(const Beside *b, const Type *x, Axis *axes)
     return true;
 }
 
+// Another size of what is there, what else there is, what it may have been meant for, or nothing.
+static void guess_beside(const Call *c, const Beside *b, const Type *x, Loc loc)
+{
+    Elab *el = c->el;
+    const uint32_t outer = b->q->rank - 2;
+    for (uint32_t i = 0; i < x->rank && i < b->own; i++)
+        guess_exact_sizes(el, x->axes[x->rank - 1 - i].size, b->sizes[b->own - 1 - i]);
+    for (uint32_t i = 0; x->rank > b->own && i < x->rank - b->own && i < outer; i++) {
+        const uint32_t mine = b->first ? i : x->rank - b->own - 1 - i;
+        const uint32_t of = b->first ? i : outer - 1 - i;
+        if (!x->axes[mine].per && !b->q->axes[of].per)
+            guess_exact_sizes(el, x->axes[mine].size, b->q->axes[of].size);
+    }
+    if (!b->own) guess_renamed(el, loc, "segments");
+    guess_tensors(el, loc);
+    guess_no_argument(el, loc);
+}
+
 // Gives it with 1 for the outer axes that it lacks; 0 when reported.
 static NodeId place(const Call *c, const Beside *b, NodeId x, Loc loc)
 {
@@ -56,6 +75,7 @@ static NodeId place(const Call *c, const Beside *b, NodeId x, Loc loc)
         el_error(el, loc, "%s: %s does not fit q %s", b->what, type_text(el->arena, type_of(c, x)),
                  type_text(el->arena, b->q));
         diag_help(el->diag, "%s", b->help);
+        guess_beside(c, b, type_of(c, x), loc);
         return 0;
     }
     el->graph->here = loc;
@@ -71,6 +91,7 @@ static NodeId integers(const Call *c, Value v, Loc loc, const char *what)
     if (x && dtype_is_float(type_of(c, x)->dtype)) {
         el_error(c->el, loc, "%s are integers, not %s", what,
                  type_text(c->el->arena, type_of(c, x)));
+        suggest_cast(c->el, DT_I32);
         return 0;
     }
     return x ? node_cast(c->el, x, DT_I32) : 0;
@@ -87,6 +108,8 @@ static bool segments(const Call *c, const Type *q, const int64_t *lengths, NodeI
         if (items->v.n != 2) {
             el_error(c->el, loc, "segments are those of the queries and those of the keys, not %u",
                      items->v.n);
+            guess_shorter(c->el, loc, 2);
+            guess_shorter(c->el, loc, 0);
             return false;
         }
         memcpy(each, items->v.at, sizeof each);
@@ -145,6 +168,8 @@ static uint32_t beside(const Call *c, NodeId x[6])
     if (given(c, SEGMENTS) && given(c, LENGTHS)) {
         el_error(c->el, c->locs[LENGTHS], "attention has segments or lengths, not both");
         diag_help(c->el->diag, "give keys beyond the length a segment that no query has");
+        guess_no_argument(c->el, c->locs[SEGMENTS]);
+        guess_no_argument(c->el, c->locs[LENGTHS]);
         return 0;
     }
     if (given(c, SEGMENTS) || given(c, LENGTHS)) {
@@ -163,6 +188,22 @@ static uint32_t beside(const Call *c, NodeId x[6])
     return x[n] ? n + 1 : 0;
 }
 
+// A word of these, or the argument that a tensor was meant for.
+static void guess_mask(const Call *c, const Value *v)
+{
+    Elab *el = c->el;
+    const Loc at = c->locs[MASK];
+    const char *text = text_at(el, at), quote = *text == '"' ? '"' : '\'';
+    if (v->kind == V_STR) {
+        guess_word(el, at, str_printf(el->arena, "%ccausal%c", quote, quote));
+        guess_word(el, at, str_printf(el->arena, "%cnone%c", quote, quote));
+        return;
+    }
+    static const char *const others[] = {"bias", "segments", "lengths"};
+    for (int i = 0; i < 3; i++) guess_renamed(el, at, others[i]);
+    guess_no_argument(el, at);
+}
+
 // "none" or "causal"; NULL when reported.
 static const char *mask_of(const Call *c)
 {
@@ -173,6 +214,7 @@ static const char *mask_of(const Call *c)
              value_text(c->el, *v));
     diag_help(c->el->diag, "keys are hidden by lengths= or segments=, numbers are added to the "
                            "scores by bias=");
+    guess_mask(c, v);
     return NULL;
 }
 

@@ -1,10 +1,43 @@
 // Built-in functions along one axis whose elements depend on each other: cumulative sums, order,
 // suppression of boxes; and what adds up by index.
 #include "frontend/builtin.h"
+#include "frontend/guess.h"
 
 static const Type *type_of(const Call *c, NodeId x)
 {
     return graph_type(c->el->graph, x);
+}
+
+// The axis that argument `at` names; the last where it is absent. False when reported.
+static bool row_axis(const Call *c, uint32_t at, const Type *t, int64_t *axis)
+{
+    Elab *el = c->el;
+    int64_t *axes;
+    uint32_t n;
+    *axis = (int64_t)t->rank - 1;
+    if (!t->rank) {
+        el_error(el, c->locs[0], "%s of a number needs an axis", c->builtin->name);
+        guess_sure(el, c->loc, text_at(el, c->locs[0]), text_at(el, c->locs[0]));
+        return false;
+    }
+    if (c->args[at].kind != V_NONE) {
+        if (!call_axes(c, at, t->rank, &axes, &n)) return false;
+        if (n != 1) {
+            el_error(el, c->locs[at], "one axis is needed here");
+            if (n > 1)
+                suggest(el, str_printf(el->arena, "%lld", (long long)axes[0]),
+                        str_printf(el->arena, "%lld", (long long)axes[1]));
+            return false;
+        }
+        *axis = axes[0];
+    }
+    if (!t->axes[*axis].per) return true;
+    el_error(el, c->locs[at], "%s mixes samples: axis %lld of %s is a batch axis", c->builtin->name,
+             (long long)*axis, type_text(el->arena, t));
+    diag_help(el->diag, "batch_gather makes the whole batch a plain axis");
+    guess_axes(el, c->locs[at], t);
+    guess_wrapped(el, c->locs[0], "batch_gather(", ")");
+    return false;
 }
 
 // Argument 0 with the axis that argument `at` names (the last where it is absent) moved to the end;
@@ -15,27 +48,7 @@ static NodeId row_operand(const Call *c, uint32_t at, int64_t *axis)
     NodeId x = value_tensor(el, c->args[0], DT_NONE, c->locs[0]);
     if (!x) return 0;
     const Type *t = type_of(c, x);
-    int64_t *axes;
-    uint32_t n;
-    *axis = (int64_t)t->rank - 1;
-    if (c->args[at].kind != V_NONE) {
-        if (!call_axes(c, at, t->rank, &axes, &n)) return 0;
-        if (n != 1) {
-            el_error(el, c->locs[at], "one axis is needed here");
-            return 0;
-        }
-        *axis = axes[0];
-    }
-    if (!t->rank) {
-        el_error(el, c->locs[0], "%s of a number needs an axis", c->builtin->name);
-        return 0;
-    }
-    if (t->axes[*axis].per) {
-        el_error(el, c->locs[at], "%s mixes samples: axis %lld of %s is a batch axis",
-                 c->builtin->name, (long long)*axis, type_text(el->arena, t));
-        diag_help(el->diag, "batch_gather makes the whole batch a plain axis");
-        return 0;
-    }
+    if (!row_axis(c, at, t, axis)) return 0;
     if (t->dtype == DT_BOOL ||
         (c->builtin->op == OP_CUMSUM && dtype_size(t->dtype) < 4 && !dtype_is_float(t->dtype)))
         x = node_cast(el, x, DT_I32);
@@ -85,6 +98,14 @@ static NodeId ordered(const Call *c, uint32_t axis_at, int64_t size, bool fallin
     if (size > n) {
         el_error(c->el, c->locs[1], "k is %lld, and axis %lld has %lld elements", (long long)size,
                  (long long)*axis, (long long)n);
+        guess_word(c->el, c->locs[1], str_printf(c->el->arena, "%lld", (long long)n));
+        guess_exact_sizes(c->el, n, size);
+        return 0;
+    }
+    if (dtype_size(t->dtype) > 4) {
+        el_error(c->el, c->locs[0], "%s orders elements of at most 4 bytes, not %s",
+                 c->builtin->name, type_text(c->el->arena, t));
+        suggest_casts(c->el, dtype_is_float(t->dtype) ? DT_F32 : DT_I32, DT_F32);
         return 0;
     }
     Attr attrs[] = {attr_int(ATTR_SIZE, size ? size : n), attr_int(ATTR_RISING, !falling)};
@@ -118,6 +139,7 @@ Value builtin_topk(const Call *c)
         return value_error();
     if (k < 1) {
         el_error(el, c->locs[1], "k is %lld and must be 1 or more", (long long)k);
+        suggest_guess(el, "1", "2");
         return value_error();
     }
     NodeId t = ordered(c, 2, k, falling, &axis), parts[2] = {0};
@@ -148,6 +170,16 @@ Value builtin_argsort(const Call *c)
     return all_ordered(c, 1);
 }
 
+static bool are_boxes(const Call *c, const Type *t)
+{
+    const int64_t last = t->rank ? t->axes[t->rank - 1].size : 0;
+    if (t->rank > 1 && last == 4) return true;
+    el_error(c->el, c->locs[0], "nms takes boxes (.., N, 4), not %s", type_text(c->el->arena, t));
+    guess_slice(c->el, c->locs[0], last, 4);
+    guess_unindexed(c->el, c->locs[0]);
+    return false;
+}
+
 Value builtin_nms(const Call *c)
 {
     Elab *el = c->el;
@@ -164,6 +196,12 @@ Value builtin_nms(const Call *c)
         if (!args[i]) return value_error();
         args[i] = node_cast(el, args[i], DT_F32);
     }
+    if (!(threshold >= 0 && threshold <= 1)) {
+        el_error(el, c->locs[3], "the threshold of nms is %g; it is in [0, 1]", threshold);
+        suggest_number(el, threshold, 0, 1, false);
+        return value_error();
+    }
+    if (!are_boxes(c, type_of(c, args[0]))) return value_error();
     Attr attrs[] = {attr_int(ATTR_SIZE, size), attr_float(ATTR_THRESHOLD, threshold)};
     el->graph->here = c->loc;
     t = graph_add(el->graph, OP_NMS, 2, args, 2, attrs);
@@ -180,7 +218,16 @@ Value builtin_eigh(const Call *c)
     if (!dtype_is_float(type_of(c, x)->dtype)) {
         el_error(el, c->locs[0], "eigh is of floats, not of %s",
                  type_text(el->arena, type_of(c, x)));
-        suggest_wrapped(el, "cast(", ", f32)");
+        suggest_cast(el, DT_F32);
+        return value_error();
+    }
+    const Type *m = type_of(c, x);
+    if (m->rank < 2 || m->axes[m->rank - 1].size != m->axes[m->rank - 2].size) {
+        el_error(el, c->locs[0], "eigh takes symmetric matrices (.., N, N), not %s",
+                 type_text(el->arena, m));
+        const char *of = text_at(el, c->locs[0]);
+        guess_word(el, c->locs[0], str_printf(el->arena, "transpose(%s) @ %s", of, of));
+        guess_word(el, c->locs[0], str_printf(el->arena, "%s @ transpose(%s)", of, of));
         return value_error();
     }
     x = node_cast(el, x, DT_F32);
@@ -203,6 +250,7 @@ Value builtin_scatter_add(const Call *c)
     if (dtype_is_float(type_of(c, i)->dtype)) {
         el_error(el, c->locs[1], "indices are integers, not %s",
                  type_text(el->arena, type_of(c, i)));
+        suggest_cast(el, DT_I32);
         return value_error();
     }
     if (type_of(c, x)->dtype == DT_BOOL) x = node_cast(el, x, DT_I32);

@@ -1,5 +1,6 @@
 // Built-in functions on tensors: reductions, arrangement, gathering, and tensors made from nothing.
 #include "frontend/builtin.h"
+#include "frontend/guess.h"
 
 #include <math.h>
 
@@ -115,7 +116,10 @@ static int64_t batch_axis(const Call *c, NodeId x)
     const char *s = diag_source_text(c->el->diag, c->locs[0].source, &size);
     if (!s || !is_users(c->el, c->loc) || !diag_last_error(c->el->diag)) return -1;
     const Loc at = c->locs[0];
-    guess_word(c->el, c->loc, str_slice(c->el->arena, s + at.begin, at.end - at.begin));
+    const char *in = str_slice(c->el->arena, s + at.begin, at.end - at.begin);
+    bool sum = c->builtin->run == builtin_batch_sum; // the only one that changes such a value
+    (sum ? guess_add : guess_sure)(c->el, c->loc, in, in);
+    if (sum) guess_word(c->el, c->loc, str_printf(c->el->arena, "batch * (%s)", in));
     return -1;
 }
 
@@ -394,6 +398,7 @@ Value builtin_gather(const Call *c)
     if (dtype_is_float(type_of(c, i)->dtype)) {
         el_error(el, c->locs[1], "indices are integers, not %s",
                  type_text(el->arena, type_of(c, i)));
+        suggest_cast(el, DT_I32);
         return value_error();
     }
     i = node_cast(el, i, DT_I32);

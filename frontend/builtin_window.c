@@ -1,6 +1,7 @@
 // Built-in function window: the places around each place, along new axes. With it convolutions are
 // products and pooling is a reduction, and no other part of the compiler knows of either.
 #include "frontend/builtin.h"
+#include "frontend/guess.h"
 
 typedef struct Window {
     const Call *c;
@@ -22,6 +23,8 @@ static int64_t *numbers(const Window *w, uint32_t i, const char *what, int64_t l
         if (!value_items(el, c->args[i], c->locs[i], &items)) return NULL;
         if (items->v.n != w->n) {
             el_error(el, c->locs[i], "%u numbers for %u windowed axes", items->v.n, w->n);
+            guess_shorter(el, c->locs[i], w->n);
+            guess_shorter(el, c->locs[i], 0);
             return NULL;
         }
     }
@@ -33,6 +36,9 @@ static int64_t *numbers(const Window *w, uint32_t i, const char *what, int64_t l
         if (!small && out[k] <= INT32_MAX) continue;
         el_error(el, c->locs[i], "%s is %lld; it is at %s %lld", what, (long long)out[k],
                  small ? "least" : "most", (long long)(small ? least : INT32_MAX));
+        if (small) suggest_number(el, (double)out[k], (double)least, INT32_MAX, true);
+        guess_no_argument(el, c->locs[i]);
+        guess_number(el);
         return NULL;
     }
     return out;
@@ -49,6 +55,33 @@ static void sort(Window *w)
                 lists[l][k] = lists[l][k - 1];
                 lists[l][k - 1] = t;
             }
+}
+
+// As many plain axes, one after the other.
+static void guess_windowed(const Window *w)
+{
+    Elab *el = w->c->el;
+    for (uint32_t i = 0; i + w->n <= w->type->rank; i++) {
+        const char *list = "";
+        bool plain = true;
+        for (uint32_t k = i; k < i + w->n; k++) {
+            plain &= !w->type->axes[k].per;
+            list = str_printf(el->arena, "%s%s%u", list, *list ? ", " : "", k);
+        }
+        if (plain) guess_word(el, w->c->locs[1], str_printf(el->arena, "[%s]", list));
+    }
+}
+
+// The largest one that fits, or zeros around; n: the size of the axis.
+static void guess_window(const Window *w, uint32_t k, int64_t n)
+{
+    Elab *el = w->c->el;
+    const long long most = (n + 2 * w->pad[k] - 1) / w->dilation[k] + 1;
+    const long long reach = (w->size[k] - 1) * w->dilation[k] + 1, pad = (reach - n + 1) / 2;
+    Loc at;
+    if (!diag_last(el->diag, &at)) return;
+    guess_word(el, at, str_printf(el->arena, "%lld", most));
+    guess_word(el, at, str_printf(el->arena, "%s, pad=%lld", text_at(el, at), pad));
 }
 
 static bool read(Window *w)
@@ -68,12 +101,14 @@ static bool read(Window *w)
         if (w->type->axes[axis].per) {
             el_error(el, c->locs[1], "window mixes samples: axis %lld of %s is a batch axis",
                      (long long)axis, type_text(el->arena, w->type));
+            guess_windowed(w);
             return false;
         }
         if (reach <= n + 2 * w->pad[k]) continue;
         el_error(el, c->locs[2], "a window of %lld does not fit into axis %lld of %s",
                  (long long)reach, (long long)axis, type_text(el->arena, w->type));
         diag_help(el->diag, "with padding that axis has %lld", (long long)(n + 2 * w->pad[k]));
+        guess_window(w, k, n);
         return false;
     }
     return true;

@@ -1,7 +1,8 @@
 // data: as the loader will read it. What it refuses (runtime/spec.c, shards_list.c) is an error
 // here, at its line. Looked at once, before anything is built, used or not.
 #include "base/brace.h"
-#include "frontend/elab.h"
+#include "frontend/data_mends.h"
+#include "frontend/rewrite.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ static bool in_range(Elab *el, Value v, Loc loc, const char *what, Range r, doub
     el_error(el, loc, "'%s' is %s; it is a %snumber from %.10g to %.10g", what, value_text(el, v),
              r.whole ? "whole " : "", r.lo, r.hi);
     suggest_number(el, *x, r.lo, r.hi, r.whole);
+    suggest_inside(el, *x, r.lo, r.hi);
     return false;
 }
 
@@ -36,8 +38,12 @@ static void check_number(Elab *el, const Tree *map, const char *key, Range r)
 {
     const Tree *t = tree_get(map, key);
     double x;
-    if (t && t->kind == TREE_SCALAR)
-        in_range(el, tree_eval(el, el->scope, t, NULL), t->loc, key, r, &x);
+    if (!t || t->kind != TREE_SCALAR) return;
+    const Value v = tree_eval(el, el->scope, t, NULL);
+    if (v.kind == V_ERROR)
+        suggest_some(el, t, r.lo, r.hi);
+    else
+        in_range(el, v, t->loc, key, r, &x);
 }
 
 // The place of item i of a list, the whole when it is written as an expression.
@@ -83,9 +89,24 @@ static bool check_numbers(Elab *el, const Tree *t, const char *key, uint32_t n, 
         return false;
     }
     bool ok = true;
-    for (uint32_t i = 0; i < items->v.n; i++)
-        ok &= in_range(el, items->v.at[i], item_loc(t, i), key, r, i < 2 ? &x[i] : &one);
+    for (uint32_t i = 0; i < items->v.n; i++) {
+        if (in_range(el, items->v.at[i], item_loc(t, i), key, r, i < 2 ? &x[i] : &one)) continue;
+        suggest_legal(el, t, items, r.lo, r.hi);
+        ok = false;
+    }
     return ok;
+}
+
+// [height, width], or a number that is both.
+static void check_sides(Elab *el, const Tree *t)
+{
+    static const Range sides = {1, MOST_SIDE, true};
+    Value v = tree_eval(el, el->scope, t, NULL);
+    double x[2];
+    if (v.kind == V_INT || v.kind == V_FLOAT)
+        in_range(el, v, t->loc, "size", sides, x);
+    else if (v.kind != V_ERROR)
+        check_numbers(el, t, "size", 2, "[height, width], or one number for both", sides, x);
 }
 
 // ---- words ------------------------------------------------------------------------------------
@@ -103,20 +124,23 @@ static bool one_of(Elab *el, const Tree *t, const char *what, const char *const 
     return false;
 }
 
-// The word names a key of the mapping.
-static void names_key(Elab *el, const Tree *t, const char *what, const Tree *map)
+// The word under a key names a key of the mapping.
+static void names_key(Elab *el, const Tree *item, const char *key, const char *what,
+                      const Tree *map)
 {
     VEC(const char *) words = {0};
+    const Tree *t = tree_get(item, key);
     if (!t || t->kind != TREE_SCALAR) return;
     for (uint32_t i = 0; map && i < map->entries.n; i++)
         vec_push(el->arena, &words, map->entries.at[i].key->text);
     if (!words.n) {
         el_error(el, t->loc, "there is no %s '%s'", what, t->text);
         diag_help(el->diag, "the data has no %s", what);
+        suggest_section(el, item, key);
         return;
     }
     vec_push(el->arena, &words, NULL);
-    one_of(el, t, what, words.at);
+    if (!one_of(el, t, what, words.at) && has_lone_guess(el)) suggest_section(el, item, key);
 }
 
 static void check_member(Elab *el, const Tree *t)
@@ -128,10 +152,12 @@ static void check_member(Elab *el, const Tree *t)
     if (t->kind != TREE_SCALAR || !*t->text) {
         el_error(el, t->loc,
                  "'member' is the end of a file's name, such as jpg, or a list of them");
+        suggest_word(el, t, "jpg", "png");
     } else if (strchr(t->text, '/')) {
         el_error(el, t->loc, "a member's name has no '/'");
         diag_help(el->diag,
                   "it is what follows the sample's key and a dot: seg.png of 000012.seg.png");
+        suggest_member(el, t);
     } else if (*t->text == '.') {
         el_error(el, t->loc, "a member's name does not begin with a dot");
         suggest(el, t->text + 1, NULL);
@@ -147,6 +173,10 @@ static void check_pattern(Elab *el, const Tree *t)
     if (t->kind != TREE_SCALAR || !*s) {
         el_error(el, t->loc,
                  "shards are a path, with a range such as {0000..0009}, or a list of paths");
+        if (t->kind == TREE_LIST)
+            suggest_item(el, t);
+        else
+            suggest_word(el, t, "train.tar", "train-{0000..0009}.tar");
         return;
     }
     if (strncmp(s, "pipe:", 5) == 0) return; // the shell's braces are the shell's
@@ -154,6 +184,7 @@ static void check_pattern(Elab *el, const Tree *t)
         size_t at = (size_t)(b.open - t->text);
         if (!b.close) {
             el_error(el, tree_place(t, at, strlen(t->text)), "the brace is not closed");
+            suggest_closed(el, t, at);
             return;
         }
         if (b.count > 1 || b.width) continue;
@@ -161,10 +192,12 @@ static void check_pattern(Elab *el, const Tree *t)
         el_error(el, tree_place(t, at, end), "'%s' is no range",
                  str_slice(el->arena, b.open, end - at));
         diag_help(el->diag, "a range rises, as {0000..0331}; {a,b} gives choices");
+        suggest_range(el, t, at, end);
         good = false;
     }
-    if (good && brace_count(t->text) > BRACE_MOST)
-        el_error(el, t->loc, "this stands for more than %d shards", BRACE_MOST);
+    if (!good || brace_count(t->text) <= BRACE_MOST) return;
+    el_error(el, t->loc, "this stands for more than %d shards", BRACE_MOST);
+    suggest_fewer(el, t);
 }
 
 static void check_shards(Elab *el, const Tree *t)
@@ -174,6 +207,18 @@ static void check_shards(Elab *el, const Tree *t)
         return;
     }
     for (uint32_t i = 0; i < t->items.n; i++) check_pattern(el, t->items.at[i]);
+}
+
+// Shards, or a row with them.
+static void check_one_series(Elab *el, const Tree *t)
+{
+    bool row = t->kind == TREE_MAP, yes;
+    if (row && !keys_check(el, t, MAPPING_SERIES, false)) return;
+    check_shards(el, row ? tree_get(t, "shards") : t);
+    const Tree *optional = row ? tree_get(t, "optional") : NULL;
+    if (optional)
+        value_to_bool(el, tree_eval(el, el->scope, optional, NULL), optional->loc, "optional",
+                      &yes);
 }
 
 // Shards, or rows of shards with weights.
@@ -222,6 +267,7 @@ static void check_crop(Elab *el, const Tree *t)
         check_span(el, t, "ratio", 1e-3, 1e3);
     } else if (t->kind != TREE_SCALAR) {
         el_error(el, t->loc, "'crop' is centre, stretch, or {scale: [lo, hi], ratio: [lo, hi]}");
+        suggest_crop(el, t);
     } else if (strncmp(t->text, "rand", 4) == 0) {
         el_error(el, t->loc, "there is no crop '%s'", t->text);
         diag_help(el->diag, "a random crop says how much of the area it takes: "
@@ -232,13 +278,11 @@ static void check_crop(Elab *el, const Tree *t)
     }
 }
 
-static const Range sides = {1, MOST_SIDE, true};
-
 // The series that a view, a field or what is replayed names.
 static void check_series(Elab *el, const Tree *t)
 {
     const Tree *data = tree_get(el->root, "data");
-    names_key(el, tree_get(t, "series"), "series", tree_get(data, "series"));
+    names_key(el, t, "series", "series", tree_get(data, "series"));
 }
 
 static void check_replay(Elab *el, const Tree *view, const Tree *t)
@@ -253,10 +297,11 @@ static void check_replay(Elab *el, const Tree *view, const Tree *t)
         if (!other || (i == 0 && other->kind == TREE_SCALAR)) continue; // of evaluation
         el_error(el, other->loc, "a view that replays has no '%s'", taken[i]);
         diag_help(el->diag, "box and flip are those that are stored, one a sample");
+        suggest_choices(el, without_key(el, view, taken[i]), (Choice){.text = NULL});
     }
     check_member(el, member);
     check_series(el, t);
-    if (key) key_check(el, key);
+    if (key) key_check(el, t);
     if (word) one_of(el, word, "set of operations", ops);
 }
 
@@ -276,13 +321,12 @@ static void check_view(Elab *el, const Tree *t)
     const Tree *member = tree_get(t, "member"), *size = tree_get(t, "size"),
                *crop = tree_get(t, "crop"), *replay = tree_get(t, "replay"),
                *colour = tree_get(t, "colour");
-    double x[2];
     if (!keys_check(el, t, MAPPING_VIEW, false)) return;
     check_series(el, t);
     if (replay && replay->kind == TREE_MAP) check_replay(el, t, replay);
     if (colour && colour->kind == TREE_MAP) check_colour(el, colour);
     if (member) check_member(el, member);
-    check_numbers(el, size, "size", 2, "[height, width]", sides, x);
+    check_sides(el, size);
     check_number(el, t, "flip", (Range){0, 1, false});
     check_number(el, t, "count", (Range){1, MOST_COUNT, true});
     if (crop) check_crop(el, crop);
@@ -290,17 +334,23 @@ static void check_view(Elab *el, const Tree *t)
 
 // ---- fields -----------------------------------------------------------------------------------
 
-static void check_remap(Elab *el, const Tree *t)
+static void check_remap(Elab *el, const Tree *field)
 {
-    if (t->kind == TREE_LIST) el_error(el, t->loc, "'remap' is {stored: used}, or a JSON file");
+    const Tree *t = tree_get(field, "remap");
+    if (t->kind == TREE_LIST) {
+        el_error(el, t->loc, "'remap' is {stored: used}, or a JSON file");
+        suggest_choices(el, instead(el, t, table_of(el, t)), without_key(el, field, "remap"));
+    }
     for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++) {
         const TreeEntry *e = &t->entries.at[i];
         char *end;
         double x;
         long stored = strtol(e->key->text, &end, 10);
-        if (end == e->key->text || *end || stored < 0 || stored > MOST_CLASS)
+        if (end == e->key->text || *end || stored < 0 || stored > MOST_CLASS) {
             el_error(el, e->key->loc, "'%s' is no stored class, a whole number from 0 to %d",
                      e->key->text, MOST_CLASS);
+            suggest_choices(el, without_key(el, t, e->key->text), (Choice){.text = NULL});
+        }
         in_range(el, tree_eval(el, el->scope, e->value, NULL), e->value->loc, "remap",
                  (Range){0, INT32_MAX, true}, &x);
     }
@@ -325,7 +375,7 @@ static void check_follow(Elab *el, const Tree *t)
     static const char *const roles[] = {"normals", "boxes", "points"};
     const Tree *data = tree_get(el->root, "data"), *follow = tree_get(t, "follow"),
                *views = tree_get(data, "views"), *view = NULL;
-    names_key(el, follow, "view", views);
+    names_key(el, t, "follow", "view", views);
     if (follow && follow->kind == TREE_SCALAR && views)
         view = tree_get(views, follow->text);
     else if (!follow && views && views->entries.n)
@@ -338,6 +388,7 @@ static void check_follow(Elab *el, const Tree *t)
                      "%s cannot follow a view whose 'replay' has 'ops'", roles[i]);
             diag_help(el->diag,
                       "stored operations shear and turn; class maps and maps follow them");
+            suggest_view(el, t, views);
         }
 }
 
@@ -363,6 +414,7 @@ static void check_tokenizer(Elab *el, const Tree *t, const Tree *pad)
     if (strcmp(t->text, "clip") != 0) {
         el_error(el, t->loc, "there is no tokenizer '%s'", t->text);
         diag_help(el->diag, "clip, or the path of a tokenizer.json, as in gemma/tokenizer.json");
+        suggest_word(el, t, "clip", "tokenizer.json");
     } else if (pad) {
         one_of(el, pad, "padding", pads);
     }
@@ -382,13 +434,13 @@ static void check_field(Elab *el, const Tree *t)
     if (size && vector)
         check_numbers(el, size, "size", 1, "one number", (Range){1, MOST_VECTOR, true}, x);
     else if (size && pixels)
-        check_numbers(el, size, "size", 2, "[height, width]", sides, x);
+        check_sides(el, size);
     if (shape)
         check_numbers(el, shape, "shape", UINT32_MAX, "a list", (Range){1, 1 << 24, true}, x);
     if (tokenizer) check_tokenizer(el, tokenizer, pad);
     if (dtype) check_dtype(el, dtype);
-    if (remap) check_remap(el, remap);
-    if (key) key_check(el, key);
+    if (remap) check_remap(el, t);
+    if (key) key_check(el, t);
     check_series(el, t);
     check_follow(el, t);
     check_number(el, t, "length", (Range){1, MOST_TOKENS, true});
@@ -426,7 +478,7 @@ void data_check(Elab *el)
     if (!data || data->kind != TREE_MAP) return;
     const Tree *source = tree_get(data, "source");
     if (source) check_source(el, source, data);
-    each(el, tree_get(data, "series"), check_shards);
+    each(el, tree_get(data, "series"), check_one_series);
     each(el, tree_get(data, "draw"), draw_check);
     each(el, tree_get(data, "views"), check_view);
     each(el, tree_get(data, "fields"), check_field);

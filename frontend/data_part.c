@@ -3,6 +3,9 @@
 // expressions.
 #include "frontend/elab.h"
 #include "frontend/json.h"
+#include "frontend/rewrite.h"
+
+#include <stdlib.h>
 
 static const Tree *data_draws(const Elab *el)
 {
@@ -12,6 +15,19 @@ static const Tree *data_draws(const Elab *el)
 
 // ---- draws --------------------------------------------------------------------------------------
 
+// What a draw that is none means: the numbers of the call, or the number, are how many there are.
+static void suggest_draw(Elab *el, const Tree *t, const Expr *e)
+{
+    const char *first = "2", *last = "10";
+    if (e && e->kind == EXPR_CALL && e->nargs > 1)
+        first = expr_text(el->arena, e->args[e->nargs - 1]),
+        last = expr_text(el->arena, e->args[1]);
+    else if (e && e->kind == EXPR_NUMBER)
+        first = last = expr_text(el->arena, e);
+    suggest_word(el, t, str_printf(el->arena, "uniform_int(%s)", first),
+                 strcmp(first, last) ? str_printf(el->arena, "uniform_int(%s)", last) : NULL);
+}
+
 // n of uniform_int(n). False when reported.
 static bool draw_below(Elab *el, const Tree *t, int64_t *n)
 {
@@ -19,8 +35,9 @@ static bool draw_below(Elab *el, const Tree *t, int64_t *n)
     bool call = e && e->kind == EXPR_CALL && e->nargs == 2 && !(e->names && e->names[1]) &&
                 e->args[0]->kind == EXPR_NAME && strcmp(e->args[0]->text, "uniform_int") == 0;
     if (!call) {
-        if (t->kind != TREE_SCALAR || e)
-            el_error(el, t->loc, "a draw is uniform_int(n), a whole number from 0 to n - 1");
+        if (t->kind == TREE_SCALAR && !e) return false;
+        el_error(el, t->loc, "a draw is uniform_int(n), a whole number from 0 to n - 1");
+        suggest_draw(el, t, e);
         return false;
     }
     Value v = expr_eval(el, el->scope, e->args[1]);
@@ -28,6 +45,7 @@ static bool draw_below(Elab *el, const Tree *t, int64_t *n)
     if (*n >= 1 && *n <= INT32_MAX) return true;
     el_error(el, e->args[1]->loc, "uniform_int draws from %lld numbers; 1 to 2^31 - 1 can be",
              (long long)*n);
+    suggest_number(el, (double)*n, 1, INT32_MAX, true);
     return false;
 }
 
@@ -35,6 +53,18 @@ void draw_check(Elab *el, const Tree *t)
 {
     int64_t n;
     draw_below(el, t, &n);
+}
+
+// Another name for one of the two, or one of them left out: what reads it tells.
+static void clash(Elab *el, const Tree *views, const Tree *draws, const char *name)
+{
+    const Tree *both[] = {draws, views};
+    const Loc at = tree_entry(draws, name)->key->loc;
+    el_error(el, at, "'%s' is a view and a draw", name);
+    guess_names(el, at, tree_entry(views, name)->key->loc, name);
+    for (int i = 0; i < 2; i++)
+        if (entry_span(el, both[i], name).source)
+            guess_add(el, entry_span(el, both[i], name), "", str_printf(el->arena, "'%s'", name));
 }
 
 // A draw can be read as a field: (B,) whole numbers.
@@ -45,7 +75,7 @@ void draws_bind(Elab *el, Scope *s)
     for (uint32_t i = 0; draws && i < draws->entries.n; i++) {
         const TreeEntry *e = &draws->entries.at[i];
         if (views && tree_get(views, e->key->text)) // both would be an input of this name
-            el_error(el, e->key->loc, "'%s' is a view and a draw", e->key->text);
+            clash(el, views, draws, e->key->text);
         Field *f = arena_make(el->arena, Field);
         Axis *axis = arena_make(el->arena, Axis);
         *axis = (Axis){el->batch, 1};
@@ -89,6 +119,25 @@ static int64_t draw_named(const Elab *el, const Expr *e)
     return -1;
 }
 
+static bool has_draw(const Elab *el, const Expr *e);
+
+// The draw that is first named in an expression, or the first there is; NULL where there is none.
+static const char *some_draw(const Elab *el, const Expr *e)
+{
+    const Tree *draws = data_draws(el);
+    if (e && draw_named(el, e) >= 0) return e->text;
+    for (uint32_t i = 0; e && i < e->nargs; i++)
+        if (has_draw(el, e->args[i])) return some_draw(el, e->args[i]);
+    return draws && draws->entries.n ? draws->entries.at[0].key->text : NULL;
+}
+
+// The index in the last error's place is a draw, or a number.
+static void suggest_index(Elab *el, const Expr *e)
+{
+    const char *draw = some_draw(el, e);
+    suggest(el, draw ? draw : "0", draw ? "0" : "1");
+}
+
 static bool has_draw(const Elab *el, const Expr *e)
 {
     if (!e) return false;
@@ -103,12 +152,20 @@ static bool moderate(Elab *el, const Expr *e, int64_t x)
     enum { MOST = 1 << 30 };
     if (x >= -MOST && x <= MOST) return true;
     el_error(el, e->loc, "an index is at most 2^30");
+    suggest_index(el, e);
     return false;
 }
 
 static bool whole(Elab *el, const Expr *e, int64_t *x)
 {
+    const Tree *draws = data_draws(el);
+    const uint32_t before = diag_reports(el->diag);
     Value v = expr_eval(el, el->scope, e);
+    Loc at;
+    bool failed = v.kind == V_ERROR && diag_reports(el->diag) > before && diag_last(el->diag, &at);
+    for (uint32_t i = 0; failed && draws && i < draws->entries.n; i++)
+        guess_word(el, at, draws->entries.at[i].key->text);
+    if (failed) guess_word(el, at, "0");
     return v.kind != V_ERROR && value_to_int(el, v, e->loc, "an index", x) && moderate(el, e, *x);
 }
 
@@ -137,6 +194,7 @@ static bool linear(Elab *el, const Expr *e, int64_t factor, Linear *to)
                    linear(el, e->args[right ? 1 : 0], factor * x, to);
     }
     el_error(el, e->loc, "an index is a whole number plus whole multiples of draws");
+    suggest_index(el, e);
     return false;
 }
 
@@ -169,12 +227,41 @@ static void put_linear(Elab *el, Json *j, const Linear *x)
     json_close(j, '}');
 }
 
+// As it is written: 2 * a + 1.
+static const char *linear_text(Elab *el, const Linear *x)
+{
+    const Tree *draws = data_draws(el);
+    const char *text = "";
+    for (uint32_t i = 0; draws && i < draws->entries.n; i++) {
+        if (!x->times[i]) continue;
+        const char *name = draws->entries.at[i].key->text, *sign = x->times[i] < 0 ? "-" : "";
+        const long long n = llabs(x->times[i]);
+        const char *term = n > 1 ? str_printf(el->arena, "%lld * %s", n, name) : name;
+        text = *text ? str_printf(el->arena, "%s %s %s", text, *sign ? sign : "+", term)
+                     : str_printf(el->arena, "%s%s", sign, term);
+    }
+    if (!*text) return str_printf(el->arena, "%lld", (long long)x->base);
+    return x->base ? str_printf(el->arena, "%s + %lld", text, (long long)x->base) : text;
+}
+
+// One of the items that a slice takes.
+static void suggest_end(Elab *el, const Expr *slice)
+{
+    const Expr *first = slice->args[0], *end = slice->args[1];
+    const char *a = first ? expr_text(el->arena, first) : "0", *b = some_draw(el, NULL);
+    if (end && end->kind == EXPR_NUMBER && end->number >= 1)
+        b = str_printf(el->arena, "%.10g", end->number - 1);
+    suggest(el, a, b ? b : "1");
+}
+
 static bool put_index(Elab *el, Json *j, const Expr *e)
 {
     const Tree *draws = data_draws(el);
     Linear x = {0, arena_array(el->arena, int64_t, (draws ? draws->entries.n : 0) + 1)};
     if (!e || e->kind == EXPR_SLICE) {
-        if (e) el_error(el, e->loc, "a key takes one item, not a part of a list");
+        if (!e) return false;
+        el_error(el, e->loc, "a key takes one item, not a part of a list");
+        suggest_end(el, e);
         return false;
     }
     if (!linear(el, e, 1, &x)) return false;
@@ -184,10 +271,21 @@ static bool put_index(Elab *el, Json *j, const Expr *e)
         return true;
     }
     el_error(el, e->loc, "the index can be %lld; items are counted from 0", (long long)least);
+    x.base -= least;
+    const char *text = linear_text(el, &x);
+    suggest(el, text, strcmp(text, "0") ? "0" : "1");
     return false;
 }
 
 // ---- keys ---------------------------------------------------------------------------------------
+
+// emb + 1 and emb(a) are emb[1], emb[a].
+static void suggest_path(Elab *el, const Expr *e)
+{
+    if (e->nargs != 2 || (e->kind != EXPR_BINARY && e->kind != EXPR_CALL)) return;
+    const char *name = expr_text(el->arena, e->args[0]);
+    suggest(el, str_printf(el->arena, "%s[%s]", name, expr_text(el->arena, e->args[1])), name);
+}
 
 // name, "name", key.name, key[index], or a list of indices. False when reported.
 static bool put_path(Elab *el, Json *j, const Expr *e)
@@ -213,6 +311,7 @@ static bool put_path(Elab *el, Json *j, const Expr *e)
     default:
         el_error(el, e->loc,
                  "a key is a name in a record and indices, such as emb[a] or texts[1 + s]");
+        suggest_path(el, e);
         return false;
     }
     for (uint32_t i = list ? 0 : 1; i < e->nargs; i++)
@@ -220,8 +319,16 @@ static bool put_path(Elab *el, Json *j, const Expr *e)
     return true;
 }
 
-bool key_put(Elab *el, Json *j, const Tree *t)
+// Will something be tried for it?
+static bool has_guess(const Elab *el, uint32_t error)
 {
+    return el->guesses.n && el->guesses.at[el->guesses.n - 1].error == error;
+}
+
+bool key_put(Elab *el, Json *j, const Tree *map)
+{
+    const Tree *t = tree_get(map, "key");
+    const uint32_t before = diag_reports(el->diag);
     bool ok = t->kind == TREE_SCALAR || (t->kind == TREE_LIST && t->items.n);
     if (!ok) el_error(el, t->loc, "a key is a name in a record and indices, such as emb[a]");
     json_open(j, "key", '[');
@@ -234,11 +341,15 @@ bool key_put(Elab *el, Json *j, const Tree *t)
         ok = item->kind == TREE_SCALAR && put_index(el, j, el_parse(el, item));
     }
     json_close(j, ']');
+    const uint32_t error = diag_last_error(el->diag);
+    bool here = !ok && diag_reports(el->diag) > before && error && !has_guess(el, error);
+    if (here && !diag_has_mend(el->diag, error))
+        suggest_choices(el, without_key(el, map, "key"), (Choice){.text = NULL});
     return ok;
 }
 
-void key_check(Elab *el, const Tree *t)
+void key_check(Elab *el, const Tree *map)
 {
     Json unused = {.arena = el->arena};
-    key_put(el, &unused, t);
+    key_put(el, &unused, map);
 }

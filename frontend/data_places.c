@@ -1,8 +1,9 @@
 // Fields of roles boxes and points: records of places in the view that they follow. Their parts are
 // inputs of their own, NAME.xyxy and so on; the type of the field is that of its coordinates.
 #include "base/file.h"
-#include "frontend/elab.h"
+#include "frontend/guess.h"
 #include "frontend/json.h"
+#include "frontend/rewrite.h"
 
 bool field_is_places(const Field *f)
 {
@@ -14,11 +15,49 @@ static const char *coordinates(const Field *f)
     return f->role == FIELD_BOXES ? "xyxy" : "xy";
 }
 
+// A part of it that is a tensor.
+static void part_of_places(Elab *el, Loc at, const char *name, const void *how)
+{
+    const char *const parts[] = {"score", "class", coordinates(how)};
+    for (int i = 0; i < 3; i++) guess_word(el, at, str_printf(el->arena, "%s.%s", name, parts[i]));
+}
+
 Value places_value(Elab *el, const Field *f, Loc loc)
 {
     el_error(el, loc, "'%s' is a record of %s, and no tensor", f->name, field_role(f));
     diag_help(el->diag, "its parts are %s, class, score, valid, labelled and size", coordinates(f));
+    Loc at;
+    if (diag_last(el->diag, &at)) guess_each_name(el, at, part_of_places, f);
     return value_error();
+}
+
+// What others call a part; NULL: as we do.
+static const char *part_called(const Field *f, const char *name)
+{
+    static const struct {
+        const char *other, *ours; // NULL: its coordinates
+    } words[] = {{"xy", NULL},        {"xyxy", NULL},          {"boxes", NULL},
+                 {"box", NULL},       {"bbox", NULL},          {"points", NULL},
+                 {"labels", "class"}, {"label", "class"},      {"category", "class"},
+                 {"scores", "score"}, {"confidence", "score"}, {"mask", "valid"}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(words[i].other, name) == 0)
+            return words[i].ours ? words[i].ours : coordinates(f);
+    return NULL;
+}
+
+static void suggest_part(Elab *el, const Field *f, const char *name)
+{
+    const char *const parts[] = {coordinates(f), "class", "score", "valid", "labelled", "size"};
+    const char *ours = part_called(f, name);
+    Map names = {0};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        map_set(el->arena, &names, parts[i], NULL);
+    diag_help(el->diag, "its parts are %s, class, score, valid, labelled and size", parts[0]);
+    if (ours)
+        suggest(el, ours, NULL);
+    else
+        suggest_words(el, name, &names);
 }
 
 // Height and width of the view, as numbers.
@@ -43,7 +82,7 @@ Value places_member(Elab *el, const Field *f, const char *name, Loc loc)
     if (strcmp(name, "valid") == 0) return part(el, f, name, DT_BOOL, 2);
     if (strcmp(name, "size") == 0) return view_size(el, f->view_size);
     el_error(el, loc, "'%s' has no part '%s'", f->name, name);
-    diag_help(el->diag, "its parts are %s, class, score, valid, labelled and size", coordinates(f));
+    suggest_part(el, f, name);
     return value_error();
 }
 
@@ -74,6 +113,7 @@ static bool read_list(Elab *el, const Tree *list, Loc loc, List *to)
         const Tree *item = list->items.at[i];
         if (item->kind != TREE_SCALAR || !*item->text) {
             el_error(el, item->loc, "the name of a class is a text");
+            suggest_item(el, item);
             return false;
         }
         vec_push(el->arena, to, item->text);
@@ -98,6 +138,7 @@ static bool read_file(Elab *el, const Tree *t, List *to)
     if (*dir && *path != '/') path = str_printf(el->arena, "%s/%s", dir, path);
     if (!file_map(&map, path, &err)) {
         el_error(el, t->loc, "%s", err.text);
+        suggest_file(el, path);
         return false;
     }
     const char *text = str_slice(el->arena, (const char *)map.data, map.size);
@@ -114,17 +155,22 @@ static void put_names(Elab *el, Json *j, const Field *f)
     List names = {0};
     int64_t n;
     if (!t) return;
-    if (t->kind == TREE_SCALAR ? !read_file(el, t, &names) : !read_list(el, t, t->loc, &names))
-        return;
-    if (!names.n) {
-        el_error(el, t->loc, "there are no names of classes in it");
-        return;
-    }
+    const uint32_t before = diag_reports(el->diag);
+    bool read =
+        t->kind == TREE_SCALAR ? read_file(el, t, &names) : read_list(el, t, t->loc, &names);
+    if (read && !names.n) el_error(el, t->loc, "there are no names of classes in it");
+    const uint32_t error = diag_reports(el->diag) > before ? diag_last_error(el->diag) : 0;
+    if (error && !diag_has_mend(el->diag, error))
+        suggest_choices(el, without_key(el, f->tree, "names"), (Choice){.text = NULL});
+    if (!read || !names.n) return;
     if (classes &&
         value_to_int(el, tree_eval(el, el->scope, classes, NULL), classes->loc, "classes", &n)) {
-        if (n < names.n)
+        if (n < names.n) {
             el_error(el, classes->loc, "'classes' is %lld, and there are %u names", (long long)n,
                      names.n);
+            suggest_choices(el, instead(el, classes, str_printf(el->arena, "%u", names.n)),
+                            without_key(el, f->tree, "classes"));
+        }
     }
     json_open(j, "names", '[');
     for (uint32_t i = 0; i < names.n; i++) json_str(j, NULL, names.at[i]);

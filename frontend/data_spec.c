@@ -3,6 +3,7 @@
 // tasks.
 #include "base/file.h"
 #include "frontend/mend.h"
+#include "frontend/data_mends.h"
 #include "frontend/json.h"
 
 // Roles, their element type, and the keys each has besides the common ones.
@@ -92,6 +93,20 @@ static bool role_keys(Elab *el, const Field *f)
     return ok;
 }
 
+// `want` sizes, or any number of them for UINT32_MAX; of two, a single number is both. `n` is how
+// many there are.
+static bool sizes_read(Elab *el, const Tree *t, uint32_t want, Axis **axes, uint32_t *n)
+{
+    Value v = tree_eval(el, el->scope, t, NULL);
+    bool square = want == 2 && v.kind == V_INT;
+    if (!value_to_axes(el, v, t->loc, axes, n)) return false;
+    if (!square) return true;
+    Axis *both = arena_array(el->arena, Axis, 2);
+    both[0] = both[1] = (*axes)[0];
+    *axes = both, *n = 2;
+    return true;
+}
+
 // The sizes a key gives, after the batch axis.
 static bool field_sizes(Elab *el, const Field *f, const char *key, uint32_t want, Axis **axes,
                         uint32_t *rank)
@@ -100,10 +115,10 @@ static bool field_sizes(Elab *el, const Field *f, const char *key, uint32_t want
     *rank = 0;
     if (!t) {
         el_error(el, f->loc, "field '%s' needs '%s'", f->name, key);
-        suggest_key(el, f->tree->loc, key);
+        suggest_needed(el, f, key);
         return false;
     }
-    if (!value_to_axes(el, tree_eval(el, el->scope, t, NULL), t->loc, axes, rank)) return false;
+    if (!sizes_read(el, t, want, axes, rank)) return false;
     if (want == UINT32_MAX || *rank == want) return true;
     el_error(el, t->loc, "'%s' of field '%s' has %u numbers, not %u", key, f->name, want, *rank);
     return false;
@@ -146,12 +161,12 @@ static void guess_view(Elab *el, const Field *f)
 {
     static const char view[] = "{image: {size: [224, 224]}}";
     const char *text, *max;
-    const Loc at = entry_new(el, tree_get(el->root, "data"), "views", view, &text);
-    const Loc also = entry_new(el, f->tree, "max", "16", &max);
+    const Loc at = entry_added(el, tree_get(el->root, "data"), "views", view, &text);
+    const Loc also = entry_added(el, f->tree, "max", "16", &max);
     const char *said = str_printf(el->arena, "views: %s", view);
     if (at.source && tree_get(f->tree, "max")) guess_add(el, at, text, said);
     if (at.source && also.source == at.source && !tree_get(f->tree, "max"))
-        guess_two(el, at, text, also, max, str_printf(el->arena, "%s, and max: 16", said));
+        guess_both(el, at, text, also, max, str_printf(el->arena, "%s, and max: 16", said));
     guess_no_entry_around(el, f->loc);
 }
 
@@ -169,6 +184,7 @@ static bool places_view(Elab *el, Field *f)
     if (!max) {
         el_error(el, f->loc, "field '%s' needs 'max', how many %s a picture has at most", f->name,
                  field_role(f));
+        suggest_needed(el, f, "max");
         return false;
     }
     if (data_wrong(el, view) || !keys_check(el, view, MAPPING_VIEW, false) ||
@@ -216,12 +232,19 @@ static const Type *field_type(Elab *el, const Field *f)
     return type_new(el->arena, dt, rank, axes);
 }
 
-// By default a sample may lack what is in a series.
+// By default a sample may lack what is in a series; the series may say, and then the field.
 static bool optional_field(Elab *el, const Field *f)
 {
-    const Tree *t = tree_get(f->tree, "optional");
-    bool yes = tree_get(f->tree, "series") != NULL;
-    if (t) value_to_bool(el, tree_eval(el, el->scope, t, NULL), t->loc, "optional", &yes);
+    const Tree *name = tree_get(f->tree, "series"), *all = data_section(el, "series");
+    const Tree *series =
+        all && name && name->kind == TREE_SCALAR ? tree_get(all, name->text) : NULL;
+    const Tree *said[] = {series && series->kind == TREE_MAP ? tree_get(series, "optional") : NULL,
+                          tree_get(f->tree, "optional")};
+    bool yes = name != NULL;
+    for (int i = 0; i < 2; i++)
+        if (said[i])
+            value_to_bool(el, tree_eval(el, el->scope, said[i], NULL), said[i]->loc, "optional",
+                          &yes);
     return yes;
 }
 
@@ -289,9 +312,9 @@ static bool view_sizes(Elab *el, const Tree *t, Axis **size, int64_t *count)
     const Tree *s = tree_get(t, "size"), *c = tree_get(t, "count");
     uint32_t rank;
     *count = 1;
-    if (!value_to_axes(el, tree_eval(el, el->scope, s, NULL), s->loc, size, &rank)) return false;
+    if (!sizes_read(el, s, 2, size, &rank)) return false;
     if (rank != 2) {
-        el_error(el, s->loc, "a view's size is [height, width]");
+        el_error(el, s->loc, "a view's size is [height, width], or one number for both");
         return false;
     }
     return !c || value_to_int(el, tree_eval(el, el->scope, c, NULL), c->loc, "count", count);
@@ -422,7 +445,7 @@ static void put_replay(Elab *el, Json *j, const Tree *t)
     json_open(j, "replay", '{');
     put_strings(j, "member", tree_get(t, "member"));
     put_text(j, t, "series");
-    if (tree_get(t, "key")) key_put(el, j, tree_get(t, "key"));
+    if (tree_get(t, "key")) key_put(el, j, t);
     json_bool(j, "ops", tree_get(t, "ops") != NULL);
     json_close(j, '}');
 }
@@ -548,7 +571,7 @@ static void put_field(Elab *el, Json *j, const Field *f)
     for (uint32_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         put_number(el, j, f->tree, numbers[i]);
     put_remap(el, j, tree_get(f->tree, "remap"));
-    if (tree_get(f->tree, "key")) key_put(el, j, tree_get(f->tree, "key"));
+    if (tree_get(f->tree, "key")) key_put(el, j, f->tree);
     json_bool(j, "required", !f->has_valid);
     json_close(j, '}');
 }
@@ -594,8 +617,11 @@ const char *data_json(Elab *el)
     else
         put_strings(&j, "source", source);
     json_open(&j, "series", '{');
-    for (uint32_t i = 0; series && i < series->entries.n; i++)
-        put_strings(&j, series->entries.at[i].key->text, series->entries.at[i].value);
+    for (uint32_t i = 0; series && i < series->entries.n; i++) {
+        const Tree *t = series->entries.at[i].value;
+        if (t->kind == TREE_MAP) t = tree_get(t, "shards");
+        put_strings(&j, series->entries.at[i].key->text, t);
+    }
     json_close(&j, '}');
     if (seed)
         put_number(el, &j, data, "seed");

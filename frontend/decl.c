@@ -1,6 +1,8 @@
 // Declarations of inputs and settings: `[B, N, D]? i32`, `[B, N?, D]` (an axis that may be absent),
 // `float = 0`, `name = cls`, or an expression; and the solving of named dimensions.
 #include "frontend/mend.h"
+#include "frontend/guess.h"
+#include "frontend/rewrite.h"
 
 #include <ctype.h>
 
@@ -233,8 +235,8 @@ static const char *axis_text(Elab *el, Axis a)
 }
 
 // Either size, in the numbers that the user wrote; the setting that one is; another value.
-static void guess_mismatch(Elab *el, const Type *t, uint32_t axis, const Expr *dim, Value known,
-                           const Scope *s)
+static void guess_mismatch(Elab *el, const Decl *d, const Type *t, uint32_t axis, const Expr *dim,
+                           Value known, const Scope *s)
 {
     const Binding *b = dim->kind == EXPR_NAME ? map_get(&s->names, dim->text) : NULL;
     Loc at;
@@ -242,12 +244,21 @@ static void guess_mismatch(Elab *el, const Type *t, uint32_t axis, const Expr *d
     bool plain = !t->axes[axis].per && !known.per;
     if (plain) guess_exact_sizes(el, size, known.i);
     if (plain && b && b->decl) {
+        const char *said = text_at(el, b->loc); // twice the width, where that is half of it
+        if (known.i > 1 && size % known.i == 0 && isalpha((unsigned char)*said))
+            guess_add(el, b->loc,
+                      str_printf(el->arena, "%lld * %s", (long long)(size / known.i), said),
+                      str_printf(el->arena, "%lld * %s", (long long)(size / known.i), said));
         const char *number = str_printf(el->arena, "%lld", (long long)size);
         guess_add(el, b->loc, number, str_printf(el->arena, "%s = %s", b->name, number));
+        guess_anyway(el, b->loc);
     }
     guess_rows(el);
     if (diag_last(el->diag, &at)) guess_values(el, at, t->rank, t->rank);
     if (plain) guess_sizes(el, size, known.i);
+    if (diag_last(el->diag, &at))
+        guess_fitting(el, at,
+                      (Wanted){t->rank, d->lead ? 0 : t->rank, axis, plain ? size : 0, known.i});
 }
 
 static bool mismatch(Elab *el, const ModuleDef *def, const Decl *d, const Type *t, uint32_t axis,
@@ -263,7 +274,7 @@ static bool mismatch(Elab *el, const ModuleDef *def, const Decl *d, const Type *
     if (dim->kind == EXPR_NUMBER && t->dtype == DT_U8 && t->rank == 4)
         suggest_wrapped(el, "normalize(", ", norm.clip)"); // a view as it is read
     else
-        guess_mismatch(el, t, axis, dim, known, s);
+        guess_mismatch(el, d, t, axis, dim, known, s);
     return false;
 }
 
@@ -300,6 +311,7 @@ static bool wrong_rank(Elab *el, const ModuleDef *def, const Decl *d, const Type
     if (!diag_last(el->diag, &at)) return false;
     guess_values(el, at, t->rank, d->dims.n);
     if (d->maybe) guess_values(el, at, t->rank, d->dims.n - 1);
+    guess_fitting(el, at, (Wanted){t->rank, d->dims.n, -1, 0, 0});
     return false;
 }
 
@@ -326,7 +338,7 @@ bool decl_unify(Elab *el, const ModuleDef *def, const Decl *d, NodeId x, Scope *
             el_error(el, loc, "input '%s' of %s is %s, not %s", d->name, def->name,
                      type_text(el->arena, t), dtype_name(d->dtype));
             diag_note(el->diag, d->loc, "the input is declared here");
-            suggest_wrapped(el, "cast(", str_printf(el->arena, ", %s)", dtype_name(d->dtype)));
+            suggest_cast(el, d->dtype);
             return false;
         }
     }
@@ -336,6 +348,30 @@ bool decl_unify(Elab *el, const ModuleDef *def, const Decl *d, NodeId x, Scope *
         if (!unify_dim(el, def, d, t, axis++, d->dims.at[i], s, loc, named)) return false;
     }
     return true;
+}
+
+// Another axis: by its name, or by its number where that is not its alone. called: where several
+// have the name that was written.
+static void guess_axis_names(Elab *el, const Decl *d, const char *called, uint32_t rank, Loc loc)
+{
+    const char *text = text_at(el, loc), quote = *text;
+    const bool absent = d->maybe && !d->lead && rank + 1 == d->dims.n;
+    if (quote != '"' && quote != '\'') return;
+    for (uint32_t i = 0, at = 0; i < d->dims.n; i++) {
+        const Expr *e = d->dims.at[i];
+        const uint32_t axis = (d->lead ? rank - d->dims.n : 0) + at;
+        if (absent && i + 1 == d->maybe) continue;
+        at++;
+        if (e->kind == EXPR_NAME && !strcmp(e->text, "B")) continue; // mixes samples
+        if (called && (e->kind != EXPR_NAME || strcmp(e->text, called))) continue;
+        const char *name = e->kind == EXPR_NAME && !called
+                               ? str_printf(el->arena, "%c%s%c", quote, e->text, quote)
+                               : str_printf(el->arena, "%u", axis);
+        guess_add(el, loc, name, str_printf(el->arena, "%s in place of %s", name, text));
+    }
+    for (uint32_t i = 1; !called && i < rank; i++)
+        guess_add(el, loc, str_printf(el->arena, "%u", i),
+                  str_printf(el->arena, "%u in place of %s", i, text));
 }
 
 int64_t decl_axis(Elab *el, const Decl *d, const char *name, uint32_t rank, Loc loc)
@@ -353,12 +389,15 @@ int64_t decl_axis(Elab *el, const Decl *d, const char *name, uint32_t rank, Loc 
     }
     if (found == 1 && d->lead) return (int64_t)rank - d->dims.n + at;
     if (found == 1) return absent && at >= d->maybe ? (int64_t)at - 1 : (int64_t)at;
+    const char *best = found ? NULL : nearest_key(&names, name, NULL);
     if (found)
         el_error(el, loc, "%u axes of %s are called '%s'", found, d->shape, name);
     else
         el_error(el, loc, "%s has no axis '%s'%s", d->shape, name, absent ? " here" : "");
     diag_note(el->diag, d->loc, "it is declared here");
-    const char *best = found ? NULL : nearest_key(&names, name, NULL);
-    if (best) diag_did_you_mean(el->diag, name, best);
+    if (best)
+        diag_did_you_mean(el->diag, name, best);
+    else
+        guess_axis_names(el, d, found ? name : NULL, rank, loc);
     return -1;
 }

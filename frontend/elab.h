@@ -174,6 +174,7 @@ struct Instance {
     DType precision;       // that it says itself; DT_NONE: that of the place that made it
     Map args;              // name -> Binding *: lets and default inputs
     App *app;              // with the default inputs, once somebody asked
+    bool doing;            // these are being applied
 };
 
 struct App {
@@ -297,6 +298,9 @@ typedef struct Guess {    // what may mend an error
     uint32_t error, from; // the source that this is in
     Loc at, also;         // also: a second place, or nowhere
     const char *text, *also_text, *said;
+    bool late;   // tried when the error's other ones are
+    bool anyway; // offered, too, where no guess for the error helps
+    bool sure;   // where it alone helps
 } Guess;
 
 typedef struct Dropped { // the list of import: that a file's own one replaced
@@ -361,6 +365,7 @@ struct Elab {
     Map used;           // views and fields that are read: name -> anything
     Map wrong;          // views and fields that data_check reported
     VEC(Guess) guesses; // of errors whose mends are tried
+    bool late;          // those that are added now
     Map blamed; // values of the user's that fail inside the library -> the first error's text
 };
 
@@ -406,9 +411,9 @@ void put_export(Elab *el, struct Json *j);
 // type; of its shape only where there is no `shape:`. False when reported.
 bool constant_read(Elab *el, const Tree *t, const char *path, DType *dtype, Axis **axes,
                    uint32_t *rank);
-// The file that a constant comes from, for the runtime; and a `checksum:`, which may be NULL.
+// For the runtime: the file that a constant comes from; what a mapping has under `checksum:`.
 void put_constant(Elab *el, struct Json *j, const char *path, const Tree *t);
-void put_checksum(Elab *el, struct Json *j, const Tree *t);
+void put_checksum(Elab *el, struct Json *j, const Tree *map);
 
 // quiet.c: warnings of what nothing comes of.
 // Of tasks of this build that `loss` is not of, where `minimize:` says it.
@@ -523,69 +528,6 @@ const char *lib_nearest(Elab *el, const char *name);
 // False where none does.
 bool suggest_import(Elab *el, const char *name);
 
-// mend.c: what to write instead, said of the last error and as its mends
-
-// One text or another (b may be NULL) in the error's place, quoted where it must be.
-void suggest(Elab *el, const char *a, const char *b);
-// The same of what is not known to be meant, though it may be the only text.
-void suggest_guess(Elab *el, const char *a, const char *b);
-// A guess with the reason for it, or another.
-void suggest_because(Elab *el, const char *text, const char *why, const char *other);
-// Two numbers from lo to hi that may be meant by x, where the place is a number and there are some.
-void suggest_number(Elab *el, double x, double lo, double hi, bool whole);
-// true or false, for what is neither.
-void suggest_bool(Elab *el, Value v);
-// The word nearest to a wrong one; all of them where none is near.
-void suggest_words(Elab *el, const char *wrong, const Map *names);
-// [x], [x, x]: a list of n where there is one value.
-void suggest_list(Elab *el, uint32_t n);
-// A mapping {key: x}, and [..] around it for a list, where the place has x alone.
-void suggest_row(Elab *el, const char *key, bool list);
-// The numbers nearest to a wrong one that divide another, where the place is the wrong one.
-void suggest_factor(Elab *el, int64_t whole, int64_t wrong);
-// An argument more of the call in the error's place, where its usual values are known.
-void suggest_argument(Elab *el, const char *key);
-// The place's expression between two texts.
-void suggest_wrapped(Elab *el, const char *before, const char *after);
-// The mapping without a key; with a key whose usual values are known.
-void suggest_without(Elab *el, const Tree *map, const Tree *key);
-void suggest_key(Elab *el, Loc map, const char *key);
-// The text as it is to be written in a place: with the quotes that were there, or that it needs.
-const char *quoted(Elab *el, Loc at, const char *text);
-
-// trial.c: mends of the last error that are offered only where they help: a text in a place of the
-// user's, said so
-void guess_add(Elab *el, Loc at, const char *text, const char *said);
-// Read the file with each guess in its place, and offer the first few that leave fewer errors.
-void guesses_try(Elab *el, const char *path);
-
-// guess.c: guesses for the last error
-// Two sizes that should be the same: the numbers themselves; and then what is as many times larger.
-void guess_exact_sizes(Elab *el, int64_t a, int64_t b);
-void guess_sizes(Elab *el, int64_t a, int64_t b);
-// A value in a place, or in the calls that lead here, of `rank` axes where `wanted` are; 0 where
-// that is not known.
-void guess_values(Elab *el, Loc at, uint32_t rank, uint32_t wanted);
-// Batch functions, for errors of mixed samples behind number `before`.
-void guess_gathers(Elab *el, uint32_t before);
-// Another word in the place of one, or an entry before the first of a mapping.
-void guess_word(Elab *el, Loc at, const char *word);
-void guess_entry(Elab *el, Loc map, const char *key, const char *value);
-// Another name for one of two things that have the same.
-void guess_names(Elab *el, Loc one, Loc other, const char *name);
-// A number known at compile time in the last error's place.
-void guess_number(Elab *el);
-// Another path for a part that says one.
-void guess_paths(Elab *el);
-// That something is minimised.
-void guess_weights(Elab *el);
-// What an input may be given that is missing; loc is the mapping, or a word in it.
-void guess_input(Elab *el, const Decl *d, Loc loc);
-// Fields of a role, and the role of a field.
-void guess_role(Elab *el, const char *role, const Field *f, Loc at);
-// Sizes and values, for shapes that the error's text names.
-void guess_from_text(Elab *el, const char *text);
-
 // set.c: overrides and extends
 Tree *graph_read(Elab *el, const char *path);
 // Apply --set number i of the options, "name=value"; false when reported.
@@ -661,9 +603,9 @@ typedef struct Json Json;
 void draw_check(Elab *el, const Tree *t);
 void draws_bind(Elab *el, Scope *s);
 void draws_put(Elab *el, Json *j);
-void key_check(Elab *el, const Tree *t);
-// "key": the path to a part of a record, as runtime/spec.h has it. False when reported.
-bool key_put(Elab *el, Json *j, const Tree *t);
+void key_check(Elab *el, const Tree *map);
+// The path to a part of a record, under "key", as runtime/spec.h has it. False when reported.
+bool key_put(Elab *el, Json *j, const Tree *map);
 
 // losses.c
 struct Task {
@@ -794,5 +736,7 @@ const char *eval_json(Elab *el);
 // The entries of a step: one a phase.
 void steps_build(Elab *el);
 void entries_build(Elab *el);
+
+#include "frontend/suggest.h"
 
 #endif

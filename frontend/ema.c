@@ -2,7 +2,7 @@
 // prefix: slow.visual has the parameters slow.visual.PATH, which are state of their own, follow the
 // student's after every update, and are never trained. Nothing drops out in a copy. At its first
 // update it takes the student's values (entry "begin@N").
-#include "frontend/elab.h"
+#include "frontend/advice.h"
 
 static const char *slow_path(Elab *el, const Ema *ema, const char *path)
 {
@@ -67,8 +67,12 @@ static void ema_bind(Elab *el, const TreeEntry *e)
     if (of->kind == TREE_SCALAR) copy_part(el, ema, of, parts);
     for (uint32_t i = 0; of->kind == TREE_LIST && i < of->items.n; i++)
         copy_part(el, ema, of->items.at[i], parts);
-    if (of->kind != TREE_SCALAR && !(of->kind == TREE_LIST && of->items.n))
-        el_error(el, e->key->loc, "'of' of a slow copy is an encoder or head, or a list of them");
+    if (of->kind != TREE_SCALAR && !(of->kind == TREE_LIST && of->items.n)) {
+        el_error(el, of->kind == TREE_NULL ? e->key->loc : of->loc,
+                 "'of' of a slow copy is an encoder or head, or a list of them");
+        if (of->kind != TREE_NULL) guess_any(el, &el->instances);
+        guess_left_out(el, e->key->loc);
+    }
     map_set(el->arena, &el->emas, ema->name, ema);
     stand_in(el, ema, parts);
     b->value = (Value){.kind = V_RECORD, .record = parts};
@@ -105,6 +109,23 @@ const char *ema_student(const Ema *ema, const char *path)
     return path + strlen(ema->name) + 1;
 }
 
+// What reads it begins and ends with the copy; or the copy is always there.
+static void guess_bounds(Elab *el, const Ema *ema)
+{
+    static const char *const keys[] = {"from", "until"}, *const wide[] = {"0", "steps"};
+    const char *part = part_frame(el->frame->owner)->part, *dot = part ? strchr(part, '.') : NULL;
+    const char *section = dot ? str_slice(el->arena, part, (size_t)(dot - part)) : "";
+    const Tree *row = dot ? tree_get(tree_get(el->root, section), dot + 1) : NULL;
+    for (int k = 0; k < 2; k++) {
+        const Tree *x = tree_get(ema->tree, keys[k]);
+        if (!x) continue;
+        if (row && x->kind == TREE_SCALAR && !tree_get(row, keys[k]))
+            guess_entry(el, row->loc, keys[k], x->text);
+        guess_add(el, x->loc, wide[k], str_printf(el->arena, "%s: %s", keys[k], wide[k]));
+        guess_left_out(el, x->loc);
+    }
+}
+
 bool ema_there(Elab *el, const Ema *ema, Loc loc)
 {
     if (phase_has(el, ema->from, ema->until)) return true;
@@ -113,6 +134,7 @@ bool ema_there(Elab *el, const Ema *ema, Loc loc)
     if (from) diag_note(el->diag, from->loc, "it begins at update %lld", (long long)ema->from);
     if (until) diag_note(el->diag, until->loc, "it ends at update %lld", (long long)ema->until);
     diag_help(el->diag, "what reads it wants the same from: and until:");
+    guess_bounds(el, ema);
     return false;
 }
 
@@ -122,9 +144,13 @@ NodeId ema_state(Elab *el, const char *path, const Type *type, Loc loc)
     if (old && old->kind != STATE_EMA) {
         const char *copy = str_printf(el->arena, "copy %.*s", (int)strcspn(path, "."), path);
         if (!map_set(el->arena, &el->clashes, copy, el)) return 0; // the first is reported
-        el_error(el, loc, "a slow copy and a part both have a parameter at '%s'", path);
+        const char *name = str_slice(el->arena, path, strcspn(path, "."));
+        const TreeEntry *e = tree_entry(tree_get(el->root, "ema"), name);
+        el_error(el, e ? e->key->loc : loc, "a slow copy and a part both have a parameter at '%s'",
+                 path);
         diag_note(el->diag, old->loc, "the other one is declared here");
         diag_help(el->diag, "give the copy another name, or the part another path:");
+        guess_paths(el);
         return 0;
     }
     if (!old) program_state(el->program, path, STATE_EMA, type, loc);
@@ -170,6 +196,7 @@ static Value momentum(Elab *el, const Ema *ema)
     if (!m || !graph_type(el->graph, m)->rank) return value_node(el, m);
     el_error(el, t->loc, "the momentum of '%s' is %s, not one number", ema->name,
              type_text(el->arena, graph_type(el->graph, m)));
+    guess_usual(el, t->loc);
     return value_error();
 }
 

@@ -1,6 +1,6 @@
 // The entries of a program: step, eval, metrics, one an encoder, and init last, when every state is
 // known.
-#include "frontend/elab.h"
+#include "frontend/advice.h"
 #include "frontend/json.h"
 #include "frontend/unread.h"
 
@@ -72,6 +72,7 @@ static NodeId minimized(Elab *el)
     v = value_plain(el, v, loc);
     if (v.kind == V_ERROR) return 0;
     double x;
+    if (!el->tasks.n && diag_errors(el->diag)) return 0; // which may be theirs
     if (value_number(v, &x)) {
         el_error(el, loc, "nothing is minimised%s: the loss is constantly %g",
                  el->phase > 0 ? str_printf(el->arena, " from update %lld on", (long long)el->phase)
@@ -80,6 +81,7 @@ static NodeId minimized(Elab *el)
                      : "",
                  x);
         guess_weights(el);
+        guess_always(el);
         return 0;
     }
     NodeId n = value_tensor(el, v, DT_F32, loc);

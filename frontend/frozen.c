@@ -3,6 +3,7 @@
 // frozen, as constants of files are: checkpoints leave it out.
 #include "frontend/elab.h"
 #include "frontend/json.h"
+#include "frontend/rewrite.h"
 
 #include <ctype.h>
 
@@ -17,7 +18,7 @@ static bool weights_check(Elab *el, const Tree *weights)
     if (!weights || weights->kind == TREE_NULL || weights->kind == TREE_SCALAR) return true;
     if (weights->kind == TREE_MAP) return keys_check(el, weights, MAPPING_INIT, false);
     el_error(el, weights->loc, "weights of a teacher are a file, or {file:, rename:, resize:}");
-    diag_help(el->diag, "write weights: teacher.safetensors");
+    suggest_item(el, weights);
     return false;
 }
 
@@ -25,11 +26,20 @@ static Instance *teacher_new(Elab *el, const TreeEntry *e)
 {
     static const char *const skip[] = {"module", "weights", "outputs", "precision", "doc", NULL};
     const char *name = e->key->text, *path = str_printf(el->arena, "teachers.%s", name);
-    if (!keys_check(el, e->value, MAPPING_TEACHER, true)) return NULL;
+    if (!keys_check(el, e->value, MAPPING_TEACHER, true)) {
+        if (e->value->kind == TREE_NULL) suggest_modules(el, e, ROLE_MODULE, NULL);
+        return NULL;
+    }
     if (!weights_check(el, tree_get(e->value, "weights"))) return NULL;
     Scope *own = part_scope(el, NULL, path, path, e->key->loc);
+    const Tree *module = tree_get(e->value, "module");
     const ModuleDef *def = tree_module(el, e->value, own);
-    if (!def || !role_check(el, def, ROLE_MODULE, tree_get(e->value, "module")->loc)) return NULL;
+    if (!module) suggest_modules(el, e, ROLE_MODULE, NULL);
+    if (!def) return NULL;
+    if (!role_check(el, def, ROLE_MODULE, module->loc)) {
+        suggest_modules(el, e, ROLE_MODULE, module);
+        return NULL;
+    }
     Instance *inst = instance_from_tree(el, def, path, e->value, skip, own);
     if (!inst) return NULL;
     inst->frozen = true;
@@ -81,6 +91,31 @@ Scope *teacher_names(Elab *el)
     return s;
 }
 
+static bool is_word_part(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+// A plain name that nothing has: what the module gives is meant.
+static bool no_such_output(Elab *el, const App *app, const Scope *s, const Tree *value)
+{
+    const ModuleDef *def = app->instance->def;
+    const Items *both[] = {&def->out, &def->body};
+    const char *name = value->kind == TREE_SCALAR ? value->text : "";
+    Map names = {0};
+    if (!is_word_part(*name) || isdigit((unsigned char)*name)) return false;
+    for (const char *c = name; *c; c++)
+        if (!is_word_part(*c)) return false;
+    if (scope_find(s, name) || builtin_find(name)) return false;
+    for (int k = 0; k < 2; k++)
+        for (uint32_t i = 0; i < both[k]->n; i++)
+            if (!strchr(both[k]->at[i].name, ','))
+                map_set(el->arena, &names, both[k]->at[i].name, NULL);
+    el_error(el, value->loc, "%s gives no '%s'", def->name, name);
+    suggest_words(el, name, &names);
+    return true;
+}
+
 void teacher_outputs(Elab *el, App *app)
 {
     const Tree *t = app->instance->outputs;
@@ -95,6 +130,8 @@ void teacher_outputs(Elab *el, App *app)
                        .kind = BIND_TREE,
                        .tree = e->value,
                        .scope = s};
+        if (no_such_output(el, app, s, e->value))
+            b->kind = BIND_VALUE, b->forced = true, b->value = value_error();
         map_set(el->arena, &app->extra, e->key->text, b);
         if (!map_find(&s->names, e->key->text)) map_set(el->arena, &s->names, e->key->text, b);
     }
@@ -124,7 +161,7 @@ static void put_teacher(Elab *el, Json *j, const TreeEntry *e)
     json_str(j, "prefix", path);
     json_str(j, "base_dir", folder_said_in(el, weights));
     json_str(j, "file", file->text);
-    if (weights->kind == TREE_MAP) put_checksum(el, j, tree_get(weights, "checksum"));
+    if (weights->kind == TREE_MAP) put_checksum(el, j, weights);
     json_open(j, "rename", '[');
     const char *prefix = str_printf(el->arena, "%s.", path);
     put_rename(el, j, weights->kind == TREE_MAP ? tree_get(weights, "rename") : NULL, prefix);
@@ -140,11 +177,6 @@ void put_file_rule(Json *j, const char *from, const char *to)
     json_str(j, "to", to);
     json_bool(j, "transpose", false);
     json_close(j, '}');
-}
-
-static bool is_word_part(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
 }
 
 // Does a value below the tree have the name as a word? `teachers` alone is all of them.

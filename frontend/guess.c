@@ -3,6 +3,9 @@
 // number itself, the other side's, and then what is as many times larger or smaller. A value is
 // exchanged for the other values of its module, or brought into the form that is wanted.
 #include "frontend/mend.h"
+#include "frontend/advice.h"
+
+#include "frontend/guess.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -23,12 +26,18 @@ static bool is_other(const char *s, uint32_t i)
     return false;
 }
 
-// "width: 5" for a number in a place; "5 in place of 4" where no key is before it.
-static const char *with_key(Elab *el, const char *s, Loc at, const char *number)
+// Does no more of a value follow?
+static bool value_ends(const char *s)
+{
+    if (*s == ' ') return s[1] == '#' || value_ends(s + 1);
+    return !*s || strchr(",)}]\n\"'", *s);
+}
+
+const char *with_key(Elab *el, const char *s, Loc at, const char *number)
 {
     uint32_t i = at.begin;
     while (i && s[i - 1] == ' ') i--;
-    if (!i || (s[i - 1] != ':' && s[i - 1] != '='))
+    if (!i || (s[i - 1] != ':' && s[i - 1] != '=') || !value_ends(s + at.end))
         return str_printf(el->arena, "%s in place of %.*s", number, (int)(at.end - at.begin),
                           s + at.begin);
     uint32_t end = i - 1, begin = end;
@@ -140,11 +149,18 @@ static void other_forms(Elab *el, Loc at, const char *text, uint32_t rank, uint3
     static const struct {
         uint32_t rank, wanted;
         const char *before, *after;
-    } forms[] = {{4, 3, "features(", ")"},       {4, 2, "mean(", ", axis=[2, 3])"},
-                 {3, 2, "mean(", ", axis=1)"},   {3, 2, "", "[:, 0]"},
-                 {2, 3, "insert_axis(", ", 1)"}, {3, 4, "insert_axis(", ", 1)"},
-                 {2, 1, "", "[:, 0]"},           {0, 0, "transpose(", ")"},
-                 {4, 4, "features(", ")"},       {4, 4, "normalize(", ", norm.clip)"}};
+    } forms[] = {{4, 3, "features(", ")"},
+                 {4, 2, "mean(", ", axis=[2, 3])"},
+                 {3, 2, "mean(", ", axis=1)"},
+                 {3, 2, "", "[:, 0]"},
+                 {4, 2, "max(", ", axis=[2, 3])"},
+                 {3, 2, "max(", ", axis=1)"},
+                 {2, 3, "insert_axis(", ", 1)"},
+                 {3, 4, "insert_axis(", ", 1)"},
+                 {2, 1, "", "[:, 0]"},
+                 {0, 0, "transpose(", ")"},
+                 {4, 4, "features(", ")"},
+                 {4, 4, "normalize(", ", norm.clip)"}};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         bool fits =
             forms[i].rank ? forms[i].rank == rank && forms[i].wanted == wanted : rank == wanted;
@@ -172,15 +188,14 @@ static void other_axes(Elab *el, Loc at, const char *s)
     }
 }
 
-static void values_of(Elab *el, Loc at, uint32_t rank, uint32_t wanted)
+uint32_t guess_each_name(Elab *el, Loc at, NameGuess *fn, const void *how)
 {
     size_t size;
     const char *s = diag_source_text(el->diag, at.source, &size);
-    if (!s || at.end > size || at.begin >= at.end || !is_users(el, at)) return;
-    if (memchr(s + at.begin, '\n', at.end - at.begin)) return;
+    if (!s || at.end > size || at.begin >= at.end || !is_users(el, at)) return 0;
+    if (memchr(s + at.begin, '\n', at.end - at.begin)) return 0;
     char quote = 0;
     uint32_t names = 0;
-    other_axes(el, at, s);
     for (uint32_t i = at.begin; i < at.end; i++) {
         bool begins = isalpha((unsigned char)s[i]) && !(i && part_of_name(s[i - 1]));
         bool string = (s[i] == '"' || s[i] == '\'') && i > at.begin && strchr("(, ", s[i - 1]) &&
@@ -191,14 +206,37 @@ static void values_of(Elab *el, Loc at, uint32_t rank, uint32_t wanted)
         while (end < at.end && part_of_name(s[end])) end++;
         const Loc place = {at.source, i, end};
         const char *name = str_slice(el->arena, s + i, end - i);
+        const uint32_t begin = i;
         i = end - 1;
         if (end < size && strchr("(:=", s[end])) continue; // a function, or a key
-        bool grid = rank == 4 && wanted == 3; // as features(x), more likely than another value
-        if (grid) other_forms(el, place, name, rank, wanted);
-        other_members(el, place, name);
-        if (!grid) other_forms(el, place, name, rank, wanted);
+        if (begin >= 8 && !strncmp(s + begin - 8, "module: ", 8)) continue;
+        fn(el, place, name, how);
         names++;
     }
+    return names;
+}
+
+typedef struct Ranks {
+    uint32_t rank, wanted;
+} Ranks;
+
+static void value_of_name(Elab *el, Loc at, const char *name, const void *how)
+{
+    const Ranks *r = how;
+    bool grid = r->rank == 4 && r->wanted == 3; // as features(x), more likely than another value
+    if (grid) other_forms(el, at, name, r->rank, r->wanted);
+    other_members(el, at, name);
+    if (!grid) other_forms(el, at, name, r->rank, r->wanted);
+}
+
+static void values_of(Elab *el, Loc at, uint32_t rank, uint32_t wanted)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, at.source, &size);
+    if (!s || at.end > size || at.begin >= at.end || !is_users(el, at)) return;
+    if (memchr(s + at.begin, '\n', at.end - at.begin)) return;
+    other_axes(el, at, s);
+    uint32_t names = guess_each_name(el, at, value_of_name, &(Ranks){rank, wanted});
     bool whole = s[at.begin] == '{' || s[at.begin] == '"' || s[at.begin] == '\'';
     if (!whole && names != 1)
         other_forms(el, at, str_slice(el->arena, s + at.begin, at.end - at.begin), rank, wanted);
@@ -222,7 +260,9 @@ void guess_word(Elab *el, Loc at, const char *word)
     guess_add(el, at, word, word);
 }
 
-void guess_entry(Elab *el, Loc map, const char *key, const char *value)
+typedef void GuessFn(Elab *el, Loc at, const char *text, const char *said);
+
+static void new_entry(Elab *el, Loc map, const char *key, const char *value, GuessFn *guess)
 {
     size_t size;
     const char *s = diag_source_text(el->diag, map.source, &size);
@@ -230,7 +270,7 @@ void guess_entry(Elab *el, Loc map, const char *key, const char *value)
     const char *said = str_printf(el->arena, "%s: %s", key, value);
     if (s[map.begin] == '{') { // {module: x, ..}
         const Loc at = {map.source, map.begin + 1, map.begin + 1};
-        guess_add(el, at, str_printf(el->arena, "%s, ", said), said);
+        guess(el, at, str_printf(el->arena, "%s, ", said), said);
         return;
     }
     uint32_t end = map.end, line = map.begin, column = 0;
@@ -240,9 +280,19 @@ void guess_entry(Elab *el, Loc map, const char *key, const char *value)
     while (s[line + column] == ' ') column++;
     bool flow = end < size && (s[end] == ',' || s[end] == '}');
     if (flow)
-        guess_add(el, at, str_printf(el->arena, ", %s", said), said);
+        guess(el, at, str_printf(el->arena, ", %s", said), said);
     else if (end < size && s[end] == '\n')
-        guess_add(el, at, str_printf(el->arena, "\n%*s%s", (int)column, "", said), said);
+        guess(el, at, str_printf(el->arena, "\n%*s%s", (int)column, "", said), said);
+}
+
+void guess_entry(Elab *el, Loc map, const char *key, const char *value)
+{
+    new_entry(el, map, key, value, guess_add);
+}
+
+void guess_setting(Elab *el, Loc map, const char *key, const char *value)
+{
+    new_entry(el, map, key, value, guess_sure);
 }
 
 void guess_names(Elab *el, Loc one, Loc other, const char *name)
@@ -257,6 +307,9 @@ void guess_names(Elab *el, Loc one, Loc other, const char *name)
             guess_add(el, places[i], better,
                       str_printf(el->arena, "%s in place of %s", better, name));
     }
+    el->late = true;
+    for (int i = 0; i < 2; i++) guess_left_out(el, places[i]);
+    el->late = false;
 }
 
 void guess_item(Elab *el, Loc at, uint32_t n)
@@ -276,10 +329,10 @@ void guess_item(Elab *el, Loc at, uint32_t n)
 
 void guess_number(Elab *el)
 {
-    static const char *const usual[] = {"1", "2", "8", "64"};
     Loc at;
     if (!diag_last(el->diag, &at)) return;
-    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) guess_word(el, at, usual[i]);
+    guess_usual(el, at);
+    guess_left_out(el, at);
 }
 
 // Guess another value wherever entries of a section say a key so.
@@ -292,6 +345,9 @@ static void other_values(Elab *el, const char *section, const char *key, const c
         if (!x || x->kind != TREE_SCALAR || (said && strcmp(x->text, said))) continue;
         const char *text = other ? other : t->entries.at[i].key->text;
         guess_add(el, x->loc, text, str_printf(el->arena, "%s: %s", key, text));
+        el->late = true;
+        if (!said) guess_left_out(el, x->loc);
+        el->late = false;
     }
 }
 
@@ -309,8 +365,8 @@ void guess_weights(Elab *el)
         other_values(el, sections[i], "weight", "0", "1");
         other_values(el, sections[i], "enabled", "false", "true");
         for (uint32_t k = 0; t && k < t->entries.n; k++) {
-            guess_no_entry(el, t->entries.at[k].value, "weight");
-            guess_no_entry(el, t->entries.at[k].value, "enabled");
+            guess_without(el, t->entries.at[k].value, "weight");
+            guess_without(el, t->entries.at[k].value, "enabled");
         }
     }
 }
@@ -332,7 +388,7 @@ static const Tree *next_field(const Elab *el, uint32_t *i, const char *role, con
 void guess_role(Elab *el, const char *role, const Field *f, Loc at)
 {
     const char *name;
-    for (uint32_t i = 0; next_field(el, &i, role, &name);) guess_word(el, at, name);
+    for (uint32_t i = 0; next_field(el, &i, role, &name);) guess_sure(el, at, name, name);
     const Tree *as = f->tree->kind == TREE_MAP ? tree_get(f->tree, "as") : NULL;
     if (as && as->kind == TREE_SCALAR)
         guess_add(el, as->loc, role, str_printf(el->arena, "as: %s", role));
@@ -346,7 +402,7 @@ void guess_input(Elab *el, const Decl *d, Loc loc)
             guess_entry(el, loc, d->name, str_printf(el->arena, "%d", x));
     if (d->is_shape || d->role)
         for (uint32_t i = 0; next_field(el, &i, d->role, &name);)
-            guess_entry(el, loc, d->name, name);
+            (d->role ? guess_setting : guess_entry)(el, loc, d->name, name);
     for (uint32_t k = 0; d->is_shape && k < el->instances.n; k++) {
         const Instance *inst = el->instances.at[k].value;
         const Items *both[] = {&inst->def->out, &inst->def->body};
@@ -379,6 +435,14 @@ static void batch_function(Elab *el, Loc at, const char *s)
     }
 }
 
+// The other samples as they are: no gradient goes to them.
+static void gathered_still(Elab *el, Loc at, const char *name, const void *how)
+{
+    (void)how;
+    const char *text = str_printf(el->arena, "stop_gradient(batch_gather(%s))", name);
+    guess_add(el, at, text, text);
+}
+
 void guess_gathers(Elab *el, uint32_t before)
 {
     for (uint32_t error = before + 1; error <= diag_reports(el->diag); error++) {
@@ -398,6 +462,8 @@ void guess_gathers(Elab *el, uint32_t before)
             const char *text = str_printf(el->arena, "batch_gather(%.*s)", (int)(end - i), s + i);
             guess_add(el, (Loc){at.source, i, end}, text, text);
         }
+        other_axes(el, at, s);
+        guess_each_name(el, at, gathered_still, NULL);
     }
 }
 
@@ -439,7 +505,14 @@ void guess_from_text(Elab *el, const char *text)
         break;
     }
     guess_rows(el);
+    guess_whole(el, at);
     guess_values(el, at, na, nb);
     for (uint32_t i = 1; i <= na && i <= nb; i++)
         if (a[na - i] != b[nb - i]) guess_sizes(el, a[na - i], b[nb - i]);
+    for (uint32_t i = 1; i <= na && na == nb; i++) {
+        const int64_t axis = na - i, x = a[axis], y = b[axis];
+        if (x == y) continue;
+        guess_fitting(el, at, (Wanted){na, na, axis, x, y});
+        guess_fitting(el, at, (Wanted){na, na, axis, y, x});
+    }
 }

@@ -13,7 +13,7 @@ static void leave_out_around(Elab *el, const Tree *t, Loc at, uint32_t depth)
     enum { DEEPEST = 3 }; // as experts.seg.metric
     for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++) {
         const TreeEntry *e = &t->entries.at[i];
-        const Loc lines = entry_lines(el, t, i);
+        const Loc lines = entry_place(el, t, i);
         if (!contains(lines, at)) continue;
         if (depth < DEEPEST) leave_out_around(el, e->value, at, depth + 1);
         const bool task = depth > 0 && strcmp(e->key->text, "module") != 0;
@@ -84,7 +84,7 @@ void guess_optimizer(Elab *el, const Tree *train)
         const ModuleDef *def = b->value.kind == V_MODULE ? b->value.module : NULL;
         if (!def || def->role != ROLE_OPTIMIZER) continue;
         for (int k = 0; k < 2; k++)
-            guess_new_entry(el, train, "optimizer",
+            guess_added(el, train, "optimizer",
                             str_printf(el->arena, "{module: %s, lr: %s}", def->name, usual[k]));
     }
 }
@@ -98,7 +98,7 @@ static void guess_valid_of(Elab *el, const Tree *task, const Tree *fields)
             const bool said =
                 target && target->kind == TREE_SCALAR && strstr(target->text, name) != NULL;
             if (said != of_target) continue;
-            guess_new_entry(el, task, "valid", str_printf(el->arena, "%s.valid", name));
+            guess_added(el, task, "valid", str_printf(el->arena, "%s.valid", name));
             if (said) guess_add(el, target->loc, name, str_printf(el->arena, "target: %s", name));
         }
 }
@@ -138,10 +138,10 @@ void guess_minimized(Elab *el, const Tree *task, const Tree *loss)
                                  ? str_printf(el->arena, "%s + ", old->text)
                                  : other_tasks(el, task);
     sum = str_printf(el->arena, "\"%s%s\"", sum, loss->text);
-    const Loc also = old ? old->loc : entry_new(el, train, "minimize", sum, &text);
-    const Loc at = entry_lines(el, section, i);
+    const Loc also = old ? old->loc : entry_added(el, train, "minimize", sum, &text);
+    const Loc at = entry_place(el, section, i);
     if (!at.source || at.source != also.source || strchr(loss->text, '"')) return;
-    guess_two(el, also, old ? sum : text, at, "",
+    guess_both(el, also, old ? sum : text, at, "",
               str_printf(el->arena, "minimize: %s, without this loss", sum));
 }
 

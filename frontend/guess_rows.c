@@ -40,15 +40,15 @@ void guess_rows(Elab *own)
         if (text)
             guess_add(own, e->value->loc, text,
                       str_printf(own->arena, "%s: %s", e->key->text, text));
-        if (text && s->row->entries.n > 1) guess_no_entry(own, s->row, e->key->text);
+        if (text && s->row->entries.n > 1) guess_without(own, s->row, e->key->text);
     }
     for (uint32_t i = 0; several && i < first->row->entries.n; i++) {
         const TreeEntry *e = &first->row->entries.at[i];
         if (is_constant(e) && first->row->entries.n > 1)
-            guess_no_entry(own, first->row, e->key->text);
+            guess_without(own, first->row, e->key->text);
     }
     const char *said = str_printf(own->arena, "the row %s", s->text);
-    guess_no_item(own, tree_get(own->root, "shapes"), s->number - 1, said);
+    guess_without_item(own, tree_get(own->root, "shapes"), s->number - 1, said);
 }
 
 // Settings of the modules around a frame that have the name of a constant of the rows: what the
@@ -106,5 +106,5 @@ void guess_row(Elab *el, const Tree *row, const Tree *list, uint32_t number)
         const char *text = str_printf(el->arena, "{%s: %s}", key, row->text);
         guess_add(el, row->loc, text, text);
     }
-    guess_no_item(el, list, number, "the row");
+    guess_without_item(el, list, number, "the row");
 }

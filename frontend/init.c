@@ -2,6 +2,7 @@
 // are called here.
 #include "frontend/elab.h"
 #include "frontend/json.h"
+#include "frontend/rewrite.h"
 
 // The name with n stars: without those at its end that are too many, or with more parts.
 static const char *with_stars(Elab *el, const char *s, uint32_t n)
@@ -63,13 +64,53 @@ static void warn_unknown(Elab *el, Loc at, const char *pattern, const char *belo
         diag_warning(el->diag, at, "no parameter is called '%s'", pattern);
 }
 
+// The names of parameters below a prefix, without it, that a pattern matches; NULL: all.
+static Map parameters(Elab *el, const char *prefix, const char *pattern)
+{
+    Map names = {0};
+    const char *below = prefix ? prefix : "";
+    const size_t n = strlen(below);
+    for (uint32_t i = 0; i < el->program->states.n; i++) {
+        const StateVar *v = &el->program->states.at[i];
+        bool one = v->kind == (n ? STATE_FROZEN : STATE_PARAM) && !strncmp(v->name, below, n);
+        if (one && (!pattern || glob_match(pattern, v->name + n)))
+            map_set(el->arena, &names, str_copy(el->arena, v->name + n), NULL);
+    }
+    return names;
+}
+
+// The new name that an old one has no place for: what is called so here, or else the same name.
+static void suggest_to(Elab *el, const TreeEntry *e, const char *prefix)
+{
+    const Map names = parameters(el, prefix, NULL);
+    const char *old = e->key->text, *best = nearest_key(&names, old, NULL);
+    if (tree_get(e->value, "to") || diag_has_mend(el->diag, diag_last_error(el->diag))) return;
+    if (!best && names.n) best = names.at[0].key;
+    suggest_choices(el, best ? with_entry(el, e->value, "to", best) : (Choice){.text = NULL},
+                    with_entry(el, e->value, "to", quoted(el, (Loc){0}, old)));
+}
+
+// The name of one that a new name with a ? matches, or that without it.
+static void suggest_no_marks(Elab *el, const char *text, const char *prefix)
+{
+    const Map names = parameters(el, prefix, text);
+    char *without = str_copy(el->arena, text), *to = without;
+    for (const char *c = text; *c; c++)
+        if (*c != '?') *to++ = *c;
+    *to = 0;
+    suggest(el, names.n ? names.at[0].key : without, names.n ? without : NULL);
+}
+
 // "from: to", "from: {to:, transpose:}", or "from:" with nothing: the tensor is left out.
 static void put_rule(Elab *el, Json *j, const TreeEntry *e, const char *prefix)
 {
     const Tree *to = e->value;
     bool turned = false;
     if (to->kind == TREE_MAP) {
-        if (!keys_check(el, to, MAPPING_RENAME, false)) return;
+        if (!keys_check(el, to, MAPPING_RENAME, false)) {
+            suggest_to(el, e, prefix);
+            return;
+        }
         const Tree *t = tree_get(to, "transpose");
         if (t &&
             !value_to_bool(el, tree_eval(el, el->scope, t, NULL), t->loc, "transpose", &turned))
@@ -78,6 +119,7 @@ static void put_rule(Elab *el, Json *j, const TreeEntry *e, const char *prefix)
     }
     if (to->kind != TREE_SCALAR && to->kind != TREE_NULL) {
         el_error(el, to->loc, "a name is renamed to a name, or to {to:, transpose:}");
+        suggest_item(el, to);
         return;
     }
     const char *text = to->kind == TREE_SCALAR ? to->text : "";
@@ -90,6 +132,7 @@ static void put_rule(Elab *el, Json *j, const TreeEntry *e, const char *prefix)
     }
     if (strchr(text, '?')) {
         el_error(el, to->loc, "a new name has stars, and no '?'");
+        suggest_no_marks(el, text, prefix);
         return;
     }
     bool own = is_users(el, e->key->loc); // of a table of the library not every row is of use
@@ -111,8 +154,13 @@ static const Tree *rules_of(Elab *el, const Tree *rename)
     const Binding *b = map_get(&el->defs, name);
     if (b && b->kind == BIND_TREE && b->tree->kind == TREE_MAP) return b->tree;
     el_error(el, rename->loc, "there is no table of names '%s'", name);
-    if (!suggest_import(el, name))
-        diag_help(el->diag, "write {name in the file: name here}, or the name of such a constant");
+    if (suggest_import(el, name)) return NULL;
+    diag_help(el->diag, "write {name in the file: name here}, or the name of such a constant");
+    const Map known = lib_names(el, "names");
+    if (rename->kind == TREE_SCALAR)
+        suggest_words(el, name, &known);
+    else
+        suggest_item(el, rename);
     return NULL;
 }
 
@@ -121,10 +169,12 @@ void put_rename(Elab *el, Json *j, const Tree *rename, const char *prefix)
     if (rename && rename->kind == TREE_LIST) { // one table after the other
         for (uint32_t i = 0; i < rename->items.n; i++) {
             const Tree *t = rename->items.at[i];
-            if (t->kind == TREE_LIST)
-                el_error(el, t->loc, "a list of tables of names has no list in it");
-            else
+            if (t->kind != TREE_LIST) {
                 put_rename(el, j, t, prefix);
+                continue;
+            }
+            el_error(el, t->loc, "a list of tables of names has no list in it");
+            suggest_item(el, t);
         }
         return;
     }
@@ -140,19 +190,41 @@ void put_rename(Elab *el, Json *j, const Tree *rename, const char *prefix)
 
 enum { MOST_SIDE = 1 << 16, MOST_MIDDLE = 1 << 20 }; // as the runtime's
 
+// The grid that is meant by wrong sizes: the nearest, or a square one.
+static void suggest_grid(Elab *el, const ValueList *items)
+{
+    int64_t size[2] = {0}, most = 1;
+    for (uint32_t i = 0; i < items->v.n && i < 2; i++) {
+        double x;
+        if (!value_number(items->v.at[i], &x)) return;
+        size[i] = x < 1 ? 1 : x > MOST_SIDE ? MOST_SIDE : (int64_t)x;
+        if (size[i] > most) most = size[i];
+    }
+    if (!size[0]) return;
+    suggest(el,
+            str_printf(el->arena, "[%lld, %lld]", (long long)size[0],
+                       (long long)(size[1] ? size[1] : size[0])),
+            str_printf(el->arena, "[%lld, %lld]", (long long)most, (long long)most));
+}
+
 // [h, w] under from: or to:; false when reported, true also where there is none.
 static bool grid_read(Elab *el, const Tree *how, const char *key, int64_t grid[2])
 {
     const Tree *t = tree_get(how, key);
     const ValueList *items;
     if (!t) return true;
-    if (!value_items(el, tree_eval(el, el->scope, t, NULL), t->loc, &items)) return false;
+    const Value v = tree_eval(el, el->scope, t, NULL);
+    if (!value_items(el, v, t->loc, &items)) {
+        if (v.kind == V_INT) suggest_list(el, 2);
+        return false;
+    }
     bool ok = items->v.n == 2;
     for (uint32_t i = 0; ok && i < 2; i++)
         if (!value_to_int(el, items->v.at[i], t->loc, key, &grid[i])) return false;
     if (ok && grid[0] >= 1 && grid[1] >= 1 && grid[0] <= MOST_SIDE && grid[1] <= MOST_SIDE)
         return true;
     el_error(el, t->loc, "'%s' is a grid, [height, width], both from 1 to %d", key, MOST_SIDE);
+    suggest_grid(el, items);
     return false;
 }
 
@@ -174,15 +246,25 @@ static const char *way_read(Elab *el, const Tree *t)
 }
 
 // Of two grids the one that is as high as the first and as wide as the second is made in between.
-static bool small_middle(Elab *el, const Tree *at, const int64_t from[2], const int64_t to[2])
+static bool small_middle(Elab *el, const Tree *how, const int64_t from[2], const int64_t to[2])
 {
+    const Tree *both[] = {tree_get(how, "from"), tree_get(how, "to")};
+    const int64_t *grids[] = {from, to};
+    Choice turned[2] = {{.text = NULL}, {.text = NULL}};
     int64_t rows = from[0] * to[1]; // 0 where one is not said
     if (rows <= MOST_MIDDLE) return true;
-    el_error(el, at->loc,
+    el_error(el, how->loc,
              "from a grid of %lld x %lld to one of %lld x %lld there is one of %lld x %lld in "
              "between, and that has %d rows at most",
              (long long)from[0], (long long)from[1], (long long)to[0], (long long)to[1],
              (long long)from[0], (long long)to[1], MOST_MIDDLE);
+    for (int i = 0; i < 2; i++) { // width and height were exchanged
+        const char *text =
+            str_printf(el->arena, "[%lld, %lld]", (long long)grids[i][1], (long long)grids[i][0]);
+        turned[i] = instead(el, both[i], quoted(el, both[i]->loc, text));
+        turned[i].said = str_printf(el->arena, "write %s: %s", i ? "to" : "from", text);
+    }
+    suggest_choices(el, turned[0], turned[1]);
     return false;
 }
 
@@ -215,6 +297,11 @@ static void put_resized(Elab *el, Json *j, const Tree *glob, const Tree *how, co
     }
     if (strcmp(as, "grid") != 0 && (prefix || from[0] || to[0])) {
         el_error(el, how->loc, "prefix, from and to are of a grid, not of '%s'", as);
+        const char *key = prefix ? "prefix" : from[0] ? "from" : "to";
+        const Tree *way = tree_get(how, "as");
+        Choice grid = way ? instead(el, way, "grid") : (Choice){.text = NULL};
+        if (grid.text) grid.said = "write as: grid";
+        suggest_choices(el, grid, without_key(el, how, key));
         return;
     }
     if (from[0] && !small_middle(el, how, from, to)) return;
@@ -229,6 +316,24 @@ static void put_resized(Elab *el, Json *j, const Tree *glob, const Tree *how, co
     json_close(j, '}');
 }
 
+// The mapping that a list of globs and of ways means; NULL where it is neither.
+static const char *ways_of(Elab *el, const Tree *list)
+{
+    const char *text = "";
+    for (uint32_t i = 0; i < list->items.n; i++) {
+        const Tree *item = list->items.at[i];
+        const char *way = written(el, item);
+        if (item->kind == TREE_SCALAR)
+            way = str_printf(el->arena, "%s: grid", way);
+        else if (item->kind == TREE_MAP && *way == '{')
+            way = str_slice(el->arena, way + 1, strlen(way) - 2);
+        else
+            return NULL;
+        text = str_printf(el->arena, "%s%s%s", text, i ? ", " : "", way);
+    }
+    return str_printf(el->arena, "{%s}", text);
+}
+
 void put_resize(Elab *el, Json *j, const Tree *t, const char *below)
 {
     if (!t || t->kind == TREE_NULL) return;
@@ -237,10 +342,12 @@ void put_resize(Elab *el, Json *j, const Tree *t, const char *below)
     for (uint32_t i = 0; t->kind == TREE_LIST && i < t->items.n; i++) {
         const Tree *item = t->items.at[i];
         for (uint32_t k = 0; k < i && !warn_if_dead(el, t->items.at[k], item);) k++;
-        if (item->kind == TREE_SCALAR)
+        if (item->kind == TREE_SCALAR) {
             put_resized(el, j, item, NULL, below);
-        else
-            el_error(el, item->loc, "a list of resize: has globs; ways are {glob: how}");
+            continue;
+        }
+        el_error(el, item->loc, "a list of resize: has globs; ways are {glob: how}");
+        suggest_choices(el, instead(el, t, ways_of(el, t)), (Choice){.text = NULL});
     }
     for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++) {
         const TreeEntry *e = t->entries.at;
@@ -261,7 +368,7 @@ void put_init(Elab *el, Json *j)
         if (!keys_check(el, row, MAPPING_INIT, false)) continue;
         json_open(j, NULL, '{');
         json_str(j, "file", tree_get(row, "file")->text);
-        put_checksum(el, j, tree_get(row, "checksum"));
+        put_checksum(el, j, row);
         json_open(j, "rename", '[');
         put_rename(el, j, tree_get(row, "rename"), "");
         json_close(j, ']');

@@ -1,5 +1,6 @@
 // Checks the keys of every mapping against the table keys.def.
 #include "frontend/mend.h"
+#include "frontend/rewrite.h"
 
 typedef enum { K_NAME, K_TEXT, K_NUMBER, K_EXPR, K_LIST, K_MAP, K_ANY, K_LATER } KeyKind;
 
@@ -93,6 +94,32 @@ static bool dotted(Elab *el, const Tree *map, const Tree *key, MappingId id)
     return true;
 }
 
+// Keys that others have, and how ours say it.
+static const struct {
+    MappingId id;
+    const char *key, *ours, *before, *after;
+} otherwise[] = {
+    {MAPPING_FREEZE, "until", "while", "step < ", ""},
+    {MAPPING_FREEZE, "from", "while", "step >= ", ""},
+    {MAPPING_FREEZE, "for", "while", "phase_step < ", ""},
+};
+
+static bool said_otherwise(Elab *el, const Tree *map, const Tree *key, MappingId id)
+{
+    const Tree *value = tree_get(map, key->text);
+    for (size_t i = 0; i < sizeof otherwise / sizeof *otherwise; i++) {
+        bool same = otherwise[i].id == id && strcmp(otherwise[i].key, key->text) == 0;
+        if (!same || tree_get(map, otherwise[i].ours) || value->kind != TREE_SCALAR) continue;
+        const char *text =
+            str_printf(el->arena, "%s%s%s", otherwise[i].before, value->text, otherwise[i].after);
+        text = str_printf(el->arena, "%s: %s", otherwise[i].ours, quoted(el, value->loc, text));
+        diag_help(el->diag, "write %s", text);
+        diag_mend(el->diag, (Loc){key->loc.source, key->loc.begin, value->loc.end}, text);
+        return true;
+    }
+    return false;
+}
+
 static void unknown(Elab *el, const Tree *map, const Tree *key, MappingId id)
 {
     const Map names = names_of(el, id);
@@ -103,7 +130,9 @@ static void unknown(Elab *el, const Tree *map, const Tree *key, MappingId id)
         list = str_printf(el->arena, "%s%s%s", list, *list ? ", " : "", keys[i].name);
     }
     el_error(el, key->loc, "%s has no key '%s'", mappings[id], key->text);
-    if (of_other_file(el, key->text, id) || dotted(el, map, key, id)) return;
+    if (of_other_file(el, key->text, id) || dotted(el, map, key, id) ||
+        said_otherwise(el, map, key, id))
+        return;
     const char *best = nearest_key(&names, key->text, NULL);
     if (best && tree_get(map, best))
         diag_help(el->diag, "'%s' stands there too", best);
@@ -145,11 +174,17 @@ static const char *only_key(MappingId id)
 // is a key itself, the value of which was forgotten.
 static void suggest_mapping(Elab *el, const Tree *t, MappingId id, bool list)
 {
+    const char *form = list ? "[{%s: %s}]" : "{%s: %s}";
     if (t->kind != TREE_SCALAR) return;
-    if (find(id, t->text))
+    if (find(id, t->text)) {
         diag_help(el->diag, "'%s' is a key of %s: write its value too", t->text, mappings[id]);
-    else if (only_key(id))
+        const char *values[2] = {usual_value(t->text, 0), usual_value(t->text, 1)};
+        if (!values[0]) return;
+        suggest_choices(el, instead(el, t, str_printf(el->arena, form, t->text, values[0])),
+                        instead(el, t, str_printf(el->arena, form, t->text, values[1])));
+    } else if (only_key(id)) {
         suggest_row(el, only_key(id), list);
+    }
 }
 
 // A value where a list is wanted, of which it may be the only item.
@@ -164,8 +199,7 @@ static void suggest_only_item(Elab *el, MappingId id, const TreeEntry *e)
     else if (e->value->kind == TREE_SCALAR || (rows && s && s[e->value->loc.begin] == '{'))
         suggest_list(el, 1);
     else if (e->value->kind == TREE_MAP && rows)
-        diag_help(el->diag,
-                  "'- ' before its first key makes a list of it; the others stand under that");
+        suggest_choices(el, as_list(el, e->value), (Choice){.text = NULL});
 }
 
 // Is a key's mapping a module with its settings?
@@ -198,6 +232,7 @@ static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId
     if (k->kind == K_LIST) suggest_only_item(el, id, e);
     if (k->kind == K_MAP && e->value->kind == TREE_SCALAR && is_call(k->name))
         suggest_row(el, "module", false);
+    if (k->kind <= K_NUMBER && e->value->kind == TREE_LIST) suggest_item(el, e->value);
     return false;
 }
 

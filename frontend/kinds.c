@@ -2,7 +2,7 @@
 // decode, metric and so on; an expert (or loss) of that kind gives what it needs and may say any
 // key itself. A kind's expressions see its needs, never the graph. A family (`for:`) is a task for
 // each item of a list.
-#include "frontend/elab.h"
+#include "frontend/guess.h"
 
 #include <ctype.h>
 
@@ -15,6 +15,7 @@ static const ModuleDef *kind_find(Elab *el, const Tree *name)
         return b->value.module;
     if (b && b->value.kind == V_MODULE) {
         role_check(el, b->value.module, ROLE_KIND, name->loc);
+        guess_kinds(el, name->loc, b->value.module->role == ROLE_METRIC ? b->value.module : NULL);
         return NULL;
     }
     el_error(el, name->loc, "there is no expert kind '%s'", name->text);
@@ -95,11 +96,12 @@ typedef struct Loop {
     uint32_t n;
 } Loop;
 
-static bool loop_read(Elab *el, const TreeEntry *e, MappingId task, Loop *l)
+static bool loop_read(Elab *el, const Tree *family, const TreeEntry *e, MappingId task, Loop *l)
 {
     *l = (Loop){.key = e->key, .list = e->value};
     if (own_name(task, e->key->text)) {
         el_error(el, e->key->loc, "'%s' cannot be the name of an item of a family", e->key->text);
+        guess_item_word(el, family, e->key->loc);
         return false;
     }
     if (e->value->kind == TREE_LIST) {
@@ -141,6 +143,17 @@ static void bind_item(Elab *el, Task *t, const Loop *l, uint32_t i)
     b->scope = teacher_names(el); // the item is the graph's, not the member's
 }
 
+// Of two members with one name: the family without the item of the second, or another item.
+static void guess_other_items(Elab *el, const Loop *loops, const uint32_t *at, uint32_t n)
+{
+    for (uint32_t i = 0; i < n && diag_last_error(el->diag); i++) {
+        if (loops[i].values) continue;
+        const Loc item = loops[i].list->items.at[at[i]]->loc;
+        guess_no_argument(el, item);
+        guess_tensors(el, item);
+    }
+}
+
 void family_bind(Elab *el, const TreeEntry *e, bool experts)
 {
     const MappingId task = experts ? MAPPING_EXPERT : MAPPING_LOSS;
@@ -149,12 +162,15 @@ void family_bind(Elab *el, const TreeEntry *e, bool experts)
     uint32_t members = 1;
     if (over->kind != TREE_MAP || !over->entries.n) {
         el_error(el, over->loc, "for is {name: list}");
-        diag_help(el->diag, "write for: {t: [a, b]}, and t in the other keys");
+        if (over->kind == TREE_MAP)
+            diag_help(el->diag, "write for: {t: [a, b]}, and t in the other keys");
+        else
+            suggest_items(el, e->value);
         return;
     }
     for (uint32_t i = 0; i < over->entries.n; i++) {
         Loop l;
-        if (!loop_read(el, &over->entries.at[i], task, &l)) return;
+        if (!loop_read(el, e->value, &over->entries.at[i], task, &l)) return;
         vec_push(el->arena, &loops, l);
         if (l.n <= FAMILY_LIMIT / members) {
             members *= l.n;
@@ -171,6 +187,7 @@ void family_bind(Elab *el, const TreeEntry *e, bool experts)
         for (uint32_t i = 0; i < loops.n; i++)
             name = path_join(el, name, member_name(el, &loops.at[i], at[i]));
         Task *t = task_begin(el, e, name, experts);
+        if (!t) guess_other_items(el, loops.at, at, loops.n);
         if (!t) continue;
         for (uint32_t i = 0; i < loops.n; i++) bind_item(el, t, &loops.at[i], at[i]);
         task_bind(el, t);

@@ -1,6 +1,6 @@
 // cztc lib: what the library has, in the terminal. All library files are read; one definition is
 // described with inputs, settings, parameters, taps and outputs.
-#include "frontend/elab.h"
+#include "frontend/rewrite.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -84,30 +84,55 @@ static const char *lib_defining(Elab *el, const char *name)
     return NULL;
 }
 
-// The mend that puts a file into the list of import:, which is in the error's own file.
-static void mend_import(Elab *el, const Tree *list, const char *file)
+Map lib_names(Elab *el, const char *section)
 {
-    const char *text = diag_source_text(el->diag, list->loc.source, NULL);
-    Loc at = list->items.at[0]->loc;
-    at.end = at.begin;
-    if (text[list->loc.begin] == '[') {
-        diag_mend(el->diag, at, str_printf(el->arena, "%s, ", file));
-        return;
+    const char *dir = lib_folder(el->options);
+    Diag *quiet = diag_new(el->arena);
+    Error err = {0};
+    Map files = {0}, names = {0};
+    if (!dir || !list_files(el->arena, dir, "", &files, &err)) return names;
+    for (uint32_t i = 0; i < files.n; i++) {
+        const char *path = lib_path(el->arena, el->options, files.at[i].key);
+        const Tree *file = path ? tree_read_file(el->arena, quiet, path, (Loc){0}) : NULL,
+                   *t = file ? tree_get(file, section) : NULL;
+        for (uint32_t k = 0; t && k < t->entries.n; k++)
+            map_set(el->arena, &names, t->entries.at[k].key->text, NULL);
     }
-    uint32_t line = at.begin;
-    while (line > 0 && text[line - 1] != '\n') line--;
-    const char *dash = str_slice(el->arena, text + line, at.begin - line); // "  - "
-    diag_mend(el->diag, at, str_printf(el->arena, "%s\n%s", file, dash));
+    return names;
 }
 
-// Is it one of the list that is written wrong? That has its own mend.
+// The mend that puts a file into the list of import:, before one of its items.
+static void mend_import(Elab *el, Loc at, const char *file)
+{
+    const char *text = diag_source_text(el->diag, at.source, NULL);
+    uint32_t line = at.end = at.begin;
+    while (line > 0 && text[line - 1] != '\n') line--;
+    const char *before = str_slice(el->arena, text + line, at.begin - line); // "  - "
+    diag_mend(el->diag, at,
+              strchr(before, '[') ? str_printf(el->arena, "%s, ", file)
+                                  : str_printf(el->arena, "%s\n%s", file, before));
+}
+
+// The first item of a list that a file says itself: not what it extends. NULL: there is none.
+static const Tree *own_item(const Tree *list, uint32_t source)
+{
+    for (uint32_t i = 0; list && list->kind == TREE_LIST && i < list->items.n; i++)
+        if (list->items.at[i]->loc.source == source) return list->items.at[i];
+    return NULL;
+}
+
+// Is it one of the list that is written wrong? Then that is what is mended.
 static bool misspelt_import(Elab *el, const Tree *list, const char *file)
 {
     for (uint32_t i = 0; list && list->kind == TREE_LIST && i < list->items.n; i++) {
         const Tree *t = list->items.at[i];
         if (t->kind != TREE_SCALAR || lib_path(el->arena, el->options, t->text)) continue;
         const char *best = lib_nearest(el, t->text);
-        if (best && strcmp(best, file) == 0) return true;
+        if (!best || strcmp(best, file)) continue;
+        diag_help(el->diag, "it is in the library: write %s in place of %s under import:", file,
+                  t->text);
+        if (is_users(el, t->loc)) diag_mend(el->diag, t->loc, file);
+        return true;
     }
     return false;
 }
@@ -149,13 +174,17 @@ static void suggest_library(Elab *el, const char *file)
 {
     Loc at;
     const Tree *list = tree_get(el->root, "import"), *version = tree_get(el->root, "cztc");
-    diag_help(el->diag, "it is in the library: add %s to import:", file);
-    if (!diag_last(el->diag, &at) || misspelt_import(el, list, file)) return;
-    if (list && list->kind == TREE_LIST && list->items.n && list->loc.source == at.source)
-        mend_import(el, list, file);
-    else if (!list && version && version->loc.source == at.source)
+    if (misspelt_import(el, list, file)) return;
+    if (!diag_last(el->diag, &at)) return;
+    const Tree *item = own_item(list, at.source);
+    bool appended =
+        list && list->kind == TREE_LIST && !item && version && version->loc.source == at.source;
+    diag_help(el->diag, "it is in the library: add %s to import%s:", file, appended ? "+" : "");
+    if (item)
+        mend_import(el, item->loc, file);
+    else if (version && version->loc.source == at.source && (!list || list->kind == TREE_LIST))
         diag_mend(el->diag, (Loc){at.source, version->loc.end, version->loc.end},
-                  str_printf(el->arena, "\nimport: [%s]", file));
+                  str_printf(el->arena, "\nimport%s: [%s]", appended ? "+" : "", file));
 }
 
 bool suggest_import(Elab *el, const char *name)
@@ -262,7 +291,7 @@ static void print_kind(Arena *arena, const Tree *kind, FILE *out)
 static void print_module(Arena *arena, const ModuleDef *m, FILE *out)
 {
     fprintf(out, "%s %s (%s)\n", kind_of((Value){.kind = V_MODULE, .module = m}), m->name, m->file);
-    if (m->doc) fprintf(out, "  %s\n", m->doc);
+    if (m->doc) fprintf(out, "  %.*s\n", (int)strcspn(m->doc, "\n"), m->doc);
     print_import(m->file, out);
     print_decls(arena, m->role == ROLE_KIND ? "needs" : "inputs", &m->in, out);
     print_decls(arena, "settings", &m->let, out);
@@ -306,27 +335,52 @@ static const char *file_of(const Elab *el, const Binding *b, const char *dir)
     return str_slice(el->arena, path, strlen(path) - strlen(".yaml"));
 }
 
-static void print_list(const Elab *el, const char *dir, FILE *out)
+// The first sentence of a text.
+static const char *sentence(Arena *arena, const char *doc)
+{
+    const char *end = doc ? strstr(doc, ". ") : NULL;
+    size_t n = end ? (size_t)(end - doc) + 1 : doc ? strcspn(doc, "\n") : 0;
+    return str_slice(arena, doc ? doc : "", n);
+}
+
+// Is a file that, or of that folder?
+static bool is_of(const char *file, const char *only)
+{
+    size_t n = strlen(only);
+    return !n ||
+           (strncmp(file, only, n) == 0 && (!file[n] || file[n] == '/' || only[n - 1] == '/'));
+}
+
+// The definitions of one file or folder; "" for all. False where there are none.
+static bool print_list(const Elab *el, const char *dir, const char *only, FILE *out)
 {
     const Map *defs = &el->defs;
     static const char *const kinds[] = {"module",      "optimizer", "metric",
                                         "expert kind", "function",  "constant"};
     static const char *const titles[] = {"Modules",      "Optimisers", "Metrics",
                                          "Expert kinds", "Functions",  "Constants"};
+    bool any = false;
     for (int k = 0; k < 6; k++) {
-        fprintf(out, "%s%s\n", k ? "\n" : "", titles[k]);
+        bool titled = false;
         for (uint32_t i = 0; i < defs->n; i++) {
             const Binding *b = defs->at[i].value;
-            if (strcmp(kind_of(b->value), kinds[k]) != 0) continue;
             const char *file = file_of(el, b, dir);
+            if (strcmp(kind_of(b->value), kinds[k]) != 0 || !is_of(file, only)) continue;
+            if (!titled) fprintf(out, "%s%s\n", any ? "\n" : "", titles[k]);
+            any = titled = true;
             if (b->value.kind == V_MODULE)
                 fprintf(out, "  %-20s %-20s %s\n", b->name, file,
-                        b->value.module->doc ? b->value.module->doc : "");
+                        sentence(el->arena, b->value.module->doc));
             else
                 fprintf(out, "  %-41s %s\n",
                         b->value.kind == V_FUNCTION ? b->value.function->text : b->name, file);
         }
     }
+    return any;
+}
+
+static void print_builtins(FILE *out)
+{
     uint32_t n;
     const Builtin *table = builtin_table(&n);
     fprintf(out, "\nBuilt-in functions\n");
@@ -351,7 +405,8 @@ bool frontend_lib(Arena *arena, const char *lib_dir, const char *name, FILE *out
         return error_set(err, "the library in %s has errors", dir);
     }
     if (!name) {
-        print_list(el, dir, out);
+        print_list(el, dir, "", out);
+        print_builtins(out);
         return true;
     }
     const Binding *b = map_get(&el->defs, name);
@@ -360,7 +415,7 @@ bool frontend_lib(Arena *arena, const char *lib_dir, const char *name, FILE *out
         print_one(arena, b, file_of(el, b, dir), out);
     else if (f)
         fprintf(out, "built-in function %s(%s)\n  %s\n", f->name, f->signature, f->doc);
-    else {
+    else if (!print_list(el, dir, name, out)) {
         const char *best = nearest_key(&el->defs, name, NULL);
         return error_set(err, "the library has no '%s'%s%s%s", name, best ? "; did you mean '" : "",
                          best ? best : "", best ? "'?" : "");

@@ -2,6 +2,7 @@
 // nothing in the graph. A loss module gives num (B,) and perhaps den (B,); the loss is
 // batch_sum(select(valid, num, 0)) / batch_sum(select(valid, den, 0)), 0 where that is 0.
 #include "frontend/mend.h"
+#include "frontend/guess.h"
 
 // ---- binding ----------------------------------------------------------------------------------
 
@@ -120,6 +121,7 @@ MappingId task_mapping(const Task *t)
 Task *task_begin(Elab *el, const TreeEntry *e, const char *name, bool expert)
 {
     if (map_find(&el->tasks, expert ? str_printf(el->arena, "experts.%s", name) : name)) {
+        if (strchr(e->key->text, '.')) return NULL; // no name, which is reported
         el_error(el, e->key->loc,
                  expert ? "there are two experts '%s'" : "there are two losses '%s'", name);
         return NULL;
@@ -142,6 +144,7 @@ static bool complete(Elab *el, const Task *t)
             diag_help(el->diag, "its kind does not say it");
         else if (t->expert)
             diag_help(el->diag, "write it, or a kind: that says it");
+        if (!strcmp(needed[i], "loss")) guess_loss(el, t->tree, t->expert);
         ok = false;
     }
     return ok;

@@ -4,6 +4,10 @@
 // another way.
 #include "frontend/mend.h"
 
+#include "frontend/advice.h"
+#include "frontend/guess.h"
+#include "frontend/rewrite.h"
+
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
@@ -218,16 +222,46 @@ void suggest_row(Elab *el, const char *key, bool list)
 static const struct {
     const char *key, *first, *second;
 } usual[] = {
-    {"lr", "1e-3", "1e-4"},         {"steps", "1000", "10000"},
-    {"momentum", "0.996", "0.999"}, {"total", "steps", "1000"},
-    {"warmup", "100", "1000"},      {"peak", "1e-3", "1e-4"},
-    {"match", "\"*\"", "\"*.b\""},  {"patch", "8", "16"},
-    {"layers", "1", "12"},          {"heads", "1", "2"},
-    {"width", "64", "512"},         {"embed", "64", "512"},
-    {"vocab", "49408", "50000"},    {"size", "[224, 224]", "[256, 256]"},
-    {"length", "77", "64"},         {"batch", "64", "256"},
+    {"lr", "1e-3", "1e-4"},
+    {"steps", "1000", "10000"},
+    {"momentum", "0.996", "0.999"},
+    {"total", "steps", "1000"},
+    {"warmup", "100", "1000"},
+    {"peak", "1e-3", "1e-4"},
+    {"match", "\"*\"", "\"*.b\""},
+    {"patch", "8", "16"},
+    {"layers", "1", "12"},
+    {"heads", "1", "2"},
+    {"width", "64", "512"},
+    {"embed", "64", "512"},
+    {"vocab", "49408", "50000"},
+    {"size", "224", "256"},
+    {"length", "77", "64"},
+    {"batch", "64", "256"},
+    {"from", "0", "100"},
+    {"every", "10", "100"},
+    {"max", "100", "16"},
+    {"shards", "train.tar", "\"train-{0000..0009}.tar\""},
+    {"member", "json", "paug.json"},
+    {"file", "weights.safetensors", "model.safetensors"},
     {"shape", "[8]", "[512]"},
 };
+
+const char *usual_value(const char *key, int which)
+{
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        if (strcmp(usual[i].key, key) == 0) return which ? usual[i].second : usual[i].first;
+    return NULL;
+}
+
+// Another number for a constant of the graph, where it is this one.
+static void guess_constant(Elab *el, Loc at, const char *number, int64_t x)
+{
+    const char *s = diag_source_text(el->diag, at.source, NULL);
+    if (strcmp(str_slice(el->arena, s + at.begin, at.end - at.begin), number)) return;
+    const char *text = str_printf(el->arena, "%lld", (long long)x);
+    guess_add(el, at, text, with_key(el, s, at, text));
+}
 
 void suggest_factor(Elab *el, int64_t whole, int64_t wrong)
 {
@@ -235,10 +269,20 @@ void suggest_factor(Elab *el, int64_t whole, int64_t wrong)
     const char *old;
     int64_t below = wrong < whole ? wrong : whole, above = below;
     if (whole < 1 || wrong < 1 || whole > 1 << 24 || !error_place(el, &at, &old)) return;
-    if (strcmp(bare(el, old), str_printf(el->arena, "%lld", (long long)wrong))) return;
+    const char *number = str_printf(el->arena, "%lld", (long long)wrong);
+    const Loc constant = constant_place(el, at);
+    bool there = !strcmp(bare(el, old), number);
+    if (!there && !constant.source) return;
     while (below > 1 && whole % below) below--;
     while (above < whole && whole % above) above++;
     if (whole % above) above = below;
+    for (int64_t x = below / 2; above == below && x; x--)
+        if (whole % x == 0) above = x;
+    if (!there) {
+        guess_constant(el, constant, number, below);
+        guess_constant(el, constant, number, above);
+        return;
+    }
     suggest_guess(el, str_printf(el->arena, "%lld", (long long)below),
                   str_printf(el->arena, "%lld", (long long)above));
 }
@@ -269,6 +313,51 @@ void suggest_wrapped(Elab *el, const char *before, const char *after)
     suggest(el, str_printf(el->arena, "%s%s%s", before, bare(el, old), after), NULL);
 }
 
+// cast(x, i32) for x, and for cast(x, f32) too.
+static const char *cast_text(Elab *el, const char *text, DType dtype)
+{
+    const size_t n = strlen(text);
+    const char *last = strrchr(text, ','), *type = dtype_name(dtype);
+    const char *word = last ? str_slice(el->arena, last + 1, strlen(last) - 2) : "";
+    while (*word == ' ') word++;
+    bool cast = n > 6 && strncmp(text, "cast(", 5) == 0 && dtype_find(word) != DT_NONE;
+    int depth = 0;
+    for (size_t i = 0; cast && i + 1 < n; i++) {
+        depth += (text[i] == '(') - (text[i] == ')');
+        cast = depth > 0 || i < 4;
+    }
+    if (cast) return str_printf(el->arena, "%.*s, %s)", (int)(last - text), text, type);
+    return str_printf(el->arena, "cast(%s, %s)", text, type);
+}
+
+void suggest_casts(Elab *el, DType a, DType b)
+{
+    Loc at;
+    const char *old;
+    if (!error_place(el, &at, &old) || *old == '{' || strchr(old, '\n')) return;
+    suggest(el, cast_text(el, bare(el, old), a), cast_text(el, bare(el, old), b));
+}
+
+void suggest_cast(Elab *el, DType dtype)
+{
+    suggest_casts(el, dtype, dtype);
+}
+
+void suggest_type(Elab *el, Value v)
+{
+    Map names = {0};
+    if (v.kind != V_STR) {
+        suggest(el, "f32", "i32");
+        return;
+    }
+    for (int i = 0; i < DT_COUNT; i++) map_set(el->arena, &names, dtype_name((DType)i), NULL);
+    const char *best = nearest_key(&names, v.s, NULL);
+    if (best)
+        suggest(el, best, NULL);
+    else
+        suggest(el, "f32", "i32");
+}
+
 // ---- keys -------------------------------------------------------------------------------------
 
 void suggest_without(Elab *el, const Tree *map, const Tree *key)
@@ -278,7 +367,7 @@ void suggest_without(Elab *el, const Tree *map, const Tree *key)
     while (map && map->entries.n == 1 && map != el->root) map = parent_map(el->root, map, &i);
     const char *name = map && i < map->entries.n ? map->entries.at[i].key->text : key->text;
     diag_help(el->diag, "leave out '%s'", name);
-    const Loc at = map && i < map->entries.n ? entry_lines(el, map, i) : (Loc){0};
+    const Loc at = map && i < map->entries.n ? entry_place(el, map, i) : (Loc){0};
     if (at.source) diag_mend(el->diag, at, "");
 }
 

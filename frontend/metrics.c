@@ -78,9 +78,9 @@ static void guess_metric(Elab *el, const Task *t, const Tree *others)
     for (uint32_t i = 0; i < others->entries.n; i++) {
         const Tree *module = tree_get(others->entries.at[i].value, "module");
         const char *text = module ? str_printf(el->arena, "{module: %s}", module->text) : NULL;
-        if (text && module->kind == TREE_SCALAR) guess_new_entry(el, t->tree, "metric", text);
+        if (text && module->kind == TREE_SCALAR) guess_added(el, t->tree, "metric", text);
     }
-    guess_no_entry(el, t->tree, "baselines");
+    guess_without(el, t->tree, "baselines");
 }
 
 static void task_metrics(Elab *el, Task *t, Entry *entry)

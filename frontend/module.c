@@ -3,6 +3,8 @@
 // them in file order so that every error is found. Parameters belong to paths, not to applications:
 // the same instance applied again finds the same ones.
 #include "frontend/mend.h"
+#include "frontend/guess.h"
+#include "frontend/rewrite.h"
 
 const char *path_join(Elab *el, const char *prefix, const char *name)
 {
@@ -32,8 +34,9 @@ const ModuleDef *tree_module(Elab *el, const Tree *map, Scope *scope)
     if (!e) return NULL;
     Value v = e->kind == EXPR_NAME ? module_named(el, scope, e) : expr_eval(el, scope, e);
     if (v.kind == V_MODULE) return v.module;
-    if (v.kind == V_ERROR) return NULL;
-    el_error(el, t->loc, "'%s' is %s, not a module", t->text, value_text(el, v));
+    if (v.kind == V_ERROR && diag_errors(el->diag)) return NULL;
+    const char *is = v.kind == V_ERROR ? "what this makes" : value_text(el, v);
+    el_error(el, t->loc, "'%s' is %s, not a module", t->text, is);
     if (!map_find(&el->defs, t->text)) suggest_import(el, t->text);
     return NULL;
 }
@@ -244,6 +247,48 @@ static void alias(Elab *el, Scope *s, const char *name, Binding *b)
     map_set(el->arena, &s->names, name, b);
 }
 
+// The size of a setting that is an axis of an input which is given; 0 where none is.
+static int64_t size_of_input(Elab *el, const App *app, const Decl *d, const Map *given, Loc loc)
+{
+    const Decls *in = &app->instance->def->in;
+    for (uint32_t i = 0; i < in->n; i++) {
+        const Decl *x = &in->at[i];
+        Binding *b = given ? map_get(given, x->name) : NULL;
+        if (!b) b = map_get(&app->instance->args, x->name);
+        const Value v =
+            b && x->is_shape ? value_plain(el, binding_force(el, b), loc) : value_none();
+        const Type *t = v.kind == V_TENSOR ? graph_type(el->graph, v.node) : NULL;
+        if (!t || x->maybe || t->rank < x->dims.n) continue;
+        for (uint32_t k = 0; k < x->dims.n; k++) {
+            const Expr *dim = x->dims.at[k];
+            const Axis *axis = &t->axes[x->lead ? t->rank - x->dims.n + k : k];
+            if (dim->kind == EXPR_NAME && !strcmp(dim->text, d->name) && !axis->per)
+                return axis->size;
+        }
+    }
+    return 0;
+}
+
+// What to write for an input or setting that is not given.
+static void suggest_given(Elab *el, const App *app, const Decl *d, const Map *given, Loc loc)
+{
+    const int64_t size = d->is_shape ? 0 : size_of_input(el, app, d, given, loc);
+    const char *text = str_printf(el->arena, "%lld", (long long)size);
+    const Choice c = size ? with_setting(el, loc, d->name, text) : (Choice){.text = NULL};
+    if (c.text) {
+        suggest_choices(el, c, (Choice){.text = NULL});
+        return;
+    }
+    const char *usual[] = {usual_value(d->name, 0), usual_value(d->name, 1)};
+    const Choice first = usual[0] ? with_setting(el, loc, d->name, usual[0]) : c;
+    if (first.text && *first.text == ',') // of a call
+        suggest_choices(el, first, with_setting(el, loc, d->name, usual[1]));
+    else
+        suggest_key(el, loc, d->name);
+    guess_input(el, d, loc);
+    guess_anyway(el, (Loc){0});
+}
+
 bool decl_bind(Elab *el, App *app, const Decl *d, const Map *given, Loc loc)
 {
     Instance *inst = app->instance;
@@ -257,8 +302,7 @@ bool decl_bind(Elab *el, App *app, const Decl *d, const Map *given, Loc loc)
     if (!has_default && !d->optional) {
         el_error(el, loc, "%s needs '%s'", inst->def->name, d->name);
         diag_note(el->diag, d->loc, "it is declared here");
-        suggest_key(el, loc, d->name);
-        guess_input(el, d, loc);
+        suggest_given(el, app, d, given, loc);
         return false;
     }
     b = scope_add(el, app->scope, d->name, d->loc, d->def ? BIND_EXPR : BIND_TREE);
@@ -412,10 +456,17 @@ App *instance_apply(Elab *el, Instance *inst, const Args *args, Loc loc)
 
 App *instance_default(Elab *el, Instance *inst, Loc loc)
 {
+    const char *name = *inst->path ? inst->path : inst->def->name;
+    if (inst->doing) {
+        el_error(el, inst->loc, "'%s' depends on itself", name);
+        guess_instead(el, inst->loc, name);
+    }
     if (inst->app) return inst->app->instance ? inst->app : NULL;
-    inst->app = arena_make(el->arena, App); // empty: a failed or unfinished application is silent
+    inst->app = arena_make(el->arena, App); // empty: a failed application is silent
+    inst->doing = true;
     bool own_place = inst->loc.source && !inst->ema; // a copy has none
     App *app = apply(el, inst, NULL, !inst->anonymous, own_place ? inst->loc : loc);
+    inst->doing = false;
     if (app) inst->app = app;
     return app;
 }

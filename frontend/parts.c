@@ -1,5 +1,5 @@
 // The rows of params: and body:, parameters, and repetition.
-#include "frontend/elab.h"
+#include "frontend/guess.h"
 
 #include <ctype.h>
 
@@ -112,6 +112,33 @@ static bool reads(const Tree *t, const char *name)
     return false;
 }
 
+// The setting as the last size of each input that an application has.
+static void guess_sizes_of(Elab *el, const Instance *inst, const Scope *s, const char *name)
+{
+    for (uint32_t i = 0; s && i < inst->def->in.n; i++) {
+        const Binding *in = map_get(&s->names, inst->def->in.at[i].name);
+        const Value v = in && in->forced ? value_plain(el, in->value, inst->loc) : value_none();
+        if (v.kind != V_TENSOR || v.build != el->build) continue;
+        const Type *t = graph_type(el->graph, v.node);
+        const long long size = t->rank ? (long long)t->axes[t->rank - 1].size : 0;
+        guess_setting(el, inst->loc, name, str_printf(el->arena, "%lld", size));
+    }
+}
+
+// The setting as any number that the data have under that key.
+static void guess_sizes_in(Elab *el, const Instance *inst, const Tree *t, const char *name,
+                           bool under)
+{
+    if (!t) return;
+    if (under && t->kind == TREE_SCALAR && strspn(t->text, "0123456789") == strlen(t->text))
+        guess_setting(el, inst->loc, name, t->text);
+    for (uint32_t i = 0; t->kind == TREE_LIST && i < t->items.n; i++)
+        guess_sizes_in(el, inst, t->items.at[i], name, under);
+    for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++)
+        guess_sizes_in(el, inst, t->entries.at[i].value, name,
+                       !strcmp(t->entries.at[i].key->text, name));
+}
+
 // A parameter whose shape follows an input, in a module that was called with two sizes of it: the
 // settings at 0 that its shape reads are for that, such as size of an encoder.
 static void help_sizes(Elab *el, const Binding *b, const Tree *shape, const char *path)
@@ -125,6 +152,8 @@ static void help_sizes(Elab *el, const Binding *b, const Tree *shape, const char
         Value v = setting && reads(shape, name) ? binding_force(el, setting) : value_none();
         if (v.kind != V_INT || v.i != 0) continue;
         diag_help(el->diag, "give %s its `%s`, and inputs may have other sizes", inst->path, name);
+        guess_sizes_of(el, inst, b->scope, name);
+        guess_sizes_in(el, inst, tree_get(el->root, "data"), name, false);
     }
 }
 
@@ -197,6 +226,7 @@ static Value param_tensor(Elab *el, Binding *b)
         if (axes[i].size >= 1) continue;
         el_error(el, shape->loc, "axis %u of parameter '%s' has size %lld; sizes are at least 1", i,
                  b->name, (long long)axes[i].size);
+        suggest_number(el, (double)axes[i].size, 1, 1e15, true);
         return value_error();
     }
     if (train && !value_to_bool(el, tree_eval(el, b->scope, train, NULL), train->loc, "trainable",

@@ -4,6 +4,7 @@
 // reshape.
 #include "frontend/builtin.h"
 #include "frontend/mend.h"
+#include "frontend/guess.h"
 
 #include <ctype.h>
 
@@ -148,12 +149,14 @@ static void dot_pair(Elab *el, Operand *x, const Operand *y, const Operand *othe
 }
 
 // An axis has two sizes: either, or another value.
-static void guess_operands(Elab *el, int64_t a, int64_t b)
+static void guess_operands(Elab *el, const Type *t, uint32_t axis, int64_t a)
 {
     Loc at;
+    const int64_t b = t->axes[axis].size;
     guess_exact_sizes(el, a, b);
     if (diag_last(el->diag, &at)) guess_values(el, at, 0, 0);
     guess_sizes(el, a, b);
+    if (diag_last(el->diag, &at)) guess_fitting(el, at, (Wanted){t->rank, t->rank, axis, b, a});
 }
 
 static bool operand_check(Elab *el, const Call *c, const char *pattern, Operand *x, uint32_t i,
@@ -179,7 +182,7 @@ static bool operand_check(Elab *el, const Call *c, const char *pattern, Operand 
                      (long long)t->axes[a].size);
             diag_help(el->diag, "operand %u is %s in \"%s\"", i + 1, type_text(el->arena, t),
                       pattern);
-            guess_operands(el, old->size, t->axes[a].size);
+            guess_operands(el, t, a, old->size);
             return false;
         }
         map_set(el->arena, sizes, name, (void *)&t->axes[a]);

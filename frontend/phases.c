@@ -72,6 +72,15 @@ static bool switched_off(const Tree *row)
     return t && t->kind == TREE_SCALAR && strcmp(t->text, "false") == 0;
 }
 
+// A row whose bounds are wrong counts as always on: so nothing else fails for them.
+static void forget_bounds(Elab *el, const Tree *row)
+{
+    int64_t *from = map_get(&el->bounds, bound_key(el, row, "from")),
+            *until = map_get(&el->bounds, bound_key(el, row, "until"));
+    if (from) *from = 0;
+    if (until) *until = INT64_MAX;
+}
+
 static void read_row(Elab *el, const TreeEntry *e)
 {
     if (e->value->kind != TREE_MAP || switched_off(e->value)) return;
@@ -87,6 +96,7 @@ static void read_row(Elab *el, const TreeEntry *e)
         suggest_guess(el, str_printf(el->arena, "%lld", (long long)(begin + (end ? end : 1))),
                       NULL);
         suggest_without(el, e->value, tree_entry(e->value, "until")->key);
+        forget_bounds(el, e->value);
     }
     if (from && el->steps && begin >= el->steps)
         diag_warning(el->diag, tree_get(e->value, "from")->loc,

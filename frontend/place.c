@@ -48,7 +48,7 @@ static size_t flow_end(const TreeText *t, size_t begin, const Tree *value)
     return begin;
 }
 
-Loc entry_lines(const Elab *el, const Tree *map, uint32_t i)
+Loc entry_place(const Elab *el, const Tree *map, uint32_t i)
 {
     const TreeEntry *e = &map->entries.at[i];
     const Loc key = e->key->loc;
@@ -60,7 +60,7 @@ Loc entry_lines(const Elab *el, const Tree *map, uint32_t i)
     return place_of(&t, span_lines(&t, (EntrySpan){key.begin, block_end(&t, key.begin, e->value)}));
 }
 
-Loc item_lines(const Elab *el, const Tree *list, uint32_t i)
+Loc item_place(const Elab *el, const Tree *list, uint32_t i)
 {
     const Tree *x = list->items.at[i];
     TreeText t;
@@ -87,7 +87,7 @@ const Tree *parent_map(const Tree *root, const Tree *value, uint32_t *i)
     return found;
 }
 
-Loc entry_new(Elab *el, const Tree *map, const char *key, const char *value, const char **text)
+Loc entry_added(Elab *el, const Tree *map, const char *key, const char *value, const char **text)
 {
     TreeText t;
     if (map->kind != TREE_MAP || !text_of(el, map->loc.source, &t)) return (Loc){0};
@@ -110,24 +110,24 @@ Loc entry_new(Elab *el, const Tree *map, const char *key, const char *value, con
 
 // ---- guesses ----------------------------------------------------------------------------------
 
-void guess_no_entry(Elab *el, const Tree *map, const char *key)
+void guess_without(Elab *el, const Tree *map, const char *key)
 {
     for (uint32_t i = 0; map && i < map->entries.n; i++)
         if (strcmp(map->entries.at[i].key->text, key) == 0) {
-            const Loc at = entry_lines(el, map, i);
+            const Loc at = entry_place(el, map, i);
             if (at.source) guess_add(el, at, "", str_printf(el->arena, "'%s'", key));
         }
 }
 
-void guess_no_item(Elab *el, const Tree *list, uint32_t i, const char *said)
+void guess_without_item(Elab *el, const Tree *list, uint32_t i, const char *said)
 {
-    const Loc at = item_lines(el, list, i);
+    const Loc at = item_place(el, list, i);
     if (at.source && list->items.n > 1) guess_add(el, at, "", said);
 }
 
-void guess_new_entry(Elab *el, const Tree *map, const char *key, const char *value)
+void guess_added(Elab *el, const Tree *map, const char *key, const char *value)
 {
     const char *text;
-    const Loc at = map ? entry_new(el, map, key, value, &text) : (Loc){0};
+    const Loc at = map ? entry_added(el, map, key, value, &text) : (Loc){0};
     if (at.source) guess_add(el, at, text, str_printf(el->arena, "%s: %s", key, value));
 }

@@ -1,7 +1,7 @@
 // Scopes, frames and lazily evaluated names. A binding is evaluated when it is first read; reading
 // it while it is being evaluated is a cycle. Frames remember who asked, so an error can name the
 // chain of modules.
-#include "frontend/elab.h"
+#include "frontend/advice.h"
 
 Scope *scope_new(Elab *el, Scope *parent, Frame *frame)
 {
@@ -156,6 +156,7 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
         diag_help(el->diag,
                   "modules and functions do not see the graph's names; give '%s' as an input",
                   name);
+        guess_definition(el, name, loc);
         return;
     }
     if (is_teacher(el, name)) {
@@ -163,7 +164,7 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
         diag_mend(el->diag, loc, str_printf(el->arena, "teachers.%s", name));
         return;
     }
-    if (suggest_import(el, name)) return;
+    if (suggest_import(el, name) || suggest_formed(el, s, name)) return;
     const char *best = NULL;
     for (const Scope *at = s; at; at = at->parent) best = nearest_key(&at->names, name, best);
     uint32_t n;
@@ -171,12 +172,25 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
     Map builtins = {0};
     for (uint32_t i = 0; i < n; i++) map_set(el->arena, &builtins, table[i].name, NULL);
     best = nearest_key(&builtins, name, best);
-    if (best) diag_did_you_mean(el->diag, name, best);
+    if (best)
+        diag_did_you_mean(el->diag, name, best);
+    else
+        guess_definition(el, name, loc);
+}
+
+// A name that is read while it is being evaluated.
+static Value circle(Elab *el, Binding *b, Loc loc)
+{
+    Value v = binding_force(el, b);
+    diag_note(el->diag, loc, "it is read here");
+    guess_circle(el, b, loc);
+    return v;
 }
 
 Value scope_read(Elab *el, Scope *s, const char *name, Loc loc)
 {
     Binding *b = scope_find(s, name);
+    if (b && b->forcing && !b->forced) return circle(el, b, loc);
     if (b) return binding_force(el, b);
     const Builtin *f = builtin_find(name);
     if (f) return (Value){.kind = V_BUILTIN, .builtin = f};
@@ -223,6 +237,7 @@ void el_notes(Elab *el)
     if (text && (to.source != at.source || to.begin != at.begin)) {
         diag_move_last(el->diag, to);
         diag_note(el->diag, at, "%s", fails_here);
+        guess_blamed(el, to);
     }
     if (text && !diag_has_mend(el->diag, diag_last_error(el->diag))) guess_from_text(el, text);
     chain_notes(el);
@@ -248,7 +263,10 @@ void el_error(Elab *el, Loc loc, const char *fmt, ...)
     bool moved = at.source != loc.source || at.begin != loc.begin;
     if (moved && at.begin != blame_call(el, loc).begin) text = first_of(el, at, text);
     diag_error(el->diag, at, "%s", text);
-    if (moved) diag_note(el->diag, loc, "%s", fails_here);
+    if (moved) {
+        diag_note(el->diag, loc, "%s", fails_here);
+        guess_blamed(el, at);
+    }
     chain_notes(el);
 }
 

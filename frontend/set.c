@@ -50,8 +50,8 @@ static void mend_nested(Elab *el, const Tree *map, const Tree *key, const char *
     }
     const char *first = dot ? str_slice(el->arena, name, (size_t)(dot - name)) : name;
     const bool over = old && old->key->loc.source == key->loc.source;
-    const Loc to = over ? old->value->loc : entry_new(el, t, first, text, &text);
-    const Loc from = own < map->entries.n ? entry_lines(el, map, own) : (Loc){0};
+    const Loc to = over ? old->value->loc : entry_added(el, t, first, text, &text);
+    const Loc from = own < map->entries.n ? entry_place(el, map, own) : (Loc){0};
     if (!to.source || to.source != from.source) return;
     diag_mend(el->diag, from, "");
     diag_mend_also(el->diag, to, text);

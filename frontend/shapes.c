@@ -98,7 +98,7 @@ static bool constant_known(Elab *el, const Tree *row, const TreeEntry *e)
     }
     const bool scalar = e->value->kind == TREE_SCALAR && !e->value->quoted;
     const Loc at =
-        let && scalar ? entry_new(el, let, e->key->text, e->value->text, &text) : (Loc){0};
+        let && scalar ? entry_added(el, let, e->key->text, e->value->text, &text) : (Loc){0};
     diag_help(el->diag, "a row gives constants of let: other values: add '%s' there", e->key->text);
     if (at.source) diag_mend(el->diag, at, text);
     suggest_without(el, row, e->key);
@@ -353,7 +353,7 @@ static void check_repeated(Elab *el)
             diag_help(el->diag,
                       "leave it out: weight: in a row says how often its shape comes, beside the "
                       "others");
-            const Loc at = item_lines(el, tree_get(el->root, "shapes"), b->number - 1);
+            const Loc at = item_place(el, tree_get(el->root, "shapes"), b->number - 1);
             if (at.source) diag_mend(el->diag, at, "");
             break;
         }

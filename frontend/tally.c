@@ -27,6 +27,7 @@ static const Type *row_type(Elab *el, const Tally *m, const Item *item)
         if (axes[i].size >= 1) continue;
         el_error(el, shape->loc, "axis %u of accumulator '%s' has size %lld; sizes are at least 1",
                  i, item->name, (long long)axes[i].size);
+        suggest_number(el, (double)axes[i].size, 1, 1e15, true);
         return NULL;
     }
     return type_new(el->arena, dt, rank, axes);

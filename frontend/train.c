@@ -1,6 +1,8 @@
 // train: the update part of entry "step". Gradients are GRAD nodes of the loss; clip_grad is a
 // module over their list; optimizer.c has what they do to the parameters.
+#include "frontend/advice.h"
 #include "frontend/json.h"
+#include "frontend/rewrite.h"
 #include "frontend/train.h"
 
 // Nodes that the loss depends on through differentiable ops.
@@ -27,11 +29,15 @@ static Value frozen_while(Elab *el, const Tree *condition, const char *name)
     Scope *s = scope_new(el, el->scope, el->scope->frame);
     scope_value(el, s, "phase_step", condition->loc, updates_of(el, name));
     Value v = value_plain(el, tree_eval(el, s, condition, NULL), condition->loc);
+    double x;
     if (v.kind == V_BOOL || v.kind == V_ERROR) return v;
     const Type *type = v.kind == V_TENSOR ? graph_type(el->graph, v.node) : NULL;
     if (type && type->dtype == DT_BOOL && !type->rank) return v;
     el_error(el, condition->loc, "the condition of a row of freeze is %s, not one truth value",
              value_text(el, v));
+    diag_help(el->diag, "while: a condition of step or phase_step, under which the row counts");
+    guess_condition(el, condition->loc,
+                    value_number(v, &x) || (type && type->dtype != DT_BOOL && !type->rank));
     return value_error();
 }
 
@@ -62,12 +68,16 @@ bool is_frozen(Elab *el, const char *name, NodeId *while_so)
 
 static bool good_match(Elab *el, const Tree *row)
 {
-    const Tree *m = tree_get(row, "match");
+    const TreeEntry *match = tree_entry(row, "match");
+    const Tree *m = match->value;
     bool good = m->kind == TREE_SCALAR || (m->kind == TREE_LIST && m->items.n);
     for (uint32_t i = 0; m->kind == TREE_LIST && i < m->items.n; i++)
         good &= m->items.at[i]->kind == TREE_SCALAR;
-    if (!good) el_error(el, row->loc, "'match' of a row of freeze is a glob, or a list of them");
-    return good;
+    if (good) return true;
+    el_error(el, m->kind == TREE_NULL ? match->key->loc : m->loc,
+             "'match' of a row of freeze is a glob, or a list of them");
+    guess_match(el, match);
+    return false;
 }
 
 static void check_freeze(Elab *el)
@@ -81,7 +91,7 @@ static void check_freeze(Elab *el)
             any = v->kind == STATE_PARAM && row_matches(el, row, v->name, NULL);
         }
         if (any) continue;
-        diag_warning(el->diag, row->loc, "no parameter matches this row");
+        if (!row_waits(el, row)) diag_warning(el->diag, row->loc, "no parameter matches this row");
         if (tree_get(row, "while")) frozen_while(el, tree_get(row, "while"), "");
     }
 }
@@ -217,6 +227,10 @@ void train_step(Elab *el, Entry *entry, NodeId loss)
     if (!list.n) {
         el_error(el, tree_get(el->root, "train")->loc,
                  "the loss depends on no trainable parameter");
+        diag_help(el->diag, "slow copies, teachers, what freeze: matches and what stop_gradient is "
+                            "around are not trained");
+        guess_trained(el);
+        guess_trainable(el);
         return;
     }
     o.finite = all_finite(el, loss, &list);

@@ -3,12 +3,15 @@
 // each is put into its place and the file is read again; the first few that leave fewer errors, and
 // no new one, are offered, as mends of the error and in a help. So a guess may be cheap, and what
 // is offered is known to be right in its consequences, however deep in the library the error shows.
+#include "frontend/guess.h"
 #include "frontend/mend.h"
+
+#include <stdlib.h>
 
 enum {
     OFFERED = 2,    // mends of one error
-    MOST = 24,      // guesses for one error
-    ALL_TRIALS = 48 // readings of one file
+    MOST = 40,      // guesses for one error
+    ALL_TRIALS = 80 // readings of one file
 };
 
 static void add(Elab *el, Guess g)
@@ -21,15 +24,17 @@ static void add(Elab *el, Guess g)
     bool there = !strncmp(s + g.at.begin, g.text, g.at.end - g.at.begin);
     if (there && strlen(g.text) == g.at.end - g.at.begin && !g.also.source) return;
     for (uint32_t i = 0; i < el->guesses.n; i++) {
-        const Guess *o = &el->guesses.at[i];
+        Guess *o = &el->guesses.at[i];
         same += o->error == g.error;
-        if (o->error == g.error && !memcmp(&o->at, &g.at, sizeof g.at) &&
-            !memcmp(&o->also, &g.also, sizeof g.also) && strcmp(o->text, g.text) == 0)
-            return;
+        bool known = o->error == g.error && !memcmp(&o->at, &g.at, sizeof g.at) &&
+                     !memcmp(&o->also, &g.also, sizeof g.also) && strcmp(o->text, g.text) == 0;
+        if (known && (!o->late || el->late)) return;
+        if (known) o->error = 0; // its turn comes earlier now
     }
     Loc from;
     if (same >= MOST || !diag_last(el->diag, &from)) return;
     g.from = from.source;
+    g.late = el->late;
     vec_push(el->arena, &el->guesses, g);
 }
 
@@ -38,8 +43,13 @@ void guess_add(Elab *el, Loc at, const char *text, const char *said)
     add(el, (Guess){.at = at, .text = text, .said = said});
 }
 
-void guess_two(Elab *el, Loc at, const char *text, Loc also, const char *also_text,
-               const char *said)
+void guess_sure(Elab *el, Loc at, const char *text, const char *said)
+{
+    add(el, (Guess){.at = at, .text = text, .said = said, .sure = true});
+}
+
+void guess_both(Elab *el, Loc at, const char *text, Loc also, const char *also_text,
+                const char *said)
 {
     add(el, (Guess){.at = at, .text = text, .said = said, .also = also, .also_text = also_text});
 }
@@ -88,11 +98,11 @@ static bool helps(Elab *el, const char *path, const Guess *g)
     return good;
 }
 
-static void offer(Elab *el, const Guess *const *good, uint32_t n)
+static void offer(Elab *el, const Guess *good, uint32_t n)
 {
     const char *said = "", *verb = "";
     for (uint32_t i = 0; i < n; i++) {
-        const Guess *g = good[i];
+        const Guess *g = &good[i];
         uint32_t line, column;
         diag_position(el->diag, g->at, &line, &column);
         const char *file = diag_source_path(el->diag, g->at.source);
@@ -103,30 +113,95 @@ static void offer(Elab *el, const Guess *const *good, uint32_t n)
         said = str_printf(el->arena, "%s%s%s%s (%s)", said, i ? ", or " : "",
                           strcmp(before, verb) ? verb : "", g->said, place);
     }
-    diag_return_to(el->diag, good[0]->error);
+    diag_return_to(el->diag, good->error);
     diag_help(el->diag, "%s", said);
     for (uint32_t i = 0; i < n; i++) {
-        const bool taken = n == 1 && !*good[i]->text; // which is never sure
-        (taken ? diag_mend : diag_guess)(el->diag, good[i]->at, good[i]->text);
-        if (good[i]->also.source) diag_mend_also(el->diag, good[i]->also, good[i]->also_text);
+        const Guess *g = &good[i];
+        const bool alone = n == 1 && (g->sure || !*g->text); // taking away is never sure
+        (alone ? diag_mend : diag_guess)(el->diag, g->at, g->text);
+        if (g->also.source) diag_mend_also(el->diag, g->also, g->also_text);
     }
+}
+
+// The graph without the expert or loss, or what is watched, in which the mended place is.
+static bool without_entry(Elab *el, Loc at, Guess *g)
+{
+    static const char *const sections[] = {"experts", "losses", "watch", "stats"};
+    for (size_t k = 0; k < sizeof sections / sizeof *sections; k++) {
+        const Tree *t = tree_get(el->root, sections[k]);
+        for (uint32_t i = 0; t && t->kind == TREE_MAP && t->entries.n > 1 && i < t->entries.n;
+             i++) {
+            const Tree *key = t->entries.at[i].key;
+            const Loc whole = entry_place(el, t, i);
+            bool inside =
+                key->loc.source == at.source && at.begin >= whole.begin && at.end <= whole.end;
+            if (!inside) continue;
+            g->at = whole;
+            g->text = "";
+            g->said = str_printf(el->arena, "'%s'", key->text);
+            return true;
+        }
+    }
+    return false;
+}
+
+// By errors, late ones last, else as they were added: which they are compared by where they stand.
+static int by_error(const void *a, const void *b)
+{
+    const Guess *x = *(const Guess *const *)a, *y = *(const Guess *const *)b;
+    if (x->error != y->error) return x->error < y->error ? -1 : 1;
+    if (x->late != y->late) return x->late ? 1 : -1;
+    return x < y ? -1 : x > y;
+}
+
+void guess_anyway(Elab *el, Loc at)
+{
+    const uint32_t error = diag_last_error(el->diag);
+    for (uint32_t i = 0; i < el->guesses.n; i++) {
+        Guess *g = &el->guesses.at[i];
+        bool there = !at.source || (g->at.source == at.source && g->at.begin == at.begin);
+        g->anyway |= g->error == error && there;
+    }
+}
+
+// What is missing may be no mend alone: the first guesses then say what kind of thing it is.
+static void offer_anyway(Elab *el, uint32_t error)
+{
+    Guess good[OFFERED];
+    uint32_t n = 0;
+    if (!error || diag_has_mend(el->diag, error)) return;
+    for (uint32_t i = 0; i < el->guesses.n && n < OFFERED; i++)
+        if (el->guesses.at[i].error == error && el->guesses.at[i].anyway)
+            good[n++] = el->guesses.at[i];
+    if (n) offer(el, good, n);
 }
 
 void guesses_try(Elab *el, const char *path)
 {
-    uint32_t left = ALL_TRIALS, error = 0, n = 0;
-    const Guess *good[OFFERED];
-    for (uint32_t i = 0; i <= el->guesses.n; i++) {
-        const Guess *g = i < el->guesses.n ? &el->guesses.at[i] : NULL;
+    uint32_t left = ALL_TRIALS, error = 0, n = 0, all = el->guesses.n;
+    Guess good[OFFERED];
+    const Guess **list = arena_array(el->arena, const Guess *, all + 1);
+    for (uint32_t i = 0; i < all; i++) list[i] = &el->guesses.at[i];
+    if (all) qsort(list, all, sizeof *list, by_error);
+    for (uint32_t i = 0; i <= all; i++) {
+        const Guess *g = list[i]; // NULL behind the last
         if (!g || g->error != error) {
-            if (n) offer(el, good, n);
+            Guess away = good[0];
+            if (n == 1 && !away.sure && without_entry(el, good[0].at, &away) &&
+                helps(el, path, &away))
+                good[n++] = away;
+            if (n)
+                offer(el, good, n);
+            else
+                offer_anyway(el, error);
             n = 0;
         }
         if (!g) return;
         error = g->error;
+        if (!error) continue;
         if (n == OFFERED || !left || diag_has_mend(el->diag, error)) continue;
-        if (n && g->at.source != good[0]->at.source) continue; // the same, where it is passed on
+        if (n && g->at.source != good[0].at.source) continue; // the same, where it is passed on
         left--;
-        if (helps(el, path, g)) good[n++] = g;
+        if (helps(el, path, g)) good[n++] = *g;
     }
 }

@@ -199,6 +199,7 @@ bool value_to_float(Elab *el, Value v, Loc loc, const char *what, double *out)
     if (v.kind == V_ERROR) return false;
     if (value_number(v, out)) return true;
     el_error(el, loc, "%s must be a number known at compile time, not %s", what, value_text(el, v));
+    if (v.kind == V_TENSOR) guess_number(el);
     return false;
 }
 

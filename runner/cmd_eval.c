@@ -119,6 +119,7 @@ static bool run_set(Arena *arena, const Loaded *l, const Values *v, bool folder,
 {
     EvalOptions o = options_of(arena, l, v, set);
     Figures figures, untrained;
+    o.progress = true;
     if (!newest_state(arena, l, folder ? v->what : NULL, v->weights, &o.step, err) ||
         !evaluate(arena, l, &o, &figures, err))
         return false;

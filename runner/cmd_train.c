@@ -366,6 +366,7 @@ static int run_in(const Cli *cli, Run *run, const char *folder)
         return fail(&err);
     run->load = o;
     if (!load_program(&run->program, &o)) return EXIT_INPUT;
+    if (run->resumes && run->saved) origin_tell(&run->program, &o, folder);
     train_hold_signals(); // before the data's threads start; the program's own take no signals
     FeedOptions f = {.source = v->samples.data,
                      .key = "--data",

@@ -4,6 +4,7 @@
 // are integers of two axes.
 #include "runner/evaluate.h"
 
+#include "base/progress.h"
 #include "runner/classes.h"
 #include "runner/ranking.h"
 #include "runner/tokens.h"
@@ -123,7 +124,7 @@ static bool whole_batch(Eval *ev)
            (!ev->has_text || keep_from_eval(ev, &ev->text) || encode(ev, &ev->text, ev->batch));
 }
 
-static bool sweep(Eval *ev)
+static bool sweep(Eval *ev, Progress *progress)
 {
     int64_t batch = ev->batch, count;
     void **to = arena_array(ev->arena, void *, ev->feed.nslots + 1);
@@ -144,6 +145,7 @@ static bool sweep(Eval *ev)
             return false;
         for (int64_t i = 0; i < count && label >= 0; i++)
             vec_push(ev->arena, &ev->classes, known < 0 || present[i] ? labels[i] : -1);
+        if (ev->options->progress) progress_at(progress, ev->out->samples);
         if (ev->options->samples && ev->out->samples >= ev->options->samples) return true;
     }
 }
@@ -341,6 +343,7 @@ static bool classify(Eval *ev, const Classes *classes)
 
 bool evaluate(Arena *arena, const Loaded *l, const EvalOptions *o, Figures *out, Error *err)
 {
+    Progress progress = progress_begin("eval", "samples", o->samples);
     Eval ev = {.arena = arena, .program = l, .options = o, .out = out, .err = err};
     Classes classes = {0};
     FeedOptions feed = {.source = o->source,
@@ -360,7 +363,8 @@ bool evaluate(Arena *arena, const Loaded *l, const EvalOptions *o, Figures *out,
     ev.sums = arena_array(arena, double, l->step->entries[ev.entry].noutputs + 1);
     find_encoders(&ev);
     bool ok = feed_covers(&ev.feed, ev.entry, 0, err) && run_named(&ev, "metrics_reset") &&
-              sweep(&ev) && losses_and_metrics(&ev);
+              sweep(&ev, &progress) && losses_and_metrics(&ev);
+    progress_end(&progress);
     if (ok && ev.has_image && ev.has_text && out->samples) {
         rows_normalize(ev.image.rows.at, out->samples, ev.image.width);
         rows_normalize(ev.text.rows.at, out->samples, ev.text.width);

@@ -13,6 +13,7 @@ typedef struct EvalOptions {
     int64_t samples;             // at most; 0: all
     int64_t step;                // finished updates, which weights of losses may depend on
     uint32_t workers;
+    bool progress; // tell it on stderr
 } EvalOptions;
 
 // One figure and what guessing gives; baseline is NAN where it is not known. With `under` it is a

@@ -158,6 +158,52 @@ static json_t *origin_json(Arena *arena, const Loaded *l, const LoadOptions *o)
     return json;
 }
 
+// Lines for the keys whose values differ, or that one side alone has.
+static void tell_values(const json_t *was, const json_t *is, const char *what)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)is, key, value)
+    {
+        const json_t *old = json_object_get(was, key);
+        if (!json_equal(old, value))
+            fprintf(stderr, "note: %s%s %s since this run was compiled\n", what, key,
+                    old ? "has changed" : "has come");
+    }
+    json_object_foreach((json_t *)was, key, value) if (!json_object_get(is, key))
+        fprintf(stderr, "note: %s%s has gone since this run was compiled\n", what, key);
+}
+
+// A list of texts as keys.
+static json_t *as_keys(const json_t *list)
+{
+    json_t *keys = json_object();
+    for (size_t i = 0; i < json_array_size(list); i++)
+        json_object_set_new(keys, json_string_value(json_array_get(list, i)), json_true());
+    return keys;
+}
+
+void origin_tell(const Loaded *l, const LoadOptions *o, const char *folder)
+{
+    static const char *const settings[] = {"set", "target", "check", "lib"};
+    Arena *arena = arena_new();
+    json_t *was = json_load_file(path_of(arena, folder), 0, NULL), *is = origin_json(arena, l, o);
+    if (was && l->sources.n) {
+        tell_values(json_object_get(was, "files"), json_object_get(is, "files"), "");
+        json_t *a = as_keys(json_object_get(was, "set")), *b = as_keys(json_object_get(is, "set"));
+        tell_values(a, b, "--set ");
+        json_decref(a);
+        json_decref(b);
+    }
+    for (size_t i = 1; was && i < sizeof settings / sizeof *settings; i++)
+        if (!json_equal(json_object_get(was, settings[i]), json_object_get(is, settings[i])))
+            fprintf(stderr, "note: --%s is another than that this run was compiled with\n",
+                    settings[i]);
+    json_decref(was);
+    json_decref(is);
+    arena_free(arena);
+}
+
 bool origin_save(const Loaded *l, const LoadOptions *o, const char *folder, Error *err)
 {
     Arena *arena = arena_new();

@@ -107,7 +107,10 @@ static bool save_all(const CheckpointJob *job, const char *folder, Error *err)
                                  "source_hash", exec_step(job->exec)->source_hash, "files", files);
     char frozen[32];
     snprintf(frozen, sizeof frozen, "%016" PRIx64, exec_frozen(job->exec));
-    if (exec_frozen(job->exec)) json_object_set_new(manifest, "frozen", json_string(frozen));
+    if (exec_frozen(job->exec)) {
+        json_object_set_new(manifest, "frozen", json_string(frozen));
+        json_object_set_new(manifest, "frozen_parts", json_deep_copy(exec_frozen_parts(job->exec)));
+    }
     ok = ok && save_json(folder, "manifest.json", manifest, NULL, err);
     json_decref(manifest);
     return ok;
@@ -350,17 +353,28 @@ static bool load_file(Exec *exec, const char *path, uint32_t kinds, Error *err)
     return ok;
 }
 
+// Is the frozen state that of the run?
+static bool check_frozen(Exec *exec, const Checkpoint *checkpoint, Arena *arena, Error *err)
+{
+    if (!checkpoint->frozen || !exec_frozen(exec) || checkpoint->frozen == exec_frozen(exec))
+        return true;
+    Error ignored = {0};
+    json_t *manifest = read_json(str_printf(arena, "%s/manifest.json", checkpoint->path), &ignored);
+    const char *which = frozen_changed(exec, arena, json_object_get(manifest, "frozen_parts"));
+    json_decref(manifest);
+    return error_set(err,
+                     "%s: the frozen weights of its run were others: %s; bring the files back, or "
+                     "begin a new run from its parameters",
+                     checkpoint->path,
+                     *which ? which : "teachers, constants of files, or statistics");
+}
+
 bool checkpoint_load(Exec *exec, const Checkpoint *checkpoint, Error *err)
 {
     Arena *arena = arena_new();
     const char *path = checkpoint->path;
     bool ok = !frozen_any(exec_step(exec)) || exec_init(exec, checkpoint->seed, err);
-    if (ok && checkpoint->frozen && exec_frozen(exec) && checkpoint->frozen != exec_frozen(exec))
-        ok = error_set(err,
-                       "%s: the frozen weights of its run were others (teachers, constants of "
-                       "files, statistics); bring the files back, or begin a new run from its "
-                       "parameters",
-                       path);
+    ok = ok && check_frozen(exec, checkpoint, arena, err);
     ok = ok &&
          load_file(exec, str_printf(arena, "%s/params.safetensors", path), KINDS_PARAMS, err) &&
          load_file(exec, str_printf(arena, "%s/state.safetensors", path), KINDS_REST, err) &&

@@ -23,9 +23,10 @@ struct Exec {
     Arena *arena;
     Pool *pool;
     Engine *engine;
-    HostInputs *host; // by entry
-    uint64_t frozen;  // sum of the frozen state
-    bool no_frozen;   // which is then what entry "init" makes
+    HostInputs *host;     // by entry
+    uint64_t frozen;      // sum of the frozen state
+    json_t *frozen_parts; // and of what each file gives of it
+    bool no_frozen;       // which is then what entry "init" makes
     void (*tell)(const char *line);
     LastRun last;
     int32_t derive, refresh; // entries, -1: none
@@ -72,6 +73,7 @@ void exec_free(Exec *exec)
     if (!exec) return;
     if (exec->engine) exec->engine->ops->free(exec->engine);
     pool_free(exec->pool);
+    json_decref(exec->frozen_parts);
     arena_free(exec->arena);
     free(exec);
 }
@@ -176,8 +178,11 @@ bool exec_derive(Exec *exec, Error *err)
 
 bool exec_init(Exec *exec, int64_t seed, Error *err)
 {
+    json_decref(exec->frozen_parts);
+    exec->frozen_parts = NULL;
     return exec->engine->ops->clear(exec->engine, err) && run_named(exec, "init", seed, err) &&
-           (exec->no_frozen || (frozen_load(exec, err) && frozen_sum(exec, &exec->frozen, err))) &&
+           (exec->no_frozen || (frozen_load(exec, err) &&
+                                frozen_sum(exec, &exec->frozen, &exec->frozen_parts, err))) &&
            exec_derive(exec, err);
 }
 
@@ -189,6 +194,11 @@ void exec_tell(const Exec *exec, const char *line)
 uint64_t exec_frozen(const Exec *exec)
 {
     return exec->frozen;
+}
+
+const json_t *exec_frozen_parts(const Exec *exec)
+{
+    return exec->frozen_parts;
 }
 
 void *exec_input(Exec *exec, uint32_t entry, uint32_t i)

@@ -19,8 +19,8 @@ typedef struct ExecOptions {
     bool profile;     // time every launch
     int device;       // number of the GPU
     ExecProducts products;
-    bool snapshots;         // on a GPU, have room for exec_snapshot
-    bool no_frozen;         // nobody will read frozen state: its files are left alone
+    bool snapshots;                 // on a GPU, have room for exec_snapshot
+    bool no_frozen;                 // nobody will read frozen state: its files are left alone
     void (*tell)(const char *line); // notes on what was loaded, or NULL
     // Files that keep what was measured; the first one (a run's) has what products says otherwise
     // too, and counts. NULL: none.
@@ -54,6 +54,8 @@ bool exec_init(Exec *exec, int64_t seed, Error *err);
 void exec_tell(const Exec *exec, const char *line);
 // A sum of the bytes of frozen state since exec_init, 0 where there is none.
 uint64_t exec_frozen(const Exec *exec);
+// Such sums of its parts: {"teachers.big": "sum"}.
+const json_t *exec_frozen_parts(const Exec *exec);
 // Run "derive" where there is one: after every change of state from outside.
 bool exec_derive(Exec *exec, Error *err);
 // Run an entry. step (finished updates) and seed go to the scalar inputs "$step" and "$seed".

@@ -189,19 +189,58 @@ bool frozen_load(Exec *exec, Error *err)
     return ok;
 }
 
-bool frozen_sum(Exec *exec, uint64_t *sum, Error *err)
+static const json_t *rows_of(const Step *step)
+{
+    return json_object_get(json_object_get(step->manifest, "train"), "frozen");
+}
+
+// The row of the manifest that gives a tensor; SIZE_MAX: none does.
+static size_t row_of(const json_t *rows, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        if (belongs(name, member(json_array_get(rows, i), "owns"))) return i;
+    return SIZE_MAX;
+}
+
+bool frozen_sum(Exec *exec, uint64_t *sum, json_t **parts, Error *err)
 {
     const Step *step = exec_step(exec);
-    Checksum all = checksum_start();
+    const json_t *rows = rows_of(step);
+    Arena *arena = arena_new();
+    Checksum all = checksum_start(),
+             *each = arena_array(arena, Checksum, json_array_size(rows) + 1);
+    bool ok = true;
     *sum = 0;
-    if (!frozen_any(step)) return true;
-    for (uint32_t i = 0; i < step->nstate; i++) {
+    *parts = json_object();
+    for (size_t i = 0; i < json_array_size(rows); i++) each[i] = checksum_start();
+    for (uint32_t i = 0; ok && i < step->nstate; i++) {
         const CztTensor *t = &step->state[i];
         if (t->kind != CZT_FROZEN) continue;
         const void *data = exec_state(exec, i, err);
-        if (!data) return false;
-        checksum_add(&all, data, (size_t)t->bytes);
+        size_t row = row_of(rows, t->name);
+        ok = data != NULL;
+        if (ok) checksum_add(&all, data, (size_t)t->bytes);
+        if (ok && row != SIZE_MAX) checksum_add(&each[row], data, (size_t)t->bytes);
     }
-    *sum = checksum_end(&all);
-    return true;
+    if (ok && frozen_any(step)) *sum = checksum_end(&all);
+    for (size_t i = 0; ok && i < json_array_size(rows); i++) {
+        const char *text = str_printf(arena, "%016" PRIx64, checksum_end(&each[i]));
+        json_object_set_new(*parts, member(json_array_get(rows, i), "owns"), json_string(text));
+    }
+    arena_free(arena);
+    return ok;
+}
+
+const char *frozen_changed(Exec *exec, Arena *arena, const json_t *old)
+{
+    const json_t *rows = rows_of(exec_step(exec)), *now = exec_frozen_parts(exec);
+    const char *text = "";
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        const char *owns = member(row, "owns"), *was = member(old, owns);
+        if (*was && strcmp(was, member(now, owns)) != 0)
+            text = str_printf(arena, "%s%s%s (%s)", text, *text ? ", " : "", owns,
+                              member(row, "file"));
+    }
+    return text;
 }

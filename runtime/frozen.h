@@ -11,7 +11,11 @@ bool frozen_any(const Step *step);
 // After entry "init": take what comes from files, every tensor of it. Names what a file lacks.
 bool frozen_load(Exec *exec, Error *err);
 // A sum of all its bytes, 0 where there is none: tells other teachers from those a run began with.
-bool frozen_sum(Exec *exec, uint64_t *sum, Error *err);
+// *parts: {"teachers.big": sum}, of what each file gives; the caller frees it.
+bool frozen_sum(Exec *exec, uint64_t *sum, json_t **parts, Error *err);
+// Which of them are others than those, with their files: "teachers.big (big.safetensors)"; "" where
+// `old` does not say.
+const char *frozen_changed(Exec *exec, Arena *arena, const json_t *old);
 // Of what a statistic is, as texts for its file ("teacher", "network", "weights", "weights_file"):
 // of the manifest's {teacher, network, weights_file, state: names}, with a sum of that state. NULL
 // with err; the caller frees it.

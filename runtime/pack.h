@@ -12,6 +12,7 @@ typedef struct PackOptions {
     uint64_t seed;
     bool force;       // replace what is there of the prefix; false: that is an error
     bool skip_bad;    // leave bad samples out and tell warn; false: the first is an error
+    bool progress;    // tell it on stderr
     uint32_t threads; // that read and check; 0: one a core
     void (*warn)(void *ctx, const char *text);
     bool (*stop)(void *ctx); // asked now and then; true ends the packing as a failure does

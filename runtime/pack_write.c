@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/map.h"
+#include "base/progress.h"
 #include "runtime/philox.h"
 #include "runtime/pool.h"
 #include "runtime/tarwrite.h"
@@ -176,17 +177,22 @@ static bool write_samples(Writer *w)
     enum { CHUNK = 64 };
     PackLoaded loaded[CHUNK] = {0};
     int64_t n = w->list->samples.n;
+    Progress progress = progress_begin("pack", "samples", n);
     bool ok = true;
     for (int64_t first = 0; ok && first < n; first += CHUNK) {
         int64_t count = n - first < CHUNK ? n - first : CHUNK;
-        if (w->options->stop && w->options->stop(w->options->ctx))
-            return error_set(w->err, "stopped by a signal; nothing was packed");
+        if (w->options->stop && w->options->stop(w->options->ctx)) {
+            ok = error_set(w->err, "stopped by a signal; nothing was packed");
+            break;
+        }
         pool_run(w->pool, load_some, &(Chunk){w, first, loaded}, count);
         for (int64_t i = 0; i < count; i++) {
             ok = ok && add_sample(w, &loaded[i], first + i);
             pack_unload(&loaded[i]);
         }
+        if (w->options->progress) progress_at(&progress, first + count);
     }
+    progress_end(&progress);
     return ok && end_shard(w);
 }
 

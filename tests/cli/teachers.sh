@@ -70,7 +70,7 @@ cp before/checkpoints/step-00000003/params.safetensors other.safetensors
 exits 0 "$CZTC" train small.yaml --out other --steps 1
 cp other/checkpoints/step-00000001/params.safetensors model.safetensors
 exits 1 "$CZTC" train --resume taught --steps 8
-says err "the frozen weights of its run were others"
+says err "the frozen weights of its run were others: teachers.old (model.safetensors); bring"
 rm model.safetensors
 exits 0 "$CZTC" export taught -o taught.safetensors # which nothing frozen is in
 exits 1 "$CZTC" train taught.yaml --out none --steps 1

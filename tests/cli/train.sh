@@ -102,6 +102,7 @@ kept() {
     same before.sum after.sum
 }
 kept --set encoders.visual.width=16
+says err "note: --set encoders.visual.width=16 has come since this run was compiled"
 says err "the run keeps its parameters"
 kept --set experts.edge.enabled=false
 kept --set seed=4
@@ -117,6 +118,10 @@ cp small.yaml kept.yaml
 echo "# later" >>small.yaml
 kept --set log.every=2
 says err "small.yaml: it has changed since the run was compiled of it; name a graph file"
+cp -r three changed
+exits 0 "$CZTC" train small.yaml --resume changed --steps 4
+says err "small.yaml has changed since this run was compiled"
+says err "note: --set eval.every=100 has gone since this run was compiled"
 mv kept.yaml small.yaml
 exits 0 "$CZTC" train three/step.czt --resume by_set --steps 9
 exits 1 "$CZTC" train --resume by_set --set log.every=1

@@ -55,3 +55,17 @@ Test(lib, defaults_and_parts_are_written_out)
     has(text, "    weight       {shape: [out, width], init: \"uniform_init(shape, width)\"}\n");
     arena_free(a);
 }
+
+Test(lib, files_and_folders_list_what_they_have)
+{
+    Arena *a = arena_new();
+    const char *text = described(a, "encoders/resnet");
+    has(text, "Modules\n  basic_block          encoders/resnet      Two 3x3 ");
+    has(text, "\nFunctions\n  shrunk(x, n) ");
+    cr_expect(!strstr(text, "vit") && !strstr(text, "Built-in"));
+    text = described(a, "losses/");
+    has(text, "  info_nce             losses/contrastive   ");
+    has(text, "  ssi_l1               losses/dense         ");
+    cr_expect(!frontend_lib(a, "graphs/lib", "encoders/res", stdout, &(Error){0}));
+    arena_free(a);
+}

@@ -1,0 +1,59 @@
+// More that may mend an error (guess_form.c, trial.c): guesses for the last error, which trial.c
+// tries. What depends on the shapes that are wanted has these in a Wanted.
+#ifndef CZT_FRONTEND_GUESS_H
+#define CZT_FRONTEND_GUESS_H
+
+#include "frontend/elab.h"
+
+// Of a value: how many axes it has and should have, and where these are the same the axis whose
+// size is not the one that is wanted (-1: none; sizes are 0 where they are not known). wanted: 0
+// where any number of axes will do, and it is the last axis.
+typedef struct Wanted {
+    uint32_t rank, wanted;
+    int64_t axis, size, other;
+} Wanted;
+
+// A guess that is certain where no other one helps.
+void guess_sure(Elab *el, Loc at, const char *text, const char *said);
+// A new entry of a mapping, certain where it alone helps.
+void guess_setting(Elab *el, Loc map, const char *key, const char *value);
+// What the graph has a name for, in the place of another name there and in the calls that lead
+// here; a part of that value; a linear map of it.
+void guess_fitting(Elab *el, Loc at, Wanted w);
+// A place's text between two others, and without its index.
+void guess_wrapped(Elab *el, Loc at, const char *before, const char *after);
+void guess_unindexed(Elab *el, Loc at);
+// The same of each name in it that has one.
+void guess_whole(Elab *el, Loc at);
+// What has a name in the graph and is a tensor, in a place.
+void guess_tensors(Elab *el, Loc at);
+// The same where a name is read in a place.
+void guess_instead(Elab *el, Loc at, const char *name);
+// The call without the argument in a place; the list without the item.
+void guess_no_argument(Elab *el, Loc at);
+// The first n items of a list in a place; the first alone for 0.
+void guess_shorter(Elab *el, Loc at, uint32_t n);
+// An argument under another name; a slice that ends at another number.
+void guess_renamed(Elab *el, Loc at, const char *name);
+void guess_slice(Elab *el, Loc at, int64_t end, int64_t other);
+// Numbers of the plain axes of a type, in a place.
+void guess_axes(Elab *el, Loc at, const Type *t);
+// The text of a place; "" where it is none.
+const char *text_at(const Elab *el, Loc at);
+
+// guess_task.c: another name for the items of a family, and the mend that gives them one; a loss;
+// a kind in the place of a word, and beside it the metric that this was.
+void guess_item_word(Elab *el, const Tree *entry, Loc at);
+void suggest_items(Elab *el, const Tree *entry);
+void guess_loss(Elab *el, const Tree *task, bool expert);
+void guess_kinds(Elab *el, Loc at, const ModuleDef *metric);
+
+// mend.c: the last error's value in another type, or in one of two; a type for what is none.
+void suggest_cast(Elab *el, DType dtype);
+void suggest_casts(Elab *el, DType a, DType b);
+void suggest_type(Elab *el, Value v);
+// guess.c: call fn for each name in a place that is no function and no key; how many there were.
+typedef void NameGuess(Elab *el, Loc at, const char *name, const void *how);
+uint32_t guess_each_name(Elab *el, Loc at, NameGuess *fn, const void *how);
+
+#endif

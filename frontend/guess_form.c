@@ -1,0 +1,244 @@
+// Guesses of the form of a value: another one that the graph has a name for, a part of it, a map of
+// it, and calls and lists with less in them.
+#include "frontend/guess.h"
+
+#include <ctype.h>
+
+static bool part_of_word(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+const char *text_at(const Elab *el, Loc at)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, at.source, &size);
+    if (!s || at.end > size || at.begin >= at.end) return "";
+    return str_slice(el->arena, s + at.begin, at.end - at.begin);
+}
+
+void guess_wrapped(Elab *el, Loc at, const char *before, const char *after)
+{
+    const char *text = text_at(el, at), quote = *text;
+    size_t n = strlen(text);
+    bool scalar = n > 1 && (quote == '"' || quote == '\'') && text[n - 1] == quote;
+    if (!n || quote == '{' || strchr(text, '\n')) return;
+    if (scalar) text = str_slice(el->arena, text + 1, n - 2);
+    const char *more = quoted(el, at, str_printf(el->arena, "%s%s%s", before, text, after));
+    guess_add(el, at, more, more);
+}
+
+void guess_unindexed(Elab *el, Loc at)
+{
+    const char *text = text_at(el, at);
+    size_t n = strlen(text), open = n;
+    int depth = 0;
+    while (open && (depth || open == n)) {
+        depth += (text[open - 1] == ']') - (text[open - 1] == '[');
+        if (!depth && text[open - 1] != '[') return; // it ends with no index
+        open--;
+    }
+    if (open) guess_word(el, at, str_slice(el->arena, text, open));
+}
+
+// ---- what has a name --------------------------------------------------------------------------
+
+// Can it be a tensor, of a type that is as wanted where that is known?
+static bool is_tensor(const Elab *el, const Binding *b, const Wanted *w)
+{
+    const Type *t = NULL;
+    if (b->forced && b->value.kind == V_FIELD)
+        t = b->value.field->type;
+    else if (b->forced && b->value.kind == V_TENSOR && b->value.build == el->build)
+        t = graph_type(el->graph, b->value.node);
+    else if (b->forced)
+        return b->value.kind == V_INSTANCE || b->value.kind == V_APP;
+    else
+        return b->kind == BIND_TREE || b->kind == BIND_PARAM;
+    if (!t || !w) return t != NULL;
+    if (!t->rank || (w->wanted && t->rank != w->wanted)) return false;
+    const Axis *axis = w->wanted ? &t->axes[w->axis < 0 ? 0 : w->axis] : &t->axes[t->rank - 1];
+    return w->axis < 0 || !w->other || axis->size == w->other;
+}
+
+// The brackets on its line that a place stands in; the line where there are none.
+static Loc around(const Elab *el, Loc at)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, at.source, &size);
+    int depth = 0;
+    for (; at.begin && s[at.begin - 1] != '\n' && depth < 1; at.begin--)
+        depth += !!strchr("{([", s[at.begin - 1]) - !!strchr("])}", s[at.begin - 1]);
+    depth = 0;
+    for (; at.end < size && s[at.end] != '\n' && depth < 1; at.end++)
+        depth += !!strchr("])}", s[at.end]) - !!strchr("{([", s[at.end]);
+    return at;
+}
+
+// Is the name, or a part of it, read beside a place? Not where it is a key.
+static bool read_beside(const Elab *el, Loc at, const char *name)
+{
+    size_t size, n = strlen(name);
+    const char *s = diag_source_text(el->diag, at.source, &size);
+    const Loc all = around(el, at);
+    for (uint32_t i = all.begin; i + n < all.end; i++) {
+        bool begins = !i || !(part_of_word(s[i - 1]) || s[i - 1] == '.');
+        if (!begins || strncmp(s + i, name, n) || (i >= at.begin && i < at.end)) continue;
+        if (!part_of_word(s[i + n]) && s[i + n] != ':' && s[i + n] != '=') return true;
+    }
+    return false;
+}
+
+static void tensors_for(Elab *el, Loc at, const Wanted *w, const char *but)
+{
+    const Map *names = &el->scope->names;
+    for (uint32_t i = 0; i < names->n; i++) {
+        const Binding *b = names->at[i].value;
+        if (!strcmp(b->name, but) || strchr(b->name, '.') || name_reserved(b->name)) continue;
+        if (is_tensor(el, b, w) && !read_beside(el, at, b->name))
+            guess_add(el, at, quoted(el, at, b->name),
+                      str_printf(el->arena, "%s in place of %s", b->name, but));
+    }
+}
+
+void guess_tensors(Elab *el, Loc at)
+{
+    if (el->scope) tensors_for(el, at, NULL, text_at(el, at));
+}
+
+static void without_index(Elab *el, Loc at, const char *name, const void *how)
+{
+    (void)how;
+    size_t size;
+    const char *s = diag_source_text(el->diag, at.source, &size);
+    int depth = 0;
+    if (at.end >= size || s[at.end] != '[') return;
+    for (; at.end < size && s[at.end] != '\n'; at.end++) {
+        depth += (s[at.end] == '[') - (s[at.end] == ']');
+        if (depth) continue;
+        at.end++;
+        guess_add(el, at, name, str_printf(el->arena, "%s in place of %s", name, text_at(el, at)));
+        return;
+    }
+}
+
+static void instead(Elab *el, Loc at, const char *name, const void *how)
+{
+    const char *of = how;
+    size_t n = strlen(of);
+    if (!strncmp(name, of, n) && (!name[n] || name[n] == '.')) tensors_for(el, at, NULL, of);
+}
+
+void guess_whole(Elab *el, Loc at)
+{
+    guess_each_name(el, at, without_index, NULL);
+}
+
+void guess_instead(Elab *el, Loc at, const char *name)
+{
+    if (el->scope) guess_each_name(el, at, instead, name);
+}
+
+static void fit_name(Elab *el, Loc at, const char *name, const void *how)
+{
+    const Wanted *w = how;
+    tensors_for(el, at, w, name);
+    if (w->axis < 1 || w->size < 1 || w->other < 1) return;
+    if (w->size > w->other) { // the first of what there is
+        const char *text = str_printf(el->arena, "%s[:", name);
+        for (int64_t i = 1; i < w->axis; i++) text = str_printf(el->arena, "%s, :", text);
+        text = str_printf(el->arena, "%s, :%lld]", text, (long long)w->other);
+        guess_word(el, at, quoted(el, at, text));
+    }
+    if (w->axis + 1 != w->rank) return;
+    const char *map = str_printf(el->arena, "linear(%s, width=%lld, out=%lld)", name,
+                                 (long long)w->size, (long long)w->other);
+    guess_word(el, at, quoted(el, at, map));
+}
+
+void guess_fitting(Elab *el, Loc at, Wanted w)
+{
+    const uint32_t graph = el->root->loc.source;
+    if (!el->scope) return;
+    if (at.source == graph) guess_each_name(el, at, fit_name, &w);
+    for (const Frame *f = el->frame; f; f = f->parent)
+        if (f->call.source == graph) guess_each_name(el, f->call, fit_name, &w);
+    if (at.source != graph) guess_each_name(el, at, fit_name, &w);
+}
+
+// ---- less -------------------------------------------------------------------------------------
+
+void guess_no_argument(Elab *el, Loc at)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, at.source, &size);
+    if (!s || at.end > size || at.begin >= at.end) return;
+    uint32_t begin = at.begin, end = at.end;
+    if (begin && s[begin - 1] == '=') { // bias=x
+        begin--;
+        while (begin && part_of_word(s[begin - 1])) begin--;
+    }
+    const uint32_t first = begin, last = end;
+    while (begin && (s[begin - 1] == ' ' || s[begin - 1] == '\n')) begin--;
+    if (begin && s[begin - 1] == ',') {
+        begin--;
+    } else { // the first one: the comma behind it goes too
+        begin = first;
+        while (end < size && s[end] == ' ') end++;
+        if (end >= size || s[end] != ',') return;
+        end++;
+        while (end < size && s[end] == ' ') end++;
+    }
+    const char *said = str_printf(el->arena, "'%.*s'", (int)(last - first), s + first);
+    guess_sure(el, (Loc){at.source, begin, end}, "", said);
+}
+
+void guess_axes(Elab *el, Loc at, const Type *t)
+{
+    uint32_t plain = 0;
+    for (uint32_t i = 0; i < t->rank; i++) plain += !t->axes[i].per;
+    for (uint32_t i = 0; i < t->rank; i++) {
+        if (t->axes[i].per) continue;
+        const char *number = str_printf(el->arena, "%u", i), *text = text_at(el, at);
+        const char *said = str_printf(el->arena, "%s in place of %s", number, text);
+        (plain == 1 ? guess_sure : guess_add)(el, at, number, said);
+    }
+}
+
+void guess_shorter(Elab *el, Loc at, uint32_t n)
+{
+    const char *text = text_at(el, at), *end = text + 1;
+    int depth = 0;
+    uint32_t items = 0;
+    if (*text != '[') return;
+    for (; *end && (depth || *end != ']'); end++) {
+        depth += (*end == '[' || *end == '(') - (*end == ']' || *end == ')');
+        if (*end == ',' && !depth && ++items == (n ? n : 1)) break;
+    }
+    const char *first = str_slice(el->arena, text + 1, (size_t)(end - text - 1));
+    guess_word(el, at, n ? str_printf(el->arena, "[%s]", first) : first);
+}
+
+void guess_renamed(Elab *el, Loc at, const char *name)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, at.source, &size), *value = text_at(el, at);
+    const char *text = str_printf(el->arena, "%s=%s", name, value);
+    if (!*value) return;
+    if (at.begin && s[at.begin - 1] == '=') {
+        at.begin--;
+        while (at.begin && part_of_word(s[at.begin - 1])) at.begin--;
+    }
+    guess_word(el, at, text);
+}
+
+void guess_slice(Elab *el, Loc at, int64_t end, int64_t other)
+{
+    const char *text = text_at(el, at);
+    const char *old = str_printf(el->arena, ":%lld", (long long)end), *found = strstr(text, old);
+    size_t n = strlen(old);
+    if (!found || isdigit((unsigned char)found[n])) return;
+    const char *more = str_printf(el->arena, "%.*s:%lld%s", (int)(found - text), text,
+                                  (long long)other, found + n);
+    guess_word(el, at, more);
+}

@@ -1,0 +1,230 @@
+// Choices of what to write instead in a mapping or a list. A choice is made of a tree's place; a
+// place that is not the user's, or that is wholly something else, makes none.
+#include "frontend/rewrite.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const Choice no_choice = {.text = NULL};
+
+static const char *source_of(Elab *el, Loc at, size_t *size)
+{
+    const char *s = diag_source_text(el->diag, at.source, size);
+    return s && is_users(el, at) && at.begin <= at.end && at.end <= *size ? s : NULL;
+}
+
+// The length of the verb that two choices begin with, and of the key behind it: said once.
+static size_t shared_verb(const char *a, const char *b)
+{
+    static const char *const verbs[] = {"write ", "leave out "};
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        const size_t n = strlen(verbs[i]);
+        const size_t key = n + strcspn(a + n, " (\"{") + 1;
+        if (strncmp(a, verbs[i], n) || strncmp(b, verbs[i], n)) continue;
+        return a[key - 2] == ':' && !strncmp(a, b, key) ? key : n;
+    }
+    return 0;
+}
+
+void suggest_choices(Elab *el, Choice a, Choice b)
+{
+    if (!a.text) a = b, b.text = NULL;
+    if (!a.text) return;
+    if (b.text)
+        diag_help(el->diag, "%s, or %s", a.said, b.said + shared_verb(a.said, b.said));
+    else
+        diag_help(el->diag, "%s", a.said);
+    diag_mend(el->diag, a.at, a.text);
+    if (b.text) diag_mend(el->diag, b.at, b.text);
+}
+
+bool has_lone_guess(const Elab *el)
+{
+    const uint32_t error = diag_last_error(el->diag);
+    uint32_t n, mends = 0, guesses = 0;
+    const Mend *m = diag_mends(el->diag, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        mends += m[i].error == error;
+        guesses += m[i].error == error && m[i].guess;
+    }
+    return error && mends == 1 && guesses == 1;
+}
+
+// ---- entries ----------------------------------------------------------------------------------
+
+static bool in_flow(const char *s, const Tree *t)
+{
+    return s[t->loc.begin] == '{' || s[t->loc.begin] == '[';
+}
+
+// A part of a flow collection, with the comma behind it, or before it where it is the last.
+static Loc flow_part(const char *s, size_t size, Loc at, bool only, bool last)
+{
+    while (!only && at.end < size && (s[at.end] == ' ' || s[at.end] == ',')) at.end++;
+    if (!only && last)
+        while (at.begin && (s[at.begin - 1] == ' ' || s[at.begin - 1] == ',')) at.begin--;
+    return at;
+}
+
+// The end of the lines of a block entry whose key stands in that column.
+static uint32_t block_end(const char *s, size_t size, uint32_t at, uint32_t column, bool list)
+{
+    for (;;) {
+        while (at < size && s[at] != '\n') at++;
+        at += at < size;
+        uint32_t first = at;
+        while (first < size && s[first] == ' ') first++;
+        bool inside = first - at > column || (list && first - at == column && s[first] == '-');
+        if (first >= size || !inside) return at;
+    }
+}
+
+Loc entry_span(Elab *el, const Tree *map, const char *key)
+{
+    size_t size;
+    const TreeEntry *e = tree_entry(map, key);
+    const char *s = e ? source_of(el, map->loc, &size) : NULL;
+    if (!s || e->key->loc.source != map->loc.source) return (Loc){0};
+    Loc at = e->key->loc;
+    if (e->value->loc.source == at.source && e->value->loc.end > at.end) at.end = e->value->loc.end;
+    if (at.end < size && s[at.end] == ':') at.end++;
+    if (in_flow(s, map))
+        return flow_part(s, size, at, map->entries.n == 1,
+                         e->key == map->entries.at[map->entries.n - 1].key);
+    uint32_t line = at.begin;
+    while (line && s[line - 1] == ' ') line--;
+    if ((line && s[line - 1] != '\n') || map->entries.n == 1) return (Loc){0};
+    at.end = block_end(s, size, at.end, at.begin - line, e->value->kind == TREE_LIST);
+    return (Loc){at.source, line, at.end};
+}
+
+Choice without_key(Elab *el, const Tree *map, const char *key)
+{
+    const Loc at = entry_span(el, map, key);
+    if (!at.source) return no_choice;
+    return (Choice){at, "", str_printf(el->arena, "leave out '%s'", key)};
+}
+
+Choice with_entry(Elab *el, const Tree *map, const char *key, const char *value)
+{
+    size_t size;
+    const char *s = source_of(el, map->loc, &size);
+    if (!s || map->loc.begin >= size) return no_choice;
+    uint32_t line = map->loc.begin;
+    while (line && s[line - 1] != '\n') line--;
+    const int column = (int)(map->loc.begin - line);
+    const char *said = str_printf(el->arena, "write %s: %s", key, value);
+    bool flow = s[map->loc.begin] == '{';
+    const uint32_t begin = map->loc.begin + flow;
+    const char *text =
+        flow ? str_printf(el->arena, "%s: %s%s", key, value, map->entries.n ? ", " : "")
+             : str_printf(el->arena, "%s: %s\n%*s", key, value, column, "");
+    return (Choice){{map->loc.source, begin, begin}, text, said};
+}
+
+Choice as_list(Elab *el, const Tree *map)
+{
+    size_t size;
+    const char *s = source_of(el, map->loc, &size), *text = "- ";
+    if (!s || map->kind != TREE_MAP || in_flow(s, map)) return no_choice;
+    uint32_t line = map->loc.begin;
+    while (line && s[line - 1] == ' ') line--;
+    if (line && s[line - 1] != '\n') return no_choice;
+    Loc at = map->loc;
+    const TreeEntry *last = &map->entries.at[map->entries.n - 1];
+    at.end =
+        block_end(s, size, last->key->loc.end, at.begin - line, last->value->kind == TREE_LIST);
+    for (uint32_t i = at.begin, n; i < at.end; i += n) {
+        const char *end = memchr(s + i, '\n', at.end - i);
+        n = end ? (uint32_t)(end - (s + i)) + 1 : at.end - i;
+        text = str_printf(el->arena, "%s%s%.*s", text,
+                          i == at.begin || *(s + i) == '\n' ? "" : "  ", (int)n, s + i);
+    }
+    return (Choice){at, text, "write '- ' before its first key, and the others under that"};
+}
+
+Choice with_setting(Elab *el, Loc at, const char *key, const char *value)
+{
+    size_t size;
+    const char *s = source_of(el, at, &size);
+    if (!s || at.begin >= at.end) return no_choice;
+    uint32_t end = at.end;
+    if (s[at.begin] == '{') {
+        const char *text = str_printf(el->arena, "%s: %s, ", key, value);
+        const char *said = str_printf(el->arena, "write %s: %s", key, value);
+        return (Choice){{at.source, at.begin + 1, at.begin + 1}, text, said};
+    }
+    if (end > at.begin && (s[end - 1] == '"' || s[end - 1] == '\'')) end--;
+    if (s[end - 1] != ')') return no_choice;
+    const char *text = str_printf(el->arena, "%s=%s", key, value);
+    return (Choice){{at.source, end - 1, end - 1},
+                    str_printf(el->arena, ", %s", text),
+                    str_printf(el->arena, "write %s before the closing bracket", text)};
+}
+
+// ---- items and values -------------------------------------------------------------------------
+
+const char *written(Elab *el, const Tree *t)
+{
+    size_t size;
+    const char *s = source_of(el, t->loc, &size);
+    if (!s || t->kind == TREE_NULL || (t->kind != TREE_SCALAR && !in_flow(s, t))) return "";
+    return str_slice(el->arena, s + t->loc.begin, t->loc.end - t->loc.begin);
+}
+
+Choice without_item(Elab *el, const Tree *list, const Tree *item)
+{
+    size_t size;
+    const char *s = source_of(el, list->loc, &size), *text = written(el, item);
+    if (!s || !in_flow(s, list) || !*text || list->items.n < 2) return no_choice;
+    bool last = list->items.at[list->items.n - 1] == item;
+    const Loc at = flow_part(s, size, item->loc, false, last);
+    return (Choice){at, "", str_printf(el->arena, "leave out %s", text)};
+}
+
+Choice instead(Elab *el, const Tree *t, const char *text)
+{
+    if (!text || !*written(el, t) || !strcmp(written(el, t), text)) return no_choice;
+    return (Choice){t->loc, text, str_printf(el->arena, "write %s", text)};
+}
+
+void suggest_item(Elab *el, const Tree *list)
+{
+    const uint32_t n = list->kind == TREE_LIST ? list->items.n : 0;
+    const char *first = n ? written(el, list->items.at[0]) : "",
+               *last = n ? written(el, list->items.at[n - 1]) : "";
+    if (!*first || !*last) return;
+    suggest_choices(el, instead(el, list, first),
+                    strcmp(first, last) ? instead(el, list, last) : no_choice);
+}
+
+void suggest_word(Elab *el, const Tree *t, const char *a, const char *b)
+{
+    if (!*written(el, t)) return;
+    suggest_choices(el, instead(el, t, quoted(el, t->loc, a)),
+                    b ? instead(el, t, quoted(el, t->loc, b)) : no_choice);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+bool suggest_file(Elab *el, const char *path)
+{
+    const char *folder = folder_of(el, path), *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    DIR *d = access(path, F_OK) == 0 ? NULL : opendir(*folder ? folder : slash ? "/" : ".");
+    VEC(const char *) there = {0};
+    Map names = {0};
+    if (!d) return false;
+    for (struct dirent *e; (e = readdir(d));)
+        if (*e->d_name != '.') vec_push(el->arena, &there, str_copy(el->arena, e->d_name));
+    closedir(d);
+    if (there.n) qsort(there.at, there.n, sizeof *there.at, by_name);
+    for (uint32_t i = 0; i < there.n; i++) map_set(el->arena, &names, there.at[i], NULL);
+    const char *best = nearest_key(&names, name, NULL);
+    if (best) diag_did_you_mean(el->diag, name, best);
+    return best != NULL;
+}
