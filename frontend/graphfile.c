@@ -1,5 +1,6 @@
 // A graph file to a program: read, override, import, then build every entry.
 #include "frontend/mend.h"
+#include "frontend/rewrite.h"
 
 #include <ctype.h>
 #include <libgen.h>
@@ -26,7 +27,7 @@ DType precision_read(Elab *el, const Tree *map)
     }
     if (t->kind != TREE_SCALAR) {
         el_error(el, t->loc, "'precision' is a word");
-        diag_help(el->diag, "write precision: f32, or precision: bf16");
+        suggest_word(el, t, "f32", "bf16");
         return DT_NONE;
     }
     el_error(el, t->loc, "there is no precision '%s'", t->text);

@@ -76,16 +76,26 @@ void guess_metrics(Elab *el, const ModuleDef *baseline, Loc at)
     }
 }
 
+// Before definitions are read: the files that are imported have the names of optimisers.
 void guess_optimizer(Elab *el, const Tree *train)
 {
     static const char *const usual[] = {"1e-3", "1e-4"};
-    for (uint32_t i = 0; i < el->defs.n; i++) {
-        const Binding *b = el->defs.at[i].value;
-        const ModuleDef *def = b->value.kind == V_MODULE ? b->value.module : NULL;
-        if (!def || def->role != ROLE_OPTIMIZER) continue;
+    const Tree *list = tree_get(el->root, "import"), *last = NULL;
+    for (uint32_t i = 0; list && list->kind == TREE_LIST && i < list->items.n; i++) {
+        last = list->items.at[i];
+        if (last->kind != TREE_SCALAR || strncmp(last->text, "optim/", 6) != 0) continue;
         for (int k = 0; k < 2; k++)
             guess_added(el, train, "optimizer",
-                            str_printf(el->arena, "{module: %s, lr: %s}", def->name, usual[k]));
+                        str_printf(el->arena, "{module: %s, lr: %s}", last->text + 6, usual[k]));
+    }
+    const char *s = list ? diag_source_text(el->diag, list->loc.source, NULL) : NULL;
+    for (int k = 0; k < 2 && last && s && s[list->loc.begin] == '['; k++) { // none is imported
+        const char *text, *row = str_printf(el->arena, "{module: adamw, lr: %s}", usual[k]);
+        const Loc at = entry_added(el, train, "optimizer", row, &text);
+        const Loc also = {last->loc.source, last->loc.end, last->loc.end};
+        if (at.source && at.source == also.source)
+            guess_both(el, at, text, also, ", optim/adamw",
+                       str_printf(el->arena, "optimizer: %s, and import optim/adamw", row));
     }
 }
 
@@ -142,7 +152,7 @@ void guess_minimized(Elab *el, const Tree *task, const Tree *loss)
     const Loc at = entry_place(el, section, i);
     if (!at.source || at.source != also.source || strchr(loss->text, '"')) return;
     guess_both(el, also, old ? sum : text, at, "",
-              str_printf(el->arena, "minimize: %s, without this loss", sum));
+               str_printf(el->arena, "minimize: %s, without this loss", sum));
 }
 
 // [linear, 3] where an instance is wanted: {module: linear, x: FIELD, out: 3}.
@@ -162,4 +172,20 @@ void guess_instance(Elab *el, const Tree *t)
             guess_add(el, t->loc, text, text);
         }
     guess_no_entry_around(el, t->loc);
+}
+
+// What a parameter of the graph may begin with whose name is in a place.
+void guess_init(Elab *el, Loc name)
+{
+    static const char *const usual[] = {"0.02 * random_normal(shape)", "0", "1"};
+    const Tree *params = tree_get(el->root, "params");
+    for (uint32_t i = 0; params && i < params->entries.n; i++) {
+        const TreeEntry *e = &params->entries.at[i];
+        const Tree *init = tree_get(e->value, "init");
+        if (!init || e->key->loc.source != name.source || e->key->loc.begin != name.begin) continue;
+        for (int k = 0; k < 3; k++) {
+            const char *text = quoted(el, init->loc, usual[k]);
+            guess_add(el, init->loc, text, str_printf(el->arena, "init: %s", text));
+        }
+    }
 }

@@ -145,6 +145,7 @@ static bool complete(Elab *el, const Task *t)
         else if (t->expert)
             diag_help(el->diag, "write it, or a kind: that says it");
         if (!strcmp(needed[i], "loss")) guess_loss(el, t->tree, t->expert);
+        guess_no_entry_around(el, t->loc);
         ok = false;
     }
     return ok;

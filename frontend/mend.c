@@ -245,6 +245,7 @@ static const struct {
     {"member", "json", "paug.json"},
     {"file", "weights.safetensors", "model.safetensors"},
     {"shape", "[8]", "[512]"},
+    {"limit", "1", "10"},
 };
 
 const char *usual_value(const char *key, int which)

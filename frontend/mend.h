@@ -41,6 +41,8 @@ void guess_metrics(Elab *el, const ModuleDef *baseline, Loc at);
 // the task at a place are valid.
 void guess_optimizer(Elab *el, const Tree *train);
 void guess_valid(Elab *el, Loc task);
+// What the parameter begins with whose name is in a place.
+void guess_init(Elab *el, Loc name);
 // A list of a module and a setting where an instance is wanted, or no such entry.
 void guess_instance(Elab *el, const Tree *t);
 // A loss that is of no sample, as a part of minimize:

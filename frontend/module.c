@@ -60,7 +60,7 @@ bool role_check(Elab *el, const ModuleDef *def, ModuleRole role, Loc loc)
         break;
     case ROLE_KIND: diag_help(el->diag, "a kind stands in an expert, as kind: %s", def->name);
     }
-    guess_modules(el, role, def, loc);
+    if (role != ROLE_KIND) guess_modules(el, role, def, loc);
     return false;
 }
 

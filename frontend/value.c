@@ -173,6 +173,7 @@ NodeId value_tensor(Elab *el, Value v, DType want, Loc loc)
     if (v.kind == V_FUNCTION) diag_help(el->diag, "%s calls it", v.function->text);
     if (v.kind == V_BUILTIN)
         diag_help(el->diag, "%s(%s) calls it", v.builtin->name, v.builtin->signature);
+    if (v.kind == V_STR) guess_init(el, loc);
     guess_no_entry_around(el, loc);
     return 0;
 }
