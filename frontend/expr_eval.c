@@ -1,6 +1,6 @@
 // Expressions and YAML values to values: names, calls, members, lists, comprehensions,
 // conditionals.
-#include "frontend/elab.h"
+#include "frontend/mend.h"
 
 #include <stdlib.h>
 
@@ -184,6 +184,7 @@ Value function_call(Elab *el, const FunctionDef *f, const Args *args, Scope *sco
     Frame *caller = el->frame;
     if (el->depth >= DEPTH_LIMIT) {
         el_error(el, loc, "%s calls itself without end", f->name);
+        guess_end(el, loc, f->params.n ? f->params.at[0] : NULL);
         return value_error();
     }
     el->frame = frame;

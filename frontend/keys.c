@@ -72,8 +72,9 @@ static bool misspelt(Elab *el, const Tree *map, MappingId id, const char *name)
 }
 
 // What stands in files of the other kind is not left out but moved. False where it is none of that.
-static bool of_other_file(Elab *el, const char *key, MappingId id)
+static bool of_other_file(Elab *el, const Tree *map, const Tree *t, MappingId id)
 {
+    const char *key = t->text;
     if (id == MAPPING_GRAPH && find(MAPPING_LIBRARY, key))
         diag_help(el->diag, "%s: stands in a library file, a file of its own that import: names",
                   key);
@@ -81,6 +82,7 @@ static bool of_other_file(Elab *el, const char *key, MappingId id)
         diag_help(el->diag, "%s: stands in a graph file, which imports this one", key);
     else
         return false;
+    suggest_without(el, map, t);
     return true;
 }
 
@@ -130,7 +132,7 @@ static void unknown(Elab *el, const Tree *map, const Tree *key, MappingId id)
         list = str_printf(el->arena, "%s%s%s", list, *list ? ", " : "", keys[i].name);
     }
     el_error(el, key->loc, "%s has no key '%s'", mappings[id], key->text);
-    if (of_other_file(el, key->text, id) || dotted(el, map, key, id) ||
+    if (of_other_file(el, map, key, id) || dotted(el, map, key, id) ||
         said_otherwise(el, map, key, id))
         return;
     const char *best = nearest_key(&names, key->text, NULL);

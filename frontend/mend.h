@@ -47,5 +47,14 @@ void guess_init(Elab *el, Loc name);
 void guess_instance(Elab *el, const Tree *t);
 // A loss that is of no sample, as a part of minimize:
 void guess_minimized(Elab *el, const Tree *task, const Tree *loss);
+// A call in a place, which calls what it is in: its argument, an end by an argument that counts (or
+// NULL), another function.
+void guess_end(Elab *el, Loc at, const char *counted);
+// The same of a call of a name in a place, which nothing has.
+void guess_uncalled(Elab *el, Loc name);
+// A call of a module in a place as a part of the task around it, with a name.
+void guess_part(Elab *el, const ModuleDef *def, Loc at);
+// The line of a place; nowhere where it is not the user's.
+Loc line_place(const Elab *el, Loc at);
 
 #endif

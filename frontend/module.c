@@ -369,7 +369,10 @@ App *app_open(Elab *el, Instance *inst, const Map *given, bool main, Loc loc)
     app->scope = scope_new(el, module_names(el, f), f);
     el->frame = app->scope->frame;
     bool ok = el->depth < DEPTH_LIMIT && bind_arguments(el, app, given, loc);
-    if (el->depth >= DEPTH_LIMIT) el_error(el, loc, "%s nests too deep", inst->def->name);
+    if (el->depth >= DEPTH_LIMIT) {
+        el_error(el, loc, "%s nests too deep", inst->def->name);
+        guess_end(el, loc, NULL);
+    }
     if (ok) {
         params_bind(el, &inst->def->params, app->scope);
         body_bind(el, &inst->def->body, app->scope);

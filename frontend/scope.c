@@ -2,6 +2,7 @@
 // it while it is being evaluated is a cycle. Frames remember who asked, so an error can name the
 // chain of modules.
 #include "frontend/advice.h"
+#include "frontend/mend.h"
 
 Scope *scope_new(Elab *el, Scope *parent, Frame *frame)
 {
@@ -172,10 +173,12 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
     Map builtins = {0};
     for (uint32_t i = 0; i < n; i++) map_set(el->arena, &builtins, table[i].name, NULL);
     best = nearest_key(&builtins, name, best);
-    if (best)
+    if (best) {
         diag_did_you_mean(el->diag, name, best);
-    else
+    } else {
+        guess_uncalled(el, loc);
         guess_definition(el, name, loc);
+    }
 }
 
 // A name that is read while it is being evaluated.

@@ -167,7 +167,10 @@ static Tree *merge(Elab *el, const Tree *base, const Tree *over)
 static Tree *read_chain(Elab *el, const char *path, Loc from, Map *seen)
 {
     if (!map_set(el->arena, seen, path, el)) {
+        const Loc line = line_place(el, from);
         el_error(el, from, "'%s' extends itself", path);
+        diag_help(el->diag, "leave out 'extends' in one of the files");
+        if (line.source) diag_mend(el->diag, line, "");
         return NULL;
     }
     Tree *t = tree_read_file(el->arena, el->diag, path, from);
