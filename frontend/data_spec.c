@@ -48,6 +48,7 @@ static bool role_of(Elab *el, Field *f)
         for (uint32_t i = 0; i < sizeof roles / sizeof *roles; i++)
             guess_entry(el, f->tree->loc, "as", roles[i].name);
         guess_all(el);
+        guess_no_entry_around(el, f->loc);
         diag_help(el->diag, the_roles);
         return false;
     }
@@ -160,6 +161,21 @@ static int64_t follow_count(Elab *el, const Field *f)
 
 static bool view_sizes(Elab *el, const Tree *t, Axis **size, int64_t *count);
 
+// A view for a field that follows one, which itself may lack the number of places; or no such
+// field.
+static void guess_view(Elab *el, const Field *f)
+{
+    static const char view[] = "{image: {size: [224, 224]}}";
+    const char *text, *max;
+    const Loc at = entry_added(el, tree_get(el->root, "data"), "views", view, &text);
+    const Loc also = entry_added(el, f->tree, "max", "16", &max);
+    const char *said = str_printf(el->arena, "views: %s", view);
+    if (at.source && tree_get(f->tree, "max")) guess_add(el, at, text, said);
+    if (at.source && also.source == at.source && !tree_get(f->tree, "max"))
+        guess_both(el, at, text, also, max, str_printf(el->arena, "%s, and max: 16", said));
+    guess_no_entry_around(el, f->loc);
+}
+
 // Boxes and points lie in a view that is well described.
 static bool places_view(Elab *el, Field *f)
 {
@@ -168,6 +184,7 @@ static bool places_view(Elab *el, Field *f)
     int64_t count;
     if (!view) {
         el_error(el, f->loc, "field '%s' follows a view, and there is none", f->name);
+        guess_view(el, f);
         return false;
     }
     if (!max) {

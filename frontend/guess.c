@@ -2,6 +2,7 @@
 // numbers the user wrote, first in the calls that lead to the error, then in the whole file: the
 // number itself, the other side's, and then what is as many times larger or smaller. A value is
 // exchanged for the other values of its module, or brought into the form that is wanted.
+#include "frontend/mend.h"
 #include "frontend/advice.h"
 #include "frontend/mend.h"
 
@@ -142,6 +143,15 @@ void guess_sizes(Elab *el, int64_t a, int64_t b)
     el->late = late;
     change_everywhere(el, (Change){a, b, 0, NULL});
     change_everywhere(el, (Change){b, a, 0, NULL});
+}
+
+void guess_multiples(Elab *el, int64_t size, int64_t factor)
+{
+    const int64_t above = factor > 0 ? (size / factor + 1) * factor : 0, below = above - factor;
+    if (size < 1 || size > 1 << 24 || !above) return;
+    change_everywhere(el, (Change){size, above, size, NULL});
+    if (below) change_everywhere(el, (Change){size, below, size, NULL});
+    guess_rows(el);
 }
 
 // ---- values -----------------------------------------------------------------------------------
@@ -351,6 +361,21 @@ void guess_names(Elab *el, Loc one, Loc other, const char *name)
     el->late = false;
 }
 
+void guess_item(Elab *el, Loc at, uint32_t n)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, at.source, &size);
+    if (!s || at.end > size || at.end < at.begin + 3 || s[at.begin] != '[' || s[at.end - 1] != ']')
+        return;
+    const char *items = str_slice(el->arena, s + at.begin + 1, at.end - at.begin - 2);
+    if (n == 1) {
+        suggest(el, items, NULL);
+        return;
+    }
+    const char *sum = quoted(el, at, str_printf(el->arena, "sum([%s])", items));
+    guess_word(el, at, sum);
+}
+
 void guess_number(Elab *el)
 {
     Loc at;
@@ -385,8 +410,13 @@ void guess_weights(Elab *el)
 {
     static const char *const sections[] = {"losses", "experts"};
     for (int i = 0; i < 2; i++) {
+        const Tree *t = tree_get(el->root, sections[i]);
         other_values(el, sections[i], "weight", "0", "1");
         other_values(el, sections[i], "enabled", "false", "true");
+        for (uint32_t k = 0; t && k < t->entries.n; k++) {
+            guess_without(el, t->entries.at[k].value, "weight");
+            guess_without(el, t->entries.at[k].value, "enabled");
+        }
     }
 }
 
@@ -524,6 +554,7 @@ void guess_from_text(Elab *el, const char *text)
         guess_exact_sizes(el, x, y);
         break;
     }
+    guess_rows(el);
     guess_whole(el, at);
     guess_values(el, at, na, nb);
     for (uint32_t i = 1; i <= na && i <= nb; i++)

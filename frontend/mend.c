@@ -244,6 +244,8 @@ static const struct {
     {"shards", "train.tar", "\"train-{0000..0009}.tar\""},
     {"member", "json", "paug.json"},
     {"file", "weights.safetensors", "model.safetensors"},
+    {"shape", "[8]", "[512]"},
+    {"limit", "1", "10"},
 };
 
 const char *usual_value(const char *key, int which)

@@ -28,6 +28,7 @@ static void add(Elab *el, Guess g)
         same += o->error == g.error;
         bool known = o->error == g.error && !memcmp(&o->at, &g.at, sizeof g.at) &&
                      !memcmp(&o->also, &g.also, sizeof g.also) && strcmp(o->text, g.text) == 0;
+        if (known) o->sure |= g.sure;
         if (known && (!o->late || el->late)) return;
         if (known) o->error = 0; // its turn comes earlier now
     }
@@ -127,8 +128,9 @@ static void offer(Elab *el, const Guess *const *good, uint32_t n)
     diag_return_to(el->diag, good[0]->error);
     diag_help(el->diag, "%s", said);
     for (uint32_t i = 0; i < n; i++) {
-        const bool sure = n == 1 && good[i]->sure;
-        (sure ? diag_mend : diag_guess)(el->diag, good[i]->at, good[i]->text);
+        const bool alone =
+            n == 1 && (good[i]->sure || !*good[i]->text); // taking away is never sure
+        (alone ? diag_mend : diag_guess)(el->diag, good[i]->at, good[i]->text);
         if (good[i]->also.source) diag_mend_also(el->diag, good[i]->also, good[i]->also_text);
     }
 }
