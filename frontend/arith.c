@@ -1,7 +1,7 @@
 // Operators on values. Two compile-time numbers give a number; anything with a tensor gives a node.
 // Types meet as users expect: an integer with a float becomes that float, a number takes the
 // tensor's type.
-#include "frontend/elab.h"
+#include "frontend/guess.h"
 
 #include <math.h>
 
@@ -316,6 +316,7 @@ Value arith(Elab *el, ExprOp op, Value a, Value b, Loc loc)
     if (!fit_a || !fit_b || (a.kind != V_TENSOR && b.kind != V_TENSOR)) {
         el_error(el, loc, "'%s' does not work on %s and %s", operators[op].text, value_text(el, a),
                  value_text(el, b));
+        guess_members(el, loc, fit_a ? b : a);
         return value_error();
     }
     uint32_t before = diag_errors(el->diag);

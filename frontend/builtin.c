@@ -399,11 +399,18 @@ static void guess_told(const Call *c, const char *text)
         last = v.i;
     }
     const Binding *old = map_get(&el->defs, text_at(el, at));
-    if (!old || old->value.kind != V_MODULE) return;
-    for (uint32_t i = 0; i < el->defs.n; i++) {
+    bool module = old && old->value.kind == V_MODULE;
+    for (uint32_t i = 0; module && i < el->defs.n; i++) {
         const Binding *b = el->defs.at[i].value;
         if (b == old || b->value.kind != V_MODULE || !has_word(text, b->name)) continue;
         if (b->value.module->role == old->value.module->role) guess_word(el, at, b->name);
+    }
+    for (uint32_t i = 0; i < c->rest->v.n; i++) { // the powers of 2 around a size
+        const Value v = c->rest->v.at[i];
+        int64_t up = 1;
+        while (v.kind == V_INT && up < v.i && up < 1 << 24) up *= 2;
+        if (up > 2 && up > v.i) guess_size_to(el, v.i, up);
+        if (up > 2 && up > v.i) guess_size_to(el, v.i, up / 2);
     }
 }
 

@@ -62,7 +62,7 @@ static void guess_beside(const Call *c, const Beside *b, const Type *x, Loc loc)
     }
     if (!b->own) guess_renamed(el, loc, "segments");
     guess_tensors(el, loc);
-    guess_no_argument(el, loc);
+    guess_less(el, loc);
 }
 
 // Gives it with 1 for the outer axes that it lacks; 0 when reported.
@@ -168,8 +168,8 @@ static uint32_t beside(const Call *c, NodeId x[6])
     if (given(c, SEGMENTS) && given(c, LENGTHS)) {
         el_error(c->el, c->locs[LENGTHS], "attention has segments or lengths, not both");
         diag_help(c->el->diag, "give keys beyond the length a segment that no query has");
-        guess_no_argument(c->el, c->locs[SEGMENTS]);
-        guess_no_argument(c->el, c->locs[LENGTHS]);
+        guess_less(c->el, c->locs[SEGMENTS]);
+        guess_less(c->el, c->locs[LENGTHS]);
         return 0;
     }
     if (given(c, SEGMENTS) || given(c, LENGTHS)) {
@@ -201,7 +201,7 @@ static void guess_mask(const Call *c, const Value *v)
     }
     static const char *const others[] = {"bias", "segments", "lengths"};
     for (int i = 0; i < 3; i++) guess_renamed(el, at, others[i]);
-    guess_no_argument(el, at);
+    guess_less(el, at);
 }
 
 // "none" or "causal"; NULL when reported.

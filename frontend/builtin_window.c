@@ -37,7 +37,7 @@ static int64_t *numbers(const Window *w, uint32_t i, const char *what, int64_t l
         el_error(el, c->locs[i], "%s is %lld; it is at %s %lld", what, (long long)out[k],
                  small ? "least" : "most", (long long)(small ? least : INT32_MAX));
         if (small) suggest_number(el, (double)out[k], (double)least, INT32_MAX, true);
-        guess_no_argument(el, c->locs[i]);
+        guess_less(el, c->locs[i]);
         guess_number(el);
         return NULL;
     }

@@ -2,9 +2,9 @@
 // some entry reads is decoded. The role of a field decides its shape and type; no code here knows
 // tasks.
 #include "base/file.h"
-#include "frontend/mend.h"
 #include "frontend/data_mends.h"
 #include "frontend/json.h"
+#include "frontend/mend.h"
 
 // Roles, their element type, and the keys each has besides the common ones.
 static const struct {
@@ -48,6 +48,7 @@ static bool role_of(Elab *el, Field *f)
         for (uint32_t i = 0; i < sizeof roles / sizeof *roles; i++)
             guess_entry(el, f->tree->loc, "as", roles[i].name);
         guess_no_entry_around(el, f->loc);
+        guess_all(el);
         diag_help(el->diag, the_roles);
         return false;
     }
@@ -75,18 +76,23 @@ const char *field_role(const Field *f)
     return roles[i].name;
 }
 
+static const char *keys_of(const Field *f)
+{
+    uint32_t i = 0;
+    while (roles[i].role != f->role) i++;
+    return roles[i].keys;
+}
+
 // Keys that other roles have are errors here, not in the loader.
 static bool role_keys(Elab *el, const Field *f)
 {
-    uint32_t i = 0;
     bool ok = true;
-    while (roles[i].role != f->role) i++;
     for (uint32_t k = 0; k < f->tree->entries.n; k++) {
         const Tree *key = f->tree->entries.at[k].key;
         const char *name = str_printf(el->arena, " %s ", key->text);
-        if (strstr(common_keys, name) || strstr(roles[i].keys, name)) continue;
-        el_error(el, key->loc, "a field of role %s has no key '%s'", roles[i].name, key->text);
-        diag_help(el->diag, "it has:%s%s", common_keys, roles[i].keys + 1);
+        if (strstr(common_keys, name) || strstr(keys_of(f), name)) continue;
+        el_error(el, key->loc, "a field of role %s has no key '%s'", field_role(f), key->text);
+        diag_help(el->diag, "it has:%s%s", common_keys, keys_of(f) + 1);
         suggest_without(el, f->tree, key);
         ok = false;
     }
@@ -288,6 +294,8 @@ Value field_member(Elab *el, Field *f, const char *name, Loc loc)
          places = field_is_places(f);
     if (f->role == FIELD_DRAW) return member_read(el, field_value(el, f, loc), name, loc);
     if (!f->type) return value_error();
+    if (strcmp(name, "classes") == 0 && strstr(keys_of(f), " classes "))
+        return field_classes(el, f, loc);
     if (places && strcmp(name, "labelled") == 0) name = "present", present = true;
     if (!valid && !present && !places) return member_read(el, field_value(el, f, loc), name, loc);
     mark_field(el, f);

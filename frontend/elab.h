@@ -508,7 +508,6 @@ void settings_read(Elab *el);
 // A program of these settings.
 Program *program_begin(Elab *el, const char *name);
 
-// library.c
 bool library_import(Elab *el, const Tree *names);
 bool library_file(Elab *el, const char *name, const char *dir, Loc from);
 // Read a library file's definitions, once; its tree, NULL when an error was reported.
@@ -592,6 +591,8 @@ bool field_is_places(const Field *f);
 // The field where a tensor is wanted: reported.
 Value places_value(Elab *el, const Field *f, Loc loc);
 Value places_member(Elab *el, const Field *f, const char *name, Loc loc);
+// How many classes a field of any role says that it has, or has names of.
+Value field_classes(Elab *el, const Field *f, Loc loc);
 // What the loader is told of it beside what all fields have; `view` is the one it follows.
 void places_put(Elab *el, struct Json *j, const Field *f, const char *view);
 const char *data_json(Elab *el);

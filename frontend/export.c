@@ -1,5 +1,5 @@
 // export: which parameters `cztc export` writes, under what names, for the runtime.
-#include "frontend/elab.h"
+#include "frontend/guess.h"
 #include "frontend/json.h"
 
 typedef struct Export {
@@ -125,6 +125,12 @@ void put_export(Elab *el, Json *j)
         el_error(el, x.copy->loc, "there is no slow copy '%s'", x.copy->text);
         const char *best = nearest_key(&el->emas, x.copy->text, NULL);
         if (best) diag_did_you_mean(el->diag, x.copy->text, best);
+        for (uint32_t i = 0; !best && i < el->emas.n; i++)
+            guess_word(el, x.copy->loc, el->emas.at[i].key);
+        if (!best)
+            diag_help(el->diag, "slow copies stand under ema:, as %s: {of: [..], momentum: ..}",
+                      x.copy->text);
+        if (!best) guess_without_key(el, tree_get(t, "model") ? t : eval, "model");
     }
     x.met = arena_array(el->arena, bool, (x.parts ? x.parts->items.n : 0) + 1);
     json_open(j, "export", '{');

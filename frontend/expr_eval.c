@@ -1,5 +1,6 @@
 // Expressions and YAML values to values: names, calls, members, lists, comprehensions,
 // conditionals.
+#include "frontend/guess.h"
 #include "frontend/mend.h"
 
 #include <stdlib.h>
@@ -72,6 +73,7 @@ static void no_member(Elab *el, const App *app, const char *name, Loc loc)
         list = str_printf(el->arena, "%s%s%s", list, i ? ", " : "", app->out.at[i].key);
     if (best) diag_did_you_mean(el->diag, name, best);
     diag_help(el->diag, "its outputs are: %s", list);
+    if (!best) guess_last_part(el, loc, &app->out);
 }
 
 static Value space_member(Elab *el, Space space, const char *name, Loc loc)

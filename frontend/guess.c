@@ -4,6 +4,7 @@
 // exchanged for the other values of its module, or brought into the form that is wanted.
 #include "frontend/mend.h"
 #include "frontend/advice.h"
+#include "frontend/mend.h"
 
 #include "frontend/guess.h"
 
@@ -48,8 +49,10 @@ const char *with_key(Elab *el, const char *s, Loc at, const char *number)
 
 // How one size becomes another: x of the user's, times `to` over `from`, where x is `only` or that
 // is 0.
+typedef VEC(Loc) Places;
 typedef struct Change {
     int64_t from, to, only;
+    Places *found; // takes the places, of which no guess is made; or NULL
 } Change;
 
 // Guess the change of every number in a place.
@@ -72,8 +75,11 @@ static void change_numbers(Elab *el, Loc at, Change c)
         int64_t y = whole ? x * c.to / c.from : 0;
         if (y > 0 && (!c.only || c.only == x) && !is_other(s, i)) {
             const char *number = str_printf(el->arena, "%lld", (long long)y);
-            guess_add(el, (Loc){at.source, i, end}, number,
-                      with_key(el, s, (Loc){at.source, i, end}, number));
+            const Loc place = {at.source, i, end};
+            if (c.found)
+                vec_push(el->arena, c.found, place);
+            else
+                guess_add(el, place, number, with_key(el, s, place, number));
         }
         i = end - 1;
     }
@@ -96,27 +102,55 @@ static bool can_differ(int64_t a, int64_t b)
     return a > 0 && b > 0 && a != b && a < 1 << 24 && b < 1 << 24;
 }
 
+void guess_size_to(Elab *el, int64_t from, int64_t to)
+{
+    if (can_differ(from, to)) change_everywhere(el, (Change){from, to, from, NULL});
+}
+
 void guess_exact_sizes(Elab *el, int64_t a, int64_t b)
 {
     if (!can_differ(a, b)) return;
-    change_everywhere(el, (Change){a, b, a});
-    change_everywhere(el, (Change){b, a, b});
+    change_everywhere(el, (Change){a, b, a, NULL});
+    change_everywhere(el, (Change){b, a, b, NULL});
+}
+
+enum { MOST_PLACES = 3 }; // of a size that may be changed in two of them
+
+// Another size in two places of the graph: of which one alone only moves the error.
+static void change_pairs(Elab *el, int64_t from, int64_t to)
+{
+    Places p = {0};
+    size_t size = 0;
+    const char *s = diag_source_text(el->diag, el->root->loc.source, &size);
+    const char *number = str_printf(el->arena, "%lld", (long long)to);
+    change_numbers(el, (Loc){el->root->loc.source, 0, (uint32_t)size},
+                   (Change){from, to, from, &p});
+    for (uint32_t i = 0; p.n <= MOST_PLACES && i < p.n; i++)
+        for (uint32_t k = i + 1; k < p.n; k++)
+            guess_both(el, p.at[i], number, p.at[k], number,
+                       str_printf(el->arena, "%s and %s", with_key(el, s, p.at[i], number),
+                                  with_key(el, s, p.at[k], number)));
 }
 
 void guess_sizes(Elab *el, int64_t a, int64_t b)
 {
+    const bool late = el->late;
     if (!can_differ(a, b)) return;
     guess_exact_sizes(el, a, b);
-    change_everywhere(el, (Change){a, b, 0});
-    change_everywhere(el, (Change){b, a, 0});
+    el->late = true;
+    change_pairs(el, a, b);
+    change_pairs(el, b, a);
+    el->late = late;
+    change_everywhere(el, (Change){a, b, 0, NULL});
+    change_everywhere(el, (Change){b, a, 0, NULL});
 }
 
 void guess_multiples(Elab *el, int64_t size, int64_t factor)
 {
     const int64_t above = factor > 0 ? (size / factor + 1) * factor : 0, below = above - factor;
     if (size < 1 || size > 1 << 24 || !above) return;
-    change_everywhere(el, (Change){size, above, size});
-    if (below) change_everywhere(el, (Change){size, below, size});
+    change_everywhere(el, (Change){size, above, size, NULL});
+    if (below) change_everywhere(el, (Change){size, below, size, NULL});
     guess_rows(el);
 }
 
@@ -127,10 +161,25 @@ static bool part_of_name(char c)
     return isalnum((unsigned char)c) || c == '_' || c == '.';
 }
 
+// stats.phi.big.out of another teacher.
+static void other_teachers(Elab *el, Loc at, const char *name)
+{
+    const char *row = strchr(name, '.') + 1, *teacher = strchr(row, '.');
+    const char *rest = teacher ? strchr(teacher + 1, '.') : NULL;
+    const Binding *b = scope_find(el->scope, "teachers");
+    if (!rest || !b || !b->forced || b->value.kind != V_RECORD) return;
+    for (uint32_t i = 0; i < b->value.record->n; i++) {
+        const char *text = str_printf(el->arena, "%.*s.%s%s", (int)(teacher - name), name,
+                                      b->value.record->at[i].key, rest);
+        guess_add(el, at, text, text);
+    }
+}
+
 // The other values of the instance that a name such as visual.tokens is one of.
 static void other_members(Elab *el, Loc at, const char *name)
 {
     const char *dot = strchr(name, '.');
+    if (!strncmp(name, "stats.", 6)) other_teachers(el, at, name);
     const char *first = dot ? str_slice(el->arena, name, (size_t)(dot - name)) : name;
     const Binding *b = scope_find(el->scope, first);
     if (!b || !b->forced || b->value.kind != V_INSTANCE) return;
@@ -412,6 +461,7 @@ void guess_input(Elab *el, const Decl *d, Loc loc)
                     el, loc, d->name,
                     str_printf(el->arena, "%s.%s", el->instances.at[k].key, both[o]->at[i].name));
     }
+    if (d->is_shape || d->role) guess_all(el); // that there is
 }
 
 // ---- samples that are mixed -------------------------------------------------------------------

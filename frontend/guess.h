@@ -29,8 +29,15 @@ void guess_whole(Elab *el, Loc at);
 void guess_tensors(Elab *el, Loc at);
 // The same where a name is read in a place.
 void guess_instead(Elab *el, Loc at, const char *name);
+// What is behind the last dot of a place as one of several names.
+void guess_last_part(Elab *el, Loc at, const Map *names);
+// A member of what is a record, of each name in a place; what is a tensor instead of a value.
+void guess_members(Elab *el, Loc at, Value record);
+void guess_tensor_of(Elab *el, Loc at, Value v);
 // The call without the argument in a place; the list without the item.
-void guess_no_argument(Elab *el, Loc at);
+void guess_less(Elab *el, Loc at);
+// The mapping without a key; the graph without the mapping where that is its only one.
+void guess_without_key(Elab *el, const Tree *map, const char *key);
 // The first n items of a list in a place; the first alone for 0.
 void guess_shorter(Elab *el, Loc at, uint32_t n);
 // An argument under another name; a slice that ends at another number.
@@ -38,6 +45,8 @@ void guess_renamed(Elab *el, Loc at, const char *name);
 void guess_slice(Elab *el, Loc at, int64_t end, int64_t other);
 // Numbers of the plain axes of a type, in a place.
 void guess_axes(Elab *el, Loc at, const Type *t);
+// A size as another one, wherever it is written in the graph.
+void guess_size_to(Elab *el, int64_t from, int64_t to);
 // The text of a place; "" where it is none.
 const char *text_at(const Elab *el, Loc at);
 
@@ -47,6 +56,11 @@ void guess_item_word(Elab *el, const Tree *entry, Loc at);
 void suggest_items(Elab *el, const Tree *entry);
 void guess_loss(Elab *el, const Tree *task, bool expert);
 void guess_kinds(Elab *el, Loc at, const ModuleDef *metric);
+
+// schema.c: is a key's value a mapping, and which?
+bool schema_value(MappingId id, const char *key, MappingId *value);
+// stats.c: what a statistic of an output has.
+Map stats_results(const Elab *el, const StatsAt *a);
 
 // mend.c: the last error's value in another type, or in one of two; a type for what is none.
 void suggest_cast(Elab *el, DType dtype);

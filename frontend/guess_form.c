@@ -1,6 +1,7 @@
 // Guesses of the form of a value: another one that the graph has a name for, a part of it, a map of
 // it, and calls and lists with less in them.
 #include "frontend/guess.h"
+#include "frontend/mend.h"
 
 #include <ctype.h>
 
@@ -166,9 +167,49 @@ void guess_fitting(Elab *el, Loc at, Wanted w)
     if (at.source != graph) guess_each_name(el, at, fit_name, &w);
 }
 
+void guess_last_part(Elab *el, Loc at, const Map *names)
+{
+    const char *text = text_at(el, at), *dot = strrchr(text, '.');
+    for (uint32_t i = 0; *text && i < names->n; i++) {
+        const char *more = str_printf(el->arena, "%.*s%s", dot ? (int)(dot - text) + 1 : 0, text,
+                                      names->at[i].key);
+        guess_sure(el, at, more, more);
+    }
+}
+
+typedef struct Members {
+    Map names;
+} Members;
+
+static void members_of(Elab *el, Loc at, const char *name, const void *how)
+{
+    const Members *m = how;
+    for (uint32_t i = 0; i < m->names.n; i++)
+        guess_word(el, at, str_printf(el->arena, "%s.%s", name, m->names.at[i].key));
+}
+
+void guess_members(Elab *el, Loc at, Value record)
+{
+    Members m = {0};
+    if (record.kind == V_STATS) m.names = stats_results(el, record.stats);
+    if (record.kind == V_RECORD) m.names = *record.record;
+    guess_each_name(el, at, members_of, &m);
+}
+
+void guess_tensor_of(Elab *el, Loc at, Value v)
+{
+    guess_members(el, at, v);
+    if (v.kind == V_LIST) guess_wrapped(el, at, "stack(", ")");
+    if (v.kind != V_STR) return;
+    if (scope_find(el->scope, v.s))
+        guess_sure(el, at, v.s, v.s);
+    else
+        guess_tensors(el, at);
+}
+
 // ---- less -------------------------------------------------------------------------------------
 
-void guess_no_argument(Elab *el, Loc at)
+void guess_less(Elab *el, Loc at)
 {
     size_t size;
     const char *s = diag_source_text(el->diag, at.source, &size);
@@ -203,6 +244,18 @@ void guess_axes(Elab *el, Loc at, const Type *t)
         const char *said = str_printf(el->arena, "%s in place of %s", number, text);
         (plain == 1 ? guess_sure : guess_add)(el, at, number, said);
     }
+}
+
+void guess_without_key(Elab *el, const Tree *map, const char *key)
+{
+    for (uint32_t i = 0; map->entries.n == 1 && i < el->root->entries.n; i++) {
+        if (el->root->entries.at[i].value != map) continue;
+        key = el->root->entries.at[i].key->text;
+        map = el->root;
+    }
+    for (uint32_t i = 0; i < map->entries.n; i++)
+        if (!strcmp(map->entries.at[i].key->text, key))
+            guess_sure(el, entry_place(el, map, i), "", str_printf(el->arena, "'%s'", key));
 }
 
 void guess_shorter(Elab *el, Loc at, uint32_t n)

@@ -1,4 +1,5 @@
 // Checks the keys of every mapping against the table keys.def.
+#include "frontend/guess.h"
 #include "frontend/mend.h"
 #include "frontend/rewrite.h"
 
@@ -213,6 +214,20 @@ static bool is_call(const char *key)
     return false;
 }
 
+// A list or a text where a mapping is wanted, of which it may be the value of some key.
+static void guess_within(Elab *el, MappingId id, const TreeEntry *e)
+{
+    MappingId in;
+    const char *text = text_at(el, e->value->loc);
+    if (e->value->kind == TREE_NULL || strchr(text, '\n')) return;
+    if (!schema_value(id, e->key->text, &in)) return;
+    for (int i = 0; i < KEYS; i++) {
+        if (keys[i].mapping != in || !kind_suits(keys[i].kind, e->value)) continue;
+        const char *more = str_printf(el->arena, "{%s: %s}", keys[i].name, text);
+        guess_sure(el, e->value->loc, more, more);
+    }
+}
+
 static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId id, bool open)
 {
     static const char *const kinds[] = {"a word",        "a text", "a number",
@@ -234,6 +249,8 @@ static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId
     if (k->kind == K_LIST) suggest_only_item(el, id, e);
     if (k->kind == K_MAP && e->value->kind == TREE_SCALAR && is_call(k->name))
         suggest_row(el, "module", false);
+    else if (k->kind == K_MAP)
+        guess_within(el, id, e);
     if (k->kind <= K_NUMBER && e->value->kind == TREE_LIST) suggest_item(el, e->value);
     return false;
 }

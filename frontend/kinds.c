@@ -149,7 +149,7 @@ static void guess_other_items(Elab *el, const Loop *loops, const uint32_t *at, u
     for (uint32_t i = 0; i < n && diag_last_error(el->diag); i++) {
         if (loops[i].values) continue;
         const Loc item = loops[i].list->items.at[at[i]]->loc;
-        guess_no_argument(el, item);
+        guess_less(el, item);
         guess_tensors(el, item);
     }
 }

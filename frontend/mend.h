@@ -19,6 +19,8 @@ void guess_both(Elab *el, Loc at, const char *text, Loc also, const char *also_t
                const char *said);
 void guess_without(Elab *el, const Tree *map, const char *key);
 void guess_without_item(Elab *el, const Tree *list, uint32_t i, const char *said);
+// The guesses for the last error are all that there can be: one that alone helps is certain.
+void guess_all(Elab *el);
 void guess_added(Elab *el, const Tree *map, const char *key, const char *value);
 
 // Guesses between shapes, of the one that is built (own): its row; settings of the modules around a

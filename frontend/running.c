@@ -2,6 +2,7 @@
 // every step that the module takes part in. Of a module that is applied several times in a step,
 // the mean of what each application makes of the old values is taken, so that no order counts.
 // Copies and teachers update nothing.
+#include "frontend/guess.h"
 #include "frontend/train.h"
 
 typedef struct Running {
@@ -34,7 +35,30 @@ static const StateVar *running_state(Elab *el, App *app, const Item *item)
              def->name);
     diag_note(el->diag, b->loc, "the parameter is declared here");
     diag_help(el->diag, "write `trainable: false` there");
+    if (params->at[i].value->kind == TREE_MAP)
+        guess_setting(el, params->at[i].value->loc, "trainable", "false");
     return NULL;
+}
+
+// Over the samples, and over the axes that the parameter lacks.
+static void guess_reduced(Elab *el, Loc at, const Type *type, uint32_t rank)
+{
+    const bool batch = type->rank && type->axes[0].per;
+    const uint32_t plain = type->rank - batch, more = plain > rank ? plain - rank : 0;
+    static const char *const over[] = {"mean", "max", "sum"};
+    for (int i = 0; i < 3; i++) {
+        const char *before = batch ? i ? "batch_sum(" : "batch_mean(" : "",
+                   *after = batch ? ")" : "";
+        if (more) {
+            const char *axes = "";
+            for (uint32_t k = 0; k < more; k++)
+                axes = str_printf(el->arena, "%s%s%u", axes, k ? ", " : "", k);
+            before = str_printf(el->arena, "%s(%s", over[i], before);
+            after =
+                str_printf(el->arena, more > 1 ? "%s, axis=[%s])" : "%s, axis=%s)", after, axes);
+        }
+        guess_wrapped(el, at, before, after);
+    }
 }
 
 static bool update_row(Elab *el, App *app, const Item *item, Scope *s)
@@ -55,6 +79,7 @@ static bool update_row(Elab *el, App *app, const Item *item, Scope *s)
     if (!fits) {
         el_error(el, item->value->loc, "the new value of '%s' is %s, the parameter is %s",
                  item->name, type_text(el->arena, type), type_text(el->arena, var->type));
+        guess_reduced(el, item->value->loc, type, var->type->rank);
         return false;
     }
     x = graph_broadcast_to(el->graph, x, var->type->rank, var->type->axes);

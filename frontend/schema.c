@@ -7,7 +7,7 @@
 // list. It has definitions of its own, which know this ("changed_expert").
 #include "frontend/schema.h"
 
-#include "frontend/elab.h"
+#include "frontend/guess.h"
 #include "frontend/json.h"
 
 #include <ctype.h>
@@ -175,6 +175,16 @@ bool schema_items(MappingId id, const char *key, MappingId *item)
         if (links[i].mapping != id || links[i].form != ITEMS || strcmp(links[i].key, key)) continue;
         *item = links[i].what < MAPPING_COUNT ? (MappingId)links[i].what : MAPPING_COUNT;
         return true;
+    }
+    return false;
+}
+
+bool schema_value(MappingId id, const char *key, MappingId *value)
+{
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        if (links[i].mapping != id || links[i].form != SELF || strcmp(links[i].key, key)) continue;
+        *value = (MappingId)links[i].what;
+        return links[i].what < MAPPING_COUNT;
     }
     return false;
 }

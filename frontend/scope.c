@@ -2,6 +2,7 @@
 // it while it is being evaluated is a cycle. Frames remember who asked, so an error can name the
 // chain of modules.
 #include "frontend/advice.h"
+#include "frontend/guess.h"
 #include "frontend/mend.h"
 
 Scope *scope_new(Elab *el, Scope *parent, Frame *frame)
@@ -150,6 +151,33 @@ static bool hidden_name(const Elab *el, const Scope *s, const char *name)
     return el->scope && scope_find(el->scope, name);
 }
 
+// Is it the graph's, or outside of it?
+static bool sees_all(const Elab *el, const Scope *s)
+{
+    return s == el->scope || s == el->globals || s == el->still;
+}
+
+// Where no name is near: another one of the module's, or what the optimiser has under that key.
+static void guess_own_names(Elab *el, const Scope *s, const char *name, Loc loc)
+{
+    const Tree *train = tree_get(el->root, "train");
+    const Tree *with = train ? tree_get(train, "optimizer") : NULL;
+    const Tree *set = train ? tree_get(train, name) : NULL;
+    if (!set && with) set = tree_get(with, name);
+    if (set && set->kind == TREE_SCALAR)
+        guess_add(el, loc, quoted(el, loc, set->text),
+                  str_printf(el->arena, "%s in place of %s", set->text, name));
+    const bool module = s && s->frame && s->frame->instance;
+    for (int body = module; module && body >= 0; body--)
+        for (const Scope *at = s; at && !sees_all(el, at); at = at->parent)
+            for (uint32_t i = 0; i < at->names.n; i++) {
+                const Binding *b = at->names.at[i].value;
+                if ((b->kind == BIND_BODY) != body || b->value.kind == V_INT) continue;
+                guess_add(el, loc, b->name,
+                          str_printf(el->arena, "%s in place of %s", b->name, name));
+            }
+}
+
 static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
 {
     el_error(el, loc, "there is no '%s' here", name);
@@ -173,12 +201,11 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
     Map builtins = {0};
     for (uint32_t i = 0; i < n; i++) map_set(el->arena, &builtins, table[i].name, NULL);
     best = nearest_key(&builtins, name, best);
-    if (best) {
-        diag_did_you_mean(el->diag, name, best);
-    } else {
-        guess_uncalled(el, loc);
-        guess_definition(el, name, loc);
-    }
+    if (best) diag_did_you_mean(el->diag, name, best);
+    if (best) return;
+    guess_uncalled(el, loc);
+    guess_own_names(el, s, name, loc);
+    guess_definition(el, name, loc);
 }
 
 // A name that is read while it is being evaluated.

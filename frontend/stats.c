@@ -2,7 +2,7 @@
 // `method`) over many samples, written by `cztc stats` and read here as frozen state, one record an
 // output: stats.phi[t].summary.mean. Where no file is named they are those of no samples. With
 // FrontendOptions.stats the program is the one that `cztc stats` runs.
-#include "frontend/elab.h"
+#include "frontend/guess.h"
 #include "frontend/json.h"
 
 #include <inttypes.h>
@@ -131,7 +131,23 @@ static bool check_hole(Elab *el, const Tree *file, const char *open, size_t n)
         diag_did_you_mean(el->diag, name, best);
     else
         diag_help(el->diag, "{teacher} and {output} stand for what each file is of");
+    for (int k = 0; !best && k < HOLES; k++)
+        guess_word(el, tree_place(file, at, at + n), str_printf(el->arena, "{%s}", holes[k]));
     return false;
+}
+
+// The brace that is missing behind the name of a hole, or the text without this one.
+static void guess_brace(Elab *el, const Tree *file, const char *brace)
+{
+    const size_t at = (size_t)(brace - file->text);
+    for (int k = 0; *brace == '{' && k < HOLES; k++) {
+        const size_t n = strlen(holes[k]);
+        if (strncmp(brace + 1, holes[k], n)) continue;
+        const char *text = str_printf(el->arena, "{%s}", holes[k]);
+        guess_sure(el, tree_place(file, at, at + 1 + n), text, text);
+        return;
+    }
+    guess_sure(el, tree_place(file, at, at + 1), "", str_printf(el->arena, "'%c'", *brace));
 }
 
 static bool check_file(Elab *el, const Tree *file)
@@ -148,15 +164,34 @@ static bool check_file(Elab *el, const Tree *file)
         }
         el_error(el, tree_place(file, begin, begin + 1), "this brace has no other one");
         diag_help(el->diag, "{teacher} and {output} stand for what each file is of");
+        guess_brace(el, file, at);
         ok = false;
     }
     return ok;
 }
 
+// Metrics of one input as the method: in a place, or as a new entry of the row.
+static void guess_methods(Elab *el, Loc at, const char *key)
+{
+    for (uint32_t i = 0; i < el->defs.n; i++) {
+        const Binding *b = el->defs.at[i].value;
+        const ModuleDef *def = b->value.kind == V_MODULE ? b->value.module : NULL;
+        if (!def || def->role != ROLE_METRIC || def->in.n != 1) continue;
+        if (key)
+            guess_setting(el, at, key, def->name);
+        else
+            guess_sure(el, at, def->name, def->name);
+    }
+}
+
 static Stats *stats_new(Elab *el, const TreeEntry *e)
 {
     const char *name = e->key->text;
-    if (!keys_check(el, e->value, MAPPING_STATS, true)) return NULL;
+    if (!keys_check(el, e->value, MAPPING_STATS, true)) {
+        if (e->value->kind == TREE_MAP && !tree_get(e->value, "method"))
+            guess_methods(el, e->value->loc, "method");
+        return NULL;
+    }
     const Tree *method = tree_get(e->value, "method");
     bool file = check_file(el, tree_get(e->value, "file"));
     if (!check_of(el, tree_get(e->value, "of")) || !file) return NULL;
@@ -164,9 +199,13 @@ static Stats *stats_new(Elab *el, const TreeEntry *e)
     if (v.kind == V_ERROR) return NULL;
     if (v.kind != V_MODULE) {
         el_error(el, method->loc, "'%s' is %s, not a metric", method->text, value_text(el, v));
+        guess_methods(el, method->loc, NULL);
         return NULL;
     }
-    if (!role_check(el, v.module, ROLE_METRIC, method->loc)) return NULL;
+    if (!role_check(el, v.module, ROLE_METRIC, method->loc)) {
+        guess_methods(el, method->loc, NULL);
+        return NULL;
+    }
     if (!v.module->in.n) {
         el_error(el, method->loc, "%s has no input for a teacher's output", v.module->name);
         return NULL;
@@ -235,6 +274,18 @@ static bool own_file(Elab *el, const Stats *s, const char *path, const char *fil
     return false;
 }
 
+// The outputs that `cztc stats` takes of a teacher that the row names as a whole.
+static Map outputs_of(Elab *el, const Instance *teacher)
+{
+    const Tree *named = teacher->outputs;
+    Map names = {0};
+    for (uint32_t i = 0; named && i < named->entries.n; i++)
+        map_set(el->arena, &names, named->entries.at[i].key->text, NULL);
+    for (uint32_t i = 0; i < teacher->def->out.n && !named; i++)
+        map_set(el->arena, &names, teacher->def->out.at[i].name, NULL);
+    return names;
+}
+
 // The method applied to the output, whose scope has dimensions and settings; *of is the output.
 static App *method_app(Elab *el, const Stats *s, const char *path, Instance *teacher,
                        const char *output, Loc loc, Identity *of)
@@ -248,6 +299,8 @@ static App *method_app(Elab *el, const Stats *s, const char *path, Instance *tea
     if (!dtype_is_float(graph_type(el->graph, n)->dtype)) {
         el_error(el, loc, "%s of teacher %s is %s, which has no statistics", output, teacher->name,
                  value_text(el, x));
+        const Map others = outputs_of(el, teacher);
+        guess_last_part(el, loc, &others);
         return NULL;
     }
     *of = identity_of(el, n, str_printf(el->arena, "teachers.%s", teacher->name));
@@ -347,24 +400,36 @@ Value stats_initial(Elab *el, const Init *how)
     return n ? value_node(el, n) : value_error();
 }
 
+// The row as one that has this too: a teacher, or an output of it.
+static void guess_of(Elab *el, const Stats *s, const char *one)
+{
+    const Tree *of = tree_get(s->tree, "of");
+    const char *text = text_at(el, of->loc);
+    const size_t n = strlen(text);
+    if (of->kind != TREE_LIST || !of->items.n || *text != '[' || text[n - 1] != ']') return;
+    const char *more = str_printf(el->arena, "%.*s, %s]", (int)n - 1, text, one);
+    guess_add(el, of->loc, more, str_printf(el->arena, "of: %s", more));
+}
+
+// In place of a teacher's name in an expression those of others that the row has.
+static void guess_teachers(Elab *el, const Stats *s, Loc loc, const char *before)
+{
+    const Map *all = all_teachers(el);
+    for (uint32_t i = 0; all && i < all->n; i++) {
+        const char *name = all->at[i].key;
+        if (covers(el, s, name, NULL))
+            guess_word(el, loc, str_printf(el->arena, "%s%s", before, name));
+    }
+}
+
 static Value of_teacher(Elab *el, const StatsAt *a, Instance *teacher, Loc loc)
 {
     if (covers(el, a->stats, teacher->name, NULL)) return at(el, a->stats, teacher, NULL);
     el_error(el, loc, "stats.%s is not of teacher %s", a->stats->name, teacher->name);
+    guess_of(el, a->stats, teacher->name);
+    guess_teachers(el, a->stats, loc, "");
     diag_note(el->diag, tree_get(a->stats->tree, "of")->loc, "it is of these");
     return value_error();
-}
-
-// The outputs that `cztc stats` takes of a teacher that the row names as a whole.
-static Map outputs_of(Elab *el, const Instance *teacher)
-{
-    const Tree *named = teacher->outputs;
-    Map names = {0};
-    for (uint32_t i = 0; named && i < named->entries.n; i++)
-        map_set(el->arena, &names, named->entries.at[i].key->text, NULL);
-    for (uint32_t i = 0; i < teacher->def->out.n && !named; i++)
-        map_set(el->arena, &names, teacher->def->out.at[i].name, NULL);
-    return names;
 }
 
 // Does the row name this output, `teacher.output`?
@@ -378,6 +443,22 @@ static bool names_output(Elab *el, const Stats *s, const char *teacher, const ch
     return false;
 }
 
+// The row with the output in the place of others of the teacher, or of all; those instead of it.
+static void guess_others(Elab *el, const Stats *s, const char *teacher, const char *output, Loc loc)
+{
+    const Tree *of = tree_get(s->tree, "of");
+    for (uint32_t i = 0; of->kind == TREE_LIST && i < of->items.n; i++) {
+        const Tree *item = of->items.at[i];
+        const char *one, *name = split(el, item->text, &one);
+        if (!one || strcmp(name, teacher)) continue;
+        const char *text = str_printf(el->arena, "%s.%s", teacher, output);
+        guess_add(el, item->loc, text,
+                  str_printf(el->arena, "%s in place of %s", text, item->text));
+        guess_word(el, loc, one);
+    }
+    guess_add(el, of->loc, "teachers", "of: teachers");
+}
+
 static Value of_output(Elab *el, const StatsAt *a, const char *name, Loc loc)
 {
     const Instance *t = a->teacher;
@@ -386,6 +467,8 @@ static Value of_output(Elab *el, const StatsAt *a, const char *name, Loc loc)
     if (has && covers(el, a->stats, t->name, name)) return at(el, a->stats, a->teacher, name);
     el_error(el, loc, "stats.%s is not of %s.%s", a->stats->name, t->name, name);
     if (!has) suggest_words(el, name, &names);
+    if (has) guess_of(el, a->stats, str_printf(el->arena, "%s.%s", t->name, name));
+    if (has) guess_others(el, a->stats, t->name, name, loc);
     diag_note(el->diag, tree_get(a->stats->tree, "of")->loc, "it is of these");
     return value_error();
 }
@@ -419,7 +502,16 @@ Value stats_index(Elab *el, Scope *scope, const Expr *e, const StatsAt *a)
              value_text(el, v));
     diag_help(el->diag, "stats.%s[t].summary, or stats.%s.%s.summary", a->stats->name,
               a->stats->name, "NAME");
+    if (of && !a->teacher) guess_teachers(el, a->stats, of->loc, "teachers.");
     return value_error();
+}
+
+Map stats_results(const Elab *el, const StatsAt *a)
+{
+    Map names = {0};
+    for (uint32_t i = 0; a->output && i < a->stats->def->out.n; i++)
+        map_set(el->arena, &names, a->stats->def->out.at[i].name, NULL);
+    return names;
 }
 
 const char *stats_text(const Elab *el, const StatsAt *a)
@@ -447,6 +539,18 @@ static void take(Elab *el, const Stats *s, Instance *teacher, const char *output
         if (to->at[i].teacher == teacher && strcmp(to->at[i].output, output) == 0) return;
     if (covers(el, s, teacher->name, output))
         vec_push(el->arena, to, (StatsAt){s, teacher, output});
+}
+
+// Where the row names the output; all of what it is of where it does not.
+static Loc item_loc(Elab *el, const StatsAt *a)
+{
+    const Tree *of = tree_get(a->stats->tree, "of");
+    for (uint32_t i = 0; of->kind == TREE_LIST && i < of->items.n; i++) {
+        const char *one, *name = split(el, of->items.at[i]->text, &one);
+        if (!strcmp(name, a->teacher->name) && one && !strcmp(one, a->output))
+            return of->items.at[i]->loc;
+    }
+    return of->loc;
 }
 
 // What a row is of: outputs of teachers; behind them those that `outputs:` does not name, taps.
@@ -488,7 +592,6 @@ static const Map *all_stats(const Elab *el)
 
 static void update_row(Elab *el, const Stats *s, Entry *entry)
 {
-    const Loc loc = tree_get(s->tree, "of")->loc;
     const Outputs of = outputs_taken(el, s, all_teachers(el));
     if (!tree_get(s->tree, "file") && el->options->stats) {
         el_error(el, s->tree->loc, "stats.%s has no file to be written to", s->name);
@@ -496,7 +599,7 @@ static void update_row(Elab *el, const Stats *s, Entry *entry)
         return;
     }
     for (uint32_t i = 0; i < of.n; i++) {
-        const Statistic *one = statistic_open(el, &of.at[i], loc);
+        const Statistic *one = statistic_open(el, &of.at[i], item_loc(el, &of.at[i]));
         if (one) tally_update(el, &one->tally, entry);
     }
 }

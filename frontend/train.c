@@ -230,7 +230,7 @@ void train_step(Elab *el, Entry *entry, NodeId loss)
         diag_help(el->diag, "slow copies, teachers, what freeze: matches and what stop_gradient is "
                             "around are not trained");
         guess_trained(el);
-        guess_trainable(el);
+        guess_constants(el);
         return;
     }
     o.finite = all_finite(el, loss, &list);

@@ -28,6 +28,7 @@ static void add(Elab *el, Guess g)
         same += o->error == g.error;
         bool known = o->error == g.error && !memcmp(&o->at, &g.at, sizeof g.at) &&
                      !memcmp(&o->also, &g.also, sizeof g.also) && strcmp(o->text, g.text) == 0;
+        if (known) o->sure |= g.sure;
         if (known && (!o->late || el->late)) return;
         if (known) o->error = 0; // its turn comes earlier now
     }
@@ -98,51 +99,39 @@ static bool helps(Elab *el, const char *path, const Guess *g)
     return good;
 }
 
-static void offer(Elab *el, const Guess *good, uint32_t n)
+// "line 7", "lines 7 and 11", "file.yaml:7": where a guess writes.
+static const char *lines_of(Elab *el, const Guess *g)
 {
-    const char *said = "", *verb = "";
-    for (uint32_t i = 0; i < n; i++) {
-        const Guess *g = &good[i];
-        uint32_t line, column;
-        diag_position(el->diag, g->at, &line, &column);
-        const char *file = diag_source_path(el->diag, g->at.source);
-        const char *place = g->at.source == g->from ? str_printf(el->arena, "line %u", line)
-                                                    : str_printf(el->arena, "%s:%u", file, line);
-        const char *before = verb;
-        verb = *g->text ? "write " : "leave out ";
-        said = str_printf(el->arena, "%s%s%s%s (%s)", said, i ? ", or " : "",
-                          strcmp(before, verb) ? verb : "", g->said, place);
+    uint32_t line, column, other;
+    diag_position(el->diag, g->at, &line, &column);
+    const char *file = diag_source_path(el->diag, g->at.source);
+    bool here = g->at.source == g->from, two = false;
+    if (g->also.source) {
+        diag_position(el->diag, g->also, &other, &column);
+        two = other != line;
     }
-    diag_return_to(el->diag, good->error);
-    diag_help(el->diag, "%s", said);
-    for (uint32_t i = 0; i < n; i++) {
-        const Guess *g = &good[i];
-        const bool alone = n == 1 && (g->sure || !*g->text); // taking away is never sure
-        (alone ? diag_mend : diag_guess)(el->diag, g->at, g->text);
-        if (g->also.source) diag_mend_also(el->diag, g->also, g->also_text);
-    }
+    const char *text = here ? str_printf(el->arena, two ? "lines %u" : "line %u", line)
+                            : str_printf(el->arena, "%s:%u", file, line);
+    return two ? str_printf(el->arena, "%s and %u", text, other) : text;
 }
 
-// The graph without the expert or loss, or what is watched, in which the mended place is.
-static bool without_entry(Elab *el, Loc at, Guess *g)
+static void offer(Elab *el, const Guess *const *good, uint32_t n)
 {
-    static const char *const sections[] = {"experts", "losses", "watch", "stats"};
-    for (size_t k = 0; k < sizeof sections / sizeof *sections; k++) {
-        const Tree *t = tree_get(el->root, sections[k]);
-        for (uint32_t i = 0; t && t->kind == TREE_MAP && t->entries.n > 1 && i < t->entries.n;
-             i++) {
-            const Tree *key = t->entries.at[i].key;
-            const Loc whole = entry_place(el, t, i);
-            bool inside =
-                key->loc.source == at.source && at.begin >= whole.begin && at.end <= whole.end;
-            if (!inside) continue;
-            g->at = whole;
-            g->text = "";
-            g->said = str_printf(el->arena, "'%s'", key->text);
-            return true;
-        }
+    const char *said = "";
+    for (uint32_t i = 0; i < n; i++) {
+        const Guess *g = good[i];
+        const char *verb = *g->text ? "write " : "leave out ";
+        bool again = i && !*g->text == !*good[i - 1]->text;
+        said = str_printf(el->arena, "%s%s%s%s (%s)", said, i ? ", or " : "", again ? "" : verb,
+                          g->said, lines_of(el, g));
     }
-    return false;
+    diag_return_to(el->diag, good[0]->error);
+    diag_help(el->diag, "%s", said);
+    for (uint32_t i = 0; i < n; i++) {
+        const bool sure = n == 1 && (good[i]->sure || !*good[i]->text); // leaving out never is
+        (sure ? diag_mend : diag_guess)(el->diag, good[i]->at, good[i]->text);
+        if (good[i]->also.source) diag_mend_also(el->diag, good[i]->also, good[i]->also_text);
+    }
 }
 
 // By errors, late ones last, else as they were added: which they are compared by where they stand.
@@ -152,6 +141,42 @@ static int by_error(const void *a, const void *b)
     if (x->error != y->error) return x->error < y->error ? -1 : 1;
     if (x->late != y->late) return x->late ? 1 : -1;
     return x < y ? -1 : x > y;
+}
+
+// The graph without the expert or loss, or what is watched, in which the mended place is.
+static Guess *without_entry(Elab *el, const Guess *of)
+{
+    static const char *const sections[] = {"experts", "losses", "watch", "stats"};
+    for (size_t k = 0; k < sizeof sections / sizeof *sections; k++) {
+        const Tree *t = tree_get(el->root, sections[k]);
+        for (uint32_t i = 0; t && t->kind == TREE_MAP && i < t->entries.n; i++) {
+            const Loc at = entry_place(el, t, i);
+            bool inside =
+                at.source == of->at.source && of->at.begin >= at.begin && of->at.end <= at.end;
+            if (!inside || (of->at.begin == at.begin && of->at.end == at.end)) continue;
+            Guess *g = arena_make(el->arena, Guess);
+            const char *name = t->entries.at[i].key->text;
+            *g = *of;
+            g->at = at;
+            if (t->entries.n == 1) { // the section
+                t = parent_map(el->root, t, &i);
+                g->at = entry_place(el, t, i);
+                name = sections[k];
+            }
+            g->also = (Loc){0};
+            g->text = "";
+            g->said = str_printf(el->arena, "'%s'", name);
+            return g;
+        }
+    }
+    return NULL;
+}
+
+void guess_all(Elab *el)
+{
+    const uint32_t error = diag_last_error(el->diag);
+    for (uint32_t i = 0; i < el->guesses.n; i++)
+        el->guesses.at[i].sure |= el->guesses.at[i].error == error;
 }
 
 void guess_anyway(Elab *el, Loc at)
@@ -167,29 +192,26 @@ void guess_anyway(Elab *el, Loc at)
 // What is missing may be no mend alone: the first guesses then say what kind of thing it is.
 static void offer_anyway(Elab *el, uint32_t error)
 {
-    Guess good[OFFERED];
+    const Guess *good[OFFERED];
     uint32_t n = 0;
     if (!error || diag_has_mend(el->diag, error)) return;
     for (uint32_t i = 0; i < el->guesses.n && n < OFFERED; i++)
         if (el->guesses.at[i].error == error && el->guesses.at[i].anyway)
-            good[n++] = el->guesses.at[i];
+            good[n++] = &el->guesses.at[i];
     if (n) offer(el, good, n);
 }
 
 void guesses_try(Elab *el, const char *path)
 {
     uint32_t left = ALL_TRIALS, error = 0, n = 0, all = el->guesses.n;
-    Guess good[OFFERED];
-    const Guess **list = arena_array(el->arena, const Guess *, all + 1);
+    const Guess *good[OFFERED], **list = arena_array(el->arena, const Guess *, all + 1);
     for (uint32_t i = 0; i < all; i++) list[i] = &el->guesses.at[i];
     if (all) qsort(list, all, sizeof *list, by_error);
     for (uint32_t i = 0; i <= all; i++) {
         const Guess *g = list[i]; // NULL behind the last
         if (!g || g->error != error) {
-            Guess away = good[0];
-            if (n == 1 && !away.sure && without_entry(el, good[0].at, &away) &&
-                helps(el, path, &away))
-                good[n++] = away;
+            const Guess *less = n == 1 && !good[0]->sure ? without_entry(el, good[0]) : NULL;
+            if (less && helps(el, path, less)) good[n++] = less;
             if (n)
                 offer(el, good, n);
             else
@@ -200,8 +222,8 @@ void guesses_try(Elab *el, const char *path)
         error = g->error;
         if (!error) continue;
         if (n == OFFERED || !left || diag_has_mend(el->diag, error)) continue;
-        if (n && g->at.source != good[0].at.source) continue; // the same, where it is passed on
+        if (n && g->at.source != good[0]->at.source) continue; // the same, where it is passed on
         left--;
-        if (helps(el, path, g)) good[n++] = *g;
+        if (helps(el, path, g)) good[n++] = g;
     }
 }

@@ -1,4 +1,5 @@
 // Values: text for messages, and conversions from what the user wrote to what an operation needs.
+#include "frontend/guess.h"
 #include "frontend/mend.h"
 
 #include <math.h>
@@ -167,6 +168,7 @@ NodeId value_tensor(Elab *el, Value v, DType want, Loc loc)
     el_error(el, loc, "a tensor is needed here, not %s", value_text(el, v));
     if (v.kind == V_LIST) diag_help(el->diag, "stack(list) makes a tensor of a list");
     if (v.kind == V_LIST) guess_item(el, loc, v.list->v.n);
+    guess_tensor_of(el, loc, v);
     if (v.kind == V_MODULE)
         diag_help(el->diag, "{module: %s, ..} or %s(..) applies it", v.module->name,
                   v.module->name);

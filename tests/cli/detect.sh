@@ -8,7 +8,7 @@ exits 0 "$BOXES" held.tar 64 2
 cat >det.yaml <<END
 cztc: 1
 extends: $SOURCE/graphs/clip-det.yaml
-let: {batch: 16, size: 64, embed: 16, classes: 80}
+let: {batch: 16, size: 64, embed: 16}
 data:
   source: train.tar
   views: {image: {member: png, crop: {scale: [0.6, 1]}}}

@@ -547,6 +547,43 @@ Test(elab, a_series_says_what_may_be_missing)
     }
 }
 
+// How many classes a head has says the expert, else its field, else the names of the field's
+// classes.
+Test(elab, heads_have_the_classes_of_their_field)
+{
+    static const struct {
+        const char *graph, *set[2], *weight, *type;
+    } cases[] = {
+        {"clip-det", {"name=names", "batch=64"}, "det.head.class", "f32[80, 256]"},
+        {"clip-det",
+         {"data.fields.boxes.names=[a, b, c]", "batch=64"},
+         "det.head.class",
+         "f32[3, 256]"},
+        {"clip-det",
+         {"data.fields.boxes.classes=90", "batch=64"},
+         "det.head.class",
+         "f32[90, 256]"},
+        {"clip-det",
+         {"data.fields.boxes.classes=90", "experts.det.classes=91"},
+         "det.head.class",
+         "f32[91, 256]"},
+        {"cliptex-vit-b16",
+         {"data.fields.seg.classes=12 + 7", "experts.seg.classes=null"},
+         "seg.head",
+         "f32[19, 768]"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Arena *a = arena_new();
+        Loaded l =
+            load(str_printf(a, CZT_SOURCE_DIR "/graphs/%s.yaml", cases[i].graph), cases[i].set, 2);
+        cr_assert(l.f);
+        check_type(l.f->program, str_printf(a, "experts.%s.weight", cases[i].weight),
+                   cases[i].type);
+        arena_free(l.arena);
+        arena_free(a);
+    }
+}
+
 Test(elab, taps_are_outputs)
 {
     Arena *a = arena_new();
