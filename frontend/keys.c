@@ -61,12 +61,50 @@ static Map names_of(Elab *el, MappingId id)
     return names;
 }
 
-// Has the mapping an unknown key that is nearest to this one?
+// Keys that others have, and how ours say it: the value between two texts.
+static const struct Otherwise {
+    MappingId id;
+    const char *key, *ours, *before, *after;
+} otherwise[] = {
+    {MAPPING_FREEZE, "until", "while", "step < ", ""},
+    {MAPPING_FREEZE, "from", "while", "step >= ", ""},
+    {MAPPING_FREEZE, "for", "while", "phase_step < ", ""},
+    {MAPPING_EMA, "decay", "momentum", "", ""},
+    {MAPPING_EMA, "beta", "momentum", "", ""},
+    {MAPPING_TRAIN, "max_steps", "steps", "", ""},
+    {MAPPING_TRAIN, "total_steps", "steps", "", ""},
+    {MAPPING_TRAIN, "iterations", "steps", "", ""},
+    {MAPPING_TRAIN, "loss", "minimize", "", ""},
+    {MAPPING_TRAIN, "grad_clip", "clip_grad", "{module: global_norm, limit: ", "}"},
+    {MAPPING_TRAIN, "max_grad_norm", "clip_grad", "{module: global_norm, limit: ", "}"},
+    {MAPPING_TRAIN, "accumulation_steps", "accumulate", "", ""},
+    {MAPPING_CHECKPOINT, "interval", "every", "", ""},
+    {MAPPING_LOG, "interval", "every", "", ""},
+    {MAPPING_EVAL, "interval", "every", "", ""},
+    {MAPPING_EXPERT, "start", "from", "", ""},
+    {MAPPING_EXPERT, "end", "until", "", ""},
+    {MAPPING_LOSS, "start", "from", "", ""},
+    {MAPPING_LOSS, "end", "until", "", ""},
+};
+
+// How ours say a key that is another's; NULL: nobody's, or the mapping has ours too.
+static const struct Otherwise *as_ours(const Tree *map, const Tree *key, MappingId id)
+{
+    for (size_t i = 0; i < sizeof otherwise / sizeof *otherwise; i++) {
+        const struct Otherwise *o = &otherwise[i];
+        if (o->id == id && strcmp(o->key, key->text) == 0 && !tree_get(map, o->ours)) return o;
+    }
+    return NULL;
+}
+
+// Has the mapping an unknown key that is nearest to this one, or another's for it?
 static bool misspelt(Elab *el, const Tree *map, MappingId id, const char *name)
 {
     const Map names = names_of(el, id);
     for (uint32_t i = 0; i < map->entries.n; i++) {
         const char *key = map->entries.at[i].key->text, *best = nearest_key(&names, key, NULL);
+        const struct Otherwise *o = as_ours(map, map->entries.at[i].key, id);
+        if (o) best = o->ours;
         if (!find(id, key) && best && strcmp(best, name) == 0) return true;
     }
     return false;
@@ -97,30 +135,18 @@ static bool dotted(Elab *el, const Tree *map, const Tree *key, MappingId id)
     return true;
 }
 
-// Keys that others have, and how ours say it.
-static const struct {
-    MappingId id;
-    const char *key, *ours, *before, *after;
-} otherwise[] = {
-    {MAPPING_FREEZE, "until", "while", "step < ", ""},
-    {MAPPING_FREEZE, "from", "while", "step >= ", ""},
-    {MAPPING_FREEZE, "for", "while", "phase_step < ", ""},
-};
-
 static bool said_otherwise(Elab *el, const Tree *map, const Tree *key, MappingId id)
 {
     const Tree *value = tree_get(map, key->text);
-    for (size_t i = 0; i < sizeof otherwise / sizeof *otherwise; i++) {
-        bool same = otherwise[i].id == id && strcmp(otherwise[i].key, key->text) == 0;
-        if (!same || tree_get(map, otherwise[i].ours) || value->kind != TREE_SCALAR) continue;
-        const char *text =
-            str_printf(el->arena, "%s%s%s", otherwise[i].before, value->text, otherwise[i].after);
-        text = str_printf(el->arena, "%s: %s", otherwise[i].ours, quoted(el, value->loc, text));
-        diag_help(el->diag, "write %s", text);
+    const struct Otherwise *o = as_ours(map, key, id);
+    if (!o || value->kind != TREE_SCALAR) return false;
+    const char *text = str_printf(el->arena, "%s%s%s", o->before, value->text, o->after);
+    if (*o->before != '{') text = quoted(el, value->loc, text);
+    text = str_printf(el->arena, "%s: %s", o->ours, text);
+    diag_help(el->diag, "write %s", text);
+    if (is_users(el, key->loc))
         diag_mend(el->diag, (Loc){key->loc.source, key->loc.begin, value->loc.end}, text);
-        return true;
-    }
-    return false;
+    return true;
 }
 
 static void unknown(Elab *el, const Tree *map, const Tree *key, MappingId id)
