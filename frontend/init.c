@@ -98,7 +98,8 @@ static void suggest_no_marks(Elab *el, const char *text, const char *prefix)
     for (const char *c = text; *c; c++)
         if (*c != '?') *to++ = *c;
     *to = 0;
-    suggest(el, names.n ? names.at[0].key : without, names.n ? without : NULL);
+    const char *bare = *without ? without : NULL;
+    if (names.n || bare) suggest(el, names.n ? names.at[0].key : bare, names.n ? bare : NULL);
 }
 
 // "from: to", "from: {to:, transpose:}", or "from:" with nothing: the tensor is left out.
