@@ -351,7 +351,7 @@ static bool per_sample(Elab *el, Task *t, NodeId x, const char *what)
     el_error(el, loss ? loss->loc : t->loc, "%s of %s is %s; it has one value a sample, (B,)", what,
              t->path, type_text(el->arena, type));
     const char *axes = "";
-    for (uint32_t i = 1; type->axes[0].per == 1 && i < type->rank; i++)
+    for (uint32_t i = 1; i < type->rank && type->axes[0].per == 1; i++)
         axes = str_printf(el->arena, "%s%s%u", axes, *axes ? ", " : "", i);
     if (loss && *axes)
         suggest_wrapped(

@@ -139,8 +139,8 @@ static Guess *without_entry(Elab *el, const Guess *of)
         const Tree *t = tree_get(el->root, sections[k]);
         for (uint32_t i = 0; t && t->kind == TREE_MAP && i < t->entries.n; i++) {
             const Loc at = entry_place(el, t, i);
-            bool inside = at.source == of->at.source && of->at.begin >= at.begin &&
-                          of->at.end <= at.end;
+            bool inside =
+                at.source == of->at.source && of->at.begin >= at.begin && of->at.end <= at.end;
             if (!inside || (of->at.begin == at.begin && of->at.end == at.end)) continue;
             Guess *g = arena_make(el->arena, Guess);
             const char *name = t->entries.at[i].key->text;
