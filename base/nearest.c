@@ -9,21 +9,80 @@
 static const struct {
     const char *other, *ours;
 } spellings[] = {
-    {"yes", "true"},           {"on", "true"},           {"no", "false"},
-    {"off", "false"},          {"null", "none"},         {"float", "f32"},
-    {"float32", "f32"},        {"fp32", "f32"},          {"bfloat16", "bf16"},
-    {"float16", "f16"},        {"fp16", "f16"},          {"double", "f64"},
-    {"float64", "f64"},        {"fp64", "f64"},          {"int", "i32"},
-    {"int32", "i32"},          {"int64", "i64"},         {"int8", "i8"},
-    {"uint8", "u8"},           {"uint16", "u16"},        {"uint32", "u32"},
-    {"weight_decay", "decay"}, {"learning_rate", "lr"},  {"batch_size", "batch"},
-    {"image_size", "size"},    {"patch_size", "patch"},  {"num_classes", "classes"},
-    {"hidden_size", "width"},  {"num_layers", "layers"}, {"num_heads", "heads"},
-    {"embed_dim", "embed"},    {"vocab_size", "vocab"},  {"context_length", "length"},
+    {"yes", "true"},
+    {"on", "true"},
+    {"no", "false"},
+    {"off", "false"},
+    {"null", "none"},
+    {"float", "f32"},
+    {"float32", "f32"},
+    {"fp32", "f32"},
+    {"bfloat16", "bf16"},
+    {"float16", "f16"},
+    {"fp16", "f16"},
+    {"double", "f64"},
+    {"float64", "f64"},
+    {"fp64", "f64"},
+    {"int", "i32"},
+    {"int32", "i32"},
+    {"int64", "i64"},
+    {"int8", "i8"},
+    {"uint8", "u8"},
+    {"uint16", "u16"},
+    {"uint32", "u32"},
+    {"weight_decay", "decay"},
+    {"learning_rate", "lr"},
+    {"batch_size", "batch"},
+    {"image_size", "size"},
+    {"patch_size", "patch"},
+    {"num_classes", "classes"},
+    {"hidden_size", "width"},
+    {"num_layers", "layers"},
+    {"num_heads", "heads"},
+    {"embed_dim", "embed"},
+    {"vocab_size", "vocab"},
+    {"context_length", "length"},
+    // types
+    {"half", "f16"},
+    {"long", "i64"},
+    {"char", "i8"},
+    {"byte", "u8"},
+    {"boolean", "bool"},
+    // modules
+    {"Conv2d", "conv"},
+    {"BatchNorm2d", "batch_norm"},
+    {"LayerNorm", "layer_norm"},
+    {"MultiheadAttention", "attention"},
+    {"MaxPool2d", "max_pool"},
+    {"AvgPool2d", "avg_pool"},
+    {"AdaptiveAvgPool2d", "global_pool"},
+    {"L1Loss", "l1"},
+    {"CrossEntropyLoss", "cross_entropy_map"},
+    {"CosineSimilarity", "cosine_similarity"},
+    {"Adam", "adamw"},
+    {"swish", "silu"},
+    // functions and their arguments
+    {"cat", "concat"},
+    {"concatenate", "concat"},
+    {"where", "select"},
+    {"unsqueeze", "insert_axis"},
+    {"expand_dims", "insert_axis"},
+    {"view", "reshape"},
+    {"detach", "stop_gradient"},
+    {"clip", "clamp"},
+    {"randn", "random_normal"},
+    {"rand", "random_uniform"},
+    {"interpolate", "resize"},
+    {"expand", "broadcast_to"},
+    {"amax", "max"},
+    {"amin", "min"},
+    {"swapaxes", "transpose"},
+    {"dim", "axis"},
+    {"keepdim", "keep"},
+    {"keepdims", "keep"},
 };
 
-// Our word for it; NULL where the table has none.
-static const char *our_word(const char *name)
+const char *str_our_word(const char *name)
 {
     for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++)
         if (strcasecmp(spellings[i].other, name) == 0) return spellings[i].ours;
@@ -41,7 +100,7 @@ static bool ends_with_word(const char *name, const char *word)
 // tool's word for it?
 static bool is_alike(const char *name, const char *key)
 {
-    const char *ours = our_word(name);
+    const char *ours = str_our_word(name);
     return str_swapped(name, key) || strcasecmp(name, key) == 0 || (ours && !strcmp(ours, key));
 }
 

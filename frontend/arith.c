@@ -299,6 +299,21 @@ static const Decl *meet_names(const Elab *el, Value a, Value b, Value out)
     return names;
 }
 
+// A tensor, or a type, is no text.
+static bool never_equal(Value a, Value b)
+{
+    const Value other = a.kind == V_STR ? b : a;
+    const ValueKind k = other.kind;
+    return (a.kind == V_STR || b.kind == V_STR) &&
+           (k == V_TENSOR || k == V_FIELD || k == V_APP || k == V_DTYPE);
+}
+
+static bool is_float(Elab *el, Value v)
+{
+    return v.kind == V_TENSOR && v.build == el->build &&
+           dtype_is_float(graph_type(el->graph, v.node)->dtype);
+}
+
 Value arith(Elab *el, ExprOp op, Value a, Value b, Loc loc)
 {
     bool identity =
@@ -309,6 +324,18 @@ Value arith(Elab *el, ExprOp op, Value a, Value b, Loc loc)
     if (identity && (is_number(b) || b.kind == V_BOOL)) a = value_plain(el, a, loc);
     if (a.kind == V_ERROR || b.kind == V_ERROR) return value_error();
     Value out;
+    if ((op == EOP_EQ || op == EOP_NE) && never_equal(a, b)) {
+        el_error(el, loc, "'%s' compares %s with %s, which is a text", operators[op].text,
+                 value_text(el, a.kind == V_STR ? b : a), value_text(el, a.kind == V_STR ? a : b));
+        guess_unquoted(el, loc);
+        return value_error();
+    }
+    if ((op == EOP_AND || op == EOP_OR) && (is_float(el, a) || is_float(el, b))) {
+        el_error(el, loc, "'%s' takes truth values, not %s", operators[op].text,
+                 value_text(el, is_float(el, a) ? a : b));
+        guess_truth(el, loc);
+        return value_error();
+    }
     if (special(el, op, a, b, loc, &out)) return out;
     if (is_number(a) && is_number(b)) return fold(el, op, a, b, loc);
     bool fit_a = is_number(a) || a.kind == V_TENSOR || a.kind == V_BOOL;
@@ -317,6 +344,7 @@ Value arith(Elab *el, ExprOp op, Value a, Value b, Loc loc)
         el_error(el, loc, "'%s' does not work on %s and %s", operators[op].text, value_text(el, a),
                  value_text(el, b));
         guess_members(el, loc, fit_a ? b : a);
+        if (a.kind == V_STR || b.kind == V_STR) guess_unquoted(el, loc);
         return value_error();
     }
     uint32_t before = diag_errors(el->diag);
@@ -336,6 +364,13 @@ Value arith_unary(Elab *el, ExprOp op, Value a, Loc loc)
     if (a.kind != V_TENSOR) {
         el_error(el, loc, "'%s' does not work on %s", op == EOP_NOT ? "not" : "-",
                  value_text(el, a));
+        return value_error();
+    }
+    const DType dtype = value_dtype(el, a);
+    if (op == EOP_NOT ? is_float(el, a) : dtype == DT_BOOL) {
+        el_error(el, loc, "'%s' takes %s, not %s", op == EOP_NOT ? "not" : "-",
+                 op == EOP_NOT ? "truth values" : "numbers", value_text(el, a));
+        guess_sign(el, loc, op == EOP_NOT);
         return value_error();
     }
     uint32_t before = diag_errors(el->diag);

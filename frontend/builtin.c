@@ -254,6 +254,13 @@ Value builtin_select(const Call *c)
     if (cond.kind == V_BOOL) return c->args[cond.b ? 1 : 2];
     uint32_t before = diag_errors(el->diag);
     Value a = value_plain(el, c->args[1], c->locs[1]), b = value_plain(el, c->args[2], c->locs[2]);
+    if (cond.kind == V_TENSOR && cond.build == el->build &&
+        dtype_is_float(graph_type(el->graph, cond.node)->dtype)) {
+        el_error(el, c->locs[0], "select chooses by truth values, not by %s", value_text(el, cond));
+        Loc at;
+        if (diag_last(el->diag, &at)) guess_truth(el, at);
+        return value_error();
+    }
     NodeId k = value_tensor(el, cond, DT_BOOL, c->locs[0]), x, y;
     if (!k || a.kind == V_ERROR || b.kind == V_ERROR || !same_type(c, a, b, &x, &y))
         return value_error();
@@ -398,6 +405,8 @@ static void guess_told(const Call *c, const char *text)
         if (last > 0 && v.i > 0) guess_exact_sizes(el, last, v.i);
         last = v.i;
     }
+    if (has_word(text, "integers")) guess_wrapped(el, at, "cast(", ", i32)");
+    if (has_word(text, "integers")) guess_cast_names(el, at);
     const Binding *old = map_get(&el->defs, text_at(el, at));
     bool module = old && old->value.kind == V_MODULE;
     for (uint32_t i = 0; module && i < el->defs.n; i++) {

@@ -178,10 +178,16 @@ static Value wrong_role(Elab *el, const Decl *d, Value v, Loc loc)
 // The value in the form that is declared.
 static void suggest_form(Elab *el, const Decl *d, Value v)
 {
+    Loc at;
+    if (d->word == WORD_INT && v.kind == V_FLOAT && diag_last(el->diag, &at))
+        guess_whole_parts(el, at);
     if (d->word == WORD_INT && v.kind == V_FLOAT)
         suggest_number(el, v.f, -1e15, 1e15, true);
     else if (d->word == WORD_INT && v.kind == V_TENSOR)
         guess_number(el);
+    else if ((d->word == WORD_INT || d->word == WORD_FLOAT) && v.kind == V_STR &&
+             strspn(v.s, "0123456789.e-") == strlen(v.s) && diag_last(el->diag, &at))
+        guess_sure(el, at, v.s, v.s);
     else if ((d->word == WORD_INT || d->word == WORD_FLOAT) && v.kind == V_STR &&
              usual_value(d->name, 0))
         suggest_guess(el, usual_value(d->name, 0), usual_value(d->name, 1));
@@ -261,8 +267,9 @@ static void guess_mismatch(Elab *el, const Decl *d, const Type *t, uint32_t axis
     if (diag_last(el->diag, &at)) guess_values(el, at, t->rank, t->rank);
     if (plain) guess_sizes(el, size, known.i);
     if (diag_last(el->diag, &at))
-        guess_fitting(el, at,
-                      (Wanted){t->rank, d->lead ? 0 : t->rank, axis, plain ? size : 0, known.i});
+        guess_fitting(
+            el, at,
+            (Wanted){t->rank, d->lead ? 0 : t->rank, axis, plain ? size : 0, known.i, DT_NONE});
 }
 
 static bool mismatch(Elab *el, const ModuleDef *def, const Decl *d, const Type *t, uint32_t axis,
@@ -313,9 +320,15 @@ static bool wrong_rank(Elab *el, const ModuleDef *def, const Decl *d, const Type
              def->name, type_text(el->arena, t), d->shape, t->rank);
     diag_note(el->diag, d->loc, "the input is declared here");
     if (!diag_last(el->diag, &at)) return false;
+    const bool image = d->dims.n == 4 && d->dims.at[1]->kind == EXPR_NUMBER;
+    if (image) guess_views(el, at);
+    if (d->dtype != DT_NONE && !dtype_is_float(d->dtype)) { // which is not to be computed
+        guess_fitting(el, at, (Wanted){t->rank, d->dims.n, -1, 0, 0, d->dtype});
+        return false;
+    }
     guess_values(el, at, t->rank, d->dims.n);
     if (d->maybe) guess_values(el, at, t->rank, d->dims.n - 1);
-    guess_fitting(el, at, (Wanted){t->rank, d->dims.n, -1, 0, 0});
+    guess_fitting(el, at, (Wanted){t->rank, d->dims.n, -1, 0, 0, DT_NONE});
     return false;
 }
 

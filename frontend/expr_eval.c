@@ -58,7 +58,7 @@ static Value tensor_member(Elab *el, Value v, const char *name, Loc loc)
         return value_list(l);
     }
     el_error(el, loc, "%s has no member '%s'", value_text(el, v), name);
-    diag_help(el->diag, "it has shape, rank and dtype");
+    if (!suggest_method(el, name, loc)) diag_help(el->diag, "it has shape, rank and dtype");
     return value_error();
 }
 
@@ -73,6 +73,7 @@ static void no_member(Elab *el, const App *app, const char *name, Loc loc)
         list = str_printf(el->arena, "%s%s%s", list, i ? ", " : "", app->out.at[i].key);
     if (best) diag_did_you_mean(el->diag, name, best);
     diag_help(el->diag, "its outputs are: %s", list);
+    if (!best && suggest_method(el, name, loc)) return;
     if (!best) guess_last_part(el, loc, &app->out);
 }
 
@@ -192,12 +193,22 @@ static Value call_value(Elab *el, Scope *s, Value f, const Args *args, Loc loc)
         if (args->at[i].value.kind == V_ERROR) return value_error();
     App *app = NULL;
     switch (f.kind) {
-    case V_ERROR: return f;
-    case V_FUNCTION: return function_call(el, f.function, args, s, loc);
-    case V_BUILTIN: return builtin_call(el, f.builtin, args, s, loc);
-    case V_MODULE: app = module_call(el, f.module, args, s, loc); break;
-    case V_INSTANCE: app = instance_apply(el, f.instance, args, loc); break;
-    default: el_error(el, loc, "%s cannot be called", value_text(el, f)); return value_error();
+    case V_ERROR:
+        return f;
+    case V_FUNCTION:
+        return function_call(el, f.function, args, s, loc);
+    case V_BUILTIN:
+        return builtin_call(el, f.builtin, args, s, loc);
+    case V_MODULE:
+        app = module_call(el, f.module, args, s, loc);
+        break;
+    case V_INSTANCE:
+        app = instance_apply(el, f.instance, args, loc);
+        break;
+    default:
+        el_error(el, loc, "%s cannot be called", value_text(el, f));
+        if (f.kind == V_DTYPE) suggest_cast_of(el, loc, f.dtype);
+        return value_error();
     }
     return app ? (Value){.kind = V_APP, .app = app} : value_error();
 }

@@ -176,33 +176,39 @@ static Token member_number(Lexer *lex)
 
 // Signs that other languages have, and what to write here.
 static const struct {
-    const char *text, *help;
+    const char *text, *help, *mend;
 } foreign[] = {
-    {"&&", "write 'and'"},
-    {"||", "write 'or'"},
-    {"!", "write 'not'"},
-    {"^", "a power is written a ** b"},
-    {"?", "a choice is written a if condition else b"},
-    {"{", "a list is written [a, b]"},
-    {"->", "this belongs inside the string of einsum or rearrange"},
-    {"...", "name or number the axes"},
-    {"$", "names stand without a sign"},
-    {"#", "a comment ends the whole value in YAML"},
+    {"&&", "write 'and'", "and"},
+    {"||", "write 'or'", "or"},
+    {"&", "write 'and'", "and"},
+    {"|", "write 'or'", "or"},
+    {"!", "write 'not'", "not "},
+    {"~", "write 'not'", "not "},
+    {"^", "a power is written a ** b", "**"},
+    {"?", "a choice is written a if condition else b", NULL},
+    {"{", "a list is written [a, b]", NULL},
+    {"->", "this belongs inside the string of einsum or rearrange", NULL},
+    {"...", "name or number the axes", NULL},
+    {"$", "names stand without a sign", ""},
+    {"#", "a comment ends the whole value in YAML", NULL},
 };
 
 static Token unexpected(Lexer *lex)
 {
-    const char *s = lex->scalar->text + lex->at, *help = NULL;
+    const char *s = lex->scalar->text + lex->at, *help = NULL, *mend = NULL;
     size_t size = 1, left = lex->end - lex->at;
     while (size < left && ((unsigned char)s[size] & 0xc0) == 0x80) size++; // a whole character
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign && !help; i++) {
         size_t n = strlen(foreign[i].text);
         if (n > left || strncmp(s, foreign[i].text, n) != 0) continue;
         help = foreign[i].help;
+        mend = foreign[i].mend;
         size = n;
     }
     Token t = bad(lex, size, "unexpected character");
+    Loc at;
     if (help) diag_help(lex->diag, "%s", help);
+    if (mend && diag_last(lex->diag, &at)) diag_mend(lex->diag, at, mend);
     return t;
 }
 

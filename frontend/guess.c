@@ -562,7 +562,7 @@ void guess_from_text(Elab *el, const char *text)
     for (uint32_t i = 1; i <= na && na == nb; i++) {
         const int64_t axis = na - i, x = a[axis], y = b[axis];
         if (x == y) continue;
-        guess_fitting(el, at, (Wanted){na, na, axis, x, y});
-        guess_fitting(el, at, (Wanted){na, na, axis, y, x});
+        guess_fitting(el, at, (Wanted){na, na, axis, x, y, DT_NONE});
+        guess_fitting(el, at, (Wanted){na, na, axis, y, x, DT_NONE});
     }
 }

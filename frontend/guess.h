@@ -11,12 +11,15 @@
 typedef struct Wanted {
     uint32_t rank, wanted;
     int64_t axis, size, other;
+    DType dtype; // of what is certain where it is the only one; DT_NONE: any
 } Wanted;
 
 // A guess that is certain where no other one helps.
 void guess_sure(Elab *el, Loc at, const char *text, const char *said);
 // A new entry of a mapping, certain where it alone helps.
 void guess_setting(Elab *el, Loc map, const char *key, const char *value);
+// Views as images, for what is none.
+void guess_views(Elab *el, Loc at);
 // What the graph has a name for, in the place of another name there and in the calls that lead
 // here; a part of that value; a linear map of it.
 void guess_fitting(Elab *el, Loc at, Wanted w);
@@ -47,6 +50,16 @@ void guess_slice(Elab *el, Loc at, int64_t end, int64_t other);
 void guess_axes(Elab *el, Loc at, const Type *t);
 // A size as another one, wherever it is written in the graph.
 void guess_size_to(Elab *el, int64_t from, int64_t to);
+// Truth values of the numbers in a place; numbers, or the opposite, of what has a sign before it.
+void guess_truth(Elab *el, Loc at);
+void guess_sign(Elab *el, Loc at, bool truth);
+// What stands in quotes in a place without them.
+void guess_unquoted(Elab *el, Loc at);
+// A whole part, 7 // 2, in the place of a fraction; the names in a place as integers.
+void guess_whole_parts(Elab *el, Loc at);
+void guess_cast_names(Elab *el, Loc at);
+// What reads a tensor at an index that is a tensor: e is x[i].
+void guess_gathered(Elab *el, const Expr *e);
 // The text of a place; "" where it is none.
 const char *text_at(const Elab *el, Loc at);
 
@@ -56,6 +69,16 @@ void guess_item_word(Elab *el, const Tree *entry, Loc at);
 void suggest_items(Elab *el, const Tree *entry);
 void guess_loss(Elab *el, const Tree *task, bool expert);
 void guess_kinds(Elab *el, Loc at, const ModuleDef *metric);
+
+// foreign.c, each with a mend that is sure; false where it knows none:
+// a name that other tools have, or a prefix of theirs;
+bool suggest_foreign(Elab *el, const Scope *s, const char *name, Loc loc);
+// a member that is a method there;
+bool suggest_method(Elab *el, const char *name, Loc loc);
+// a type that is called.
+void suggest_cast_of(Elab *el, Loc call, DType dtype);
+// lib.c: the library's file that defines a name; NULL where none does.
+const char *lib_defining(Elab *el, const char *name);
 
 // schema.c: is a key's value a mapping, and which?
 bool schema_value(MappingId id, const char *key, MappingId *value);

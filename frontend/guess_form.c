@@ -58,6 +58,7 @@ static bool is_tensor(const Elab *el, const Binding *b, const Wanted *w)
         return b->kind == BIND_TREE || b->kind == BIND_PARAM;
     if (!t || !w) return t != NULL;
     if (!t->rank || (w->wanted && t->rank != w->wanted)) return false;
+    if (w->dtype != DT_NONE && w->dtype != t->dtype) return false;
     const Axis *axis = w->wanted ? &t->axes[w->axis < 0 ? 0 : w->axis] : &t->axes[t->rank - 1];
     return w->axis < 0 || !w->other || axis->size == w->other;
 }
@@ -85,6 +86,7 @@ static bool read_beside(const Elab *el, Loc at, const char *name)
     for (uint32_t i = all.begin; i + n < all.end; i++) {
         bool begins = !i || !(part_of_word(s[i - 1]) || s[i - 1] == '.');
         if (!begins || strncmp(s + i, name, n) || (i >= at.begin && i < at.end)) continue;
+        if (i >= 8 && !strncmp(s + i - 8, "module: ", 8)) continue;
         if (!part_of_word(s[i + n]) && s[i + n] != ':' && s[i + n] != '=') return true;
     }
     return false;
@@ -97,8 +99,9 @@ static void tensors_for(Elab *el, Loc at, const Wanted *w, const char *but)
         const Binding *b = names->at[i].value;
         if (!strcmp(b->name, but) || strchr(b->name, '.') || name_reserved(b->name)) continue;
         if (is_tensor(el, b, w) && !read_beside(el, at, b->name))
-            guess_add(el, at, quoted(el, at, b->name),
-                      str_printf(el->arena, "%s in place of %s", b->name, but));
+            (w && w->dtype != DT_NONE ? guess_sure : guess_add)(
+                el, at, quoted(el, at, b->name),
+                str_printf(el->arena, "%s in place of %s", b->name, but));
     }
 }
 
@@ -138,6 +141,17 @@ void guess_whole(Elab *el, Loc at)
 void guess_instead(Elab *el, Loc at, const char *name)
 {
     if (el->scope) guess_each_name(el, at, instead, name);
+}
+
+void guess_views(Elab *el, Loc at)
+{
+    const Tree *data = tree_get(el->root, "data"), *views = data ? tree_get(data, "views") : NULL;
+    for (uint32_t i = 0; views && views->kind == TREE_MAP && i < views->entries.n; i++) {
+        const char *name = views->entries.at[i].key->text;
+        const char *text = str_printf(el->arena, "normalize(views.%s, norm.clip)", name);
+        guess_word(el, at, quoted(el, at, text));
+        guess_word(el, at, quoted(el, at, str_printf(el->arena, "unit(views.%s)", name)));
+    }
 }
 
 static void fit_name(Elab *el, Loc at, const char *name, const void *how)

@@ -1,5 +1,5 @@
 // x[...]: numbers and slices on lists, collections and tensors.
-#include "frontend/elab.h"
+#include "frontend/guess.h"
 
 typedef struct Range { // of one axis
     int64_t lo, hi, step;
@@ -44,7 +44,9 @@ static bool slice_range(Elab *el, Scope *s, const Expr *e, int64_t n, Range *r)
     return true;
 }
 
-static bool index_range(Elab *el, Scope *s, const Expr *e, int64_t n, const char *what, Range *r)
+// whole: the expression x[..] of a tensor.
+static bool index_range(Elab *el, Scope *s, const Expr *e, const Expr *whole, int64_t n,
+                        const char *what, Range *r)
 {
     if (e->kind == EXPR_SLICE) return slice_range(el, s, e, n, r);
     int64_t i;
@@ -53,6 +55,7 @@ static bool index_range(Elab *el, Scope *s, const Expr *e, int64_t n, const char
         el_error(el, e->loc, "an index is known at compile time; this one is %s",
                  value_text(el, v));
         diag_help(el->diag, "gather(x, i) reads at positions computed as the step runs");
+        if (whole) guess_gathered(el, whole);
         return false;
     }
     if (!value_to_int(el, v, e->loc, "an index", &i)) return false;
@@ -71,7 +74,7 @@ static Value index_list(Elab *el, Scope *s, const Expr *e, const ValueList *l)
         el_error(el, e->loc, "a list takes one index");
         return value_error();
     }
-    if (!index_range(el, s, e->args[1], l->v.n, "a list", &r)) return value_error();
+    if (!index_range(el, s, e->args[1], NULL, l->v.n, "a list", &r)) return value_error();
     if (r.drop) return l->v.at[r.lo];
     ValueList *out = arena_make(el->arena, ValueList);
     for (int64_t i = r.lo; r.step > 0 ? i < r.hi : i > r.hi; i += r.step)
@@ -127,7 +130,7 @@ static NodeId index_tensor(Elab *el, Scope *s, const Expr *e, NodeId x)
         r[i] = (Range){0, t->axes[i].size, 1, false};
         if (i < given) {
             const char *what = str_printf(el->arena, "axis %u of %s", i, type_text(el->arena, t));
-            if (!index_range(el, s, e->args[i + 1], t->axes[i].size, what, &r[i])) return 0;
+            if (!index_range(el, s, e->args[i + 1], e, t->axes[i].size, what, &r[i])) return 0;
         }
     }
     el->graph->here = e->loc;

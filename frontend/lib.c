@@ -69,7 +69,7 @@ const char *lib_nearest(Elab *el, const char *name)
 }
 
 // The library file, imported or not, that defines a name ("losses/dense"); NULL when none does.
-static const char *lib_defining(Elab *el, const char *name)
+const char *lib_defining(Elab *el, const char *name)
 {
     const char *dir = lib_folder(el->options);
     Diag *quiet = diag_new(el->arena);

@@ -347,6 +347,14 @@ void suggest_cast(Elab *el, DType dtype)
 void suggest_type(Elab *el, Value v)
 {
     Map names = {0};
+    const char *word = v.kind == V_STR ? str_our_word(v.s) : NULL;
+    if (v.kind == V_STR && !word) word = v.s;
+    Loc at;
+    if (word && dtype_find(word) != DT_NONE && diag_last(el->diag, &at) && is_users(el, at)) {
+        diag_help(el->diag, "write %s", word);
+        diag_mend(el->diag, at, word);
+        return;
+    }
     if (v.kind != V_STR) {
         suggest(el, "f32", "i32");
         return;

@@ -194,6 +194,7 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
         return;
     }
     if (suggest_import(el, name) || suggest_formed(el, s, name)) return;
+    if (suggest_foreign(el, s, name, loc)) return;
     const char *best = NULL;
     for (const Scope *at = s; at; at = at->parent) best = nearest_key(&at->names, name, best);
     uint32_t n;

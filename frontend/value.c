@@ -189,6 +189,7 @@ bool value_to_int(Elab *el, Value v, Loc loc, const char *what, int64_t *out)
         el_error(el, loc, "%s must be a whole number known at compile time, not %s", what,
                  value_text(el, v));
         if (v.kind == V_FLOAT) suggest_number(el, v.f, -9e15, 9e15, true);
+        if (v.kind == V_FLOAT) guess_whole_parts(el, loc);
         if (v.kind == V_TENSOR) guess_number(el);
         return false;
     }
@@ -225,7 +226,7 @@ bool value_to_bool(Elab *el, Value v, Loc loc, const char *what, bool *out)
 bool value_to_axes(Elab *el, Value v, Loc loc, Axis **axes, uint32_t *rank)
 {
     const ValueList *items;
-    if (v.kind == V_INT) {
+    if (v.kind == V_INT || v.kind == V_FLOAT) {
         ValueList *one = arena_make(el->arena, ValueList);
         vec_push(el->arena, &one->v, v);
         v = value_list(one);

@@ -1,0 +1,152 @@
+// What other tools write: modules and functions under their names and prefixes, nn.Conv2d for conv;
+// methods of tensors, x.mean(dim=1) for mean(x, axis=1); types that are called, f32(x). Said of the
+// last error, with what to write here.
+#include "frontend/guess.h"
+
+#include <ctype.h>
+
+static bool part_of_word(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+// Is the name known: there, or in a file that may be imported?
+static bool is_known(Elab *el, const Scope *s, const char *name)
+{
+    return scope_find(s, name) || builtin_find(name) || map_find(&el->defs, name) ||
+           dtype_find(name) != DT_NONE || lib_defining(el, name);
+}
+
+// What is called so here; NULL where nothing is.
+static const char *ours(Elab *el, const Scope *s, const char *name)
+{
+    const char *word = str_our_word(name);
+    if (word && is_known(el, s, word)) return word;
+    char *low = str_copy(el->arena, name);
+    for (char *p = low; *p; p++) *p = (char)tolower((unsigned char)*p);
+    return is_known(el, s, low) ? low : NULL;
+}
+
+static bool is_prefix(const char *name)
+{
+    static const char *const all[] = {"torch", "nn",   "F",  "np",    "numpy", "jnp",
+                                      "jax",   "flax", "tf", "keras", "math",  "optim"};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strcmp(all[i], name) == 0) return true;
+    return false;
+}
+
+bool suggest_foreign(Elab *el, const Scope *s, const char *name, Loc loc)
+{
+    size_t size;
+    const char *text = diag_source_text(el->diag, loc.source, &size), *word = name;
+    if (!text || loc.end > size || !is_users(el, loc)) return false;
+    bool prefix = is_prefix(name) && text[loc.end] == '.';
+    while (prefix && loc.end < size && (part_of_word(text[loc.end]) || text[loc.end] == '.'))
+        loc.end++;
+    if (prefix) word = strrchr(text_at(el, loc), '.') + 1;
+    const char *here = ours(el, s, word);
+    bool near = here && !prefix && // as "did you mean" finds it
+                (scope_find(s, here) || builtin_find(here) || !strcmp(here, name));
+    if (!here || near) return false;
+    diag_help(el->diag, prefix ? "write %s" : "here it is called '%s'", here);
+    if (diag_last_error(el->diag)) diag_mend(el->diag, loc, here);
+    return true;
+}
+
+// ---- methods ----------------------------------------------------------------------------------
+
+// Where the value begins whose member is read at `end`.
+static uint32_t value_begin(const char *s, uint32_t end)
+{
+    uint32_t at = end;
+    while (at) {
+        int depth = 0;
+        const uint32_t from = at;
+        while (at && (depth || strchr(")]", s[at - 1])) && s[at - 1] != '\n') {
+            depth += !!strchr(")]", s[at - 1]) - !!strchr("([", s[at - 1]);
+            at--;
+        }
+        while (at && (part_of_word(s[at - 1]) || s[at - 1] == '.')) at--;
+        if (at == from) break;
+    }
+    return at;
+}
+
+// The arguments behind a name: *end is behind the closing bracket. NULL where there are none.
+static const char *arguments(Elab *el, const char *s, size_t size, uint32_t *end)
+{
+    uint32_t at = *end;
+    int depth = 0;
+    if (at >= size || s[at] != '(') return NULL;
+    do {
+        depth += !!strchr("([", s[at]) - !!strchr(")]", s[at]);
+        at++;
+    } while (at < size && depth && s[at] != '\n');
+    if (depth) return NULL;
+    const char *text = str_slice(el->arena, s + *end + 1, at - *end - 2);
+    *end = at;
+    return text;
+}
+
+static bool is_one_of(const char *name, const char *const *all)
+{
+    while (*all && strcmp(*all, name)) all++;
+    return *all != NULL;
+}
+
+// What a method of that name is here; NULL where that is not known.
+static const char *method_text(Elab *el, const char *of, const char *name, const char *args)
+{
+    static const char *const casts[] = {"to", "type", "astype", "view_as", NULL};
+    static const char *const nothing[] = {"contiguous", "clone", "cuda", "cpu",
+                                          "item",       "numpy", "data", NULL};
+    static const char *const lists[] = {"reshape", "permute", "broadcast_to", NULL};
+    const char *word = ours(el, el->scope, name);
+    if (is_one_of(name, nothing)) return of;
+    if (!strcmp(name, "T") || !strcmp(name, "t")) return str_printf(el->arena, "transpose(%s)", of);
+    if (!strcmp(name, "ndim")) return str_printf(el->arena, "%s.rank", of);
+    if (!strcmp(name, "size"))
+        return str_printf(el->arena, args && *args ? "%s.shape[%s]" : "%s.shape", of, args);
+    if (!args) return NULL;
+    if (is_one_of(name, casts)) {
+        const char *dot = strrchr(args, '.'), *to = ours(el, el->scope, dot ? dot + 1 : args);
+        bool type = to && dtype_find(to) != DT_NONE;
+        return type ? str_printf(el->arena, "cast(%s, %s)", of, to) : NULL;
+    }
+    if (!word) return NULL;
+    if (dtype_find(word) != DT_NONE) return str_printf(el->arena, "cast(%s, %s)", of, word);
+    bool list = is_one_of(word, lists) && *args != '[' && *args != '(';
+    if (list) return str_printf(el->arena, "%s(%s, [%s])", word, of, args);
+    return str_printf(el->arena, *args ? "%s(%s, %s)" : "%s(%s)", word, of, args);
+}
+
+bool suggest_method(Elab *el, const char *name, Loc loc)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, loc.source, &size);
+    if (!s || loc.end > size || !loc.begin || s[loc.begin - 1] != '.' || !is_users(el, loc))
+        return false;
+    Loc at = {loc.source, value_begin(s, loc.begin - 1), loc.end};
+    const char *args = arguments(el, s, size, &at.end);
+    const char *of = str_slice(el->arena, s + at.begin, loc.begin - 1 - at.begin);
+    const char *text = *of && el->scope ? method_text(el, of, name, args) : NULL;
+    if (!text) return false;
+    text = quoted(el, at, text);
+    diag_help(el->diag, "write %s", text);
+    if (diag_last_error(el->diag)) diag_mend(el->diag, at, text);
+    return true;
+}
+
+void suggest_cast_of(Elab *el, Loc call, DType dtype)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, call.source, &size), *args;
+    const char *name = dtype_name(dtype);
+    if (!s || !is_users(el, call) || strncmp(s + call.begin, name, strlen(name))) return;
+    Loc at = {call.source, call.begin, call.begin + (uint32_t)strlen(name)};
+    if (!(args = arguments(el, s, size, &at.end)) || !*args) return;
+    const char *text = quoted(el, at, str_printf(el->arena, "cast(%s, %s)", args, name));
+    diag_help(el->diag, "write %s", text);
+    if (diag_last_error(el->diag)) diag_mend(el->diag, at, text);
+}
