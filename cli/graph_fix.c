@@ -47,6 +47,14 @@ static bool write_text(const Fix *f, const char *path, const char *text, Error *
     return !chmod(path, f->mode) || error_set(err, "%s: its permissions cannot be set", path);
 }
 
+// A text without the blanks and line breaks around it.
+static const char *trimmed(Arena *arena, const char *text, size_t n)
+{
+    while (n && strchr(" \t\r\n", *text)) text++, n--;
+    while (n && strchr(" \t\r\n", text[n - 1])) n--;
+    return str_slice(arena, text, n);
+}
+
 static void print_mends(const Fix *f, const Diag *diag, uint32_t source)
 {
     uint32_t n;
@@ -57,8 +65,9 @@ static void print_mends(const Fix *f, const Diag *diag, uint32_t source)
         uint32_t line, column;
         if (!applied[i]) continue;
         diag_position(diag, m[i].at, &line, &column);
-        fprintf(stderr, "%s:%u: %.*s -> %s\n", f->file, line, (int)(m[i].at.end - m[i].at.begin),
-                text + m[i].at.begin, m[i].text);
+        fprintf(stderr, "%s:%u: %s -> %s\n", f->file, line,
+                trimmed(f->arena, text + m[i].at.begin, m[i].at.end - m[i].at.begin),
+                trimmed(f->arena, m[i].text, strlen(m[i].text)));
     }
 }
 

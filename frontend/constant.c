@@ -157,7 +157,7 @@ void put_checksum(Elab *el, Json *j, const Tree *map)
     suggest_checksum(el, map);
 }
 
-void guess_trainable(Elab *el)
+void guess_constants(Elab *el)
 {
     for (uint32_t i = 0; i < el->constants.n; i++) {
         const Tree *t = el->constants.at[i].value;

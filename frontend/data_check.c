@@ -97,6 +97,18 @@ static bool check_numbers(Elab *el, const Tree *t, const char *key, uint32_t n, 
     return ok;
 }
 
+// [height, width], or a number that is both.
+static void check_sides(Elab *el, const Tree *t)
+{
+    static const Range sides = {1, MOST_SIDE, true};
+    Value v = tree_eval(el, el->scope, t, NULL);
+    double x[2];
+    if (v.kind == V_INT || v.kind == V_FLOAT)
+        in_range(el, v, t->loc, "size", sides, x);
+    else if (v.kind != V_ERROR)
+        check_numbers(el, t, "size", 2, "[height, width], or one number for both", sides, x);
+}
+
 // ---- words ------------------------------------------------------------------------------------
 
 // Is the text one of the words? Else an error, with the nearest of them or all.
@@ -197,6 +209,18 @@ static void check_shards(Elab *el, const Tree *t)
     for (uint32_t i = 0; i < t->items.n; i++) check_pattern(el, t->items.at[i]);
 }
 
+// Shards, or a row with them.
+static void check_one_series(Elab *el, const Tree *t)
+{
+    bool row = t->kind == TREE_MAP, yes;
+    if (row && !keys_check(el, t, MAPPING_SERIES, false)) return;
+    check_shards(el, row ? tree_get(t, "shards") : t);
+    const Tree *optional = row ? tree_get(t, "optional") : NULL;
+    if (optional)
+        value_to_bool(el, tree_eval(el, el->scope, optional, NULL), optional->loc, "optional",
+                      &yes);
+}
+
 // Shards, or rows of shards with weights.
 static void check_source(Elab *el, const Tree *t, const Tree *data)
 {
@@ -254,8 +278,6 @@ static void check_crop(Elab *el, const Tree *t)
     }
 }
 
-static const Range sides = {1, MOST_SIDE, true};
-
 // The series that a view, a field or what is replayed names.
 static void check_series(Elab *el, const Tree *t)
 {
@@ -299,13 +321,12 @@ static void check_view(Elab *el, const Tree *t)
     const Tree *member = tree_get(t, "member"), *size = tree_get(t, "size"),
                *crop = tree_get(t, "crop"), *replay = tree_get(t, "replay"),
                *colour = tree_get(t, "colour");
-    double x[2];
     if (!keys_check(el, t, MAPPING_VIEW, false)) return;
     check_series(el, t);
     if (replay && replay->kind == TREE_MAP) check_replay(el, t, replay);
     if (colour && colour->kind == TREE_MAP) check_colour(el, colour);
     if (member) check_member(el, member);
-    check_numbers(el, size, "size", 2, "[height, width]", sides, x);
+    check_sides(el, size);
     check_number(el, t, "flip", (Range){0, 1, false});
     check_number(el, t, "count", (Range){1, MOST_COUNT, true});
     if (crop) check_crop(el, crop);
@@ -413,7 +434,7 @@ static void check_field(Elab *el, const Tree *t)
     if (size && vector)
         check_numbers(el, size, "size", 1, "one number", (Range){1, MOST_VECTOR, true}, x);
     else if (size && pixels)
-        check_numbers(el, size, "size", 2, "[height, width]", sides, x);
+        check_sides(el, size);
     if (shape)
         check_numbers(el, shape, "shape", UINT32_MAX, "a list", (Range){1, 1 << 24, true}, x);
     if (tokenizer) check_tokenizer(el, tokenizer, pad);
@@ -457,7 +478,7 @@ void data_check(Elab *el)
     if (!data || data->kind != TREE_MAP) return;
     const Tree *source = tree_get(data, "source");
     if (source) check_source(el, source, data);
-    each(el, tree_get(data, "series"), check_shards);
+    each(el, tree_get(data, "series"), check_one_series);
     each(el, tree_get(data, "draw"), draw_check);
     each(el, tree_get(data, "views"), check_view);
     each(el, tree_get(data, "fields"), check_field);

@@ -1,10 +1,10 @@
 // Fields of roles boxes and points: records of places in the view that they follow. Their parts are
-// inputs of their own, NAME.xyxy and so on; the type of the field is that of its coordinates.
+// inputs of their own, NAME.xyxy and so on; the type of the field is that of its coordinates. And
+// how many classes a field of any role has.
 #include "base/file.h"
 #include "frontend/guess.h"
 #include "frontend/json.h"
 #include "frontend/rewrite.h"
-
 
 bool field_is_places(const Field *f)
 {
@@ -27,7 +27,8 @@ static void parts_of(Elab *el, Loc at, const char *name, const void *how)
 Value places_value(Elab *el, const Field *f, Loc loc)
 {
     el_error(el, loc, "'%s' is a record of %s, and no tensor", f->name, field_role(f));
-    diag_help(el->diag, "its parts are %s, class, score, valid, labelled and size", coordinates(f));
+    diag_help(el->diag, "its parts are %s, class, score, valid, labelled, size and classes",
+              coordinates(f));
     Loc at;
     if (diag_last(el->diag, &at)) guess_each_name(el, at, parts_of, f);
     return value_error();
@@ -50,12 +51,14 @@ static const char *part_called(const Field *f, const char *name)
 
 static void suggest_part(Elab *el, const Field *f, const char *name)
 {
-    const char *const parts[] = {coordinates(f), "class", "score", "valid", "labelled", "size"};
+    const char *const parts[] = {coordinates(f), "class", "score",  "valid",
+                                 "labelled",     "size",  "classes"};
     const char *ours = part_called(f, name);
     Map names = {0};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         map_set(el->arena, &names, parts[i], NULL);
-    diag_help(el->diag, "its parts are %s, class, score, valid, labelled and size", parts[0]);
+    diag_help(el->diag, "its parts are %s, class, score, valid, labelled, size and classes",
+              parts[0]);
     if (ours)
         suggest(el, ours, NULL);
     else
@@ -151,20 +154,40 @@ static bool read_file(Elab *el, const Tree *t, List *to)
     return true;
 }
 
+static bool read_names(Elab *el, const Tree *t, const Field *f, List *names)
+{
+    const uint32_t before = diag_reports(el->diag);
+    bool read = t->kind == TREE_SCALAR ? read_file(el, t, names) : read_list(el, t, t->loc, names);
+    if (read && !names->n) el_error(el, t->loc, "there are no names of classes in it");
+    const uint32_t error = diag_reports(el->diag) > before ? diag_last_error(el->diag) : 0;
+    if (error && !diag_has_mend(el->diag, error))
+        suggest_choices(el, without_key(el, f->tree, "names"), (Choice){.text = NULL});
+    return read && names->n > 0;
+}
+
+Value field_classes(Elab *el, const Field *f, Loc loc)
+{
+    const Tree *said = tree_get(f->tree, "classes"), *names = tree_get(f->tree, "names");
+    List list = {0};
+    int64_t n;
+    if (said) {
+        Value v = tree_eval(el, el->scope, said, NULL);
+        return value_to_int(el, v, said->loc, "classes", &n) ? value_int(n) : value_error();
+    }
+    if (names) return read_names(el, names, f, &list) ? value_int(list.n) : value_error();
+    el_error(el, loc, "'%s' does not say how many classes it has", f->name);
+    diag_note(el->diag, f->loc, "the field is here; a kind of expert may be told 'classes' itself");
+    guess_entry(el, f->tree->loc, "classes", "2");
+    guess_entry(el, f->tree->loc, "classes", "4");
+    return value_error();
+}
+
 static void put_names(Elab *el, Json *j, const Field *f)
 {
     const Tree *t = tree_get(f->tree, "names"), *classes = tree_get(f->tree, "classes");
     List names = {0};
     int64_t n;
-    if (!t) return;
-    const uint32_t before = diag_reports(el->diag);
-    bool read =
-        t->kind == TREE_SCALAR ? read_file(el, t, &names) : read_list(el, t, t->loc, &names);
-    if (read && !names.n) el_error(el, t->loc, "there are no names of classes in it");
-    const uint32_t error = diag_reports(el->diag) > before ? diag_last_error(el->diag) : 0;
-    if (error && !diag_has_mend(el->diag, error))
-        suggest_choices(el, without_key(el, f->tree, "names"), (Choice){.text = NULL});
-    if (!read || !names.n) return;
+    if (!t || !read_names(el, t, f, &names)) return;
     if (classes &&
         value_to_int(el, tree_eval(el, el->scope, classes, NULL), classes->loc, "classes", &n)) {
         if (n < names.n) {

@@ -3,6 +3,7 @@
 // tasks.
 #include "base/file.h"
 #include "frontend/data_mends.h"
+#include "frontend/mend.h"
 #include "frontend/json.h"
 
 // Roles, their element type, and the keys each has besides the common ones.
@@ -46,6 +47,8 @@ static bool role_of(Elab *el, Field *f)
         el_error(el, f->loc, "field '%s' needs 'as', its role", f->name);
         for (uint32_t i = 0; i < sizeof roles / sizeof *roles; i++)
             guess_entry(el, f->tree->loc, "as", roles[i].name);
+        guess_all(el);
+        guess_no_entry_around(el, f->loc);
         diag_help(el->diag, the_roles);
         return false;
     }
@@ -73,22 +76,41 @@ const char *field_role(const Field *f)
     return roles[i].name;
 }
 
+static const char *keys_of(const Field *f)
+{
+    uint32_t i = 0;
+    while (roles[i].role != f->role) i++;
+    return roles[i].keys;
+}
+
 // Keys that other roles have are errors here, not in the loader.
 static bool role_keys(Elab *el, const Field *f)
 {
-    uint32_t i = 0;
     bool ok = true;
-    while (roles[i].role != f->role) i++;
     for (uint32_t k = 0; k < f->tree->entries.n; k++) {
         const Tree *key = f->tree->entries.at[k].key;
         const char *name = str_printf(el->arena, " %s ", key->text);
-        if (strstr(common_keys, name) || strstr(roles[i].keys, name)) continue;
-        el_error(el, key->loc, "a field of role %s has no key '%s'", roles[i].name, key->text);
-        diag_help(el->diag, "it has:%s%s", common_keys, roles[i].keys + 1);
+        if (strstr(common_keys, name) || strstr(keys_of(f), name)) continue;
+        el_error(el, key->loc, "a field of role %s has no key '%s'", field_role(f), key->text);
+        diag_help(el->diag, "it has:%s%s", common_keys, keys_of(f) + 1);
         suggest_without(el, f->tree, key);
         ok = false;
     }
     return ok;
+}
+
+// `want` sizes, or any number of them for UINT32_MAX; of two, a single number is both. `n` is how
+// many there are.
+static bool sizes_read(Elab *el, const Tree *t, uint32_t want, Axis **axes, uint32_t *n)
+{
+    Value v = tree_eval(el, el->scope, t, NULL);
+    bool square = want == 2 && v.kind == V_INT;
+    if (!value_to_axes(el, v, t->loc, axes, n)) return false;
+    if (!square) return true;
+    Axis *both = arena_array(el->arena, Axis, 2);
+    both[0] = both[1] = (*axes)[0];
+    *axes = both, *n = 2;
+    return true;
 }
 
 // The sizes a key gives, after the batch axis.
@@ -102,7 +124,7 @@ static bool field_sizes(Elab *el, const Field *f, const char *key, uint32_t want
         suggest_needed(el, f, key);
         return false;
     }
-    if (!value_to_axes(el, tree_eval(el, el->scope, t, NULL), t->loc, axes, rank)) return false;
+    if (!sizes_read(el, t, want, axes, rank)) return false;
     if (want == UINT32_MAX || *rank == want) return true;
     el_error(el, t->loc, "'%s' of field '%s' has %u numbers, not %u", key, f->name, want, *rank);
     return false;
@@ -139,6 +161,21 @@ static int64_t follow_count(Elab *el, const Field *f)
 
 static bool view_sizes(Elab *el, const Tree *t, Axis **size, int64_t *count);
 
+// A view for a field that follows one, which itself may lack the number of places; or no such
+// field.
+static void guess_view(Elab *el, const Field *f)
+{
+    static const char view[] = "{image: {size: [224, 224]}}";
+    const char *text, *max;
+    const Loc at = entry_added(el, tree_get(el->root, "data"), "views", view, &text);
+    const Loc also = entry_added(el, f->tree, "max", "16", &max);
+    const char *said = str_printf(el->arena, "views: %s", view);
+    if (at.source && tree_get(f->tree, "max")) guess_add(el, at, text, said);
+    if (at.source && also.source == at.source && !tree_get(f->tree, "max"))
+        guess_both(el, at, text, also, max, str_printf(el->arena, "%s, and max: 16", said));
+    guess_no_entry_around(el, f->loc);
+}
+
 // Boxes and points lie in a view that is well described.
 static bool places_view(Elab *el, Field *f)
 {
@@ -147,6 +184,7 @@ static bool places_view(Elab *el, Field *f)
     int64_t count;
     if (!view) {
         el_error(el, f->loc, "field '%s' follows a view, and there is none", f->name);
+        guess_view(el, f);
         return false;
     }
     if (!max) {
@@ -200,12 +238,19 @@ static const Type *field_type(Elab *el, const Field *f)
     return type_new(el->arena, dt, rank, axes);
 }
 
-// By default a sample may lack what is in a series.
+// By default a sample may lack what is in a series; the series may say, and then the field.
 static bool optional_field(Elab *el, const Field *f)
 {
-    const Tree *t = tree_get(f->tree, "optional");
-    bool yes = tree_get(f->tree, "series") != NULL;
-    if (t) value_to_bool(el, tree_eval(el, el->scope, t, NULL), t->loc, "optional", &yes);
+    const Tree *name = tree_get(f->tree, "series"), *all = data_section(el, "series");
+    const Tree *series =
+        all && name && name->kind == TREE_SCALAR ? tree_get(all, name->text) : NULL;
+    const Tree *said[] = {series && series->kind == TREE_MAP ? tree_get(series, "optional") : NULL,
+                          tree_get(f->tree, "optional")};
+    bool yes = name != NULL;
+    for (int i = 0; i < 2; i++)
+        if (said[i])
+            value_to_bool(el, tree_eval(el, el->scope, said[i], NULL), said[i]->loc, "optional",
+                          &yes);
     return yes;
 }
 
@@ -249,6 +294,8 @@ Value field_member(Elab *el, Field *f, const char *name, Loc loc)
          places = field_is_places(f);
     if (f->role == FIELD_DRAW) return member_read(el, field_value(el, f, loc), name, loc);
     if (!f->type) return value_error();
+    if (strcmp(name, "classes") == 0 && strstr(keys_of(f), " classes "))
+        return field_classes(el, f, loc);
     if (places && strcmp(name, "labelled") == 0) name = "present", present = true;
     if (!valid && !present && !places) return member_read(el, field_value(el, f, loc), name, loc);
     mark_field(el, f);
@@ -273,9 +320,9 @@ static bool view_sizes(Elab *el, const Tree *t, Axis **size, int64_t *count)
     const Tree *s = tree_get(t, "size"), *c = tree_get(t, "count");
     uint32_t rank;
     *count = 1;
-    if (!value_to_axes(el, tree_eval(el, el->scope, s, NULL), s->loc, size, &rank)) return false;
+    if (!sizes_read(el, s, 2, size, &rank)) return false;
     if (rank != 2) {
-        el_error(el, s->loc, "a view's size is [height, width]");
+        el_error(el, s->loc, "a view's size is [height, width], or one number for both");
         return false;
     }
     return !c || value_to_int(el, tree_eval(el, el->scope, c, NULL), c->loc, "count", count);
@@ -578,8 +625,11 @@ const char *data_json(Elab *el)
     else
         put_strings(&j, "source", source);
     json_open(&j, "series", '{');
-    for (uint32_t i = 0; series && i < series->entries.n; i++)
-        put_strings(&j, series->entries.at[i].key->text, series->entries.at[i].value);
+    for (uint32_t i = 0; series && i < series->entries.n; i++) {
+        const Tree *t = series->entries.at[i].value;
+        if (t->kind == TREE_MAP) t = tree_get(t, "shards");
+        put_strings(&j, series->entries.at[i].key->text, t);
+    }
     json_close(&j, '}');
     if (seed)
         put_number(el, &j, data, "seed");

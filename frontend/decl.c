@@ -1,5 +1,7 @@
 // Declarations of inputs and settings: `[B, N, D]? i32`, `[B, N?, D]` (an axis that may be absent),
 // `float = 0`, `name = cls`, or an expression; and the solving of named dimensions.
+#include "frontend/mend.h"
+#include "frontend/advice.h"
 #include "frontend/guess.h"
 #include "frontend/rewrite.h"
 
@@ -186,6 +188,9 @@ static void suggest_form(Elab *el, const Decl *d, Value v)
     else if ((d->word == WORD_INT || d->word == WORD_FLOAT) && v.kind == V_STR &&
              strspn(v.s, "0123456789.e-") == strlen(v.s) && diag_last(el->diag, &at))
         guess_sure(el, at, v.s, v.s);
+    else if ((d->word == WORD_INT || d->word == WORD_FLOAT) && v.kind == V_STR &&
+             usual_value(d->name, 0))
+        suggest_guess(el, usual_value(d->name, 0), usual_value(d->name, 1));
     else if (d->word == WORD_LIST && v.kind != V_RECORD)
         suggest_list(el, 1);
     else if (d->word == WORD_BOOL)
@@ -258,6 +263,7 @@ static void guess_mismatch(Elab *el, const Decl *d, const Type *t, uint32_t axis
         guess_add(el, b->loc, number, str_printf(el->arena, "%s = %s", b->name, number));
         guess_anyway(el, b->loc);
     }
+    guess_rows(el);
     if (diag_last(el->diag, &at)) guess_values(el, at, t->rank, t->rank);
     if (plain) guess_sizes(el, size, known.i);
     if (diag_last(el->diag, &at))

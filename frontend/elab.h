@@ -298,7 +298,9 @@ typedef struct Guess {    // what may mend an error
     uint32_t error, from; // the source that this is in
     Loc at, also;         // also: a second place, or nowhere
     const char *text, *also_text, *said;
-    bool late, anyway, sure; // tried after the others; offered though none helps; alone no guess
+    bool late;   // tried when the error's other ones are
+    bool anyway; // offered, too, where no guess for the error helps
+    bool sure;   // where it alone helps
 } Guess;
 
 typedef struct Dropped { // the list of import: that a file's own one replaced
@@ -525,69 +527,6 @@ const char *lib_nearest(Elab *el, const char *name);
 // False where none does.
 bool suggest_import(Elab *el, const char *name);
 
-// mend.c: what to write instead, said of the last error and as its mends
-
-// One text or another (b may be NULL) in the error's place, quoted where it must be.
-void suggest(Elab *el, const char *a, const char *b);
-// The same of what is not known to be meant, though it may be the only text.
-void suggest_guess(Elab *el, const char *a, const char *b);
-// A guess with the reason for it, or another.
-void suggest_because(Elab *el, const char *text, const char *why, const char *other);
-// Two numbers from lo to hi that may be meant by x, where the place is a number and there are some.
-void suggest_number(Elab *el, double x, double lo, double hi, bool whole);
-// true or false, for what is neither.
-void suggest_bool(Elab *el, Value v);
-// The word nearest to a wrong one; all of them where none is near.
-void suggest_words(Elab *el, const char *wrong, const Map *names);
-// [x], [x, x]: a list of n where there is one value.
-void suggest_list(Elab *el, uint32_t n);
-// A mapping {key: x}, and [..] around it for a list, where the place has x alone.
-void suggest_row(Elab *el, const char *key, bool list);
-// The numbers nearest to a wrong one that divide another, where the place is the wrong one.
-void suggest_factor(Elab *el, int64_t whole, int64_t wrong);
-// An argument more of the call in the error's place, where its usual values are known.
-void suggest_argument(Elab *el, const char *key);
-// The place's expression between two texts.
-void suggest_wrapped(Elab *el, const char *before, const char *after);
-// The mapping without a key; with a key whose usual values are known.
-void suggest_without(Elab *el, const Tree *map, const Tree *key);
-void suggest_key(Elab *el, Loc map, const char *key);
-// The text as it is to be written in a place: with the quotes that were there, or that it needs.
-const char *quoted(Elab *el, Loc at, const char *text);
-
-// trial.c: mends of the last error that are offered only where they help: a text in a place of the
-// user's, said so
-void guess_add(Elab *el, Loc at, const char *text, const char *said);
-// Read the file with each guess in its place, and offer the first few that leave fewer errors.
-void guesses_try(Elab *el, const char *path);
-
-// guess.c: guesses for the last error
-// Two sizes that should be the same: the numbers themselves; and then what is as many times larger.
-void guess_exact_sizes(Elab *el, int64_t a, int64_t b);
-void guess_sizes(Elab *el, int64_t a, int64_t b);
-// A value in a place, or in the calls that lead here, of `rank` axes where `wanted` are; 0 where
-// that is not known.
-void guess_values(Elab *el, Loc at, uint32_t rank, uint32_t wanted);
-// Batch functions, for errors of mixed samples behind number `before`.
-void guess_gathers(Elab *el, uint32_t before);
-// Another word in the place of one, or an entry before the first of a mapping.
-void guess_word(Elab *el, Loc at, const char *word);
-void guess_entry(Elab *el, Loc map, const char *key, const char *value);
-// Another name for one of two things that have the same.
-void guess_names(Elab *el, Loc one, Loc other, const char *name);
-// A number known at compile time in the last error's place.
-void guess_number(Elab *el);
-// Another path for a part that says one.
-void guess_paths(Elab *el);
-// That something is minimised.
-void guess_weights(Elab *el);
-// What an input may be given that is missing; loc is the mapping, or a word in it.
-void guess_input(Elab *el, const Decl *d, Loc loc);
-// Fields of a role, and the role of a field.
-void guess_role(Elab *el, const char *role, const Field *f, Loc at);
-// Sizes and values, for shapes that the error's text names.
-void guess_from_text(Elab *el, const char *text);
-
 // set.c: overrides and extends
 Tree *graph_read(Elab *el, const char *path);
 // Apply --set number i of the options, "name=value"; false when reported.
@@ -652,6 +591,8 @@ bool field_is_places(const Field *f);
 // The field where a tensor is wanted: reported.
 Value places_value(Elab *el, const Field *f, Loc loc);
 Value places_member(Elab *el, const Field *f, const char *name, Loc loc);
+// How many classes a field of any role says that it has, or has names of.
+Value field_classes(Elab *el, const Field *f, Loc loc);
 // What the loader is told of it beside what all fields have; `view` is the one it follows.
 void places_put(Elab *el, struct Json *j, const Field *f, const char *view);
 const char *data_json(Elab *el);
@@ -796,5 +737,7 @@ const char *eval_json(Elab *el);
 // The entries of a step: one a phase.
 void steps_build(Elab *el);
 void entries_build(Elab *el);
+
+#include "frontend/suggest.h"
 
 #endif

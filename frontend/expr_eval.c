@@ -1,6 +1,7 @@
 // Expressions and YAML values to values: names, calls, members, lists, comprehensions,
 // conditionals.
 #include "frontend/guess.h"
+#include "frontend/mend.h"
 
 #include <stdlib.h>
 
@@ -110,34 +111,23 @@ static Value app_read(Elab *el, App *app, const char *name, Loc loc)
 Value member_read(Elab *el, Value v, const char *name, Loc loc)
 {
     switch (v.kind) {
-    case V_ERROR:
-        return v;
-    case V_LIST:
-        return list_member(el, v, name, loc);
-    case V_RECORD:
-        return record_member(el, v.record, name, loc);
+    case V_ERROR: return v;
+    case V_LIST: return list_member(el, v, name, loc);
+    case V_RECORD: return record_member(el, v.record, name, loc);
     case V_INT:
     case V_FLOAT: // a tensor of rank 0
-    case V_TENSOR:
-        return tensor_member(el, v, name, loc);
-    case V_APP:
-        return app_read(el, v.app, name, loc);
+    case V_TENSOR: return tensor_member(el, v, name, loc);
+    case V_APP: return app_read(el, v.app, name, loc);
     case V_INSTANCE: {
         if (v.instance->name && !strcmp(name, "name")) return value_str(v.instance->name);
         App *app = instance_default(el, v.instance, loc);
         return app ? app_read(el, app, name, loc) : value_error();
     }
-    case V_FIELD:
-        return field_member(el, v.field, name, loc);
-    case V_TASK:
-        return task_member(el, v.task, name, loc);
-    case V_STATS:
-        return stats_member(el, v.stats, name, loc);
-    case V_SPACE:
-        return space_member(el, v.space, name, loc);
-    default:
-        el_error(el, loc, "%s has no members", value_text(el, v));
-        return value_error();
+    case V_FIELD: return field_member(el, v.field, name, loc);
+    case V_TASK: return task_member(el, v.task, name, loc);
+    case V_STATS: return stats_member(el, v.stats, name, loc);
+    case V_SPACE: return space_member(el, v.space, name, loc);
+    default: el_error(el, loc, "%s has no members", value_text(el, v)); return value_error();
     }
 }
 
@@ -186,6 +176,7 @@ Value function_call(Elab *el, const FunctionDef *f, const Args *args, Scope *sco
     Frame *caller = el->frame;
     if (el->depth >= DEPTH_LIMIT) {
         el_error(el, loc, "%s calls itself without end", f->name);
+        guess_end(el, loc, f->params.n ? f->params.at[0] : NULL);
         return value_error();
     }
     el->frame = frame;
@@ -202,18 +193,11 @@ static Value call_value(Elab *el, Scope *s, Value f, const Args *args, Loc loc)
         if (args->at[i].value.kind == V_ERROR) return value_error();
     App *app = NULL;
     switch (f.kind) {
-    case V_ERROR:
-        return f;
-    case V_FUNCTION:
-        return function_call(el, f.function, args, s, loc);
-    case V_BUILTIN:
-        return builtin_call(el, f.builtin, args, s, loc);
-    case V_MODULE:
-        app = module_call(el, f.module, args, s, loc);
-        break;
-    case V_INSTANCE:
-        app = instance_apply(el, f.instance, args, loc);
-        break;
+    case V_ERROR: return f;
+    case V_FUNCTION: return function_call(el, f.function, args, s, loc);
+    case V_BUILTIN: return builtin_call(el, f.builtin, args, s, loc);
+    case V_MODULE: app = module_call(el, f.module, args, s, loc); break;
+    case V_INSTANCE: app = instance_apply(el, f.instance, args, loc); break;
     default:
         el_error(el, loc, "%s cannot be called", value_text(el, f));
         if (f.kind == V_DTYPE) suggest_cast_of(el, loc, f.dtype);
@@ -289,9 +273,8 @@ static const char *source_of(Elab *el, const Expr *e)
 // select(condition, a, b) in place of an if.
 static void mend_choice(Elab *el, const Expr *e)
 {
-    const char *text =
-        str_printf(el->arena, "select(%s, %s, %s)", source_of(el, e->args[1]),
-                   source_of(el, e->args[0]), source_of(el, e->args[2]));
+    const char *text = str_printf(el->arena, "select(%s, %s, %s)", source_of(el, e->args[1]),
+                                  source_of(el, e->args[0]), source_of(el, e->args[2]));
     if (is_users(el, e->loc) && diag_last_error(el->diag))
         diag_mend(el->diag, e->loc, quoted(el, e->loc, text));
 }
@@ -324,30 +307,18 @@ Value expr_eval(Elab *el, Scope *s, const Expr *e)
     if (!e) return value_error();
     if (el->graph) el->graph->here = e->loc;
     switch (e->kind) {
-    case EXPR_NUMBER:
-        return e->is_int ? value_int((int64_t)e->number) : value_float(e->number);
-    case EXPR_STRING:
-        return value_str(e->text);
-    case EXPR_NAME:
-        return scope_read(el, s, e->text, e->loc);
-    case EXPR_UNARY:
-        return arith_unary(el, e->op, expr_eval(el, s, e->args[0]), e->loc);
-    case EXPR_BINARY:
-        return binary_eval(el, s, e);
-    case EXPR_COND:
-        return cond_eval(el, s, e);
-    case EXPR_CALL:
-        return call_eval(el, s, e);
-    case EXPR_INDEX:
-        return value_index(el, s, e, expr_eval(el, s, e->args[0]));
-    case EXPR_MEMBER:
-        return member_read(el, expr_eval(el, s, e->args[0]), e->text, e->at);
-    case EXPR_LIST:
-        return list_eval(el, s, e);
-    case EXPR_COMP:
-        return comprehension(el, s, e);
-    case EXPR_SLICE:
-        break;
+    case EXPR_NUMBER: return e->is_int ? value_int((int64_t)e->number) : value_float(e->number);
+    case EXPR_STRING: return value_str(e->text);
+    case EXPR_NAME: return scope_read(el, s, e->text, e->loc);
+    case EXPR_UNARY: return arith_unary(el, e->op, expr_eval(el, s, e->args[0]), e->loc);
+    case EXPR_BINARY: return binary_eval(el, s, e);
+    case EXPR_COND: return cond_eval(el, s, e);
+    case EXPR_CALL: return call_eval(el, s, e);
+    case EXPR_INDEX: return value_index(el, s, e, expr_eval(el, s, e->args[0]));
+    case EXPR_MEMBER: return member_read(el, expr_eval(el, s, e->args[0]), e->text, e->at);
+    case EXPR_LIST: return list_eval(el, s, e);
+    case EXPR_COMP: return comprehension(el, s, e);
+    case EXPR_SLICE: break;
     }
     el_error(el, e->loc, "a slice belongs between brackets");
     return value_error();
@@ -383,8 +354,7 @@ static Value tree_module_call(Elab *el, Scope *s, const Tree *t, const char *nam
 {
     static const char *const skip[] = {"module", "path", "precision", NULL};
     const ModuleDef *def = tree_module(el, t, s);
-    if (!def || !role_check(el, def, ROLE_MODULE, tree_get(t, "module")->loc))
-        return value_error();
+    if (!def || !role_check(el, def, ROLE_MODULE, tree_get(t, "module")->loc)) return value_error();
     const Frame *owner = s->frame->owner;
     const Tree *given = tree_get(t, "path");
     const char *path = given && given->kind == TREE_SCALAR ? given->text
@@ -401,14 +371,10 @@ static Value tree_module_call(Elab *el, Scope *s, const Tree *t, const char *nam
 Value tree_eval(Elab *el, Scope *s, const Tree *t, const char *name)
 {
     switch (t->kind) {
-    case TREE_NULL:
-        return value_none();
-    case TREE_SCALAR:
-        return expr_eval(el, s, el_parse(el, t));
-    case TREE_LIST:
-        return tree_list(el, s, t);
-    case TREE_MAP:
-        break;
+    case TREE_NULL: return value_none();
+    case TREE_SCALAR: return expr_eval(el, s, el_parse(el, t));
+    case TREE_LIST: return tree_list(el, s, t);
+    case TREE_MAP: break;
     }
     if (tree_get(t, "repeat")) return repeat_eval(el, t, s, name);
     if (tree_get(t, "module")) return tree_module_call(el, s, t, name);

@@ -1,5 +1,6 @@
 // A graph file to a program: read, override, import, then build every entry.
-#include "frontend/elab.h"
+#include "frontend/mend.h"
+#include "frontend/rewrite.h"
 
 #include <ctype.h>
 #include <libgen.h>
@@ -26,7 +27,7 @@ DType precision_read(Elab *el, const Tree *map)
     }
     if (t->kind != TREE_SCALAR) {
         el_error(el, t->loc, "'precision' is a word");
-        diag_help(el->diag, "write precision: f32, or precision: bf16");
+        suggest_word(el, t, "f32", "bf16");
         return DT_NONE;
     }
     el_error(el, t->loc, "there is no precision '%s'", t->text);
@@ -192,6 +193,22 @@ static void check_lets(Elab *el, const Tree *let)
 
 enum { STAND_IN = 8 }; // for a batch that is wrong, so that the rest of the file is looked at too
 
+// Parts that the batch can be cut into, or a batch of the row that can be cut into these.
+static void guess_parts(Elab *el, const Tree *said, int64_t batch, int64_t wanted)
+{
+    const Tree *row = el->shape ? tree_get(el->shape->row, "batch") : NULL;
+    const int64_t fit[] = {batch / wanted * wanted, (batch / wanted + 1) * wanted};
+    for (int i = 1; row && i >= 0; i--)
+        if (fit[i] > 0)
+            guess_add(el, row->loc, str_printf(el->arena, "%lld", (long long)fit[i]),
+                      str_printf(el->arena, "batch: %lld", (long long)fit[i]));
+    for (int64_t near = wanted < batch ? wanted : batch; near > 0; near--)
+        if (batch % near == 0)
+            guess_add(el, said->loc, str_printf(el->arena, "%lld", (long long)near),
+                      str_printf(el->arena, "accumulate: %lld, parts of %lld samples",
+                                 (long long)near, (long long)(batch / near)));
+}
+
 // train.accumulate; batch is 0 where it is not known. The case of check: has a batch of its own,
 // and as many parts as that can be cut into.
 static void read_parts(Elab *el, const Tree *train, int64_t batch)
@@ -205,13 +222,10 @@ static void read_parts(Elab *el, const Tree *train, int64_t batch)
         el->parts = near;
         return;
     }
-    el_error(el, tree_get(train, "accumulate")->loc,
-             "a batch of %lld cannot be cut into %lld equal parts", (long long)batch,
+    const Tree *said = tree_get(train, "accumulate");
+    el_error(el, said->loc, "a batch of %lld cannot be cut into %lld equal parts", (long long)batch,
              (long long)wanted);
-    diag_help(el->diag, "accumulate: %lld makes parts of %lld samples", (long long)near,
-              (long long)(batch / near));
-    diag_guess(el->diag, tree_get(train, "accumulate")->loc,
-               str_printf(el->arena, "%lld", (long long)near));
+    guess_parts(el, said, batch, wanted);
 }
 
 // train.memory: a size with its unit, or a number of bytes. The case of check: has none.

@@ -2,7 +2,9 @@
 // numbers the user wrote, first in the calls that lead to the error, then in the whole file: the
 // number itself, the other side's, and then what is as many times larger or smaller. A value is
 // exchanged for the other values of its module, or brought into the form that is wanted.
+#include "frontend/mend.h"
 #include "frontend/advice.h"
+#include "frontend/mend.h"
 
 #include "frontend/guess.h"
 
@@ -47,8 +49,10 @@ const char *with_key(Elab *el, const char *s, Loc at, const char *number)
 
 // How one size becomes another: x of the user's, times `to` over `from`, where x is `only` or that
 // is 0.
+typedef VEC(Loc) Places;
 typedef struct Change {
     int64_t from, to, only;
+    Places *found; // takes the places, of which no guess is made; or NULL
 } Change;
 
 // Guess the change of every number in a place.
@@ -71,8 +75,11 @@ static void change_numbers(Elab *el, Loc at, Change c)
         int64_t y = whole ? x * c.to / c.from : 0;
         if (y > 0 && (!c.only || c.only == x) && !is_other(s, i)) {
             const char *number = str_printf(el->arena, "%lld", (long long)y);
-            guess_add(el, (Loc){at.source, i, end}, number,
-                      with_key(el, s, (Loc){at.source, i, end}, number));
+            const Loc place = {at.source, i, end};
+            if (c.found)
+                vec_push(el->arena, c.found, place);
+            else
+                guess_add(el, place, number, with_key(el, s, place, number));
         }
         i = end - 1;
     }
@@ -97,22 +104,54 @@ static bool can_differ(int64_t a, int64_t b)
 
 void guess_size_to(Elab *el, int64_t from, int64_t to)
 {
-    if (can_differ(from, to)) change_everywhere(el, (Change){from, to, from});
+    if (can_differ(from, to)) change_everywhere(el, (Change){from, to, from, NULL});
 }
 
 void guess_exact_sizes(Elab *el, int64_t a, int64_t b)
 {
     if (!can_differ(a, b)) return;
-    change_everywhere(el, (Change){a, b, a});
-    change_everywhere(el, (Change){b, a, b});
+    change_everywhere(el, (Change){a, b, a, NULL});
+    change_everywhere(el, (Change){b, a, b, NULL});
+}
+
+enum { MOST_PLACES = 3 }; // of a size that may be changed in two of them
+
+// Another size in two places of the graph: of which one alone only moves the error.
+static void change_pairs(Elab *el, int64_t from, int64_t to)
+{
+    Places p = {0};
+    size_t size = 0;
+    const char *s = diag_source_text(el->diag, el->root->loc.source, &size);
+    const char *number = str_printf(el->arena, "%lld", (long long)to);
+    change_numbers(el, (Loc){el->root->loc.source, 0, (uint32_t)size},
+                   (Change){from, to, from, &p});
+    for (uint32_t i = 0; p.n <= MOST_PLACES && i < p.n; i++)
+        for (uint32_t k = i + 1; k < p.n; k++)
+            guess_both(el, p.at[i], number, p.at[k], number,
+                       str_printf(el->arena, "%s and %s", with_key(el, s, p.at[i], number),
+                                  with_key(el, s, p.at[k], number)));
 }
 
 void guess_sizes(Elab *el, int64_t a, int64_t b)
 {
+    const bool late = el->late;
     if (!can_differ(a, b)) return;
     guess_exact_sizes(el, a, b);
-    change_everywhere(el, (Change){a, b, 0});
-    change_everywhere(el, (Change){b, a, 0});
+    el->late = true;
+    change_pairs(el, a, b);
+    change_pairs(el, b, a);
+    el->late = late;
+    change_everywhere(el, (Change){a, b, 0, NULL});
+    change_everywhere(el, (Change){b, a, 0, NULL});
+}
+
+void guess_multiples(Elab *el, int64_t size, int64_t factor)
+{
+    const int64_t above = factor > 0 ? (size / factor + 1) * factor : 0, below = above - factor;
+    if (size < 1 || size > 1 << 24 || !above) return;
+    change_everywhere(el, (Change){size, above, size, NULL});
+    if (below) change_everywhere(el, (Change){size, below, size, NULL});
+    guess_rows(el);
 }
 
 // ---- values -----------------------------------------------------------------------------------
@@ -322,6 +361,21 @@ void guess_names(Elab *el, Loc one, Loc other, const char *name)
     el->late = false;
 }
 
+void guess_item(Elab *el, Loc at, uint32_t n)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, at.source, &size);
+    if (!s || at.end > size || at.end < at.begin + 3 || s[at.begin] != '[' || s[at.end - 1] != ']')
+        return;
+    const char *items = str_slice(el->arena, s + at.begin + 1, at.end - at.begin - 2);
+    if (n == 1) {
+        suggest(el, items, NULL);
+        return;
+    }
+    const char *sum = quoted(el, at, str_printf(el->arena, "sum([%s])", items));
+    guess_word(el, at, sum);
+}
+
 void guess_number(Elab *el)
 {
     Loc at;
@@ -356,8 +410,13 @@ void guess_weights(Elab *el)
 {
     static const char *const sections[] = {"losses", "experts"};
     for (int i = 0; i < 2; i++) {
+        const Tree *t = tree_get(el->root, sections[i]);
         other_values(el, sections[i], "weight", "0", "1");
         other_values(el, sections[i], "enabled", "false", "true");
+        for (uint32_t k = 0; t && k < t->entries.n; k++) {
+            guess_without(el, t->entries.at[k].value, "weight");
+            guess_without(el, t->entries.at[k].value, "enabled");
+        }
     }
 }
 
@@ -402,6 +461,7 @@ void guess_input(Elab *el, const Decl *d, Loc loc)
                     el, loc, d->name,
                     str_printf(el->arena, "%s.%s", el->instances.at[k].key, both[o]->at[i].name));
     }
+    if (d->is_shape || d->role) guess_all(el); // that there is
 }
 
 // ---- samples that are mixed -------------------------------------------------------------------
@@ -494,6 +554,7 @@ void guess_from_text(Elab *el, const char *text)
         guess_exact_sizes(el, x, y);
         break;
     }
+    guess_rows(el);
     guess_whole(el, at);
     guess_values(el, at, na, nb);
     for (uint32_t i = 1; i <= na && i <= nb; i++)

@@ -1,5 +1,6 @@
 // Checks the keys of every mapping against the table keys.def.
 #include "frontend/guess.h"
+#include "frontend/mend.h"
 #include "frontend/rewrite.h"
 
 typedef enum { K_NAME, K_TEXT, K_NUMBER, K_EXPR, K_LIST, K_MAP, K_ANY, K_LATER } KeyKind;
@@ -72,8 +73,9 @@ static bool misspelt(Elab *el, const Tree *map, MappingId id, const char *name)
 }
 
 // What stands in files of the other kind is not left out but moved. False where it is none of that.
-static bool of_other_file(Elab *el, const char *key, MappingId id)
+static bool of_other_file(Elab *el, const Tree *map, const Tree *t, MappingId id)
 {
+    const char *key = t->text;
     if (id == MAPPING_GRAPH && find(MAPPING_LIBRARY, key))
         diag_help(el->diag, "%s: stands in a library file, a file of its own that import: names",
                   key);
@@ -81,6 +83,7 @@ static bool of_other_file(Elab *el, const char *key, MappingId id)
         diag_help(el->diag, "%s: stands in a graph file, which imports this one", key);
     else
         return false;
+    suggest_without(el, map, t);
     return true;
 }
 
@@ -130,7 +133,7 @@ static void unknown(Elab *el, const Tree *map, const Tree *key, MappingId id)
         list = str_printf(el->arena, "%s%s%s", list, *list ? ", " : "", keys[i].name);
     }
     el_error(el, key->loc, "%s has no key '%s'", mappings[id], key->text);
-    if (of_other_file(el, key->text, id) || dotted(el, map, key, id) ||
+    if (of_other_file(el, map, key, id) || dotted(el, map, key, id) ||
         said_otherwise(el, map, key, id))
         return;
     const char *best = nearest_key(&names, key->text, NULL);
@@ -216,6 +219,15 @@ static void guess_within(Elab *el, MappingId id, const TreeEntry *e)
     }
 }
 
+// Is a key's mapping a module with its settings?
+static bool is_call(const char *key)
+{
+    static const char *const keys_of_calls[] = {"optimizer", "clip_grad", "metric"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(keys_of_calls[i], key) == 0) return true;
+    return false;
+}
+
 static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId id, bool open)
 {
     static const char *const kinds[] = {"a word",        "a text", "a number",
@@ -235,7 +247,10 @@ static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId
              k->name, mappings[id], kinds[k->kind]);
     if (*k->doc) diag_help(el->diag, "%s: %s", k->name, k->doc);
     if (k->kind == K_LIST) suggest_only_item(el, id, e);
-    if (k->kind == K_MAP) guess_within(el, id, e);
+    if (k->kind == K_MAP && e->value->kind == TREE_SCALAR && is_call(k->name))
+        suggest_row(el, "module", false);
+    else if (k->kind == K_MAP)
+        guess_within(el, id, e);
     if (k->kind <= K_NUMBER && e->value->kind == TREE_LIST) suggest_item(el, e->value);
     return false;
 }
@@ -245,6 +260,7 @@ bool keys_check(Elab *el, const Tree *t, MappingId id, bool open)
     if (t->kind != TREE_MAP) {
         el_error(el, t->loc, "%s is a mapping", mappings[id]);
         suggest_mapping(el, t, id, false);
+        if (id == MAPPING_INSTANCE && t->kind == TREE_LIST) guess_instance(el, t);
         return false;
     }
     bool ok = true;
@@ -261,6 +277,7 @@ bool keys_check(Elab *el, const Tree *t, MappingId id, bool open)
         el_error(el, head, "%s needs '%s'", mappings[id], keys[i].name);
         if (*keys[i].doc) diag_help(el->diag, "%s: %s", keys[i].name, keys[i].doc);
         suggest_key(el, t->loc, keys[i].name);
+        if (strcmp(keys[i].name, "optimizer") == 0) guess_optimizer(el, t);
         ok = false;
     }
     return ok;

@@ -1,6 +1,6 @@
 // Library files: functions, modules, optimisers, metrics and constants, all in one namespace. A
 // file is found beside the one that imports it, else in the library.
-#include "frontend/elab.h"
+#include "frontend/mend.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -230,12 +230,28 @@ bool library_file(Elab *el, const char *name, const char *dir, Loc from)
     return file || library_read(el, path, name, from);
 }
 
+// An item that cannot be imported, and has no other name: it is left out.
+static void leave_out(Elab *el, const Tree *names, uint32_t i)
+{
+    Loc at;
+    const Tree *t = names->items.at[i];
+    if (diag_has_mend(el->diag, diag_last_error(el->diag)) || !diag_last(el->diag, &at)) return;
+    const Loc item = item_place(el, names, i);
+    if (at.source != t->loc.source || at.begin != t->loc.begin || !item.source) return;
+    diag_help(el->diag, "leave out '%s'", t->text);
+    diag_mend(el->diag, item, "");
+}
+
 bool library_import(Elab *el, const Tree *names)
 {
     bool ok = true;
+    if (names->kind == TREE_SCALAR) // one where a list is wanted, which is reported
+        return library_file(el, names->text, said_in(el, names), names->loc);
     for (uint32_t i = 0; i < names->items.n; i++) {
         const Tree *t = names->items.at[i];
+        const uint32_t errors = diag_errors(el->diag);
         if (t->kind == TREE_SCALAR) ok &= library_file(el, t->text, said_in(el, t), t->loc);
+        if (diag_errors(el->diag) > errors) leave_out(el, names, i);
     }
     return ok;
 }

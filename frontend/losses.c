@@ -1,6 +1,7 @@
 // experts: and losses:. A task that is off (enabled: false, or a weight constantly 0) leaves
 // nothing in the graph. A loss module gives num (B,) and perhaps den (B,); the loss is
 // batch_sum(select(valid, num, 0)) / batch_sum(select(valid, den, 0)), 0 where that is 0.
+#include "frontend/mend.h"
 #include "frontend/guess.h"
 
 // ---- binding ----------------------------------------------------------------------------------
@@ -144,6 +145,7 @@ static bool complete(Elab *el, const Task *t)
         else if (t->expert)
             diag_help(el->diag, "write it, or a kind: that says it");
         if (!strcmp(needed[i], "loss")) guess_loss(el, t->tree, t->expert);
+        guess_no_entry_around(el, t->loc);
         ok = false;
     }
     return ok;
@@ -276,6 +278,7 @@ static bool bind_reaching(Elab *el, Instance *inst, Scope *s)
             if (strcmp(names[i], "valid") == 0)
                 diag_help(el->diag, "a target that is a field brings its own; else write valid: "
                                     "such as label.valid");
+            if (strcmp(names[i], "valid") == 0) guess_valid(el, from->loc);
             ok = false;
             continue;
         }
@@ -307,8 +310,16 @@ static Value loss_expression(Elab *el, Task *t, TaskKey loss)
     Value v = tree_eval(el, loss.scope, loss.tree, NULL);
     if (v.kind != V_MODULE || !role_check(el, v.module, ROLE_MODULE, loss.tree->loc)) return v;
     el_error(el, loss.tree->loc, "module %s stands here without being applied", v.module->name);
-    diag_help(el->diag, t->expert ? "write loss: {module: %s}" : "write module: %s in its place",
-              v.module->name);
+    if (t->expert) {
+        suggest_row(el, "module", false);
+        return value_error();
+    }
+    diag_help(el->diag, "write module: %s in its place", v.module->name);
+    const Tree *key = tree_entry(t->tree, "loss")->key;
+    const Loc whole = {key->loc.source, key->loc.begin, loss.tree->loc.end};
+    const char *text = str_printf(el->arena, "module: %s", v.module->name);
+    if (whole.source == loss.tree->loc.source) guess_add(el, whole, text, text);
+    guess_no_entry_around(el, loss.tree->loc);
     return value_error();
 }
 
@@ -357,6 +368,11 @@ static bool per_sample(Elab *el, Task *t, NodeId x, const char *what)
         suggest_wrapped(
             el, "mean(",
             str_printf(el->arena, type->rank > 2 ? ", axis=[%s])" : ", axis=%s)", axes));
+    if (loss && !type->rank) {
+        diag_help(el->diag, "what is of no sample is added under train:, in minimize:");
+        guess_minimized(el, t->tree, loss);
+        guess_no_entry_around(el, loss->loc);
+    }
     return false;
 }
 

@@ -5,9 +5,8 @@
 #include "frontend/mend.h"
 
 #include "frontend/advice.h"
-#include "frontend/rewrite.h"
-
 #include "frontend/guess.h"
+#include "frontend/rewrite.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -236,7 +235,7 @@ static const struct {
     {"width", "64", "512"},
     {"embed", "64", "512"},
     {"vocab", "49408", "50000"},
-    {"size", "[224, 224]", "[256, 256]"},
+    {"size", "224", "256"},
     {"length", "77", "64"},
     {"batch", "64", "256"},
     {"from", "0", "100"},
@@ -245,6 +244,8 @@ static const struct {
     {"shards", "train.tar", "\"train-{0000..0009}.tar\""},
     {"member", "json", "paug.json"},
     {"file", "weights.safetensors", "model.safetensors"},
+    {"shape", "[8]", "[512]"},
+    {"limit", "1", "10"},
 };
 
 const char *usual_value(const char *key, int which)

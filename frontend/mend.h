@@ -16,9 +16,47 @@ Loc entry_added(Elab *el, const Tree *map, const char *key, const char *value, c
 
 // Guesses of the last error. Two places: both are written.
 void guess_both(Elab *el, Loc at, const char *text, Loc also, const char *also_text,
-                const char *said);
+               const char *said);
 void guess_without(Elab *el, const Tree *map, const char *key);
 void guess_without_item(Elab *el, const Tree *list, uint32_t i, const char *said);
+// The guesses for the last error are all that there can be: one that alone helps is certain.
+void guess_all(Elab *el);
 void guess_added(Elab *el, const Tree *map, const char *key, const char *value);
+
+// Guesses between shapes, of the one that is built (own): its row; settings of the modules around a
+// frame; when tasks begin and end. A row that is no mapping.
+void guess_rows(Elab *own);
+void guess_settings(Elab *own, const Frame *f);
+void guess_times(Elab *own);
+// A list of n where a value is wanted: its item, their sum.
+void guess_item(Elab *el, Loc at, uint32_t n);
+// The nearest multiples of a factor in the place of a size.
+void guess_multiples(Elab *el, int64_t size, int64_t factor);
+void guess_row(Elab *el, const Tree *row, const Tree *list, uint32_t number);
+// Entries that a place is in, from the innermost outwards, left out.
+void guess_no_entry_around(Elab *el, Loc at);
+// Modules of a role in the place of one of another, the more alike the earlier; or no such entry.
+void guess_modules(Elab *el, ModuleRole role, const ModuleDef *wrong, Loc at);
+// Metrics that give what a baseline gives, in the place of one that does not.
+void guess_metrics(Elab *el, const ModuleDef *baseline, Loc at);
+// An optimiser that is imported, for train: without one. What says which samples of the target of
+// the task at a place are valid.
+void guess_optimizer(Elab *el, const Tree *train);
+void guess_valid(Elab *el, Loc task);
+// What the parameter begins with whose name is in a place.
+void guess_init(Elab *el, Loc name);
+// A list of a module and a setting where an instance is wanted, or no such entry.
+void guess_instance(Elab *el, const Tree *t);
+// A loss that is of no sample, as a part of minimize:
+void guess_minimized(Elab *el, const Tree *task, const Tree *loss);
+// A call in a place, which calls what it is in: its argument, an end by an argument that counts (or
+// NULL), another function.
+void guess_end(Elab *el, Loc at, const char *counted);
+// The same of a call of a name in a place, which nothing has.
+void guess_uncalled(Elab *el, Loc name);
+// A call of a module in a place as a part of the task around it, with a name.
+void guess_part(Elab *el, const ModuleDef *def, Loc at);
+// The line of a place; nowhere where it is not the user's.
+Loc line_place(const Elab *el, Loc at);
 
 #endif

@@ -2,13 +2,14 @@
 // a batch, and results from the accumulators alone. Entry "eval" updates, "metrics" reads,
 // "metrics_reset" zeroes. A baseline is a metric module too: what can be had without the network.
 // Its results have names that the metric's have, and follow them as "experts.seg.iou.NAME".
-#include "frontend/elab.h"
+#include "frontend/mend.h"
 
 typedef struct Metric {
     const char *task;     // "experts.seg"
     const char *baseline; // its name; NULL for the metric itself
     const char *title;    // what the result "out" is called: the name of the task's metric module
     Tally tally;
+    Loc module; // the name of its module
 } Metric;
 
 // "$metric.experts.seg.", and with a baseline's name behind the task's.
@@ -39,6 +40,8 @@ static bool comparable(Elab *el, const Metric *metric, const Metric *baseline)
         if (k < metric->tally.def->out.n) continue;
         el_error(el, baseline->tally.loc, "baseline %s gives '%s', which the metric %s does not",
                  baseline->baseline, item->name, metric->tally.def->name);
+        guess_metrics(el, baseline->tally.def, metric->module);
+        guess_no_entry_around(el, baseline->tally.loc);
         ok = false;
     }
     return ok;
@@ -59,6 +62,7 @@ static Metric *metric_open(Elab *el, Task *t, TaskKey key, const char *baseline,
     const char *title = beside ? beside->title : inst->def->name;
     *m = (Metric){.task = t->path, .baseline = baseline, .title = title};
     m->tally = (Tally){state_prefix(el, t->path, baseline), inst->def, app->scope, key.tree->loc};
+    m->module = tree_get(key.tree, "module")->loc;
     return m;
 }
 
@@ -68,12 +72,24 @@ static void metric_update(Elab *el, const Metric *m, Entry *entry)
         map_set(el->arena, &el->metrics, result_name(el, m, "out"), (void *)m);
 }
 
+// Beside baselines: the metric that one of them is, or none of them.
+static void guess_metric(Elab *el, const Task *t, const Tree *others)
+{
+    for (uint32_t i = 0; i < others->entries.n; i++) {
+        const Tree *module = tree_get(others->entries.at[i].value, "module");
+        const char *text = module ? str_printf(el->arena, "{module: %s}", module->text) : NULL;
+        if (text && module->kind == TREE_SCALAR) guess_added(el, t->tree, "metric", text);
+    }
+    guess_without(el, t->tree, "baselines");
+}
+
 static void task_metrics(Elab *el, Task *t, Entry *entry)
 {
     TaskKey key = task_key(t, "metric"), rest = task_key(t, "baselines");
     const Tree *tree = key.tree, *others = rest.tree;
     if (others && !tree) {
         el_error(el, others->loc, "%s has baselines and no metric to set them beside", t->path);
+        guess_metric(el, t, others);
         return;
     }
     if (!tree || !t->on) return;
@@ -89,6 +105,7 @@ static void task_metrics(Elab *el, Task *t, Entry *entry)
         const TreeEntry *e = &others->entries.at[i];
         if (e->value->kind != TREE_MAP) {
             el_error(el, e->value->loc, "baseline '%s' is a metric, {module: NAME}", e->key->text);
+            suggest_row(el, "module", false);
             continue;
         }
         Metric *baseline =

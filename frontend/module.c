@@ -2,6 +2,7 @@
 // inputs, solved dimensions, settings, parts and body names, all lazily evaluated, then evaluates
 // them in file order so that every error is found. Parameters belong to paths, not to applications:
 // the same instance applied again finds the same ones.
+#include "frontend/mend.h"
 #include "frontend/guess.h"
 #include "frontend/rewrite.h"
 
@@ -59,6 +60,7 @@ bool role_check(Elab *el, const ModuleDef *def, ModuleRole role, Loc loc)
         break;
     case ROLE_KIND: diag_help(el->diag, "a kind stands in an expert, as kind: %s", def->name);
     }
+    if (role != ROLE_KIND) guess_modules(el, role, def, loc);
     return false;
 }
 
@@ -367,7 +369,10 @@ App *app_open(Elab *el, Instance *inst, const Map *given, bool main, Loc loc)
     app->scope = scope_new(el, module_names(el, f), f);
     el->frame = app->scope->frame;
     bool ok = el->depth < DEPTH_LIMIT && bind_arguments(el, app, given, loc);
-    if (el->depth >= DEPTH_LIMIT) el_error(el, loc, "%s nests too deep", inst->def->name);
+    if (el->depth >= DEPTH_LIMIT) {
+        el_error(el, loc, "%s nests too deep", inst->def->name);
+        guess_end(el, loc, NULL);
+    }
     if (ok) {
         params_bind(el, &inst->def->params, app->scope);
         body_bind(el, &inst->def->body, app->scope);

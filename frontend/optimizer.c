@@ -62,6 +62,31 @@ bool row_matches(Elab *el, const Tree *row, const char *path, CapturedList *capt
     return m && any_matches(el, m, false, path, captured) && !any_matches(el, m, true, path, &out);
 }
 
+static bool has_task(const Elab *el, bool expert)
+{
+    for (uint32_t i = 0; i < el->tasks.n; i++) {
+        const Task *t = el->tasks.at[i].value;
+        if (t->on && t->expert == expert) return true;
+    }
+    return false;
+}
+
+bool row_waits(const Elab *el, const Tree *row)
+{
+    static const char experts[] = "experts.", losses[] = "losses.";
+    const Tree *m = tree_get(row, "match");
+    uint32_t n = m->kind == TREE_SCALAR ? 1 : m->items.n;
+    bool waits = n > 0;
+    for (uint32_t i = 0; i < n && waits; i++) {
+        const Tree *item = m->kind == TREE_SCALAR ? m : m->items.at[i];
+        const char *glob = item->kind == TREE_SCALAR ? item->text : "";
+        bool expert = strncmp(glob, experts, sizeof experts - 1) == 0,
+             loss = strncmp(glob, losses, sizeof losses - 1) == 0;
+        waits = *glob == '!' || ((expert || loss) && !has_task(el, expert));
+    }
+    return waits;
+}
+
 bool in_last_phase(const Elab *el)
 {
     return el->phase == el->phases.at[el->phases.n - 1];
@@ -122,7 +147,7 @@ static bool check_group(Elab *el, const Optimizers *o, const Tree *row, const Tr
     for (uint32_t k = 0; k < list->n; k++)
         if (row_matches(el, row, list->at[k].var->name, NULL))
             map_set(el->arena, &el->matched, key, (void *)row);
-    if (in_last_phase(el) && list->n && !map_get(&el->matched, key))
+    if (in_last_phase(el) && list->n && !map_get(&el->matched, key) && !row_waits(el, row))
         diag_warning(el->diag, row->loc, "no trained parameter matches this row");
     return ok;
 }

@@ -1,5 +1,6 @@
 // The rows of params: and body:, parameters, and repetition.
 #include "frontend/guess.h"
+#include "frontend/mend.h"
 
 #include <ctype.h>
 
@@ -87,6 +88,8 @@ static bool claim(Elab *el, const char *path, const Frame *owner, Loc loc)
             el_error(el, inst->loc, "two calls here own parameters; they need names");
             diag_note(el->diag, place->anonymous_loc, "the other call");
             diag_help(el->diag, "make them parts under params:, each with a name");
+            guess_part(el, inst->def, inst->loc);
+            guess_part(el, inst->def, place->anonymous_loc);
             return false;
         }
         place->anonymous = inst->site;

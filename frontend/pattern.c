@@ -3,6 +3,7 @@
 // needs is summed away first. A rearrange is a reshape, a transpose, a broadcast for new axes and a
 // reshape.
 #include "frontend/builtin.h"
+#include "frontend/mend.h"
 #include "frontend/guess.h"
 
 #include <ctype.h>
@@ -299,6 +300,8 @@ static bool split_axis(const Call *c, const Term *t, uint32_t group, Axis axis, 
                            graph_type(el->graph, value_tensor(el, c->args[0], DT_NONE, c->loc))),
                  (long long)known, c->args[1].s);
         suggest_factor(el, axis.size, known);
+        if (!diag_has_mend(el->diag, diag_last_error(el->diag)))
+            guess_multiples(el, axis.size, known);
         return false;
     }
     if (!unknown) return true;

@@ -72,6 +72,14 @@ Loc item_place(const Elab *el, const Tree *list, uint32_t i)
     return place_of(&t, span_lines(&t, (EntrySpan){l.text, block_end(&t, l.text, x)}));
 }
 
+Loc line_place(const Elab *el, Loc at)
+{
+    TreeText t;
+    if (!text_of(el, at.source, &t)) return (Loc){0};
+    const Line l = line_at(&t, at.begin);
+    return tree_text_loc(&t, l.begin, l.next);
+}
+
 const Tree *parent_map(const Tree *root, const Tree *value, uint32_t *i)
 {
     const Tree *found = NULL;

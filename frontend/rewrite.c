@@ -1,6 +1,7 @@
 // Choices of what to write instead in a mapping or a list. A choice is made of a tree's place; a
 // place that is not the user's, or that is wholly something else, makes none.
 #include "frontend/rewrite.h"
+#include "frontend/mend.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -58,45 +59,14 @@ static bool in_flow(const char *s, const Tree *t)
     return s[t->loc.begin] == '{' || s[t->loc.begin] == '[';
 }
 
-// A part of a flow collection, with the comma behind it, or before it where it is the last.
-static Loc flow_part(const char *s, size_t size, Loc at, bool only, bool last)
-{
-    while (!only && at.end < size && (s[at.end] == ' ' || s[at.end] == ',')) at.end++;
-    if (!only && last)
-        while (at.begin && (s[at.begin - 1] == ' ' || s[at.begin - 1] == ',')) at.begin--;
-    return at;
-}
-
-// The end of the lines of a block entry whose key stands in that column.
-static uint32_t block_end(const char *s, size_t size, uint32_t at, uint32_t column, bool list)
-{
-    for (;;) {
-        while (at < size && s[at] != '\n') at++;
-        at += at < size;
-        uint32_t first = at;
-        while (first < size && s[first] == ' ') first++;
-        bool inside = first - at > column || (list && first - at == column && s[first] == '-');
-        if (first >= size || !inside) return at;
-    }
-}
-
 Loc entry_span(Elab *el, const Tree *map, const char *key)
 {
     size_t size;
-    const TreeEntry *e = tree_entry(map, key);
-    const char *s = e ? source_of(el, map->loc, &size) : NULL;
-    if (!s || e->key->loc.source != map->loc.source) return (Loc){0};
-    Loc at = e->key->loc;
-    if (e->value->loc.source == at.source && e->value->loc.end > at.end) at.end = e->value->loc.end;
-    if (at.end < size && s[at.end] == ':') at.end++;
-    if (in_flow(s, map))
-        return flow_part(s, size, at, map->entries.n == 1,
-                         e->key == map->entries.at[map->entries.n - 1].key);
-    uint32_t line = at.begin;
-    while (line && s[line - 1] == ' ') line--;
-    if ((line && s[line - 1] != '\n') || map->entries.n == 1) return (Loc){0};
-    at.end = block_end(s, size, at.end, at.begin - line, e->value->kind == TREE_LIST);
-    return (Loc){at.source, line, at.end};
+    const char *s = source_of(el, map->loc, &size);
+    uint32_t i = 0, n = map->entries.n;
+    while (i < n && strcmp(map->entries.at[i].key->text, key)) i++;
+    if (!s || i == n || (n == 1 && !in_flow(s, map))) return (Loc){0};
+    return entry_place(el, map, i);
 }
 
 Choice without_key(Elab *el, const Tree *map, const char *key)
@@ -108,19 +78,10 @@ Choice without_key(Elab *el, const Tree *map, const char *key)
 
 Choice with_entry(Elab *el, const Tree *map, const char *key, const char *value)
 {
-    size_t size;
-    const char *s = source_of(el, map->loc, &size);
-    if (!s || map->loc.begin >= size) return no_choice;
-    uint32_t line = map->loc.begin;
-    while (line && s[line - 1] != '\n') line--;
-    const int column = (int)(map->loc.begin - line);
-    const char *said = str_printf(el->arena, "write %s: %s", key, value);
-    bool flow = s[map->loc.begin] == '{';
-    const uint32_t begin = map->loc.begin + flow;
-    const char *text =
-        flow ? str_printf(el->arena, "%s: %s%s", key, value, map->entries.n ? ", " : "")
-             : str_printf(el->arena, "%s: %s\n%*s", key, value, column, "");
-    return (Choice){{map->loc.source, begin, begin}, text, said};
+    const char *text;
+    const Loc at = entry_added(el, map, key, value, &text);
+    if (!at.source) return no_choice;
+    return (Choice){at, text, str_printf(el->arena, "write %s: %s", key, value)};
 }
 
 Choice as_list(Elab *el, const Tree *map)
@@ -132,9 +93,7 @@ Choice as_list(Elab *el, const Tree *map)
     while (line && s[line - 1] == ' ') line--;
     if (line && s[line - 1] != '\n') return no_choice;
     Loc at = map->loc;
-    const TreeEntry *last = &map->entries.at[map->entries.n - 1];
-    at.end =
-        block_end(s, size, last->key->loc.end, at.begin - line, last->value->kind == TREE_LIST);
+    at.end = entry_place(el, map, map->entries.n - 1).end;
     for (uint32_t i = at.begin, n; i < at.end; i += n) {
         const char *end = memchr(s + i, '\n', at.end - i);
         n = end ? (uint32_t)(end - (s + i)) + 1 : at.end - i;
@@ -171,16 +130,6 @@ const char *written(Elab *el, const Tree *t)
     const char *s = source_of(el, t->loc, &size);
     if (!s || t->kind == TREE_NULL || (t->kind != TREE_SCALAR && !in_flow(s, t))) return "";
     return str_slice(el->arena, s + t->loc.begin, t->loc.end - t->loc.begin);
-}
-
-Choice without_item(Elab *el, const Tree *list, const Tree *item)
-{
-    size_t size;
-    const char *s = source_of(el, list->loc, &size), *text = written(el, item);
-    if (!s || !in_flow(s, list) || !*text || list->items.n < 2) return no_choice;
-    bool last = list->items.at[list->items.n - 1] == item;
-    const Loc at = flow_part(s, size, item->loc, false, last);
-    return (Choice){at, "", str_printf(el->arena, "leave out %s", text)};
 }
 
 Choice instead(Elab *el, const Tree *t, const char *text)

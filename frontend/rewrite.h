@@ -3,7 +3,7 @@
 #ifndef CZT_FRONTEND_REWRITE_H
 #define CZT_FRONTEND_REWRITE_H
 
-#include "frontend/elab.h"
+#include "frontend/advice.h"
 
 // What to write in a place, and how that is said behind no verb of its own: "write max: 16", "leave
 // out 'max'". text NULL: none.
@@ -18,10 +18,8 @@ void suggest_choices(Elab *el, Choice a, Choice b);
 // The choices there are:
 // a mapping without a key;
 Choice without_key(Elab *el, const Tree *map, const char *key);
-// with a key more, before its first;
+// with a key more;
 Choice with_entry(Elab *el, const Tree *map, const char *key, const char *value);
-// a list without an item;
-Choice without_item(Elab *el, const Tree *list, const Tree *item);
 // a mapping in block style as the only item of a list;
 Choice as_list(Elab *el, const Tree *map);
 // a value, or a key, that is written otherwise.
@@ -31,13 +29,12 @@ Choice instead(Elab *el, const Tree *t, const char *text);
 void suggest_item(Elab *el, const Tree *list);
 // One word or another in the place of a value which is no word.
 void suggest_word(Elab *el, const Tree *t, const char *a, const char *b);
-// A usual value of a key that has no default, 0 or 1; NULL where none is known.
-const char *usual_value(const char *key, int which);
 // Has the last error one mend, which is a guess?
 bool has_lone_guess(const Elab *el);
 // The text of a value as it is written in its file; "" where it is a block.
 const char *written(Elab *el, const Tree *t);
-// The place of an entry, with the comma, or the line, that goes where it goes.
+// The place of an entry with what goes with it; nowhere where the mapping would be left empty and
+// has no brackets.
 Loc entry_span(Elab *el, const Tree *map, const char *key);
 // The file beside one that is not there whose name is almost the same; false where there is none.
 bool suggest_file(Elab *el, const char *path);
@@ -48,7 +45,7 @@ void guess_anyway(Elab *el, Loc at);
 // A setting more in a mapping or a call: "width: 3", ", width=3".
 Choice with_setting(Elab *el, Loc at, const char *key, const char *value);
 // constant.c: that a constant of a file is a parameter.
-void guess_trainable(Elab *el);
+void guess_constants(Elab *el);
 
 // Modules, or others of a role, of which two are written where one is needed: those that the graph
 // uses already come first, and those that take what the mapping says. `at`: the word of the

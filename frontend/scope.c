@@ -3,6 +3,7 @@
 // chain of modules.
 #include "frontend/advice.h"
 #include "frontend/guess.h"
+#include "frontend/mend.h"
 
 Scope *scope_new(Elab *el, Scope *parent, Frame *frame)
 {
@@ -201,10 +202,13 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
     Map builtins = {0};
     for (uint32_t i = 0; i < n; i++) map_set(el->arena, &builtins, table[i].name, NULL);
     best = nearest_key(&builtins, name, best);
-    if (best) diag_did_you_mean(el->diag, name, best);
-    if (best) return;
-    guess_own_names(el, s, name, loc);
-    guess_definition(el, name, loc);
+    if (best) {
+        diag_did_you_mean(el->diag, name, best);
+    } else {
+        guess_uncalled(el, loc);
+        guess_own_names(el, s, name, loc);
+        guess_definition(el, name, loc);
+    }
 }
 
 // A name that is read while it is being evaluated.

@@ -1,6 +1,6 @@
 // The graph file as a tree: `extends:` merges a file over another, `--set a.b=c` replaces or adds
 // keys.
-#include "frontend/elab.h"
+#include "frontend/mend.h"
 
 // ---- extends ----------------------------------------------------------------------------------
 
@@ -27,6 +27,36 @@ static const char *written(Elab *el, const Tree *value)
     return flow && !strpbrk(text, "|>\n") ? text : "..";
 }
 
+// Take away "a.b.c: value" and write it into the mappings that are there, or over what they say.
+static void mend_nested(Elab *el, const Tree *map, const Tree *key, const char *value)
+{
+    const char *name = key->text, *text = value, *dot;
+    const Tree *t = map;
+    uint32_t own = 0;
+    while (own < map->entries.n && map->entries.at[own].key != key) own++;
+    while ((dot = strchr(name, '.'))) {
+        const Tree *next = tree_get(t, str_slice(el->arena, name, (size_t)(dot - name)));
+        if (!next || next->kind != TREE_MAP || next->loc.source != key->loc.source) break;
+        t = next;
+        name = dot + 1;
+    }
+    const TreeEntry *old = dot ? NULL : tree_entry(t, name);
+    const char *const end = name + strlen(name);
+    for (const char *at = end; dot && at > dot;) { // the mappings that are not there
+        const char *to = at;
+        while (at[-1] != '.') at--;
+        text = str_printf(el->arena, "{%.*s: %s}", (int)(to - at), at, text);
+        at--;
+    }
+    const char *first = dot ? str_slice(el->arena, name, (size_t)(dot - name)) : name;
+    const bool over = old && old->key->loc.source == key->loc.source;
+    const Loc to = over ? old->value->loc : entry_added(el, t, first, text, &text);
+    const Loc from = own < map->entries.n ? entry_place(el, map, own) : (Loc){0};
+    if (!to.source || to.source != from.source) return;
+    diag_mend(el->diag, from, "");
+    diag_mend_also(el->diag, to, text);
+}
+
 void suggest_nested(Elab *el, const Tree *map, const Tree *key)
 {
     const TreeEntry *e = tree_entry(map, key->text);
@@ -40,6 +70,7 @@ void suggest_nested(Elab *el, const Tree *map, const Tree *key)
     }
     if (other && other->value->loc.source == key->loc.source) {
         diag_help(el->diag, "a path of keys is written as mappings: %s, under %s:", text, first);
+        if (strcmp(value, "..") != 0) mend_nested(el, map, key, value);
         return;
     }
     text = str_printf(el->arena, "%s: {%s}", first, text);
@@ -136,7 +167,10 @@ static Tree *merge(Elab *el, const Tree *base, const Tree *over)
 static Tree *read_chain(Elab *el, const char *path, Loc from, Map *seen)
 {
     if (!map_set(el->arena, seen, path, el)) {
+        const Loc line = line_place(el, from);
         el_error(el, from, "'%s' extends itself", path);
+        diag_help(el->diag, "leave out 'extends' in one of the files");
+        if (line.source) diag_mend(el->diag, line, "");
         return NULL;
     }
     Tree *t = tree_read_file(el->arena, el->diag, path, from);

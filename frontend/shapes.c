@@ -2,7 +2,7 @@
 // is elaborated again with them, by an elaborator of its own over the same library: "step" is of
 // the first row, "step/2" and "step@800/2" are of the second. What is in the state must not depend
 // on the shape, since there is one state; the host takes the entry of the update's shape.
-#include "frontend/elab.h"
+#include "frontend/mend.h"
 #include "frontend/json.h"
 
 #include <math.h>
@@ -86,23 +86,32 @@ static bool constant_known(Elab *el, const Tree *row, const TreeEntry *e)
     Map names = {0};
     if (strcmp(e->key->text, "batch") == 0 || (let && tree_get(let, e->key->text))) return true;
     for (uint32_t i = 0; let && i < let->entries.n; i++)
-        map_set(el->arena, &names, let->entries.at[i].key->text, NULL);
-    map_set(el->arena, &names, "batch", NULL);
+        if (!tree_get(row, let->entries.at[i].key->text))
+            map_set(el->arena, &names, let->entries.at[i].key->text, NULL);
+    if (!tree_get(row, "batch")) map_set(el->arena, &names, "batch", NULL);
     if (!tree_get(row, "weight")) map_set(el->arena, &names, "weight", NULL);
     el_error(el, e->key->loc, "let: has no '%s', which this row sets", e->key->text);
-    const char *best = nearest_key(&names, e->key->text, NULL);
+    const char *best = nearest_key(&names, e->key->text, NULL), *text;
     if (best) {
         diag_did_you_mean(el->diag, e->key->text, best);
         return false;
     }
+    const bool scalar = e->value->kind == TREE_SCALAR && !e->value->quoted;
+    const Loc at =
+        let && scalar ? entry_added(el, let, e->key->text, e->value->text, &text) : (Loc){0};
     diag_help(el->diag, "a row gives constants of let: other values: add '%s' there", e->key->text);
+    if (at.source) diag_mend(el->diag, at, text);
     suggest_without(el, row, e->key);
     return false;
 }
 
-static bool row_check(Elab *el, const Tree *row)
+static bool row_check(Elab *el, const Tree *list, uint32_t number)
 {
-    if (!keys_check(el, row, MAPPING_SHAPE, true)) return false;
+    const Tree *row = list->items.at[number];
+    if (!keys_check(el, row, MAPPING_SHAPE, true)) {
+        if (row->kind != TREE_MAP) guess_row(el, row, list, number);
+        return false;
+    }
     bool ok = true;
     for (uint32_t i = 0; i < row->entries.n; i++) {
         const TreeEntry *e = &row->entries.at[i];
@@ -120,7 +129,7 @@ void shapes_read(Elab *el)
         suggest_without(el, el->root, tree_entry(el->root, "shapes")->key);
     }
     for (uint32_t i = 0; i < t->items.n; i++) {
-        if (!row_check(el, t->items.at[i])) continue;
+        if (!row_check(el, t, i)) continue;
         Shape *s = arena_make(el->arena, Shape);
         *s = (Shape){.row = t->items.at[i], .number = i + 1, .weight = 1};
         s->root = root_with(el, el->root, s->row);
@@ -188,6 +197,9 @@ static bool unequal(Elab *own, const char *key, int64_t here, int64_t first)
     el_error(own, t ? t->loc : own->shape->row->loc, "%s is %lld with %s and %lld with %s", key,
              (long long)here, own->shape->text, (long long)first, own->shapes.at[0]->text);
     diag_help(own->diag, "it is the same for all shapes of a run");
+    const int64_t both[] = {first, here};
+    for (int i = 0; t && i < 2; i++)
+        guess_word(own, t->loc, str_printf(own->arena, "%lld", (long long)both[i]));
     return true;
 }
 
@@ -214,9 +226,10 @@ static bool settings_agree(Elab *el, Elab *own)
         unequal(own, "accumulate", own->parts, el->parts))
         return false;
     if (same) return true;
-    el_error(el, own->shape->row->loc, "phases are others with %s than with %s", own->shape->text,
+    el_error(own, own->shape->row->loc, "phases are others with %s than with %s", own->shape->text,
              el->shapes.at[0]->text);
     diag_help(el->diag, "from:, until: and every: are the same for all shapes of a run");
+    guess_times(own);
     return false;
 }
 
@@ -226,7 +239,8 @@ static const char *kind_of(const StateVar *v)
     return v->kind == STATE_FROZEN ? "a frozen parameter" : "state";
 }
 
-static void state_error(Elab *el, const StateVar *v, const char *what)
+// el: the build that has it.
+static void state_error(Elab *el, Elab *own, const StateVar *v, const char *what)
 {
     const Frame *owner = map_get(&el->sites, v->name), *frame = el->frame;
     if (owner) el->frame = (Frame *)owner;
@@ -239,6 +253,8 @@ static void state_error(Elab *el, const StateVar *v, const char *what)
               "all shapes of a run have one state, which must not depend on what the rows of "
               "shapes: set; an encoder with positions takes its native size as a constant, as "
               "size: 224, and resizes them to the picture");
+    guess_settings(own, owner);
+    guess_rows(own);
 }
 
 // Report the first difference; the others follow from it, or look like it.
@@ -260,7 +276,7 @@ static bool states_agree(Elab *el, Elab *own)
         else
             what = str_printf(el->arena, "'%s' is %s with %s, and %s with %s", v->name, kind_of(v),
                               here, kind_of(old), first);
-        state_error(own, v, what);
+        state_error(own, own, v, what);
         return false;
     }
     for (uint32_t i = 0; i < p->states.n; i++) {
@@ -268,7 +284,7 @@ static bool states_agree(Elab *el, Elab *own)
         if (program_find_state(q, v->name)) continue;
         what =
             str_printf(el->arena, "'%s' is there with %s, and not with %s", v->name, first, here);
-        state_error(el, v, what);
+        state_error(el, own, v, what);
         return false;
     }
     return true;
@@ -335,7 +351,10 @@ static void check_repeated(Elab *el)
             el_error(el, b->row->loc, "a row before is this shape too: %s", b->text);
             diag_note(el->diag, a->row->loc, "that row");
             diag_help(el->diag,
-                      "weight: in a row says how often its shape comes, beside the others");
+                      "leave it out: weight: in a row says how often its shape comes, beside the "
+                      "others");
+            const Loc at = item_place(el, tree_get(el->root, "shapes"), b->number - 1);
+            if (at.source) diag_mend(el->diag, at, "");
             break;
         }
 }

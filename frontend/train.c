@@ -91,7 +91,7 @@ static void check_freeze(Elab *el)
             any = v->kind == STATE_PARAM && row_matches(el, row, v->name, NULL);
         }
         if (any) continue;
-        diag_warning(el->diag, row->loc, "no parameter matches this row");
+        if (!row_waits(el, row)) diag_warning(el->diag, row->loc, "no parameter matches this row");
         if (tree_get(row, "while")) frozen_while(el, tree_get(row, "while"), "");
     }
 }
@@ -230,7 +230,7 @@ void train_step(Elab *el, Entry *entry, NodeId loss)
         diag_help(el->diag, "slow copies, teachers, what freeze: matches and what stop_gradient is "
                             "around are not trained");
         guess_trained(el);
-        guess_trainable(el);
+        guess_constants(el);
         return;
     }
     o.finite = all_finite(el, loss, &list);

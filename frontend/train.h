@@ -33,6 +33,9 @@ typedef VEC(Captured) CapturedList;
 // Does a glob of a row's `match:` match the path? Into captured, where not NULL, goes what its
 // numbers are called; without it, {NAME} matches them too.
 bool row_matches(Elab *el, const Tree *row, const char *path, CapturedList *captured);
+// Is the row for experts or losses alone, of which the graph has none that is on? Then it is for
+// graphs that extend this one.
+bool row_waits(const Elab *el, const Tree *row);
 // Is a parameter never updated in this phase? Else *while_so is when not, or 0.
 bool is_frozen(Elab *el, const char *name, NodeId *while_so);
 bool in_last_phase(const Elab *el);

@@ -114,6 +114,13 @@ static Tree *build_scalar(Builder *b, const yaml_event_t *event)
     TreeText *t = b->t;
     size_t end = tree_text_byte(t, &event->end_mark);
     size_t begin = after_anchor(t, tree_text_byte(t, &event->start_mark), end);
+    if (event->data.scalar.tag) { // inside of what was taken for another value
+        diag_error(t->diag, tree_text_loc(t, begin, begin + 1),
+                   "tags are not part of the language");
+        mend_line(t, begin, begin);
+        b->stop = true;
+        return NULL;
+    }
     Tree *tree = new_tree(b, TREE_SCALAR, begin, end);
     yaml_scalar_style_t style = event->data.scalar.style;
     tree->quoted =

@@ -28,6 +28,7 @@ static void add(Elab *el, Guess g)
         same += o->error == g.error;
         bool known = o->error == g.error && !memcmp(&o->at, &g.at, sizeof g.at) &&
                      !memcmp(&o->also, &g.also, sizeof g.also) && strcmp(o->text, g.text) == 0;
+        if (known) o->sure |= g.sure;
         if (known && (!o->late || el->late)) return;
         if (known) o->error = 0; // its turn comes earlier now
     }
@@ -98,6 +99,22 @@ static bool helps(Elab *el, const char *path, const Guess *g)
     return good;
 }
 
+// "line 7", "lines 7 and 11", "file.yaml:7": where a guess writes.
+static const char *lines_of(Elab *el, const Guess *g)
+{
+    uint32_t line, column, other;
+    diag_position(el->diag, g->at, &line, &column);
+    const char *file = diag_source_path(el->diag, g->at.source);
+    bool here = g->at.source == g->from, two = false;
+    if (g->also.source) {
+        diag_position(el->diag, g->also, &other, &column);
+        two = other != line;
+    }
+    const char *text = here ? str_printf(el->arena, two ? "lines %u" : "line %u", line)
+                            : str_printf(el->arena, "%s:%u", file, line);
+    return two ? str_printf(el->arena, "%s and %u", text, other) : text;
+}
+
 static void offer(Elab *el, const Guess *const *good, uint32_t n)
 {
     const char *said = "";
@@ -105,19 +122,15 @@ static void offer(Elab *el, const Guess *const *good, uint32_t n)
         const Guess *g = good[i];
         const char *verb = *g->text ? "write " : "leave out ";
         bool again = i && !*g->text == !*good[i - 1]->text;
-        uint32_t line, column;
-        diag_position(el->diag, g->at, &line, &column);
-        const char *file = diag_source_path(el->diag, g->at.source);
-        const char *place = g->at.source == g->from ? str_printf(el->arena, "line %u", line)
-                                                    : str_printf(el->arena, "%s:%u", file, line);
         said = str_printf(el->arena, "%s%s%s%s (%s)", said, i ? ", or " : "", again ? "" : verb,
-                          g->said, place);
+                          g->said, lines_of(el, g));
     }
     diag_return_to(el->diag, good[0]->error);
     diag_help(el->diag, "%s", said);
     for (uint32_t i = 0; i < n; i++) {
-        const bool sure = n == 1 && good[i]->sure;
-        (sure ? diag_mend : diag_guess)(el->diag, good[i]->at, good[i]->text);
+        const bool alone =
+            n == 1 && (good[i]->sure || !*good[i]->text); // taking away is never sure
+        (alone ? diag_mend : diag_guess)(el->diag, good[i]->at, good[i]->text);
         if (good[i]->also.source) diag_mend_also(el->diag, good[i]->also, good[i]->also_text);
     }
 }
@@ -158,6 +171,13 @@ static Guess *without_entry(Elab *el, const Guess *of)
         }
     }
     return NULL;
+}
+
+void guess_all(Elab *el)
+{
+    const uint32_t error = diag_last_error(el->diag);
+    for (uint32_t i = 0; i < el->guesses.n; i++)
+        el->guesses.at[i].sure |= el->guesses.at[i].error == error;
 }
 
 void guess_anyway(Elab *el, Loc at)

@@ -1,5 +1,6 @@
 // Values: text for messages, and conversions from what the user wrote to what an operation needs.
 #include "frontend/guess.h"
+#include "frontend/mend.h"
 
 #include <math.h>
 
@@ -167,12 +168,15 @@ NodeId value_tensor(Elab *el, Value v, DType want, Loc loc)
     el_error(el, loc, "a tensor is needed here, not %s", value_text(el, v));
     if (v.kind == V_LIST) diag_help(el->diag, "stack(list) makes a tensor of a list");
     guess_tensor_of(el, loc, v);
+    if (v.kind == V_LIST) guess_item(el, loc, v.list->v.n);
     if (v.kind == V_MODULE)
         diag_help(el->diag, "{module: %s, ..} or %s(..) applies it", v.module->name,
                   v.module->name);
     if (v.kind == V_FUNCTION) diag_help(el->diag, "%s calls it", v.function->text);
     if (v.kind == V_BUILTIN)
         diag_help(el->diag, "%s(%s) calls it", v.builtin->name, v.builtin->signature);
+    if (v.kind == V_STR) guess_init(el, loc);
+    guess_no_entry_around(el, loc);
     return 0;
 }
 

@@ -3,7 +3,11 @@
 against.
 
     torch_resnet.py --steps 5                                    time it
-    torch_resnet.py --set batch=2 --set size=64 --dump DIR       weights, inputs, losses, gradients
+    torch_resnet.py --set size=64 --float64 --steps 3 --dump DIR record a case of 5 steps
+
+--dump writes DIR/case.safetensors (initial parameters and inputs), DIR/grads.safetensors (of the
+first step, before clipping), DIR/losses.json (of every step). That of tests/data/rn50 is of the
+sizes that the graph's check: has.
 
 torchvision's ResNet-50 (under the names of encoders/resnet), batch norm by the statistics of the
 batch, and the text transformer of torch_step.py; InfoNCE, clipping to norm 1, AdamW. Needs torch
@@ -23,17 +27,16 @@ import torch.nn.functional as F
 from torch_step import tower, write_safetensors
 
 SIZES = dict(batch=16, size=224, context=77, vocab=49408, text_width=256, text_layers=6,
-             text_heads=4, embed=256)
-STAGES = (3, 4, 6, 3)
+             text_heads=4, embed=256, width=64, layers=(3, 4, 6, 3))
 
 
-def blocks(stages=STAGES):
+def blocks(c):
     """Path, input channels, width and stride of every block."""
-    into = 64
-    for s, count in enumerate(stages):
+    into = c.width
+    for s, count in enumerate(c.layers):
         for i in range(count):
-            yield f"visual.stages.{s}.blocks.{i}.", into, 64 << s, 2 if s and i == 0 else 1
-            into = 256 << s
+            yield f"visual.stages.{s}.blocks.{i}.", into, c.width << s, 2 if s and i == 0 else 1
+            into = 4 * c.width << s
 
 
 def parameters(c, gen):
@@ -48,9 +51,9 @@ def parameters(c, gen):
     def conv(path, width, into, size):
         normal(path + ".weight", (width, into, size, size), (2 / (width * size * size)) ** 0.5)
 
-    conv("visual.conv1", 64, 3, 7)
-    norm("visual.bn1", 64)
-    for at, into, width, stride in blocks():
+    conv("visual.conv1", c.width, 3, 7)
+    norm("visual.bn1", c.width)
+    for at, into, width, stride in blocks(c):
         conv(at + "conv1", width, into, 1)
         conv(at + "conv2", width, width, 3)
         conv(at + "conv3", 4 * width, width, 1)
@@ -59,7 +62,7 @@ def parameters(c, gen):
         if into != 4 * width:
             conv(at + "downsample.conv", 4 * width, into, 1)
             norm(at + "downsample.bn", 4 * width)
-    normal("visual.embed_image.weight", (c.embed, 2048), 2048**-0.5)
+    normal("visual.embed_image.weight", (c.embed, 4 * width), (4 * width) ** -0.5)
     w = c.text_width
     normal("textual.token.weight", (c.vocab, w), 0.02)
     normal("textual.tpos", (c.context, w), 0.01)
@@ -76,7 +79,7 @@ def parameters(c, gen):
     return out
 
 
-def resnet(p, x):
+def resnet(c, p, x):
     def conv(y, path, stride=1, pad=0):
         return F.conv2d(y, p[path + ".weight"], stride=stride, padding=pad)
 
@@ -85,7 +88,7 @@ def resnet(p, x):
 
     x = F.relu(norm(conv(x, "visual.conv1", 2, 3), "visual.bn1"))
     x = F.max_pool2d(x, 3, 2, 1)
-    for at, into, width, stride in blocks():
+    for at, into, width, stride in blocks(c):
         y = F.relu(norm(conv(x, at + "conv1"), at + "bn1"))
         y = F.relu(norm(conv(y, at + "conv2", stride, 1), at + "bn2"))
         y = norm(conv(y, at + "conv3"), at + "bn3")
@@ -97,7 +100,7 @@ def resnet(p, x):
 
 
 def loss_of(c, p, image, text):
-    a = F.normalize(resnet(p, image), dim=1)
+    a = F.normalize(resnet(c, p, image), dim=1)
     t = F.embedding(text, p["textual.token.weight"]) + p["textual.tpos"]
     inside = {k.removeprefix("textual."): v for k, v in p.items()}
     t = tower(inside, t, "tblocks", c.text_layers, c.text_heads, True)
@@ -114,7 +117,7 @@ def arguments():
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--steps", type=int, default=5, help="timed ones; two come before")
     a.add_argument("--threads", type=int, default=2)
-    a.add_argument("--set", action="append", default=[], metavar="SIZE=N")
+    a.add_argument("--set", action="append", default=[], metavar="SIZE=N", help="of layers: 3,4,6,3")
     a.add_argument("--dump", type=pathlib.Path)
     a.add_argument("--float64", action="store_true")
     return a.parse_args()
@@ -125,7 +128,8 @@ def main():
     c = argparse.Namespace(**SIZES)
     for name, value in (row.split("=") for row in o.set):
         assert name in SIZES, name
-        setattr(c, name, int(value))
+        numbers = tuple(int(n) for n in value.split(","))
+        setattr(c, name, numbers if name == "layers" else numbers[0])
     torch.set_num_threads(o.threads)
     gen = torch.Generator().manual_seed(0)
     params = parameters(c, gen)
@@ -161,6 +165,8 @@ def main():
         opt.zero_grad(set_to_none=True)
         values.append(loss.item())
         times.append((time.perf_counter() - t, time.process_time() - cpu))
+    if o.dump:
+        (o.dump / "losses.json").write_text(json.dumps(values) + "\n")
     times = times[2:] or times
     print(json.dumps({"torch": torch.__version__, "batch": c.batch,
                       "step_s": round(statistics.median(t for t, _ in times), 4),

@@ -203,10 +203,10 @@ cp "$SOURCE"/tests/data/reinforced/*.tar .
 cat >taught.yaml <<END
 cztc: 1
 extends: $SOURCE/graphs/mobileclip-dr.yaml
-let: {batch: 4, size: 32, embed: 32, augs: 3, syns: 2, teacher: 8, texts: 12, total: 3}
-data: {source: $PWD/images-0.tar, series: {dr: $PWD/dr-0.tar}}
+let: {batch: 4, size: 32, embed: 32, augs: 3, syns: 2, teacher: 8, texts: 12}
+data: {source: $PWD/images-0.tar, series: {dr: {shards: $PWD/dr-0.tar}}}
 encoders: {visual: {width: 8, layers: [1, 1, 1]}, textual: {width: 32, layers: 1, heads: 2}}
-train: {precision: f32}
+train: {steps: 3, precision: f32}
 END
 for target in cpu cuda; do
     exits 0 "$CZTC" train taught.yaml --out taught-$target --target $target

@@ -8,7 +8,7 @@ exits 0 "$BOXES" held.tar 64 2
 cat >det.yaml <<END
 cztc: 1
 extends: $SOURCE/graphs/clip-det.yaml
-let: {batch: 16, size: 64, embed: 16, classes: 80}
+let: {batch: 16, size: 64, embed: 16}
 data:
   source: train.tar
   views: {image: {member: png, crop: {scale: [0.6, 1]}}}
@@ -18,10 +18,13 @@ encoders:
   textual: {width: 16, layers: 1, heads: 1}
 experts:
   det: {taps: "visual.blocks[0:2].map", width: 32, depth: 1}
+init: null
 train:
   steps: 200
   optimizer: {lr: "warmup_cosine(step, peak=3e-3, warmup=10, total=steps)", decay: 0.05}
-eval: {sets: {held: held.tar}}
+  groups+: [{match: "experts.*", lr_scale: 1}]
+  precision: f32
+eval: {every: null, sets: {imagenet: null, coco: null, held: held.tar}}
 log: {every: 1}
 END
 

@@ -59,7 +59,7 @@ says out "  webp                 image      in 64"
 says out "  seg.png              class_map  in 64"
 says demo.yaml "image: {member: webp, "
 says demo.yaml "    seg:                         # seg.png, in 64 of 64 samples: 0 to 1, and 255"
-says demo.yaml '{as: class_map, member: seg.png, follow: image, size: "[lab, lab]", ignore: 255, classes: 2}'
+says demo.yaml '{as: class_map, member: seg.png, follow: image, size: lab, ignore: 255, classes: 2}'
 right demo.yaml experts.seg
 exits 0 "$CZTC" data demo.yaml --show 2 -o page.html
 exits 0 "$CZTC" train demo.yaml --out run --steps 1 --set batch=4 --set encoders.textual.vocab=49408
@@ -94,7 +94,7 @@ mkdir -p elsewhere
 make elsewhere/few.yaml --model tiny --batch 2 --data few.tar
 says out "  meta.json            not read   in 3"
 says elsewhere/few.yaml "source: $PWD/few.tar"
-says elsewhere/few.yaml '{as: map, member: depth.npy, follow: image, size: "[lab, lab]", invalid: 0}'
+says elsewhere/few.yaml '{as: map, member: depth.npy, follow: image, size: lab, invalid: 0}'
 says elsewhere/few.yaml "    some_vector:                 # some-vector.npy, in 2 of 3 samples: 0 to 0"
 says elsewhere/few.yaml "{as: vector, member: some-vector.npy, size: 5, optional: true}"
 says elsewhere/few.yaml '{as: array, member: grid.npy, shape: "[2, 3]", dtype: f32, optional: true}'

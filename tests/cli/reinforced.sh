@@ -7,12 +7,12 @@ cp "$SOURCE/graphs/mobileclip-dr.yaml" whole.yaml
 cat >small.yaml <<END
 cztc: 1
 extends: whole.yaml
-let: {batch: 4, size: 32, embed: 32, augs: 3, syns: 2, teacher: 8, texts: 12, total: 40}
-data: {source: images-0.tar, series: {dr: dr-0.tar}}
+let: {batch: 4, size: 32, embed: 32, augs: 3, syns: 2, teacher: 8, texts: 12}
+data: {source: images-0.tar, series: {dr: {shards: dr-0.tar}}}
 encoders:
   visual: {width: 8, layers: [1, 1, 1]}
   textual: {width: 32, layers: 1, heads: 2}
-train: {precision: f32, optimizer: {lr: 3e-3}}
+train: {steps: 40, precision: f32, optimizer: {lr: 3e-3}}
 END
 losses() { sed 's/, "pairs\/s".*/}/' "$1"; }
 loss() { sed -n "s/.*\"step\": $2, \"loss\": \([0-9.]*\).*/\1/p" "$1"; }

@@ -18,20 +18,20 @@ typedef struct Case {
 
 static const Case cases[] = {
     {.path = CZT_SOURCE_DIR "/graphs/demo.yaml",
-     .late = {"experts.seg.from=0.8 * total", "experts.edge.weight=0.5"},
+     .late = {"experts.seg.from=0.8 * steps", "experts.edge.weight=0.5"},
      .without = {"experts.seg.enabled=false", "experts.edge.weight=0.5"},
      .later = "step@320"},
     {.path = CZT_SOURCE_DIR "/graphs/siglip2-like.yaml",
-     .late = {"precision=f32", "dense=0.8 * total"},
+     .late = {"precision=f32", "dense=0.8 * steps"},
      .without = {"precision=f32", "experts.*.enabled=false"},
      .later = "step@16"},
     {.path = CZT_SOURCE_DIR "/graphs/siglip2-like.yaml",
-     .late = {"eval=null", "dense=0.8 * total"},
+     .late = {"eval=null", "dense=0.8 * steps"},
      .without = {"eval=null", "experts.*.enabled=false"},
      .later = "step@16"},
     // boxes, in parts of the batch
     {.path = CZT_SOURCE_DIR "/graphs/clip-det.yaml",
-     .late = {"experts.det.from=0.8 * total", "train.accumulate=2"},
+     .late = {"experts.det.from=0.8 * steps", "train.accumulate=2"},
      .without = {"experts.det.enabled=false", "train.accumulate=2"},
      .later = "step@280000"},
     // a teacher, and all that is for it alone

@@ -83,6 +83,11 @@ Test(graphs, shapes)
     agree(CZT_SOURCE_DIR "/tests/graphs/shapes.yaml");
 }
 
+Test(graphs, convolutions)
+{
+    agree(CZT_SOURCE_DIR "/tests/graphs/convolutions.yaml");
+}
+
 Test(graphs, whiten)
 {
     agree(CZT_SOURCE_DIR "/tests/graphs/whiten.yaml");
@@ -91,6 +96,21 @@ Test(graphs, whiten)
 Test(graphs, boxes)
 {
     agree(CZT_SOURCE_DIR "/tests/graphs/boxes.yaml");
+}
+
+// Each loss is a share by which something is off: rounding, and nothing else.
+Test(graphs, convolutions_are_those_of_their_parts)
+{
+    static const char *const names[] = {"same",   "to_input", "to_weight", "edges",
+                                        "halves", "between",  "largest",   "shares"};
+    Steps s = steps_open(&(Source){.path = CZT_SOURCE_DIR "/tests/graphs/convolutions.yaml"});
+    steps_init(&s);
+    steps_run(&s, "step", 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        double off = steps_output(&s, "step", names[i]);
+        cr_expect(off >= 0 && off < 3e-6, "%s is off by %g", names[i], off);
+    }
+    steps_close(&s);
 }
 
 // ---- products in bf16 ---------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 // Whole graphs through the frontend: the bench graphs, their parameters, entries and losses.
 #include <criterion/criterion.h>
+#include <glob.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -272,6 +273,36 @@ Test(elab, set_reaches_lets_and_paths)
     arena_free(l.arena);
 }
 
+// A size of one number is height and width: of views, of labels with pixels, of what boxes lie in.
+Test(elab, a_number_is_both_sides)
+{
+    static const struct {
+        const char *path, *set[2][2], *want;
+        uint32_t n;
+    } cases[] = {{CZT_SOURCE_DIR "/tests/graphs/masks.yaml",
+                  {{"data.views.image.size=size", "data.fields.seg.size=size + 0"},
+                   {"data.views.image.size=[size, size]", "data.fields.seg.size=[size, size]"}},
+                  "\"role\":\"class_map\",\"size\":[3,3]",
+                  2},
+                 {CZT_SOURCE_DIR "/tests/graphs/boxes.yaml",
+                  {{"data.views.image.size=24"}, {"data.views.image.size=[24, 24]"}},
+                  "\"name\":\"image\",\"size\":[24,24]",
+                  1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Loaded one = load(cases[i].path, cases[i].set[0], cases[i].n),
+               two = load(cases[i].path, cases[i].set[1], cases[i].n);
+        cr_assert(one.f && two.f);
+        const char *data = one.f->program->data_json;
+        cr_expect_str_eq(data, two.f->program->data_json);
+        cr_expect(strstr(data, cases[i].want), "%s", data);
+        const Entry *e = program_find_entry(one.f->program, "eval"),
+                    *f = program_find_entry(two.f->program, "eval");
+        cr_expect_eq(e->graph->nodes.n, f->graph->nodes.n);
+        arena_free(one.arena);
+        arena_free(two.arena);
+    }
+}
+
 // Adding a task changes nobody's random numbers: the initial state of the others stays.
 Test(elab, random_numbers_stay_with_their_path)
 {
@@ -311,6 +342,42 @@ Test(elab, other_graphs_elaborate)
         cr_assert(f, "%s", graphs[i]);
         arena_free(a);
     }
+}
+
+static char *step_of(const char *path, const char *set)
+{
+    Arena *a = arena_new();
+    FrontendOptions o = {.lib_dir = LIB, .set = &set, .nset = 1};
+    Diag *diag = diag_new(a);
+    Frontend *f = frontend_load(a, diag, path, &o);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (f)
+        entry_print(program_find_entry(f->program, "step"), out);
+    else
+        diag_print(diag, stderr);
+    fclose(out);
+    cr_assert(f, "%s", path);
+    arena_free(a);
+    return text;
+}
+
+// Another number of updates is another schedule.
+Test(elab, schedules_of_the_graphs_follow_steps)
+{
+    glob_t g;
+    cr_assert_eq(glob(CZT_SOURCE_DIR "/graphs/*.yaml", 0, NULL, &g), 0);
+    cr_assert_geq(g.gl_pathc, 8);
+    for (size_t i = 0; i < g.gl_pathc; i++) {
+        char *few = step_of(g.gl_pathv[i], "steps=60000"),
+             *many = step_of(g.gl_pathv[i], "steps=70000");
+        cr_expect(strcmp(few, many) != 0, "%s: its schedule does not depend on steps",
+                  g.gl_pathv[i]);
+        free(few);
+        free(many);
+    }
+    globfree(&g);
 }
 
 // The metrics of the demo: counts of pixels and a mean, over two batches.
@@ -454,6 +521,67 @@ Test(elab, keys_are_compiled)
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         cr_expect(strstr(json, parts[i]), "%s is not in %s", parts[i], json);
     arena_free(l.arena);
+}
+
+// Whether samples may lack members of a series says the field, else the series, else they may.
+Test(elab, a_series_says_what_may_be_missing)
+{
+    static const struct {
+        const char *set[2];
+        int required; // of the four fields that are in the series
+    } cases[] = {
+        {{"data.series.dr.optional=false", "name=same"}, 4},
+        {{"data.series.dr.optional=1 > 0", "name=same"}, 0},
+        {{"data.series.dr.optional=null", "data.series.dr.shards=[a.tar, b.tar]"}, 0},
+        {{"data.series.dr=a.tar", "data.fields.syn.optional=false"}, 1},
+        {{"data.series.dr.optional=false", "data.fields.t_*.optional=true"}, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Loaded l = load(CZT_SOURCE_DIR "/graphs/mobileclip-dr.yaml", cases[i].set, 2);
+        cr_assert(l.f);
+        int required = -1; // `text`, which is of the source
+        for (const char *p = l.f->program->data_json; (p = strstr(p, "\"required\":true")); p++)
+            required++;
+        cr_expect_eq(required, cases[i].required, "%s: %d", cases[i].set[0], required);
+        arena_free(l.arena);
+    }
+}
+
+// How many classes a head has says the expert, else its field, else the names of the field's
+// classes.
+Test(elab, heads_have_the_classes_of_their_field)
+{
+    static const struct {
+        const char *graph, *set[2], *weight, *type;
+    } cases[] = {
+        {"clip-det", {"name=names", "batch=64"}, "det.head.class", "f32[80, 256]"},
+        {"clip-det",
+         {"data.fields.boxes.names=[a, b, c]", "batch=64"},
+         "det.head.class",
+         "f32[3, 256]"},
+        {"clip-det",
+         {"data.fields.boxes.classes=90", "batch=64"},
+         "det.head.class",
+         "f32[90, 256]"},
+        {"clip-det",
+         {"data.fields.boxes.classes=90", "experts.det.classes=91"},
+         "det.head.class",
+         "f32[91, 256]"},
+        {"cliptex-vit-b16",
+         {"data.fields.seg.classes=12 + 7", "experts.seg.classes=null"},
+         "seg.head",
+         "f32[19, 768]"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Arena *a = arena_new();
+        Loaded l =
+            load(str_printf(a, CZT_SOURCE_DIR "/graphs/%s.yaml", cases[i].graph), cases[i].set, 2);
+        cr_assert(l.f);
+        check_type(l.f->program, str_printf(a, "experts.%s.weight", cases[i].weight),
+                   cases[i].type);
+        arena_free(l.arena);
+        arena_free(a);
+    }
 }
 
 Test(elab, taps_are_outputs)

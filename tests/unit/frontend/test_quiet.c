@@ -13,6 +13,8 @@ static const char *const told[] = {
     "reads reads 'some' of all samples; of those that have none it is 0",
     "nothing reads stats.other",
     "scale begins at 5, above its max of 4",
+    "quiet.yaml:36:7: warning: no trained parameter matches this row",
+    "quiet.yaml:39:7: warning: no parameter matches this row",
 };
 enum { TOLD = sizeof told / sizeof *told };
 

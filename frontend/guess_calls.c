@@ -1,0 +1,118 @@
+// Guesses about calls: one that calls what it is in, and two that need names of their own.
+#include "frontend/mend.h"
+
+// A call as it is written: name(arguments).
+typedef struct Written {
+    Loc at;
+    const char *name;
+    VEC(const char *) args;
+} Written;
+
+static const char *trimmed(Arena *arena, const char *s, size_t n)
+{
+    while (n && (*s == ' ' || *s == '\n')) s++, n--;
+    while (n && (s[n - 1] == ' ' || s[n - 1] == '\n')) n--;
+    return str_slice(arena, s, n);
+}
+
+// False where the place is not one call, or holds strings.
+static bool read_call(Elab *el, Loc at, Written *call)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, at.source, &size);
+    if (!s || at.end > size || at.begin >= at.end || !is_users(el, at)) return false;
+    const char *text = str_slice(el->arena, s + at.begin, at.end - at.begin);
+    const char *open = strchr(text, '('), *end = text + strlen(text) - 1;
+    if (!open || *end != ')' || strpbrk(text, "\"'")) return false;
+    *call = (Written){.at = at, .name = trimmed(el->arena, text, (size_t)(open - text))};
+    int depth = 0;
+    for (const char *p = open + 1, *arg = p; p <= end; p++) {
+        depth += (strchr("([{", *p) != NULL) - (strchr(")]}", *p) != NULL);
+        if (depth < 0 && p != end) return false; // f(x) + g(y)
+        if (depth > 0 || (depth == 0 && *p != ',')) continue;
+        vec_push(el->arena, &call->args, trimmed(el->arena, arg, (size_t)(p - arg)));
+        arg = p + 1;
+    }
+    return *call->args.at[0] != 0;
+}
+
+void guess_end(Elab *el, Loc at, const char *counted)
+{
+    Written call;
+    if (!read_call(el, at, &call)) return;
+    const char *first = call.args.at[0];
+    guess_word(el, at, first);
+    if (counted) {
+        const char *text = diag_source_text(el->diag, at.source, NULL) + at.begin;
+        guess_word(el, at,
+                   str_printf(el->arena, "%s if %s >= 8 else %.*s", counted, counted,
+                              (int)(at.end - at.begin), text));
+    }
+    guess_word(el, at, str_printf(el->arena, "gelu(%s)", first));
+}
+
+void guess_uncalled(Elab *el, Loc name)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, name.source, &size);
+    int depth = 0;
+    if (!s || name.end >= size || s[name.end] != '(') return;
+    for (uint32_t i = name.end; i < size && s[i] != '\n'; i++) {
+        depth += (s[i] == '(') - (s[i] == ')');
+        if (depth) continue;
+        guess_end(el, (Loc){name.source, name.begin, i + 1}, NULL);
+        return;
+    }
+}
+
+// ---- parts ------------------------------------------------------------------------------------
+
+// The expert or loss in which a place is.
+static const Tree *task_around(const Elab *el, Loc at)
+{
+    static const char *const sections[] = {"losses", "experts"};
+    for (int k = 0; k < 2; k++) {
+        const Tree *section = tree_get(el->root, sections[k]);
+        for (uint32_t i = 0; section && i < section->entries.n; i++) {
+            const Loc lines = entry_place(el, section, i);
+            if (lines.source == at.source && lines.begin <= at.begin && at.end <= lines.end)
+                return section->entries.at[i].value;
+        }
+    }
+    return NULL;
+}
+
+// {module: projection, width: 8, out: 1}: what the call says behind its first argument.
+static const char *as_part(Elab *el, const Written *call, const ModuleDef *def)
+{
+    const char *text = str_printf(el->arena, "{module: %s", call->name);
+    uint32_t position = 0;
+    for (uint32_t i = 1; i < call->args.n; i++) {
+        const char *arg = call->args.at[i], *equals = strchr(arg, '=');
+        const bool named =
+            equals && equals[1] != '=' && equals > arg && !strchr("!<>=", equals[-1]);
+        if (!named && position >= def->let.n) return NULL;
+        const char *key =
+            named ? trimmed(el->arena, arg, (size_t)(equals - arg)) : def->let.at[position++].name;
+        const char *value = named ? trimmed(el->arena, equals + 1, strlen(equals + 1)) : arg;
+        if (strpbrk(value, ",[]{}:#")) value = str_printf(el->arena, "\"%s\"", value);
+        text = str_printf(el->arena, "%s, %s: %s", text, key, value);
+    }
+    return str_printf(el->arena, "%s}", text);
+}
+
+void guess_part(Elab *el, const ModuleDef *def, Loc at)
+{
+    Written call;
+    const char *text = NULL;
+    const Tree *task = task_around(el, at), *params = task ? tree_get(task, "params") : NULL;
+    if (!task || def->in.n != 1 || !read_call(el, at, &call)) return;
+    const char *part = as_part(el, &call, def), *name = str_printf(el->arena, "%s_2", call.name);
+    if (!part) return;
+    const Loc to = params ? entry_added(el, params, name, part, &text)
+                          : entry_added(el, task, "params",
+                                        str_printf(el->arena, "{%s: %s}", name, part), &text);
+    const char *use = str_printf(el->arena, "%s(%s)", name, call.args.at[0]);
+    const char *said = str_printf(el->arena, "%s, and under params: %s: %s", use, name, part);
+    if (to.source == at.source) guess_both(el, at, use, to, text, said);
+}
