@@ -158,6 +158,47 @@ Test(graphs, losses_in_bf16_stay_near_those_in_f32)
                   f32[i]);
 }
 
+// ---- length -------------------------------------------------------------------------------------
+
+// Lines of a graph, without those that are empty, comments, or of check:.
+static int lines_of(const char *path)
+{
+    enum { COLUMNS = 100 };
+    char line[512];
+    int lines = 0;
+    bool check = false;
+    FILE *f = fopen(path, "r");
+    cr_assert(f, "%s", path);
+    while (fgets(line, sizeof line, f)) {
+        const char *text = line + strspn(line, " \n");
+        cr_expect_leq(strcspn(line, "\n"), COLUMNS, "%s is too wide: %s", path, line);
+        if (!*text || *text == '#') continue;
+        if (text == line) check = strncmp(line, "check:", 6) == 0;
+        lines += !check;
+    }
+    fclose(f);
+    return lines;
+}
+
+// What is said of a method is said in so many lines.
+Test(graphs, methods_are_short)
+{
+    static const struct {
+        const char *path;
+        int most;
+    } methods[] = {{CZT_SOURCE_DIR "/graphs/clip-det.yaml", 23},
+                   {CZT_SOURCE_DIR "/graphs/clip-ft-vit-b16.yaml", 45},
+                   {CZT_SOURCE_DIR "/graphs/cliptex-vit-b16.yaml", 30},
+                   {CZT_SOURCE_DIR "/graphs/mobileclip-dr.yaml", 49},
+                   {CZT_SOURCE_DIR "/graphs/radio-like.yaml", 61},
+                   {CZT_SOURCE_DIR "/graphs/siglip2-like.yaml", 49}};
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        int lines = lines_of(methods[i].path);
+        cr_expect(lines > 10 && lines <= methods[i].most, "%s has %d lines, not %d",
+                  methods[i].path, lines, methods[i].most);
+    }
+}
+
 // ---- all of them --------------------------------------------------------------------------------
 
 // A graph added to the folders must be added above.
