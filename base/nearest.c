@@ -129,8 +129,13 @@ const char *nearest_key(const Map *m, const char *name, const char *best)
 bool str_is_slip(const char *wrong, const char *right)
 {
     size_t n = strlen(wrong), k = strlen(right);
-    uint32_t letters = n < 3 ? 0 : n < 8 ? 1 : 2; // short words are near many others
     bool end = k > n && right[k - n - 1] == '/' && strcmp(right + k - n, wrong) == 0;
+    bool file = strncmp(wrong, right, k) == 0 && strcmp(wrong + k, ".yaml") == 0;
     bool last = n > 1 && k == n + 1 && strncmp(wrong, right, n) == 0; // is missing
-    return end || last || is_alike(wrong, right) || str_distance(wrong, right, letters) <= letters;
+    if (end || file || last || is_alike(wrong, right)) return true;
+    const char *folder = strrchr(right, '/'); // what is the same makes no word longer
+    size_t same = folder ? (size_t)(folder - right) + 1 : 0;
+    if (same && strncmp(wrong, right, same) == 0) wrong += same, right += same, n -= same;
+    uint32_t letters = n < 3 ? 0 : n < 8 ? 1 : 2; // short words are near many others
+    return str_distance(wrong, right, letters) <= letters;
 }

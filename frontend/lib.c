@@ -61,6 +61,9 @@ const char *lib_nearest(Elab *el, const char *name)
     Error err = {0};
     Map names = {0};
     if (!dir || !list_files(el->arena, dir, "", &names, &err)) return NULL;
+    size_t n = strlen(name);
+    if (n > 5 && strcmp(name + n - 5, ".yaml") == 0) name = str_slice(el->arena, name, n - 5);
+    if (map_find(&names, name)) return name;
     for (uint32_t i = 0; i < names.n; i++) { // "vit" for encoders/vit
         const char *slash = strrchr(names.at[i].key, '/');
         if (slash && strcmp(slash + 1, name) == 0) return names.at[i].key;

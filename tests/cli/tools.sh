@@ -230,10 +230,14 @@ grep -q "steps: 0" guess.yaml || miss "a guess is written"
 grep -q "weight: 2" guess.yaml || miss "the sure mend beside a guess is not written"
 exits 2 "$CZTC" check typo.yaml --fix --set let.batch=2
 # a word that is far from what was written is a guess too
-sed 's|optim/adamw|optim/sgd.yaml|' valid.yaml >far.yaml
+sed 's|optim/adamw|optim/adagr|; s|module: adamw|module: sgd|' valid.yaml >far.yaml
 exits 1 "$CZTC" check far.yaml --fix
-says err "did you mean"
-grep -q "optim/sgd.yaml" far.yaml || miss "a far guess is written: $(grep import far.yaml)"
+says err "did you mean 'optim/adamw'"
+grep -q "optim/adagr" far.yaml || miss "a far guess is written: $(grep import far.yaml)"
+# one with the ending of its file is none
+sed 's|optim/adamw|optim/adamw.yaml|' valid.yaml >ending.yaml
+exits 0 "$CZTC" check ending.yaml --fix
+same ending.yaml valid.yaml
 # a bound is a guess, and a file that is imported wrongly is not imported twice
 cat >bounds.yaml <<END
 cztc: 1
