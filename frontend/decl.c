@@ -283,7 +283,7 @@ static bool mismatch(Elab *el, const ModuleDef *def, const Decl *d, const Type *
              axis_text(el, t->axes[axis]), size);
     diag_note(el->diag, d->loc, "the input is declared here");
     if (dim->kind == EXPR_NUMBER && t->dtype == DT_U8 && t->rank == 4)
-        suggest_wrapped(el, "normalize(", ", norm.clip)"); // a view as it is read
+        suggest_wrapped(el, "normalize(", NULL, ", norm.clip)"); // a view as it is read
     else
         guess_mismatch(el, d, t, axis, dim, known, s);
     return false;

@@ -67,7 +67,7 @@ static void no_member(Elab *el, const App *app, const char *name, Loc loc)
     el_error(el, loc, "%s has no output, tap or part '%s'", app->instance->def->name, name);
     const char *best = nearest_key(&app->out, name, NULL);
     best = nearest_key(&app->extra, name, best);
-    best = nearest_key(&app->scope->names, name, best);
+    if (app->scope) best = nearest_key(&app->scope->names, name, best);
     const char *list = "";
     for (uint32_t i = 0; i < app->out.n; i++)
         list = str_printf(el->arena, "%s%s%s", list, i ? ", " : "", app->out.at[i].key);

@@ -14,7 +14,7 @@ const char *text_at(const Elab *el, Loc at)
 {
     size_t size;
     const char *s = diag_source_text(el->diag, at.source, &size);
-    if (!s || at.end > size || at.begin >= at.end) return "";
+    if (!s || at.end > size || at.begin >= at.end || strchr("|>", s[at.begin])) return "";
     return str_slice(el->arena, s + at.begin, at.end - at.begin);
 }
 

@@ -98,16 +98,16 @@ static const struct Otherwise *as_ours(const Tree *map, const Tree *key, Mapping
 }
 
 // Has the mapping an unknown key that is nearest to this one, or another's for it?
-static bool misspelt(Elab *el, const Tree *map, MappingId id, const char *name)
+static const Tree *misspelt(Elab *el, const Tree *map, MappingId id, const char *name)
 {
     const Map names = names_of(el, id);
     for (uint32_t i = 0; i < map->entries.n; i++) {
         const char *key = map->entries.at[i].key->text, *best = nearest_key(&names, key, NULL);
         const struct Otherwise *o = as_ours(map, map->entries.at[i].key, id);
         if (o) best = o->ours;
-        if (!find(id, key) && best && strcmp(best, name) == 0) return true;
+        if (!find(id, key) && best && strcmp(best, name) == 0) return map->entries.at[i].key;
     }
-    return false;
+    return NULL;
 }
 
 // What stands in files of the other kind is not left out but moved. False where it is none of that.
@@ -294,8 +294,13 @@ bool keys_check(Elab *el, const Tree *t, MappingId id, bool open)
         ok &= check_entry(el, t, &t->entries.at[i], id, open);
     for (int i = 0; i < KEYS; i++) {
         if (keys[i].mapping != id || !keys[i].required || tree_get(t, keys[i].name)) continue;
-        if (misspelt(el, t, id, keys[i].name)) { // reported
-            ok = false;
+        const Tree *wrong = misspelt(el, t, id, keys[i].name);
+        ok = false;
+        if (wrong && !open) continue; // reported
+        if (wrong) {
+            el_error(el, wrong->loc, "%s needs '%s' and has '%s'", mappings[id], keys[i].name,
+                     wrong->text);
+            diag_did_you_mean(el->diag, wrong->text, keys[i].name);
             continue;
         }
         Loc head = t->loc;
@@ -304,7 +309,6 @@ bool keys_check(Elab *el, const Tree *t, MappingId id, bool open)
         if (*keys[i].doc) diag_help(el->diag, "%s: %s", keys[i].name, keys[i].doc);
         suggest_key(el, t->loc, keys[i].name);
         if (strcmp(keys[i].name, "optimizer") == 0) guess_optimizer(el, t);
-        ok = false;
     }
     return ok;
 }

@@ -364,10 +364,15 @@ static bool per_sample(Elab *el, Task *t, NodeId x, const char *what)
     const char *axes = "";
     for (uint32_t i = 1; i < type->rank && type->axes[0].per == 1; i++)
         axes = str_printf(el->arena, "%s%s%u", axes, *axes ? ", " : "", i);
-    if (loss && *axes)
-        suggest_wrapped(
-            el, "mean(",
-            str_printf(el->arena, type->rank > 2 ? ", axis=[%s])" : ", axis=%s)", axes));
+    if (loss && *axes) {
+        const char *over =
+            str_printf(el->arena, type->rank > 2 ? ", axis=[%s])" : ", axis=%s)", axes);
+        suggest_wrapped(el, "mean(", "sum(", over);
+        if (!diag_has_mend(el->diag, diag_last_error(el->diag))) { // a text in lines of its own
+            diag_help(el->diag, "write mean(..%s, or sum(..%s, around it", over, over);
+            guess_no_entry_around(el, loss->loc);
+        }
+    }
     if (loss && !type->rank) {
         diag_help(el->diag, "what is of no sample is added under train:, in minimize:");
         guess_minimized(el, t->tree, loss);
@@ -423,7 +428,7 @@ static bool one_weight(Elab *el, const Task *t)
     if (!type->rank) return true;
     el_error(el, task_key(t, "weight").tree->loc, "the weight of %s is %s, not one number", t->path,
              type_text(el->arena, type));
-    suggest_wrapped(el, "mean(", type->rank > 1 ? ", axis=[0, 1])" : ", axis=0)");
+    suggest_wrapped(el, "mean(", "sum(", type->rank > 1 ? ", axis=[0, 1])" : ", axis=0)");
     return false;
 }
 

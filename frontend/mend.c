@@ -34,6 +34,7 @@ static bool error_place(const Elab *el, Loc *at, const char **text)
     if (!diag_last(el->diag, at) || !is_users(el, *at) || !is_of_row(el, *at)) return false;
     const char *s = diag_source_text(el->diag, at->source, &size);
     if (!s || at->end > size || at->begin >= at->end) return false;
+    if (strchr("|>", s[at->begin])) return false; // of a text in lines of its own, only the head
     *text = str_slice(el->arena, s + at->begin, at->end - at->begin);
     return true;
 }
@@ -306,12 +307,13 @@ void suggest_argument(Elab *el, const char *key)
     }
 }
 
-void suggest_wrapped(Elab *el, const char *before, const char *after)
+void suggest_wrapped(Elab *el, const char *before, const char *other, const char *after)
 {
     Loc at;
     const char *old;
     if (!error_place(el, &at, &old) || *old == '{' || strchr(old, '\n')) return;
-    suggest(el, str_printf(el->arena, "%s%s%s", before, bare(el, old), after), NULL);
+    suggest(el, str_printf(el->arena, "%s%s%s", before, bare(el, old), after),
+            other ? str_printf(el->arena, "%s%s%s", other, bare(el, old), after) : NULL);
 }
 
 // cast(x, i32) for x, and for cast(x, f32) too.

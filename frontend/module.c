@@ -480,7 +480,7 @@ bool app_member(Elab *el, App *app, const char *name, Value *out)
 {
     Binding *b = map_get(&app->out, name);
     if (!b) b = map_get(&app->extra, name);
-    if (!b) b = map_get(&app->scope->names, name);
+    if (!b && app->scope) b = map_get(&app->scope->names, name); // none where it was wrong early
     if (!b) return false;
     *out = binding_force(el, b);
     return true;

@@ -129,6 +129,7 @@ const char *written(Elab *el, const Tree *t)
     size_t size;
     const char *s = source_of(el, t->loc, &size);
     if (!s || t->kind == TREE_NULL || (t->kind != TREE_SCALAR && !in_flow(s, t))) return "";
+    if (t->kind == TREE_SCALAR && strchr("|>", s[t->loc.begin])) return ""; // a text in lines
     return str_slice(el->arena, s + t->loc.begin, t->loc.end - t->loc.begin);
 }
 

@@ -21,6 +21,8 @@ static void add(Elab *el, Guess g)
     const char *s = diag_source_text(el->diag, g.at.source, &size);
     g.error = diag_last_error(el->diag);
     if (!g.error || !s || g.at.end > size || el->options->no_trials || !is_users(el, g.at)) return;
+    // the head of a text in lines of its own is not that text
+    if (g.at.end == g.at.begin + 1 && strchr("|>", s[g.at.begin])) return;
     bool there = !strncmp(s + g.at.begin, g.text, g.at.end - g.at.begin);
     if (there && strlen(g.text) == g.at.end - g.at.begin && !g.also.source) return;
     for (uint32_t i = 0; i < el->guesses.n; i++) {

@@ -158,6 +158,11 @@ static json_t *origin_json(Arena *arena, const Loaded *l, const LoadOptions *o)
     return json;
 }
 
+static bool differ(const json_t *a, const json_t *b)
+{
+    return a != b && !json_equal(a, b); // which two that are missing are not, to jansson
+}
+
 // Lines for the keys whose values differ, or that one side alone has.
 static void tell_values(const json_t *was, const json_t *is, const char *what)
 {
@@ -166,7 +171,7 @@ static void tell_values(const json_t *was, const json_t *is, const char *what)
     json_object_foreach((json_t *)is, key, value)
     {
         const json_t *old = json_object_get(was, key);
-        if (!json_equal(old, value))
+        if (differ(old, value))
             fprintf(stderr, "note: %s%s %s since this run was compiled\n", what, key,
                     old ? "has changed" : "has come");
     }
@@ -185,18 +190,19 @@ static json_t *as_keys(const json_t *list)
 
 void origin_tell(const Loaded *l, const LoadOptions *o, const char *folder)
 {
-    static const char *const settings[] = {"set", "target", "check", "lib"};
+    static const char *const settings[] = {"target", "check", "lib"};
+    if (!l->sources.n) return; // a step file
     Arena *arena = arena_new();
     json_t *was = json_load_file(path_of(arena, folder), 0, NULL), *is = origin_json(arena, l, o);
-    if (was && l->sources.n) {
+    if (was) {
         tell_values(json_object_get(was, "files"), json_object_get(is, "files"), "");
         json_t *a = as_keys(json_object_get(was, "set")), *b = as_keys(json_object_get(is, "set"));
         tell_values(a, b, "--set ");
         json_decref(a);
         json_decref(b);
     }
-    for (size_t i = 1; was && i < sizeof settings / sizeof *settings; i++)
-        if (!json_equal(json_object_get(was, settings[i]), json_object_get(is, settings[i])))
+    for (size_t i = 0; was && i < sizeof settings / sizeof *settings; i++)
+        if (differ(json_object_get(was, settings[i]), json_object_get(is, settings[i])))
             fprintf(stderr, "note: --%s is another than that this run was compiled with\n",
                     settings[i]);
     json_decref(was);

@@ -121,6 +121,7 @@ says err "small.yaml: it has changed since the run was compiled of it; name a gr
 cp -r three changed
 exits 0 "$CZTC" train small.yaml --resume changed --steps 4
 says err "small.yaml has changed since this run was compiled"
+grep -q "note: --target" err && miss "a target that is the same is noted"
 says err "note: --set eval.every=100 has gone since this run was compiled"
 mv kept.yaml small.yaml
 exits 0 "$CZTC" train three/step.czt --resume by_set --steps 9
