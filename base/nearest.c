@@ -126,16 +126,30 @@ const char *nearest_key(const Map *m, const char *name, const char *best)
     return best;
 }
 
+// Is there a digit in what is not the same at both ends? seg1 and seg2 are two names; but f31 is a
+// type's.
+static bool differ_in_digits(const char *a, const char *b)
+{
+    static const char digits[] = "0123456789";
+    size_t n = strlen(a), m = strlen(b);
+    if (n < 4) return false;
+    while (n && m && *a == *b) a++, b++, n--, m--;
+    while (n && m && a[n - 1] == b[m - 1]) n--, m--;
+    return strcspn(a, digits) < n || strcspn(b, digits) < m;
+}
+
 bool str_is_slip(const char *wrong, const char *right)
 {
     size_t n = strlen(wrong), k = strlen(right);
     bool end = k > n && right[k - n - 1] == '/' && strcmp(right + k - n, wrong) == 0;
     bool file = strncmp(wrong, right, k) == 0 && strcmp(wrong + k, ".yaml") == 0;
-    bool last = n > 1 && k == n + 1 && strncmp(wrong, right, n) == 0; // is missing
+    bool last = n > 1 && !strpbrk(right + k - 1, "0123456789") && k == n + 1 &&
+                strncmp(wrong, right, n) == 0; // is missing
     if (end || file || last || is_alike(wrong, right)) return true;
     const char *folder = strrchr(right, '/'); // what is the same makes no word longer
     size_t same = folder ? (size_t)(folder - right) + 1 : 0;
     if (same && strncmp(wrong, right, same) == 0) wrong += same, right += same, n -= same;
     uint32_t letters = n < 3 ? 0 : n < 8 ? 1 : 2; // short words are near many others
+    if (differ_in_digits(wrong, right)) return false;
     return str_distance(wrong, right, letters) <= letters;
 }

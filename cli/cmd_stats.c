@@ -76,17 +76,19 @@ static bool sweep(Run *r, Feed *feed, uint32_t entry, Error *err)
     void **to = arena_array(r->arena, void *, feed->nslots + 1);
     Progress progress = progress_begin("stats", "samples", most);
     feed_places(feed, entry, 0, to);
-    while (r->samples < most) {
-        if (!data_next(feed->data, to, &count, err)) return false;
-        if (count < r->batch) {
+    bool ok = true;
+    while (ok && r->samples < most) {
+        ok = data_next(feed->data, to, &count, err);
+        if (ok && count < r->batch) {
             r->left_out = count;
             break;
         }
-        if (!exec_run(r->l.exec, entry, 0, r->l.step->seed, err)) return false;
-        r->samples += count;
+        ok = ok && exec_run(r->l.exec, entry, 0, r->l.step->seed, err);
+        if (ok) r->samples += count;
         progress_at(&progress, r->samples);
     }
     progress_end(&progress);
+    if (!ok) return false;
     if (r->samples) return true;
     return error_set(err, "%s: %lld samples are less than a batch of %lld", feed->shards,
                      (long long)r->left_out, (long long)r->batch);

@@ -104,6 +104,7 @@ static bool role_keys(Elab *el, const Field *f)
 static bool sizes_read(Elab *el, const Tree *t, uint32_t want, Axis **axes, uint32_t *n)
 {
     Value v = tree_eval(el, el->scope, t, NULL);
+    if (v.kind == V_FLOAT && (double)(int64_t)v.f == v.f) v = value_int((int64_t)v.f); // 32.0
     bool square = want == 2 && v.kind == V_INT;
     if (!value_to_axes(el, v, t->loc, axes, n)) return false;
     if (!square) return true;

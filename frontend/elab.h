@@ -344,6 +344,7 @@ struct Elab {
     Map stats_files; // file -> path of the statistic that is in it
     Scope *scope;    // the graph's names
     Map read;        // rows of values: that some build has read
+    const Map *lib_trees; // files of the library that were looked into for names, or NULL
     Map tasks;       // "pair", "experts.seg" -> Task *, in file order
     Map instances;   // encoders and heads -> Instance *
     Map running;     // parameters that modules update: name -> what running.c knows of it

@@ -17,6 +17,7 @@ typedef struct FrontendOptions {
     uint32_t ntaps, nprints; // the first ones are those of --print
     const char *tap_entry;   // of this entry: eval, or that of an encoder; NULL: of the steps
     bool no_trials;          // offer no mend that has to be tried by reading the file again
+    bool trial; // read to try a mend: errors count, and what would be said of them does not
     uint32_t only_shape; // of several: read for the errors of this one, from 1, and the first
     bool stats; // the program that computes what stats: says, with no step: `cztc stats`
     const char *const *stats_names; // of it these rows, all where there are none

@@ -71,33 +71,40 @@ const char *lib_nearest(Elab *el, const char *name)
     return nearest_key(&names, name, NULL);
 }
 
-// The library file, imported or not, that defines a name ("losses/dense"); NULL when none does.
-const char *lib_defining(Elab *el, const char *name)
+// The files of the library, read once: name -> Tree *.
+static const Map *lib_trees(Elab *el)
 {
     const char *dir = lib_folder(el->options);
-    Diag *quiet = diag_new(el->arena);
     Error err = {0};
     Map names = {0};
-    if (!dir || !list_files(el->arena, dir, "", &names, &err)) return NULL;
-    for (uint32_t i = 0; i < names.n; i++) {
-        const char *path = lib_path(el->arena, el->options, names.at[i].key);
-        const Tree *t = path ? tree_read_file(el->arena, quiet, path, (Loc){0}) : NULL;
-        if (t && defines(t, name)) return names.at[i].key;
-    }
+    if (el->lib_trees) return el->lib_trees;
+    Map *trees = arena_make(el->arena, Map);
+    Diag *quiet = diag_new(el->arena);
+    if (dir && list_files(el->arena, dir, "", &names, &err))
+        for (uint32_t i = 0; i < names.n; i++) {
+            const char *path = lib_path(el->arena, el->options, names.at[i].key);
+            Tree *t = path ? tree_read_file(el->arena, quiet, path, (Loc){0}) : NULL;
+            if (t) map_set(el->arena, trees, names.at[i].key, t);
+        }
+    return el->lib_trees = trees;
+}
+
+// The library file, imported or not, that defines a name ("losses/dense"); NULL when none does, and
+// where nobody reads what would be said of it.
+const char *lib_defining(Elab *el, const char *name)
+{
+    const Map *trees = el->options->trial ? NULL : lib_trees(el);
+    for (uint32_t i = 0; trees && i < trees->n; i++)
+        if (defines(trees->at[i].value, name)) return trees->at[i].key;
     return NULL;
 }
 
 Map lib_names(Elab *el, const char *section)
 {
-    const char *dir = lib_folder(el->options);
-    Diag *quiet = diag_new(el->arena);
-    Error err = {0};
-    Map files = {0}, names = {0};
-    if (!dir || !list_files(el->arena, dir, "", &files, &err)) return names;
-    for (uint32_t i = 0; i < files.n; i++) {
-        const char *path = lib_path(el->arena, el->options, files.at[i].key);
-        const Tree *file = path ? tree_read_file(el->arena, quiet, path, (Loc){0}) : NULL,
-                   *t = file ? tree_get(file, section) : NULL;
+    const Map *trees = lib_trees(el);
+    Map names = {0};
+    for (uint32_t i = 0; i < trees->n; i++) {
+        const Tree *t = tree_get(trees->at[i].value, section);
         for (uint32_t k = 0; t && k < t->entries.n; k++)
             map_set(el->arena, &names, t->entries.at[k].key->text, NULL);
     }

@@ -76,15 +76,16 @@ bool row_waits(const Elab *el, const Tree *row)
     static const char experts[] = "experts.", losses[] = "losses.";
     const Tree *m = tree_get(row, "match");
     uint32_t n = m->kind == TREE_SCALAR ? 1 : m->items.n;
-    bool waits = n > 0;
+    bool waits = true, any = false;
     for (uint32_t i = 0; i < n && waits; i++) {
         const Tree *item = m->kind == TREE_SCALAR ? m : m->items.at[i];
         const char *glob = item->kind == TREE_SCALAR ? item->text : "";
         bool expert = strncmp(glob, experts, sizeof experts - 1) == 0,
              loss = strncmp(glob, losses, sizeof losses - 1) == 0;
         waits = *glob == '!' || ((expert || loss) && !has_task(el, expert));
+        any |= *glob != '!';
     }
-    return waits;
+    return waits && any;
 }
 
 bool in_last_phase(const Elab *el)

@@ -89,6 +89,7 @@ static void report_utf16(const TreeText *t)
             c = 0x10000 + ((c & 0x3ff) << 10) +
                 ((uint32_t)(s[i + 2 + high] & 3) << 8 | s[i + 3 - high]);
         if (pair) i += 2;
+        if (c >= 0xd800 && c < 0xe000) c = 0xfffd; // half of a pair
         if (c) to += utf8_put(to, c);
     }
     diag_error(t->diag, tree_text_loc(t, 0, 2), "the file is UTF-16, and not UTF-8");

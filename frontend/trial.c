@@ -89,7 +89,7 @@ static bool helps(Elab *el, const char *path, const Guess *g)
     Arena *arena = arena_new();
     Diag *diag = diag_new(arena);
     FrontendOptions o = *el->options;
-    o.no_trials = true;
+    o.no_trials = o.trial = true;
     o.only_shape = el->failed_shape;
     diag_overlay(diag, diag_source_path(el->diag, g->at.source), guessed(el, g));
     frontend_load(arena, diag, path, &o);
