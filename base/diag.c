@@ -27,7 +27,8 @@ struct Diag {
     VEC(Source) sources;
     VEC(Message) messages;
     VEC(Mend) mends;
-    uint32_t errors, group, groups; // group: what is said belongs to; groups: how many there are
+    VEC(uint32_t) errors;   // their messages
+    uint32_t group, groups; // group: what is said belongs to; groups: how many there are
     VEC(Source) overlays;
     bool drop; // the last error was a repetition: drop its notes too
 };
@@ -83,7 +84,8 @@ static void report(Diag *diag, DiagKind kind, Loc loc, const char *fmt, va_list 
     if (kind <= DIAG_WARNING) {
         diag->drop = repeats(diag, diag->messages.n, kind, loc, text);
         if (!diag->drop) diag->group = ++diag->groups;
-        if (!diag->drop && kind == DIAG_ERROR) diag->errors++;
+        if (!diag->drop && kind == DIAG_ERROR)
+            vec_push(diag->arena, &diag->errors, diag->messages.n);
     }
     if (!diag->drop)
         vec_push(diag->arena, &diag->messages, (Message){kind, loc, text, diag->group});
@@ -344,19 +346,16 @@ void diag_move_last(Diag *diag, Loc loc)
     m->loc = loc;
     diag->drop = repeats(diag, last, m->kind, loc, m->text);
     if (!diag->drop) return;
-    diag->errors -= m->kind == DIAG_ERROR;
+    diag->errors.n -= m->kind == DIAG_ERROR;
     diag->messages.n = last; // it has no mends yet
 }
 
 const char *diag_error_at(const Diag *diag, uint32_t i, Loc *at)
 {
-    for (uint32_t k = 0; k < diag->messages.n; k++) {
-        const Message *m = &diag->messages.at[k];
-        if (m->kind != DIAG_ERROR || i--) continue;
-        *at = m->loc;
-        return m->text;
-    }
-    return NULL;
+    if (i >= diag->errors.n) return NULL;
+    const Message *m = &diag->messages.at[diag->errors.at[i]];
+    *at = m->loc;
+    return m->text;
 }
 
 const char *diag_error_text(const Diag *diag, uint32_t i)
@@ -367,7 +366,7 @@ const char *diag_error_text(const Diag *diag, uint32_t i)
 
 uint32_t diag_errors(const Diag *diag)
 {
-    return diag->errors;
+    return diag->errors.n;
 }
 
 uint32_t diag_messages(const Diag *diag)

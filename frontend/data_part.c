@@ -322,7 +322,7 @@ static bool put_path(Elab *el, Json *j, const Expr *e)
 // Will something be tried for it?
 static bool has_guess(const Elab *el, uint32_t error)
 {
-    return el->guesses.n && el->guesses.at[el->guesses.n - 1].error == error;
+    return error && error < el->guesses.last.n && el->guesses.last.at[error];
 }
 
 bool key_put(Elab *el, Json *j, const Tree *map)

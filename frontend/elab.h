@@ -296,12 +296,18 @@ typedef struct ParamLimit {
 
 typedef struct Guess {    // what may mend an error
     uint32_t error, from; // the source that this is in
+    uint32_t before;      // the guess for the same error before it, from 1
     Loc at, also;         // also: a second place, or nowhere
     const char *text, *also_text, *said;
     bool late;   // tried when the error's other ones are
     bool anyway; // offered, too, where no guess for the error helps
     bool sure;   // where it alone helps
 } Guess;
+
+typedef struct Guesses {
+    VEC(Guess) all;
+    VEC(uint32_t) last; // by error: the last guess for it, from 1
+} Guesses;
 
 typedef struct Dropped { // the list of import: that a file's own one replaced
     const Tree *key, *list;
@@ -334,24 +340,24 @@ struct Elab {
     Graph *graph;
     uint32_t build, builds;
     bool training, initialising;
-    bool partial;    // errors have kept parts from being built: what is missing may be there
-    Frame *frame;    // where evaluation stands now
-    Scope *globals;  // functions, modules, reserved names
-    Scope *still;    // the same where nothing trains
-    Map emas;        // slow copies: name -> Ema *
-    Map constants;   // of files: path -> Tree * of the parameter
-    Map statistics;  // "stats.phi.siglip.summary" -> Statistic *
-    Map stats_files; // file -> path of the statistic that is in it
-    Scope *scope;    // the graph's names
-    Map read;        // rows of values: that some build has read
+    bool partial;         // errors have kept parts from being built: what is missing may be there
+    Frame *frame;         // where evaluation stands now
+    Scope *globals;       // functions, modules, reserved names
+    Scope *still;         // the same where nothing trains
+    Map emas;             // slow copies: name -> Ema *
+    Map constants;        // of files: path -> Tree * of the parameter
+    Map statistics;       // "stats.phi.siglip.summary" -> Statistic *
+    Map stats_files;      // file -> path of the statistic that is in it
+    Scope *scope;         // the graph's names
+    Map read;             // rows of values: that some build has read
     const Map *lib_trees; // files of the library that were looked into for names, or NULL
-    Map tasks;       // "pair", "experts.seg" -> Task *, in file order
-    Map instances;   // encoders and heads -> Instance *
-    Map running;     // parameters that modules update: name -> what running.c knows of it
-    Map taught;      // teachers that some build applies: name -> anything
-    Map metrics;     // tasks with a metric, of the build of "eval": task -> Metric *
-    uint32_t depth;  // nesting of evaluation, against endless recursion
-    uint32_t noted;  // errors when notes were last added
+    Map tasks;            // "pair", "experts.seg" -> Task *, in file order
+    Map instances;        // encoders and heads -> Instance *
+    Map running;          // parameters that modules update: name -> what running.c knows of it
+    Map taught;           // teachers that some build applies: name -> anything
+    Map metrics;          // tasks with a metric, of the build of "eval": task -> Metric *
+    uint32_t depth;       // nesting of evaluation, against endless recursion
+    uint32_t noted;       // errors when notes were last added
     int64_t batch, steps, seed;
     int64_t parts;        // of the batch of a step (accumulate)
     int64_t memory;       // bytes that a step may take; 0: any
@@ -362,12 +368,12 @@ struct Elab {
     Map bounds;           // of rows with from: or until:
     Map first_update;     // parameter -> int64_t *: the beginning of its first phase of training
     DType precision;
-    bool marking;       // this build decides what the loader decodes
-    Map used;           // views and fields that are read: name -> anything
-    Map wrong;          // views and fields that data_check reported
-    VEC(Guess) guesses; // of errors whose mends are tried
-    bool late;          // those that are added now
-    Map blamed; // values of the user's that fail inside the library -> the first error's text
+    bool marking;    // this build decides what the loader decodes
+    Map used;        // views and fields that are read: name -> anything
+    Map wrong;       // views and fields that data_check reported
+    Guesses guesses; // of errors whose mends are tried
+    bool late;       // those that are added now
+    Map blamed;      // values of the user's that fail inside the library -> the first error's text
 };
 
 // init.c: the rows of init:, into an object

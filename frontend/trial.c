@@ -9,9 +9,11 @@
 #include <stdlib.h>
 
 enum {
-    OFFERED = 2,    // mends of one error
-    MOST = 40,      // guesses for one error
-    ALL_TRIALS = 80 // readings of one file
+    OFFERED = 2,     // mends of one error
+    MOST = 40,       // guesses for one error
+    ALL_TRIALS = 80, // readings of one file with few errors
+    FEW = 20,
+    LEAST_TRIALS = 16 // of one with many
 };
 
 static void add(Elab *el, Guess g)
@@ -25,10 +27,12 @@ static void add(Elab *el, Guess g)
     if (g.at.end == g.at.begin + 1 && strchr("|>", s[g.at.begin])) return;
     bool there = !strncmp(s + g.at.begin, g.text, g.at.end - g.at.begin);
     if (there && strlen(g.text) == g.at.end - g.at.begin && !g.also.source) return;
-    for (uint32_t i = 0; i < el->guesses.n; i++) {
-        Guess *o = &el->guesses.at[i];
-        same += o->error == g.error;
-        bool known = o->error == g.error && !memcmp(&o->at, &g.at, sizeof g.at) &&
+    Guesses *all = &el->guesses;
+    while (all->last.n <= g.error) vec_push(el->arena, &all->last, 0);
+    uint32_t *last = &all->last.at[g.error];
+    for (uint32_t i = *last; i; i = all->all.at[i - 1].before, same++) {
+        Guess *o = &all->all.at[i - 1];
+        bool known = !memcmp(&o->at, &g.at, sizeof g.at) &&
                      !memcmp(&o->also, &g.also, sizeof g.also) && strcmp(o->text, g.text) == 0;
         if (known) o->sure |= g.sure;
         if (known && (!o->late || el->late)) return;
@@ -38,7 +42,9 @@ static void add(Elab *el, Guess g)
     if (same >= MOST || !diag_last(el->diag, &from)) return;
     g.from = from.source;
     g.late = el->late;
-    vec_push(el->arena, &el->guesses, g);
+    g.before = *last;
+    vec_push(el->arena, &all->all, g);
+    *last = all->all.n;
 }
 
 void guess_add(Elab *el, Loc at, const char *text, const char *said)
@@ -74,29 +80,71 @@ static const char *guessed(Elab *el, const Guess *g)
                       s + a.end, second, (int)(size - b.end), s + b.end);
 }
 
-static bool has_error(const Diag *diag, const char *text)
+// What is tried for one error.
+typedef struct Trials {
+    Elab *el;
+    const char *path; // of the file
+    Map texts;        // of its errors
+    const char *own;  // the error's, and its place
+    Loc at;
+} Trials;
+
+static void begin(Trials *t, uint32_t error)
 {
-    const char *other;
-    for (uint32_t i = 0; (other = diag_error_text(diag, i)); i++)
-        if (strcmp(other, text) == 0) return true;
+    diag_return_to(t->el->diag, error);
+    t->own = diag_last(t->el->diag, &t->at);
+}
+
+// Where what begins at a byte of the guess's source begins with the guess; both ends of what is
+// written there where it begins in a place of the guess.
+static void moved(const Guess *g, uint32_t at, uint32_t *first, uint32_t *last)
+{
+    const Loc places[] = {g->at, g->also};
+    const uint32_t sizes[] = {(uint32_t)strlen(g->text),
+                              g->also.source ? (uint32_t)strlen(g->also_text) : 0};
+    *first = *last = at;
+    for (int i = 0; i < 2; i++) {
+        const Loc p = places[i];
+        if (!p.source || at < p.begin) continue;
+        if (at >= p.end) *last += sizes[i] - (p.end - p.begin);
+        if (at >= p.end && at > p.begin) *first += sizes[i] - (p.end - p.begin);
+        if (at < p.end) *first -= at - p.begin, *last += sizes[i] - (at - p.begin);
+    }
+}
+
+// Is the error that the guess is for still among these?
+static bool is_left(const Trials *t, const Guess *g, const Diag *diag)
+{
+    const Elab *el = t->el;
+    const char *text, *file = diag_source_path(el->diag, t->at.source);
+    uint32_t first = t->at.begin, last = first;
+    if (t->at.source == g->at.source) moved(g, first, &first, &last);
+    Loc at;
+    for (uint32_t i = 0; (text = diag_error_at(diag, i, &at)); i++) {
+        const char *path = diag_source_path(diag, at.source);
+        bool same_file = path && file ? strcmp(path, file) == 0 : path == file;
+        if (same_file && at.begin >= first && at.begin <= last && !strcmp(text, t->own))
+            return true;
+    }
     return false;
 }
 
-// Are there fewer errors with a guess, and no new one, which might hide others? Of several shapes
+// Is the error gone with a guess, and no new one there, which might hide others? Of several shapes
 // those are looked at that were when the errors showed, as far as these may depend on them.
-static bool helps(Elab *el, const char *path, const Guess *g)
+static bool helps(const Trials *t, const Guess *g)
 {
+    Elab *el = t->el;
     Arena *arena = arena_new();
     Diag *diag = diag_new(arena);
     FrontendOptions o = *el->options;
     o.no_trials = o.trial = true;
     o.only_shape = el->failed_shape;
     diag_overlay(diag, diag_source_path(el->diag, g->at.source), guessed(el, g));
-    frontend_load(arena, diag, path, &o);
-    bool good = diag_errors(diag) < diag_errors(el->diag);
+    frontend_load(arena, diag, t->path, &o);
+    bool good = diag_errors(diag) < diag_errors(el->diag) && !is_left(t, g, diag);
     const char *text;
     for (uint32_t i = 0; good && (text = diag_error_text(diag, i)); i++)
-        good = has_error(el->diag, text);
+        good = map_find(&t->texts, text);
     arena_free(arena);
     return good;
 }
@@ -178,15 +226,15 @@ static Guess *without_entry(Elab *el, const Guess *of)
 void guess_all(Elab *el)
 {
     const uint32_t error = diag_last_error(el->diag);
-    for (uint32_t i = 0; i < el->guesses.n; i++)
-        el->guesses.at[i].sure |= el->guesses.at[i].error == error;
+    for (uint32_t i = 0; i < el->guesses.all.n; i++)
+        el->guesses.all.at[i].sure |= el->guesses.all.at[i].error == error;
 }
 
 void guess_anyway(Elab *el, Loc at)
 {
     const uint32_t error = diag_last_error(el->diag);
-    for (uint32_t i = 0; i < el->guesses.n; i++) {
-        Guess *g = &el->guesses.at[i];
+    for (uint32_t i = 0; i < el->guesses.all.n; i++) {
+        Guess *g = &el->guesses.all.at[i];
         bool there = !at.source || (g->at.source == at.source && g->at.begin == at.begin);
         g->anyway |= g->error == error && there;
     }
@@ -198,28 +246,41 @@ static void offer_anyway(Elab *el, uint32_t error)
     const Guess *good[OFFERED];
     uint32_t n = 0;
     if (!error || diag_has_mend(el->diag, error)) return;
-    for (uint32_t i = 0; i < el->guesses.n && n < OFFERED; i++)
-        if (el->guesses.at[i].error == error && el->guesses.at[i].anyway)
-            good[n++] = &el->guesses.at[i];
+    for (uint32_t i = 0; i < el->guesses.all.n && n < OFFERED; i++)
+        if (el->guesses.all.at[i].error == error && el->guesses.all.at[i].anyway)
+            good[n++] = &el->guesses.all.at[i];
     if (n) offer(el, good, n);
+}
+
+// How often a file may be read, which takes as long as it has errors.
+static uint32_t trials_of(const Elab *el)
+{
+    const uint32_t errors = diag_errors(el->diag);
+    const uint32_t n = errors > FEW ? ALL_TRIALS * FEW / errors : ALL_TRIALS;
+    return n > LEAST_TRIALS ? n : LEAST_TRIALS;
 }
 
 void guesses_try(Elab *el, const char *path)
 {
-    uint32_t left = ALL_TRIALS, error = 0, n = 0, all = el->guesses.n;
+    uint32_t left = trials_of(el), error = 0, n = 0, all = el->guesses.all.n;
     const Guess *good[OFFERED], **list = arena_array(el->arena, const Guess *, all + 1);
-    for (uint32_t i = 0; i < all; i++) list[i] = &el->guesses.at[i];
+    Trials t = {.el = el, .path = path};
+    const char *text;
+    for (uint32_t i = 0; (text = diag_error_text(el->diag, i)); i++)
+        map_set(el->arena, &t.texts, text, el);
+    for (uint32_t i = 0; i < all; i++) list[i] = &el->guesses.all.at[i];
     if (all) qsort(list, all, sizeof *list, by_error);
     for (uint32_t i = 0; i <= all; i++) {
         const Guess *g = list[i]; // NULL behind the last
         if (!g || g->error != error) {
             const Guess *less = n == 1 && !good[0]->sure ? without_entry(el, good[0]) : NULL;
-            if (less && helps(el, path, less)) good[n++] = less;
+            if (less && helps(&t, less)) good[n++] = less;
             if (n)
                 offer(el, good, n);
             else
                 offer_anyway(el, error);
             n = 0;
+            if (g && g->error) begin(&t, g->error);
         }
         if (!g) return;
         error = g->error;
@@ -227,6 +288,6 @@ void guesses_try(Elab *el, const char *path)
         if (n == OFFERED || !left || diag_has_mend(el->diag, error)) continue;
         if (n && g->at.source != good[0]->at.source) continue; // the same, where it is passed on
         left--;
-        if (helps(el, path, g)) good[n++] = g;
+        if (helps(&t, g)) good[n++] = g;
     }
 }
