@@ -46,8 +46,8 @@ bool str_swapped(const char *a, const char *b);
 const char *nearest_key(const Map *m, const char *name, const char *best);
 // Our word for one of another tool; NULL where none is known.
 const char *str_our_word(const char *name);
-// Is the wrong word a slip of the fingers, or another tool's word for the right one, so that nothing
-// else can be meant?
+// Is the wrong word a slip of the fingers, or another tool's word for the right one, so that
+// nothing else can be meant?
 bool str_is_slip(const char *wrong, const char *right);
 
 #endif

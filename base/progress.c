@@ -21,7 +21,8 @@ void progress_at(Progress *p, int64_t done)
     fprintf(stderr, "%s%s: %lld", p->terminal ? "\r\033[K" : "", p->what, (long long)done);
     if (p->total) fprintf(stderr, " of %lld", (long long)p->total);
     fprintf(stderr, " %s, %.*f/s", p->unit, rate < 100, rate);
-    long long left = rate > 0 && done < p->total ? (long long)((double)(p->total - done) / rate) : 0;
+    long long left =
+        rate > 0 && done < p->total ? (long long)((double)(p->total - done) / rate) : 0;
     if (p->total)
         fprintf(stderr, ", ETA %lld:%02lld:%02lld", left / 3600, left / 60 % 60, left % 60);
     if (!p->terminal) fputc('\n', stderr);

@@ -321,7 +321,7 @@ static const char *cast_text(Elab *el, const char *text, DType dtype)
 {
     const size_t n = strlen(text);
     const char *last = strrchr(text, ','), *type = dtype_name(dtype);
-    const char *word = last ? str_slice(el->arena, last + 1, strlen(last) - 2) : "";
+    const char *word = last && last[1] ? str_slice(el->arena, last + 1, strlen(last) - 2) : "";
     while (*word == ' ') word++;
     bool cast = n > 6 && strncmp(text, "cast(", 5) == 0 && dtype_find(word) != DT_NONE;
     int depth = 0;

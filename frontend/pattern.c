@@ -156,7 +156,8 @@ static void guess_operands(Elab *el, const Type *t, uint32_t axis, int64_t a)
     guess_exact_sizes(el, a, b);
     if (diag_last(el->diag, &at)) guess_values(el, at, 0, 0);
     guess_sizes(el, a, b);
-    if (diag_last(el->diag, &at)) guess_fitting(el, at, (Wanted){t->rank, t->rank, axis, b, a, DT_NONE});
+    if (diag_last(el->diag, &at))
+        guess_fitting(el, at, (Wanted){t->rank, t->rank, axis, b, a, DT_NONE});
 }
 
 static bool operand_check(Elab *el, const Call *c, const char *pattern, Operand *x, uint32_t i,

@@ -1,5 +1,5 @@
-// What to write instead: helps and mends of the last error, and guesses that are tried first. Part of
-// elab.h.
+// What to write instead: helps and mends of the last error, and guesses that are tried first.
+// Part of elab.h.
 #ifndef CZT_FRONTEND_SUGGEST_H
 #define CZT_FRONTEND_SUGGEST_H
 

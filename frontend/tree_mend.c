@@ -318,9 +318,14 @@ void mend_below(TreeText *t, size_t at, size_t from)
 void mend_tabs(TreeText *t, size_t at, size_t from)
 {
     (void)at, (void)from;
+    bool mixed = false; // then it depends on their width below what a line stands
+    for (Line l = line_at(t, 0); !mixed; l = line_at(t, l.next)) {
+        mixed = l.text > l.begin && memchr(t->text + l.begin, ' ', l.text - l.begin);
+        if (l.next >= t->size) break;
+    }
     for (size_t width = 2; width <= 8; width *= 2) {
         const char *said = str_printf(t->arena, "write %zu spaces in place of each tab", width);
-        Try *try = try_only(t, said);
+        Try *try = (mixed ? try_new : try_only)(t, said);
         for (Line l = line_at(t, 0); try; l = line_at(t, l.next)) {
             size_t n = 0;
             for (size_t i = l.begin; i < l.text; i++) n += t->text[i] == '\t';

@@ -2,8 +2,8 @@
 // maximum or minimum runs over one run of axes, either the last ones (row stage) or others (column
 // stage). Long rows with few results are cut into the segments of their definition, so that they
 // can be shared out. Reductions, scatters and cumulative sums of 16-bit floats become those of f32
-// with one rounding at the end. The bits stay those of docs/ir.md. Needs FACT_GRADLESS. Keeps it. Afterwards
-// no logsumexp and argmax are left.
+// with one rounding at the end. The bits stay those of docs/ir.md. Needs FACT_GRADLESS. Keeps it.
+// Afterwards no logsumexp and argmax are left.
 #include "passes/pass.h"
 #include "passes/rewrite.h"
 

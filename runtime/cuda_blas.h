@@ -64,7 +64,8 @@ enum {
       BlasLayout b, BlasLayout c, BlasLayout d, BlasPreference, int wanted, BlasHeuristic *, \
       int *)) \
     X(matmul, "cublasLtMatmul", (BlasHandle, BlasDesc, const void *alpha, const void *a, \
-      BlasLayout, const void *b, BlasLayout, const void *beta, const void *c, BlasLayout, void *d, BlasLayout, \
+      BlasLayout, const void *b, BlasLayout, const void *beta, const void *c, BlasLayout, \
+      void *d, BlasLayout, \
       const BlasAlgo *, void *workspace, size_t, CuStream))
 // clang-format on
 

@@ -3,7 +3,8 @@
 // clang-format off
 // A JSON object (* = required):
 //   source*   ["dir/train-{0000..0003}.tar", ...]: relative to the base folder; {a..b}, {x,y}
-//   mixture   [{"patterns": 2, "weight": 3}]: rows for so many of source each, of which a share of the samples comes
+//   mixture   [{"patterns": 2, "weight": 3}]: rows for so many of source each, of which a share of
+//             the samples comes
 //   series    {"seg": ["labels/seg-{0000..0003}.tar"]}: label shards, joined to the source by key
 //   seed      0
 //   batch*    samples a batch
@@ -16,7 +17,8 @@
 //               colour {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0, "grey": 0,
 //                 "blur": 0},
 //               replay {"member"*: ["paug.json"], "series": null, "key": [..], "ops": false}}]
-//   shapes    [{batch, draws, views, fields}]: further shapes of batches; what a row has not is as above
+//   shapes    [{batch, draws, views, fields}]: further shapes of batches; what a row has not is
+//             as above
 //   fields    [{name*, role*, member, series null, key, required (tokens: true, others: false),
 //               ...}]
 //     role tokens     member ["txt"], length*, tokenizer "clip" | PATH, pad null (a token's text)

@@ -49,6 +49,7 @@ Test(tree_mends, indentation)
          "a:\n  b: 1\n  c:\n    d: 2\n  e: 3\nf: 4\n", "a:\n  b: 1\nc:\n  d: 2\ne: 3\nf: 4\n");
     both("  a:\n    b: 1\nc: 2\n", "a:\n  b: 1\nc: 2\n", "  a:\n    b: 1\n  c: 2\n");
     both("a:\n\tb:\n\t\tc: 1\n", "a:\n  b:\n    c: 1\n", "a:\n  b:\n    c: 1\n");
+    both("a:\n  b:\n\tc: 1\n", "a:\n  b:\n  c: 1\n", "a:\n  b:\n    c: 1\n");
     both("a:\n  b\n    c: 1\n", "a:\n  b:\n    c: 1\n", "a:\n  b:\n    c: 1\n");
 }
 
