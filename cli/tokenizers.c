@@ -3,6 +3,7 @@
 #include "cli/tokenizers.h"
 
 #include "cli/ranges.h"
+#include "runtime/clip_tokens.h"
 #include "runtime/tokenizer.h"
 
 #include <errno.h>
@@ -46,17 +47,36 @@ static void check_end(const Reading *r, const TokenizerInfo *info, const Tokeniz
     diag_help(r->diag, "give the text encoder the token of the end: end: %d", end);
 }
 
+// How many rows the table has that a field indexes; 0 where that is not asked for.
+static long long rows_of(const Reading *r, const TokenizerInfo *info)
+{
+    return json_integer_value(json_object_get(r->ranges, info->field));
+}
+
+// CLIP's tokens in a table of fewer rows, as a small trial may have it.
+static void check_clip(const Reading *r, const TokenizerInfo *info)
+{
+    const long long rows = rows_of(r, info);
+    const int32_t size = clip_tokens_size();
+    if (!rows || rows >= size) return;
+    diag_warning(r->diag, info->loc,
+                 "CLIP's tokenizer has %d tokens, and '%s' is an index of %lld rows: tokens from "
+                 "%lld on all have the last one",
+                 size, info->field, rows, rows);
+    diag_help(r->diag, "give the text encoder the size of the vocabulary: vocab: %d", size);
+}
+
 static void check_fit(const Reading *r, const TokenizerInfo *info, Tokenizer *t)
 {
     Error err = {0};
-    const json_t *rows = json_object_get(r->ranges, info->field);
+    const long long rows = rows_of(r, info);
     int32_t size = tokenizer_size(t);
     if (!tokenizer_fit(t, info->pad, info->length, &err)) {
         diag_error(r->diag, info->loc, "%s", err.text);
-    } else if (rows && json_integer_value(rows) < size) {
+    } else if (rows && rows < size) {
         diag_error(r->diag, info->loc,
                    "this tokenizer has %d tokens, and '%s' is an index of %lld rows", size,
-                   info->field, (long long)json_integer_value(rows));
+                   info->field, rows);
         diag_help(r->diag, "give the text encoder the size of the vocabulary: vocab: %d", size);
     } else if (r->ranges) {
         check_end(r, info, t);
@@ -101,7 +121,10 @@ TokenizerParts tokenizers_read(Arena *arena, Diag *diag, const Frontend *fronten
     uint32_t n = frontend->tokenizers.n;
     Program *program = frontend->program;
     Reading r = {arena, diag, program, fits && n ? ranges_find(arena, program) : NULL, &to};
-    for (uint32_t i = 0; i < n; i++) read_one(&r, &frontend->tokenizers.at[i]);
+    for (uint32_t i = 0; i < n; i++) {
+        const TokenizerInfo *info = &frontend->tokenizers.at[i];
+        (info->path ? read_one : check_clip)(&r, info);
+    }
     json_decref(r.ranges);
     return to;
 }
@@ -130,7 +153,7 @@ int32_t tokenizers_size(const Frontend *frontend, const TokenizerParts *parts, c
 {
     for (uint32_t i = 0; frontend && i < frontend->tokenizers.n; i++) {
         const TokenizerInfo *info = &frontend->tokenizers.at[i];
-        const TokenizerPart *part = find(parts, info->path);
+        const TokenizerPart *part = info->path ? find(parts, info->path) : NULL;
         if (part && strcmp(info->field, field) == 0) return part->tokens;
     }
     return 0;

@@ -19,7 +19,7 @@ typedef VEC(TokenizerPart) TokenizerParts;
 
 // Read them all; problems go to the diag. A file that is not there is warned of. Errors: a file
 // that is no tokenizer or has what is not supported, no token to pad with, or, where `fits` is
-// asked for, more tokens than the table that they index has rows.
+// asked for, more tokens than the table that they index has rows (of CLIP's: a warning).
 TokenizerParts tokenizers_read(Arena *arena, Diag *diag, const Frontend *frontend, bool fits);
 // The step's sections with theirs, and "tokenizers" in the manifest.
 void tokenizers_add(Arena *arena, const TokenizerParts *parts, Section **sections, uint32_t *n);

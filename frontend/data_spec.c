@@ -547,12 +547,14 @@ static void put_tokenizer(Elab *el, Json *j, const Field *f)
 {
     const Tree *t = tree_get(f->tree, "tokenizer"), *pad = tree_get(f->tree, "pad");
     if (!t || t->kind != TREE_SCALAR) return;
-    if (!tokenizer_path(t)) {
-        json_str(j, "tokenizer", t->text);
-        return;
-    }
     TokenizerInfo info = {
         .field = f->name, .path = t->text, .length = f->type->axes[1].size, .loc = t->loc};
+    if (!tokenizer_path(t)) {
+        json_str(j, "tokenizer", t->text);
+        info.path = NULL;
+        vec_push(el->arena, &el->out->tokenizers, info);
+        return;
+    }
     if (*t->text != '/') info.path = str_printf(el->arena, "%s/%s", folder_said_in(el, t), t->text);
     if (pad && pad->kind == TREE_SCALAR && strcmp(pad->text, "max_length") != 0)
         info.pad = pad->text;

@@ -11,7 +11,7 @@ typedef struct FrontendOptions {
     uint32_t nset;
     const char *const *set_in; // folders that paths in the first of them begin in, absolute; those
     uint32_t nset_in;          // of the rest begin in the current one
-    bool use_check; // also apply the --set values of the graph's check: block
+    bool use_check;            // also apply the --set values of the graph's check: block
     const char *const
         *taps; // expressions, and paths with *, to be outputs too (run --print, --tap)
     uint32_t ntaps, nprints; // the first ones are those of --print
@@ -19,10 +19,10 @@ typedef struct FrontendOptions {
     bool no_trials;          // offer no mend that has to be tried by reading the file again
     bool trial; // read to try a mend: errors count, and what would be said of them does not
     uint32_t only_shape; // of several: read for the errors of this one, from 1, and the first
-    bool stats; // the program that computes what stats: says, with no step: `cztc stats`
+    bool stats;          // the program that computes what stats: says, with no step: `cztc stats`
     const char *const *stats_names; // of it these rows, all where there are none
     uint32_t nstats;
-    bool all; // look also at what imported library files define and nothing uses, for its errors
+    bool all;   // look also at what imported library files define and nothing uses, for its errors
     bool grads; // entry "step" also gives "grad.PATH" of every trained parameter, before clipping
 } FrontendOptions;
 
@@ -70,10 +70,11 @@ typedef struct CheckInfo {
     bool own; // a row of set stands in the graph file itself
 } CheckInfo;
 
-// A tokenizer.json that a field names.
+// A tokenizer that a field names.
 typedef struct TokenizerInfo {
-    const char *field, *path; // absolute, as the data's JSON has it
-    const char *pad;          // a token, or NULL
+    const char *field,
+        *path;       // of a tokenizer.json, absolute, as the data's JSON has it; NULL: CLIP's
+    const char *pad; // a token, or NULL
     int64_t length;
     Loc loc;
 } TokenizerInfo;

@@ -37,6 +37,9 @@ says err "warning: 'text' is read at its largest token, and this tokenizer puts 
 sed -e 's|tokenizer: tokenizer.json, length: 12, pad: "[^"]*"|tokenizer: clip, length: 12|' -e 's|end: 0, vocab: 420|vocab: 49408|' graph.yaml >clip.yaml
 exits 0 "$CZTC" check clip.yaml
 grep -q warning err && miss "warned of CLIP's own: $(cat err)"
+exits 0 "$CZTC" check clip.yaml --set encoders.textual.vocab=49407
+says err "clip.yaml:13:36: warning: CLIP's tokenizer has 49408 tokens, and 'text' is an index of 49407 rows"
+says err "help: give the text encoder the size of the vocabulary: vocab: 49408"
 
 # the step has all that it needs of it
 exits 0 "$CZTC" compile graph.yaml --set train.steps=2 --set checkpoint=null -o step.czt
