@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "cli/assets.h"
 #include "cli/fit.h"
+#include "cli/ranges.h"
 #include "runtime/cuda_driver.h"
 
 #include <unistd.h>
@@ -101,8 +102,10 @@ bool pipeline_read(Pipeline *p, const char *file, const FrontendOptions *options
         if (!o.lib_dir) o.lib_dir = assets_library(p->arena, &err);
         p->frontend = err.set ? NULL : frontend_load(p->arena, p->diag, file, &o);
         p->program = p->frontend ? p->frontend->program : NULL;
-        if (p->frontend)
+        if (p->frontend) {
             p->tokenizers = tokenizers_read(p->arena, p->diag, p->frontend, !o.use_check);
+            ranges_check(p->arena, p->diag, p->frontend);
+        }
     }
     if (!report(p, &err)) return false;
     if (!p->program) bug("%s: neither a program nor an error", file);

@@ -70,6 +70,24 @@ json_t *ranges_find(Arena *arena, Program *program)
     return found.ranges;
 }
 
+void ranges_check(Arena *arena, Diag *diag, const Frontend *frontend)
+{
+    if (!frontend->classes.n) return;
+    json_t *ranges = ranges_find(arena, frontend->program);
+    for (uint32_t i = 0; i < frontend->classes.n; i++) {
+        const ClassesInfo *info = &frontend->classes.at[i];
+        const long long n = json_integer_value(json_object_get(ranges, info->input));
+        if (!n || n >= info->classes) continue;
+        diag_warning(diag, info->loc,
+                     "'%s' has %lld classes, and the graph tells %lld apart: from %lld on they "
+                     "match none",
+                     info->input, (long long)info->classes, n, n);
+        diag_help(diag, "give what is compared with it an output for each class: %lld",
+                  (long long)info->classes);
+    }
+    json_decref(ranges);
+}
+
 bool ranges_largest(Arena *arena, Program *program, const char *input)
 {
     const Found found = find_all(arena, program);

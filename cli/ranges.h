@@ -3,6 +3,7 @@
 #define CZT_CLI_RANGES_H
 
 #include "base/container.h"
+#include "frontend/frontend.h"
 #include "ir/program.h"
 
 #include <jansson.h>
@@ -13,6 +14,8 @@
 void ranges_add(Arena *arena, Program *program, Section *sections, uint32_t n);
 // The same as an object {"text": 49408}; the caller frees it.
 json_t *ranges_find(Arena *arena, Program *program);
+// Warn of fields that say they have more classes than the step has outputs to compare them with.
+void ranges_check(Arena *arena, Diag *diag, const Frontend *frontend);
 // Does a step look for the place of an integer input's largest elements?
 bool ranges_largest(Arena *arena, Program *program, const char *input);
 // Add a key to the manifest among a step file's sections.

@@ -563,6 +563,16 @@ static void put_tokenizer(Elab *el, Json *j, const Field *f)
     vec_push(el->arena, &el->out->tokenizers, info);
 }
 
+static void tell_classes(Elab *el, const Field *f)
+{
+    const Tree *said = tree_get(f->tree, "classes"), *names = tree_get(f->tree, "names");
+    const Loc loc = (said ? said : names ? names : f->tree)->loc;
+    const Value n = said || names ? field_classes(el, f, loc) : (Value){0};
+    const char *part = field_is_places(f) ? ".class" : "";
+    const char *input = str_printf(el->arena, "%s%s", f->name, part);
+    if (n.kind == V_INT) vec_push(el->arena, &el->out->classes, ((ClassesInfo){input, n.i, loc}));
+}
+
 static void put_field(Elab *el, Json *j, const Field *f)
 {
     static const char *const numbers[] = {"ignore",  "invalid",   "scale",    "offset",
@@ -585,6 +595,7 @@ static void put_field(Elab *el, Json *j, const Field *f)
     if (tree_get(f->tree, "key")) key_put(el, j, f->tree);
     json_bool(j, "required", !f->has_valid);
     json_close(j, '}');
+    tell_classes(el, f);
 }
 
 static void put_items(Elab *el, Json *j)

@@ -362,6 +362,7 @@ struct Elab {
     int64_t parts;        // of the batch of a step (accumulate)
     int64_t memory;       // bytes that a step may take; 0: any
     VEC(int64_t) phases;  // updates at which a phase begins, from 0
+    bool tapping;         // what is off is no error: the step of another phase may have it
     int64_t phase;        // where the phase of this build begins, or PHASE_ALL
     VEC(int64_t) periods; // of tasks with every:, rising
     uint32_t resting;     // bits of the periods whose tasks are not in this build

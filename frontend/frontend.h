@@ -79,9 +79,17 @@ typedef struct TokenizerInfo {
     Loc loc;
 } TokenizerInfo;
 
+// How many classes a field says that it has.
+typedef struct ClassesInfo {
+    const char *input; // that holds them: the field's, or the classes of its places
+    int64_t classes;
+    Loc loc;
+} ClassesInfo;
+
 typedef struct Frontend {
     Program *program;
     VEC(TokenizerInfo) tokenizers; // of fields that are read
+    VEC(ClassesInfo) classes;      // the same
     VEC(PartInfo) parts;
     VEC(PartProducts) products;
     VEC(ShapeInfo) shapes; // none where there is one alone

@@ -538,6 +538,7 @@ Value task_member(Elab *el, Task *t, const char *name, Loc loc)
     bool loss = strcmp(name, "loss") == 0, each = strcmp(name, "per_sample") == 0;
     if (!t->on && loss) return value_int(0);
     if (!t->on) {
+        if (el->tapping) return value_error();
         el_error(el, loc, "%s is off; it has no '%s'", t->path, name);
         return value_error();
     }

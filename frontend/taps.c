@@ -119,6 +119,7 @@ static void walk_graph(Taps *t, const char *text)
 void taps_outputs(Elab *el, Entry *e)
 {
     const FrontendOptions *o = el->options;
+    el->tapping = el->phases.n > 1 || el->periods.n; // another step may have it
     for (uint32_t i = 0; i < o->ntaps; i++) {
         const char *text = o->taps[i], *from = i < o->nprints ? "--print" : "--tap";
         const char *yaml = str_printf(el->arena, "'%s'\n", text);
@@ -133,6 +134,7 @@ void taps_outputs(Elab *el, Entry *e)
         else
             put(&taps, text, tree_eval(el, el->scope, t, NULL));
     }
+    el->tapping = false;
 }
 
 bool taps_here(const Elab *el, const Entry *e)

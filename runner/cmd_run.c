@@ -238,7 +238,8 @@ static bool check_texts(const Loaded *l, const StepEntry *e, bool print, const T
         if (!has_output(e, asked->at[i]) && !(print && names_state(l->step, asked->at[i])))
             return error_set(err,
                              "%s: %s: entry '%s' has no output '%s'%s (expressions want a graph "
-                             "file, and a step, eval or the entry of an encoder)",
+                             "file, and a step in which what they name is on, eval or the entry of "
+                             "an encoder)",
                              l->step->file, print ? "--print" : "--tap", e->name, asked->at[i],
                              print ? ", nor the program such a state" : "");
     return true;

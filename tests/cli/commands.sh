@@ -99,6 +99,26 @@ exits 0 "$CZTC" check "$SOURCE/tests/cli/small.yaml" --set batch=8 --json
 says out '"batch": 8'
 # the precision of each part's products, where not all are f32
 grep -q "products in" out && miss "all products are f32, and it is said"
+# fewer outputs than a field has classes
+cat >classes.yaml <<END
+cztc: 1
+import: [encoders/vit, experts/dense, losses/dense, optim/sgd]
+let: {batch: 4, told: 5}
+data:
+  source: none.tar
+  views: {image: {size: 32}}
+  fields: {seg: {as: class_map, follow: image, size: 32, classes: 5}}
+encoders:
+  visual: {module: vit, image: unit(views.image), patch: 8, width: 16, layers: 1, heads: 2, embed: 8}
+experts:
+  seg: {output: "patch_head(visual.map, out=told, up=8)", target: seg, loss: {module: cross_entropy_map}}
+train: {steps: 1, optimizer: {module: sgd, lr: 0.1}}
+END
+exits 0 "$CZTC" check classes.yaml
+grep -q warning err && miss "warned of as many outputs as classes: $(cat err)"
+exits 0 "$CZTC" check classes.yaml --set told=4
+says err "classes.yaml:7:67: warning: 'seg' has 5 classes, and the graph tells 4 apart"
+
 exits 0 "$CZTC" check "$SOURCE/tests/graphs/precisions.yaml"
 for line in "frozen  teachers.old             208      products in f32, bf16" \
     "part    whole                    208      products in f32" \

@@ -114,6 +114,12 @@ exits 0 "$CZTC" check slow.yaml --json
 # a loss is an output anyway; a later phase's values by its entry
 exits 0 "$CZTC" run small.yaml $late -n 1 --print pair
 exits 0 "$CZTC" run small.yaml $late -n 1 --entry step@5 --print experts.edge
+exits 0 "$CZTC" run small.yaml $late -n 1 --step 5 --print "2 * experts.edge.output"
+says out '2 * experts.edge.output: {"dtype": "f32"'
+exits 1 "$CZTC" run small.yaml $late -n 1 --step 4 --print experts.edge.output
+says err "no output 'experts.edge.output'"
+exits 1 "$CZTC" run small.yaml --set experts.edge.enabled=false -n 1 --print experts.edge.output
+says err "experts.edge is off; it has no 'output'"
 
 # the entry is that of the update
 exits 0 "$CZTC" run small.yaml $late --step 4 -n 2
