@@ -3,4 +3,4 @@
 set -eu
 cd "$(dirname "$0")"
 .ci/build
-exec ctest --test-dir build --output-on-failure "$@"
+exec ctest --test-dir build --output-on-failure -j "$(nproc)" "$@"

@@ -364,6 +364,11 @@ const char *diag_error_text(const Diag *diag, uint32_t i)
     return diag_error_at(diag, i, &at);
 }
 
+uint32_t diag_error_number(const Diag *diag, uint32_t i)
+{
+    return diag->messages.at[diag->errors.at[i]].group;
+}
+
 uint32_t diag_errors(const Diag *diag)
 {
     return diag->errors.n;

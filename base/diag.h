@@ -80,6 +80,8 @@ void diag_move_last(Diag *diag, Loc loc);
 const char *diag_error_text(const Diag *diag, uint32_t i);
 // The same, with its place.
 const char *diag_error_at(const Diag *diag, uint32_t i, Loc *at);
+// Its number, as of diag_last_error.
+uint32_t diag_error_number(const Diag *diag, uint32_t i);
 // Errors so far; messages of all kinds.
 uint32_t diag_errors(const Diag *diag);
 uint32_t diag_messages(const Diag *diag);

@@ -299,6 +299,7 @@ typedef struct Guess {    // what may mend an error
     uint32_t before;      // the guess for the same error before it, from 1
     Loc at, also;         // also: a second place, or nowhere
     const char *text, *also_text, *said;
+    bool early;  // tried before the error's other ones
     bool late;   // tried when the error's other ones are
     bool anyway; // offered, too, where no guess for the error helps
     bool sure;   // where it alone helps
@@ -330,7 +331,8 @@ struct Elab {
     Map limits;  // parameter -> ParamLimit *
     Map infos;   // parameter -> ParamInfo *
     Frontend *out;
-    const Tree *root; // the graph file after extends and --set, with the shape's constants
+    const Tree *root;    // the graph file after extends and --set, with the shape's constants
+    VEC(uint32_t) bases; // sources of the files that it extends
     VEC(Dropped) dropped;
     uint32_t failed_shape; // that had the errors, from 1; 0: all, compared with each other
     VEC(struct Shape *) shapes;
@@ -369,12 +371,12 @@ struct Elab {
     Map bounds;           // of rows with from: or until:
     Map first_update;     // parameter -> int64_t *: the beginning of its first phase of training
     DType precision;
-    bool marking;    // this build decides what the loader decodes
-    Map used;        // views and fields that are read: name -> anything
-    Map wrong;       // views and fields that data_check reported
-    Guesses guesses; // of errors whose mends are tried
-    bool late;       // those that are added now
-    Map blamed;      // values of the user's that fail inside the library -> the first error's text
+    bool marking;     // this build decides what the loader decodes
+    Map used;         // views and fields that are read: name -> anything
+    Map wrong;        // views and fields that data_check reported
+    Guesses guesses;  // of errors whose mends are tried
+    bool early, late; // those that are added now
+    Map blamed;       // values of the user's that fail inside the library -> the first error's text
 };
 
 // init.c: the rows of init:, into an object

@@ -16,8 +16,10 @@ static void leave_out_around(Elab *el, const Tree *t, Loc at, uint32_t depth)
         const Loc lines = entry_place(el, t, i);
         if (!contains(lines, at)) continue;
         if (depth < DEEPEST) leave_out_around(el, e->value, at, depth + 1);
+        const char *text, *said;
         const bool task = depth > 0 && strcmp(e->key->text, "module") != 0;
-        if (task) guess_add(el, lines, "", str_printf(el->arena, "'%s'", e->key->text));
+        const Loc to = task ? entry_left_out(el, t, i, &text, &said) : (Loc){0};
+        if (to.source) guess_add(el, to, text, said);
     }
 }
 

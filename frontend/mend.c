@@ -376,10 +376,14 @@ void suggest_without(Elab *el, const Tree *map, const Tree *key)
     uint32_t i = 0;
     while (i < map->entries.n && map->entries.at[i].key != key) i++;
     while (map && map->entries.n == 1 && map != el->root) map = parent_map(el->root, map, &i);
-    const char *name = map && i < map->entries.n ? map->entries.at[i].key->text : key->text;
-    diag_help(el->diag, "leave out '%s'", name);
-    const Loc at = map && i < map->entries.n ? entry_place(el, map, i) : (Loc){0};
-    if (at.source) diag_mend(el->diag, at, "");
+    const bool known = map && i < map->entries.n;
+    const char *text = "", *said = str_printf(el->arena, "'%s'", key->text);
+    const Loc at = known ? entry_left_out(el, map, i, &text, &said) : (Loc){0};
+    if (*text)
+        diag_help(el->diag, "write %s in %s", said, diag_where(el->diag, at));
+    else
+        diag_help(el->diag, "leave out %s", said);
+    if (at.source) diag_mend(el->diag, at, text);
 }
 
 void suggest_key(Elab *el, Loc map, const char *key)

@@ -13,10 +13,15 @@ Loc item_place(const Elab *el, const Tree *list, uint32_t i);
 const Tree *parent_map(const Tree *root, const Tree *value, uint32_t *i);
 // Where an entry may be added to a map, and the text that does; nowhere where that is not known.
 Loc entry_added(Elab *el, const Tree *map, const char *key, const char *value, const char **text);
+// Is a place in a file that the graph extends?
+bool is_inherited(const Elab *el, Loc at);
+// Where an entry may be left out, what is written there, and what is said of it: nothing in its
+// place; of one that is inherited, its key with null in the file itself. Nowhere as above.
+Loc entry_left_out(Elab *el, const Tree *map, uint32_t i, const char **text, const char **said);
 
 // Guesses of the last error. Two places: both are written.
 void guess_both(Elab *el, Loc at, const char *text, Loc also, const char *also_text,
-               const char *said);
+                const char *said);
 void guess_without(Elab *el, const Tree *map, const char *key);
 void guess_without_item(Elab *el, const Tree *list, uint32_t i, const char *said);
 // The guesses for the last error are all that there can be: one that alone helps is certain.

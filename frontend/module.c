@@ -135,6 +135,10 @@ static Binding *argument(Elab *el, Instance *inst, const char *name, Loc loc, Bi
                          Scope *scope, const char *const *own)
 {
     const Decl *d = find_setting(inst->def, name);
+    if (!d && is_inherited(el, loc) && inst->loc.source != loc.source) { // of another module
+        el_error(el, loc, "%s has no input or setting '%s'", inst->def->name, name);
+        return NULL;
+    }
     if (!d) {
         unknown_argument(el, inst->def, name, loc, own);
         return NULL;

@@ -116,14 +116,38 @@ Loc entry_added(Elab *el, const Tree *map, const char *key, const char *value, c
     return tree_text_loc(&t, l.next, l.next);
 }
 
+bool is_inherited(const Elab *el, Loc at)
+{
+    for (uint32_t i = 0; i < el->bases.n; i++)
+        if (el->bases.at[i] == at.source) return true;
+    return false;
+}
+
+Loc entry_left_out(Elab *el, const Tree *map, uint32_t i, const char **text, const char **said)
+{
+    const Tree *key = map->entries.at[i].key;
+    *text = "";
+    *said = str_printf(el->arena, "'%s'", key->text);
+    if (!is_inherited(el, key->loc)) return entry_place(el, map, i);
+    const char *name = key->text, *value = "null";
+    for (; is_inherited(el, map->loc); name = map->entries.at[i].key->text) {
+        map = parent_map(el->root, map, &i);
+        if (!map) return (Loc){0};
+        value = str_printf(el->arena, "{%s: %s}", name, value);
+    }
+    *said = str_printf(el->arena, "%s: %s", name, value);
+    return entry_added(el, map, name, value, text);
+}
+
 // ---- guesses ----------------------------------------------------------------------------------
 
 void guess_without(Elab *el, const Tree *map, const char *key)
 {
     for (uint32_t i = 0; map && i < map->entries.n; i++)
         if (strcmp(map->entries.at[i].key->text, key) == 0) {
-            const Loc at = entry_place(el, map, i);
-            if (at.source) guess_add(el, at, "", str_printf(el->arena, "'%s'", key));
+            const char *text, *said;
+            const Loc at = entry_left_out(el, map, i, &text, &said);
+            if (at.source) guess_add(el, at, text, said);
         }
 }
 

@@ -175,6 +175,7 @@ static Tree *read_chain(Elab *el, const char *path, Loc from, Map *seen)
     }
     Tree *t = tree_read_file(el->arena, el->diag, path, from);
     if (!t) return NULL;
+    if (from.source) vec_push(el->arena, &el->bases, t->loc.source);
     if (t->kind != TREE_MAP) {
         el_error(el, t->loc, "a graph file is a mapping");
         return NULL;

@@ -305,6 +305,7 @@ static Elab *begin(Elab *el, Shape *s)
                   .out = arena_make(el->arena, Frontend),
                   .shapes = el->shapes,
                   .guesses = el->guesses,
+                  .bases = {el->bases.at, el->bases.n, el->bases.cap},
                   .shape = s};
     return s->el = own;
 }

@@ -42,6 +42,8 @@ static void add(Elab *el, Guess g)
     if (same >= MOST || !diag_last(el->diag, &from)) return;
     g.from = from.source;
     g.late = el->late;
+    g.early = el->early;
+    g.sure |= g.early;
     g.before = *last;
     vec_push(el->arena, &all->all, g);
     *last = all->all.n;
@@ -190,6 +192,7 @@ static int by_error(const void *a, const void *b)
 {
     const Guess *x = *(const Guess *const *)a, *y = *(const Guess *const *)b;
     if (x->error != y->error) return x->error < y->error ? -1 : 1;
+    if (x->early != y->early) return x->early ? -1 : 1;
     if (x->late != y->late) return x->late ? 1 : -1;
     return x < y ? -1 : x > y;
 }
@@ -206,18 +209,11 @@ static Guess *without_entry(Elab *el, const Guess *of)
                 at.source == of->at.source && of->at.begin >= at.begin && of->at.end <= at.end;
             if (!inside || (of->at.begin == at.begin && of->at.end == at.end)) continue;
             Guess *g = arena_make(el->arena, Guess);
-            const char *name = t->entries.at[i].key->text;
             *g = *of;
-            g->at = at;
-            if (t->entries.n == 1) { // the section
-                t = parent_map(el->root, t, &i);
-                g->at = entry_place(el, t, i);
-                name = sections[k];
-            }
+            if (t->entries.n == 1) t = parent_map(el->root, t, &i); // the section
+            g->at = entry_left_out(el, t, i, &g->text, &g->said);
             g->also = (Loc){0};
-            g->text = "";
-            g->said = str_printf(el->arena, "'%s'", name);
-            return g;
+            return g->at.source ? g : NULL;
         }
     }
     return NULL;
@@ -260,8 +256,22 @@ static uint32_t trials_of(const Elab *el)
     return n > LEAST_TRIALS ? n : LEAST_TRIALS;
 }
 
+// What fails in a file that the graph extends fails, as a rule, because of what the graph changes.
+static void guess_overrides(Elab *el)
+{
+    Loc at;
+    el->early = true;
+    for (uint32_t i = 0; el->bases.n && diag_error_at(el->diag, i, &at); i++) {
+        if (!is_inherited(el, at)) continue;
+        diag_return_to(el->diag, diag_error_number(el->diag, i));
+        guess_no_entry_around(el, at);
+    }
+    el->early = false;
+}
+
 void guesses_try(Elab *el, const char *path)
 {
+    guess_overrides(el);
     uint32_t left = trials_of(el), error = 0, n = 0, all = el->guesses.all.n;
     const Guess *good[OFFERED], **list = arena_array(el->arena, const Guess *, all + 1);
     Trials t = {.el = el, .path = path};
@@ -286,7 +296,8 @@ void guesses_try(Elab *el, const char *path)
         error = g->error;
         if (!error) continue;
         if (n == OFFERED || !left || diag_has_mend(el->diag, error)) continue;
-        if (n && g->at.source != good[0]->at.source) continue; // the same, where it is passed on
+        bool passed_on = n && g->at.source != good[0]->at.source; // the same elsewhere
+        if (passed_on && !is_inherited(el, g->at)) continue;
         left--;
         if (helps(&t, g)) good[n++] = g;
     }
