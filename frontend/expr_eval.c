@@ -11,6 +11,7 @@ const Expr *el_parse(Elab *el, const Tree *scalar)
     MapEntry *known = map_find(&el->parsed, key);
     if (known) return known->value;
     Expr *e = expr_parse(el->arena, el->diag, scalar);
+    if (!e) guess_syntax(el, scalar);
     map_set(el->arena, &el->parsed, key, e);
     return e;
 }

@@ -63,6 +63,9 @@ void guess_gathered(Elab *el, const Expr *e);
 // The text of a place; "" where it is none.
 const char *text_at(const Elab *el, Loc at);
 
+// guess_syntax.c: expressions in the place of a text that is none.
+void guess_syntax(Elab *el, const Tree *scalar);
+
 // guess_task.c: another name for the items of a family, and the mend that gives them one; a loss;
 // a kind in the place of a word, and beside it the metric that this was.
 void guess_item_word(Elab *el, const Tree *entry, Loc at);

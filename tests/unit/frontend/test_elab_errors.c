@@ -129,6 +129,11 @@ Test(elab_errors, dtypes)
     run_folder("tests/errors/dtypes");
 }
 
+Test(elab_errors, syntax)
+{
+    run_folder("tests/errors/syntax");
+}
+
 Test(elab_errors, schedules)
 {
     run_folder("tests/errors/schedules");

@@ -218,6 +218,10 @@ Test(mends, yaml)
 {
     run_folder("yaml", 10);
 }
+Test(mends, syntax)
+{
+    run_folder("syntax", 15);
+}
 Test(mends, names)
 {
     run_folder("names", 10);
