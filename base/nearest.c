@@ -69,6 +69,10 @@ static const struct {
     {"expand_dims", "insert_axis"},
     {"view", "reshape"},
     {"detach", "stop_gradient"},
+    {"stop_grad", "stop_gradient"},
+    {"cosine_lr", "warmup_cosine"},
+    {"cosine_schedule", "warmup_cosine"},
+    {"CosineAnnealingLR", "warmup_cosine"},
     {"clip", "clamp"},
     {"randn", "random_normal"},
     {"rand", "random_uniform"},
@@ -107,6 +111,7 @@ static bool is_alike(const char *name, const char *key)
 // How far a key is from a wrong name.
 static uint32_t distance(const char *name, const char *key, uint32_t limit)
 {
+    if (str_swapped(name, key) || strcasecmp(name, key) == 0) return 0;
     return is_alike(name, key) ? 1 : str_distance(name, key, limit);
 }
 

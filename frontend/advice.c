@@ -126,13 +126,13 @@ void guess_blamed(Elab *el, Loc at)
     if (!s || !is_users(el, at) || !el->scope) return;
     const char *key = key_before(el, s, at.begin);
     Loc constant = constant_place(el, at);
-    el->late = true;
+    el->turn = TURN_LATE;
     if (constant.source)
         guess_for_key(el, constant, key);
     else if (*key && usual_value(key, 0))
         guess_for_key(el, at, key);
     guess_default(el, at);
-    el->late = false;
+    el->turn = TURN_PLAIN;
 }
 
 // ---- entries ----------------------------------------------------------------------------------

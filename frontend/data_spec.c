@@ -337,8 +337,7 @@ Value view_read(Elab *el, const char *name, Loc loc)
         Map names = {0};
         for (uint32_t i = 0; views && i < views->entries.n; i++)
             map_set(el->arena, &names, views->entries.at[i].key->text, NULL);
-        const char *best = nearest_key(&names, name, NULL);
-        if (best) diag_did_you_mean(el->diag, name, best);
+        suggest_words(el, name, &names);
         return value_error();
     }
     Axis *size;

@@ -294,13 +294,16 @@ typedef struct ParamLimit {
     double max;
 } ParamLimit;
 
+// When a guess is tried: before the error's other ones; among them; behind them; where none of them
+// helps.
+typedef enum { TURN_EARLY = -1, TURN_PLAIN, TURN_LATE, TURN_LAST } Turn;
+
 typedef struct Guess {    // what may mend an error
     uint32_t error, from; // the source that this is in
     uint32_t before;      // the guess for the same error before it, from 1
     Loc at, also;         // also: a second place, or nowhere
     const char *text, *also_text, *said;
-    bool early;  // tried before the error's other ones
-    bool late;   // tried when the error's other ones are
+    Turn turn;   // among the error's other ones
     bool anyway; // offered, too, where no guess for the error helps
     bool sure;   // where it alone helps
 } Guess;
@@ -371,12 +374,12 @@ struct Elab {
     Map bounds;           // of rows with from: or until:
     Map first_update;     // parameter -> int64_t *: the beginning of its first phase of training
     DType precision;
-    bool marking;     // this build decides what the loader decodes
-    Map used;         // views and fields that are read: name -> anything
-    Map wrong;        // views and fields that data_check reported
-    Guesses guesses;  // of errors whose mends are tried
-    bool early, late; // those that are added now
-    Map blamed;       // values of the user's that fail inside the library -> the first error's text
+    bool marking;    // this build decides what the loader decodes
+    Map used;        // views and fields that are read: name -> anything
+    Map wrong;       // views and fields that data_check reported
+    Guesses guesses; // of errors whose mends are tried
+    Turn turn;       // of those that are added now
+    Map blamed;      // values of the user's that fail inside the library -> the first error's text
 };
 
 // init.c: the rows of init:, into an object

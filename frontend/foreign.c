@@ -17,10 +17,10 @@ static bool is_known(Elab *el, const Scope *s, const char *name)
            dtype_find(name) != DT_NONE || lib_defining(el, name);
 }
 
-// What is called so here; NULL where nothing is.
-static const char *ours(Elab *el, const Scope *s, const char *name)
+// What is called so here; NULL where nothing is. prefix: it is another tool's function.
+static const char *ours(Elab *el, const Scope *s, const char *name, bool prefix)
 {
-    const char *word = str_our_word(name);
+    const char *word = prefix && !strcmp(name, "normalize") ? "l2_normalize" : str_our_word(name);
     if (word && is_known(el, s, word)) return word;
     char *low = str_copy(el->arena, name);
     for (char *p = low; *p; p++) *p = (char)tolower((unsigned char)*p);
@@ -45,7 +45,7 @@ bool suggest_foreign(Elab *el, const Scope *s, const char *name, Loc loc)
     while (prefix && loc.end < size && (part_of_word(text[loc.end]) || text[loc.end] == '.'))
         loc.end++;
     if (prefix) word = strrchr(text_at(el, loc), '.') + 1;
-    const char *here = ours(el, s, word);
+    const char *here = ours(el, s, word, prefix);
     bool near = here && !prefix && // as "did you mean" finds it
                 (scope_find(s, here) || builtin_find(here) || !strcmp(here, name));
     if (!here || near) return false;
@@ -102,7 +102,7 @@ static const char *method_text(Elab *el, const char *of, const char *name, const
     static const char *const nothing[] = {"contiguous", "clone", "cuda", "cpu",
                                           "item",       "numpy", "data", NULL};
     static const char *const lists[] = {"reshape", "permute", "broadcast_to", NULL};
-    const char *word = ours(el, el->scope, name);
+    const char *word = ours(el, el->scope, name, false);
     if (is_one_of(name, nothing)) return of;
     if (!strcmp(name, "T") || !strcmp(name, "t")) return str_printf(el->arena, "transpose(%s)", of);
     if (!strcmp(name, "ndim")) return str_printf(el->arena, "%s.rank", of);
@@ -110,7 +110,8 @@ static const char *method_text(Elab *el, const char *of, const char *name, const
         return str_printf(el->arena, args && *args ? "%s.shape[%s]" : "%s.shape", of, args);
     if (!args) return NULL;
     if (is_one_of(name, casts)) {
-        const char *dot = strrchr(args, '.'), *to = ours(el, el->scope, dot ? dot + 1 : args);
+        const char *dot = strrchr(args, '.'),
+                   *to = ours(el, el->scope, dot ? dot + 1 : args, false);
         bool type = to && dtype_find(to) != DT_NONE;
         return type ? str_printf(el->arena, "cast(%s, %s)", of, to) : NULL;
     }

@@ -134,13 +134,13 @@ static void change_pairs(Elab *el, int64_t from, int64_t to)
 
 void guess_sizes(Elab *el, int64_t a, int64_t b)
 {
-    const bool late = el->late;
+    const Turn turn = el->turn;
     if (!can_differ(a, b)) return;
     guess_exact_sizes(el, a, b);
-    el->late = true;
+    el->turn = TURN_LATE;
     change_pairs(el, a, b);
     change_pairs(el, b, a);
-    el->late = late;
+    el->turn = turn;
     change_everywhere(el, (Change){a, b, 0, NULL});
     change_everywhere(el, (Change){b, a, 0, NULL});
 }
@@ -356,9 +356,9 @@ void guess_names(Elab *el, Loc one, Loc other, const char *name)
             guess_add(el, places[i], better,
                       str_printf(el->arena, "%s in place of %s", better, name));
     }
-    el->late = true;
+    el->turn = TURN_LATE;
     for (int i = 0; i < 2; i++) guess_left_out(el, places[i]);
-    el->late = false;
+    el->turn = TURN_PLAIN;
 }
 
 void guess_item(Elab *el, Loc at, uint32_t n)
@@ -394,9 +394,9 @@ static void other_values(Elab *el, const char *section, const char *key, const c
         if (!x || x->kind != TREE_SCALAR || (said && strcmp(x->text, said))) continue;
         const char *text = other ? other : t->entries.at[i].key->text;
         guess_add(el, x->loc, text, str_printf(el->arena, "%s: %s", key, text));
-        el->late = true;
+        el->turn = TURN_LATE;
         if (!said) guess_left_out(el, x->loc);
-        el->late = false;
+        el->turn = TURN_PLAIN;
     }
 }
 

@@ -48,7 +48,8 @@ void guess_end(Elab *el, Loc at, const char *counted)
                    str_printf(el->arena, "%s if %s >= 8 else %.*s", counted, counted,
                               (int)(at.end - at.begin), text));
     }
-    guess_word(el, at, str_printf(el->arena, "gelu(%s)", first));
+    const bool time = strcmp(first, "step") == 0;
+    guess_word(el, at, str_printf(el->arena, time ? "ramp(%s, 0, 100)" : "gelu(%s)", first));
 }
 
 void guess_uncalled(Elab *el, Loc name)
@@ -82,23 +83,38 @@ static const Tree *task_around(const Elab *el, Loc at)
     return NULL;
 }
 
-// {module: projection, width: 8, out: 1}: what the call says behind its first argument.
-static const char *as_part(Elab *el, const Written *call, const ModuleDef *def)
+// What a module is given by position: inputs, then settings; NULL where there are not so many.
+static const char *name_at(const ModuleDef *def, uint32_t position)
+{
+    if (!def || position >= def->in.n + def->let.n) return NULL;
+    return position < def->in.n ? def->in.at[position].name
+                                : def->let.at[position - def->in.n].name;
+}
+
+// {module: projection, width: 8, out: 1}: what the call says from an argument on.
+static const char *as_mapping(Elab *el, const Written *call, const ModuleDef *def, uint32_t first)
 {
     const char *text = str_printf(el->arena, "{module: %s", call->name);
-    uint32_t position = 0;
-    for (uint32_t i = 1; i < call->args.n; i++) {
+    for (uint32_t i = first, position = first; i < call->args.n; i++) {
         const char *arg = call->args.at[i], *equals = strchr(arg, '=');
         const bool named =
             equals && equals[1] != '=' && equals > arg && !strchr("!<>=", equals[-1]);
-        if (!named && position >= def->let.n) return NULL;
         const char *key =
-            named ? trimmed(el->arena, arg, (size_t)(equals - arg)) : def->let.at[position++].name;
+            named ? trimmed(el->arena, arg, (size_t)(equals - arg)) : name_at(def, position++);
+        if (!key) return NULL;
         const char *value = named ? trimmed(el->arena, equals + 1, strlen(equals + 1)) : arg;
         if (strpbrk(value, ",[]{}:#")) value = str_printf(el->arena, "\"%s\"", value);
         text = str_printf(el->arena, "%s, %s: %s", text, key, value);
     }
     return str_printf(el->arena, "%s}", text);
+}
+
+const char *call_as_mapping(Elab *el, Loc at)
+{
+    Written call;
+    if (!read_call(el, at, &call)) return NULL;
+    const Binding *b = map_get(&el->defs, call.name);
+    return as_mapping(el, &call, b && b->value.kind == V_MODULE ? b->value.module : NULL, 0);
 }
 
 void guess_part(Elab *el, const ModuleDef *def, Loc at)
@@ -107,7 +123,8 @@ void guess_part(Elab *el, const ModuleDef *def, Loc at)
     const char *text = NULL;
     const Tree *task = task_around(el, at), *params = task ? tree_get(task, "params") : NULL;
     if (!task || def->in.n != 1 || !read_call(el, at, &call)) return;
-    const char *part = as_part(el, &call, def), *name = str_printf(el->arena, "%s_2", call.name);
+    const char *part = as_mapping(el, &call, def, 1),
+               *name = str_printf(el->arena, "%s_2", call.name);
     if (!part) return;
     const Loc to = params ? entry_added(el, params, name, part, &text)
                           : entry_added(el, task, "params",

@@ -213,7 +213,10 @@ void suggest_row(Elab *el, const char *key, bool list)
     Loc at;
     const char *old;
     if (!error_place(el, &at, &old) || strchr(old, '\n')) return;
-    const char *row = str_printf(el->arena, "{%s: %s}", key, quoted(el, at, bare(el, old)));
+    const bool quotes = *old == '"' || *old == '\'';
+    const Loc inside = {at.source, at.begin + quotes, at.end - quotes};
+    const char *row = strcmp(key, "module") ? NULL : call_as_mapping(el, inside);
+    if (!row) row = str_printf(el->arena, "{%s: %s}", key, quoted(el, at, bare(el, old)));
     if (list) row = str_printf(el->arena, "[%s]", row);
     diag_help(el->diag, "write %s", row);
     diag_mend(el->diag, at, row);

@@ -59,6 +59,8 @@ void guess_minimized(Elab *el, const Tree *task, const Tree *loss);
 void guess_end(Elab *el, Loc at, const char *counted);
 // The same of a call of a name in a place, which nothing has.
 void guess_uncalled(Elab *el, Loc name);
+// The call in a place as a mapping: {module: conv, x: a, out: 3}; NULL where it is none.
+const char *call_as_mapping(Elab *el, Loc at);
 // A call of a module in a place as a part of the task around it, with a name.
 void guess_part(Elab *el, const ModuleDef *def, Loc at);
 // The line of a place; nowhere where it is not the user's.

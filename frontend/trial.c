@@ -35,15 +35,14 @@ static void add(Elab *el, Guess g)
         bool known = !memcmp(&o->at, &g.at, sizeof g.at) &&
                      !memcmp(&o->also, &g.also, sizeof g.also) && strcmp(o->text, g.text) == 0;
         if (known) o->sure |= g.sure;
-        if (known && (!o->late || el->late)) return;
+        if (known && o->turn <= el->turn) return;
         if (known) o->error = 0; // its turn comes earlier now
     }
     Loc from;
     if (same >= MOST || !diag_last(el->diag, &from)) return;
     g.from = from.source;
-    g.late = el->late;
-    g.early = el->early;
-    g.sure |= g.early;
+    g.turn = el->turn;
+    g.sure |= g.turn == TURN_EARLY;
     g.before = *last;
     vec_push(el->arena, &all->all, g);
     *last = all->all.n;
@@ -187,13 +186,12 @@ static void offer(Elab *el, const Guess *const *good, uint32_t n)
     }
 }
 
-// By errors, late ones last, else as they were added: which they are compared by where they stand.
+// By errors, then in turn, else as they were added: which they are compared by where they stand.
 static int by_error(const void *a, const void *b)
 {
     const Guess *x = *(const Guess *const *)a, *y = *(const Guess *const *)b;
     if (x->error != y->error) return x->error < y->error ? -1 : 1;
-    if (x->early != y->early) return x->early ? -1 : 1;
-    if (x->late != y->late) return x->late ? 1 : -1;
+    if (x->turn != y->turn) return x->turn < y->turn ? -1 : 1;
     return x < y ? -1 : x > y;
 }
 
@@ -256,22 +254,22 @@ static uint32_t trials_of(const Elab *el)
     return n > LEAST_TRIALS ? n : LEAST_TRIALS;
 }
 
-// What fails in a file that the graph extends fails, as a rule, because of what the graph changes.
-static void guess_overrides(Elab *el)
+// What fails in a file that the graph extends fails, as a rule, because of what the graph changes;
+// of what nothing else is known, the graph may do without it.
+static void guess_entries(Elab *el)
 {
     Loc at;
-    el->early = true;
-    for (uint32_t i = 0; el->bases.n && diag_error_at(el->diag, i, &at); i++) {
-        if (!is_inherited(el, at)) continue;
+    for (uint32_t i = 0; i < FEW && diag_error_at(el->diag, i, &at); i++) {
+        el->turn = is_inherited(el, at) ? TURN_EARLY : TURN_LAST;
         diag_return_to(el->diag, diag_error_number(el->diag, i));
         guess_no_entry_around(el, at);
     }
-    el->early = false;
+    el->turn = TURN_PLAIN;
 }
 
 void guesses_try(Elab *el, const char *path)
 {
-    guess_overrides(el);
+    guess_entries(el);
     uint32_t left = trials_of(el), error = 0, n = 0, all = el->guesses.all.n;
     const Guess *good[OFFERED], **list = arena_array(el->arena, const Guess *, all + 1);
     Trials t = {.el = el, .path = path};
@@ -296,6 +294,7 @@ void guesses_try(Elab *el, const char *path)
         error = g->error;
         if (!error) continue;
         if (n == OFFERED || !left || diag_has_mend(el->diag, error)) continue;
+        if (n && g->turn == TURN_LAST) continue;
         bool passed_on = n && g->at.source != good[0]->at.source; // the same elsewhere
         if (passed_on && !is_inherited(el, g->at)) continue;
         left--;
