@@ -70,30 +70,17 @@ static bool fold_int(ExprOp op, Value a, Value b, Value *out)
     bool ok = true;
     if (a.i == INT64_MIN && b.i == -1 && op != EOP_ADD && op != EOP_SUB) return false; // overflows
     switch (op) {
-    case EOP_ADD:
-        ok = !__builtin_add_overflow(a.i, b.i, &r);
-        break;
-    case EOP_SUB:
-        ok = !__builtin_sub_overflow(a.i, b.i, &r);
-        break;
-    case EOP_MUL:
-        ok = !__builtin_mul_overflow(a.i, b.i, &r);
-        break;
+    case EOP_ADD: ok = !__builtin_add_overflow(a.i, b.i, &r); break;
+    case EOP_SUB: ok = !__builtin_sub_overflow(a.i, b.i, &r); break;
+    case EOP_MUL: ok = !__builtin_mul_overflow(a.i, b.i, &r); break;
     case EOP_DIV:
         if (b.i == 0 || a.i % b.i) return false;
         r = a.i / b.i;
         break;
-    case EOP_FLOORDIV:
-        r = floor_div(a.i, b.i);
-        break;
-    case EOP_MOD:
-        r = a.i - b.i * floor_div(a.i, b.i);
-        break;
-    case EOP_POW:
-        r = int_power(a.i, b.i, &ok).i;
-        break;
-    default:
-        return false;
+    case EOP_FLOORDIV: r = floor_div(a.i, b.i); break;
+    case EOP_MOD: r = a.i - b.i * floor_div(a.i, b.i); break;
+    case EOP_POW: r = int_power(a.i, b.i, &ok).i; break;
+    default: return false;
     }
     if (ok) *out = value_dim(r, r ? combine_per(op, a, b) : 0);
     return ok;
@@ -102,30 +89,18 @@ static bool fold_int(ExprOp op, Value a, Value b, Value *out)
 static Value fold_float(ExprOp op, double a, double b)
 {
     switch (op) {
-    case EOP_ADD:
-        return value_float(a + b);
-    case EOP_SUB:
-        return value_float(a - b);
-    case EOP_MUL:
-        return value_float(a * b);
-    case EOP_DIV:
-        return value_float(a / b);
-    case EOP_FLOORDIV:
-        return value_float(floor(a / b));
-    case EOP_MOD:
-        return value_float(a - b * floor(a / b));
-    case EOP_POW:
-        return value_float(pow(a, b));
-    case EOP_LT:
-        return value_bool(a < b);
-    case EOP_LE:
-        return value_bool(a <= b);
-    case EOP_GT:
-        return value_bool(a > b);
-    case EOP_GE:
-        return value_bool(a >= b);
-    default:
-        return value_error();
+    case EOP_ADD: return value_float(a + b);
+    case EOP_SUB: return value_float(a - b);
+    case EOP_MUL: return value_float(a * b);
+    case EOP_DIV: return value_float(a / b);
+    case EOP_FLOORDIV: return value_float(floor(a / b));
+    case EOP_MOD: return value_float(a - b * floor(a / b));
+    case EOP_POW: return value_float(pow(a, b));
+    case EOP_LT: return value_bool(a < b);
+    case EOP_LE: return value_bool(a <= b);
+    case EOP_GT: return value_bool(a > b);
+    case EOP_GE: return value_bool(a >= b);
+    default: return value_error();
     }
 }
 
@@ -282,19 +257,16 @@ static bool special(Elab *el, ExprOp op, Value a, Value b, Loc loc, Value *out)
     return true;
 }
 
-// The names of axes that an operand's elements keep: its own, where none is before them, and those
-// of both where they agree.
-static const Decl *meet_names(const Elab *el, Value a, Value b, Value out)
+const Decl *names_met(const Elab *el, const Value *operands, uint32_t n, Value out)
 {
-    const Value both[] = {a, b};
     const Decl *names = NULL;
     if (out.kind != V_TENSOR) return NULL;
-    for (int i = 0; i < 2; i++) {
-        if (both[i].kind != V_TENSOR || !both[i].names) continue;
-        if (graph_type(el->graph, both[i].node)->rank != graph_type(el->graph, out.node)->rank)
-            continue;
-        if (names && strcmp(names->shape, both[i].names->shape) != 0) return NULL;
-        names = both[i].names;
+    for (uint32_t i = 0; i < n; i++) {
+        const Value *x = &operands[i];
+        if (x->kind != V_TENSOR || !x->names) continue;
+        if (graph_type(el->graph, x->node)->rank != graph_type(el->graph, out.node)->rank) continue;
+        if (names && strcmp(names->shape, x->names->shape) != 0) return NULL;
+        names = x->names;
     }
     return names;
 }
@@ -350,7 +322,7 @@ Value arith(Elab *el, ExprOp op, Value a, Value b, Loc loc)
     uint32_t before = diag_errors(el->diag);
     el->graph->here = loc;
     out = el_node(el, tensor_op(el, op, a, b, loc), before);
-    if (op != EOP_MATMUL) out.names = meet_names(el, a, b, out);
+    if (op != EOP_MATMUL) out.names = names_met(el, (Value[]){a, b}, 2, out);
     return out;
 }
 

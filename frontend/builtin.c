@@ -113,6 +113,14 @@ static bool bind_positional(Elab *el, const Builtin *f, const Arg *a, uint32_t p
     return false;
 }
 
+// Does every element come of those at its own place?
+static bool is_elementwise(const Builtin *f, const Binder *b)
+{
+    bool pair = f->run == builtin_extreme && b->values[2].kind == V_NONE; // over no axis
+    return pair || f->run == builtin_unary || f->run == builtin_select || f->run == builtin_cast ||
+           f->run == builtin_fma;
+}
+
 Value builtin_call(Elab *el, const Builtin *f, const Args *args, Scope *scope, Loc loc)
 {
     Binder b = {0};
@@ -138,7 +146,7 @@ Value builtin_call(Elab *el, const Builtin *f, const Args *args, Scope *scope, L
     Call c = {f, el, scope, loc, b.n, b.values, b.locs, b.rest, &b.named};
     if (el->graph) el->graph->here = loc;
     Value out = f->run(&c);
-    if (f->run == builtin_unary && out.kind == V_TENSOR) out.names = b.values[0].names;
+    if (is_elementwise(f, &b)) out.names = names_met(el, b.values, b.n, out);
     return out;
 }
 

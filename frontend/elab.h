@@ -241,6 +241,9 @@ Value tree_eval(Elab *el, Scope *s, const Tree *t, const char *name);
 Value member_read(Elab *el, Value v, const char *name, Loc loc);
 Value function_call(Elab *el, const FunctionDef *f, const Args *args, Scope *scope, Loc loc);
 Value arith(Elab *el, ExprOp op, Value a, Value b, Loc loc);
+// The names of axes that a value keeps of those it is computed of, element by element: an operand's
+// own, where none is before them, and those of all where they agree; NULL where it has none.
+const Decl *names_met(const Elab *el, const Value *operands, uint32_t n, Value out);
 Value arith_unary(Elab *el, ExprOp op, Value a, Loc loc);
 Value value_index(Elab *el, Scope *s, const Expr *e, Value v);
 // The graph's own entry that a frame belongs to.
