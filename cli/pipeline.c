@@ -7,6 +7,7 @@
 #include "cli/assets.h"
 #include "cli/fit.h"
 #include "cli/ranges.h"
+#include "cli/weights.h"
 #include "runtime/cuda_driver.h"
 
 #include <unistd.h>
@@ -105,6 +106,7 @@ bool pipeline_read(Pipeline *p, const char *file, const FrontendOptions *options
         if (p->frontend) {
             p->tokenizers = tokenizers_read(p->arena, p->diag, p->frontend, !o.use_check);
             ranges_check(p->arena, p->diag, p->frontend);
+            if (o.all) weights_check(p->arena, p->diag, p->frontend);
         }
     }
     if (!report(p, &err)) return false;

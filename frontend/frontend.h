@@ -86,10 +86,18 @@ typedef struct ClassesInfo {
     Loc loc;
 } ClassesInfo;
 
+// Where the file of a row of init:, or of a teacher's weights, is named.
+typedef struct WeightsInfo {
+    const char *owns; // the teacher's path; NULL: of init:
+    uint32_t row;     // of init:
+    Loc loc;
+} WeightsInfo;
+
 typedef struct Frontend {
     Program *program;
     VEC(TokenizerInfo) tokenizers; // of fields that are read
     VEC(ClassesInfo) classes;      // the same
+    VEC(WeightsInfo) weights;
     VEC(PartInfo) parts;
     VEC(PartProducts) products;
     VEC(ShapeInfo) shapes; // none where there is one alone

@@ -364,11 +364,14 @@ void put_init(Elab *el, Json *j)
     if (!rows || rows->kind != TREE_LIST || !rows->items.n) return;
     json_str(j, "base_dir", folder_said_in(el, rows));
     json_open(j, "init", '[');
+    uint32_t put = 0;
     for (uint32_t i = 0; i < rows->items.n; i++) {
         const Tree *row = rows->items.at[i];
         if (!keys_check(el, row, MAPPING_INIT, false)) continue;
         json_open(j, NULL, '{');
-        json_str(j, "file", tree_get(row, "file")->text);
+        const Tree *file = tree_get(row, "file");
+        vec_push(el->arena, &el->out->weights, ((WeightsInfo){NULL, put++, file->loc}));
+        json_str(j, "file", file->text);
         put_checksum(el, j, row);
         json_open(j, "rename", '[');
         put_rename(el, j, tree_get(row, "rename"), "");

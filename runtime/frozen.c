@@ -2,7 +2,6 @@
 
 #include "base/file.h"
 #include "base/vec.h"
-#include "runtime/weights_init.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -174,6 +173,17 @@ static bool load_row(Exec *exec, const json_t *json, bool *given, Sums *sums, Ar
         return name_writer(row.path, writer, err);
     tell(exec, &row, &taken, arena);
     return true;
+}
+
+bool frozen_fits(const Step *step, const json_t *json, WeightsTaken *taken, Arena *arena,
+                 Error *err)
+{
+    WeightsRow row;
+    bool *given = arena_array(arena, bool, step->nstate + 1);
+    const bool writer = json_object_get(json, "written_by");
+    return weights_row(step, json, member(json, "base_dir"), CZT_FROZEN, arena, &row, err) &&
+           weights_fit(step, &row, given, arena, taken, err) &&
+           complete(step, &row, member(json, "owns"), !writer, given, arena, err);
 }
 
 bool frozen_load(Exec *exec, Error *err)

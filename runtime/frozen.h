@@ -4,12 +4,15 @@
 #ifndef CZT_RUNTIME_FROZEN_H
 #define CZT_RUNTIME_FROZEN_H
 
-#include "runtime/exec.h"
+#include "runtime/weights_init.h"
 
 // Does the program have any?
 bool frozen_any(const Step *step);
 // After entry "init": take what comes from files, every tensor of it. Names what a file lacks.
 bool frozen_load(Exec *exec, Error *err);
+// Does the file of a row of train.frozen have every tensor of it? As weights_fit.
+bool frozen_fits(const Step *step, const json_t *row, WeightsTaken *taken, Arena *arena,
+                 Error *err);
 // A sum of all its bytes, 0 where there is none: tells other teachers from those a run began with.
 // *parts: {"teachers.big": sum}, of what each file gives; the caller frees it.
 bool frozen_sum(Exec *exec, uint64_t *sum, json_t **parts, Error *err);

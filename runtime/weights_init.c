@@ -230,26 +230,43 @@ static bool plan_file(const Step *step, const SafeTensors *file, const WeightsRo
                      taken->unused_text);
 }
 
+// Open the file of a row and plan what it gives; *plan has a row for each state tensor.
+static bool plan_row(const Step *step, const WeightsRow *row, SafeTensors *file, TensorPlan **plan,
+                     bool *given, Arena *arena, WeightsTaken *taken, Error *err)
+{
+    *plan = arena_array(arena, TensorPlan, step->nstate + 1);
+    *taken = (WeightsTaken){
+        .unused_text = "", .idle = "", .idle_resize = "", .resized = {.arena = arena, .text = ""}};
+    if (row->checksum && !tensor_file_check(row->path, row->checksum, err)) return false;
+    if (row->constant ? !tensor_file_open(file, row->path, err)
+                      : !safetensors_open(file, row->path, err))
+        return false;
+    taken->idle = idle_rules(file, row, arena);
+    if (!plan_file(step, file, row, *plan, arena, taken, err)) return false;
+    taken->idle_resize = idle_resize(step, row, *plan, arena);
+    for (uint32_t i = 0; i < step->nstate; i++) given[i] |= (*plan)[i].from != NULL;
+    return true;
+}
+
 bool weights_init(Exec *exec, const WeightsRow *row, bool *given, Arena *arena, WeightsTaken *taken,
                   Error *err)
 {
     const Step *step = exec_step(exec);
     SafeTensors file = {0};
-    TensorPlan *plan = arena_array(arena, TensorPlan, step->nstate + 1);
-    *taken = (WeightsTaken){
-        .unused_text = "", .idle = "", .idle_resize = "", .resized = {.arena = arena, .text = ""}};
-    if (row->checksum && !tensor_file_check(row->path, row->checksum, err)) return false;
-    if (row->constant ? !tensor_file_open(&file, row->path, err)
-                      : !safetensors_open(&file, row->path, err))
-        return false;
-    taken->idle = idle_rules(&file, row, arena);
-    bool ok = plan_file(step, &file, row, plan, arena, taken, err);
-    if (ok) taken->idle_resize = idle_resize(step, row, plan, arena);
-    for (uint32_t i = 0; ok && i < step->nstate; i++) {
-        if (!plan[i].from) continue;
-        ok = weights_put(exec, &file, i, &plan[i], err);
-        given[i] = true;
-    }
+    TensorPlan *plan;
+    bool ok = plan_row(step, row, &file, &plan, given, arena, taken, err);
+    for (uint32_t i = 0; ok && i < step->nstate; i++)
+        ok = !plan[i].from || weights_put(exec, &file, i, &plan[i], err);
+    safetensors_close(&file);
+    return ok;
+}
+
+bool weights_fit(const Step *step, const WeightsRow *row, bool *given, Arena *arena,
+                 WeightsTaken *taken, Error *err)
+{
+    SafeTensors file = {0};
+    TensorPlan *plan;
+    bool ok = plan_row(step, row, &file, &plan, given, arena, taken, err);
     safetensors_close(&file);
     return ok;
 }

@@ -44,6 +44,11 @@ bool weights_row(const Step *step, const json_t *json, const char *base, CztKind
 bool weights_init(Exec *exec, const WeightsRow *row, bool *given, Arena *arena, WeightsTaken *taken,
                   Error *err);
 
+// The same, but nothing is copied: do the tensors fit? Of the step only `file`, `state` and
+// `nstate` are read.
+bool weights_fit(const Step *step, const WeightsRow *row, bool *given, Arena *arena,
+                 WeightsTaken *taken, Error *err);
+
 // What was not as one would think; "" for nothing.
 typedef struct WeightsTold {
     const char *resized; // as WeightsResize.text

@@ -35,6 +35,19 @@ loss strict >a
 loss named >b
 same a b
 
+# check looks into the files that are there
+exits 0 "$CZTC" check named.yaml
+grep -q "warning\|error" err && miss "check complains of what fits: $(cat err)"
+exits 1 "$CZTC" check named.yaml --set encoders.visual.width=64
+says err "named.yaml:4:12: error: $PWD/$weights: 'visual."
+says err "' of the program is f32 [64"
+sed '/^init:/,/file:/d' named.yaml >towers.yaml
+printf 'init:\n  - file: %s\n' $weights >>towers.yaml
+exits 1 "$CZTC" check towers.yaml --set encoders.visual.path=module.visual --set encoders.textual.path=module.textual \
+    --set 'losses.pair.path="module.losses.pair"' --set experts.edge.path=module.experts.edge
+says err "towers.yaml:5:11: error: $PWD/$weights: none of its"
+says err 'help: write rename: {"*": "module.*"} beside file:'
+
 # a resumed run keeps what it has; the table of a library; what is left is told
 exits 0 "$CZTC" train --resume named --steps 2
 grep -q "init:" err && miss "a resumed run takes weights again"
@@ -57,6 +70,8 @@ init: [$1]
 END
 }
 row '{file: nothing.safetensors}' optim/sgd
+exits 0 "$CZTC" check row.yaml
+says err "row.yaml:4:15: warning: there is no file $PWD/nothing.safetensors"
 exits 1 "$CZTC" train row.yaml --out none --steps 1
 says err "nothing.safetensors: No such file"
 row "{file: $weights, rename: {'*': 'x.*'}}" optim/sgd
@@ -87,13 +102,13 @@ sized '["*pos"]' # of grids alone
 exits 1 "$CZTC" train sized.yaml --out none4 --steps 1
 says err "'textual.tpos' is f32 [12, 32], 'textual.tpos' of the program is f32 [9, 32]: 12 and 9 rows are not two grids"
 sized '[visual.pso]'
-exits 0 "$CZTC" check sized.yaml
+exits 1 "$CZTC" check sized.yaml
 says err "warning: no parameter is called 'visual.pso'"
 sized '{"*.pos": grid, visual.pos: line}'
-exits 0 "$CZTC" check sized.yaml
+exits 1 "$CZTC" check sized.yaml
 says err "warning: this row is never used: '*.pos' before it takes all that it matches"
 sized '{visual.pos: line, "*.pos": grid}'
-exits 0 "$CZTC" check sized.yaml
+exits 1 "$CZTC" check sized.yaml
 grep -q "never used" err && miss "a row before a wider one is called dead"
 sized '{visual.pos: {prefix: 1, to: "[3, 3]"}, textual.tpos: first}'
 exits 0 "$CZTC" train sized.yaml --out first --steps 1
