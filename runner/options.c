@@ -179,7 +179,13 @@ Parse options_parse(const Cli *cli, const Command *c, int argc, char **argv, voi
         }
         const Option *o = next_operand(cli, c, operands++);
         if (!o) {
-            error_set(err, "'%s' is one too many; see %s %s --help", arg, program_name(), c->name);
+            const size_t n = strlen(arg);
+            bool shard = n > 4 && strcmp(arg + n - 4, ".tar") == 0;
+            error_set(err, "'%s' is one too many%s; see %s %s --help", arg,
+                      shard ? " (a shell takes a range apart that is not quoted: "
+                              "'train-{0000..0003}.tar')"
+                            : "",
+                      program_name(), c->name);
             return PARSE_WRONG;
         }
         set_value(cli, o, arg, values, err);

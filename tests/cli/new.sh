@@ -62,6 +62,8 @@ says demo.yaml "    seg:                         # seg.png, in 64 of 64 samples:
 says demo.yaml '{as: class_map, member: seg.png, follow: image, size: lab, ignore: 255, classes: 2}'
 right demo.yaml experts.seg
 exits 0 "$CZTC" data demo.yaml --show 2 -o page.html
+exits 2 "$CZTC" new apart.yaml --data a-0000.tar a-0001.tar
+says err "'a-0001.tar' is one too many (a shell takes a range apart that is not quoted"
 exits 0 "$CZTC" train demo.yaml --out run --steps 1 --set batch=4 --set encoders.textual.vocab=49408
 make only.yaml --model tiny --data "$SOURCE/graphs/demo/train-0000.tar" --experts none
 says only.yaml "    seg:   " # a field that nothing reads yet
