@@ -137,6 +137,12 @@ bool weights_off(const Step *step, const char *name)
     return false;
 }
 
+// An accumulator of a metric, which older checkpoints have.
+static bool is_metric(const char *name)
+{
+    return strncmp(name, "$metric.", 8) == 0;
+}
+
 // Compare the file with the wanted tensors.
 static void compare(Complaints *c, const Step *step, const SafeTensors *file, uint32_t kinds,
                     uint32_t flags, WeightsResize *resize, TensorPlan *plan)
@@ -154,8 +160,8 @@ static void compare(Complaints *c, const Step *step, const SafeTensors *file, ui
     }
     for (uint32_t i = 0; i < file->n && !(flags & WEIGHTS_ALLOW_EXTRA); i++) {
         const char *name = file->tensors[i].name;
-        if (map_find(&wanted, name) || ((flags & WEIGHTS_ALLOW_OFF) && weights_off(step, name)))
-            continue;
+        bool off = (flags & WEIGHTS_ALLOW_OFF) && weights_off(step, name);
+        if (map_find(&wanted, name) || off || is_metric(name)) continue;
         c->count |= is_count(name);
         complain(c, str_printf(c->arena, "'%s' is unknown to the program", name));
     }

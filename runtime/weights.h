@@ -10,8 +10,10 @@
 #define KIND_BIT(kind) (1u << (kind))
 enum {
     KINDS_PARAMS = KIND_BIT(CZT_PARAM),
-    KINDS_REST = ((1u << CZT_KIND_COUNT) - 1) & ~(KINDS_PARAMS | KIND_BIT(CZT_DERIVED) |
-                                                  KIND_BIT(CZT_FROZEN) | KIND_BIT(CZT_TRANSIENT)),
+    // what an update needs besides; accumulators of metrics begin anew with each evaluation
+    KINDS_REST = ((1u << CZT_KIND_COUNT) - 1) &
+                 ~(KINDS_PARAMS | KIND_BIT(CZT_DERIVED) | KIND_BIT(CZT_FROZEN) |
+                   KIND_BIT(CZT_TRANSIENT) | KIND_BIT(CZT_METRIC)),
 };
 
 enum {

@@ -230,6 +230,19 @@ same out one_set.json
 exits 0 "$CZTC" eval whole --samples 4
 says out "4 samples"
 grep -A1 '^experts.edge.mean_abs ' out | grep -q '^  constant  *[0-9.]*$' || miss "the baseline stands under its metric"
+# metrics are no state of the run: others may be asked for, and a run goes on without or with more
+exits 0 "$CZTC" eval whole --set experts.edge.metric=null --set experts.edge.baselines=null
+grep -q "mean_abs" out && miss "a metric that is gone"
+cat >more.yaml <<END
+cztc: 1
+extends: small.yaml
+import+: [metrics/collected]
+losses: {pair: {metric: {module: retrieval, a: visual.embedding, b: textual.embedding, most: 8}}}
+END
+exits 0 "$CZTC" train small.yaml --out ranked --steps 1
+exits 0 "$CZTC" train more.yaml --resume ranked --steps 2
+exits 0 "$CZTC" eval ranked --set losses.pair.metric.most=12
+says out "pair.back_r1"
 exits 1 "$CZTC" eval whole --data nothing.tar
 # a run is used from any folder: its data is found where the graph said it
 mkdir -p elsewhere
