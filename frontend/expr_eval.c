@@ -194,18 +194,11 @@ static Value call_value(Elab *el, Scope *s, Value f, const Args *args, Loc loc)
         if (args->at[i].value.kind == V_ERROR) return value_error();
     App *app = NULL;
     switch (f.kind) {
-    case V_ERROR:
-        return f;
-    case V_FUNCTION:
-        return function_call(el, f.function, args, s, loc);
-    case V_BUILTIN:
-        return builtin_call(el, f.builtin, args, s, loc);
-    case V_MODULE:
-        app = module_call(el, f.module, args, s, loc);
-        break;
-    case V_INSTANCE:
-        app = instance_apply(el, f.instance, args, loc);
-        break;
+    case V_ERROR: return f;
+    case V_FUNCTION: return function_call(el, f.function, args, s, loc);
+    case V_BUILTIN: return builtin_call(el, f.builtin, args, s, loc);
+    case V_MODULE: app = module_call(el, f.module, args, s, loc); break;
+    case V_INSTANCE: app = instance_apply(el, f.instance, args, loc); break;
     default:
         el_error(el, loc, "%s cannot be called", value_text(el, f));
         if (f.kind == V_DTYPE) suggest_cast_of(el, loc, f.dtype);
@@ -283,8 +276,10 @@ static void mend_choice(Elab *el, const Expr *e)
 {
     const char *text = str_printf(el->arena, "select(%s, %s, %s)", source_of(el, e->args[1]),
                                   source_of(el, e->args[0]), source_of(el, e->args[2]));
-    if (is_users(el, e->loc) && diag_last_error(el->diag))
-        diag_mend(el->diag, e->loc, quoted(el, e->loc, text));
+    Loc at = e->loc;
+    if (!is_users(el, at) || !diag_last_error(el->diag)) return;
+    text = quoted_in(el, &at, text);
+    diag_mend(el->diag, at, text);
 }
 
 static Value cond_eval(Elab *el, Scope *s, const Expr *e)

@@ -95,6 +95,23 @@ static bool is_one_of(const char *name, const char *const *all)
     return *all != NULL;
 }
 
+// The arguments with our words for their names: axis= for dim=.
+static const char *our_arguments(Elab *el, const char *args)
+{
+    const char *out = "";
+    for (const char *p = args; *p;) {
+        size_t n = 0;
+        while (part_of_word(p[n])) n++;
+        const char *word = n ? str_slice(el->arena, p, n) : NULL;
+        const char *ours = word && p[n] == '=' && p[n + 1] != '=' ? str_our_word(word) : NULL;
+        if (!n) n = 1;
+        out = ours ? str_printf(el->arena, "%s%s", out, ours)
+                   : str_printf(el->arena, "%s%.*s", out, (int)n, p);
+        p += n;
+    }
+    return out;
+}
+
 // What a method of that name is here; NULL where that is not known.
 static const char *method_text(Elab *el, const char *of, const char *name, const char *args)
 {
@@ -116,6 +133,7 @@ static const char *method_text(Elab *el, const char *of, const char *name, const
         return type ? str_printf(el->arena, "cast(%s, %s)", of, to) : NULL;
     }
     if (!word) return NULL;
+    args = our_arguments(el, args);
     if (dtype_find(word) != DT_NONE) return str_printf(el->arena, "cast(%s, %s)", of, word);
     bool list = is_one_of(word, lists) && *args != '[' && *args != '(';
     if (list) return str_printf(el->arena, "%s(%s, [%s])", word, of, args);
@@ -133,7 +151,7 @@ bool suggest_method(Elab *el, const char *name, Loc loc)
     const char *of = str_slice(el->arena, s + at.begin, loc.begin - 1 - at.begin);
     const char *text = *of && el->scope ? method_text(el, of, name, args) : NULL;
     if (!text) return false;
-    text = quoted(el, at, text);
+    text = quoted_in(el, &at, text);
     diag_help(el->diag, "write %s", text);
     if (diag_last_error(el->diag)) diag_mend(el->diag, at, text);
     return true;
@@ -147,7 +165,7 @@ void suggest_cast_of(Elab *el, Loc call, DType dtype)
     if (!s || !is_users(el, call) || strncmp(s + call.begin, name, strlen(name))) return;
     Loc at = {call.source, call.begin, call.begin + (uint32_t)strlen(name)};
     if (!(args = arguments(el, s, size, &at.end)) || !*args) return;
-    const char *text = quoted(el, at, str_printf(el->arena, "cast(%s, %s)", args, name));
+    const char *text = quoted_in(el, &at, str_printf(el->arena, "cast(%s, %s)", args, name));
     diag_help(el->diag, "write %s", text);
     if (diag_last_error(el->diag)) diag_mend(el->diag, at, text);
 }

@@ -189,7 +189,8 @@ static void suggest_library(Elab *el, const char *file)
     const Tree *item = own_item(list, at.source);
     bool appended =
         list && list->kind == TREE_LIST && !item && version && version->loc.source == at.source;
-    diag_help(el->diag, "it is in the library: add %s to import%s:", file, appended ? "+" : "");
+    const bool more = appended || (item && list->items.at[0]->loc.source != at.source);
+    diag_help(el->diag, "it is in the library: add %s to import%s:", file, more ? "+" : "");
     if (item)
         mend_import(el, item->loc, file);
     else if (version && version->loc.source == at.source && (!list || list->kind == TREE_LIST))

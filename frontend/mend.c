@@ -53,11 +53,45 @@ static bool in_quotes(const Elab *el, Loc at)
     return quote != 0;
 }
 
+// The plain scalar of the graph that a place is a part of; *flow: it stands between braces or
+// brackets. NULL where the place is all of it, or in none.
+static const Tree *plain_around(const Elab *el, const Tree *t, Loc at, bool *flow)
+{
+    const Tree *found = NULL;
+    if (!t) return NULL;
+    if (t->kind == TREE_SCALAR) {
+        const Loc l = t->loc;
+        bool inside = l.source == at.source && l.begin <= at.begin && at.end <= l.end;
+        return inside && !t->quoted && l.end - l.begin > at.end - at.begin ? t : NULL;
+    }
+    for (uint32_t i = 0; !found && i < t->items.n; i++)
+        found = plain_around(el, t->items.at[i], at, flow);
+    for (uint32_t i = 0; !found && i < t->entries.n; i++)
+        found = plain_around(el, t->entries.at[i].value, at, flow);
+    const char *s = diag_source_text(el->diag, t->loc.source, NULL);
+    if (found && strchr("{[", s[t->loc.begin])) *flow = true;
+    return found;
+}
+
+const char *quoted_in(Elab *el, Loc *at, const char *text)
+{
+    bool flow = false;
+    const Tree *whole = plain_around(el, el->root, *at, &flow);
+    const char *s = diag_source_text(el->diag, at->source, NULL);
+    if (whole && flow && strpbrk(text, ",[]{}\"'")) {
+        text = str_printf(el->arena, "%.*s%s%.*s", (int)(at->begin - whole->loc.begin),
+                          s + whole->loc.begin, text, (int)(whole->loc.end - at->end), s + at->end);
+        *at = whole->loc;
+    }
+    return quoted(el, *at, text);
+}
+
 const char *quoted(Elab *el, Loc at, const char *text)
 {
     size_t size;
+    bool flow = false;
     const char *s = diag_source_text(el->diag, at.source, &size);
-    if (in_quotes(el, at)) return text;
+    if (in_quotes(el, at) || plain_around(el, el->root, at, &flow)) return text;
     bool list = *text == '[' && text[strlen(text) - 1] == ']' && !strpbrk(text, "(\"':");
     char had = at.begin < at.end ? s[at.begin] : 0;
     if (had == '"' || had == '\'' || (!list && strpbrk(text, ",[]{}:#*\"")))
@@ -71,15 +105,16 @@ static void suggest_either(Elab *el, const char *a, const char *b, bool guess)
     Loc at;
     const char *old;
     if (!error_place(el, &at, &old)) return;
-    a = quoted(el, at, a);
-    b = b ? quoted(el, at, b) : NULL;
+    Loc other = at;
+    a = quoted_in(el, &at, a);
+    b = b ? quoted_in(el, &other, b) : NULL;
     if (b && strcmp(a, b) == 0) b = NULL;
     if (b)
         diag_help(el->diag, "write %s, or %s", a, b);
     else
         diag_help(el->diag, "write %s", a);
     (guess ? diag_guess : diag_mend)(el->diag, at, a);
-    if (b) (guess ? diag_guess : diag_mend)(el->diag, at, b);
+    if (b) (guess ? diag_guess : diag_mend)(el->diag, other, b);
 }
 
 void suggest(Elab *el, const char *a, const char *b)

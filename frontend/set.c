@@ -88,11 +88,12 @@ static void removes_nothing(Elab *el, const Tree *map, const Tree *over, const T
     Map names = {0};
     for (uint32_t i = 0; i < map->entries.n; i++)
         map_set(el->arena, &names, map->entries.at[i].key->text, NULL);
-    diag_warning(el->diag, key->loc, "'%s' removes nothing: there is none in what is extended",
-                 key->text);
     const char *best = nearest_key(&names, key->text, NULL);
     size_t first = strcspn(key->text, ".");
-    if (key->text[first] && tree_get(map, str_slice(el->arena, key->text, first)))
+    const bool path = key->text[first] && tree_get(map, str_slice(el->arena, key->text, first));
+    (path ? diag_error : diag_warning)(
+        el->diag, key->loc, "'%s' removes nothing: there is none in what is extended", key->text);
+    if (path)
         suggest_nested(el, over, key);
     else if (best)
         diag_did_you_mean(el->diag, key->text, best);
@@ -111,12 +112,17 @@ static void appends_no_list(Elab *el, const TreeEntry *e)
         diag_help(el->diag, "'- ' before its first key makes a list of it");
 }
 
+static bool appends(const TreeEntry *e)
+{
+    const size_t n = strlen(e->key->text);
+    return n > 1 && e->key->text[n - 1] == '+';
+}
+
 static void merge_key(Elab *el, Tree *to, const Tree *over, const TreeEntry *e)
 {
     const char *name = e->key->text;
-    size_t n = strlen(name);
-    bool append = n > 1 && name[n - 1] == '+';
-    if (append) name = str_slice(el->arena, name, n - 1);
+    const bool append = appends(e);
+    if (append) name = str_slice(el->arena, name, strlen(name) - 1);
     TreeEntry *old = tree_entry(to, name);
     if (append && old && old->value->kind == TREE_LIST && e->value->kind == TREE_LIST) {
         Tree *both = arena_make(el->arena, Tree);
@@ -156,11 +162,15 @@ static Tree *copy_map(Elab *el, const Tree *t)
     return to;
 }
 
+// What is appended comes behind what is replaced, wherever it stands.
 static Tree *merge(Elab *el, const Tree *base, const Tree *over)
 {
     Tree *to = copy_map(el, base);
     to->loc = over->loc;
-    for (uint32_t i = 0; i < over->entries.n; i++) merge_key(el, to, over, &over->entries.at[i]);
+    for (int last = 0; last < 2; last++)
+        for (uint32_t i = 0; i < over->entries.n; i++)
+            if (appends(&over->entries.at[i]) == last)
+                merge_key(el, to, over, &over->entries.at[i]);
     return to;
 }
 

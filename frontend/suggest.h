@@ -34,6 +34,8 @@ void suggest_without(Elab *el, const Tree *map, const Tree *key);
 void suggest_key(Elab *el, Loc map, const char *key);
 // The text as it is to be written in a place: with the quotes that were there, or that it needs.
 const char *quoted(Elab *el, Loc at, const char *text);
+// The same, where the place may be a part of a text: it becomes all of it where that needs quotes.
+const char *quoted_in(Elab *el, Loc *at, const char *text);
 
 // trial.c: mends of the last error that are offered only where they help: a text in a place of the
 // user's, said so

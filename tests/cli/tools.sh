@@ -151,6 +151,16 @@ says out '{"key": "let.more", "old": null, "new": "[1, 2]"}'
 says out '{"key": "train.groups[1]", "old": null, "new": "{match: experts.*, lr_scale: 2}"}'
 says out '"experts": ["seg, edge", "seg"]'
 says out '"parameters": [8222993, 8219905]'
+# what is appended comes behind what is replaced, wherever it stands
+cat >rows.yaml <<END
+cztc: 1
+extends: $SOURCE/graphs/demo.yaml
+train: {groups+: [{match: "textual.*", lr_scale: 3}], groups: [{match: "visual.*", lr_scale: 2}]}
+END
+exits 0 "$CZTC" check rows.yaml --diff
+says out "train.groups[0]: "
+says out "visual.*, lr_scale: 2"
+grep -q "textual.*, lr_scale: 3" out || miss "what is appended is lost: $(cat out)"
 exits 0 "$CZTC" check "$SOURCE/graphs/demo.yaml" --diff "$SOURCE/graphs/demo.yaml"
 says out "no key is changed"
 says out "the step has the same figures"
