@@ -5,8 +5,8 @@
 #include "frontend/frontend.h"
 
 // Do those that are there have what the program takes of them, in names, shapes and dtypes? What
-// does not fit is an error where the file is named, a file that is not there a warning. Only
-// headers are read, and all of a file that has a checksum.
+// does not fit is an error where the file is named. Only headers are read, and all of a file that
+// has a checksum.
 void weights_check(Arena *arena, Diag *diag, const Frontend *frontend);
 
 #endif

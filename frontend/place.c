@@ -106,7 +106,12 @@ Loc entry_added(Elab *el, const Tree *map, const char *key, const char *value, c
     }
     uint32_t last = map->entries.n;
     while (last && map->entries.at[last - 1].key->loc.source != t.source) last--;
-    if (!last) return (Loc){0};
+    if (!last) { // none of its own is left: before the first that was written
+        const size_t begin = map->loc.begin;
+        *text = str_printf(el->arena, "%s: %s\n%*s", key, value,
+                           (int)(begin - line_at(&t, begin).begin), "");
+        return tree_text_loc(&t, begin, begin);
+    }
     const TreeEntry *e = &map->entries.at[last - 1]; // behind the last of the file's own
     const size_t begin = e->key->loc.begin, column = begin - line_at(&t, begin).begin;
     const Line l = line_at(&t, block_end(&t, begin, e->value));

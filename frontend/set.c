@@ -60,7 +60,8 @@ static void mend_nested(Elab *el, const Tree *map, const Tree *key, const char *
 void suggest_nested(Elab *el, const Tree *map, const Tree *key)
 {
     const TreeEntry *e = tree_entry(map, key->text);
-    const char *dot = strchr(key->text, '.'), *value = written(el, e->value), *text = value;
+    const char *dot = strchr(key->text, '.');
+    const char *value = e->value->kind == TREE_NULL ? "null" : written(el, e->value), *text = value;
     const char *first = str_slice(el->arena, key->text, (size_t)(dot - key->text));
     const TreeEntry *other = tree_entry(map, first);
     for (const char *end = key->text + strlen(key->text), *at = end; at > dot;) {

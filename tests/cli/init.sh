@@ -71,7 +71,6 @@ END
 }
 row '{file: nothing.safetensors}' optim/sgd
 exits 0 "$CZTC" check row.yaml
-says err "row.yaml:4:15: warning: there is no file $PWD/nothing.safetensors"
 exits 1 "$CZTC" train row.yaml --out none --steps 1
 says err "nothing.safetensors: No such file"
 row "{file: $weights, rename: {'*': 'x.*'}}" optim/sgd
