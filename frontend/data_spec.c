@@ -1,10 +1,12 @@
 // data: views and fields as inputs of the step, and the loader's specification as JSON. Only what
 // some entry reads is decoded. The role of a field decides its shape and type; no code here knows
 // tasks.
-#include "base/file.h"
 #include "frontend/data_mends.h"
 #include "frontend/mend.h"
 #include "frontend/json.h"
+#include "frontend/rewrite.h"
+
+#include <stdlib.h>
 
 // Roles, their element type, and the keys each has besides the common ones.
 static const struct {
@@ -495,31 +497,60 @@ static const char *role_name(FieldRole role)
 }
 
 // remap: {stored: used}, or a file that holds such a table as JSON.
-static void put_remap(Elab *el, Json *j, const Tree *t)
+// The rows of a table: {stored: used}.
+static void put_rows(Elab *el, Json *j, const Tree *rows)
 {
-    if (!t) return;
-    if (t->kind == TREE_SCALAR) {
-        const char *dir = said_in(el, t);
-        const char *path =
-            *dir && *t->text != '/' ? str_printf(el->arena, "%s/%s", dir, t->text) : t->text;
-        FileMap map;
-        Error err = {0};
-        if (!file_map(&map, path, &err)) {
-            el_error(el, t->loc, "%s", err.text);
-            return;
-        }
-        json_raw(j, "remap", str_slice(el->arena, (const char *)map.data, map.size));
-        file_unmap(&map);
-        return;
-    }
     json_open(j, "remap", '{');
-    for (uint32_t i = 0; i < t->entries.n; i++) {
-        const TreeEntry *e = &t->entries.at[i];
+    for (uint32_t i = 0; i < rows->entries.n; i++) {
+        const TreeEntry *e = &rows->entries.at[i];
         int64_t to;
         if (value_to_int(el, tree_eval(el, el->scope, e->value, NULL), e->key->loc, "a class", &to))
             json_int(j, e->key->text, to);
     }
     json_close(j, '}');
+}
+
+static bool is_whole(const Tree *t)
+{
+    char *end;
+    if (t->kind != TREE_SCALAR || !*t->text) return false;
+    strtoll(t->text, &end, 10);
+    return !*end;
+}
+
+// What is wrong with the table of a file; NULL for nothing.
+static const char *wrong_table(Elab *el, const Tree *t)
+{
+    if (t->kind != TREE_MAP) return "it is no table of stored classes and ours, as {\"7\": 1} is";
+    for (uint32_t i = 0; i < t->entries.n; i++) {
+        const TreeEntry *e = &t->entries.at[i];
+        if (!is_whole(e->key) || !is_whole(e->value))
+            return str_printf(el->arena, "row '%s': both classes are whole numbers", e->key->text);
+    }
+    return NULL;
+}
+
+// The table that is in a file, JSON or YAML; NULL when reported.
+static const Tree *remap_file(Elab *el, const Field *f, const Tree *name)
+{
+    const char *dir = said_in(el, name), *wrong;
+    const char *path =
+        *dir && *name->text != '/' ? str_printf(el->arena, "%s/%s", dir, name->text) : name->text;
+    Diag *quiet = diag_new(el->arena);
+    const Tree *t = tree_read_file(el->arena, quiet, path, (Loc){0});
+    if (t && !(wrong = wrong_table(el, t))) return t;
+    if (!t) wrong = diag_error_text(quiet, 0);
+    bool named = strstr(wrong, path);
+    el_error(el, name->loc, named ? "%.0s%s" : "%s: %s", path, wrong);
+    suggest_choices(el, without_key(el, f->tree, "remap"), (Choice){.text = NULL});
+    return NULL;
+}
+
+static void put_remap(Elab *el, Json *j, const Field *f)
+{
+    const Tree *t = tree_get(f->tree, "remap");
+    if (t && t->kind == TREE_SCALAR) t = remap_file(el, f, t);
+    if (t) put_rows(el, j, t);
 }
 
 static void put_sizes(Json *j, const Field *f)
@@ -590,7 +621,7 @@ static void put_field(Elab *el, Json *j, const Field *f)
         put_text(j, f->tree, "follow");
     for (uint32_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         put_number(el, j, f->tree, numbers[i]);
-    put_remap(el, j, tree_get(f->tree, "remap"));
+    put_remap(el, j, f);
     if (tree_get(f->tree, "key")) key_put(el, j, f->tree);
     json_bool(j, "required", !f->has_valid);
     json_close(j, '}');
