@@ -439,6 +439,8 @@ static bool turn(Elab *el, Repeat *r, int64_t i, ValueList *out)
     return ok;
 }
 
+enum { MOST_TURNS = 1000 }; // each makes nodes of its own; the deepest networks have some hundred
+
 Value repeat_eval(Elab *el, const Tree *t, Scope *scope, const char *name)
 {
     Repeat r = {.tree = t, .scope = scope, .name = name};
@@ -447,8 +449,9 @@ Value repeat_eval(Elab *el, const Tree *t, Scope *scope, const char *name)
     if (!repeat_read(el, &r)) return value_error();
     if (!value_to_int(el, tree_eval(el, scope, count, NULL), count->loc, "repeat", &n))
         return value_error();
-    if (n < 0 || n > 100000) {
-        el_error(el, count->loc, "cannot repeat %lld times", (long long)n);
+    if (n < 0 || n > MOST_TURNS) {
+        el_error(el, count->loc, "cannot repeat %lld times: 0 to %d are possible", (long long)n,
+                 MOST_TURNS);
         return value_error();
     }
     ValueList *out = arena_make(el->arena, ValueList);
