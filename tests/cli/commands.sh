@@ -203,6 +203,26 @@ says out '"shape": [4, 32, 2, 2]'
 sed 's/, "print".*/}/' out >printed.json
 same printed.json one.json
 
+# the box around a mask, and around none
+cat >box.yaml <<END
+cztc: 1
+import: [targets/mask_box, optim/sgd]
+let: {batch: 2}
+data: {source: none.tar, fields: {x: {as: array, shape: [1]}}}
+params: {w: {shape: []}}
+values:
+  row: iota([2, 6, 9], 1)
+  column: iota([2, 6, 9], 2)
+  marked: mask_box(row >= 2 and row < 5 and column >= 1 and column < 7)
+  none_marked: mask_box(row > 9)
+losses: {one: {loss: "sum(x * w, axis=1)"}}
+train: {steps: 1, optimizer: {module: sgd, lr: 0.1}}
+END
+exits 0 "$CZTC" run box.yaml -n 1 --print marked.xyxy --print "cast(none_marked.valid, i32)" --print "cast(marked.valid, i32)"
+says out 'marked.xyxy: {"dtype": "f32", "shape": [2, 1, 4], "min": 1.0, "max": 7.0, "mean": 3.75, "values": [1.0, 2.0, 7.0, 5.0, 1.0'
+says out '"values": [0.0, 0.0]'
+says out '"values": [1.0, 1.0]'
+
 # a text that is shorter than what its encoder has positions for: the first of them
 cat >short.yaml <<END
 cztc: 1
