@@ -36,7 +36,7 @@ bool newest_state(Arena *arena, const Loaded *l, const char *run, const char *we
     if (!latest.path) return error_set(err, "%s: no checkpoint is there", at);
     fprintf(stderr, "parameters of %s\n", latest.path);
     if (strcmp(latest.source_hash, l->step->source_hash) != 0)
-        warn(NULL, "they were trained by another version of the program");
+        warn(NULL, "their step was another: the graph, --set or cztc itself has changed since");
     *step = latest.step;
     return checkpoint_load(l->exec, &latest, err) && copy_students(arena, l, latest.step, err);
 }
