@@ -91,6 +91,7 @@ static bool role_keys(Elab *el, const Field *f)
         const Tree *key = f->tree->entries.at[k].key;
         const char *name = str_printf(el->arena, " %s ", key->text);
         if (strstr(common_keys, name) || strstr(keys_of(f), name)) continue;
+        if (!keys_reserved(MAPPING_FIELD, key->text)) continue; // reported as nobody's
         el_error(el, key->loc, "a field of role %s has no key '%s'", field_role(f), key->text);
         diag_help(el->diag, "it has:%s%s", common_keys, keys_of(f) + 1);
         suggest_without(el, f->tree, key);

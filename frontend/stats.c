@@ -590,6 +590,27 @@ static const Map *all_stats(const Elab *el)
     return b && b->value.kind == V_RECORD ? b->value.record : NULL;
 }
 
+static void guess_outputs_of(Elab *el, const StatsAt *of, const Instance *teacher)
+{
+    const Items *out = &teacher->def->out;
+    for (uint32_t i = 0; i < out->n; i++)
+        if (teacher != of->teacher || strcmp(out->at[i].name, of->output))
+            guess_word(el, item_loc(el, of),
+                       str_printf(el->arena, "%s.%s", teacher->name, out->at[i].name));
+}
+
+// What a teacher gives of which no statistic can be: another output of it, or another teacher's.
+static void guess_outputs(Elab *el, const StatsAt *of)
+{
+    const Map *all = all_teachers(el);
+    guess_outputs_of(el, of, of->teacher);
+    for (uint32_t i = 0; all && i < all->n; i++) {
+        const Value *v = all->at[i].value;
+        if (v->kind == V_INSTANCE && v->instance != of->teacher)
+            guess_outputs_of(el, of, v->instance);
+    }
+}
+
 static void update_row(Elab *el, const Stats *s, Entry *entry)
 {
     const Outputs of = outputs_taken(el, s, all_teachers(el));
@@ -599,8 +620,10 @@ static void update_row(Elab *el, const Stats *s, Entry *entry)
         return;
     }
     for (uint32_t i = 0; i < of.n; i++) {
+        const uint32_t before = diag_errors(el->diag);
         const Statistic *one = statistic_open(el, &of.at[i], item_loc(el, &of.at[i]));
         if (one) tally_update(el, &one->tally, entry);
+        if (diag_errors(el->diag) > before) guess_outputs(el, &of.at[i]);
     }
 }
 
