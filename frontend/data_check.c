@@ -93,7 +93,7 @@ static void suggest_values(Elab *el, const ValueList *items, uint32_t n)
 }
 
 static bool numbers_good(Elab *el, const Tree *t, const char *key, uint32_t n, const char *form,
-                          Range r, double x[2])
+                         Range r, double x[2])
 {
     Value v = tree_eval(el, el->scope, t, NULL);
     const ValueList *items;
@@ -466,8 +466,7 @@ static void check_field(Elab *el, const Tree *t)
     }
     const Tree *member = tree_get(t, "member"), *size = tree_get(t, "size"),
                *shape = tree_get(t, "shape"), *tokenizer = tree_get(t, "tokenizer"),
-               *remap = tree_get(t, "remap"),
-               *pad = tree_get(t, "pad"), *key = tree_get(t, "key");
+               *remap = tree_get(t, "remap"), *pad = tree_get(t, "pad"), *key = tree_get(t, "key");
     bool vector = is_role(t, "vector"), numbers = is_role(t, "map") || is_role(t, "normals");
     bool pixels = numbers || is_role(t, "class_map");
     double x[2];

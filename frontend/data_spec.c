@@ -43,6 +43,7 @@ static bool role_of(Elab *el, Field *f)
     const char *name = as && as->kind == TREE_SCALAR    ? as->text
                        : tree_get(f->tree, "tokenizer") ? "tokens"
                                                         : NULL;
+    if (!name && keys_strange(el, f->tree, MAPPING_FIELD)) return false;
     if (!name) {
         el_error(el, f->loc, "field '%s' needs 'as', its role", f->name);
         for (uint32_t i = 0; i < sizeof roles / sizeof *roles; i++)
@@ -121,6 +122,7 @@ static bool field_sizes(Elab *el, const Field *f, const char *key, uint32_t want
 {
     const Tree *t = tree_get(f->tree, key);
     *rank = 0;
+    if (!t && keys_strange(el, f->tree, MAPPING_FIELD)) return false;
     if (!t) {
         el_error(el, f->loc, "field '%s' needs '%s'", f->name, key);
         suggest_needed(el, f, key);
@@ -189,6 +191,7 @@ static bool places_view(Elab *el, Field *f)
         guess_view(el, f);
         return false;
     }
+    if (!max && keys_strange(el, f->tree, MAPPING_FIELD)) return false;
     if (!max) {
         el_error(el, f->loc, "field '%s' needs 'max', how many %s a picture has at most", f->name,
                  field_role(f));

@@ -383,13 +383,13 @@ struct Elab {
     Map bounds;           // of rows with from: or until:
     Map first_update;     // parameter -> int64_t *: the beginning of its first phase of training
     DType precision;
-    bool marking;    // this build decides what the loader decodes
-    Map used;        // views and fields that are read: name -> anything
-    Map wrong;       // views and fields, and values of theirs, that data_check reported
+    bool marking;         // this build decides what the loader decodes
+    Map used;             // views and fields that are read: name -> anything
+    Map wrong;            // views and fields, and values of theirs, that data_check reported
     VEC(Binding *) later; // arguments of what could not be made, looked at behind the rest
-    Guesses guesses; // of errors whose mends are tried
-    Turn turn;       // of those that are added now
-    Map blamed;      // values of the user's that fail inside the library -> the first error's text
+    Guesses guesses;      // of errors whose mends are tried
+    Turn turn;            // of those that are added now
+    Map blamed; // values of the user's that fail inside the library -> the first error's text
 };
 
 // init.c: the rows of init:, into an object
@@ -682,8 +682,7 @@ Instance *task_instance(Elab *el, Task *t, ModuleRole role, TaskKey map, const c
                         const char *const *skip);
 
 // losses.c: look at a task's loss or metric that cannot be made, for its own errors.
-void look_at_module(Elab *el, const Task *t, ModuleRole role, TaskKey map,
-                    const char *const *skip);
+void look_at_module(Elab *el, const Task *t, ModuleRole role, TaskKey map, const char *const *skip);
 
 // keys.c
 typedef enum {
@@ -698,6 +697,8 @@ typedef enum {
 // Check a mapping's keys against keys.def: unknown, missing, of the wrong kind, not supported yet.
 // `open`: unknown keys belong to somebody else. False when something was reported.
 bool keys_check(Elab *el, const Tree *t, MappingId id, bool open);
+// Has a mapping a key that is like none it may have, so that what it lacks may be said by that?
+bool keys_strange(Elab *el, const Tree *t, MappingId id);
 bool keys_reserved(MappingId id, const char *key);
 // Whose keys a task has.
 MappingId task_mapping(const Task *t);

@@ -254,6 +254,17 @@ static bool is_call(const char *key)
     return false;
 }
 
+bool keys_strange(Elab *el, const Tree *t, MappingId id)
+{
+    const Map names = names_of(el, id);
+    for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++) {
+        const Tree *key = t->entries.at[i].key;
+        if (!find(id, key->text) && !nearest_key(&names, key->text, NULL) && !as_ours(t, key, id))
+            return true;
+    }
+    return false;
+}
+
 // From here on an entry is read as if its key were the one that is probably meant, so that nothing
 // else is reported of what it says; where that stands there too, or is of another form, by nobody.
 static void read_as(Elab *el, const Tree *map, TreeEntry *e, MappingId id)

@@ -129,13 +129,16 @@ Task *task_begin(Elab *el, const TreeEntry *e, const char *name, bool expert)
     return task_new(el, e, name, expert);
 }
 
-// What neither the task nor its kind says and has to be said; a loss needs no output.
-static bool complete(Elab *el, const Task *t)
+// What neither the task nor its kind says and has to be said; a loss needs no output. Where a key
+// is strange, that may be what is meant to say it.
+static bool complete(Elab *el, const Task *t, bool strange)
 {
     static const char *const needed[] = {"loss", "output"};
     bool ok = true, module = !t->expert && tree_get(t->tree, "module");
     for (int i = t->expert; i >= 0; i--) {
         if (task_key(t, needed[i]).tree || module) continue;
+        ok = false;
+        if (strange) continue;
         if (t->expert)
             el_error(el, t->loc, "an expert needs '%s'", needed[i]);
         else
@@ -146,7 +149,6 @@ static bool complete(Elab *el, const Task *t)
             diag_help(el->diag, "write it, or a kind: that says it");
         if (!strcmp(needed[i], "loss")) guess_loss(el, t->tree, t->expert);
         guess_no_entry_around(el, t->loc);
-        ok = false;
     }
     return ok;
 }
@@ -166,7 +168,8 @@ void task_bind(Elab *el, Task *t)
     if (t->tree->kind != TREE_MAP) return;
     // a kind or module that is misspelt would have known the other keys
     const bool lost = !open && (tree_get(t->tree, "kind") || tree_get(t->tree, "module"));
-    const bool whole = good && !lost && (!kind || kind_open(el, t)) && complete(el, t);
+    const bool strange = !open && keys_strange(el, t->tree, task_mapping(t));
+    const bool whole = good && !lost && (!kind || kind_open(el, t)) && complete(el, t, strange);
     static const char *const bound[][2] = {
         {"output", "output"}, {"target", "target"}, {"decode", "decoded"}};
     if (!whole) t->kind = NULL; // which is not looked at
@@ -174,7 +177,7 @@ void task_bind(Elab *el, Task *t)
     params_bind(el, &params, t->scope);
     for (int i = 0; i < 3; i++) {
         bind_key(el, t, bound[i][0], bound[i][1]);
-        if (!whole && !map_find(&t->scope->names, bound[i][1]))
+        if ((!whole || strange) && !map_find(&t->scope->names, bound[i][1]))
             scope_value(el, t->scope, bound[i][1], t->loc, value_error());
     }
     t->done = !whole;
@@ -440,8 +443,7 @@ static bool one_weight(Elab *el, const Task *t)
     return false;
 }
 
-void look_at_module(Elab *el, const Task *t, ModuleRole role, TaskKey map,
-                    const char *const *skip)
+void look_at_module(Elab *el, const Task *t, ModuleRole role, TaskKey map, const char *const *skip)
 {
     const ModuleDef *def = tree_module(el, map.tree, map.scope);
     if (!def || !role_check(el, def, role, tree_get(map.tree, "module")->loc)) return;

@@ -99,6 +99,7 @@ static void task_metrics(Elab *el, Task *t, Entry *entry)
 {
     TaskKey key = task_key(t, "metric"), rest = task_key(t, "baselines");
     const Tree *tree = key.tree, *others = rest.tree;
+    if (others && !tree && keys_strange(el, t->tree, task_mapping(t))) return;
     if (others && !tree) {
         el_error(el, others->loc, "%s has baselines and no metric to set them beside", t->path);
         guess_metric(el, t, others);

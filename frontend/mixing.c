@@ -39,8 +39,7 @@ Value unmixed(Elab *el, Value v)
         // what was made of it at once is wrong where it is made again, too
         if (bad) map_set(el->arena, &el->mixed, key_of(el, m.node), (void *)bad);
     }
-    if (!bad && v.kind == V_TENSOR && el->mixed.n)
-        bad = map_get(&el->mixed, key_of(el, v.node));
+    if (!bad && v.kind == V_TENSOR && el->mixed.n) bad = map_get(&el->mixed, key_of(el, v.node));
     if (!bad) return v;
     report(el, bad);
     return value_error();

@@ -590,25 +590,15 @@ static const Map *all_stats(const Elab *el)
     return b && b->value.kind == V_RECORD ? b->value.record : NULL;
 }
 
-static void guess_outputs_of(Elab *el, const StatsAt *of, const Instance *teacher)
+// What a teacher gives of which no statistic can be: another output of it, or all of them.
+static void guess_outputs(Elab *el, const StatsAt *at)
 {
-    const Items *out = &teacher->def->out;
+    const Items *out = &at->teacher->def->out;
     for (uint32_t i = 0; i < out->n; i++)
-        if (teacher != of->teacher || strcmp(out->at[i].name, of->output))
-            guess_word(el, item_loc(el, of),
-                       str_printf(el->arena, "%s.%s", teacher->name, out->at[i].name));
-}
-
-// What a teacher gives of which no statistic can be: another output of it, or another teacher's.
-static void guess_outputs(Elab *el, const StatsAt *of)
-{
-    const Map *all = all_teachers(el);
-    guess_outputs_of(el, of, of->teacher);
-    for (uint32_t i = 0; all && i < all->n; i++) {
-        const Value *v = all->at[i].value;
-        if (v->kind == V_INSTANCE && v->instance != of->teacher)
-            guess_outputs_of(el, of, v->instance);
-    }
+        if (strcmp(out->at[i].name, at->output))
+            guess_word(el, item_loc(el, at),
+                       str_printf(el->arena, "%s.%s", at->teacher->name, out->at[i].name));
+    guess_add(el, tree_get(at->stats->tree, "of")->loc, "teachers", "of: teachers");
 }
 
 static void update_row(Elab *el, const Stats *s, Entry *entry)
