@@ -145,7 +145,7 @@ Value builtin_call(Elab *el, const Builtin *f, const Args *args, Scope *scope, L
     }
     Call c = {f, el, scope, loc, b.n, b.values, b.locs, b.rest, &b.named};
     if (el->graph) el->graph->here = loc;
-    Value out = f->run(&c);
+    Value out = unmixed(el, f->run(&c));
     if (is_elementwise(f, &b)) out.names = names_met(el, b.values, b.n, out);
     return out;
 }

@@ -16,6 +16,30 @@ enum {
     MOST_CLASS = 65535 // that a label file can hold
 };
 
+static const char *key_of(Elab *el, const Tree *t)
+{
+    return str_printf(el->arena, "%p", (const void *)t);
+}
+
+// What is computed of it is not looked at.
+static void wrong(Elab *el, const Tree *t)
+{
+    map_set(el->arena, &el->wrong, key_of(el, t), el);
+}
+
+bool data_wrong(Elab *el, const Tree *item)
+{
+    return el->wrong.n && map_find(&el->wrong, key_of(el, item)) != NULL;
+}
+
+// A check of what decides about the whole item.
+static void decides(Elab *el, const Tree *item, void (*check)(Elab *el, const Tree *t))
+{
+    const uint32_t before = diag_errors(el->diag);
+    check(el, item);
+    if (diag_errors(el->diag) > before) wrong(el, item);
+}
+
 // ---- numbers ----------------------------------------------------------------------------------
 
 typedef struct Range {
@@ -42,8 +66,8 @@ static void check_number(Elab *el, const Tree *map, const char *key, Range r)
     const Value v = tree_eval(el, el->scope, t, NULL);
     if (v.kind == V_ERROR)
         suggest_some(el, t, r.lo, r.hi);
-    else
-        in_range(el, v, t->loc, key, r, &x);
+    else if (!in_range(el, v, t->loc, key, r, &x))
+        wrong(el, t);
 }
 
 // The place of item i of a list, the whole when it is written as an expression.
@@ -68,9 +92,8 @@ static void suggest_values(Elab *el, const ValueList *items, uint32_t n)
         suggest(el, str_printf(el->arena, form, text[0]), str_printf(el->arena, form, text[1]));
 }
 
-// `n` numbers, or any count of them for UINT32_MAX; x takes the first two. False when reported.
-static bool check_numbers(Elab *el, const Tree *t, const char *key, uint32_t n, const char *form,
-                          Range r, double x[2])
+static bool numbers_good(Elab *el, const Tree *t, const char *key, uint32_t n, const char *form,
+                         Range r, double x[2])
 {
     Value v = tree_eval(el, el->scope, t, NULL);
     const ValueList *items;
@@ -97,16 +120,27 @@ static bool check_numbers(Elab *el, const Tree *t, const char *key, uint32_t n, 
     return ok;
 }
 
+// `n` numbers, or any count of them for UINT32_MAX; x takes the first two. False when reported.
+static bool check_numbers(Elab *el, const Tree *t, const char *key, uint32_t n, const char *form,
+                          Range r, double x[2])
+{
+    const bool good = numbers_good(el, t, key, n, form, r, x);
+    if (!good) wrong(el, t);
+    return good;
+}
+
 // [height, width], or a number that is both.
 static void check_sides(Elab *el, const Tree *t)
 {
     static const Range sides = {1, MOST_SIDE, true};
     Value v = tree_eval(el, el->scope, t, NULL);
     double x[2];
+    bool good = true;
     if (v.kind == V_INT || v.kind == V_FLOAT)
-        in_range(el, v, t->loc, "size", sides, x);
+        good = in_range(el, v, t->loc, "size", sides, x);
     else if (v.kind != V_ERROR)
-        check_numbers(el, t, "size", 2, "[height, width], or one number for both", sides, x);
+        good = check_numbers(el, t, "size", 2, "[height, width], or one number for both", sides, x);
+    if (!good) wrong(el, t);
 }
 
 // ---- words ------------------------------------------------------------------------------------
@@ -289,9 +323,9 @@ static void check_replay(Elab *el, const Tree *view, const Tree *t)
 {
     static const char *const ops[] = {"torchvision_randaugment", NULL};
     static const char *const taken[] = {"crop", "flip", "count"};
+    if (!keys_check(el, t, MAPPING_REPLAY, false)) return;
     const Tree *word = tree_get(t, "ops"), *member = tree_get(t, "member"),
                *key = tree_get(t, "key");
-    if (!keys_check(el, t, MAPPING_REPLAY, false)) return;
     for (uint32_t i = 0; i < sizeof taken / sizeof *taken; i++) {
         const Tree *other = tree_get(view, taken[i]);
         if (!other || (i == 0 && other->kind == TREE_SCALAR)) continue; // of evaluation
@@ -318,10 +352,13 @@ static void check_colour(Elab *el, const Tree *t)
 
 static void check_view(Elab *el, const Tree *t)
 {
+    if (!keys_check(el, t, MAPPING_VIEW, false)) {
+        wrong(el, t);
+        return;
+    }
     const Tree *member = tree_get(t, "member"), *size = tree_get(t, "size"),
                *crop = tree_get(t, "crop"), *replay = tree_get(t, "replay"),
                *colour = tree_get(t, "colour");
-    if (!keys_check(el, t, MAPPING_VIEW, false)) return;
     check_series(el, t);
     if (replay && replay->kind == TREE_MAP) check_replay(el, t, replay);
     if (colour && colour->kind == TREE_MAP) check_colour(el, colour);
@@ -356,11 +393,12 @@ static void check_remap(Elab *el, const Tree *field)
     }
 }
 
-static void check_dtype(Elab *el, const Tree *t)
+static void check_dtype(Elab *el, const Tree *field)
 {
     static const char *const types[] = {"f32", "f16", "i32", "i64",  "i8",
                                         "u8",  "u16", "u32", "bool", NULL};
-    if (t->kind == TREE_SCALAR) one_of(el, t, "element type of arrays", types);
+    const Tree *t = tree_get(field, "dtype");
+    if (t && t->kind == TREE_SCALAR) one_of(el, t, "element type of arrays", types);
 }
 
 static bool is_role(const Tree *t, const char *role)
@@ -422,14 +460,16 @@ static void check_tokenizer(Elab *el, const Tree *t, const Tree *pad)
 
 static void check_field(Elab *el, const Tree *t)
 {
+    if (!keys_check(el, t, MAPPING_FIELD, false)) {
+        wrong(el, t);
+        return;
+    }
     const Tree *member = tree_get(t, "member"), *size = tree_get(t, "size"),
                *shape = tree_get(t, "shape"), *tokenizer = tree_get(t, "tokenizer"),
-               *dtype = tree_get(t, "dtype"), *remap = tree_get(t, "remap"),
-               *pad = tree_get(t, "pad"), *key = tree_get(t, "key");
+               *remap = tree_get(t, "remap"), *pad = tree_get(t, "pad"), *key = tree_get(t, "key");
     bool vector = is_role(t, "vector"), numbers = is_role(t, "map") || is_role(t, "normals");
     bool pixels = numbers || is_role(t, "class_map");
     double x[2];
-    if (!keys_check(el, t, MAPPING_FIELD, false)) return;
     if (member) check_member(el, member);
     if (size && vector)
         check_numbers(el, size, "size", 1, "one number", (Range){1, MOST_VECTOR, true}, x);
@@ -438,11 +478,11 @@ static void check_field(Elab *el, const Tree *t)
     if (shape)
         check_numbers(el, shape, "shape", UINT32_MAX, "a list", (Range){1, 1 << 24, true}, x);
     if (tokenizer) check_tokenizer(el, tokenizer, pad);
-    if (dtype) check_dtype(el, dtype);
+    decides(el, t, check_dtype);
     if (remap) check_remap(el, t);
     if (key) key_check(el, t);
     check_series(el, t);
-    check_follow(el, t);
+    decides(el, t, check_follow);
     check_number(el, t, "length", (Range){1, MOST_TOKENS, true});
     check_number(el, t, "classes", (Range){1, INT32_MAX, true});
     check_number(el, t, "ignore", (Range){INT32_MIN, INT32_MAX, true});
@@ -452,24 +492,15 @@ static void check_field(Elab *el, const Tree *t)
     check_places(el, t);
 }
 
-static const char *key_of(Elab *el, const Tree *t)
-{
-    return str_printf(el->arena, "%p", (const void *)t);
-}
-
-bool data_wrong(Elab *el, const Tree *item)
-{
-    return map_find(&el->wrong, key_of(el, item)) != NULL;
-}
-
 static void each(Elab *el, const Tree *map, void (*check)(Elab *el, const Tree *t))
 {
-    for (uint32_t i = 0; map && map->kind == TREE_MAP && i < map->entries.n; i++) {
-        const Tree *t = map->entries.at[i].value;
-        uint32_t before = diag_errors(el->diag);
-        check(el, t);
-        if (diag_errors(el->diag) > before) map_set(el->arena, &el->wrong, key_of(el, t), el);
-    }
+    for (uint32_t i = 0; map && map->kind == TREE_MAP && i < map->entries.n; i++)
+        check(el, map->entries.at[i].value);
+}
+
+static void check_draw(Elab *el, const Tree *t)
+{
+    decides(el, t, draw_check);
 }
 
 void data_check(Elab *el)
@@ -479,7 +510,7 @@ void data_check(Elab *el)
     const Tree *source = tree_get(data, "source");
     if (source) check_source(el, source, data);
     each(el, tree_get(data, "series"), check_one_series);
-    each(el, tree_get(data, "draw"), draw_check);
+    each(el, tree_get(data, "draw"), check_draw);
     each(el, tree_get(data, "views"), check_view);
     each(el, tree_get(data, "fields"), check_field);
     check_number(el, data, "max_bad", (Range){0, 1, false});

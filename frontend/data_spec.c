@@ -45,6 +45,7 @@ static bool role_of(Elab *el, Field *f)
     const char *name = as && as->kind == TREE_SCALAR    ? as->text
                        : tree_get(f->tree, "tokenizer") ? "tokens"
                                                         : NULL;
+    if (!name && keys_strange(el, f->tree, MAPPING_FIELD)) return false;
     if (!name) {
         el_error(el, f->loc, "field '%s' needs 'as', its role", f->name);
         for (uint32_t i = 0; i < sizeof roles / sizeof *roles; i++)
@@ -93,6 +94,7 @@ static bool role_keys(Elab *el, const Field *f)
         const Tree *key = f->tree->entries.at[k].key;
         const char *name = str_printf(el->arena, " %s ", key->text);
         if (strstr(common_keys, name) || strstr(keys_of(f), name)) continue;
+        if (!keys_reserved(MAPPING_FIELD, key->text)) continue; // reported as nobody's
         el_error(el, key->loc, "a field of role %s has no key '%s'", field_role(f), key->text);
         diag_help(el->diag, "it has:%s%s", common_keys, keys_of(f) + 1);
         suggest_without(el, f->tree, key);
@@ -122,6 +124,7 @@ static bool field_sizes(Elab *el, const Field *f, const char *key, uint32_t want
 {
     const Tree *t = tree_get(f->tree, key);
     *rank = 0;
+    if (!t && keys_strange(el, f->tree, MAPPING_FIELD)) return false;
     if (!t) {
         el_error(el, f->loc, "field '%s' needs '%s'", f->name, key);
         suggest_needed(el, f, key);
@@ -190,6 +193,7 @@ static bool places_view(Elab *el, Field *f)
         guess_view(el, f);
         return false;
     }
+    if (!max && keys_strange(el, f->tree, MAPPING_FIELD)) return false;
     if (!max) {
         el_error(el, f->loc, "field '%s' needs 'max', how many %s a picture has at most", f->name,
                  field_role(f));

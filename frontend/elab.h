@@ -78,6 +78,8 @@ void el_error(Elab *el, Loc loc, const char *fmt, ...) __attribute__((format(pri
 void el_notes(Elab *el);
 // Wrap a node just made: notes when it is 0 and an error was reported since `before`.
 Value el_node(Elab *el, NodeId node, uint32_t before);
+// mixing.c: the value just made, or an error where what was made for it mixes samples.
+Value unmixed(Elab *el, Value v);
 // blame.c: the place of the user's files that led to an error with this text at loc; loc itself
 // when that is the user's, or when nothing of the user's led there.
 Loc blame(Elab *el, Loc loc, const char *text);
@@ -207,6 +209,8 @@ App *instance_apply(Elab *el, Instance *inst, const Args *args, Loc loc);
 App *instance_default(Elab *el, Instance *inst, Loc loc);
 // Bind inputs, lets, params, body and outputs of an application without evaluating the last three.
 App *app_open(Elab *el, Instance *inst, const Map *given, bool main, Loc loc);
+// Arguments of what cannot be made: their own errors are looked for when the build is done.
+void look_later(Elab *el, const Map *args);
 // Bind one input or setting: what `given` or the instance has of it, else its default. False when
 // reported.
 bool decl_bind(Elab *el, App *app, const Decl *d, const Map *given, Loc loc);
@@ -366,6 +370,8 @@ struct Elab {
     Map metrics;          // tasks with a metric, of the build of "eval": task -> Metric *
     uint32_t depth;       // nesting of evaluation, against endless recursion
     uint32_t noted;       // errors when notes were last added
+    NodeId unmixed;       // nodes of the graph from this one were not asked if they mix samples
+    Map mixed;            // those that do, and what was made of them at once: node -> Mixed *
     int64_t batch, steps, seed;
     int64_t parts;        // of the batch of a step (accumulate)
     int64_t memory;       // bytes that a step may take; 0: any
@@ -377,12 +383,13 @@ struct Elab {
     Map bounds;           // of rows with from: or until:
     Map first_update;     // parameter -> int64_t *: the beginning of its first phase of training
     DType precision;
-    bool marking;    // this build decides what the loader decodes
-    Map used;        // views and fields that are read: name -> anything
-    Map wrong;       // views and fields that data_check reported
-    Guesses guesses; // of errors whose mends are tried
-    Turn turn;       // of those that are added now
-    Map blamed;      // values of the user's that fail inside the library -> the first error's text
+    bool marking;         // this build decides what the loader decodes
+    Map used;             // views and fields that are read: name -> anything
+    Map wrong;            // views and fields, and values of theirs, that data_check reported
+    VEC(Binding *) later; // arguments of what could not be made, looked at behind the rest
+    Guesses guesses;      // of errors whose mends are tried
+    Turn turn;            // of those that are added now
+    Map blamed; // values of the user's that fail inside the library -> the first error's text
 };
 
 // init.c: the rows of init:, into an object
@@ -593,7 +600,7 @@ struct Field {
 
 // data_check.c: report what the loader would refuse; what is wrong is put into el->wrong.
 void data_check(Elab *el);
-// Has data_check reported something about this view or field?
+// Has data_check reported this view or field as a whole, or this value in one?
 bool data_wrong(Elab *el, const Tree *item);
 void data_bind(Elab *el, Scope *s);
 Value field_value(Elab *el, Field *f, Loc loc);
@@ -674,6 +681,9 @@ Value family_value(Elab *el, const char *name, bool experts);
 Instance *task_instance(Elab *el, Task *t, ModuleRole role, TaskKey map, const char *path,
                         const char *const *skip);
 
+// losses.c: look at a task's loss or metric that cannot be made, for its own errors.
+void look_at_module(Elab *el, const Task *t, ModuleRole role, TaskKey map, const char *const *skip);
+
 // keys.c
 typedef enum {
 #define MAPPING(e, text) MAPPING_##e,
@@ -687,6 +697,8 @@ typedef enum {
 // Check a mapping's keys against keys.def: unknown, missing, of the wrong kind, not supported yet.
 // `open`: unknown keys belong to somebody else. False when something was reported.
 bool keys_check(Elab *el, const Tree *t, MappingId id, bool open);
+// Has a mapping a key that is like none it may have, so that what it lacks may be said by that?
+bool keys_strange(Elab *el, const Tree *t, MappingId id);
 bool keys_reserved(MappingId id, const char *key);
 // Whose keys a task has.
 MappingId task_mapping(const Task *t);

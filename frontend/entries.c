@@ -33,8 +33,16 @@ static Entry *begin_part(Elab *el, const char *name, bool marking)
     return begin_batch(el, name, false, marking, el->program->batch / el->parts);
 }
 
+// Behind all else, with errors alone: what these kept from being made is looked at for its own.
+static void look_at_later(Elab *el)
+{
+    for (uint32_t i = 0; i < el->later.n && diag_errors(el->diag) && !el->initialising; i++)
+        if (!el->later.at[i]->forcing) binding_force(el, el->later.at[i]);
+}
+
 static void finish(Elab *el, Entry *e)
 {
+    look_at_later(el);
     unread_note(el);
     if (diag_errors(el->diag)) return;
     uint32_t before = diag_reports(el->diag);
@@ -113,9 +121,9 @@ static void build_phase(Elab *el, uint32_t phase, uint32_t resting)
 void steps_build(Elab *el)
 {
     const Rests rests = phase_rests(el);
-    bool any = false; // the first is built for its errors, whatever was wrong before
+    // every task is in the step of some phase where nothing rests: these are built for their errors
     for (uint32_t i = 0; i < el->phases.n; i++)
-        for (uint32_t k = 0; k < rests.n && !(any && diag_errors(el->diag)); k++, any = true)
+        for (uint32_t k = 0; k < rests.n && !(k && diag_errors(el->diag)); k++)
             build_phase(el, i, rests.at[k]);
     el->resting = 0;
 }
@@ -225,6 +233,7 @@ static void build_init(Elab *el)
     for (uint32_t i = 0; i < el->program->states.n; i++) {
         StateVar v = el->program->states.at[i];
         const Init *how = map_get(&el->inits, v.name);
+        if (v.kind == STATE_EMA && el->partial) continue; // the student may not be there
         if (v.kind == STATE_EMA) {
             vec_push(el->arena, &e->updates, (NamedNode){v.name, student_value(e, v.name)});
             continue;
@@ -317,11 +326,15 @@ static void look_at_rest(Elab *el)
     Json rows = {.arena = el->arena};
     el->partial = true;
     metrics_update(el, begin(el, "eval", false, false));
+    look_at_later(el);
     json_open(&rows, NULL, '{');
     put_init(el, &rows);
     put_frozen(el, &rows);
     put_export(el, &rows);
     json_close(&rows, '}');
+    build_init(el);
+    check_unread(el);
+    if (el->options->all) lint_imported(el);
 }
 
 void entries_build(Elab *el)

@@ -109,6 +109,39 @@ static Value app_read(Elab *el, App *app, const char *name, Loc loc)
     return value_error();
 }
 
+// The names that an application of the module would have, without it.
+static App names_alone(Elab *el, Instance *inst)
+{
+    const ModuleDef *def = inst->def;
+    App app = {.instance = inst, .scope = scope_new(el, NULL, NULL)};
+    const Decls *decls[] = {&def->in, &def->let};
+    for (int k = 0; k < 2; k++)
+        for (uint32_t i = 0; i < decls[k]->n; i++) {
+            const Decl *d = &decls[k]->at[i];
+            map_set(el->arena, &app.scope->names, d->name, NULL);
+            for (uint32_t n = 0; n < d->dims.n; n++)
+                if (d->dims.at[n]->kind == EXPR_NAME)
+                    map_set(el->arena, &app.scope->names, d->dims.at[n]->text, NULL);
+        }
+    body_bind(el, &def->params, app.scope);
+    body_bind(el, &def->body, app.scope);
+    for (uint32_t i = 0; i < def->out.n; i++)
+        map_set(el->arena, &app.out, def->out.at[i].name, NULL);
+    for (uint32_t i = 0; inst->outputs && i < inst->outputs->entries.n; i++)
+        map_set(el->arena, &app.out, inst->outputs->entries.at[i].key->text, NULL);
+    return app;
+}
+
+// A member of what could not be made, which is reported: a name that it would have is silent.
+static Value lost_member(Elab *el, Instance *inst, const char *name, Loc loc)
+{
+    const App lost = names_alone(el, inst);
+    const bool known = map_find(&lost.out, name) || map_find(&lost.scope->names, name) ||
+                       !strcmp(name, "shape") || !strcmp(name, "rank") || !strcmp(name, "dtype");
+    if (!known) no_member(el, &lost, name, loc);
+    return value_error();
+}
+
 Value member_read(Elab *el, Value v, const char *name, Loc loc)
 {
     switch (v.kind) {
@@ -122,7 +155,7 @@ Value member_read(Elab *el, Value v, const char *name, Loc loc)
     case V_INSTANCE: {
         if (v.instance->name && !strcmp(name, "name")) return value_str(v.instance->name);
         App *app = instance_default(el, v.instance, loc);
-        return app ? app_read(el, app, name, loc) : value_error();
+        return app ? app_read(el, app, name, loc) : lost_member(el, v.instance, name, loc);
     }
     case V_FIELD: return field_member(el, v.field, name, loc);
     case V_TASK: return task_member(el, v.task, name, loc);
@@ -373,6 +406,7 @@ static Value tree_module_call(Elab *el, Scope *s, const Tree *t, const char *nam
 
 Value tree_eval(Elab *el, Scope *s, const Tree *t, const char *name)
 {
+    if (data_wrong(el, t)) return value_error();
     switch (t->kind) {
     case TREE_NULL: return value_none();
     case TREE_SCALAR: return expr_eval(el, s, el_parse(el, t));

@@ -124,6 +124,7 @@ void build_begin(Elab *el, bool training)
     el->build = ++el->builds;
     el->training = training;
     el->graph = graph_new(el->arena, el->diag, el->batch ? el->batch : 1);
+    el->unmixed = 1;
     Frame *root = frame_new(el, NULL, NULL, "", (Loc){0});
     if (el->shape) root->what = "this row of shapes", root->call = el->shape->row->loc;
     el->frame = root;
@@ -132,6 +133,8 @@ void build_begin(Elab *el, bool training)
     memset(&el->tasks, 0, sizeof el->tasks);
     memset(&el->instances, 0, sizeof el->instances);
     memset(&el->running, 0, sizeof el->running);
+    memset(&el->mixed, 0, sizeof el->mixed);
+    memset(&el->later, 0, sizeof el->later);
     bind_reserved(el, el->globals);
     bind_definitions(el, el->globals);
     bind_lets(el, el->scope);

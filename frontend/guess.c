@@ -220,14 +220,24 @@ static void other_forms(Elab *el, Loc at, const char *text, uint32_t rank, uint3
     }
 }
 
+// The digit of an axis that is said here, "axis=0", or may be, an argument behind another one: 0
+// where there is none.
+static uint32_t axis_at(const char *s, uint32_t i, uint32_t end)
+{
+    uint32_t digit = 0;
+    if (s[i] == ',' && i + 3 < end && s[i + 1] == ' ' && strchr("),", s[i + 3]))
+        digit = i + 2;
+    else if (i + 5 < end && memcmp(s + i, "axis", 4) == 0 && strchr("=:", s[i + 4]))
+        digit = i + 5 + (s[i + 4] == ':');
+    return digit && isdigit((unsigned char)s[digit]) && !part_of_name(s[digit + 1]) ? digit : 0;
+}
+
 // Another axis where one is said.
 static void other_axes(Elab *el, Loc at, const char *s)
 {
-    for (uint32_t i = at.begin; i + 5 < at.end; i++) {
-        uint32_t digit = i + 5 + (s[i + 4] == ':');
-        bool axis = memcmp(s + i, "axis", 4) == 0 && strchr("=:", s[i + 4]) &&
-                    isdigit((unsigned char)s[digit]) && !part_of_name(s[digit + 1]);
-        if (!axis) continue;
+    for (uint32_t i = at.begin; i < at.end; i++) {
+        const uint32_t digit = axis_at(s, i, at.end);
+        if (!digit) continue;
         int now = s[digit] - '0';
         const Loc place = {at.source, digit, digit + 1};
         for (int k = 1; k <= 3; k++) {

@@ -254,14 +254,47 @@ static bool is_call(const char *key)
     return false;
 }
 
-static bool check_entry(Elab *el, const Tree *map, const TreeEntry *e, MappingId id, bool open)
+bool keys_strange(Elab *el, const Tree *t, MappingId id)
+{
+    const Map names = names_of(el, id);
+    for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++) {
+        const Tree *key = t->entries.at[i].key;
+        if (!find(id, key->text) && !nearest_key(&names, key->text, NULL) && !as_ours(t, key, id))
+            return true;
+    }
+    return false;
+}
+
+// From here on an entry is read as if its key were the one that is probably meant, so that nothing
+// else is reported of what it says; where that stands there too, or is of another form, by nobody.
+static void read_as(Elab *el, const Tree *map, TreeEntry *e, MappingId id)
+{
+    const Map names = names_of(el, id);
+    const struct Otherwise *o = as_ours(map, e->key, id);
+    const char *best = nearest_key(&names, e->key->text, NULL);
+    if (o) best = *o->before ? NULL : o->ours;
+    const KeyInfo *k = best && !tree_get(map, best) ? find(id, best) : NULL;
+    if (!k || k->kind == K_LATER || !kind_suits(k->kind, e->value)) return;
+    Tree *key = arena_make(el->arena, Tree);
+    *key = (Tree){.kind = TREE_SCALAR, .loc = e->key->loc, .text = k->name};
+    uint32_t *place = arena_array(el->arena, uint32_t, strlen(k->name) + 1);
+    for (size_t i = 0; k->name[i]; i++) place[i] = key->loc.begin;
+    place[strlen(k->name)] = key->loc.end;
+    key->place = place;
+    e->key = key;
+}
+
+// A key that is not known keeps nothing else of the mapping from being read.
+static bool check_entry(Elab *el, const Tree *map, TreeEntry *e, MappingId id, bool open)
 {
     static const char *const kinds[] = {"a word",        "a text", "a number",
                                         "an expression", "a list", "a mapping"};
     const KeyInfo *k = find(id, e->key->text);
     if (!k) {
-        if (!open) unknown(el, map, e->key, id);
-        return open;
+        if (open) return true;
+        unknown(el, map, e->key, id);
+        read_as(el, map, e, id);
+        return true;
     }
     if (k->kind == K_LATER) {
         el_error(el, e->key->loc, "'%s' is not supported yet", k->name);
@@ -295,14 +328,14 @@ bool keys_check(Elab *el, const Tree *t, MappingId id, bool open)
     for (int i = 0; i < KEYS; i++) {
         if (keys[i].mapping != id || !keys[i].required || tree_get(t, keys[i].name)) continue;
         const Tree *wrong = misspelt(el, t, id, keys[i].name);
-        ok = false;
-        if (wrong && !open) continue; // reported
-        if (wrong) {
+        if (wrong && open) {
             el_error(el, wrong->loc, "%s needs '%s' and has '%s'", mappings[id], keys[i].name,
                      wrong->text);
             diag_did_you_mean(el->diag, wrong->text, keys[i].name);
-            continue;
+            read_as(el, t, tree_entry(t, wrong->text), id);
         }
+        ok &= tree_get(t, keys[i].name) != NULL;
+        if (wrong) continue; // reported
         Loc head = t->loc;
         head.end = head.begin + 1;
         el_error(el, head, "%s needs '%s'", mappings[id], keys[i].name);

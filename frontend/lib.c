@@ -131,22 +131,6 @@ static const Tree *own_item(const Tree *list, uint32_t source)
     return NULL;
 }
 
-// Is it one of the list that is written wrong? Then that is what is mended.
-static bool misspelt_import(Elab *el, const Tree *list, const char *file)
-{
-    for (uint32_t i = 0; list && list->kind == TREE_LIST && i < list->items.n; i++) {
-        const Tree *t = list->items.at[i];
-        if (t->kind != TREE_SCALAR || lib_path(el->arena, el->options, t->text)) continue;
-        const char *best = lib_nearest(el, t->text);
-        if (!best || strcmp(best, file)) continue;
-        diag_help(el->diag, "it is in the library: write %s in place of %s under import:", file,
-                  t->text);
-        if (is_users(el, t->loc)) diag_mend(el->diag, t->loc, file);
-        return true;
-    }
-    return false;
-}
-
 // Does a file of a list, or one that it imports, define the name?
 static bool list_defines(Elab *el, const Tree *list, const char *dir, const char *name, Map *seen)
 {
@@ -184,7 +168,6 @@ static void suggest_library(Elab *el, const char *file)
 {
     Loc at;
     const Tree *list = tree_get(el->root, "import"), *version = tree_get(el->root, "cztc");
-    if (misspelt_import(el, list, file)) return;
     if (!diag_last(el->diag, &at)) return;
     const Tree *item = own_item(list, at.source);
     bool appended =

@@ -220,6 +220,8 @@ bool library_file(Elab *el, const char *name, const char *dir, Loc from)
             diag_did_you_mean(el->diag, name, best);
         else
             diag_help(el->diag, "it is looked for beside this file, then in the library");
+        // from here on it is the one that is probably meant, whose names are not missing then
+        if (best && library_path(el, best, dir)) library_file(el, best, dir, from);
         return false;
     }
     const LibFile *file = map_get(&el->files, path);

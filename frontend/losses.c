@@ -129,13 +129,16 @@ Task *task_begin(Elab *el, const TreeEntry *e, const char *name, bool expert)
     return task_new(el, e, name, expert);
 }
 
-// What neither the task nor its kind says and has to be said; a loss needs no output.
-static bool complete(Elab *el, const Task *t)
+// What neither the task nor its kind says and has to be said; a loss needs no output. Where a key
+// is strange, that may be what is meant to say it.
+static bool complete(Elab *el, const Task *t, bool strange)
 {
     static const char *const needed[] = {"loss", "output"};
     bool ok = true, module = !t->expert && tree_get(t->tree, "module");
     for (int i = t->expert; i >= 0; i--) {
         if (task_key(t, needed[i]).tree || module) continue;
+        ok = false;
+        if (strange) continue;
         if (t->expert)
             el_error(el, t->loc, "an expert needs '%s'", needed[i]);
         else
@@ -146,7 +149,6 @@ static bool complete(Elab *el, const Task *t)
             diag_help(el->diag, "write it, or a kind: that says it");
         if (!strcmp(needed[i], "loss")) guess_loss(el, t->tree, t->expert);
         guess_no_entry_around(el, t->loc);
-        ok = false;
     }
     return ok;
 }
@@ -162,15 +164,24 @@ void task_bind(Elab *el, Task *t)
         suggest_without(el, t->tree, tree_entry(t->tree, "kind")->key);
         return;
     }
-    if (!keys_check(el, t->tree, task_mapping(t), open) || t->tree->kind != TREE_MAP) return;
-    if (kind && !kind_open(el, t)) return;
-    if (!complete(el, t)) return;
-    t->done = false;
+    const bool good = keys_check(el, t->tree, task_mapping(t), open);
+    if (t->tree->kind != TREE_MAP) return;
+    // a kind or module that is misspelt would have known the other keys
+    const bool lost = !open && (tree_get(t->tree, "kind") || tree_get(t->tree, "module"));
+    const bool strange = !open && keys_strange(el, t->tree, task_mapping(t));
+    const bool whole = good && !lost && (!kind || kind_open(el, t)) && complete(el, t, strange);
+    static const char *const bound[][2] = {
+        {"output", "output"}, {"target", "target"}, {"decode", "decoded"}};
+    if (!whole) t->kind = NULL; // which is not looked at
     Items params = items_read(el, tree_get(t->tree, "params"));
     params_bind(el, &params, t->scope);
-    bind_key(el, t, "output", "output");
-    bind_key(el, t, "target", "target");
-    bind_key(el, t, "decode", "decoded");
+    for (int i = 0; i < 3; i++) {
+        bind_key(el, t, bound[i][0], bound[i][1]);
+        if ((!whole || strange) && !map_find(&t->scope->names, bound[i][1]))
+            scope_value(el, t->scope, bound[i][1], t->loc, value_error());
+    }
+    t->done = !whole;
+    if (!whole) look_later(el, &t->scope->names);
 }
 
 static void section_bind(Elab *el, const Tree *section, bool experts)
@@ -224,7 +235,6 @@ static bool task_inputs(Elab *el, Task *t)
     TaskKey valid = task_key(t, "valid");
     Value v = value_none(), given = target ? binding_force(el, target) : value_none();
     if (target) target->value = stopped(el, given, target->loc);
-    if (given.kind == V_ERROR) return false;
     if (valid.tree)
         v = tree_eval(el, valid.scope, valid.tree, NULL);
     else if (given.kind == V_FIELD && given.field->has_valid)
@@ -241,7 +251,7 @@ static bool task_inputs(Elab *el, Task *t)
     bool bad = output && binding_force(el, output).kind == V_ERROR;
     if (output && output->value.kind == V_APP)
         output->value = value_plain(el, output->value, output->loc);
-    return !bad && v.kind != V_ERROR;
+    return !bad && given.kind != V_ERROR && v.kind != V_ERROR;
 }
 
 // One truth value a sample: a sample with valid elements counts.
@@ -338,15 +348,16 @@ static bool all_taken(Elab *el, const Task *t, const ModuleDef *def)
     return ok;
 }
 
+static const char *const module_keys[] = {"module", "path", "precision", "doc", NULL};
+
 static Value loss_value(Elab *el, Task *t)
 {
-    static const char *const map_skip[] = {"module", "path", "precision", "doc", NULL};
     TaskKey loss = task_key(t, "loss");
     const bool shorthand = !t->expert && tree_get(t->tree, "module");
     if (shorthand) loss.tree = t->tree;
     if (loss.tree->kind != TREE_MAP) return loss_expression(el, t, loss);
     const char *path = t->expert ? path_join(el, t->frame->path, "loss") : t->frame->path;
-    const char *const *skip = shorthand ? keys_names(el, MAPPING_LOSS) : map_skip;
+    const char *const *skip = shorthand ? keys_names(el, MAPPING_LOSS) : module_keys;
     Instance *inst = task_instance(el, t, ROLE_MODULE, loss, path, skip);
     if (inst && shorthand && !all_taken(el, t, inst->def)) return value_error();
     App *app = inst ? instance_default(el, inst, loss.tree->loc) : NULL;
@@ -432,14 +443,23 @@ static bool one_weight(Elab *el, const Task *t)
     return false;
 }
 
+void look_at_module(Elab *el, const Task *t, ModuleRole role, TaskKey map, const char *const *skip)
+{
+    const ModuleDef *def = tree_module(el, map.tree, map.scope);
+    if (!def || !role_check(el, def, role, tree_get(map.tree, "module")->loc)) return;
+    Instance *inst = instance_from_tree(el, def, t->frame->path, map.tree, skip, map.scope);
+    if (inst) look_later(el, &inst->args);
+}
+
 // What goes into the loss is wrong; the module is looked at for its own errors.
 static bool look_at_loss(Elab *el, const Task *t)
 {
     TaskKey loss = task_key(t, "loss");
-    if (!t->expert && tree_get(t->tree, "module")) loss.tree = t->tree;
-    if (!loss.tree || loss.tree->kind != TREE_MAP) return false;
-    const ModuleDef *def = tree_module(el, loss.tree, loss.scope);
-    if (def) role_check(el, def, ROLE_MODULE, tree_get(loss.tree, "module")->loc);
+    const bool shorthand = !t->expert && tree_get(t->tree, "module");
+    if (shorthand) loss.tree = t->tree;
+    if (loss.tree && loss.tree->kind == TREE_MAP)
+        look_at_module(el, t, ROLE_MODULE, loss,
+                       shorthand ? keys_names(el, MAPPING_LOSS) : module_keys);
     return false;
 }
 

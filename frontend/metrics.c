@@ -83,10 +83,23 @@ static void guess_metric(Elab *el, const Task *t, const Tree *others)
     guess_without(el, t->tree, "baselines");
 }
 
+// The task is wrong, which is reported.
+static void look_at_metrics(Elab *el, const Task *t, TaskKey key, TaskKey rest)
+{
+    static const char *const skip[] = {"module", NULL};
+    look_at_module(el, t, ROLE_METRIC, key, skip);
+    for (uint32_t i = 0; rest.tree && i < rest.tree->entries.n; i++) {
+        const Tree *one = rest.tree->entries.at[i].value;
+        if (one->kind == TREE_MAP)
+            look_at_module(el, t, ROLE_METRIC, (TaskKey){one, rest.scope}, skip);
+    }
+}
+
 static void task_metrics(Elab *el, Task *t, Entry *entry)
 {
     TaskKey key = task_key(t, "metric"), rest = task_key(t, "baselines");
     const Tree *tree = key.tree, *others = rest.tree;
+    if (others && !tree && keys_strange(el, t->tree, task_mapping(t))) return;
     if (others && !tree) {
         el_error(el, others->loc, "%s has baselines and no metric to set them beside", t->path);
         guess_metric(el, t, others);
@@ -94,8 +107,7 @@ static void task_metrics(Elab *el, Task *t, Entry *entry)
     }
     if (!tree || !t->on) return;
     if (!task_build(el, t)) { // reported; the metric is looked at for its own errors
-        const ModuleDef *def = tree_module(el, tree, key.scope);
-        if (def) role_check(el, def, ROLE_METRIC, tree_get(tree, "module")->loc);
+        look_at_metrics(el, t, key, rest);
         return;
     }
     Metric *metric = metric_open(el, t, key, NULL, NULL);

@@ -98,9 +98,9 @@ static const Decl *find_setting(const ModuleDef *def, const char *name)
     return d ? d : decl_find(&def->in, name);
 }
 
-// own: further keys of the mapping that the arguments stand in, or NULL.
-static void unknown_argument(Elab *el, const ModuleDef *def, const char *name, Loc loc,
-                             const char *const *own)
+// own: further keys of the mapping that the arguments stand in, or NULL. The nearest name, or NULL.
+static const char *unknown_argument(Elab *el, const ModuleDef *def, const char *name, Loc loc,
+                                    const char *const *own)
 {
     Map names = {0};
     const char *list = "";
@@ -122,6 +122,7 @@ static void unknown_argument(Elab *el, const ModuleDef *def, const char *name, L
         diag_help(el->diag, "it has: %s", list);
     else
         diag_help(el->diag, "it has none");
+    return best;
 }
 
 static bool in_list(const char *const *list, const char *name)
@@ -131,22 +132,50 @@ static bool in_list(const char *const *list, const char *name)
     return false;
 }
 
-static Binding *argument(Elab *el, Instance *inst, const char *name, Loc loc, BindKind kind,
-                         Scope *scope, const char *const *own)
+static Binding *argument(Elab *el, Instance *inst, const Decl *d, Loc loc, BindKind kind,
+                         Scope *scope)
 {
-    const Decl *d = find_setting(inst->def, name);
-    if (!d && is_inherited(el, loc) && inst->loc.source != loc.source) { // of another module
-        el_error(el, loc, "%s has no input or setting '%s'", inst->def->name, name);
-        return NULL;
-    }
-    if (!d) {
-        unknown_argument(el, inst->def, name, loc, own);
-        return NULL;
-    }
     Binding *b = arena_make(el->arena, Binding);
     *b = (Binding){.name = d->name, .loc = loc, .kind = kind, .scope = scope, .decl = d};
-    map_set(el->arena, &inst->args, name, b);
+    map_set(el->arena, &inst->args, d->name, b);
     return b;
+}
+
+void look_later(Elab *el, const Map *args)
+{
+    for (uint32_t i = 0; i < args->n; i++) vec_push(el->arena, &el->later, args->at[i].value);
+}
+
+static void give_tree(Elab *el, Instance *inst, const Decl *d, const TreeEntry *e, Scope *scope)
+{
+    Binding *b = argument(el, inst, d, e->key->loc, BIND_TREE, scope);
+    b->tree = e->value;
+    b->loc = e->value->kind == TREE_NULL ? e->key->loc : e->value->loc;
+    if (d->word != WORD_NAME || e->value->kind != TREE_SCALAR) return;
+    b->kind = BIND_VALUE; // a word is never looked up
+    b->value = value_str(e->value->text);
+    b->forced = true;
+}
+
+// What a key that is no argument of the module stands for probably; what has another value from a
+// file that the graph extends is given the graph's own. False when nothing is known of what the
+// module would make.
+static bool give_misnamed(Elab *el, Instance *inst, const Tree *map, const TreeEntry *e,
+                          const char *const *own, Scope *scope)
+{
+    const char *name = e->key->text, *best = NULL;
+    const Loc loc = e->key->loc;
+    const bool others = is_inherited(el, loc) && inst->loc.source != loc.source;
+    if (others) // of another module
+        el_error(el, loc, "%s has no input or setting '%s'", inst->def->name, name);
+    else
+        best = unknown_argument(el, inst->def, name, loc, own);
+    if (!diag_has_mend(el->diag, diag_last_error(el->diag))) suggest_without(el, map, e->key);
+    if (others || (best && in_list(own, best))) return true;
+    const Decl *d = best ? find_setting(inst->def, best) : NULL;
+    const TreeEntry *said = d ? tree_entry(map, best) : NULL;
+    if (d && (!said || said->key->loc.source != loc.source)) give_tree(el, inst, d, e, scope);
+    return d != NULL;
 }
 
 Instance *instance_from_tree(Elab *el, const ModuleDef *def, const char *path, const Tree *map,
@@ -156,21 +185,15 @@ Instance *instance_from_tree(Elab *el, const ModuleDef *def, const char *path, c
     bool ok = true;
     for (uint32_t i = 0; i < map->entries.n; i++) {
         const TreeEntry *e = &map->entries.at[i];
-        if (in_list(skip, e->key->text)) continue;
-        Binding *b = argument(el, inst, e->key->text, e->key->loc, BIND_TREE, scope, skip);
-        if (!b) {
-            if (!diag_has_mend(el->diag, diag_last_error(el->diag)))
-                suggest_without(el, map, e->key);
-            ok = false;
-            continue;
-        }
-        b->tree = e->value;
-        b->loc = e->value->kind == TREE_NULL ? e->key->loc : e->value->loc;
-        if (b->decl->word != WORD_NAME || e->value->kind != TREE_SCALAR) continue;
-        b->kind = BIND_VALUE; // a word is never looked up
-        b->value = value_str(e->value->text);
-        b->forced = true;
+        const Decl *d = find_setting(def, e->key->text);
+        if (d && !in_list(skip, e->key->text)) give_tree(el, inst, d, e, scope);
     }
+    for (uint32_t i = 0; i < map->entries.n; i++) {
+        const TreeEntry *e = &map->entries.at[i];
+        if (in_list(skip, e->key->text) || find_setting(def, e->key->text)) continue;
+        ok &= give_misnamed(el, inst, map, e, skip, scope);
+    }
+    if (!ok) look_later(el, &inst->args);
     return ok ? inst : NULL;
 }
 
@@ -181,8 +204,12 @@ static bool give(Elab *el, Instance *inst, const char *name, const Arg *a, Loc l
         el_error(el, loc, "'%s' of %s is given twice", name, inst->def->name);
         return false;
     }
-    Binding *b = argument(el, inst, name, loc, BIND_VALUE, NULL, NULL);
-    if (!b) return false;
+    const Decl *d = find_setting(inst->def, name);
+    if (!d) {
+        unknown_argument(el, inst->def, name, loc, NULL);
+        return false;
+    }
+    Binding *b = argument(el, inst, d, loc, BIND_VALUE, NULL);
     b->value = decl_check(el, b->decl, a->value, a->loc);
     b->loc = a->loc;
     b->forced = true;
@@ -391,6 +418,8 @@ App *app_open(Elab *el, Instance *inst, const Map *given, bool main, Loc loc)
             map_set(el->arena, &app->out, item->name, b);
         }
         if (inst->outputs) teacher_outputs(el, app);
+    } else {
+        look_later(el, &inst->args);
     }
     el->frame = caller;
     return ok ? app : NULL;

@@ -309,10 +309,10 @@ static bool state_row(Elab *el, const Item *item, const Trained *t, Scope *s, co
     *type = t->var->type;
     *init = 0;
     if (value->kind == TREE_MAP) {
+        if (!keys_check(el, value, MAPPING_ACCUMULATOR, false)) return false;
         const Tree *shape = tree_get(value, "shape");
         Axis *axes = NULL;
         uint32_t rank = 0;
-        if (!keys_check(el, value, MAPPING_ACCUMULATOR, false)) return false;
         if (shape && !value_to_axes(el, tree_eval(el, s, shape, NULL), shape->loc, &axes, &rank))
             return false;
         *type = type_new(el->arena, DT_F32, rank, axes);

@@ -216,12 +216,13 @@ Value param_make(Elab *el, const char *path, const Type *type, const Tree *init_
 // {shape: .., init: .., max: .., trainable: ..}
 static Value param_tensor(Elab *el, Binding *b)
 {
-    const Tree *t = b->tree, *shape = tree_get(t, "shape"), *max = tree_get(t, "max");
-    const Tree *train = tree_get(t, "trainable");
+    const Tree *t = b->tree;
+    if (!keys_check(el, t, MAPPING_PARAM, false)) return value_error();
+    const Tree *shape = tree_get(t, "shape"), *max = tree_get(t, "max"),
+               *train = tree_get(t, "trainable");
     Axis *axes = NULL;
     uint32_t rank = 0;
     bool trainable = true;
-    if (!keys_check(el, t, MAPPING_PARAM, false)) return value_error();
     if (shape && !value_to_axes(el, tree_eval(el, b->scope, shape, NULL), shape->loc, &axes, &rank))
         return value_error();
     for (uint32_t i = 0; i < rank; i++) {
@@ -318,9 +319,10 @@ typedef struct Repeat {
 
 static bool repeat_read(Elab *el, Repeat *r)
 {
-    const Tree *t = r->tree, *index = tree_get(t, "index");
+    const Tree *t = r->tree;
     bool module = tree_get(t, "module") != NULL;
     if (!keys_check(el, t, MAPPING_REPEAT, module)) return false;
+    const Tree *index = tree_get(t, "index");
     r->carry = items_read(el, tree_get(t, "carry"));
     r->body = items_read(el, tree_get(t, "body"));
     r->index = index ? index->text : NULL;

@@ -307,5 +307,5 @@ Value el_node(Elab *el, NodeId node, uint32_t before)
 {
     uint32_t errors = diag_errors(el->diag);
     if (!node && errors > before && errors != el->noted) el_notes(el);
-    return value_node(el, node);
+    return unmixed(el, value_node(el, node));
 }

@@ -590,6 +590,17 @@ static const Map *all_stats(const Elab *el)
     return b && b->value.kind == V_RECORD ? b->value.record : NULL;
 }
 
+// What a teacher gives of which no statistic can be: another output of it, or all of them.
+static void guess_outputs(Elab *el, const StatsAt *at)
+{
+    const Items *out = &at->teacher->def->out;
+    for (uint32_t i = 0; i < out->n; i++)
+        if (strcmp(out->at[i].name, at->output))
+            guess_word(el, item_loc(el, at),
+                       str_printf(el->arena, "%s.%s", at->teacher->name, out->at[i].name));
+    guess_add(el, tree_get(at->stats->tree, "of")->loc, "teachers", "of: teachers");
+}
+
 static void update_row(Elab *el, const Stats *s, Entry *entry)
 {
     const Outputs of = outputs_taken(el, s, all_teachers(el));
@@ -599,8 +610,10 @@ static void update_row(Elab *el, const Stats *s, Entry *entry)
         return;
     }
     for (uint32_t i = 0; i < of.n; i++) {
+        const uint32_t before = diag_errors(el->diag);
         const Statistic *one = statistic_open(el, &of.at[i], item_loc(el, &of.at[i]));
         if (one) tally_update(el, &one->tally, entry);
+        if (diag_errors(el->diag) > before) guess_outputs(el, &of.at[i]);
     }
 }
 

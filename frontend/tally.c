@@ -10,12 +10,12 @@ static const char *state_name(Elab *el, const Tally *t, const char *name)
 // The type of a row of state:; NULL when reported.
 static const Type *row_type(Elab *el, const Tally *m, const Item *item)
 {
-    const Tree *t = item->value, *shape = t->kind == TREE_MAP ? tree_get(t, "shape") : NULL;
-    const Tree *dtype = t->kind == TREE_MAP ? tree_get(t, "dtype") : NULL;
+    const Tree *t = item->value;
+    if (!keys_check(el, t, MAPPING_ACCUMULATOR, false)) return NULL;
+    const Tree *shape = tree_get(t, "shape"), *dtype = tree_get(t, "dtype");
     Axis *axes = NULL;
     uint32_t rank = 0;
     DType dt = dtype && dtype->kind == TREE_SCALAR ? dtype_find(dtype->text) : DT_F32;
-    if (!keys_check(el, t, MAPPING_ACCUMULATOR, false)) return NULL;
     if (dt == DT_NONE) {
         el_error(el, dtype->loc, "'%s' is no element type", dtype->text);
         return NULL;

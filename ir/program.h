@@ -118,6 +118,15 @@ bool program_check_no_grad(const Program *p, Error *err);
 // reductions that mixes a batch axis is reported to diag at its origin. False when there is one.
 bool entry_check_batch(const Entry *e, Diag *diag);
 
+typedef struct BatchFault {
+    uint32_t axis;
+    const Type *type;
+    const char *help;
+} BatchFault;
+
+// The same of one node, which is not reported. False where it mixes samples, and how.
+bool node_check_batch(const Graph *g, NodeId id, BatchFault *fault);
+
 // ---- reference interpreter (eval.c)
 // ---------------------------------------------------------------
 

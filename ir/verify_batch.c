@@ -8,17 +8,20 @@ typedef struct BatchCheck {
     Arena *scratch;
     NodeId id;
     bool ok;
+    BatchFault *first; // where the first is told and none is reported
 } BatchCheck;
 
 static void report(BatchCheck *c, const Type *type, uint32_t axis, const char *help)
 {
     const Node *n = graph_node(c->g, c->id);
+    if (c->first && c->ok) *c->first = (BatchFault){axis, type, help};
+    c->ok = false;
+    if (c->first) return;
     Loc loc = n->origins.n ? n->origins.at[0] : (Loc){0};
     const char *where = loc.source ? "" : str_printf(c->scratch, "node %%%u, ", c->id);
     diag_error(c->diag, loc, "%s%s: mixes samples: axis %u of %s is a batch axis", where,
                op_info(n->op)->name, axis, type_text(c->scratch, type));
     diag_help(c->diag, "%s", help);
-    c->ok = false;
 }
 
 static const char sum_help[] = "batch_sum and batch_mean add over the whole batch";
@@ -110,5 +113,12 @@ bool entry_check_batch(const Entry *e, Diag *diag)
     BatchCheck c = {.g = e->graph, .diag = diag, .scratch = arena_new(), .ok = true};
     for (c.id = 1; c.id < c.g->nodes.n; c.id++) check_node(&c, graph_node(c.g, c.id));
     arena_free(c.scratch);
+    return c.ok;
+}
+
+bool node_check_batch(const Graph *g, NodeId id, BatchFault *fault)
+{
+    BatchCheck c = {.g = g, .id = id, .ok = true, .first = fault};
+    check_node(&c, graph_node(g, id));
     return c.ok;
 }
