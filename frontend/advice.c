@@ -14,8 +14,7 @@ static bool is_word_part(char c)
     return isalnum((unsigned char)c) || c == '_';
 }
 
-// The key or argument whose value begins in a place; "" where there is none before it.
-static const char *key_before(Elab *el, const char *s, uint32_t i)
+const char *key_before(Elab *el, const char *s, uint32_t i)
 {
     if (i && strchr("\"'", s[i - 1])) i--;
     while (i && s[i - 1] == ' ') i--;

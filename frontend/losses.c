@@ -3,6 +3,7 @@
 // batch_sum(select(valid, num, 0)) / batch_sum(select(valid, den, 0)), 0 where that is 0.
 #include "frontend/mend.h"
 #include "frontend/guess.h"
+#include "frontend/rewrite.h"
 
 // ---- binding ----------------------------------------------------------------------------------
 
@@ -421,12 +422,21 @@ static bool combine(Elab *el, Task *t, NodeId num, NodeId den)
     return t->loss != 0;
 }
 
-static bool one_weight(Elab *el, const Task *t)
+static bool one_weight(Elab *el, Task *t)
 {
-    if (t->weight.kind != V_TENSOR) return true;
+    const Tree *said = task_key(t, "weight").tree;
+    if (!said) return true;
+    t->weight = value_plain(el, t->weight, said->loc);
+    if (t->weight.kind != V_TENSOR) {
+        if (t->weight.kind != V_LIST) return value_tensor(el, t->weight, DT_F32, said->loc) != 0;
+        el_error(el, said->loc, "the weight of %s is %s, not one number", t->path,
+                 value_text(el, t->weight));
+        suggest_item(el, said);
+        return false;
+    }
     const Type *type = graph_type(el->graph, t->weight.node);
     if (!type->rank) return true;
-    el_error(el, task_key(t, "weight").tree->loc, "the weight of %s is %s, not one number", t->path,
+    el_error(el, said->loc, "the weight of %s is %s, not one number", t->path,
              type_text(el->arena, type));
     suggest_wrapped(el, "mean(", "sum(", type->rank > 1 ? ", axis=[0, 1])" : ", axis=0)");
     return false;
