@@ -316,6 +316,7 @@ Value arith(Elab *el, ExprOp op, Value a, Value b, Loc loc)
         el_error(el, loc, "'%s' does not work on %s and %s", operators[op].text, value_text(el, a),
                  value_text(el, b));
         guess_members(el, loc, fit_a ? b : a);
+        if (a.kind == V_LIST || b.kind == V_LIST) guess_stacked(el, loc);
         if (a.kind == V_STR || b.kind == V_STR) guess_unquoted(el, loc);
         return value_error();
     }

@@ -233,6 +233,7 @@ static void read_memory(Elab *el, const Tree *train)
 {
     const Tree *t = train ? tree_get(train, "memory") : NULL;
     if (!t || el->options->use_check) return;
+    el->out->memory = (MemoryInfo){t->loc, entry_span(el, train, "memory")};
     if (t->kind == TREE_SCALAR && bytes_read(t->text, &el->memory)) return;
     char *end = NULL;
     double x = t->kind == TREE_SCALAR ? strtod(t->text, &end) : 0;

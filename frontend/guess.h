@@ -23,6 +23,8 @@ void guess_views(Elab *el, Loc at);
 // What the graph has a name for, in the place of another name there and in the calls that lead
 // here; a part of that value; a linear map of it.
 void guess_fitting(Elab *el, Loc at, Wanted w);
+// The lists that are written in a place, and those that have a name there, as tensors.
+void guess_stacked(Elab *el, Loc at);
 // A place's text between two others, and without its index.
 void guess_wrapped(Elab *el, Loc at, const char *before, const char *after);
 void guess_unindexed(Elab *el, Loc at);

@@ -42,6 +42,34 @@ void guess_unindexed(Elab *el, Loc at)
     if (open) guess_word(el, at, str_slice(el->arena, text, open));
 }
 
+// A name of a list.
+static void stack_name(Elab *el, Loc at, const char *name, const void *how)
+{
+    (void)how;
+    const Binding *b = el->scope ? scope_find(el->scope, name) : NULL;
+    if (!b || !b->forced || b->value.kind != V_LIST) return;
+    const char *text = str_printf(el->arena, "stack(%s)", name);
+    guess_sure(el, at, text, text);
+}
+
+void guess_stacked(Elab *el, Loc at)
+{
+    const char *text = text_at(el, at);
+    int depth = 0;
+    for (const char *p = text, *open = text; *p; p++) {
+        const bool index = p > text && (part_of_word(p[-1]) || strchr("])", p[-1]));
+        if (*p == '[' && !depth++) open = index ? NULL : p;
+        if (*p == '(' && depth) depth++;
+        const bool closes = (*p == ']' || *p == ')') && depth && !--depth;
+        if (!closes || !open || p - open < 2) continue;
+        const uint32_t begin = at.begin + (uint32_t)(open - text);
+        const char *list = str_slice(el->arena, open, (size_t)(p + 1 - open));
+        const char *tensor = str_printf(el->arena, "stack(%s)", list);
+        guess_sure(el, (Loc){at.source, begin, begin + (uint32_t)(p + 1 - open)}, tensor, tensor);
+    }
+    guess_each_name(el, at, stack_name, NULL);
+}
+
 // ---- what has a name --------------------------------------------------------------------------
 
 // Can it be a tensor, of a type that is as wanted where that is known?
