@@ -323,6 +323,8 @@ Value arith(Elab *el, ExprOp op, Value a, Value b, Loc loc)
     uint32_t before = diag_errors(el->diag);
     el->graph->here = loc;
     out = el_node(el, tensor_op(el, op, a, b, loc), before);
+    if (op == EOP_MATMUL && out.kind == V_ERROR && diag_errors(el->diag) > before)
+        guess_products(el, loc);
     if (op != EOP_MATMUL) out.names = names_met(el, (Value[]){a, b}, 2, out);
     return out;
 }

@@ -36,11 +36,29 @@ static Value list_member(Elab *el, Value v, const char *name, Loc loc)
     return value_list(out);
 }
 
+// Has what is applied, or can be, such an output?
+static bool has_output(const Value *v, const char *name)
+{
+    const Instance *inst = v->kind == V_INSTANCE ? v->instance
+                           : v->kind == V_APP    ? v->app->instance
+                                                 : NULL;
+    const Items *both[] = {inst ? &inst->def->out : NULL, inst ? &inst->def->body : NULL};
+    for (int k = 0; inst && k < 2; k++)
+        for (uint32_t i = 0; i < both[k]->n; i++)
+            if (strcmp(both[k]->at[i].name, name) == 0) return true;
+    return false;
+}
+
 static Value record_member(Elab *el, const Map *record, const char *name, Loc loc)
 {
     Value *v = map_get(record, name);
     if (v) return *v;
     el_error(el, loc, "there is no member '%s'", name);
+    for (uint32_t i = 0; i < record->n; i++) {
+        if (!has_output(record->at[i].value, name)) continue;
+        suggest(el, str_printf(el->arena, "%s.%s", record->at[i].key, name), NULL);
+        return value_error();
+    }
     suggest_words(el, name, record);
     return value_error();
 }
@@ -194,18 +212,11 @@ static Value call_value(Elab *el, Scope *s, Value f, const Args *args, Loc loc)
         if (args->at[i].value.kind == V_ERROR) return value_error();
     App *app = NULL;
     switch (f.kind) {
-    case V_ERROR:
-        return f;
-    case V_FUNCTION:
-        return function_call(el, f.function, args, s, loc);
-    case V_BUILTIN:
-        return builtin_call(el, f.builtin, args, s, loc);
-    case V_MODULE:
-        app = module_call(el, f.module, args, s, loc);
-        break;
-    case V_INSTANCE:
-        app = instance_apply(el, f.instance, args, loc);
-        break;
+    case V_ERROR: return f;
+    case V_FUNCTION: return function_call(el, f.function, args, s, loc);
+    case V_BUILTIN: return builtin_call(el, f.builtin, args, s, loc);
+    case V_MODULE: app = module_call(el, f.module, args, s, loc); break;
+    case V_INSTANCE: app = instance_apply(el, f.instance, args, loc); break;
     default:
         el_error(el, loc, "%s cannot be called", value_text(el, f));
         if (f.kind == V_DTYPE) suggest_cast_of(el, loc, f.dtype);

@@ -374,6 +374,11 @@ static bool per_sample(Elab *el, Task *t, NodeId x, const char *what)
             guess_no_entry_around(el, loss->loc);
         }
     }
+    if (loss && type->rank && !type->axes[0].per) guess_values(el, loss->loc, type->rank, 1);
+    if (loss && type->rank == 1 && type->axes[0].per > 1)
+        guess_wrapped(el, loss->loc, "mean(rearrange(",
+                      str_printf(el->arena, ", \"(b k) -> b k\", k=%lld), axis=1)",
+                                 (long long)type->axes[0].per));
     if (loss && !type->rank) {
         diag_help(el->diag, "what is of no sample is added under train:, in minimize:");
         guess_minimized(el, t->tree, loss);
@@ -459,7 +464,9 @@ static bool task_make(Elab *el, Task *t)
     if (!task_inputs(el, t)) return look_at_loss(el, t);
     Value v = loss_value(el, t), num = v, den = value_none();
     if (v.kind == V_ERROR) return false;
-    if (v.kind == V_APP || v.kind == V_RECORD) {
+    if (v.kind == V_APP && !t->module && !map_find(&v.app->out, "num"))
+        num = value_plain(el, v, t->loc); // an expression's value, whose module is no loss
+    else if (v.kind == V_APP || v.kind == V_RECORD) {
         num = member_read(el, v, "num", t->loc);
         bool has_den = v.kind == V_APP ? map_find(&v.app->out, "den") != NULL
                                        : map_find(v.record, "den") != NULL;
