@@ -259,6 +259,11 @@ void settings_read(Elab *el)
         Loc head = let ? let->loc : el->root->loc;
         head.end = head.begin + 1;
         el_error(el, head, "let: needs 'batch', the number of samples of a step");
+        if (let)
+            suggest_key(el, let->loc, "batch");
+        else
+            suggest_choices(el, with_entry(el, el->root, "let", "{batch: 64}"),
+                            with_entry(el, el->root, "let", "{batch: 256}"));
         ok = false;
     }
     read_parts(el, train, ok ? batch : 0);

@@ -43,6 +43,9 @@ void guess_members(Elab *el, Loc at, Value record);
 void guess_tensor_of(Elab *el, Loc at, Value v);
 // The call without the argument in a place; the list without the item.
 void guess_less(Elab *el, Loc at);
+// An entry that a mapping does not know in another one that does, or no such entry. False where
+// none is near that does.
+bool guess_moved(Elab *el, const Tree *map, const Tree *key);
 // The mapping without a key; the graph without the mapping where that is its only one.
 void guess_without_key(Elab *el, const Tree *map, const char *key);
 // The first n items of a list in a place; the first alone for 0.

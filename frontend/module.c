@@ -159,8 +159,8 @@ Instance *instance_from_tree(Elab *el, const ModuleDef *def, const char *path, c
         if (in_list(skip, e->key->text)) continue;
         Binding *b = argument(el, inst, e->key->text, e->key->loc, BIND_TREE, scope, skip);
         if (!b) {
-            if (!diag_has_mend(el->diag, diag_last_error(el->diag)))
-                suggest_without(el, map, e->key);
+            const bool mended = diag_has_mend(el->diag, diag_last_error(el->diag));
+            if (!mended && !guess_moved(el, map, e->key)) suggest_without(el, map, e->key);
             ok = false;
             continue;
         }
