@@ -241,15 +241,16 @@ static bool is_sure(const Diag *diag, const Mend *m)
     return writes && !m->guess && count_of(diag, m->error) == 1;
 }
 
-// Is it the mend number `choice` of its error in a source, or the last it has there?
+// Is it the mend number `choice` of its error, or the last it has, and in this source? Another of
+// them may be in another source, and each mends the error alone.
 static bool is_choice(const Diag *diag, const Mend *m, uint32_t source, uint32_t choice)
 {
-    uint32_t number = 0, there = 0; // of those of its error in this source
+    uint32_t number = 0, there = 0; // of those of its error
     if (m->at.source != source || m->also) return false;
     if (choice == MEND_SURE) return is_sure(diag, m);
     for (uint32_t k = 0; k < diag->mends.n; k++) {
         const Mend *o = &diag->mends.at[k];
-        bool same = o->error == m->error && o->at.source == source && !o->also;
+        bool same = o->error == m->error && !o->also;
         number += same && o < m;
         there += same;
     }

@@ -66,8 +66,8 @@ uint32_t diag_reports(const Diag *diag);
 // The choice that leaves errors alone which have several mends, or a guess, or one that only takes
 // away.
 enum { MEND_SURE = UINT32_MAX };
-// Which mends are applied to a source: of each error the mend number `choice`, or the last it has
-// there. What lies inside another's place is left for the next time.
+// Which mends are applied to a source: of each error the mend number `choice`, or the last it has,
+// where that is in this source. What lies inside another's place is left for the next time.
 const bool *diag_mends_applied(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice);
 // A source with those applied, in the arena. *n: how many there were.
 const char *diag_mended(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice,

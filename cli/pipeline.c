@@ -180,25 +180,52 @@ static const char *memory_mend(const Pipeline *p, const PlanEntry *largest, int6
                       (long long)fits, parts ? "more " : "");
 }
 
+// A limit above so many bytes, in a few digits.
+static const char *limit_above(Arena *a, int64_t bytes)
+{
+    const bool large = bytes > 10000000000;
+    const double unit = large ? 1e9 : bytes > 10000000 ? 1e6 : 1e3;
+    return str_printf(a, "%.0f %s", (double)(int64_t)((double)bytes / unit) + 1,
+                      large        ? "GB"
+                      : unit > 1e3 ? "MB"
+                                   : "kB");
+}
+
+// That the plan does not keep to the limit: at the limit's place, where the graph file says it.
+static bool too_large(Pipeline *p, const char *text, int64_t bytes, Error *err)
+{
+    const MemoryInfo said = p->frontend && !p->memory ? p->frontend->memory : (MemoryInfo){0};
+    if (!said.value.source) return error_set(err, "train.memory: %s", text);
+    const char *limit = limit_above(p->arena, bytes);
+    diag_error(p->diag, said.value, "%s", text);
+    diag_help(p->diag,
+              said.entry.source ? "write memory: %s, or leave out 'memory'" : "write memory: %s",
+              limit);
+    diag_mend(p->diag, said.value, limit);
+    if (said.entry.source) diag_mend(p->diag, said.entry, "");
+    return false;
+}
+
 // Does the plan keep to the limit that the program has? `all`: all passes ran.
-static bool check_memory(const Pipeline *p, bool all, Error *err)
+static bool check_memory(Pipeline *p, bool all, Error *err)
 {
     int64_t bytes = plan_bytes(p->plan, p->backend.target), limit = p->program->memory,
             state = p->plan->state_bytes;
     const PlanEntry *e = largest_entry(p->plan);
     Arena *a = p->arena;
     if (!limit || bytes <= limit) return true;
-    return error_set(err,
-                     "train.memory: a step takes %sB at least: state %sB, %s %sB, inputs and "
-                     "outputs %sB; the limit is %sB. %s: %s",
-                     short_number(a, (double)bytes), short_number(a, (double)state), e->name,
-                     short_number(a, (double)e->scratch_bytes),
-                     short_number(a, (double)(bytes - state - e->scratch_bytes)),
-                     short_number(a, (double)limit),
-                     !all           ? "A pass is left out"
-                     : p->recompute ? "All that can be is computed again already"
-                                    : "Nothing is smaller for being computed again",
-                     memory_mend(p, e, bytes));
+    const char *text = str_printf(
+        a,
+        "a step takes %sB at least: state %sB, %s %sB, inputs and outputs %sB; the "
+        "limit is %sB. %s: %s",
+        short_number(a, (double)bytes), short_number(a, (double)state), e->name,
+        short_number(a, (double)e->scratch_bytes),
+        short_number(a, (double)(bytes - state - e->scratch_bytes)), short_number(a, (double)limit),
+        !all           ? "A pass is left out"
+        : p->recompute ? "All that can be is computed again already"
+                       : "Nothing is smaller for being computed again",
+        memory_mend(p, e, bytes));
+    return too_large(p, text, bytes, err);
 }
 
 bool pipeline_passes(Pipeline *p, const PassOptions *options)

@@ -14,8 +14,7 @@ static bool is_word_part(char c)
     return isalnum((unsigned char)c) || c == '_';
 }
 
-// The key or argument whose value begins in a place; "" where there is none before it.
-static const char *key_before(Elab *el, const char *s, uint32_t i)
+const char *key_before(Elab *el, const char *s, uint32_t i)
 {
     if (i && strchr("\"'", s[i - 1])) i--;
     while (i && s[i - 1] == ' ') i--;
@@ -48,18 +47,19 @@ uint32_t tree_end(const Tree *t)
 }
 
 // The innermost entry that a place is in; `many`: of mappings with others beside it.
-static const Tree *entry_at(const Tree *t, Loc at, bool many, uint32_t *number)
+static const Tree *entry_at(const Elab *el, const Tree *t, Loc at, bool many, uint32_t *number)
 {
     const Tree *found = NULL;
     for (uint32_t i = 0; !found && t->kind == TREE_LIST && i < t->items.n; i++)
-        found = entry_at(t->items.at[i], at, many, number);
+        found = entry_at(el, t->items.at[i], at, many, number);
     for (uint32_t i = 0; !found && t->kind == TREE_MAP && i < t->entries.n; i++) {
         const TreeEntry *e = &t->entries.at[i];
         const Loc key = e->key->loc;
-        if (key.source != at.source || at.begin < key.begin || at.end > tree_end(e->value) + 1)
-            continue;
-        if ((found = entry_at(e->value, at, many, number))) return found;
-        if (many && t->entries.n == 1) continue;
+        const bool inside =
+            key.source == at.source && at.begin >= key.begin && at.end <= tree_end(e->value) + 1;
+        if (!inside && !is_inherited(el, key)) continue; // to which the file's own may come
+        if ((found = entry_at(el, e->value, at, many, number))) return found;
+        if (!inside || (many && t->entries.n == 1)) continue;
         *number = i;
         return t;
     }
@@ -106,7 +106,7 @@ Loc constant_place(Elab *el, Loc at)
 static void guess_default(Elab *el, Loc at)
 {
     uint32_t i;
-    const Tree *map = entry_at(el->root, at, false, &i),
+    const Tree *map = entry_at(el, el->root, at, false, &i),
                *name = map ? tree_get(map, "module") : NULL;
     const Binding *b = name && name->kind == TREE_SCALAR ? map_get(&el->defs, name->text) : NULL;
     if (!b || b->value.kind != V_MODULE) return;
@@ -140,7 +140,7 @@ void guess_blamed(Elab *el, Loc at)
 void guess_left_out(Elab *el, Loc at)
 {
     uint32_t i;
-    const Tree *map = entry_at(el->root, at, true, &i);
+    const Tree *map = entry_at(el, el->root, at, true, &i);
     const Loc place = map ? entry_place(el, map, i) : (Loc){0};
     if (place.source)
         guess_add(el, place, "", str_printf(el->arena, "'%s'", map->entries.at[i].key->text));

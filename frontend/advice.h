@@ -30,10 +30,15 @@ void guess_condition(Elab *el, Loc at, bool number);
 // names.c: say of the last error, a name that nothing has, where it is given in a form that is no
 // name. False where it is not.
 bool suggest_formed(Elab *el, const Scope *s, const char *name);
+// Guesses of a name that is known behind a dot: of an expert, a view, a teacher, a constant. False
+// where it is not.
+bool guess_owned(Elab *el, const Scope *s, const char *name, Loc loc);
 // A number in the place of what a name reads, which depends on that name in turn; or neither.
 void guess_circle(Elab *el, const Binding *b, Loc read);
 // The value of the graph's constant that is all there is in a place; source 0: it is none.
 Loc constant_place(Elab *el, Loc at);
+// The key or argument whose value begins in a place of a text; "" where there is none before it.
+const char *key_before(Elab *el, const char *s, uint32_t i);
 // Where a tree ends, with all that is in it.
 uint32_t tree_end(const Tree *t);
 

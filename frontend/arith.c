@@ -316,12 +316,15 @@ Value arith(Elab *el, ExprOp op, Value a, Value b, Loc loc)
         el_error(el, loc, "'%s' does not work on %s and %s", operators[op].text, value_text(el, a),
                  value_text(el, b));
         guess_members(el, loc, fit_a ? b : a);
+        if (a.kind == V_LIST || b.kind == V_LIST) guess_stacked(el, loc);
         if (a.kind == V_STR || b.kind == V_STR) guess_unquoted(el, loc);
         return value_error();
     }
     uint32_t before = diag_errors(el->diag);
     el->graph->here = loc;
     out = el_node(el, tensor_op(el, op, a, b, loc), before);
+    if (op == EOP_MATMUL && out.kind == V_ERROR && diag_errors(el->diag) > before)
+        guess_products(el, loc);
     if (op != EOP_MATMUL) out.names = names_met(el, (Value[]){a, b}, 2, out);
     return out;
 }

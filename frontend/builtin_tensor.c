@@ -1,6 +1,7 @@
 // Built-in functions on tensors: reductions, arrangement, gathering, and tensors made from nothing.
 #include "frontend/builtin.h"
 #include "frontend/guess.h"
+#include "frontend/mend.h"
 
 #include <math.h>
 
@@ -45,6 +46,7 @@ static NodeId reduce(const Call *c, OpCode op, double *count)
     if (c->args[1].kind == V_NONE) {
         el_error(el, c->loc, "%s of a tensor needs an axis", c->builtin->name);
         diag_help(el->diag, "%s(x, axis=-1), or a list of axes", c->builtin->name);
+        guess_axis_said(el, c->loc, type_of(c, x));
         return 0;
     }
     DType dt = type_of(c, x)->dtype;
@@ -314,6 +316,20 @@ Value builtin_stack(const Call *c)
     return el_node(el, n == 1 ? xs[0] : graph_concat(el->graph, n, xs, axis), before);
 }
 
+// The nearest numbers of equal parts in the place of one, and where a size is of too many, that.
+static void guess_parts_of(Elab *el, Loc at, int64_t size, int64_t parts)
+{
+    int64_t below = parts < size ? parts : size, above = below > 1 ? below : 1;
+    while (below > 1 && size % below) below--;
+    while (above < size && size % above) above++;
+    const int64_t both[] = {below > 1 ? below : 1, above};
+    for (int i = 0; i < 2; i++) {
+        const char *text = str_printf(el->arena, "%lld", (long long)both[i]);
+        guess_add(el, at, text, str_printf(el->arena, "%s in place of %s", text, text_at(el, at)));
+    }
+    if (parts > 0) guess_multiples(el, size, parts);
+}
+
 Value builtin_split(const Call *c)
 {
     Elab *el = c->el;
@@ -327,6 +343,7 @@ Value builtin_split(const Call *c)
     if (parts < 1 || t->axes[axis].size % parts) {
         el_error(el, c->loc, "axis %lld of %s has no %lld equal parts", (long long)axis,
                  type_text(el->arena, t), (long long)parts);
+        guess_parts_of(el, c->locs[1], t->axes[axis].size, parts);
         return value_error();
     }
     int64_t size = t->axes[axis].size / parts;

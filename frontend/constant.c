@@ -110,6 +110,9 @@ bool constant_read(Elab *el, const Tree *t, const char *path, DType *dtype, Axis
     const Tree *file = tree_get(t, "file"), *tensor = tree_get(t, "tensor");
     if (!no_such_keys(el, t)) return false;
     if (!file) return true;
+    const uint32_t before = diag_errors(el->diag);
+    weights_format(el, file);
+    if (diag_errors(el->diag) > before) return false;
     if (tensor && is_npy(file->text)) {
         el_error(el, tensor->loc, "an .npy file is one array, without a name");
         suggest_choices(el, without_key(el, t, "tensor"), (Choice){.text = NULL});

@@ -301,9 +301,9 @@ typedef struct ParamLimit {
     double max;
 } ParamLimit;
 
-// When a guess is tried: before the error's other ones; among them; behind them; where none of them
-// helps.
-typedef enum { TURN_EARLY = -1, TURN_PLAIN, TURN_LATE, TURN_LAST } Turn;
+// When a guess is tried: before all of the error's other ones; before the plain ones; among them;
+// behind them; where none of them helps.
+typedef enum { TURN_FIRST = -2, TURN_EARLY, TURN_PLAIN, TURN_LATE, TURN_LAST } Turn;
 
 typedef struct Guess {    // what may mend an error
     uint32_t error, from; // the source that this is in
@@ -438,11 +438,17 @@ bool constant_read(Elab *el, const Tree *t, const char *path, DType *dtype, Axis
 void put_constant(Elab *el, struct Json *j, const char *path, const Tree *t);
 void put_checksum(Elab *el, struct Json *j, const Tree *map);
 
+// init.c: report a file of weights that is of another format, by its name.
+void weights_format(Elab *el, const Tree *file);
+
 // quiet.c: warnings of what nothing comes of.
 // Of tasks of this build that `loss` is not of, where `minimize:` says it.
 void warn_untrained(Elab *el, NodeId loss);
 // Of tasks of this build that read an optional field and do not ask which samples have it.
 void warn_unasked(Elab *el);
+// Of a number of updates that is a share of one; of a rate of learning that is not above 0.
+void warn_share(Elab *el, const Tree *t, const char *key, double x);
+void warn_rate(Elab *el, Loc loc, double x);
 // Of a parameter that begins above its max.
 void warn_above(Elab *el, const Init *how, const StateVar *v, Value initial);
 

@@ -3,6 +3,7 @@
 // student's after every update, and are never trained. Nothing drops out in a copy. At its first
 // update it takes the student's values (entry "begin@N").
 #include "frontend/advice.h"
+#include "frontend/mend.h"
 
 static const char *slow_path(Elab *el, const Ema *ema, const char *path)
 {
@@ -84,6 +85,12 @@ static void check_model(Elab *el)
     if (!model || (copies && tree_get(copies, model->text))) return;
     el_error(el, model->loc, "there is no slow copy '%s'", model->text);
     suggest_words(el, model->text, &el->emas);
+    if (copies || !el->instances.n) return;
+    const char *of = el->instances.at[0].key;
+    guess_added(el, el->root, "ema",
+                str_printf(el->arena, "{%s: {of: %s, momentum: %s}}", model->text, of,
+                           usual_value("momentum", 0)));
+    guess_without(el, tree_get(el->root, "eval"), "model");
 }
 
 void emas_bind(Elab *el)

@@ -36,11 +36,29 @@ static Value list_member(Elab *el, Value v, const char *name, Loc loc)
     return value_list(out);
 }
 
+// Has what is applied, or can be, such an output?
+static bool has_output(const Value *v, const char *name)
+{
+    const Instance *inst = v->kind == V_INSTANCE ? v->instance
+                           : v->kind == V_APP    ? v->app->instance
+                                                 : NULL;
+    const Items *both[] = {inst ? &inst->def->out : NULL, inst ? &inst->def->body : NULL};
+    for (int k = 0; inst && k < 2; k++)
+        for (uint32_t i = 0; i < both[k]->n; i++)
+            if (strcmp(both[k]->at[i].name, name) == 0) return true;
+    return false;
+}
+
 static Value record_member(Elab *el, const Map *record, const char *name, Loc loc)
 {
     Value *v = map_get(record, name);
     if (v) return *v;
     el_error(el, loc, "there is no member '%s'", name);
+    for (uint32_t i = 0; i < record->n; i++) {
+        if (!has_output(record->at[i].value, name)) continue;
+        suggest(el, str_printf(el->arena, "%s.%s", record->at[i].key, name), NULL);
+        return value_error();
+    }
     suggest_words(el, name, record);
     return value_error();
 }

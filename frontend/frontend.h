@@ -93,8 +93,14 @@ typedef struct WeightsInfo {
     Loc loc;
 } WeightsInfo;
 
+// Where train.memory is said: its value, and the whole entry.
+typedef struct MemoryInfo {
+    Loc value, entry;
+} MemoryInfo;
+
 typedef struct Frontend {
     Program *program;
+    MemoryInfo memory;             // nowhere: it is not said
     VEC(TokenizerInfo) tokenizers; // of fields that are read
     VEC(ClassesInfo) classes;      // the same
     VEC(WeightsInfo) weights;

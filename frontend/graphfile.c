@@ -236,6 +236,7 @@ static void read_memory(Elab *el, const Tree *train)
 {
     const Tree *t = train ? tree_get(train, "memory") : NULL;
     if (!t || el->options->use_check) return;
+    el->out->memory = (MemoryInfo){t->loc, entry_span(el, train, "memory")};
     if (t->kind == TREE_SCALAR && bytes_read(t->text, &el->memory)) return;
     char *end = NULL;
     double x = t->kind == TREE_SCALAR ? strtod(t->text, &end) : 0;
@@ -261,6 +262,11 @@ void settings_read(Elab *el)
         Loc head = let ? let->loc : el->root->loc;
         head.end = head.begin + 1;
         el_error(el, head, "let: needs 'batch', the number of samples of a step");
+        if (let)
+            suggest_key(el, let->loc, "batch");
+        else
+            suggest_choices(el, with_entry(el, el->root, "let", "{batch: 64}"),
+                            with_entry(el, el->root, "let", "{batch: 256}"));
         ok = false;
     }
     read_parts(el, train, ok ? batch : 0);

@@ -2,11 +2,9 @@
 // numbers the user wrote, first in the calls that lead to the error, then in the whole file: the
 // number itself, the other side's, and then what is as many times larger or smaller. A value is
 // exchanged for the other values of its module, or brought into the form that is wanted.
-#include "frontend/mend.h"
+#include "frontend/guess.h"
 #include "frontend/advice.h"
 #include "frontend/mend.h"
-
-#include "frontend/guess.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -85,7 +83,7 @@ static void change_numbers(Elab *el, Loc at, Change c)
     }
 }
 
-// The same in the calls that lead here, and then in the whole file.
+// The same in the calls that lead here, and then in the whole file and in those it extends.
 static void change_everywhere(Elab *el, Change c)
 {
     size_t size = 0;
@@ -93,6 +91,8 @@ static void change_everywhere(Elab *el, Change c)
         if (f->call.source == el->root->loc.source) change_numbers(el, f->call, c);
     diag_source_text(el->diag, el->root->loc.source, &size);
     change_numbers(el, (Loc){el->root->loc.source, 0, (uint32_t)size}, c);
+    for (uint32_t i = 1; diag_source_text(el->diag, i, &size); i++)
+        if (is_inherited(el, (Loc){i, 0, 0})) change_numbers(el, (Loc){i, 0, (uint32_t)size}, c);
     for (const Frame *f = el->frame; f; f = f->parent)
         if (f->call.source) change_numbers(el, f->call, c); // of libraries beside the file
 }

@@ -23,6 +23,10 @@ void guess_views(Elab *el, Loc at);
 // What the graph has a name for, in the place of another name there and in the calls that lead
 // here; a part of that value; a linear map of it.
 void guess_fitting(Elab *el, Loc at, Wanted w);
+// The lists that are written in a place, and those that have a name there, as tensors.
+void guess_stacked(Elab *el, Loc at);
+// Other products of the two sides of an @: of samples one by one, with one side turned.
+void guess_products(Elab *el, Loc at);
 // A place's text between two others, and without its index.
 void guess_wrapped(Elab *el, Loc at, const char *before, const char *after);
 void guess_unindexed(Elab *el, Loc at);
@@ -39,6 +43,9 @@ void guess_members(Elab *el, Loc at, Value record);
 void guess_tensor_of(Elab *el, Loc at, Value v);
 // The call without the argument in a place; the list without the item.
 void guess_less(Elab *el, Loc at);
+// An entry that a mapping does not know in another one that does, or no such entry. False where
+// none is near that does.
+bool guess_moved(Elab *el, const Tree *map, const Tree *key);
 // The mapping without a key; the graph without the mapping where that is its only one.
 void guess_without_key(Elab *el, const Tree *map, const char *key);
 // The first n items of a list in a place; the first alone for 0.
@@ -46,6 +53,8 @@ void guess_shorter(Elab *el, Loc at, uint32_t n);
 // An argument under another name; a slice that ends at another number.
 void guess_renamed(Elab *el, Loc at, const char *name);
 void guess_slice(Elab *el, Loc at, int64_t end, int64_t other);
+// The call in a place with an axis more: all that are not of the batch, and the last.
+void guess_axis_said(Elab *el, Loc call, const Type *t);
 // Numbers of the plain axes of a type, in a place.
 void guess_axes(Elab *el, Loc at, const Type *t);
 // A size as another one, wherever it is written in the graph.

@@ -1,4 +1,5 @@
 // Guesses about calls: one that calls what it is in, and two that need names of their own.
+#include "frontend/advice.h"
 #include "frontend/mend.h"
 
 // A call as it is written: name(arguments).
@@ -36,11 +37,36 @@ static bool read_call(Elab *el, Loc at, Written *call)
     return *call->args.at[0] != 0;
 }
 
+static bool is_number(const char *text)
+{
+    return *text && strspn(text, "0123456789.e-") == strlen(text);
+}
+
+// What a call means whose first argument is the update: another schedule, through the number that
+// is its second one or a usual one. Which, is told by the key that it is the value of.
+static bool guess_schedule(Elab *el, Loc at, const Written *call)
+{
+    const char *s = diag_source_text(el->diag, at.source, NULL), *t = call->args.at[0];
+    const char *key = key_before(el, s, at.begin), *one, *two;
+    const bool lr = strcmp(key, "lr") == 0, momentum = strcmp(key, "momentum") == 0;
+    const bool told = call->args.n > 1 && is_number(call->args.at[1]);
+    const char *x = told ? call->args.at[1] : lr || momentum ? usual_value(key, 0) : "1";
+    if (strcmp(t, "step") && strcmp(t, "phase_step")) return false;
+    one = str_printf(el->arena, "cosine_between(%s, %s, %d, steps)", t, x, momentum);
+    two = momentum ? x
+          : lr     ? str_printf(el->arena, "warmup_cosine(%s, %s, 100, steps)", t, x)
+                   : str_printf(el->arena, "ramp(%s, 0, 100)", t);
+    guess_word(el, at, quoted(el, at, momentum ? one : two));
+    guess_word(el, at, quoted(el, at, momentum ? two : one));
+    return true;
+}
+
 void guess_end(Elab *el, Loc at, const char *counted)
 {
     Written call;
     if (!read_call(el, at, &call)) return;
     const char *first = call.args.at[0];
+    if (!counted && guess_schedule(el, at, &call)) return;
     guess_word(el, at, first);
     if (counted) {
         const char *text = diag_source_text(el->diag, at.source, NULL) + at.begin;
@@ -48,8 +74,7 @@ void guess_end(Elab *el, Loc at, const char *counted)
                    str_printf(el->arena, "%s if %s >= 8 else %.*s", counted, counted,
                               (int)(at.end - at.begin), text));
     }
-    const bool time = strcmp(first, "step") == 0;
-    guess_word(el, at, str_printf(el->arena, time ? "ramp(%s, 0, 100)" : "gelu(%s)", first));
+    guess_word(el, at, str_printf(el->arena, "gelu(%s)", first));
 }
 
 void guess_uncalled(Elab *el, Loc name)

@@ -42,6 +42,53 @@ void guess_unindexed(Elab *el, Loc at)
     if (open) guess_word(el, at, str_slice(el->arena, text, open));
 }
 
+// A name of a list.
+static void stack_name(Elab *el, Loc at, const char *name, const void *how)
+{
+    (void)how;
+    const Binding *b = el->scope ? scope_find(el->scope, name) : NULL;
+    if (!b || !b->forced || b->value.kind != V_LIST) return;
+    const char *text = str_printf(el->arena, "stack(%s)", name);
+    guess_sure(el, at, text, text);
+}
+
+void guess_stacked(Elab *el, Loc at)
+{
+    const char *text = text_at(el, at);
+    int depth = 0;
+    for (const char *p = text, *open = text; *p; p++) {
+        const bool index = p > text && (part_of_word(p[-1]) || strchr("])", p[-1]));
+        if (*p == '[' && !depth++) open = index ? NULL : p;
+        if (*p == '(' && depth) depth++;
+        const bool closes = (*p == ']' || *p == ')') && depth && !--depth;
+        if (!closes || !open || p - open < 2) continue;
+        const uint32_t begin = at.begin + (uint32_t)(open - text);
+        const char *list = str_slice(el->arena, open, (size_t)(p + 1 - open));
+        const char *tensor = str_printf(el->arena, "stack(%s)", list);
+        guess_sure(el, (Loc){at.source, begin, begin + (uint32_t)(p + 1 - open)}, tensor, tensor);
+    }
+    guess_each_name(el, at, stack_name, NULL);
+}
+
+void guess_products(Elab *el, Loc at)
+{
+    const char *text = text_at(el, at), *sign = NULL;
+    int depth = 0;
+    for (const char *p = text; *p; p++) {
+        depth += !!strchr("([", *p) - !!strchr(")]", *p);
+        if (*p == '@' && !depth) sign = p;
+    }
+    if (!sign || strpbrk(text, "\"'\n")) return;
+    const char *a = text, *b = sign + 1;
+    while (*b == ' ') b++;
+    int n = (int)(sign - a);
+    while (n && a[n - 1] == ' ') n--;
+    guess_word(el, at, quoted(el, at, str_printf(el->arena, "sum(%.*s * %s, axis=-1)", n, a, b)));
+    guess_word(el, at, str_printf(el->arena, "%.*s @ transpose(%s)", n, a, b));
+    guess_word(el, at, str_printf(el->arena, "%.*s @ transpose(batch_gather(%s))", n, a, b));
+    guess_word(el, at, str_printf(el->arena, "transpose(%.*s) @ %s", n, a, b));
+}
+
 // ---- what has a name --------------------------------------------------------------------------
 
 // Can it be a tensor, of a type that is as wanted where that is known?
@@ -257,6 +304,22 @@ void guess_axes(Elab *el, Loc at, const Type *t)
         const char *number = str_printf(el->arena, "%u", i), *text = text_at(el, at);
         const char *said = str_printf(el->arena, "%s in place of %s", number, text);
         (plain == 1 ? guess_sure : guess_add)(el, at, number, said);
+    }
+}
+
+void guess_axis_said(Elab *el, Loc call, const Type *t)
+{
+    const char *text = text_at(el, call), *axes = "";
+    const size_t n = strlen(text);
+    uint32_t plain = 0;
+    if (!n || text[n - 1] != ')') return;
+    for (uint32_t i = 0; i < t->rank; i++)
+        if (!t->axes[i].per) axes = str_printf(el->arena, "%s%s%u", axes, plain++ ? ", " : "", i);
+    if (plain > 1) axes = str_printf(el->arena, "[%s]", axes);
+    const char *const all[] = {axes, "-1"};
+    for (int i = !plain; i < 2; i++) {
+        const char *more = str_printf(el->arena, "%.*s, axis=%s)", (int)n - 1, text, all[i]);
+        guess_word(el, call, quoted(el, call, more));
     }
 }
 

@@ -14,8 +14,10 @@ static void leave_out_around(Elab *el, const Tree *t, Loc at, uint32_t depth)
     for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++) {
         const TreeEntry *e = &t->entries.at[i];
         const Loc lines = entry_place(el, t, i);
-        if (!contains(lines, at)) continue;
+        const bool inside = contains(lines, at);
+        if (!inside && !is_inherited(el, e->key->loc)) continue; // to which the file's own may come
         if (depth < DEEPEST) leave_out_around(el, e->value, at, depth + 1);
+        if (!inside) continue;
         const char *text, *said;
         const bool task = depth > 0 && strcmp(e->key->text, "module") != 0;
         const Loc to = task ? entry_left_out(el, t, i, &text, &said) : (Loc){0};

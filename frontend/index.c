@@ -61,6 +61,7 @@ static bool index_range(Elab *el, Scope *s, const Expr *e, const Expr *whole, in
     if (!value_to_int(el, v, e->loc, "an index", &i)) return false;
     if (i < -n || i >= n) {
         el_error(el, e->loc, "index %lld is outside %s of %lld", (long long)i, what, (long long)n);
+        if (n) suggest(el, str_printf(el->arena, "%lld", (long long)n - 1), "0");
         return false;
     }
     *r = (Range){i < 0 ? i + n : i, (i < 0 ? i + n : i) + 1, 1, true};

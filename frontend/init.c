@@ -358,6 +358,35 @@ void put_resize(Elab *el, Json *j, const Tree *t, const char *below)
     json_close(j, ']');
 }
 
+// Does the file begin as safetensors do, whatever it is called?
+static bool is_safetensors(Elab *el, const Tree *file)
+{
+    const char *folder = said_in(el, file), *path = file->text;
+    char head[9] = "";
+    if (*path != '/' && *folder) path = str_printf(el->arena, "%s/%s", folder, path);
+    FILE *f = fopen(path, "rb");
+    const bool read = f && fread(head, 1, sizeof head, f) == sizeof head;
+    if (f) fclose(f);
+    return read && head[8] == '{';
+}
+
+void weights_format(Elab *el, const Tree *file)
+{
+    static const char *const others[] = {"pt", "pth", "bin", "ckpt", "pkl"};
+    const char *dot = strrchr(file->text, '.');
+    size_t i = 0, n = sizeof others / sizeof *others;
+    while (i < n && !(dot && strcasecmp(dot + 1, others[i]) == 0)) i++;
+    if (i == n || is_safetensors(el, file)) return;
+    const char *ours =
+        str_printf(el->arena, "%.*s.safetensors", (int)(dot - file->text), file->text);
+    el_error(el, file->loc, "'%s' is a file of torch's, not of safetensors", file->text);
+    diag_help(el->diag,
+              "convert it once: python3 -c 'import torch, safetensors.torch as s; "
+              "s.save_file(torch.load(\"%s\", map_location=\"cpu\", weights_only=True), \"%s\")'",
+              file->text, ours);
+    suggest(el, ours, NULL);
+}
+
 void put_init(Elab *el, Json *j)
 {
     const Tree *rows = tree_get(el->root, "init");
@@ -370,6 +399,7 @@ void put_init(Elab *el, Json *j)
         if (!keys_check(el, row, MAPPING_INIT, false)) continue;
         json_open(j, NULL, '{');
         const Tree *file = tree_get(row, "file");
+        weights_format(el, file);
         vec_push(el->arena, &el->out->weights, ((WeightsInfo){NULL, put++, file->loc}));
         json_str(j, "file", file->text);
         put_checksum(el, j, row);

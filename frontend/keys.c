@@ -149,6 +149,74 @@ static bool said_otherwise(Elab *el, const Tree *map, const Tree *key, MappingId
     return true;
 }
 
+// ---- keys of other mappings ---------------------------------------------------------------------
+
+// An entry of one mapping in another, which lacks it: where the other is known by a name.
+static bool move_to(Elab *el, const Tree *from, uint32_t i, const Tree *to, const char *name,
+                    const char *beside)
+{
+    const TreeEntry *e = &from->entries.at[i];
+    const char *value = written(el, e->value), *text;
+    if (!to || to == from || to->kind != TREE_MAP || !*value || tree_get(to, name)) return false;
+    const Loc at = entry_place(el, from, i), also = entry_added(el, to, name, value, &text);
+    if (!at.source || at.source != also.source) return false;
+    guess_both(el, also, text, at, "", str_printf(el->arena, "%s: %s %s", name, value, beside));
+    return true;
+}
+
+// May the module that a mapping names have such an input or setting? It may not be read yet.
+static bool may_have(const Elab *el, const Tree *call, const char *name)
+{
+    const Tree *module = call && call->kind == TREE_MAP ? tree_get(call, "module") : NULL;
+    if (!module || module->kind != TREE_SCALAR) return false;
+    const Binding *b = map_get(&el->defs, module->text);
+    if (!b || b->value.kind != V_MODULE) return !b;
+    return decl_find(&b->value.module->in, name) || decl_find(&b->value.module->let, name);
+}
+
+// The number of a root's section that a mapping is; the number of sections: it is none.
+static uint32_t section_of(const Elab *el, const Tree *map)
+{
+    uint32_t i = 0;
+    while (i < el->root->entries.n && el->root->entries.at[i].value != map) i++;
+    return i;
+}
+
+bool guess_moved(Elab *el, const Tree *map, const Tree *key)
+{
+    static const char *const calls[] = {"optimizer", "clip_grad"};
+    const Tree *train = tree_get(el->root, "train"), *call[2] = {NULL, NULL};
+    const char *ours = str_our_word(key->text), *name = ours ? ours : key->text;
+    const uint32_t section = section_of(el, map);
+    uint32_t i = 0;
+    bool any = false;
+    MappingId id;
+    while (i < map->entries.n && map->entries.at[i].key != key) i++;
+    for (int k = 0; train && k < 2; k++) call[k] = tree_get(train, calls[k]);
+    const bool near = map == el->root || section < el->root->entries.n;
+    if (i == map->entries.n || !(near || map == call[0] || map == call[1])) return false;
+    for (int k = 0; k < 2; k++) {
+        const char *under = str_printf(el->arena, "under %s", calls[k]);
+        if ((map == train || map == el->root) && may_have(el, call[k], name))
+            any |= move_to(el, map, i, call[k], name, under);
+    }
+    for (uint32_t k = 0; k < el->root->entries.n; k++) {
+        const TreeEntry *e = &el->root->entries.at[k];
+        const bool known = schema_value(MAPPING_GRAPH, e->key->text, &id) && find(id, name);
+        const char *under = str_printf(el->arena, "under %s", e->key->text);
+        if (known && (near || e->value == train)) any |= move_to(el, map, i, e->value, name, under);
+    }
+    if (near && map != el->root && find(MAPPING_GRAPH, name))
+        any |= move_to(el, map, i, el->root, name,
+                       str_printf(el->arena, "beside %s", el->root->entries.at[section].key->text));
+    if (!strcmp(name, "batch"))
+        any |= move_to(el, map, i, tree_get(el->root, "let"), name, "under let");
+    if (!any) return false;
+    guess_without(el, map, key->text);
+    guess_anyway(el, entry_place(el, map, i));
+    return true;
+}
+
 static void unknown(Elab *el, const Tree *map, const Tree *key, MappingId id)
 {
     const Map names = names_of(el, id);
@@ -169,7 +237,7 @@ static void unknown(Elab *el, const Tree *map, const Tree *key, MappingId id)
         diag_did_you_mean(el->diag, key->text, best);
     else
         diag_help(el->diag, "its keys are: %s", list);
-    if (!best || tree_get(map, best)) suggest_without(el, map, key);
+    if ((!best || tree_get(map, best)) && !guess_moved(el, map, key)) suggest_without(el, map, key);
 }
 
 // True when the value's form suits the kind.

@@ -197,13 +197,20 @@ const char *library_path(Elab *el, const char *name, const char *dir)
     return file_exists(path) ? path : lib_path(el->arena, el->options, name);
 }
 
+// One file is read once, under whatever names it is imported.
+static const char *file_key(Elab *el, const char *path)
+{
+    char full[PATH_MAX];
+    return realpath(path, full) ? str_copy(el->arena, full) : path;
+}
+
 const Tree *library_read(Elab *el, const char *path, const char *name, Loc from)
 {
-    LibFile *file = map_get(&el->files, path);
+    LibFile *file = map_get(&el->files, file_key(el, path));
     if (file) return file->tree;
     file = arena_make(el->arena, LibFile);
     file->path = path;
-    map_set(el->arena, &el->files, path, file);
+    map_set(el->arena, &el->files, file_key(el, path), file);
     file->tree = tree_read_file(el->arena, el->diag, path, from);
     bool ok = file->tree && read_definitions(el, file->tree, name);
     file->done = true;
@@ -224,7 +231,7 @@ bool library_file(Elab *el, const char *name, const char *dir, Loc from)
         if (best && library_path(el, best, dir)) library_file(el, best, dir, from);
         return false;
     }
-    const LibFile *file = map_get(&el->files, path);
+    const LibFile *file = map_get(&el->files, file_key(el, path));
     if (file && !file->done) {
         el_error(el, from, "'%s' imports itself", name);
         return false;

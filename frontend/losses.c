@@ -3,6 +3,7 @@
 // batch_sum(select(valid, num, 0)) / batch_sum(select(valid, den, 0)), 0 where that is 0.
 #include "frontend/mend.h"
 #include "frontend/guess.h"
+#include "frontend/rewrite.h"
 
 // ---- binding ----------------------------------------------------------------------------------
 
@@ -384,6 +385,11 @@ static bool per_sample(Elab *el, Task *t, NodeId x, const char *what)
             guess_no_entry_around(el, loss->loc);
         }
     }
+    if (loss && type->rank && !type->axes[0].per) guess_values(el, loss->loc, type->rank, 1);
+    if (loss && type->rank == 1 && type->axes[0].per > 1)
+        guess_wrapped(el, loss->loc, "mean(rearrange(",
+                      str_printf(el->arena, ", \"(b k) -> b k\", k=%lld), axis=1)",
+                                 (long long)type->axes[0].per));
     if (loss && !type->rank) {
         diag_help(el->diag, "what is of no sample is added under train:, in minimize:");
         guess_minimized(el, t->tree, loss);
@@ -432,12 +438,21 @@ static bool combine(Elab *el, Task *t, NodeId num, NodeId den)
     return t->loss != 0;
 }
 
-static bool one_weight(Elab *el, const Task *t)
+static bool one_weight(Elab *el, Task *t)
 {
-    if (t->weight.kind != V_TENSOR) return true;
+    const Tree *said = task_key(t, "weight").tree;
+    if (!said) return true;
+    t->weight = value_plain(el, t->weight, said->loc);
+    if (t->weight.kind != V_TENSOR) {
+        if (t->weight.kind != V_LIST) return value_tensor(el, t->weight, DT_F32, said->loc) != 0;
+        el_error(el, said->loc, "the weight of %s is %s, not one number", t->path,
+                 value_text(el, t->weight));
+        suggest_item(el, said);
+        return false;
+    }
     const Type *type = graph_type(el->graph, t->weight.node);
     if (!type->rank) return true;
-    el_error(el, task_key(t, "weight").tree->loc, "the weight of %s is %s, not one number", t->path,
+    el_error(el, said->loc, "the weight of %s is %s, not one number", t->path,
              type_text(el->arena, type));
     suggest_wrapped(el, "mean(", "sum(", type->rank > 1 ? ", axis=[0, 1])" : ", axis=0)");
     return false;
@@ -469,7 +484,9 @@ static bool task_make(Elab *el, Task *t)
     if (!task_inputs(el, t)) return look_at_loss(el, t);
     Value v = loss_value(el, t), num = v, den = value_none();
     if (v.kind == V_ERROR) return false;
-    if (v.kind == V_APP || v.kind == V_RECORD) {
+    if (v.kind == V_APP && !t->module && !map_find(&v.app->out, "num"))
+        num = value_plain(el, v, t->loc); // an expression's value, whose module is no loss
+    else if (v.kind == V_APP || v.kind == V_RECORD) {
         num = member_read(el, v, "num", t->loc);
         bool has_den = v.kind == V_APP ? map_find(&v.app->out, "den") != NULL
                                        : map_find(v.record, "den") != NULL;

@@ -170,7 +170,8 @@ static bool give_misnamed(Elab *el, Instance *inst, const Tree *map, const TreeE
         el_error(el, loc, "%s has no input or setting '%s'", inst->def->name, name);
     else
         best = unknown_argument(el, inst->def, name, loc, own);
-    if (!diag_has_mend(el->diag, diag_last_error(el->diag))) suggest_without(el, map, e->key);
+    const bool mended = diag_has_mend(el->diag, diag_last_error(el->diag));
+    if (!mended && !guess_moved(el, map, e->key)) suggest_without(el, map, e->key);
     if (others || (best && in_list(own, best))) return true;
     const Decl *d = best ? find_setting(inst->def, best) : NULL;
     const TreeEntry *said = d ? tree_entry(map, best) : NULL;

@@ -4,6 +4,7 @@
 #include "frontend/advice.h"
 
 #include "frontend/expr_lex.h"
+#include "frontend/guess.h"
 
 #include <ctype.h>
 
@@ -150,6 +151,36 @@ bool suggest_formed(Elab *el, const Scope *s, const char *name)
             return true;
         }
     return false;
+}
+
+// Has what a name stands for a member of that name? Nothing is evaluated for that.
+static bool owns(const Elab *el, const Binding *b, const char *name)
+{
+    const Tree *data = tree_get(el->root, "data"), *views = data ? tree_get(data, "views") : NULL;
+    const Tree *t = b->kind == BIND_TREE && b->tree ? b->tree : NULL;
+    if (b->forced && b->value.kind == V_RECORD) return map_find(b->value.record, name);
+    if (b->forced && b->value.kind == V_SPACE)
+        t = b->value.space == SPACE_EXPERTS ? tree_get(el->root, "experts")
+            : b->value.space == SPACE_VIEWS ? views
+                                            : NULL;
+    return t && t->kind == TREE_MAP && tree_get(t, name);
+}
+
+bool guess_owned(Elab *el, const Scope *s, const char *name, Loc loc)
+{
+    size_t size;
+    const char *text = diag_source_text(el->diag, loc.source, &size), *word = str_our_word(name);
+    bool found = false;
+    if (!text || loc.end > size || text[loc.end] == '(') return false; // no function is a member
+    for (; s; s = s->parent)
+        for (uint32_t i = 0; i < s->names.n; i++) {
+            if (!owns(el, s->names.at[i].value, name)) continue;
+            const char *whole = str_printf(el->arena, "%s.%s", s->names.at[i].key, name);
+            guess_sure(el, loc, whole, whole);
+            found = true;
+        }
+    if (found && word && dtype_find(word) != DT_NONE) guess_sure(el, loc, word, word);
+    return found;
 }
 
 // What is called something under a section: "loss", "param".

@@ -240,6 +240,9 @@ static void bind_setting(Elab *el, const Optimizer *o, const Decl *d, const char
         v = value_error();
     }
     v = decl_check(el, d, v, loc);
+    double rate;
+    if (given && !found && !strcmp(d->name, "lr") && value_number(v, &rate))
+        warn_rate(el, loc, rate);
     if (info) param_setting(el, info, d->name, v, text);
     if (scale && strcmp(d->name, "lr") == 0) {
         Value factor = row_value(el, scale, &of_scale);

@@ -36,6 +36,7 @@ static bool read_bound(Elab *el, const Tree *row, const char *key)
         suggest_number(el, x, 0, 1e15, false);
         return false;
     }
+    warn_share(el, t, key, x);
     int64_t *bound = arena_make(el->arena, int64_t);
     *bound = llround(x);
     map_set(el->arena, &el->bounds, bound_key(el, row, key), bound);

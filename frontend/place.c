@@ -22,6 +22,15 @@ static bool is_flow(const TreeText *t, const Tree *x)
            (t->text[x->loc.begin] == '{' || t->text[x->loc.begin] == '[');
 }
 
+// The same of the mapping that a key stands in, of which another file may have the beginning.
+static bool in_flow(const TreeText *t, const Tree *map, Loc key)
+{
+    size_t at = key.begin;
+    if (map->loc.source == key.source) return is_flow(t, map);
+    while (at && strchr(" \n\"'", t->text[at - 1])) at--;
+    return at && strchr("{,", t->text[at - 1]);
+}
+
 // Behind the last line of what begins at `begin` in block style: deeper lines belong to it, and
 // the items of its list.
 static size_t block_end(const TreeText *t, size_t begin, const Tree *value)
@@ -54,7 +63,7 @@ Loc entry_place(const Elab *el, const Tree *map, uint32_t i)
     const Loc key = e->key->loc;
     TreeText t;
     if (!text_of(el, key.source, &t)) return (Loc){0};
-    if (is_flow(&t, map))
+    if (in_flow(&t, map, key))
         return place_of(&t,
                         span_comma(&t, (EntrySpan){key.begin, flow_end(&t, key.end, e->value)}));
     return place_of(&t, span_lines(&t, (EntrySpan){key.begin, block_end(&t, key.begin, e->value)}));

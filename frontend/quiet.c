@@ -1,6 +1,8 @@
 // Warnings of what a graph says and nothing comes of: losses that are not minimised, values that
-// are not there and count as 0, parameters that begin above their limit.
-#include "frontend/elab.h"
+// are not there and count as 0, parameters that begin above their limit, numbers that mean little.
+#include "frontend/advice.h"
+
+#include <stdlib.h>
 
 // The nodes that a value is computed from. Operands stand before their users.
 static bool *reached(Elab *el, NodeId from)
@@ -106,4 +108,26 @@ void warn_above(Elab *el, const Init *how, const StateVar *v, Value initial)
     diag_warning(el->diag, how->tree ? how->tree->loc : how->loc,
                  "%s begins at %g, above its max of %g, where the first update takes it", v->name,
                  x, limit->max);
+}
+
+void warn_share(Elab *el, const Tree *t, const char *key, double x)
+{
+    char *end;
+    const bool number = t->kind == TREE_SCALAR && strtod(t->text, &end) > 0 && !*end;
+    if (!number || x >= 1) return;
+    diag_warning(el->diag, t->loc, "'%s' is %s of one update, not of the run", key, t->text);
+    suggest_guess(el, str_printf(el->arena, "%s * steps", t->text), x < 0.5 ? "0" : "1");
+}
+
+void warn_rate(Elab *el, Loc loc, double x)
+{
+    if (x > 0) return;
+    if (x < 0)
+        diag_warning(el->diag, loc, "lr is %g: updates go where the loss grows", x);
+    else
+        diag_warning(el->diag, loc, "lr is 0: nothing is learned");
+    if (x < 0)
+        suggest(el, str_printf(el->arena, "%.10g", -x), NULL);
+    else
+        suggest_guess(el, usual_value("lr", 0), usual_value("lr", 1));
 }

@@ -188,12 +188,8 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
         guess_definition(el, name, loc);
         return;
     }
-    if (is_teacher(el, name)) {
-        diag_help(el->diag, "the teacher of that name is teachers.%s", name);
-        diag_mend(el->diag, loc, str_printf(el->arena, "teachers.%s", name));
-        return;
-    }
-    if (suggest_import(el, name) || suggest_formed(el, s, name)) return;
+    if (guess_owned(el, s, name, loc) || suggest_import(el, name)) return;
+    if (suggest_formed(el, s, name)) return;
     if (suggest_foreign(el, s, name, loc)) return;
     const char *best = NULL;
     for (const Scope *at = s; at; at = at->parent) best = nearest_key(&at->names, name, best);

@@ -267,10 +267,45 @@ static void guess_entries(Elab *el)
     el->turn = TURN_PLAIN;
 }
 
+// What is written otherwise in the graph's own file, for what fails in a file that it extends, is
+// more likely than that the graph does without what fails.
+static void own_values_first(Elab *el)
+{
+    Loc at;
+    for (uint32_t i = 0; i < el->guesses.all.n; i++) {
+        Guess *g = &el->guesses.all.at[i];
+        const bool value = g->at.end > g->at.begin && *g->text && g->turn == TURN_PLAIN;
+        if (!value || !g->error || g->at.source != el->root->loc.source) continue;
+        diag_return_to(el->diag, g->error);
+        if (diag_last(el->diag, &at) && is_inherited(el, at)) g->turn = TURN_FIRST;
+    }
+}
+
+// Is there no need to try a guess, since others help?
+static bool is_needless(const Elab *el, const Guess *g, const Guess *const *good, uint32_t n)
+{
+    if (!n) return false;
+    if (g->turn == TURN_LAST || n == OFFERED) return true;
+    if (g->turn == TURN_EARLY && good[0]->turn == TURN_FIRST) return true;
+    return g->at.source != good[0]->at.source && !is_inherited(el, g->at); // the same elsewhere
+}
+
+// A second guess beside one that alone helps and is not sure.
+static const Guess *another(const Trials *t, const Guess *one, const Guess *const *of_error,
+                            uint32_t n)
+{
+    const Guess *less = without_entry(t->el, one);
+    if (less && helps(t, less)) return less;
+    for (uint32_t i = 0; one->turn == TURN_FIRST && i < n; i++)
+        if (of_error[i]->turn == TURN_EARLY && helps(t, of_error[i])) return of_error[i];
+    return NULL;
+}
+
 void guesses_try(Elab *el, const char *path)
 {
     guess_entries(el);
-    uint32_t left = trials_of(el), error = 0, n = 0, all = el->guesses.all.n;
+    own_values_first(el);
+    uint32_t left = trials_of(el), all = el->guesses.all.n;
     const Guess *good[OFFERED], **list = arena_array(el->arena, const Guess *, all + 1);
     Trials t = {.el = el, .path = path};
     const char *text;
@@ -278,26 +313,22 @@ void guesses_try(Elab *el, const char *path)
         map_set(el->arena, &t.texts, text, el);
     for (uint32_t i = 0; i < all; i++) list[i] = &el->guesses.all.at[i];
     if (all) qsort(list, all, sizeof *list, by_error);
-    for (uint32_t i = 0; i <= all; i++) {
-        const Guess *g = list[i]; // NULL behind the last
-        if (!g || g->error != error) {
-            const Guess *less = n == 1 && !good[0]->sure ? without_entry(el, good[0]) : NULL;
-            if (less && helps(&t, less)) good[n++] = less;
-            if (n)
-                offer(el, good, n);
-            else
-                offer_anyway(el, error);
-            n = 0;
-            if (g && g->error) begin(&t, g->error);
-        }
-        if (!g) return;
-        error = g->error;
+    for (uint32_t i = 0, end; i < all; i = end) {
+        const uint32_t error = list[i]->error;
+        uint32_t n = 0;
+        for (end = i; end < all && list[end]->error == error;) end++;
         if (!error) continue;
-        if (n == OFFERED || !left || diag_has_mend(el->diag, error)) continue;
-        if (n && g->turn == TURN_LAST) continue;
-        bool passed_on = n && g->at.source != good[0]->at.source; // the same elsewhere
-        if (passed_on && !is_inherited(el, g->at)) continue;
-        left--;
-        if (helps(&t, g)) good[n++] = g;
+        begin(&t, error);
+        for (uint32_t k = i; k < end && left && !diag_has_mend(el->diag, error); k++) {
+            if (is_needless(el, list[k], good, n)) continue;
+            left--;
+            if (helps(&t, list[k])) good[n++] = list[k];
+        }
+        const bool alone = n == 1 && !good[0]->sure;
+        if (alone && (good[1] = another(&t, good[0], list + i, end - i))) n++;
+        if (n)
+            offer(el, good, n);
+        else
+            offer_anyway(el, error);
     }
 }

@@ -188,6 +188,7 @@ bool value_to_int(Elab *el, Value v, Loc loc, const char *what, int64_t *out)
     if (v.kind != V_INT) {
         el_error(el, loc, "%s must be a whole number known at compile time, not %s", what,
                  value_text(el, v));
+        if (v.kind == V_BOOL) suggest_guess(el, v.b ? "1" : "0", v.b ? "2" : "1");
         if (v.kind == V_FLOAT) suggest_number(el, v.f, -9e15, 9e15, true);
         if (v.kind == V_FLOAT) guess_whole_parts(el, loc);
         if (v.kind == V_TENSOR || v.kind == V_FUNCTION) guess_number(el);
@@ -203,6 +204,7 @@ bool value_to_float(Elab *el, Value v, Loc loc, const char *what, double *out)
     if (v.kind == V_ERROR) return false;
     if (value_number(v, out)) return true;
     el_error(el, loc, "%s must be a number known at compile time, not %s", what, value_text(el, v));
+    if (v.kind == V_BOOL) suggest_guess(el, v.b ? "1" : "0", "0.5");
     if (v.kind == V_TENSOR || v.kind == V_FUNCTION) guess_number(el);
     return false;
 }

@@ -38,6 +38,10 @@ exits 0 "$CZTC" compile "$small" --memory 2GiB
 grep -q 'computed again' out && miss "values are computed again where there is room"
 exits 0 "$CZTC" compile "$small" --set train.memory='1.5 GB'
 exits 0 "$CZTC" compile "$small" --set train.memory='2 ** 30'
+sed 's/^train:/&\n  memory: 7MB/' "$small" > tight.yaml
+exits 1 "$CZTC" check tight.yaml
+says err "tight.yaml:35:11: error: a step takes 25.9 MB at least"
+says err "help: write memory: 26 MB, or leave out 'memory'"
 exits 1 "$CZTC" compile "$small" --memory 300kB
 says err "the limit is 300 kB"
 says err "the state alone is too large"

@@ -42,6 +42,33 @@ Test(quiet, each_is_told_and_nothing_else)
     arena_free(arena);
 }
 
+// A number of updates below 1 is no share of the run; with a rate of 0 nothing is learned, below it
+// worse.
+Test(quiet, numbers_that_mean_little)
+{
+    static const char *const sets[][2] = {{"losses.reads.from=0.5", "is 0.5 of one update"},
+                                          {"losses.reads.until=0.5", "is 0.5 of one update"},
+                                          {"train.optimizer.lr=0", "lr is 0: nothing is learned"},
+                                          {"train.optimizer.lr=-0.1", "lr is -0.1: updates go"},
+                                          {"losses.reads.from=0.5 * 2", NULL}};
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        Arena *arena = arena_new();
+        Diag *diag = diag_new(arena);
+        FrontendOptions o = {.lib_dir = CZT_SOURCE_DIR "/graphs/lib", .set = sets[i], .nset = 1};
+        char *text = NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&text, &size);
+        bool good = frontend_load(arena, diag, GRAPH, &o);
+        diag_print(diag, out);
+        fclose(out);
+        cr_expect(good, "%s", text);
+        cr_expect_eq(diag_reports(diag), TOLD + (sets[i][1] != NULL), "%s", text);
+        if (sets[i][1]) cr_expect(strstr(text, sets[i][1]), "%s", text);
+        free(text);
+        arena_free(arena);
+    }
+}
+
 // Of a value that is used twice at each of many turns every node is looked at once.
 Test(quiet, a_weight_of_shared_values_is_looked_at_once, .timeout = 20)
 {
