@@ -350,6 +350,7 @@ struct Elab {
     bool training, initialising;
     bool partial;         // errors have kept parts from being built: what is missing may be there
     Frame *frame;         // where evaluation stands now
+    VEC(Frame *) makers;  // node -> where evaluation stood when it was made
     Scope *globals;       // functions, modules, reserved names
     Scope *still;         // the same where nothing trains
     Map emas;             // slow copies: name -> Ema *

@@ -66,6 +66,20 @@ const char *text_at(const Elab *el, Loc at);
 // guess_syntax.c: expressions in the place of a text that is none.
 void guess_syntax(Elab *el, const Tree *scalar);
 
+// Another axis where one is said in a place.
+void guess_other_axes(Elab *el, Loc at);
+
+// samples.c: report what mixes samples in an entry that is built. False where there is any.
+bool samples_apart(Elab *el, const Entry *e);
+// A value that pairs samples with samples in a place, of operands one of which has an axis of one
+// element that the other one has not: without it, or with it in both.
+void guess_unpaired(Elab *el, Loc at);
+// The same of what `node` is computed of, where that pairs samples: one side with the whole batch.
+void guess_pairing(Elab *el, NodeId node);
+
+// A call that reduces a value of a type, along all axes but that of the samples; or those too.
+void guess_axis_said(Elab *el, Loc call, const char *name, const Type *t);
+
 // guess_task.c: another name for the items of a family, and the mend that gives them one; a loss;
 // a kind in the place of a word, and beside it the metric that this was.
 void guess_item_word(Elab *el, const Tree *entry, Loc at);

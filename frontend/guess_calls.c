@@ -68,16 +68,20 @@ void guess_uncalled(Elab *el, Loc name)
 
 // ---- parts ------------------------------------------------------------------------------------
 
-// The expert or loss in which a place is.
-static const Tree *task_around(const Elab *el, Loc at)
+const Tree *task_around(const Elab *el, Loc at)
 {
     static const char *const sections[] = {"losses", "experts"};
     for (int k = 0; k < 2; k++) {
         const Tree *section = tree_get(el->root, sections[k]);
         for (uint32_t i = 0; section && i < section->entries.n; i++) {
             const Loc lines = entry_place(el, section, i);
-            if (lines.source == at.source && lines.begin <= at.begin && at.end <= lines.end)
-                return section->entries.at[i].value;
+            const Tree *task = section->entries.at[i].value;
+            bool in = lines.source == at.source && lines.begin <= at.begin && at.end <= lines.end;
+            for (uint32_t e = 0; task->kind == TREE_MAP && e < task->entries.n; e++) {
+                const Loc value = task->entries.at[e].value->loc; // which may be of another file
+                in |= value.source == at.source && value.begin == at.begin;
+            }
+            if (in) return task;
         }
     }
     return NULL;

@@ -362,6 +362,13 @@ static bool per_sample(Elab *el, Task *t, NodeId x, const char *what)
     el_error(el, loss ? loss->loc : t->loc, "%s of %s is %s; it has one value a sample, (B,)", what,
              t->path, type_text(el->arena, type));
     const char *axes = "";
+    bool pairs = false; // of samples with samples: no axis to sum over
+    for (uint32_t i = 1; i < type->rank; i++) pairs |= type->axes[0].per && type->axes[i].per;
+    if (loss && pairs) {
+        guess_unpaired(el, loss->loc);
+        guess_no_entry_around(el, loss->loc);
+        return false;
+    }
     for (uint32_t i = 1; i < type->rank && type->axes[0].per == 1; i++)
         axes = str_printf(el->arena, "%s%s%u", axes, *axes ? ", " : "", i);
     if (loss && *axes) {

@@ -61,6 +61,8 @@ void guess_end(Elab *el, Loc at, const char *counted);
 void guess_uncalled(Elab *el, Loc name);
 // The call in a place as a mapping: {module: conv, x: a, out: 3}; NULL where it is none.
 const char *call_as_mapping(Elab *el, Loc at);
+// The expert or loss in which a place is; NULL where there is none.
+const Tree *task_around(const Elab *el, Loc at);
 // A call of a module in a place as a part of the task around it, with a name.
 void guess_part(Elab *el, const ModuleDef *def, Loc at);
 // The line of a place; nowhere where it is not the user's.

@@ -306,6 +306,7 @@ void el_error(Elab *el, Loc loc, const char *fmt, ...)
 Value el_node(Elab *el, NodeId node, uint32_t before)
 {
     uint32_t errors = diag_errors(el->diag);
+    while (el->makers.n < el->graph->nodes.n) vec_push(el->arena, &el->makers, el->frame);
     if (!node && errors > before && errors != el->noted) el_notes(el);
     return value_node(el, node);
 }

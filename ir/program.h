@@ -117,6 +117,9 @@ bool program_check_no_grad(const Program *p, Error *err);
 // The rule of batch axes, for graphs before autodiff: any op outside batch_gather and cross
 // reductions that mixes a batch axis is reported to diag at its origin. False when there is one.
 bool entry_check_batch(const Entry *e, Diag *diag);
+// The same for those who report it themselves: fn is called with each such node, in order.
+typedef void MixFn(void *of, NodeId node, const char *text, const char *help);
+bool entry_each_mix(const Entry *e, MixFn *fn, void *of);
 
 // ---- reference interpreter (eval.c)
 // ---------------------------------------------------------------
