@@ -74,6 +74,8 @@ bool samples_apart(Elab *el, const Entry *e);
 // A value that pairs samples with samples in a place, of operands one of which has an axis of one
 // element that the other one has not: without it, or with it in both.
 void guess_unpaired(Elab *el, Loc at);
+// The same where that is what a node is computed of first; false where nothing is.
+bool guess_unpaired_below(Elab *el, NodeId node);
 // The same of what `node` is computed of, where that pairs samples: one side with the whole batch.
 void guess_pairing(Elab *el, NodeId node);
 

@@ -362,10 +362,7 @@ static bool per_sample(Elab *el, Task *t, NodeId x, const char *what)
     el_error(el, loss ? loss->loc : t->loc, "%s of %s is %s; it has one value a sample, (B,)", what,
              t->path, type_text(el->arena, type));
     const char *axes = "";
-    bool pairs = false; // of samples with samples: no axis to sum over
-    for (uint32_t i = 1; i < type->rank; i++) pairs |= type->axes[0].per && type->axes[i].per;
-    if (loss && pairs) {
-        guess_unpaired(el, loss->loc);
+    if (loss && guess_unpaired_below(el, x)) { // which no sum mends
         guess_no_entry_around(el, loss->loc);
         return false;
     }

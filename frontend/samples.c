@@ -171,6 +171,28 @@ static bool is_pair(const Graph *g, NodeId id)
     return axes > 1;
 }
 
+bool guess_unpaired_below(Elab *el, NodeId node)
+{
+    const Graph *g = el->graph;
+    Arena *scratch = arena_new();
+    bool *below = arena_array(scratch, bool, node + 1);
+    NodeId first = 0;
+    below[node] = true;
+    for (NodeId id = node; id; id--) {
+        const Node *n = graph_node(g, id);
+        for (uint32_t i = 0; below[id] && i < n->nargs; i++) below[n->args[i]] = true;
+        if (below[id] && is_pair(g, id)) first = id;
+    }
+    arena_free(scratch);
+    if (!first) return false;
+    const Node *n = graph_node(g, first);
+    Frame *frame = el->frame;
+    if (first < el->makers.n) el->frame = el->makers.at[first];
+    if (n->origins.n) guess_unpaired(el, blame_call(el, n->origins.at[0]));
+    el->frame = frame;
+    return true;
+}
+
 // Both sides of an operator between calls and names, each as the whole batch.
 static void gathered_sides(Elab *el, Loc at)
 {
