@@ -169,6 +169,7 @@ struct Instance {
     bool anonymous;
     const struct Ema *ema; // the slow copy that it is of, or NULL
     bool frozen;           // a teacher
+    bool part;             // made under params:, which gives it no inputs
     const char *name;      // of a teacher
     const Tree *outputs;   // further names of a teacher's values, or NULL
     DType precision;       // that it says itself; DT_NONE: that of the place that made it
@@ -205,6 +206,8 @@ App *module_call(Elab *el, const ModuleDef *def, const Args *args, Scope *scope,
 App *instance_apply(Elab *el, Instance *inst, const Args *args, Loc loc);
 // The application to the default inputs.
 App *instance_default(Elab *el, Instance *inst, Loc loc);
+// The same for what is read in a place; a part that is given its inputs elsewhere has no values.
+App *instance_read(Elab *el, Instance *inst, Loc loc);
 // Bind inputs, lets, params, body and outputs of an application without evaluating the last three.
 App *app_open(Elab *el, Instance *inst, const Map *given, bool main, Loc loc);
 // Bind one input or setting: what `given` or the instance has of it, else its default. False when

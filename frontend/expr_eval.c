@@ -121,7 +121,7 @@ Value member_read(Elab *el, Value v, const char *name, Loc loc)
     case V_APP: return app_read(el, v.app, name, loc);
     case V_INSTANCE: {
         if (v.instance->name && !strcmp(name, "name")) return value_str(v.instance->name);
-        App *app = instance_default(el, v.instance, loc);
+        App *app = instance_read(el, v.instance, loc);
         return app ? app_read(el, app, name, loc) : value_error();
     }
     case V_FIELD: return field_member(el, v.field, name, loc);
@@ -212,18 +212,11 @@ static Value call_value(Elab *el, Scope *s, Value f, const Args *args, Loc loc)
         if (args->at[i].value.kind == V_ERROR) return value_error();
     App *app = NULL;
     switch (f.kind) {
-    case V_ERROR:
-        return f;
-    case V_FUNCTION:
-        return function_call(el, f.function, args, s, loc);
-    case V_BUILTIN:
-        return builtin_call(el, f.builtin, args, s, loc);
-    case V_MODULE:
-        app = module_call(el, f.module, args, s, loc);
-        break;
-    case V_INSTANCE:
-        app = instance_apply(el, f.instance, args, loc);
-        break;
+    case V_ERROR: return f;
+    case V_FUNCTION: return function_call(el, f.function, args, s, loc);
+    case V_BUILTIN: return builtin_call(el, f.builtin, args, s, loc);
+    case V_MODULE: app = module_call(el, f.module, args, s, loc); break;
+    case V_INSTANCE: app = instance_apply(el, f.instance, args, loc); break;
     default:
         el_error(el, loc, "%s cannot be called", value_text(el, f));
         if (f.kind == V_DTYPE) suggest_cast_of(el, loc, f.dtype);

@@ -1,8 +1,9 @@
 // experts: and losses:. A task that is off (enabled: false, or a weight constantly 0) leaves
 // nothing in the graph. A loss module gives num (B,) and perhaps den (B,); the loss is
 // batch_sum(select(valid, num, 0)) / batch_sum(select(valid, den, 0)), 0 where that is 0.
-#include "frontend/mend.h"
 #include "frontend/guess.h"
+#include "frontend/mend.h"
+#include "frontend/rewrite.h"
 
 // ---- binding ----------------------------------------------------------------------------------
 
@@ -447,12 +448,40 @@ static bool look_at_loss(Elab *el, const Task *t)
     return false;
 }
 
+// A loss module of the user's whose output is not called so: its `out:`; else the module is none.
+static bool no_num(Elab *el, const Task *t, const ModuleDef *def)
+{
+    const Tree *loss = task_key(t, "loss").tree,
+               *map = loss && loss->kind == TREE_MAP ? loss : t->tree;
+    const Tree *name = tree_get(map, "module"), *out = tree_get(def->tree, "out");
+    const bool own = out && is_users(el, out->loc);
+    const bool one = own && out->kind == TREE_MAP && out->entries.n == 1;
+    const Tree *at = one ? out->entries.at[0].key : own ? out : name;
+    el_error(el, at ? at->loc : t->loc, "%s is the loss of %s, and has no output 'num'", def->name,
+             t->path);
+    diag_help(el->diag, "num is a loss of each sample, (B,); den, if any, what it is divided by");
+    if (own && name) diag_note(el->diag, name->loc, "it is the loss here");
+    const char *text = own && out->kind == TREE_SCALAR ? written(el, out) : "";
+    Choice renamed = one ? instead(el, at, "num") : (Choice){0};
+    renamed.said = str_printf(el->arena, "write num in place of %s", one ? at->text : "");
+    suggest_choices(el, renamed, (Choice){0});
+    if (*text && strpbrk(text, ",[]{}:#") && !strchr("\"'", *text))
+        text = str_printf(el->arena, "\"%s\"", text);
+    if (*text)
+        suggest_choices(el, instead(el, out, str_printf(el->arena, "{num: %s}", text)),
+                        (Choice){0});
+    if (!own && name) guess_modules(el, ROLE_MODULE, def, name->loc);
+    return false;
+}
+
 static bool task_make(Elab *el, Task *t)
 {
     if (t->kind && !app_solve(el, t->kind)) return look_at_loss(el, t);
     if (!task_inputs(el, t)) return look_at_loss(el, t);
     Value v = loss_value(el, t), num = v, den = value_none();
     if (v.kind == V_ERROR) return false;
+    if (v.kind == V_APP && v.app->out.n && !map_find(&v.app->out, "num"))
+        return no_num(el, t, v.app->instance->def);
     if (v.kind == V_APP || v.kind == V_RECORD) {
         num = member_read(el, v, "num", t->loc);
         bool has_den = v.kind == V_APP ? map_find(&v.app->out, "den") != NULL
