@@ -206,12 +206,15 @@ static void other_forms(Elab *el, Loc at, const char *text, uint32_t rank, uint3
                  {3, 4, "insert_axis(", ", 1)"},
                  {2, 1, "", "[:, 0]"},
                  {0, 0, "transpose(", ")"},
+                 {4, 4, "channels_last(", ")"},
                  {4, 4, "features(", ")"},
                  {4, 4, "normalize(", ", norm.clip)"}};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         bool fits =
             forms[i].rank ? forms[i].rank == rank && forms[i].wanted == wanted : rank == wanted;
         if (!fits) continue;
+        const bool last = !strcmp(forms[i].before, "channels_last("); // of a file
+        if (last && !map_find(&el->defs, "channels_last")) continue;
         const char *x = str_printf(el->arena, "%s%s%s", forms[i].before, text, forms[i].after);
         const char *written = quoted(el, at, x);
         guess_add(el, at, written, written);
@@ -261,6 +264,21 @@ uint32_t guess_each_name(Elab *el, Loc at, NameGuess *fn, const void *how)
         names++;
     }
     return names;
+}
+
+static void other_layout(Elab *el, Loc at, const char *name, const void *how)
+{
+    static const char *const layouts[] = {"channels_last", "channels_first"};
+    (void)how;
+    for (int i = 0; i < 2; i++) {
+        const char *text = str_printf(el->arena, "%s(%s)", layouts[i], name);
+        if (map_find(&el->defs, layouts[i])) guess_add(el, at, text, text);
+    }
+}
+
+void guess_layouts(Elab *el, Loc at)
+{
+    guess_each_name(el, at, other_layout, NULL);
 }
 
 typedef struct Ranks {
@@ -446,8 +464,7 @@ static bool counts(const Elab *el, const char *field, const Decl *d)
 {
     const Binding *b = scope_find(el->scope, field);
     const bool known = b && b->forced && b->value.kind == V_FIELD && b->value.field->type;
-    return known && d->dtype == DT_NONE && !d->role &&
-           !dtype_is_float(b->value.field->type->dtype);
+    return known && d->dtype == DT_NONE && !d->role && !dtype_is_float(b->value.field->type->dtype);
 }
 
 static void guess_fields(Elab *el, const Decl *d, Loc loc)
@@ -523,6 +540,25 @@ static const char *next_shape(const char *p, int64_t *axes, uint32_t *rank)
     return NULL;
 }
 
+// The calls in a place that reduce a value, with its axes kept.
+static void guess_kept(Elab *el, Loc at)
+{
+    static const char *const names[] = {"sum(", "mean(", "max(", "min(", "logsumexp("};
+    const char *text = text_at(el, at);
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+        for (const char *p = text; (p = strstr(p, names[k])); p++) {
+            const char *end = p + strlen(names[k]);
+            if (p > text && part_of_name(p[-1])) continue;
+            for (int depth = 1; *end && depth; end++)
+                depth += (strchr("([", *end) != NULL) - (strchr(")]", *end) != NULL);
+            const char *call = str_slice(el->arena, p, (size_t)(end - p));
+            if (end[-1] != ')' || !strchr(call, ',') || strstr(call, "keep")) continue;
+            const uint32_t to = at.begin + (uint32_t)(end - text) - 1;
+            guess_add(el, (Loc){at.source, to, to}, ", keep=true",
+                      str_printf(el->arena, "keep=true in %s", call));
+        }
+}
+
 void guess_from_text(Elab *el, const char *text)
 {
     int64_t a[MOST_AXES], b[MOST_AXES];
@@ -538,6 +574,7 @@ void guess_from_text(Elab *el, const char *text)
     }
     guess_rows(el);
     guess_whole(el, at);
+    if (na != nb) guess_kept(el, at);
     guess_values(el, at, na, nb);
     for (uint32_t i = 1; i <= na && i <= nb; i++)
         if (a[na - i] != b[nb - i]) guess_sizes(el, a[na - i], b[nb - i]);

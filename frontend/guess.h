@@ -53,6 +53,8 @@ void guess_size_to(Elab *el, int64_t from, int64_t to);
 // Truth values of the numbers in a place; numbers, or the opposite, of what has a sign before it.
 void guess_truth(Elab *el, Loc at);
 void guess_sign(Elab *el, Loc at, bool truth);
+// Each name in a place with its channels behind the other axes, or before them.
+void guess_layouts(Elab *el, Loc at);
 // What stands in quotes in a place without them.
 void guess_unquoted(Elab *el, Loc at);
 // A whole part, 7 // 2, in the place of a fraction; the names in a place as integers.

@@ -1,4 +1,5 @@
 // Guesses about calls: one that calls what it is in, and two that need names of their own.
+#include "frontend/guess.h"
 #include "frontend/mend.h"
 
 // A call as it is written: name(arguments).
@@ -96,10 +97,11 @@ static const char *name_at(const ModuleDef *def, uint32_t position)
 }
 
 // {module: projection, width: 8, out: 1}: what the call says from an argument on.
-static const char *as_mapping(Elab *el, const Written *call, const ModuleDef *def, uint32_t first)
+static const char *as_mapping(Elab *el, const Written *call, const ModuleDef *def, uint32_t first,
+                              uint32_t position)
 {
     const char *text = str_printf(el->arena, "{module: %s", call->name);
-    for (uint32_t i = first, position = first; i < call->args.n; i++) {
+    for (uint32_t i = first; i < call->args.n; i++) {
         const char *arg = call->args.at[i], *equals = strchr(arg, '=');
         const bool named =
             equals && equals[1] != '=' && equals > arg && !strchr("!<>=", equals[-1]);
@@ -118,7 +120,20 @@ const char *call_as_mapping(Elab *el, Loc at)
     Written call;
     if (!read_call(el, at, &call)) return NULL;
     const Binding *b = map_get(&el->defs, call.name);
-    return as_mapping(el, &call, b && b->value.kind == V_MODULE ? b->value.module : NULL, 0);
+    return as_mapping(el, &call, b && b->value.kind == V_MODULE ? b->value.module : NULL, 0, 0);
+}
+
+void guess_as_mapping(Elab *el, Loc at, const char *name)
+{
+    Written call;
+    const Binding *b = map_get(&el->defs, name);
+    const char *text = text_at(el, at);
+    const bool quotes = *text == '"' || *text == '\'';
+    const Loc inside = {at.source, at.begin + quotes, at.end - quotes};
+    if (!b || b->value.kind != V_MODULE || !read_call(el, inside, &call)) return;
+    const ModuleDef *def = b->value.module;
+    const char *part = strcmp(call.name, name) ? NULL : as_mapping(el, &call, def, 0, def->in.n);
+    if (part) guess_sure(el, at, part, part);
 }
 
 void guess_part(Elab *el, const ModuleDef *def, Loc at)
@@ -127,7 +142,7 @@ void guess_part(Elab *el, const ModuleDef *def, Loc at)
     const char *text = NULL;
     const Tree *task = task_around(el, at), *params = task ? tree_get(task, "params") : NULL;
     if (!task || def->in.n != 1 || !read_call(el, at, &call)) return;
-    const char *part = as_mapping(el, &call, def, 1),
+    const char *part = as_mapping(el, &call, def, 1, 1),
                *name = str_printf(el->arena, "%s_2", call.name);
     if (!part) return;
     const Loc to = params ? entry_added(el, params, name, part, &text)

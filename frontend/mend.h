@@ -63,6 +63,8 @@ void guess_uncalled(Elab *el, Loc name);
 const char *call_as_mapping(Elab *el, Loc at);
 // The expert or loss in which a place is; NULL where there is none.
 const Tree *task_around(const Elab *el, Loc at);
+// A call of a module under params:, of a part that has its name, as a mapping.
+void guess_as_mapping(Elab *el, Loc at, const char *name);
 // A call of a module in a place as a part of the task around it, with a name.
 void guess_part(Elab *el, const ModuleDef *def, Loc at);
 // module_mends.c: what to write for an input or setting that is not given; and in the place of a

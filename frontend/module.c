@@ -18,7 +18,9 @@ static Value module_named(Elab *el, Scope *scope, const Expr *e)
     const Binding *def = map_get(&el->defs, e->text);
     const Scope *s = scope;
     while (s && !map_find(&s->names, e->text)) s = s->parent;
-    if (def && s == el->scope && def->value.kind == V_MODULE) return def->value;
+    const Binding *own = s ? map_get(&s->names, e->text) : NULL;
+    const bool itself = own && own->forcing && !own->forced; // the part that is made of it
+    if (def && (s == el->scope || itself) && def->value.kind == V_MODULE) return def->value;
     return callee_read(el, scope, e->text, e->loc);
 }
 
@@ -159,6 +161,8 @@ Instance *instance_from_tree(Elab *el, const ModuleDef *def, const char *path, c
         if (in_list(skip, e->key->text)) continue;
         Binding *b = argument(el, inst, e->key->text, e->key->loc, BIND_TREE, scope, skip);
         if (!b) {
+            if (!strcmp(e->key->text, "repeat"))
+                diag_help(el->diag, "repeat: stands under body:, where its turns are applied");
             if (!diag_has_mend(el->diag, diag_last_error(el->diag)))
                 suggest_without(el, map, e->key);
             ok = false;

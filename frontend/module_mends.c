@@ -48,8 +48,30 @@ static Choice module_choice(Elab *el, const TreeEntry *e, const Tree *at, const 
                     str_printf(el->arena, "write %s", said)};
 }
 
+// {of: visual} where a module is wanted: what that encoder says.
+static bool suggest_copied(Elab *el, const Tree *map)
+{
+    const Tree *of = map->kind == TREE_MAP ? tree_get(map, "of") : NULL;
+    const Tree *encoders = tree_get(el->root, "encoders");
+    const Tree *copied =
+        of && of->kind == TREE_SCALAR && encoders ? tree_get(encoders, of->text) : NULL;
+    const char *text = "";
+    for (uint32_t i = 0; copied && copied->kind == TREE_MAP && i < copied->entries.n; i++) {
+        const TreeEntry *e = &copied->entries.at[i];
+        const char *value = written(el, e->value);
+        if (!*value) return false;
+        text = str_printf(el->arena, "%s%s%s: %s", text, *text ? ", " : "", e->key->text, value);
+    }
+    const TreeEntry *entry = tree_entry(map, "of");
+    if (!*text || !is_users(el, of->loc)) return false;
+    diag_help(el->diag, "of: is for ema:; as %s, write %s", of->text, text);
+    diag_mend(el->diag, (Loc){of->loc.source, entry->key->loc.begin, of->loc.end}, text);
+    return true;
+}
+
 void suggest_modules(Elab *el, const TreeEntry *e, ModuleRole role, const Tree *at)
 {
+    if (!at && suggest_copied(el, e->value)) return;
     Names names = {0};
     add_names(el, &names, role, e->value);
     if (names.n < 2) add_names(el, &names, role, NULL); // then its keys are wrong too

@@ -6,6 +6,7 @@
 #include "frontend/guess.h"
 #include "frontend/mend.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 enum {
@@ -267,6 +268,32 @@ static void guess_entries(Elab *el)
     el->turn = TURN_PLAIN;
 }
 
+// Has what a name stands for failed, so that its error is known?
+static bool is_error(const Elab *el, const char *name)
+{
+    const Binding *b = el->scope ? scope_find(el->scope, name) : NULL;
+    if (!b || !b->forced) return false;
+    const App *app = b->value.kind == V_INSTANCE ? b->value.instance->app : NULL;
+    return b->value.kind == V_ERROR || (app && !app->instance);
+}
+
+// Does a guess write a name that failed where there was another? What reads it would be silent.
+static bool writes_error(Elab *el, const Guess *g)
+{
+    const char *old = text_at(el, g->at), *s = diag_source_text(el->diag, g->at.source, NULL);
+    if (s[g->at.end] == ':') return false; // a key
+    for (const char *p = g->text; *p;) {
+        size_t n = 0;
+        while (isalnum((unsigned char)p[n]) || p[n] == '_' || p[n] == '.') n++;
+        const char *name = str_slice(el->arena, p, strcspn(p, ".") < n ? strcspn(p, ".") : n);
+        const bool value = n && (isalpha((unsigned char)*p) || *p == '_') && p[n] != '(' &&
+                           p[n] != ':' && p[n] != '=';
+        if (value && !strstr(old, name) && is_error(el, name)) return true;
+        p += n ? n : 1;
+    }
+    return false;
+}
+
 void guesses_try(Elab *el, const char *path)
 {
     guess_entries(el);
@@ -297,6 +324,7 @@ void guesses_try(Elab *el, const char *path)
         if (n && g->turn == TURN_LAST) continue;
         bool passed_on = n && g->at.source != good[0]->at.source; // the same elsewhere
         if (passed_on && !is_inherited(el, g->at)) continue;
+        if (writes_error(el, g)) continue;
         left--;
         if (helps(&t, g)) good[n++] = g;
     }
