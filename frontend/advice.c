@@ -217,6 +217,9 @@ void guess_circle(Elab *el, const Binding *b, Loc read)
     const Loc at = b->expr ? b->expr->loc : b->tree ? b->tree->loc : (Loc){0};
     size_t size;
     const char *s = diag_source_text(el->diag, at.source, &size);
+    el->turn = TURN_EARLY;
+    guess_as_mapping(el, at, b->name);
+    el->turn = TURN_PLAIN;
     guess_written(el, read, "1");
     for (uint32_t i = at.begin, end; s && i < at.end && i < size; i = end + 1) {
         end = i;

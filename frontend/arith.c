@@ -286,6 +286,12 @@ static bool is_float(Elab *el, Value v)
            dtype_is_float(graph_type(el->graph, v.node)->dtype);
 }
 
+static void pairs_in_the_way(Elab *el, Value a, Value b)
+{
+    if (a.kind == V_TENSOR && a.build == el->build) guess_pairing(el, a.node);
+    if (b.kind == V_TENSOR && b.build == el->build) guess_pairing(el, b.node);
+}
+
 Value arith(Elab *el, ExprOp op, Value a, Value b, Loc loc)
 {
     bool identity =
@@ -322,7 +328,9 @@ Value arith(Elab *el, ExprOp op, Value a, Value b, Loc loc)
     }
     uint32_t before = diag_errors(el->diag);
     el->graph->here = loc;
-    out = el_node(el, tensor_op(el, op, a, b, loc), before);
+    const NodeId node = tensor_op(el, op, a, b, loc);
+    if (!node && diag_errors(el->diag) > before) pairs_in_the_way(el, a, b);
+    out = el_node(el, node, before);
     if (op == EOP_MATMUL && out.kind == V_ERROR && diag_errors(el->diag) > before)
         guess_products(el, loc);
     if (op != EOP_MATMUL) out.names = names_met(el, (Value[]){a, b}, 2, out);

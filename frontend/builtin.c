@@ -121,6 +121,15 @@ static bool is_elementwise(const Builtin *f, const Binder *b)
            f->run == builtin_fma;
 }
 
+static void missing_axis(Elab *el, const Builtin *f, const char *missing, Value x, Loc loc)
+{
+    if (strcmp(missing, "axis") || x.kind == V_NONE) return;
+    const uint32_t before = diag_errors(el->diag);
+    const Value v = value_plain(el, x, loc);
+    if (v.kind == V_TENSOR && v.build == el->build && diag_errors(el->diag) == before)
+        guess_axis_said(el, loc, f->name, graph_type(el->graph, v.node));
+}
+
 Value builtin_call(Elab *el, const Builtin *f, const Args *args, Scope *scope, Loc loc)
 {
     Binder b = {0};
@@ -141,10 +150,7 @@ Value builtin_call(Elab *el, const Builtin *f, const Args *args, Scope *scope, L
         if (b.given[i] || b.params[i].optional) continue;
         el_error(el, loc, "argument '%s' of %s is missing", b.params[i].name, f->name);
         usage(el, f);
-        const bool axis = b.given[0] && !strcmp(b.params[i].name, "axis");
-        const Value x = axis ? value_plain(el, b.values[0], b.locs[0]) : value_none();
-        if (x.kind == V_TENSOR && x.build == el->build)
-            guess_axis_said(el, loc, graph_type(el->graph, x.node));
+        missing_axis(el, f, b.params[i].name, b.values[0], loc);
         return value_error();
     }
     Call c = {f, el, scope, loc, b.n, b.values, b.locs, b.rest, &b.named};
@@ -356,7 +362,8 @@ Value builtin_extreme(const Call *c)
             el_error(el, c->loc, "%s of one tensor needs an axis", c->builtin->name);
             diag_help(el->diag, "%s(x, axis=-1), or two arguments to compare", c->builtin->name);
             v = value_plain(el, v, c->locs[0]);
-            if (v.kind == V_TENSOR) guess_axis_said(el, c->loc, graph_type(el->graph, v.node));
+            if (v.kind == V_TENSOR && v.build == el->build)
+                guess_axis_said(el, c->loc, c->builtin->name, graph_type(el->graph, v.node));
             return value_error();
         }
         if (!value_items(el, v, c->locs[0], &items)) return value_error();

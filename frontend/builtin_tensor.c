@@ -46,7 +46,7 @@ static NodeId reduce(const Call *c, OpCode op, double *count)
     if (c->args[1].kind == V_NONE) {
         el_error(el, c->loc, "%s of a tensor needs an axis", c->builtin->name);
         diag_help(el->diag, "%s(x, axis=-1), or a list of axes", c->builtin->name);
-        guess_axis_said(el, c->loc, type_of(c, x));
+        guess_axis_said(el, c->loc, c->builtin->name, type_of(c, x));
         return 0;
     }
     DType dt = type_of(c, x)->dtype;

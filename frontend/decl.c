@@ -252,6 +252,8 @@ static void guess_mismatch(Elab *el, const Decl *d, const Type *t, uint32_t axis
     Loc at;
     int64_t size = t->axes[axis].size;
     bool plain = !t->axes[axis].per && !known.per;
+    const bool grid = t->rank > 3 && axis && b && !b->decl; // of another input, which may be wrong
+    if (grid) guess_layouts(el, b->loc);
     if (plain) guess_exact_sizes(el, size, known.i);
     if (plain && b && b->decl) {
         const char *said = text_at(el, b->loc); // twice the width, where that is half of it

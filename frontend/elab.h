@@ -171,6 +171,7 @@ struct Instance {
     bool anonymous;
     const struct Ema *ema; // the slow copy that it is of, or NULL
     bool frozen;           // a teacher
+    bool part;             // made under params:, which gives it no inputs
     const char *name;      // of a teacher
     const Tree *outputs;   // further names of a teacher's values, or NULL
     DType precision;       // that it says itself; DT_NONE: that of the place that made it
@@ -207,6 +208,8 @@ App *module_call(Elab *el, const ModuleDef *def, const Args *args, Scope *scope,
 App *instance_apply(Elab *el, Instance *inst, const Args *args, Loc loc);
 // The application to the default inputs.
 App *instance_default(Elab *el, Instance *inst, Loc loc);
+// The same for what is read in a place; a part that is given its inputs elsewhere has no values.
+App *instance_read(Elab *el, Instance *inst, Loc loc);
 // Bind inputs, lets, params, body and outputs of an application without evaluating the last three.
 App *app_open(Elab *el, Instance *inst, const Map *given, bool main, Loc loc);
 // Arguments of what cannot be made: their own errors are looked for when the build is done.
@@ -354,6 +357,7 @@ struct Elab {
     bool training, initialising;
     bool partial;         // errors have kept parts from being built: what is missing may be there
     Frame *frame;         // where evaluation stands now
+    VEC(Frame *) makers;  // node -> where evaluation stood when it was made
     Scope *globals;       // functions, modules, reserved names
     Scope *still;         // the same where nothing trains
     Map emas;             // slow copies: name -> Ema *

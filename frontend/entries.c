@@ -1,6 +1,7 @@
 // The entries of a program: step, eval, metrics, one an encoder, and init last, when every state is
 // known.
 #include "frontend/advice.h"
+#include "frontend/guess.h"
 #include "frontend/json.h"
 #include "frontend/unread.h"
 
@@ -45,11 +46,7 @@ static void finish(Elab *el, Entry *e)
     look_at_later(el);
     unread_note(el);
     if (diag_errors(el->diag)) return;
-    uint32_t before = diag_reports(el->diag);
-    if (entry_check_batch(e, el->diag))
-        entry_compact(e);
-    else
-        guess_gathers(el, before);
+    if (samples_apart(el, e)) entry_compact(e);
 }
 
 // Build every task that is on, so that all their errors are found; unweighted losses become

@@ -172,7 +172,7 @@ Value member_read(Elab *el, Value v, const char *name, Loc loc)
     case V_APP: return app_read(el, v.app, name, loc);
     case V_INSTANCE: {
         if (v.instance->name && !strcmp(name, "name")) return value_str(v.instance->name);
-        App *app = instance_default(el, v.instance, loc);
+        App *app = instance_read(el, v.instance, loc);
         return app ? app_read(el, app, name, loc) : lost_member(el, v.instance, name, loc);
     }
     case V_FIELD: return field_member(el, v.field, name, loc);
@@ -184,6 +184,24 @@ Value member_read(Elab *el, Value v, const char *name, Loc loc)
 }
 
 // ---- calls ------------------------------------------------------------------------------------
+
+// Of a function of the time, t, that is given numbers alone: the step before them.
+static bool suggest_step(Elab *el, const FunctionDef *f, const Args *args, Loc loc)
+{
+    const char *text = text_at(el, loc), *open = strchr(text, '(');
+    double x;
+    if (strcmp(f->params.at[0], "t") || !open || !is_users(el, loc)) return false;
+    for (uint32_t i = 0; i < args->n; i++) {
+        const bool time = args->at[i].name && strcmp(args->at[i].name, "t") == 0;
+        if (time || !value_number(args->at[i].value, &x)) return false;
+    }
+    const uint32_t begin = loc.begin + (uint32_t)(open - text) + 1;
+    const char *first = args->n ? "step, " : "step";
+    diag_help(el->diag, "%s is a function of the time: write %.*s%s..)", f->name,
+              (int)(open - text) + 1, text, first);
+    diag_mend(el->diag, (Loc){loc.source, begin, begin}, first);
+    return true;
+}
 
 Value function_call(Elab *el, const FunctionDef *f, const Args *args, Scope *scope, Loc loc)
 {
@@ -220,7 +238,7 @@ Value function_call(Elab *el, const FunctionDef *f, const Args *args, Scope *sco
         if (map_find(&s->names, f->params.at[k])) continue;
         if (!f->defaults.at[k]) {
             el_error(el, loc, "argument '%s' of %s is missing", f->params.at[k], f->text);
-            suggest_argument(el, f->params.at[k]);
+            if (!suggest_step(el, f, args, loc)) suggest_argument(el, f->params.at[k]);
             return value_error();
         }
         scope_add(el, s, f->params.at[k], f->loc, BIND_EXPR)->expr = f->defaults.at[k];

@@ -36,6 +36,92 @@ static bool is_prefix(const char *name)
     return false;
 }
 
+// The arguments behind a name: *end is behind the closing bracket. NULL where there are none.
+static const char *arguments(Elab *el, const char *s, size_t size, uint32_t *end)
+{
+    uint32_t at = *end;
+    int depth = 0;
+    if (at >= size || s[at] != '(') return NULL;
+    do {
+        depth += !!strchr("([", s[at]) - !!strchr(")]", s[at]);
+        at++;
+    } while (at < size && depth && s[at] != '\n');
+    if (depth) return NULL;
+    const char *text = str_slice(el->arena, s + *end + 1, at - *end - 2);
+    *end = at;
+    return text;
+}
+
+// ---- functions that are none here -------------------------------------------------------------
+
+// What calls of other tools' functions are here: $1 and $2 stand for their arguments.
+static const struct {
+    const char *name, *text;
+} calls[] = {
+    {"log10", "(log($1) / log(10))"},
+    {"log2", "(log($1) / log(2))"},
+    {"log1p", "log(1 + $1)"},
+    {"expm1", "(exp($1) - 1)"},
+    {"rsqrt", "(1 / sqrt($1))"},
+    {"mse", "mean(($1 - $2) ** 2, axis=sample_axes($1))"},
+    {"mse_loss", "mean(($1 - $2) ** 2, axis=sample_axes($1))"},
+    {"l1_loss", "mean(abs($1 - $2), axis=sample_axes($1))"},
+    {"var", "mean(($1 - mean($1, $2, keep=true)) ** 2, $2)"},
+    {"std", "sqrt(mean(($1 - mean($1, $2, keep=true)) ** 2, $2))"},
+};
+
+// The arguments between the outer commas; how many there are.
+static uint32_t split(Elab *el, const char *args, const char **out, uint32_t most)
+{
+    uint32_t n = 0;
+    int depth = 0;
+    const char *from = args;
+    for (const char *p = args;; p++) {
+        depth += *p && strchr("([", *p) ? 1 : *p && strchr(")]", *p) ? -1 : 0;
+        if (*p && (*p != ',' || depth)) continue;
+        while (*from == ' ') from++;
+        if (n < most && p > from) out[n] = str_slice(el->arena, from, (size_t)(p - from));
+        n += p > from;
+        if (!*p) return n;
+        from = p + 1;
+    }
+}
+
+// Whole arguments stand as they are, others in brackets where they have operators.
+static const char *filled(Elab *el, const char *text, const char *const *args)
+{
+    const char *out = "";
+    for (const char *p = text; *p; p++) {
+        if (*p != '$') {
+            out = str_printf(el->arena, "%s%c", out, *p);
+            continue;
+        }
+        const char *arg = args[*++p - '1'];
+        const bool first = p - text < 2 || p[-2] == '(' || (p - text > 2 && p[-3] == ',');
+        const bool whole = (first && strchr(",)", p[1])) || !strchr(arg, ' ');
+        out = str_printf(el->arena, whole ? "%s%s" : "%s(%s)", out, arg);
+    }
+    return out;
+}
+
+// at: the name, with its prefix; its call is written otherwise.
+static bool suggest_call(Elab *el, const char *name, Loc at)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, at.source, &size), *given[2] = {0};
+    const char *args = arguments(el, s, size, &at.end);
+    const uint32_t n = args ? split(el, args, given, 2) : 0;
+    for (size_t i = 0; n && i < sizeof calls / sizeof *calls; i++) {
+        const uint32_t takes = strstr(calls[i].text, "$2") ? 2 : 1;
+        if (strcmp(calls[i].name, name) || n != takes) continue;
+        const char *text = filled(el, calls[i].text, given);
+        diag_help(el->diag, "write %s", text);
+        if (diag_last_error(el->diag)) diag_mend(el->diag, at, text);
+        return true;
+    }
+    return false;
+}
+
 bool suggest_foreign(Elab *el, const Scope *s, const char *name, Loc loc)
 {
     size_t size;
@@ -45,6 +131,7 @@ bool suggest_foreign(Elab *el, const Scope *s, const char *name, Loc loc)
     while (prefix && loc.end < size && (part_of_word(text[loc.end]) || text[loc.end] == '.'))
         loc.end++;
     if (prefix) word = strrchr(text_at(el, loc), '.') + 1;
+    if (suggest_call(el, word, loc)) return true;
     const char *here = ours(el, s, word, prefix);
     bool near = here && !prefix && // as "did you mean" finds it
                 (scope_find(s, here) || builtin_find(here) || !strcmp(here, name));
@@ -71,22 +158,6 @@ static uint32_t value_begin(const char *s, uint32_t end)
         if (at == from) break;
     }
     return at;
-}
-
-// The arguments behind a name: *end is behind the closing bracket. NULL where there are none.
-static const char *arguments(Elab *el, const char *s, size_t size, uint32_t *end)
-{
-    uint32_t at = *end;
-    int depth = 0;
-    if (at >= size || s[at] != '(') return NULL;
-    do {
-        depth += !!strchr("([", s[at]) - !!strchr(")]", s[at]);
-        at++;
-    } while (at < size && depth && s[at] != '\n');
-    if (depth) return NULL;
-    const char *text = str_slice(el->arena, s + *end + 1, at - *end - 2);
-    *end = at;
-    return text;
 }
 
 static bool is_one_of(const char *name, const char *const *all)

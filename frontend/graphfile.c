@@ -125,6 +125,7 @@ void build_begin(Elab *el, bool training)
     el->training = training;
     el->graph = graph_new(el->arena, el->diag, el->batch ? el->batch : 1);
     el->unmixed = 1;
+    el->makers.n = 0;
     Frame *root = frame_new(el, NULL, NULL, "", (Loc){0});
     if (el->shape) root->what = "this row of shapes", root->call = el->shape->row->loc;
     el->frame = root;

@@ -5,6 +5,7 @@
 #include "frontend/guess.h"
 #include "frontend/advice.h"
 #include "frontend/mend.h"
+#include "frontend/rewrite.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -208,12 +209,15 @@ static void other_forms(Elab *el, Loc at, const char *text, uint32_t rank, uint3
                  {3, 4, "insert_axis(", ", 1)"},
                  {2, 1, "", "[:, 0]"},
                  {0, 0, "transpose(", ")"},
+                 {4, 4, "channels_last(", ")"},
                  {4, 4, "features(", ")"},
                  {4, 4, "normalize(", ", norm.clip)"}};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         bool fits =
             forms[i].rank ? forms[i].rank == rank && forms[i].wanted == wanted : rank == wanted;
         if (!fits) continue;
+        const bool last = !strcmp(forms[i].before, "channels_last("); // of a file
+        if (last && !map_find(&el->defs, "channels_last")) continue;
         const char *x = str_printf(el->arena, "%s%s%s", forms[i].before, text, forms[i].after);
         const char *written = quoted(el, at, x);
         guess_add(el, at, written, written);
@@ -232,9 +236,9 @@ static uint32_t axis_at(const char *s, uint32_t i, uint32_t end)
     return digit && isdigit((unsigned char)s[digit]) && !part_of_name(s[digit + 1]) ? digit : 0;
 }
 
-// Another axis where one is said.
-static void other_axes(Elab *el, Loc at, const char *s)
+void guess_other_axes(Elab *el, Loc at)
 {
+    const char *s = diag_source_text(el->diag, at.source, NULL);
     for (uint32_t i = at.begin; i < at.end; i++) {
         const uint32_t digit = axis_at(s, i, at.end);
         if (!digit) continue;
@@ -275,6 +279,21 @@ uint32_t guess_each_name(Elab *el, Loc at, NameGuess *fn, const void *how)
     return names;
 }
 
+static void other_layout(Elab *el, Loc at, const char *name, const void *how)
+{
+    static const char *const layouts[] = {"channels_last", "channels_first"};
+    (void)how;
+    for (int i = 0; i < 2; i++) {
+        const char *text = str_printf(el->arena, "%s(%s)", layouts[i], name);
+        if (map_find(&el->defs, layouts[i])) guess_add(el, at, text, text);
+    }
+}
+
+void guess_layouts(Elab *el, Loc at)
+{
+    guess_each_name(el, at, other_layout, NULL);
+}
+
 typedef struct Ranks {
     uint32_t rank, wanted;
 } Ranks;
@@ -294,7 +313,7 @@ static void values_of(Elab *el, Loc at, uint32_t rank, uint32_t wanted)
     const char *s = diag_source_text(el->diag, at.source, &size);
     if (!s || at.end > size || at.begin >= at.end || !is_users(el, at)) return;
     if (memchr(s + at.begin, '\n', at.end - at.begin)) return;
-    other_axes(el, at, s);
+    guess_other_axes(el, at);
     uint32_t names = guess_each_name(el, at, value_of_name, &(Ranks){rank, wanted});
     bool whole = s[at.begin] == '{' || s[at.begin] == '"' || s[at.begin] == '\'';
     if (!whole && names != 1)
@@ -453,78 +472,61 @@ void guess_role(Elab *el, const char *role, const Field *f, Loc at)
         guess_add(el, as->loc, role, str_printf(el->arena, "as: %s", role));
 }
 
-void guess_input(Elab *el, const Decl *d, Loc loc)
+// Is a field of integers, which a value of numbers is not made of?
+static bool counts(const Elab *el, const char *field, const Decl *d)
+{
+    const Binding *b = scope_find(el->scope, field);
+    const bool known = b && b->forced && b->value.kind == V_FIELD && b->value.field->type;
+    return known && d->dtype == DT_NONE && !d->role && !dtype_is_float(b->value.field->type->dtype);
+}
+
+static void guess_fields(Elab *el, const Decl *d, Loc loc)
 {
     const char *name;
+    for (uint32_t i = 0; next_field(el, &i, d->role, &name);) {
+        const Turn turn = el->turn;
+        if (counts(el, name, d)) el->turn = TURN_LAST;
+        (d->role ? guess_setting : guess_entry)(el, loc, d->name, name);
+        el->turn = turn;
+    }
+}
+
+// What the task around a mapping gives to an input of that name: itself, or its loss.
+static void guess_beside(Elab *el, const Decl *d, Loc loc)
+{
+    const Tree *task = task_around(el, loc), *loss = task ? tree_get(task, "loss") : NULL;
+    const Tree *x = task ? tree_get(task, d->name) : NULL;
+    if (!x && loss) x = tree_get(loss, d->name);
+    if (!x || x->kind != TREE_SCALAR) return;
+    const bool plain = !strpbrk(x->text, ",[]{}:#\"'");
+    const char *value = plain ? x->text : str_printf(el->arena, "\"%s\"", x->text);
+    const Choice row = with_setting(el, loc, d->name, value);
+    el->turn = TURN_EARLY;
+    if (row.text && is_users(el, loc))
+        suggest_choices(el, row, (Choice){0});
+    else
+        guess_setting(el, loc, d->name, value);
+    el->turn = TURN_PLAIN;
+}
+
+void guess_input(Elab *el, const Decl *d, Loc loc)
+{
     if (d->word == WORD_INT)
         for (int x = 2; x <= 4; x += 2)
             guess_entry(el, loc, d->name, str_printf(el->arena, "%d", x));
-    if (d->is_shape || d->role)
-        for (uint32_t i = 0; next_field(el, &i, d->role, &name);)
-            (d->role ? guess_setting : guess_entry)(el, loc, d->name, name);
-    for (uint32_t k = 0; d->is_shape && k < el->instances.n; k++) {
-        const Instance *inst = el->instances.at[k].value;
-        const Items *both[] = {&inst->def->out, &inst->def->body};
-        for (int o = 0; o < 2; o++)
-            for (uint32_t i = 0; i < both[o]->n; i++)
+    guess_beside(el, d, loc);
+    if (d->is_shape || d->role) guess_fields(el, d, loc);
+    for (int body = 0; d->is_shape && body < 2; body++) {
+        for (uint32_t k = 0; k < el->instances.n; k++) {
+            const Instance *inst = el->instances.at[k].value;
+            const Items *items = body ? &inst->def->body : &inst->def->out;
+            for (uint32_t i = 0; i < items->n; i++)
                 guess_entry(
                     el, loc, d->name,
-                    str_printf(el->arena, "%s.%s", el->instances.at[k].key, both[o]->at[i].name));
+                    str_printf(el->arena, "%s.%s", el->instances.at[k].key, items->at[i].name));
+        }
     }
     if (d->is_shape || d->role) guess_all(el); // that there is
-}
-
-// ---- samples that are mixed -------------------------------------------------------------------
-
-// sum(x, axis=0), mean(x, axis=0): the batch function of that name.
-static void batch_function(Elab *el, Loc at, const char *s)
-{
-    static const char *const names[] = {"sum", "mean"};
-    for (int i = 0; i < 2; i++) {
-        size_t n = strlen(names[i]);
-        if (strncmp(s + at.begin, names[i], n) || s[at.begin + n] != '(') continue;
-        uint32_t begin = at.begin + (uint32_t)n + 1, end = at.end;
-        while (end > begin && s[end] != ',') end--;
-        const char *rest = str_slice(el->arena, s + end, at.end - end);
-        bool first =
-            !strcmp(rest, ", axis=0)") || !strcmp(rest, ", 0)") || !strcmp(rest, ", axis=[0])");
-        if (!first) continue;
-        const char *text =
-            str_printf(el->arena, "batch_%s(%.*s)", names[i], (int)(end - begin), s + begin);
-        guess_add(el, at, text, text);
-    }
-}
-
-// The other samples as they are: no gradient goes to them.
-static void gathered_still(Elab *el, Loc at, const char *name, const void *how)
-{
-    (void)how;
-    const char *text = str_printf(el->arena, "stop_gradient(batch_gather(%s))", name);
-    guess_add(el, at, text, text);
-}
-
-void guess_gathers(Elab *el, uint32_t before)
-{
-    for (uint32_t error = before + 1; error <= diag_reports(el->diag); error++) {
-        Loc at;
-        size_t size;
-        diag_return_to(el->diag, error);
-        if (!diag_last(el->diag, &at) || !is_users(el, at)) continue;
-        const char *s = diag_source_text(el->diag, at.source, &size);
-        if (!s || at.end > size || at.begin >= at.end) continue;
-        batch_function(el, at, s);
-        for (uint32_t i = at.begin, end; i < at.end; i = end + 1) {
-            end = i;
-            while (end < at.end && part_of_name(s[end])) end++;
-            bool name = isalpha((unsigned char)s[i]) && end > i && !strchr("(=:", s[end]) &&
-                        !(i && strchr("\"'", s[i - 1]));
-            if (!name) continue;
-            const char *text = str_printf(el->arena, "batch_gather(%.*s)", (int)(end - i), s + i);
-            guess_add(el, (Loc){at.source, i, end}, text, text);
-        }
-        other_axes(el, at, s);
-        guess_each_name(el, at, gathered_still, NULL);
-    }
 }
 
 // ---- from the text of an error ----------------------------------------------------------------
@@ -551,6 +553,25 @@ static const char *next_shape(const char *p, int64_t *axes, uint32_t *rank)
     return NULL;
 }
 
+// The calls in a place that reduce a value, with its axes kept.
+static void guess_kept(Elab *el, Loc at)
+{
+    static const char *const names[] = {"sum(", "mean(", "max(", "min(", "logsumexp("};
+    const char *text = text_at(el, at);
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+        for (const char *p = text; (p = strstr(p, names[k])); p++) {
+            const char *end = p + strlen(names[k]);
+            if (p > text && part_of_name(p[-1])) continue;
+            for (int depth = 1; *end && depth; end++)
+                depth += (strchr("([", *end) != NULL) - (strchr(")]", *end) != NULL);
+            const char *call = str_slice(el->arena, p, (size_t)(end - p));
+            if (end[-1] != ')' || !strchr(call, ',') || strstr(call, "keep")) continue;
+            const uint32_t to = at.begin + (uint32_t)(end - text) - 1;
+            guess_add(el, (Loc){at.source, to, to}, ", keep=true",
+                      str_printf(el->arena, "keep=true in %s", call));
+        }
+}
+
 void guess_from_text(Elab *el, const char *text)
 {
     int64_t a[MOST_AXES], b[MOST_AXES];
@@ -566,6 +587,7 @@ void guess_from_text(Elab *el, const char *text)
     }
     guess_rows(el);
     guess_whole(el, at);
+    if (na != nb) guess_kept(el, at);
     guess_values(el, at, na, nb);
     for (uint32_t i = 1; i <= na && i <= nb; i++)
         if (a[na - i] != b[nb - i]) guess_sizes(el, a[na - i], b[nb - i]);

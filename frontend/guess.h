@@ -53,8 +53,6 @@ void guess_shorter(Elab *el, Loc at, uint32_t n);
 // An argument under another name; a slice that ends at another number.
 void guess_renamed(Elab *el, Loc at, const char *name);
 void guess_slice(Elab *el, Loc at, int64_t end, int64_t other);
-// The call in a place with an axis more: all that are not of the batch, and the last.
-void guess_axis_said(Elab *el, Loc call, const Type *t);
 // Numbers of the plain axes of a type, in a place.
 void guess_axes(Elab *el, Loc at, const Type *t);
 // A size as another one, wherever it is written in the graph.
@@ -62,6 +60,8 @@ void guess_size_to(Elab *el, int64_t from, int64_t to);
 // Truth values of the numbers in a place; numbers, or the opposite, of what has a sign before it.
 void guess_truth(Elab *el, Loc at);
 void guess_sign(Elab *el, Loc at, bool truth);
+// Each name in a place with its channels behind the other axes, or before them.
+void guess_layouts(Elab *el, Loc at);
 // What stands in quotes in a place without them.
 void guess_unquoted(Elab *el, Loc at);
 // A whole part, 7 // 2, in the place of a fraction; the names in a place as integers.
@@ -74,6 +74,24 @@ const char *text_at(const Elab *el, Loc at);
 
 // guess_syntax.c: expressions in the place of a text that is none.
 void guess_syntax(Elab *el, const Tree *scalar);
+
+// Another axis where one is said in a place.
+void guess_other_axes(Elab *el, Loc at);
+
+// samples.c: report what mixes samples in an entry that is built. False where there is any.
+bool samples_apart(Elab *el, const Entry *e);
+// What keeps samples apart that a node mixes, in the place that is blamed for it.
+void guess_apart(Elab *el, NodeId node, Loc loc, const char *text);
+// A value that pairs samples with samples in a place, of operands one of which has an axis of one
+// element that the other one has not: without it, or with it in both.
+void guess_unpaired(Elab *el, Loc at);
+// The same where that is what a node is computed of first; false where nothing is.
+bool guess_unpaired_below(Elab *el, NodeId node);
+// The same of what `node` is computed of, where that pairs samples: one side with the whole batch.
+void guess_pairing(Elab *el, NodeId node);
+
+// A call that reduces a value of a type, along all axes but that of the samples; or those too.
+void guess_axis_said(Elab *el, Loc call, const char *name, const Type *t);
 
 // guess_task.c: another name for the items of a family, and the mend that gives them one; a loss;
 // a kind in the place of a word, and beside it the metric that this was.

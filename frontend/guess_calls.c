@@ -1,5 +1,6 @@
 // Guesses about calls: one that calls what it is in, and two that need names of their own.
 #include "frontend/advice.h"
+#include "frontend/guess.h"
 #include "frontend/mend.h"
 
 // A call as it is written: name(arguments).
@@ -93,16 +94,20 @@ void guess_uncalled(Elab *el, Loc name)
 
 // ---- parts ------------------------------------------------------------------------------------
 
-// The expert or loss in which a place is.
-static const Tree *task_around(const Elab *el, Loc at)
+const Tree *task_around(const Elab *el, Loc at)
 {
     static const char *const sections[] = {"losses", "experts"};
     for (int k = 0; k < 2; k++) {
         const Tree *section = tree_get(el->root, sections[k]);
         for (uint32_t i = 0; section && i < section->entries.n; i++) {
             const Loc lines = entry_place(el, section, i);
-            if (lines.source == at.source && lines.begin <= at.begin && at.end <= lines.end)
-                return section->entries.at[i].value;
+            const Tree *task = section->entries.at[i].value;
+            bool in = lines.source == at.source && lines.begin <= at.begin && at.end <= lines.end;
+            for (uint32_t e = 0; task->kind == TREE_MAP && e < task->entries.n; e++) {
+                const Loc value = task->entries.at[e].value->loc; // which may be of another file
+                in |= value.source == at.source && value.begin == at.begin;
+            }
+            if (in) return task;
         }
     }
     return NULL;
@@ -117,10 +122,11 @@ static const char *name_at(const ModuleDef *def, uint32_t position)
 }
 
 // {module: projection, width: 8, out: 1}: what the call says from an argument on.
-static const char *as_mapping(Elab *el, const Written *call, const ModuleDef *def, uint32_t first)
+static const char *as_mapping(Elab *el, const Written *call, const ModuleDef *def, uint32_t first,
+                              uint32_t position)
 {
     const char *text = str_printf(el->arena, "{module: %s", call->name);
-    for (uint32_t i = first, position = first; i < call->args.n; i++) {
+    for (uint32_t i = first; i < call->args.n; i++) {
         const char *arg = call->args.at[i], *equals = strchr(arg, '=');
         const bool named =
             equals && equals[1] != '=' && equals > arg && !strchr("!<>=", equals[-1]);
@@ -139,7 +145,20 @@ const char *call_as_mapping(Elab *el, Loc at)
     Written call;
     if (!read_call(el, at, &call)) return NULL;
     const Binding *b = map_get(&el->defs, call.name);
-    return as_mapping(el, &call, b && b->value.kind == V_MODULE ? b->value.module : NULL, 0);
+    return as_mapping(el, &call, b && b->value.kind == V_MODULE ? b->value.module : NULL, 0, 0);
+}
+
+void guess_as_mapping(Elab *el, Loc at, const char *name)
+{
+    Written call;
+    const Binding *b = map_get(&el->defs, name);
+    const char *text = text_at(el, at);
+    const bool quotes = *text == '"' || *text == '\'';
+    const Loc inside = {at.source, at.begin + quotes, at.end - quotes};
+    if (!b || b->value.kind != V_MODULE || !read_call(el, inside, &call)) return;
+    const ModuleDef *def = b->value.module;
+    const char *part = strcmp(call.name, name) ? NULL : as_mapping(el, &call, def, 0, def->in.n);
+    if (part) guess_sure(el, at, part, part);
 }
 
 void guess_part(Elab *el, const ModuleDef *def, Loc at)
@@ -148,7 +167,7 @@ void guess_part(Elab *el, const ModuleDef *def, Loc at)
     const char *text = NULL;
     const Tree *task = task_around(el, at), *params = task ? tree_get(task, "params") : NULL;
     if (!task || def->in.n != 1 || !read_call(el, at, &call)) return;
-    const char *part = as_mapping(el, &call, def, 1),
+    const char *part = as_mapping(el, &call, def, 1, 1),
                *name = str_printf(el->arena, "%s_2", call.name);
     if (!part) return;
     const Loc to = params ? entry_added(el, params, name, part, &text)

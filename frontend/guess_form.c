@@ -91,18 +91,24 @@ void guess_products(Elab *el, Loc at)
 
 // ---- what has a name --------------------------------------------------------------------------
 
+// The type of what has a name, where that is known.
+static const Type *type_of(const Elab *el, const Binding *b)
+{
+    if (!b || !b->forced) return NULL;
+    if (b->value.kind == V_FIELD) return b->value.field->type;
+    const bool tensor = b->value.kind == V_TENSOR && b->value.build == el->build;
+    return tensor ? graph_type(el->graph, b->value.node) : NULL;
+}
+
 // Can it be a tensor, of a type that is as wanted where that is known?
 static bool is_tensor(const Elab *el, const Binding *b, const Wanted *w)
 {
-    const Type *t = NULL;
-    if (b->forced && b->value.kind == V_FIELD)
-        t = b->value.field->type;
-    else if (b->forced && b->value.kind == V_TENSOR && b->value.build == el->build)
-        t = graph_type(el->graph, b->value.node);
-    else if (b->forced)
-        return b->value.kind == V_INSTANCE || b->value.kind == V_APP;
-    else
-        return b->kind == BIND_TREE || b->kind == BIND_PARAM;
+    const Type *t = type_of(el, b);
+    const Tree *constants = tree_get(el->root, "let");
+    if (!t && b->forced) return b->value.kind == V_INSTANCE || b->value.kind == V_APP;
+    if (!t)
+        return b->kind == BIND_PARAM ||
+               (b->kind == BIND_TREE && !(constants && tree_get(constants, b->name)));
     if (!t || !w) return t != NULL;
     if (!t->rank || (w->wanted && t->rank != w->wanted)) return false;
     if (w->dtype != DT_NONE && w->dtype != t->dtype) return false;
@@ -142,8 +148,11 @@ static bool read_beside(const Elab *el, Loc at, const char *name)
 static void tensors_for(Elab *el, Loc at, const Wanted *w, const char *but)
 {
     const Map *names = &el->scope->names;
+    const Type *old = type_of(el, map_get(names, but));
     for (uint32_t i = 0; i < names->n; i++) {
         const Binding *b = names->at[i].value;
+        const Type *t = type_of(el, b);
+        if (old && t && dtype_is_float(old->dtype) && !dtype_is_float(t->dtype)) continue;
         if (!strcmp(b->name, but) || strchr(b->name, '.') || name_reserved(b->name)) continue;
         if (is_tensor(el, b, w) && !read_beside(el, at, b->name))
             (w && w->dtype != DT_NONE ? guess_sure : guess_add)(
@@ -304,22 +313,6 @@ void guess_axes(Elab *el, Loc at, const Type *t)
         const char *number = str_printf(el->arena, "%u", i), *text = text_at(el, at);
         const char *said = str_printf(el->arena, "%s in place of %s", number, text);
         (plain == 1 ? guess_sure : guess_add)(el, at, number, said);
-    }
-}
-
-void guess_axis_said(Elab *el, Loc call, const Type *t)
-{
-    const char *text = text_at(el, call), *axes = "";
-    const size_t n = strlen(text);
-    uint32_t plain = 0;
-    if (!n || text[n - 1] != ')') return;
-    for (uint32_t i = 0; i < t->rank; i++)
-        if (!t->axes[i].per) axes = str_printf(el->arena, "%s%s%u", axes, plain++ ? ", " : "", i);
-    if (plain > 1) axes = str_printf(el->arena, "[%s]", axes);
-    const char *const all[] = {axes, "-1"};
-    for (int i = !plain; i < 2; i++) {
-        const char *more = str_printf(el->arena, "%.*s, axis=%s)", (int)n - 1, text, all[i]);
-        guess_word(el, call, quoted(el, call, more));
     }
 }
 

@@ -382,11 +382,23 @@ static bool check_entry(Elab *el, const Tree *map, TreeEntry *e, MappingId id, b
     return false;
 }
 
+// What is meant to take an entry away, as null does.
+static bool says_none(const Tree *t)
+{
+    static const char *const words[] = {"none", "None", "false", "off", "no", "nil", "nothing"};
+    for (size_t i = 0; t->kind == TREE_SCALAR && i < sizeof words / sizeof *words; i++)
+        if (strcmp(words[i], t->text) == 0) return true;
+    return false;
+}
+
 bool keys_check(Elab *el, const Tree *t, MappingId id, bool open)
 {
     if (t->kind != TREE_MAP) {
         el_error(el, t->loc, "%s is a mapping", mappings[id]);
-        suggest_mapping(el, t, id, false);
+        if (says_none(t))
+            suggest(el, "null", NULL);
+        else
+            suggest_mapping(el, t, id, false);
         if (id == MAPPING_INSTANCE && t->kind == TREE_LIST) guess_instance(el, t);
         return false;
     }

@@ -1,8 +1,8 @@
 // experts: and losses:. A task that is off (enabled: false, or a weight constantly 0) leaves
 // nothing in the graph. A loss module gives num (B,) and perhaps den (B,); the loss is
 // batch_sum(select(valid, num, 0)) / batch_sum(select(valid, den, 0)), 0 where that is 0.
-#include "frontend/mend.h"
 #include "frontend/guess.h"
+#include "frontend/mend.h"
 #include "frontend/rewrite.h"
 
 // ---- binding ----------------------------------------------------------------------------------
@@ -374,6 +374,10 @@ static bool per_sample(Elab *el, Task *t, NodeId x, const char *what)
     el_error(el, loss ? loss->loc : t->loc, "%s of %s is %s; it has one value a sample, (B,)", what,
              t->path, type_text(el->arena, type));
     const char *axes = "";
+    if (loss && guess_unpaired_below(el, x)) { // which no sum mends
+        guess_no_entry_around(el, loss->loc);
+        return false;
+    }
     for (uint32_t i = 1; i < type->rank && type->axes[0].per == 1; i++)
         axes = str_printf(el->arena, "%s%s%u", axes, *axes ? ", " : "", i);
     if (loss && *axes) {
@@ -478,6 +482,32 @@ static bool look_at_loss(Elab *el, const Task *t)
     return false;
 }
 
+// A loss module of the user's whose output is not called so: its `out:`; else the module is none.
+static bool no_num(Elab *el, const Task *t, const ModuleDef *def)
+{
+    const Tree *loss = task_key(t, "loss").tree,
+               *map = loss && loss->kind == TREE_MAP ? loss : t->tree;
+    const Tree *name = tree_get(map, "module"), *out = tree_get(def->tree, "out");
+    const bool own = out && is_users(el, out->loc);
+    const bool one = own && out->kind == TREE_MAP && out->entries.n == 1;
+    const Tree *at = one ? out->entries.at[0].key : own ? out : name;
+    el_error(el, at ? at->loc : t->loc, "%s is the loss of %s, and has no output 'num'", def->name,
+             t->path);
+    diag_help(el->diag, "num is a loss of each sample, (B,); den, if any, what it is divided by");
+    if (own && name) diag_note(el->diag, name->loc, "it is the loss here");
+    const char *text = own && out->kind == TREE_SCALAR ? written(el, out) : "";
+    Choice renamed = one ? instead(el, at, "num") : (Choice){0};
+    renamed.said = str_printf(el->arena, "write num in place of %s", one ? at->text : "");
+    suggest_choices(el, renamed, (Choice){0});
+    if (*text && strpbrk(text, ",[]{}:#") && !strchr("\"'", *text))
+        text = str_printf(el->arena, "\"%s\"", text);
+    if (*text)
+        suggest_choices(el, instead(el, out, str_printf(el->arena, "{num: %s}", text)),
+                        (Choice){0});
+    if (!own && name) guess_modules(el, ROLE_MODULE, def, name->loc);
+    return false;
+}
+
 static bool task_make(Elab *el, Task *t)
 {
     if (t->kind && !app_solve(el, t->kind)) return look_at_loss(el, t);
@@ -486,6 +516,8 @@ static bool task_make(Elab *el, Task *t)
     if (v.kind == V_ERROR) return false;
     if (v.kind == V_APP && !t->module && !map_find(&v.app->out, "num"))
         num = value_plain(el, v, t->loc); // an expression's value, whose module is no loss
+    else if (v.kind == V_APP && v.app->out.n && !map_find(&v.app->out, "num"))
+        return no_num(el, t, v.app->instance->def);
     else if (v.kind == V_APP || v.kind == V_RECORD) {
         num = member_read(el, v, "num", t->loc);
         bool has_den = v.kind == V_APP ? map_find(&v.app->out, "den") != NULL

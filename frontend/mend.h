@@ -61,8 +61,16 @@ void guess_end(Elab *el, Loc at, const char *counted);
 void guess_uncalled(Elab *el, Loc name);
 // The call in a place as a mapping: {module: conv, x: a, out: 3}; NULL where it is none.
 const char *call_as_mapping(Elab *el, Loc at);
+// The expert or loss in which a place is; NULL where there is none.
+const Tree *task_around(const Elab *el, Loc at);
+// A call of a module under params:, of a part that has its name, as a mapping.
+void guess_as_mapping(Elab *el, Loc at, const char *name);
 // A call of a module in a place as a part of the task around it, with a name.
 void guess_part(Elab *el, const ModuleDef *def, Loc at);
+// module_mends.c: what to write for an input or setting that is not given; and in the place of a
+// part that has no values, its parameters.
+void suggest_given(Elab *el, const App *app, const Decl *d, const Map *given, Loc loc);
+void guess_of_part(Elab *el, const Instance *inst, Loc at);
 // The line of a place; nowhere where it is not the user's.
 Loc line_place(const Elab *el, Loc at);
 

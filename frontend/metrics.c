@@ -52,6 +52,7 @@ static Metric *metric_open(Elab *el, Task *t, TaskKey key, const char *baseline,
                            const Metric *beside)
 {
     static const char *const skip[] = {"module", NULL};
+    if (key.tree->kind != TREE_MAP && diag_errors(el->diag)) return NULL; // which is one of them
     const char *part = baseline ? path_join(el, "baselines", baseline) : "metric";
     const char *path = path_join(el, t->frame->path, part);
     Instance *inst = task_instance(el, t, ROLE_METRIC, key, path, skip);
@@ -107,7 +108,9 @@ static void task_metrics(Elab *el, Task *t, Entry *entry)
     }
     if (!tree || !t->on) return;
     if (!task_build(el, t)) { // reported; the metric is looked at for its own errors
-        look_at_metrics(el, t, key, rest);
+        const ModuleDef *def = tree->kind == TREE_MAP ? tree_module(el, tree, key.scope) : NULL;
+        if (def) role_check(el, def, ROLE_METRIC, tree_get(tree, "module")->loc);
+        if (tree->kind == TREE_MAP) look_at_metrics(el, t, key, rest);
         return;
     }
     Metric *metric = metric_open(el, t, key, NULL, NULL);

@@ -18,7 +18,9 @@ static Value module_named(Elab *el, Scope *scope, const Expr *e)
     const Binding *def = map_get(&el->defs, e->text);
     const Scope *s = scope;
     while (s && !map_find(&s->names, e->text)) s = s->parent;
-    if (def && s == el->scope && def->value.kind == V_MODULE) return def->value;
+    const Binding *own = s ? map_get(&s->names, e->text) : NULL;
+    const bool itself = own && own->forcing && !own->forced; // the part that is made of it
+    if (def && (s == el->scope || itself) && def->value.kind == V_MODULE) return def->value;
     return callee_read(el, scope, e->text, e->loc);
 }
 
@@ -170,6 +172,8 @@ static bool give_misnamed(Elab *el, Instance *inst, const Tree *map, const TreeE
         el_error(el, loc, "%s has no input or setting '%s'", inst->def->name, name);
     else
         best = unknown_argument(el, inst->def, name, loc, own);
+    if (!strcmp(name, "repeat"))
+        diag_help(el->diag, "repeat: stands under body:, where its turns are applied");
     const bool mended = diag_has_mend(el->diag, diag_last_error(el->diag));
     if (!mended && !guess_moved(el, map, e->key)) suggest_without(el, map, e->key);
     if (others || (best && in_list(own, best))) return true;
@@ -279,48 +283,6 @@ static void alias(Elab *el, Scope *s, const char *name, Binding *b)
     map_set(el->arena, &s->names, name, b);
 }
 
-// The size of a setting that is an axis of an input which is given; 0 where none is.
-static int64_t size_of_input(Elab *el, const App *app, const Decl *d, const Map *given, Loc loc)
-{
-    const Decls *in = &app->instance->def->in;
-    for (uint32_t i = 0; i < in->n; i++) {
-        const Decl *x = &in->at[i];
-        Binding *b = given ? map_get(given, x->name) : NULL;
-        if (!b) b = map_get(&app->instance->args, x->name);
-        const Value v =
-            b && x->is_shape ? value_plain(el, binding_force(el, b), loc) : value_none();
-        const Type *t = v.kind == V_TENSOR ? graph_type(el->graph, v.node) : NULL;
-        if (!t || x->maybe || t->rank < x->dims.n) continue;
-        for (uint32_t k = 0; k < x->dims.n; k++) {
-            const Expr *dim = x->dims.at[k];
-            const Axis *axis = &t->axes[x->lead ? t->rank - x->dims.n + k : k];
-            if (dim->kind == EXPR_NAME && !strcmp(dim->text, d->name) && !axis->per)
-                return axis->size;
-        }
-    }
-    return 0;
-}
-
-// What to write for an input or setting that is not given.
-static void suggest_given(Elab *el, const App *app, const Decl *d, const Map *given, Loc loc)
-{
-    const int64_t size = d->is_shape ? 0 : size_of_input(el, app, d, given, loc);
-    const char *text = str_printf(el->arena, "%lld", (long long)size);
-    const Choice c = size ? with_setting(el, loc, d->name, text) : (Choice){.text = NULL};
-    if (c.text) {
-        suggest_choices(el, c, (Choice){.text = NULL});
-        return;
-    }
-    const char *usual[] = {usual_value(d->name, 0), usual_value(d->name, 1)};
-    const Choice first = usual[0] ? with_setting(el, loc, d->name, usual[0]) : c;
-    if (first.text && *first.text == ',') // of a call
-        suggest_choices(el, first, with_setting(el, loc, d->name, usual[1]));
-    else
-        suggest_key(el, loc, d->name);
-    guess_input(el, d, loc);
-    guess_anyway(el, (Loc){0});
-}
-
 bool decl_bind(Elab *el, App *app, const Decl *d, const Map *given, Loc loc)
 {
     Instance *inst = app->instance;
@@ -332,6 +294,8 @@ bool decl_bind(Elab *el, App *app, const Decl *d, const Map *given, Loc loc)
     }
     bool has_default = d->def || d->def_tree;
     if (!has_default && !d->optional) {
+        const bool made = inst->part && decl_find(&inst->def->let, d->name) == d;
+        if (made && is_users(el, inst->loc)) loc = inst->loc;
         el_error(el, loc, "%s needs '%s'", inst->def->name, d->name);
         diag_note(el->diag, d->loc, "it is declared here");
         suggest_given(el, app, d, given, loc);
@@ -387,7 +351,8 @@ static bool bind_arguments(Elab *el, App *app, const Map *given, Loc loc)
 {
     const ModuleDef *def = app->instance->def;
     bool ok = true;
-    for (uint32_t i = 0; i < def->let.n; i++) ok &= decl_bind(el, app, &def->let.at[i], NULL, loc);
+    for (uint32_t i = 0; i < def->let.n; i++)
+        ok &= decl_bind(el, app, &def->let.at[i], given, loc); // for what it says of their sizes
     for (uint32_t i = 0; i < def->in.n; i++) ok &= decl_bind(el, app, &def->in.at[i], given, loc);
     return ok && app_solve(el, app);
 }
@@ -506,6 +471,21 @@ App *instance_default(Elab *el, Instance *inst, Loc loc)
     inst->doing = false;
     if (app) inst->app = app;
     return app;
+}
+
+App *instance_read(Elab *el, Instance *inst, Loc loc)
+{
+    const Decls *in = &inst->def->in;
+    for (uint32_t i = 0; inst->part && !inst->app && i < in->n; i++) {
+        const Decl *d = &in->at[i];
+        if (d->optional || d->def || d->def_tree || map_find(&inst->args, d->name)) continue;
+        el_error(el, loc, "%s is a part, and is given its input '%s' where it is called",
+                 *inst->path ? inst->path : inst->def->name, d->name);
+        guess_of_part(el, inst, loc);
+        inst->app = arena_make(el->arena, App); // once
+        return NULL;
+    }
+    return instance_default(el, inst, loc);
 }
 
 // ---- members ----------------------------------------------------------------------------------

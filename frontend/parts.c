@@ -274,6 +274,7 @@ static Value param_expr(Elab *el, Binding *b, const Expr *e)
     }
     const char *path = path_join(el, s->frame->owner->path, b->name);
     Instance *inst = instance_construct(el, f.module, path, &args, s, e->loc);
+    if (inst) inst->part = true;
     return inst ? (Value){.kind = V_INSTANCE, .instance = inst} : value_error();
 }
 
@@ -301,7 +302,7 @@ Value param_eval(Elab *el, Binding *b)
     const char *own = given && given->kind == TREE_SCALAR ? given->text : b->name;
     const char *path = path_join(el, b->scope->frame->owner->path, own);
     Instance *inst = instance_from_tree(el, def, path, t, skip, b->scope);
-    if (inst) inst->precision = precision_read(el, t);
+    if (inst) inst->part = true, inst->precision = precision_read(el, t);
     return inst ? (Value){.kind = V_INSTANCE, .instance = inst} : value_error();
 }
 

@@ -5,6 +5,8 @@
 #include "frontend/guess.h"
 #include "frontend/mend.h"
 
+#include <ctype.h>
+
 Scope *scope_new(Elab *el, Scope *parent, Frame *frame)
 {
     Scope *s = arena_make(el->arena, Scope);
@@ -178,6 +180,38 @@ static void guess_own_names(Elab *el, const Scope *s, const char *name, Loc loc)
             }
 }
 
+static bool is_section(const char *name)
+{
+    static const char *const sections[] = {"ema",    "encoders", "heads", "values",
+                                           "params", "fields",   "data",  "let"};
+    size_t i = 0;
+    while (i < sizeof sections / sizeof *sections && strcmp(sections[i], name)) i++;
+    return i < sizeof sections / sizeof *sections;
+}
+
+// A section's name before that of what is in it, ema.slow for slow; B for the samples of a step.
+static bool suggest_unnamed(Elab *el, const Scope *s, const char *name, Loc loc)
+{
+    size_t size;
+    const char *text = diag_source_text(el->diag, loc.source, &size), *own = name;
+    uint32_t begin = loc.begin, end = loc.end;
+    if (!is_users(el, loc)) return false;
+    while (is_section(own) && end < size && text[end] == '.') {
+        begin = ++end;
+        while (end < size && (isalnum((unsigned char)text[end]) || text[end] == '_')) end++;
+        own = str_slice(el->arena, text + begin, end - begin);
+    }
+    if (begin > loc.begin && scope_find(s, own)) {
+        diag_help(el->diag, "write %s: what is under %s: is called by its own name", own, name);
+        if (diag_last_error(el->diag)) diag_mend(el->diag, (Loc){loc.source, loc.begin, begin}, "");
+        return true;
+    }
+    if (begin > loc.begin || strcmp(name, "B")) return false;
+    diag_help(el->diag, "write batch, the number of samples of a step");
+    if (diag_last_error(el->diag)) diag_mend(el->diag, loc, "batch");
+    return true;
+}
+
 static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
 {
     el_error(el, loc, "there is no '%s' here", name);
@@ -188,8 +222,8 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
         guess_definition(el, name, loc);
         return;
     }
-    if (guess_owned(el, s, name, loc) || suggest_import(el, name)) return;
-    if (suggest_formed(el, s, name)) return;
+    if (guess_owned(el, s, name, loc) || suggest_unnamed(el, s, name, loc)) return;
+    if (suggest_import(el, name) || suggest_formed(el, s, name)) return;
     if (suggest_foreign(el, s, name, loc)) return;
     const char *best = NULL;
     for (const Scope *at = s; at; at = at->parent) best = nearest_key(&at->names, name, best);
@@ -302,6 +336,7 @@ void el_error(Elab *el, Loc loc, const char *fmt, ...)
 Value el_node(Elab *el, NodeId node, uint32_t before)
 {
     uint32_t errors = diag_errors(el->diag);
+    while (el->makers.n < el->graph->nodes.n) vec_push(el->arena, &el->makers, el->frame);
     if (!node && errors > before && errors != el->noted) el_notes(el);
     return unmixed(el, value_node(el, node));
 }

@@ -50,8 +50,6 @@ void guess_sizes(Elab *el, int64_t a, int64_t b);
 // A value in a place, or in the calls that lead here, of `rank` axes where `wanted` are; 0 where
 // that is not known.
 void guess_values(Elab *el, Loc at, uint32_t rank, uint32_t wanted);
-// Batch functions, for errors of mixed samples behind number `before`.
-void guess_gathers(Elab *el, uint32_t before);
 // Another word in the place of one, or an entry before the first of a mapping.
 void guess_word(Elab *el, Loc at, const char *word);
 void guess_entry(Elab *el, Loc map, const char *key, const char *value);

@@ -6,6 +6,7 @@
 #include "frontend/guess.h"
 #include "frontend/mend.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 enum {
@@ -301,6 +302,32 @@ static const Guess *another(const Trials *t, const Guess *one, const Guess *cons
     return NULL;
 }
 
+// Has what a name stands for failed, so that its error is known?
+static bool is_error(const Elab *el, const char *name)
+{
+    const Binding *b = el->scope ? scope_find(el->scope, name) : NULL;
+    if (!b || !b->forced) return false;
+    const App *app = b->value.kind == V_INSTANCE ? b->value.instance->app : NULL;
+    return b->value.kind == V_ERROR || (app && !app->instance);
+}
+
+// Does a guess write a name that failed where there was another? What reads it would be silent.
+static bool writes_error(Elab *el, const Guess *g)
+{
+    const char *old = text_at(el, g->at), *s = diag_source_text(el->diag, g->at.source, NULL);
+    if (s[g->at.end] == ':') return false; // a key
+    for (const char *p = g->text; *p;) {
+        size_t n = 0;
+        while (isalnum((unsigned char)p[n]) || p[n] == '_' || p[n] == '.') n++;
+        const char *name = str_slice(el->arena, p, strcspn(p, ".") < n ? strcspn(p, ".") : n);
+        const bool value = n && (isalpha((unsigned char)*p) || *p == '_') && p[n] != '(' &&
+                           p[n] != ':' && p[n] != '=';
+        if (value && !strstr(old, name) && is_error(el, name)) return true;
+        p += n ? n : 1;
+    }
+    return false;
+}
+
 void guesses_try(Elab *el, const char *path)
 {
     guess_entries(el);
@@ -320,7 +347,7 @@ void guesses_try(Elab *el, const char *path)
         if (!error) continue;
         begin(&t, error);
         for (uint32_t k = i; k < end && left && !diag_has_mend(el->diag, error); k++) {
-            if (is_needless(el, list[k], good, n)) continue;
+            if (is_needless(el, list[k], good, n) || writes_error(el, list[k])) continue;
             left--;
             if (helps(&t, list[k])) good[n++] = list[k];
         }

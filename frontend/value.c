@@ -93,7 +93,7 @@ Value value_plain(Elab *el, Value v, Loc loc)
         switch (v.kind) {
         case V_APP: v = app_main(el, v.app, loc); break;
         case V_INSTANCE: {
-            App *app = instance_default(el, v.instance, loc);
+            App *app = instance_read(el, v.instance, loc);
             if (!app) return value_error();
             v = (Value){.kind = V_APP, .app = app};
             break;

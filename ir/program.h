@@ -117,15 +117,12 @@ bool program_check_no_grad(const Program *p, Error *err);
 // The rule of batch axes, for graphs before autodiff: any op outside batch_gather and cross
 // reductions that mixes a batch axis is reported to diag at its origin. False when there is one.
 bool entry_check_batch(const Entry *e, Diag *diag);
+// The same for those who report it themselves: fn is called with each such node, in order.
+typedef void MixFn(void *of, NodeId node, const char *text, const char *help);
+bool entry_each_mix(const Entry *e, MixFn *fn, void *of);
 
-typedef struct BatchFault {
-    uint32_t axis;
-    const Type *type;
-    const char *help;
-} BatchFault;
-
-// The same of one node, which is not reported. False where it mixes samples, and how.
-bool node_check_batch(const Graph *g, NodeId id, BatchFault *fault);
+// The same of one node, but for pairs that a constant alone makes.
+bool node_each_mix(const Graph *g, NodeId id, MixFn *fn, void *of);
 
 // ---- reference interpreter (eval.c)
 // ---------------------------------------------------------------
