@@ -707,6 +707,8 @@ typedef enum {
 // Check a mapping's keys against keys.def: unknown, missing, of the wrong kind, not supported yet.
 // `open`: unknown keys belong to somebody else. False when something was reported.
 bool keys_check(Elab *el, const Tree *t, MappingId id, bool open);
+// Let an entry's key be another one, at the same place.
+void key_read_as(Elab *el, TreeEntry *e, const char *name);
 // Has a mapping a key that is like none it may have, so that what it lacks may be said by that?
 bool keys_strange(Elab *el, const Tree *t, MappingId id);
 bool keys_reserved(MappingId id, const char *key);

@@ -10,19 +10,24 @@ static const char *slow_path(Elab *el, const Ema *ema, const char *path)
     return *path ? path_join(el, ema->name, path) : ema->name;
 }
 
-static void copy_part(Elab *el, Ema *ema, const Tree *name, Map *parts)
+// False where it is not known what is copied.
+static bool copy_part(Elab *el, Ema *ema, const Tree *name, Map *parts)
 {
+    Value *v = arena_make(el->arena, Value);
     Binding *b = name->kind == TREE_SCALAR ? map_get(&el->scope->names, name->text) : NULL;
     if (!b || b->value.kind != V_INSTANCE) {
-        if (b && b->value.kind == V_ERROR && b->forced) return; // reported
+        if (b && b->value.kind == V_ERROR && b->forced) { // reported
+            *v = value_error();
+            map_set(el->arena, parts, name->text, v);
+            return true;
+        }
         el_error(el, name->loc, "'%s' is no encoder or head",
                  name->kind == TREE_SCALAR ? name->text : "");
         diag_help(el->diag, "of: [a, b] names what stands under encoders: and heads:");
         if (name->kind == TREE_SCALAR) suggest_words(el, name->text, &el->instances);
-        return;
+        return false;
     }
     Instance *slow = arena_make(el->arena, Instance);
-    Value *v = arena_make(el->arena, Value);
     *slow = *b->value.instance;
     slow->path = slow_path(el, ema, slow->path);
     slow->ema = ema;
@@ -30,6 +35,7 @@ static void copy_part(Elab *el, Ema *ema, const Tree *name, Map *parts)
     *v = (Value){.kind = V_INSTANCE, .instance = slow};
     map_set(el->arena, parts, name->text, v);
     vec_push(el->arena, &ema->of, name->text);
+    return true;
 }
 
 // The copy that is evaluated; NULL: the student.
@@ -46,6 +52,7 @@ static void stand_in(Elab *el, const Ema *ema, const Map *parts)
     if (el->training || !model || strcmp(model->text, ema->name)) return;
     for (uint32_t i = 0; i < parts->n; i++) {
         const Value *v = parts->at[i].value;
+        if (v->kind != V_INSTANCE) continue;
         ((Binding *)map_get(&el->scope->names, parts->at[i].key))->value = *v;
         for (uint32_t k = 0; k < el->instances.n; k++)
             if (strcmp(el->instances.at[k].key, parts->at[i].key) == 0)
@@ -65,9 +72,9 @@ static void ema_bind(Elab *el, const TreeEntry *e)
                  .tree = e->value,
                  .from = phase_bound(el, e->value, "from", 0),
                  .until = phase_bound(el, e->value, "until", INT64_MAX)};
-    if (of->kind == TREE_SCALAR) copy_part(el, ema, of, parts);
+    bool known = of->kind == TREE_SCALAR ? copy_part(el, ema, of, parts) : of->kind == TREE_LIST;
     for (uint32_t i = 0; of->kind == TREE_LIST && i < of->items.n; i++)
-        copy_part(el, ema, of->items.at[i], parts);
+        known &= copy_part(el, ema, of->items.at[i], parts);
     if (of->kind != TREE_SCALAR && !(of->kind == TREE_LIST && of->items.n)) {
         el_error(el, of->kind == TREE_NULL ? e->key->loc : of->loc,
                  "'of' of a slow copy is an encoder or head, or a list of them");
@@ -76,7 +83,7 @@ static void ema_bind(Elab *el, const TreeEntry *e)
     }
     map_set(el->arena, &el->emas, ema->name, ema);
     stand_in(el, ema, parts);
-    b->value = (Value){.kind = V_RECORD, .record = parts};
+    if (known) b->value = (Value){.kind = V_RECORD, .record = parts};
 }
 
 static void check_model(Elab *el)

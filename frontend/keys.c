@@ -333,6 +333,17 @@ bool keys_strange(Elab *el, const Tree *t, MappingId id)
     return false;
 }
 
+void key_read_as(Elab *el, TreeEntry *e, const char *name)
+{
+    Tree *key = arena_make(el->arena, Tree);
+    *key = (Tree){.kind = TREE_SCALAR, .loc = e->key->loc, .text = name};
+    uint32_t *place = arena_array(el->arena, uint32_t, strlen(name) + 1);
+    for (size_t i = 0; name[i]; i++) place[i] = key->loc.begin;
+    place[strlen(name)] = key->loc.end;
+    key->place = place;
+    e->key = key;
+}
+
 // From here on an entry is read as if its key were the one that is probably meant, so that nothing
 // else is reported of what it says; where that stands there too, or is of another form, by nobody.
 static void read_as(Elab *el, const Tree *map, TreeEntry *e, MappingId id)
@@ -343,13 +354,7 @@ static void read_as(Elab *el, const Tree *map, TreeEntry *e, MappingId id)
     if (o) best = *o->before ? NULL : o->ours;
     const KeyInfo *k = best && !tree_get(map, best) ? find(id, best) : NULL;
     if (!k || k->kind == K_LATER || !kind_suits(k->kind, e->value)) return;
-    Tree *key = arena_make(el->arena, Tree);
-    *key = (Tree){.kind = TREE_SCALAR, .loc = e->key->loc, .text = k->name};
-    uint32_t *place = arena_array(el->arena, uint32_t, strlen(k->name) + 1);
-    for (size_t i = 0; k->name[i]; i++) place[i] = key->loc.begin;
-    place[strlen(k->name)] = key->loc.end;
-    key->place = place;
-    e->key = key;
+    key_read_as(el, e, k->name);
 }
 
 // A key that is not known keeps nothing else of the mapping from being read.

@@ -176,7 +176,12 @@ static bool give_misnamed(Elab *el, Instance *inst, const Tree *map, const TreeE
         diag_help(el->diag, "repeat: stands under body:, where its turns are applied");
     const bool mended = diag_has_mend(el->diag, diag_last_error(el->diag));
     if (!mended && !guess_moved(el, map, e->key)) suggest_without(el, map, e->key);
-    if (others || (best && in_list(own, best))) return true;
+    if (others) return true;
+    if (best && in_list(own, best)) {
+        if (strcmp(best, "path") == 0) return false; // which has been read
+        if (!tree_get(map, best)) key_read_as(el, tree_entry(map, name), best);
+        return true;
+    }
     const Decl *d = best ? find_setting(inst->def, best) : NULL;
     const TreeEntry *said = d ? tree_entry(map, best) : NULL;
     if (d && (!said || said->key->loc.source != loc.source)) give_tree(el, inst, d, e, scope);

@@ -82,9 +82,15 @@ static void forget_bounds(Elab *el, const Tree *row)
     if (until) *until = INT64_MAX;
 }
 
-static void read_row(Elab *el, const TreeEntry *e)
+// Of losses: and experts: further keys may be those of a module or kind.
+static void read_row(Elab *el, const TreeEntry *e, MappingId id)
 {
-    if (e->value->kind != TREE_MAP || switched_off(e->value)) return;
+    if (e->value->kind != TREE_MAP) return;
+    const bool task = id == MAPPING_EXPERT || id == MAPPING_LOSS;
+    const bool module = id == MAPPING_LOSS && tree_get(e->value, "module");
+    if (!tree_get(e->value, "for")) // a family's are looked at when its members are made
+        keys_check(el, e->value, id, task && (module || tree_get(e->value, "kind")));
+    if (switched_off(e->value)) return;
     bool from = read_bound(el, e->value, "from"), until = read_bound(el, e->value, "until");
     read_period(el, e->value);
     int64_t begin = phase_bound(el, e->value, "from", 0),
@@ -113,13 +119,19 @@ static int by_number(const void *a, const void *b)
 
 void phases_read(Elab *el)
 {
-    static const char *const sections[] = {"experts", "losses", "ema", "watch"};
+    static const struct {
+        const char *name;
+        MappingId id;
+    } sections[] = {{"experts", MAPPING_EXPERT},
+                    {"losses", MAPPING_LOSS},
+                    {"ema", MAPPING_EMA},
+                    {"watch", MAPPING_WATCH}};
     build_begin(el, true); // names of the graph's constants, with the number of steps
     add_phase(el, 0);
     for (size_t s = 0; s < sizeof sections / sizeof *sections; s++) {
-        const Tree *t = tree_get(el->root, sections[s]);
+        const Tree *t = tree_get(el->root, sections[s].name);
         for (uint32_t i = 0; t && t->kind == TREE_MAP && i < t->entries.n; i++)
-            read_row(el, &t->entries.at[i]);
+            read_row(el, &t->entries.at[i], sections[s].id);
     }
     qsort(el->phases.at, el->phases.n, sizeof *el->phases.at, by_number);
     if (el->periods.n) qsort(el->periods.at, el->periods.n, sizeof *el->periods.at, by_number);
