@@ -200,6 +200,27 @@ static void check_member(Elab *el, const Tree *t)
 
 // ---- shards -----------------------------------------------------------------------------------
 
+// An address of the net, or a * for any text; false where it is neither.
+static bool no_path(Elab *el, const Tree *t)
+{
+    const char *s = t->text, *star = strchr(s, '*'), *end = strrchr(s, '/');
+    if (strstr(s, "://")) {
+        el_error(el, t->loc, "shards are files; '%s' is an address", s);
+        diag_help(el->diag, "copy them to a disk and name the files (one alone may come of a "
+                            "command: pipe:COMMAND, with --allow-pipe)");
+        suggest_word(el, t, end + 1, str_printf(el->arena, "shards/%s", end + 1));
+        return true;
+    }
+    if (!star) return false;
+    el_error(el, t->loc, "shards have ranges, not '*'");
+    const char *folder = end ? str_slice(el->arena, s, (size_t)(end - s) + 1) : "./";
+    suggest_word(
+        el, t,
+        str_printf(el->arena, "%.*s{0000..0009}%s", (int)(star - s), s, star + strspn(star, "*")),
+        strchr(folder, '*') ? "./" : folder);
+    return true;
+}
+
 static void check_pattern(Elab *el, const Tree *t)
 {
     const char *s = t->text;
@@ -214,6 +235,7 @@ static void check_pattern(Elab *el, const Tree *t)
         return;
     }
     if (strncmp(s, "pipe:", 5) == 0) return; // the shell's braces are the shell's
+    if (no_path(el, t)) return;
     for (Brace b; !brace_first(s, &b) || b.open; s = b.close + 1) {
         size_t at = (size_t)(b.open - t->text);
         if (!b.close) {
