@@ -72,6 +72,8 @@ const bool *diag_mends_applied(const Diag *diag, Arena *arena, uint32_t source, 
 // A source with those applied, in the arena. *n: how many there were.
 const char *diag_mended(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice,
                         uint32_t *n);
+// A source with the sure mend of one error alone, by its number; NULL where it has none there.
+const char *diag_mended_of(const Diag *diag, Arena *arena, uint32_t source, uint32_t error);
 // Text and place of the last error or warning; NULL when it was a repetition or there is none.
 const char *diag_last(const Diag *diag, Loc *loc);
 // Move that error to another place, before it has notes. It is dropped where it repeats another.
