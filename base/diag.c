@@ -200,12 +200,22 @@ static bool find_in(const Diag *diag, Loc *at, const char *text)
     return true;
 }
 
-void diag_did_you_mean(Diag *diag, const char *wrong, const char *right)
+static void did_you_mean(Diag *diag, const char *wrong, const char *right, bool sure)
 {
     Loc at;
     diag_help(diag, "did you mean '%s'?", right);
     if (diag_last(diag, &at) && at.source < diag->sources.n && find_in(diag, &at, wrong))
-        add_mend(diag, at, right, !str_is_slip(wrong, right));
+        add_mend(diag, at, right, !sure);
+}
+
+void diag_did_you_mean(Diag *diag, const char *wrong, const char *right)
+{
+    did_you_mean(diag, wrong, right, str_is_slip(wrong, right));
+}
+
+void diag_may_you_mean(Diag *diag, const char *wrong, const char *right)
+{
+    did_you_mean(diag, wrong, right, false);
 }
 
 // ---- applied mends ----------------------------------------------------------------------------

@@ -47,6 +47,8 @@ void diag_mend_also(Diag *diag, Loc at, const char *text);
 // "did you mean 'right'?", and the mend that writes it where the error's place has `wrong`: a guess
 // where the words differ by more than a slip.
 void diag_did_you_mean(Diag *diag, const char *wrong, const char *right);
+// The same, which is never sure: the wrong word is a right one elsewhere.
+void diag_may_you_mean(Diag *diag, const char *wrong, const char *right);
 // The mends of the errors so far, in the order of reports; of one error they stand together, with
 // equal `error`. Further places of one follow it.
 typedef struct Mend {

@@ -1,6 +1,8 @@
 // Guesses about calls: one that calls what it is in, and two that need names of their own.
 #include "frontend/mend.h"
 
+#include <ctype.h>
+
 // A call as it is written: name(arguments).
 typedef struct Written {
     Loc at;
@@ -95,7 +97,9 @@ static const char *name_at(const ModuleDef *def, uint32_t position)
 static const char *as_mapping(Elab *el, const Written *call, const ModuleDef *def, uint32_t first)
 {
     const char *text = str_printf(el->arena, "{module: %s", call->name);
-    for (uint32_t i = first, position = first; i < call->args.n; i++) {
+    const bool number = isdigit((unsigned char)*call->args.at[0]); // which no input is
+    uint32_t position = def && number ? def->in.n : first;
+    for (uint32_t i = first; i < call->args.n; i++) {
         const char *arg = call->args.at[i], *equals = strchr(arg, '=');
         const bool named =
             equals && equals[1] != '=' && equals > arg && !strchr("!<>=", equals[-1]);
