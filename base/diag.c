@@ -200,12 +200,22 @@ static bool find_in(const Diag *diag, Loc *at, const char *text)
     return true;
 }
 
-void diag_did_you_mean(Diag *diag, const char *wrong, const char *right)
+static void did_you_mean(Diag *diag, const char *wrong, const char *right, bool sure)
 {
     Loc at;
     diag_help(diag, "did you mean '%s'?", right);
     if (diag_last(diag, &at) && at.source < diag->sources.n && find_in(diag, &at, wrong))
-        add_mend(diag, at, right, !str_is_slip(wrong, right));
+        add_mend(diag, at, right, !sure);
+}
+
+void diag_did_you_mean(Diag *diag, const char *wrong, const char *right)
+{
+    did_you_mean(diag, wrong, right, str_is_slip(wrong, right));
+}
+
+void diag_may_you_mean(Diag *diag, const char *wrong, const char *right)
+{
+    did_you_mean(diag, wrong, right, false);
 }
 
 // ---- applied mends ----------------------------------------------------------------------------
@@ -268,13 +278,15 @@ static bool meets(const Diag *diag, const Mend *m, const MendRefs *list)
     return false;
 }
 
-// The places that are written, by place.
-static MendRefs chosen(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice)
+// The places that are written, by place: of all errors, or of one.
+static MendRefs chosen(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice,
+                       uint32_t error)
 {
     MendRefs heads = {0}, list = {0};
     const size_t size = diag->sources.at[source].size;
     for (uint32_t i = 0; i < diag->mends.n; i++)
-        if (is_choice(diag, &diag->mends.at[i], source, choice))
+        if ((!error || diag->mends.at[i].error == error) &&
+            is_choice(diag, &diag->mends.at[i], source, choice))
             vec_push(arena, &heads, &diag->mends.at[i]);
     sort_mends(&heads);
     for (uint32_t i = 0; i < heads.n; i++) {
@@ -291,25 +303,20 @@ static MendRefs chosen(const Diag *diag, Arena *arena, uint32_t source, uint32_t
 const bool *diag_mends_applied(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice)
 {
     bool *applied = arena_array(arena, bool, diag->mends.n + 1);
-    const MendRefs list = chosen(diag, arena, source, choice);
+    const MendRefs list = chosen(diag, arena, source, choice, 0);
     for (uint32_t i = 0; i < list.n; i++) applied[list.at[i] - diag->mends.at] = true;
     return applied;
 }
 
-const char *diag_mended(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice,
-                        uint32_t *n)
+// A source with these written.
+static const char *written(const Source *s, Arena *arena, const MendRefs *list)
 {
-    const Source *s = &diag->sources.at[source];
-    const MendRefs list = chosen(diag, arena, source, choice);
     size_t size = s->size, at = 0;
-    *n = 0;
-    for (uint32_t i = 0; i < list.n; i++) {
-        size += strlen(list.at[i]->text) - (list.at[i]->at.end - list.at[i]->at.begin);
-        *n += !list.at[i]->also;
-    }
+    for (uint32_t i = 0; i < list->n; i++)
+        size += strlen(list->at[i]->text) - (list->at[i]->at.end - list->at[i]->at.begin);
     char *out = arena_alloc(arena, size + 1), *to = out;
-    for (uint32_t i = 0; i < list.n; i++) {
-        const Mend *m = list.at[i];
+    for (uint32_t i = 0; i < list->n; i++) {
+        const Mend *m = list->at[i];
         memcpy(to, s->text + at, m->at.begin - at);
         to += m->at.begin - at;
         memcpy(to, m->text, strlen(m->text));
@@ -319,6 +326,21 @@ const char *diag_mended(const Diag *diag, Arena *arena, uint32_t source, uint32_
     if (s->size > at) memcpy(to, s->text + at, s->size - at);
     to[s->size - at] = 0;
     return out;
+}
+
+const char *diag_mended(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice,
+                        uint32_t *n)
+{
+    const MendRefs list = chosen(diag, arena, source, choice, 0);
+    *n = 0;
+    for (uint32_t i = 0; i < list.n; i++) *n += !list.at[i]->also;
+    return written(&diag->sources.at[source], arena, &list);
+}
+
+const char *diag_mended_of(const Diag *diag, Arena *arena, uint32_t source, uint32_t error)
+{
+    const MendRefs list = chosen(diag, arena, source, MEND_SURE, error);
+    return list.n ? written(&diag->sources.at[source], arena, &list) : NULL;
 }
 
 const Mend *diag_mends(const Diag *diag, uint32_t *n)

@@ -47,6 +47,8 @@ void diag_mend_also(Diag *diag, Loc at, const char *text);
 // "did you mean 'right'?", and the mend that writes it where the error's place has `wrong`: a guess
 // where the words differ by more than a slip.
 void diag_did_you_mean(Diag *diag, const char *wrong, const char *right);
+// The same, which is never sure: the wrong word is a right one elsewhere.
+void diag_may_you_mean(Diag *diag, const char *wrong, const char *right);
 // The mends of the errors so far, in the order of reports; of one error they stand together, with
 // equal `error`. Further places of one follow it.
 typedef struct Mend {
@@ -72,6 +74,8 @@ const bool *diag_mends_applied(const Diag *diag, Arena *arena, uint32_t source, 
 // A source with those applied, in the arena. *n: how many there were.
 const char *diag_mended(const Diag *diag, Arena *arena, uint32_t source, uint32_t choice,
                         uint32_t *n);
+// A source with the sure mend of one error alone, by its number; NULL where it has none there.
+const char *diag_mended_of(const Diag *diag, Arena *arena, uint32_t source, uint32_t error);
 // Text and place of the last error or warning; NULL when it was a repetition or there is none.
 const char *diag_last(const Diag *diag, Loc *loc);
 // Move that error to another place, before it has notes. It is dropped where it repeats another.

@@ -95,6 +95,27 @@ const char *str_our_word(const char *name)
     return NULL;
 }
 
+// Words that YAML 1.1, and nobody else, has for ours; they are near others too.
+static bool is_yaml_word(const char *name)
+{
+    static const char *const words[] = {"yes", "no", "on", "off", "null"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcasecmp(words[i], name) == 0) return true;
+    return false;
+}
+
+// Two words of which one says the contrary of the other, as maximize and minimize.
+static bool are_contrary(const char *a, const char *b)
+{
+    static const char *const pairs[][2] = {{"min", "max"}, {"low", "high"}, {"first", "last"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        for (int k = 0; k < 2; k++) {
+            const char *x = strstr(a, pairs[i][k]), *y = strstr(b, pairs[i][!k]);
+            if (x && y && x - a == y - b) return true;
+        }
+    return false;
+}
+
 // Is the word the last of a longer one's, as decay of weight_decay?
 static bool ends_with_word(const char *name, const char *word)
 {
@@ -114,7 +135,9 @@ static bool is_alike(const char *name, const char *key)
 static uint32_t distance(const char *name, const char *key, uint32_t limit)
 {
     if (str_swapped(name, key) || strcasecmp(name, key) == 0) return 0;
-    return is_alike(name, key) ? 1 : str_distance(name, key, limit);
+    if (is_alike(name, key)) return is_yaml_word(name);
+    if (are_contrary(name, key)) return limit + 1;
+    return str_distance(name, key, limit);
 }
 
 const char *nearest_key(const Map *m, const char *name, const char *best)
@@ -156,7 +179,7 @@ bool str_is_slip(const char *wrong, const char *right)
     const char *folder = strrchr(right, '/'); // what is the same makes no word longer
     size_t same = folder ? (size_t)(folder - right) + 1 : 0;
     if (same && strncmp(wrong, right, same) == 0) wrong += same, right += same, n -= same;
-    uint32_t letters = n < 3 ? 0 : n < 8 ? 1 : 2; // short words are near many others
+    uint32_t letters = n < 3 ? 0 : n < 10 ? 1 : 2; // short words are near many others
     if (differ_in_digits(wrong, right)) return false;
     return str_distance(wrong, right, letters) <= letters;
 }

@@ -333,8 +333,9 @@ static int check_library(Cli *cli, const Values *v)
     Diag *diag = diag_new(cli->arena);
     FrontendOptions o = {.lib_dir = v->source.lib};
     LibraryInfo info;
-    if (v->params || v->fix || v->diff || v->source.set.n)
-        return fail_usage("check", "a library file goes without --set, --fix, --diff and --params");
+    if (v->params || v->diff || v->source.set.n)
+        return fail_usage("check", "a library file goes without --set, --diff and --params");
+    if (v->fix && !graph_fix(cli->arena, v->file, v->source.lib, &err)) return fail(&err);
     if (!o.lib_dir) o.lib_dir = assets_library(cli->arena, &err);
     if (err.set) return fail(&err);
     bool good = frontend_check_library(cli->arena, diag, v->file, &o, &info);

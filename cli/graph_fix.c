@@ -1,5 +1,5 @@
-// Rounds of reading and mending. A candidate beside the file, where what it imports is found, is
-// read first; it replaces the file only when it has no more errors than that.
+// Rounds of reading and mending, in memory: mends are kept only where the file is read better with
+// them, and it is written once, at the end.
 #include "cli/graph_fix.h"
 
 #include "base/file.h"
@@ -12,14 +12,32 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ROUNDS = 10 };
+enum {
+    ROUNDS = 30,
+    TRIALS = 100, // of one file
+    AHEAD = 3     // mends of what a mend uncovers
+};
 
 typedef struct Fix {
     Arena *arena;
-    const char *file, *real, *candidate; // as named; behind links; beside that
+    const char *file, *real; // as named; behind links
+    const char *text;        // what it holds by now; NULL: what it has held all along
     FrontendOptions options;
     mode_t mode;
+    uint32_t trials;
+    VEC(const char *) said; // of each mend
 } Fix;
+
+// What a round begins with.
+typedef struct Round {
+    const Diag *diag;
+    uint32_t source;
+    const char *text; // of the source
+    size_t size;
+    const Tree *root;  // of it; NULL where it cannot be read
+    bool yaml;         // diag has the errors of the text as YAML alone, and no others
+    const Diag *whole; // with all others
+} Round;
 
 static uint32_t source_of(const Diag *diag, const char *path)
 {
@@ -28,24 +46,97 @@ static uint32_t source_of(const Diag *diag, const char *path)
     return 0;
 }
 
-static Diag *read_graph(const Fix *f, const char *path)
+static Diag *read_graph(const Fix *f, Arena *arena, const char *text, bool trial)
 {
-    Diag *diag = diag_new(f->arena);
-    frontend_load(f->arena, diag, path, &f->options);
+    Diag *diag = diag_new(arena);
+    FrontendOptions o = f->options;
+    LibraryInfo info;
+    o.trial = trial;
+    if (text) diag_overlay(diag, f->file, text);
+    if (frontend_is_library(arena, f->file))
+        frontend_check_library(arena, diag, f->file, &o, &info);
+    else
+        frontend_load(arena, diag, f->file, &o);
     return diag;
 }
 
-static bool write_text(const Fix *f, const char *path, const char *text, Error *err)
+// ---- is it better with a mend? -----------------------------------------------------------------
+
+static uint32_t count_of(const Diag *diag, const char *text)
 {
-    FileWriter w;
-    if (!file_create(&w, f->arena, path, (uint32_t)f->mode, err)) return false;
-    if (!file_put(&w, text, strlen(text), err)) {
-        file_cancel(&w);
-        return false;
-    }
-    if (!file_commit(&w, err)) return false;
-    return !chmod(path, f->mode) || error_set(err, "%s: its permissions cannot be set", path);
+    uint32_t n = 0;
+    const char *other;
+    for (uint32_t i = 0; (other = diag_error_text(diag, i)); i++) n += !strcmp(text, other);
+    return n;
 }
+
+typedef struct Fault { // an error, which may have a sure mend
+    uint32_t number;
+    const char *text;
+    Loc at;
+} Fault;
+typedef VEC(Fault) Faults;
+
+// Is an error gone in a text that is `grown` bytes longer? It may show again behind its place.
+static bool is_gone(const Round *r, const Fault *e, const Diag *after, ptrdiff_t grown)
+{
+    const char *error;
+    const ptrdiff_t end = (ptrdiff_t)e->at.begin + (grown > 0 ? grown : 0);
+    bool behind = true;
+    Loc at;
+    for (uint32_t i = 0; (error = diag_error_at(after, i, &at)); i++)
+        behind &= strcmp(error, e->text) || (ptrdiff_t)at.begin > end;
+    return count_of(after, e->text) < count_of(r->whole, e->text) || behind;
+}
+
+// Does a text have fewer errors than before, and no new one? Where one is mended that hides
+// others, it is enough that this one is gone.
+static bool helps(Fix *f, const Round *r, const char *text, const Fault *hiding)
+{
+    Arena *arena = arena_new();
+    const Diag *after = read_graph(f, arena, text, true);
+    bool good = diag_errors(after) < diag_errors(r->whole);
+    const char *error;
+    for (uint32_t i = 0; good && (error = diag_error_text(after, i)); i++)
+        good = count_of(after, error) <= count_of(r->whole, error);
+    if (hiding && !good)
+        good = is_gone(r, hiding, after, (ptrdiff_t)strlen(text) - (ptrdiff_t)strlen(r->text));
+    arena_free(arena);
+    f->trials++;
+    return good;
+}
+
+static bool lies_in(const Tree *t, Loc at)
+{
+    bool in = at.begin >= t->loc.begin && at.end <= t->loc.end;
+    for (uint32_t i = 0; !in && i < t->items.n; i++) in = lies_in(t->items.at[i], at);
+    return in;
+}
+
+// Is a place in what says which files are read? What they define is missed where one is not.
+static bool in_imports(const Tree *root, Loc at)
+{
+    for (uint32_t i = 0; root && i < root->entries.n; i++) {
+        const TreeEntry *e = &root->entries.at[i];
+        bool import = !strncmp(e->key->text, "import", 6) || !strncmp(e->key->text, "extend", 6);
+        if (import && (lies_in(e->key, at) || lies_in(e->value, at))) return true;
+    }
+    return false;
+}
+
+// Does an error hide others? One of YAML that ends the reading does, and one of what is imported.
+static bool hides(const Round *r, uint32_t number)
+{
+    uint32_t n;
+    const Mend *m = diag_mends(r->diag, &n);
+    bool import = false;
+    for (uint32_t i = 0; i < n; i++)
+        import |=
+            m[i].error == number && m[i].at.source == r->source && in_imports(r->root, m[i].at);
+    return r->yaml ? !r->root : import;
+}
+
+// ---- a round -----------------------------------------------------------------------------------
 
 // A text without the blanks and line breaks around it.
 static const char *trimmed(Arena *arena, const char *text, size_t n)
@@ -55,29 +146,128 @@ static const char *trimmed(Arena *arena, const char *text, size_t n)
     return str_slice(arena, text, n);
 }
 
-static void print_mends(const Fix *f, const Diag *diag, uint32_t source)
+// Say what is written: of all errors, or of one.
+static void say_mends(Fix *f, const Round *r, uint32_t error)
 {
     uint32_t n;
-    const Mend *m = diag_mends(diag, &n);
-    const char *text = diag_source_text(diag, source, NULL);
-    const bool *applied = diag_mends_applied(diag, f->arena, source, MEND_SURE);
+    const Mend *m = diag_mends(r->diag, &n);
+    const bool *applied = diag_mends_applied(r->diag, f->arena, r->source, MEND_SURE);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t line, column;
-        if (!applied[i]) continue;
-        diag_position(diag, m[i].at, &line, &column);
-        fprintf(stderr, "%s:%u: %s -> %s\n", f->file, line,
-                trimmed(f->arena, text + m[i].at.begin, m[i].at.end - m[i].at.begin),
-                trimmed(f->arena, m[i].text, strlen(m[i].text)));
+        if (error ? m[i].error != error : !applied[i]) continue;
+        diag_position(r->diag, m[i].at, &line, &column);
+        const char *said =
+            str_printf(f->arena, "%s:%u: %s -> %s", f->file, line,
+                       trimmed(f->arena, r->text + m[i].at.begin, m[i].at.end - m[i].at.begin),
+                       trimmed(f->arena, m[i].text, strlen(m[i].text)));
+        vec_push(f->arena, &f->said, said);
     }
 }
 
-// Do the mends leave no more errors than there are? One that hid another may give way to it.
-static bool helps(const Fix *f, const char *text, uint32_t errors, Error *err)
+static int by_place(const void *a, const void *b)
 {
-    if (!write_text(f, f->candidate, text, err)) return false;
-    uint32_t left = diag_errors(read_graph(f, f->candidate));
-    unlink(f->candidate);
-    return left <= errors;
+    const Fault *x = a, *y = b;
+    if (x->at.begin != y->at.begin) return x->at.begin < y->at.begin ? -1 : 1;
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+// The errors of the file in order of place.
+static Faults faults_of(const Fix *f, const Round *r)
+{
+    Faults all = {0};
+    Fault e;
+    for (uint32_t i = 0; (e.text = diag_error_at(r->diag, i, &e.at)); i++) {
+        e.number = diag_error_number(r->diag, i);
+        vec_push(f->arena, &all, e);
+    }
+    if (all.n) qsort(all.at, all.n, sizeof *all.at, by_place);
+    return all;
+}
+
+static bool begin_round(const Fix *f, Round *r, const char *text)
+{
+    *r = (Round){.diag = read_graph(f, f->arena, text, false)};
+    r->whole = r->diag;
+    r->source = source_of(r->diag, f->file);
+    r->text = diag_source_text(r->diag, r->source, &r->size);
+    return r->text && diag_errors(r->diag);
+}
+
+// Mend one error, or all that have sure mends. A key, or a name, that is wrong may hide what else
+// is: what shows then is mended too before it is asked whether that helps.
+static bool mend(Fix *f, const Round *r, const Fault *one, const char *text)
+{
+    const uint32_t said = f->said.n;
+    const Fault *hiding = one && hides(r, one->number) ? one : NULL;
+    say_mends(f, r, one ? one->number : 0);
+    for (int i = 0; i < AHEAD && f->trials < TRIALS; i++) {
+        Round next;
+        uint32_t applied = 0;
+        f->text = text;
+        if (helps(f, r, text, hiding)) return true;
+        if (r->yaml || !begin_round(f, &next, text)) break;
+        text = diag_mended(next.diag, f->arena, next.source, MEND_SURE, &applied);
+        if (!applied) break;
+        say_mends(f, &next, 0);
+    }
+    f->said.n = said;
+    return false;
+}
+
+// Mend the first error for which that helps; of a text that is no YAML the first of all, as what
+// follows may come of it alone.
+static bool mend_one(Fix *f, const Round *r)
+{
+    const Faults all = faults_of(f, r);
+    const char *before = f->text;
+    for (uint32_t i = 0; i < all.n && f->trials < TRIALS; i++) {
+        const char *text = diag_mended_of(r->diag, f->arena, r->source, all.at[i].number);
+        if (text && mend(f, r, &all.at[i], text)) return true;
+        f->text = before;
+        if (r->yaml) return false;
+    }
+    return false;
+}
+
+static bool mend_all(Fix *f, const Round *r)
+{
+    uint32_t applied = 0;
+    const char *before = f->text;
+    const char *text = diag_mended(r->diag, f->arena, r->source, MEND_SURE, &applied);
+    if (applied && mend(f, r, NULL, text)) return true;
+    f->text = before;
+    return false;
+}
+
+// False where nothing more is mended.
+static bool mend_round(Fix *f)
+{
+    Round r;
+    if (!begin_round(f, &r, f->text)) return false;
+    Diag *yaml = diag_new(f->arena);
+    const uint32_t source = diag_source(yaml, f->file, r.text, r.size);
+    r.root = tree_read(f->arena, yaml, source);
+    r.yaml = diag_errors(yaml) > 0;
+    if (r.yaml) {
+        r.diag = yaml;
+        r.source = source;
+        return mend_one(f, &r);
+    }
+    return mend_all(f, &r) || mend_one(f, &r);
+}
+
+// ---- the file ----------------------------------------------------------------------------------
+
+static bool write_text(const Fix *f, Error *err)
+{
+    FileWriter w;
+    if (!file_create(&w, f->arena, f->real, (uint32_t)f->mode, err)) return false;
+    if (!file_put(&w, f->text, strlen(f->text), err)) {
+        file_cancel(&w);
+        return false;
+    }
+    if (!file_commit(&w, err)) return false;
+    return !chmod(f->real, f->mode) || error_set(err, "%s: its permissions cannot be set", f->real);
 }
 
 bool graph_fix(Arena *arena, const char *file, const char *lib, Error *err)
@@ -88,20 +278,14 @@ bool graph_fix(Arena *arena, const char *file, const char *lib, Error *err)
     if (n > 3 && strcmp(file + n - 3, ".ir") == 0) return true; // nothing offers mends for IR
     if (!realpath(file, real) || stat(real, &st) || !S_ISREG(st.st_mode)) return true;
     // (what cannot be read is reported by who reads it next)
-    Fix f = {arena,
-             file,
-             real,
-             str_printf(arena, "%s.fix-%ld", real, (long)getpid()),
-             {.lib_dir = lib ? lib : assets_library(arena, err), .no_trials = true}, // none is sure
-             st.st_mode & 07777};
-    for (int round = 0; !err->set && round < ROUNDS; round++) {
-        const Diag *diag = read_graph(&f, file);
-        uint32_t source = source_of(diag, file), applied = 0;
-        if (!diag_errors(diag) || !source) break;
-        const char *text = diag_mended(diag, arena, source, MEND_SURE, &applied);
-        if (!applied || !helps(&f, text, diag_errors(diag), err)) break;
-        if (!write_text(&f, real, text, err)) break;
-        print_mends(&f, diag, source);
-    }
-    return !err->set;
+    Fix f = {.arena = arena,
+             .file = file,
+             .real = real,
+             .options = {.no_trials = true}, // none is sure
+             .mode = st.st_mode & 07777};
+    f.options.lib_dir = lib ? lib : assets_library(arena, err);
+    for (int round = 0; !err->set && round < ROUNDS && mend_round(&f);) round++;
+    if (err->set || (f.text && !write_text(&f, err))) return false;
+    for (uint32_t i = 0; i < f.said.n; i++) fprintf(stderr, "%s\n", f.said.at[i]);
+    return true;
 }

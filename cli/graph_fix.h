@@ -5,9 +5,9 @@
 #include "base/arena.h"
 #include "base/diag.h"
 
-// Write into the file the mends of the errors that have just one, as long as that makes no
-// more of them, and print a line for each. A valid file is not touched; what is left is not
-// printed. lib: of the library's files, or NULL for the built-in ones. False: err is set, the file
+// Write into the file the mends of the errors that have just one, where fewer errors are left by
+// that and no new one but what a mended one hid, and print a line for each. A valid file is not
+// touched; what is left is not printed. A library file is looked at alone. lib: of the library's files, or NULL for the built-in ones. False: err is set, the file
 // whole.
 bool graph_fix(Arena *arena, const char *file, const char *lib, Error *err);
 

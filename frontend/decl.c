@@ -284,8 +284,10 @@ static bool mismatch(Elab *el, const ModuleDef *def, const Decl *d, const Type *
              d->name, def->name, type_text(el->arena, t), d->shape, axis,
              axis_text(el, t->axes[axis]), size);
     diag_note(el->diag, d->loc, "the input is declared here");
+    static const char *const clip[] = {"normalize(", ", norm.clip)"};
+    static const char *const imagenet[] = {"normalize(", ", norm.imagenet)"};
     if (dim->kind == EXPR_NUMBER && t->dtype == DT_U8 && t->rank == 4)
-        suggest_wrapped(el, "normalize(", NULL, ", norm.clip)"); // a view as it is read
+        suggest_wrapped(el, clip, imagenet); // a view as it is read
     else
         guess_mismatch(el, d, t, axis, dim, known, s);
     return false;

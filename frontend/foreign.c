@@ -205,7 +205,12 @@ static const char *method_text(Elab *el, const char *of, const char *name, const
     }
     if (!word) return NULL;
     args = our_arguments(el, args);
-    if (dtype_find(word) != DT_NONE) return str_printf(el->arena, "cast(%s, %s)", of, word);
+    const DType dtype = dtype_find(word);
+    const Binding *b = dtype != DT_NONE ? scope_find(el->scope, of) : NULL;
+    if (b && b->forced && b->value.kind == V_FIELD && !dtype_is_float(dtype) &&
+        b->value.field->type && !dtype_is_float(b->value.field->type->dtype))
+        return of; // whose classes are whole numbers; cast, it would lose its validity
+    if (dtype != DT_NONE) return str_printf(el->arena, "cast(%s, %s)", of, word);
     bool list = is_one_of(word, lists) && *args != '[' && *args != '(';
     if (list) return str_printf(el->arena, "%s(%s, [%s])", word, of, args);
     return str_printf(el->arena, *args ? "%s(%s, %s)" : "%s(%s)", word, of, args);

@@ -3,6 +3,8 @@
 #include "frontend/guess.h"
 #include "frontend/mend.h"
 
+#include <ctype.h>
+
 // A call as it is written: name(arguments).
 typedef struct Written {
     Loc at;
@@ -126,6 +128,8 @@ static const char *as_mapping(Elab *el, const Written *call, const ModuleDef *de
                               uint32_t position)
 {
     const char *text = str_printf(el->arena, "{module: %s", call->name);
+    const bool number = isdigit((unsigned char)*call->args.at[0]); // which no input is
+    if (def && number && position < def->in.n) position = def->in.n;
     for (uint32_t i = first; i < call->args.n; i++) {
         const char *arg = call->args.at[i], *equals = strchr(arg, '=');
         const bool named =

@@ -75,6 +75,8 @@ static const struct Otherwise {
     {MAPPING_TRAIN, "total_steps", "steps", "", ""},
     {MAPPING_TRAIN, "iterations", "steps", "", ""},
     {MAPPING_TRAIN, "loss", "minimize", "", ""},
+    {MAPPING_TRAIN, "maximize", "minimize", "-(", ")"},
+    {MAPPING_GRAPH, "batch", "let", "{batch: ", "}"},
     {MAPPING_TRAIN, "grad_clip", "clip_grad", "{module: global_norm, limit: ", "}"},
     {MAPPING_TRAIN, "max_grad_norm", "clip_grad", "{module: global_norm, limit: ", "}"},
     {MAPPING_TRAIN, "accumulation_steps", "accumulate", "", ""},
@@ -132,6 +134,17 @@ static bool dotted(Elab *el, const Tree *map, const Tree *key, MappingId id)
     const char *first = str_slice(el->arena, key->text, n);
     if (!key->text[n] || !find(id, first)) return false;
     suggest_nested(el, map, key);
+    return true;
+}
+
+// What is said under another section is not one itself. False where it is none of that.
+static bool of_section(Elab *el, const Tree *map, const Tree *key, MappingId id)
+{
+    const bool let = strcmp(key->text, "batch") == 0;
+    const char *section = let ? "let" : "train";
+    if (id != MAPPING_GRAPH || (!let && !find(MAPPING_TRAIN, key->text))) return false;
+    diag_help(el->diag, "it is set under %s:, as %s: {%s: ..}", section, section, key->text);
+    suggest_without(el, map, key);
     return true;
 }
 
@@ -228,7 +241,7 @@ static void unknown(Elab *el, const Tree *map, const Tree *key, MappingId id)
     }
     el_error(el, key->loc, "%s has no key '%s'", mappings[id], key->text);
     if (of_other_file(el, map, key, id) || dotted(el, map, key, id) ||
-        said_otherwise(el, map, key, id))
+        said_otherwise(el, map, key, id) || of_section(el, map, key, id))
         return;
     const char *best = nearest_key(&names, key->text, NULL);
     if (best && tree_get(map, best))
@@ -357,6 +370,22 @@ static void read_as(Elab *el, const Tree *map, TreeEntry *e, MappingId id)
     key_read_as(el, e, k->name);
 }
 
+// A number where the clipping of gradients is wanted, or the call with one, may be the limit.
+static bool suggest_limit(Elab *el, const Tree *map, const TreeEntry *e)
+{
+    static const char call[] = "global_norm(";
+    const char *text = e->value->text;
+    if (strcmp(e->key->text, "clip_grad") != 0) return false;
+    if (!strncmp(text, call, strlen(call))) text += strlen(call);
+    const size_t n = strspn(text, "0123456789.e-");
+    if (!n || (text[n] && strcmp(text + n, ")"))) return false;
+    const char *limit = str_printf(el->arena, "{module: global_norm, limit: %.*s}", (int)n, text);
+    diag_help(el->diag, "write %s", limit);
+    if (is_users(el, e->value->loc)) diag_guess(el->diag, e->value->loc, limit);
+    suggest_without(el, map, e->key);
+    return true;
+}
+
 // A key that is not known keeps nothing else of the mapping from being read.
 static bool check_entry(Elab *el, const Tree *map, TreeEntry *e, MappingId id, bool open)
 {
@@ -379,10 +408,9 @@ static bool check_entry(Elab *el, const Tree *map, TreeEntry *e, MappingId id, b
              k->name, mappings[id], kinds[k->kind]);
     if (*k->doc) diag_help(el->diag, "%s: %s", k->name, k->doc);
     if (k->kind == K_LIST) suggest_only_item(el, id, e);
-    if (k->kind == K_MAP && e->value->kind == TREE_SCALAR && is_call(k->name))
-        suggest_row(el, "module", false);
-    else if (k->kind == K_MAP)
-        guess_within(el, id, e);
+    const bool call = k->kind == K_MAP && e->value->kind == TREE_SCALAR && is_call(k->name);
+    if (call && !suggest_limit(el, map, e)) suggest_row(el, "module", false);
+    if (k->kind == K_MAP && !call) guess_within(el, id, e);
     if (k->kind <= K_NUMBER && e->value->kind == TREE_LIST) suggest_item(el, e->value);
     return false;
 }

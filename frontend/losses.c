@@ -383,7 +383,7 @@ static bool per_sample(Elab *el, Task *t, NodeId x, const char *what)
     if (loss && *axes) {
         const char *over =
             str_printf(el->arena, type->rank > 2 ? ", axis=[%s])" : ", axis=%s)", axes);
-        suggest_wrapped(el, "mean(", "sum(", over);
+        suggest_wrapped(el, (const char *[]){"mean(", over}, (const char *[]){"sum(", over});
         if (!diag_has_mend(el->diag, diag_last_error(el->diag))) { // a text in lines of its own
             diag_help(el->diag, "write mean(..%s, or sum(..%s, around it", over, over);
             guess_no_entry_around(el, loss->loc);
@@ -458,7 +458,8 @@ static bool one_weight(Elab *el, Task *t)
     if (!type->rank) return true;
     el_error(el, said->loc, "the weight of %s is %s, not one number", t->path,
              type_text(el->arena, type));
-    suggest_wrapped(el, "mean(", "sum(", type->rank > 1 ? ", axis=[0, 1])" : ", axis=0)");
+    const char *over = type->rank > 1 ? ", axis=[0, 1])" : ", axis=0)";
+    suggest_wrapped(el, (const char *[]){"mean(", over}, (const char *[]){"sum(", over});
     return false;
 }
 

@@ -210,12 +210,27 @@ void suggest_number(Elab *el, double x, double lo, double hi, bool whole)
         suggest_guess(el, one, other);
 }
 
+// Another one of the words than the one that is said to be meant.
+static void suggest_another(Elab *el, const char *wrong, const Map *names, const char *best)
+{
+    Loc at;
+    const char *old;
+    if (!error_place(el, &at, &old) || strcmp(bare(el, old), wrong)) return;
+    for (uint32_t i = 0; i < names->n; i++) {
+        if (strcmp(names->at[i].key, best) == 0) continue;
+        diag_help(el->diag, "or '%s'", names->at[i].key);
+        diag_guess(el->diag, at, quoted(el, at, names->at[i].key));
+        return;
+    }
+}
+
 void suggest_words(Elab *el, const char *wrong, const Map *names)
 {
     Loc at;
     const char *old, *list = "", *best = nearest_key(names, wrong, NULL);
     if (best) {
         diag_did_you_mean(el->diag, wrong, best);
+        if (!str_is_slip(wrong, best)) suggest_another(el, wrong, names, best);
         return;
     }
     for (uint32_t i = 0; i < names->n; i++)
@@ -250,9 +265,19 @@ void suggest_row(Elab *el, const char *key, bool list)
     if (!error_place(el, &at, &old) || strchr(old, '\n')) return;
     const bool quotes = *old == '"' || *old == '\'';
     const Loc inside = {at.source, at.begin + quotes, at.end - quotes};
-    const char *row = strcmp(key, "module") ? NULL : call_as_mapping(el, inside);
+    const bool module = strcmp(key, "module") == 0;
+    const char *row = module ? call_as_mapping(el, inside) : NULL, *text = bare(el, old);
+    if (!row && module && (!isalpha((unsigned char)*text) || strpbrk(text, " (),"))) return;
     if (!row) row = str_printf(el->arena, "{%s: %s}", key, quoted(el, at, bare(el, old)));
     if (list) row = str_printf(el->arena, "[%s]", row);
+    if (!strcmp(key, "match") && !strcmp(text, "true")) { // all, or the biases
+        static const char *const lists[] = {"[{match: \"*\"}]", "[{match: \"*.b\"}]"},
+                                 *const maps[] = {"{match: \"*\"}", "{match: \"*.b\"}"};
+        const char *const *rows = list ? lists : maps;
+        diag_help(el->diag, "write %s, or %s", rows[0], rows[1]);
+        for (int i = 0; i < 2; i++) diag_guess(el->diag, at, rows[i]);
+        return;
+    }
     diag_help(el->diag, "write %s", row);
     diag_mend(el->diag, at, row);
 }
@@ -345,13 +370,13 @@ void suggest_argument(Elab *el, const char *key)
     }
 }
 
-void suggest_wrapped(Elab *el, const char *before, const char *other, const char *after)
+void suggest_wrapped(Elab *el, const char *const a[2], const char *const b[2])
 {
     Loc at;
     const char *old;
     if (!error_place(el, &at, &old) || *old == '{' || strchr(old, '\n')) return;
-    suggest(el, str_printf(el->arena, "%s%s%s", before, bare(el, old), after),
-            other ? str_printf(el->arena, "%s%s%s", other, bare(el, old), after) : NULL);
+    suggest_guess(el, str_printf(el->arena, "%s%s%s", a[0], bare(el, old), a[1]),
+                  str_printf(el->arena, "%s%s%s", b[0], bare(el, old), b[1]));
 }
 
 // cast(x, i32) for x, and for cast(x, f32) too.
@@ -371,11 +396,30 @@ static const char *cast_text(Elab *el, const char *text, DType dtype)
     return str_printf(el->arena, "cast(%s, %s)", text, type);
 }
 
+// What a value has been made of that has another type than is wanted: NULL where that is not seen.
+static const char *made_of(Elab *el, const char *text)
+{
+    static const char valid[] = ".valid";
+    const size_t n = strlen(text), k = strlen(valid);
+    const char *last = strrchr(text, ',');
+    const bool cast = last && !strncmp(text, "cast(", 5) &&
+                      strncmp(cast_text(el, text, DT_F32), "cast(cast(", 10);
+    if (cast) return str_slice(el->arena, text + 5, (size_t)(last - text) - 5);
+    if (!strncmp(text, "not ", 4)) return text + 4;
+    return n > k && !strcmp(text + n - k, valid) ? str_slice(el->arena, text, n - k) : NULL;
+}
+
 void suggest_casts(Elab *el, DType a, DType b)
 {
     Loc at;
     const char *old;
     if (!error_place(el, &at, &old) || *old == '{' || strchr(old, '\n')) return;
+    const char *of = made_of(el, bare(el, old));
+    if (of) { // a field that is cast loses its validity
+        const char *texts[] = {quoted(el, at, of), quoted(el, at, cast_text(el, bare(el, old), a))};
+        for (int i = 0; i < 2; i++) guess_add(el, at, texts[i], texts[i]);
+        return;
+    }
     suggest(el, cast_text(el, bare(el, old), a), cast_text(el, bare(el, old), b));
 }
 

@@ -96,6 +96,20 @@ static void look_at_metrics(Elab *el, const Task *t, TaskKey key, TaskKey rest)
     }
 }
 
+// A baseline that is no mapping, or the mapping of one that has no name yet.
+static void suggest_baseline(Elab *el, const Tree *all, const TreeEntry *e)
+{
+    const char *module = e->value->kind == TREE_SCALAR ? e->value->text : NULL;
+    if (strcmp(e->key->text, "module") || !module) {
+        suggest_row(el, "module", false);
+        return;
+    }
+    const char *named = str_printf(el->arena, "%s: {module: %s}", module, module);
+    diag_help(el->diag, "a baseline has a name: write %s", named);
+    const Loc entry = {e->key->loc.source, e->key->loc.begin, e->value->loc.end};
+    if (all->entries.n == 1 && is_users(el, entry)) diag_mend(el->diag, entry, named);
+}
+
 static void task_metrics(Elab *el, Task *t, Entry *entry)
 {
     TaskKey key = task_key(t, "metric"), rest = task_key(t, "baselines");
@@ -120,7 +134,7 @@ static void task_metrics(Elab *el, Task *t, Entry *entry)
         const TreeEntry *e = &others->entries.at[i];
         if (e->value->kind != TREE_MAP) {
             el_error(el, e->value->loc, "baseline '%s' is a metric, {module: NAME}", e->key->text);
-            suggest_row(el, "module", false);
+            suggest_baseline(el, others, e);
             continue;
         }
         Metric *baseline =

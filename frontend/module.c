@@ -118,8 +118,9 @@ static const char *unknown_argument(Elab *el, const ModuleDef *def, const char *
     for (; own && *own; own++) map_set(el->arena, &names, *own, NULL);
     el_error(el, loc, "%s has no input or setting '%s'", def->name, name);
     const char *best = nearest_key(&names, name, NULL);
+    const bool word = el->scope && scope_find(el->scope, name); // which is written as it is meant
     if (best)
-        diag_did_you_mean(el->diag, name, best);
+        (word ? diag_may_you_mean : diag_did_you_mean)(el->diag, name, best);
     else if (*list)
         diag_help(el->diag, "it has: %s", list);
     else

@@ -2,6 +2,8 @@
 // it while it is being evaluated is a cycle. Frames remember who asked, so an error can name the
 // chain of modules.
 #include "frontend/advice.h"
+
+#include <strings.h>
 #include "frontend/guess.h"
 #include "frontend/mend.h"
 
@@ -212,6 +214,59 @@ static bool suggest_unnamed(Elab *el, const Scope *s, const char *name, Loc loc)
     return true;
 }
 
+// Does a place hold the module of an instance, or a name that is called?
+typedef enum { AS_VALUE, AS_CALLEE, AS_MODULE } Use;
+
+static Use use_at(Elab *el, Loc at)
+{
+    size_t size;
+    const char *s = diag_source_text(el->diag, at.source, &size);
+    if (!s || at.end >= size) return AS_VALUE;
+    if (s[at.end] == '(') return AS_CALLEE;
+    uint32_t i = at.begin;
+    while (i && strchr(" \"'", s[i - 1])) i--;
+    const bool module = i >= 7 && (!strncmp(s + i - 7, "module:", 7) || // or that of stats:
+                                   !strncmp(s + i - 7, "method:", 7));
+    return module ? AS_MODULE : AS_VALUE;
+}
+
+// Can a name be used so? What is not read yet may be anything.
+static bool may_be(const Binding *b, Use use)
+{
+    const ValueKind kind = b->value.kind;
+    if (!b->forced) return use != AS_MODULE;
+    if (use == AS_MODULE) return kind == V_MODULE;
+    if (use == AS_VALUE) return kind != V_MODULE && kind != V_FUNCTION;
+    return kind == V_NONE || kind == V_MODULE || kind == V_FUNCTION || kind == V_INSTANCE;
+}
+
+// Names are many, so that a short word is near another of them by chance: but where a letter is
+// missing in it, or one too much at its end.
+static bool is_near(const char *name, const char *best)
+{
+    const size_t n = strlen(name);
+    const size_t k = strlen(best);
+    return n > 3 || (n < k ? *name == *best : n > k && !strncmp(name, best, k)) ||
+           str_swapped(name, best) || str_our_word(name) || !strcasecmp(name, best);
+}
+
+// The name near a wrong one that fits its place.
+static const char *near_name(Elab *el, const Scope *s, const char *name, Use use)
+{
+    Map names = {0};
+    uint32_t n;
+    const Builtin *table = builtin_table(&n);
+    for (; s; s = s->parent)
+        for (uint32_t i = 0; i < s->names.n; i++) {
+            const Binding *b = s->names.at[i].value;
+            if (may_be(b, use)) map_set(el->arena, &names, s->names.at[i].key, NULL);
+        }
+    for (uint32_t i = 0; use == AS_CALLEE && i < n; i++)
+        map_set(el->arena, &names, table[i].name, NULL);
+    const char *best = nearest_key(&names, name, NULL);
+    return best && is_near(name, best) ? best : NULL;
+}
+
 static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
 {
     el_error(el, loc, "there is no '%s' here", name);
@@ -225,13 +280,7 @@ static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
     if (guess_owned(el, s, name, loc) || suggest_unnamed(el, s, name, loc)) return;
     if (suggest_import(el, name) || suggest_formed(el, s, name)) return;
     if (suggest_foreign(el, s, name, loc)) return;
-    const char *best = NULL;
-    for (const Scope *at = s; at; at = at->parent) best = nearest_key(&at->names, name, best);
-    uint32_t n;
-    const Builtin *table = builtin_table(&n);
-    Map builtins = {0};
-    for (uint32_t i = 0; i < n; i++) map_set(el->arena, &builtins, table[i].name, NULL);
-    best = nearest_key(&builtins, name, best);
+    const char *best = near_name(el, s, name, use_at(el, loc));
     if (best) {
         diag_did_you_mean(el->diag, name, best);
     } else {

@@ -27,8 +27,8 @@ void suggest_row(Elab *el, const char *key, bool list);
 void suggest_factor(Elab *el, int64_t whole, int64_t wrong);
 // An argument more of the call in the error's place, where its usual values are known.
 void suggest_argument(Elab *el, const char *key);
-// The place's expression between two texts; `other` before it does too, or is NULL.
-void suggest_wrapped(Elab *el, const char *before, const char *other, const char *after);
+// The place's expression between two texts, or between two others.
+void suggest_wrapped(Elab *el, const char *const a[2], const char *const b[2]);
 // The mapping without a key; with a key whose usual values are known.
 void suggest_without(Elab *el, const Tree *map, const Tree *key);
 void suggest_key(Elab *el, Loc map, const char *key);

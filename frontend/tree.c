@@ -174,7 +174,7 @@ static Tree *build_list(Builder *b, const yaml_event_t *start, uint32_t depth)
         item = done ? NULL : build_node(b, &event, depth);
         yaml_event_delete(&event);
         if (!item) break;
-        vec_push(b->t->arena, &list->items, item);
+        if (!flow || !slip_numbers(b->t, list, item)) vec_push(b->t->arena, &list->items, item);
     }
     if (!flow) list->loc.end = list->loc.begin + 1;
     return b->stop ? NULL : list;
@@ -215,6 +215,29 @@ static bool check_key(Builder *b, Map *seen, const Entry *e)
     return true;
 }
 
+// {width 128}: a key that holds its value. The entry becomes what was meant.
+static void check_entry(Builder *b, Entry *e)
+{
+    Arena *arena = b->t->arena;
+    const Tree *key = e->key;
+    EntryText entry;
+    const bool alone = e->flow && e->value->kind == TREE_NULL && !*e->value->text;
+    if (!alone || key->kind != TREE_SCALAR || key->quoted) return;
+    const size_t size = key->loc.end - key->loc.begin;
+    if (strlen(key->text) != size || !slip_entry(b->t, key->loc.begin, key->loc.end, &entry))
+        return;
+    diag_error(b->t->diag, key->loc, "expected ': ' between a key and its value");
+    diag_help(b->t->diag, "write %s", entry.said);
+    diag_mend(b->t->diag, key->loc, entry.said);
+    Tree *value = e->value = arena_copy(arena, key, sizeof *key);
+    value->text = entry.value;
+    value->place = key->place + (entry.at - key->loc.begin);
+    value->loc.begin = (uint32_t)entry.at;
+    Tree *word = e->key = arena_copy(arena, key, sizeof *key);
+    word->text = entry.key;
+    word->loc.end = word->loc.begin + (uint32_t)strlen(entry.key);
+}
+
 // The merge keys of a map that is read: they are reported last, as they give way to its keys.
 static void merges(Builder *b, const Tree *map, const Entry *entries, uint32_t n)
 {
@@ -253,9 +276,10 @@ static Tree *build_map(Builder *b, const yaml_event_t *start, uint32_t depth)
         Tree *value = build_node(b, &event, depth);
         yaml_event_delete(&event);
         if (!value) break;
-        const Entry e = {key, value, {from, b->end}, flow};
+        Entry e = {key, value, {from, b->end}, flow};
+        check_entry(b, &e);
         if (check_key(b, &seen, &e))
-            vec_push(b->t->arena, &map->entries, ((TreeEntry){as_key(b, key), value}));
+            vec_push(b->t->arena, &map->entries, ((TreeEntry){as_key(b, e.key), e.value}));
         else if (key->text && strcmp(key->text, "<<") == 0 && !key->quoted)
             vec_push(b->t->arena, &merged, e);
     }

@@ -116,6 +116,14 @@ void accidents_add(TreeText *t, const Patch *found, uint32_t n)
     }
 }
 
+void accidents_drop(TreeText *t, size_t from)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t->patches.n; i++)
+        if (t->patches.at[i].begin < from) t->patches.at[n++] = t->patches.at[i];
+    t->patches.n = n;
+}
+
 // Last of all, so that the lines shown have every quote they need.
 static void report(TreeText *t)
 {
@@ -166,6 +174,7 @@ static Span without_comments(TreeText *t, size_t begin)
 // A plain scalar [begin, end) of block style that was cut in the middle of an expression.
 static void block_scalar(TreeText *t, size_t begin, size_t end)
 {
+    if (slip_dash(t, begin) || slip_round(t, begin)) return;
     if (unclosed(t, begin, end) == SIZE_MAX) return;
     size_t next = end;
     while (next < t->size && (t->fed[next] == ' ' || t->fed[next] == '\t')) next++;

@@ -163,8 +163,7 @@ void mend_quote(TreeText *t, size_t at, size_t from)
     try_edit(t, try_new(t, "leave out the quote"), at, at + 1, "");
 }
 
-// ", key: " or the like begins at i.
-static bool key_follows(const TreeText *t, size_t i)
+bool key_follows(const TreeText *t, size_t i)
 {
     if (at_byte(t, i) != ',') return false;
     for (i++; is_blank(at_byte(t, i));) i++;
@@ -209,6 +208,10 @@ static void comma_before(TreeText *t, size_t at, size_t from)
         while (word > from + 1 && !strchr(" \t\r\n,", t->text[word - 1])) word--;
     for (end = word; end > from + 1 && strchr(" \t\r\n", t->text[end - 1]);) end--;
     if (end <= from + 1 || t->text[end - 1] == ',') return;
+    if (t->text[end - 1] == ';') {
+        try_edit(t, try_only(t, "write ',' in place of ';'"), end - 1, end, ",");
+        return;
+    }
     const bool quoted = word < t->size && strchr("\"'", t->text[word]);
     size_t behind = at > word ? at : quoted ? span_quoted(t, at) : at + 1;
     const char *said =
@@ -233,7 +236,8 @@ void mend_flow(TreeText *t, size_t at, size_t from)
     if (at < t->size ? line_before(t, &last) : saying(t, t->size, &last))
         close_flow(t, from, last.end);
     close_flow(t, from, first.end);
-    if (outside && at < t->size) comma_before(t, at, from);
+    const bool closed = !*closers(t, from, t->size); // farther below
+    if (outside && closed && at < t->size) comma_before(t, at, from);
     const char *said = str_printf(t->arena, "leave out the '%c'", t->text[from]);
     try_edit(t, try_new(t, said), from, from + 1, "");
 }
@@ -295,6 +299,10 @@ void mend_colon(TreeText *t, size_t at, size_t from)
     const bool word = !strpbrk(name, " \t,()\"'");
     const bool key = word && line_behind(t, &below) && line_indent(&below) > line_indent(&l);
     const char *said = str_printf(t->arena, "write '%s:'", name);
+    EntryText entry;
+    if (slip_entry(t, l.text, l.end, &entry) && entry.plain)
+        try_edit(t, try_only(t, str_printf(t->arena, "write '%s'", entry.said)), l.text, l.end,
+                 entry.said);
     if (word) try_edit(t, (key ? try_only : try_new)(t, said), l.end, l.end, ":");
     if (line_before(t, &above)) {
         const size_t column = line_indent(&above) + 2;

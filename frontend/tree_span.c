@@ -205,11 +205,22 @@ static bool brace_range(const TreeText *t, size_t i)
 
 static void collection(Flow *f, uint32_t depth);
 
+// "one, "two": a quote that was meant to be closed before the comma, and closes where the next text
+// begins.
+static bool closes_next(const TreeText *t, size_t begin, size_t end)
+{
+    const char quote = t->fed[begin];
+    size_t comma = end - 1;
+    while (comma > begin + 1 && is_space(t->fed[comma - 1])) comma--;
+    return end > begin + 2 && t->fed[end - 1] == quote && comma > begin + 1 &&
+           t->fed[comma - 1] == ',';
+}
+
 // A value that begins like a quoted scalar or a collection and ends behind it. `within`: the
 // bracket around it, 0 in block style; `keep`: the accidents found before it, which stay.
 static void goes_on(Flow *f, size_t begin, char within, uint32_t keep)
 {
-    const TreeText *t = f->t;
+    TreeText *t = f->t;
     size_t i = f->at;
     while (at(t, i) == ' ' || at(t, i) == '\t') i++;
     char c = at(t, i), first = t->fed[begin];
@@ -218,6 +229,14 @@ static void goes_on(Flow *f, size_t begin, char within, uint32_t keep)
     bool quoted = first == '"' || first == '\'';
     bool comma = within && quoted && (c == '"' || c == '\''); // is missing, between two texts
     if (comma || (within && quoted && memchr(t->fed + begin, '\n', f->at - begin))) return;
+    if (within ? slip_between(t, i) : slip_behind(t, f->at)) return;
+    if (quoted && within && closes_next(t, begin, f->at)) {
+        diag_error(t->diag, tree_text_loc(t, begin, begin + 1), "the quote is not closed");
+        mend_quote(f->t, begin, begin);
+        accidents_drop(f->t, begin);
+        f->t->hopeless = f->stop = true;
+        return;
+    }
     Span s = span_scan(t, quoted ? i : begin, within != 0);
     if (s.open != SIZE_MAX) return;
     f->found->n = keep; // one accident, not one for each of its parts
@@ -282,4 +301,5 @@ void flow_accidents(TreeText *t, size_t begin, Patches *found)
 {
     Flow f = {.t = t, .found = found, .at = begin};
     if (begin < t->size && (t->fed[begin] == '[' || t->fed[begin] == '{')) node(&f, 0, 0);
+    if (f.stop && !t->hopeless) found->n = 0; // what was found may lie behind where it should have ended
 }

@@ -57,6 +57,7 @@ static bool colon_inside(TreeText *t, size_t at)
 {
     size_t begin = value_begin(t, at);
     if (begin == SIZE_MAX || strchr("\"'[{|>&*!", t->fed[begin])) return false;
+    if (slip_round(t, begin) || slip_nested(t, begin, at)) return true;
     return quote_value(t, begin, false, at, "': ' ends a key: quote the expression");
 }
 
@@ -67,6 +68,7 @@ static bool after_quote(TreeText *t, size_t at)
     if (begin == SIZE_MAX || (t->fed[begin] != '"' && t->fed[begin] != '\'')) return false;
     size_t end = span_quoted(t, begin);
     if (end >= t->size || end > at) return false;
+    if (slip_behind(t, end)) return true;
     Span s = span_scan(t, at, false);
     Patch p = {begin, s.end, at, "the value goes on after its closing quote: quote the whole"};
     if (s.open == SIZE_MAX) accidents_add(t, &p, 1);
@@ -103,7 +105,8 @@ void syntax_repair(TreeText *t, const yaml_parser_t *p)
         done = first_character(t, from, flow);
     else if (says(p->context, "scanning a block scalar") && flow)
         done = first_character(t, from, flow);
-    else if (says(p->problem, "did not find expected key"))
+    else if (says(p->problem, "did not find expected key") ||
+             says(p->problem, "did not find expected '-' indicator"))
         done = after_quote(t, at);
     if (!done) syntax_error(t, p);
 }
@@ -247,6 +250,7 @@ static bool reported_late(TreeText *t, const yaml_parser_t *p, size_t at)
         diag_error(t->diag, tree_text_loc(t, quote, quote + 1), "the quote is not closed");
         diag_note(t->diag, error_loc(t, at), "it ends at the next quote, before this");
         mend_quote(t, quote, at);
+        accidents_drop(t, quote);
         return true;
     }
     if (key == SIZE_MAX || !says(p->problem, "mapping values are not allowed")) return false;

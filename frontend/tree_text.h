@@ -83,6 +83,29 @@ bool accidents_repair(TreeText *t);
 const char *quoted_source(const TreeText *t, size_t begin, size_t end);
 // Repair accidents; accidents_repair reports them at its end.
 void accidents_add(TreeText *t, const Patch *found, uint32_t n);
+// Report none of those from a byte on: behind an open quote they are not what was meant.
+void accidents_drop(TreeText *t, size_t from);
+
+// tree_slips.c: what is plainly a slip is reported, and set right in `fed`, or else the reading
+// ends. Each is true where it is one.
+// Commas and semicolons behind a value that ends at `end`, and its line with them.
+bool slip_behind(TreeText *t, size_t end);
+// A semicolon where a comma belongs in flow style.
+bool slip_between(TreeText *t, size_t sign);
+// A mapping in parentheses; '-' without a blank; a mapping behind its key without { }, whose own
+// first key ends at `colon`.
+bool slip_round(TreeText *t, size_t begin);
+bool slip_dash(TreeText *t, size_t begin);
+bool slip_nested(TreeText *t, size_t begin, size_t colon);
+// "width 128", "width:128" or "width = 128" at [begin, end), as an entry.
+typedef struct EntryText {
+    const char *key, *value, *said; // said: "width: 128"
+    size_t at;                      // of the value
+    bool plain;                     // no two words, which may be a text
+} EntryText;
+bool slip_entry(const TreeText *t, size_t begin, size_t end, EntryText *e);
+// An item that is numbers without commas between them: they are added to the list.
+bool slip_numbers(TreeText *t, Tree *list, const Tree *item);
 
 // tree_syntax.c: explain an error of libyaml, repaired where it is an accident (t->repairs grows).
 void syntax_repair(TreeText *t, const yaml_parser_t *parser);
@@ -106,6 +129,8 @@ size_t line_indent(const Line *l);
 bool line_before(const TreeText *t, Line *l);
 bool line_behind(const TreeText *t, Line *l);
 const char *tree_slice(const TreeText *t, size_t begin, size_t end);
+// Does ", key: " or the like begin at i?
+bool key_follows(const TreeText *t, size_t i);
 
 // tree_try.c: candidates for a mend of the last error, offered in this order; NULL in a trial.
 Try *try_new(TreeText *t, const char *said);

@@ -266,6 +266,20 @@ says err "steps is -1"
 grep -q "import: \[optim/adamw\]" bounds.yaml || miss "imports: $(grep import bounds.yaml)"
 grep -q "steps: -1" bounds.yaml || miss "a bound is written"
 grep -q "every: 0" bounds.yaml || miss "a bound is written"
+# of several mends with one cause the first is written, and no key twice
+sed 's/^import:/imports:/' valid.yaml >keys.yaml
+exits 0 "$CZTC" check keys.yaml --fix
+same keys.yaml valid.yaml
+# a text that is no YAML is mended error by error, from the first on
+sed 's/size: 3}}}/size: 3}}},/; s/shape: \[\]}}/shape: []}/; s/, lr/; lr/' valid.yaml >signs.yaml
+exits 0 "$CZTC" check signs.yaml --fix
+[ "$(grep -c -- ' -> ' err)" -eq 3 ] || miss "mends: $(cat err)"
+same signs.yaml valid.yaml
+# where a mend would bring new errors, and where the first of the text has none that is sure, nothing is written
+sed 's/wieght/weight/; s/loss: "smu(x/loss: "sum(x/; s/adamw, lr/adamw; lr/; s/data: {/data: "{/' typo.yaml >open.yaml
+cp -p open.yaml before.yaml
+exits 1 "$CZTC" check open.yaml --fix
+same open.yaml before.yaml
 # what nothing reads, and names that nothing has
 sed -i 's/steps: -1/steps: 1/; s/every: 0/every: 1/' bounds.yaml
 exits 0 "$CZTC" check bounds.yaml
@@ -313,7 +327,10 @@ says out '{"modules": 1, "functions": 1, "constants": 0}'
 sed -i 's/x + 1/x + y/' alone.yaml
 exits 1 "$CZTC" check alone.yaml
 says err "alone.yaml:3:13: error: there is no 'y' here"
-exits 2 "$CZTC" check alone.yaml --fix
+exits 1 "$CZTC" check alone.yaml --fix
+sed -i 's/x + y/x + 1/; s/in: {x/inn: {x/' alone.yaml
+exits 0 "$CZTC" check alone.yaml --fix
+says err "alone.yaml:5: inn -> in"
 
 # our graphs give no warnings, but: siglip2-like names Gemma's tokenizer, which is not ours to give away
 for graph in $(find "$SOURCE/graphs" -name '*.yaml' | grep -v /graphs/lib/); do

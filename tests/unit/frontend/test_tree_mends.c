@@ -61,6 +61,36 @@ Test(tree_mends, quotes_and_brackets)
     both("a: {x: f(1, 2, y: 3}\n", "a: {x: \"f(1, 2)\", y: 3}\n", "a: {x: \"f(1, 2\", y: 3}\n");
     both("a: {x: 1\n  y: 2}\n", "a: {x: 1,\n  y: 2}\n", "a: {x: 1,\n  y: 2}\n");
     both("a: [1, 2\nb: 3\n", "a: [1, 2]\nb: 3\n", "a: 1, 2\nb: 3\n");
+    both("a: [1,\n2\n3]\n", "a: [1,\n2,\n3]\n", "a: [1,\n2,\n3]\n");
+}
+
+static void only(const char *text, const char *want)
+{
+    both(text, want, want);
+}
+
+Test(tree_mends, open_ends)
+{
+    only("a: {x: 1, y: 2\nb: 3\nc: {d: f(1, 2)}\n", "a: {x: 1, y: 2}\nb: 3\nc: {d: f(1, 2)}\n");
+    only("a: [\"*.b, \"*c\", \"*d\"]\n", "a: [\"*.b\", \"*c\", \"*d\"]\n");
+    both("a: \"b\nc: [\"*d\", \"*e\"]\n", "a: \"b\"\nc: [\"*d\", \"*e\"]\n",
+         "a: b\nc: [\"*d\", \"*e\"]\n");
+}
+
+Test(tree_mends, slips)
+{
+    only("a: {x: 1},\n", "a: {x: 1}\n");
+    only("- 'x', # y\n- [1, f(2)];\n", "- 'x' # y\n- [1, f(2)]\n");
+    only("a: (x: 1, y: 2)\n", "a: {x: 1, y: 2}\n");
+    only("- (x: \"*y\", z: 2}\n", "- {x: \"*y\", z: 2}\n");
+    only("a:\n  -{x: 1}\n", "a:\n  - {x: 1}\n");
+    only("a: {x: \"y\"; z: 1}\n", "a: {x: \"y\", z: 1}\n");
+    only("a: {x: y; z: 1}\n", "a: {x: y, z: 1}\n");
+    only("a: {x 1, y:2, z = 3}\n", "a: {x: 1, y: 2, z: 3}\n");
+    only("a: [0.9 0.98]\n", "a: [0.9, 0.98]\n");
+    only("a: 1\nb = 1e-6\n", "a: 1\nb: 1e-6\n");
+    only("a: x: 1, y: 2\n", "a: {x: 1, y: 2}\n");
+    both("a: x: 1\n", "a: {x: 1}\n", "a: \"x: 1\"\n");
 }
 
 // In other encodings, and with what no editor shows.
