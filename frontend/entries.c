@@ -292,13 +292,13 @@ static void build_stats(Elab *el)
     build_init(el);
 }
 
-// Statistics and values that nothing reads are looked at too, for their errors, in a program that
+// Statistics, and what else nothing reads, are looked at too, for their errors, in a program that
 // is dropped.
 static void check_unread(Elab *el)
 {
     Program *own = el->program;
     const Map statistics = el->statistics, inits = el->inits;
-    bool stats = stats_unread(el), values = el->options->all && unread_values(el);
+    bool stats = stats_unread(el), values = el->options->all && unread_any(el);
     if (!stats && !values) return;
     el->batch = own->batch; // not that of a part
     el->program = program_begin(el, own->name);

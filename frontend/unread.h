@@ -7,7 +7,7 @@
 // Note the rows of values: that were read since build_begin.
 void unread_note(Elab *el);
 // Is there a row of values: that no build has read?
-bool unread_values(Elab *el);
+bool unread_any(Elab *el);
 // Evaluate those rows in the present build.
 void unread_force(Elab *el);
 // lint.c: look at the definitions of library files that are the user's.

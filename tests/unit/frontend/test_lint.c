@@ -94,13 +94,13 @@ Test(lint, what_nothing_uses_is_looked_at)
     char template[] = "/tmp/cztc-lint-XXXXXX";
     const char *dir = str_copy(a, mkdtemp(template)), *graph = str_printf(a, "%s/g.yaml", dir),
                *lib = str_printf(a, "%s/own.yaml", dir);
-    const char *texts[] = {
-        "cztc: 1\nimport: [own, optim/sgd]\nlet: {batch: 2}\n"
-        "data: {source: x.tar, fields: {one: {as: vector, size: 3}}}\nparams: {w: {shape: [3]}}\n"
-        "values: {later: \"sum(w * usde)\"}\n"
-        "losses: {a: {loss: \"sum(one * w, axis=1)\"}}\n"
-        "train: {steps: 2, optimizer: {module: sgd, lr: 1}}\n",
-        "cztc: 1\nfunctions: {twice(x): 2 * y}\n"};
+    const char *texts[] = {"cztc: 1\nimport: [own, optim/sgd]\nlet: {batch: 2}\n"
+                           "data: {source: x.tar, fields: {one: {as: vector, size: 3}}}\n"
+                           "params: {w: {shape: [3]}, idle: {shape: [-1]}}\n"
+                           "values: {later: \"sum(w * usde)\"}\n"
+                           "losses: {a: {loss: \"sum(one * w, axis=1)\", decode: foo}}\n"
+                           "train: {steps: 2, optimizer: {module: sgd, lr: 1}}\n",
+                           "cztc: 1\nfunctions: {twice(x): 2 * y}\n"};
     const char *paths[] = {graph, lib};
     for (int i = 0; i < 2; i++) {
         FILE *f = fopen(paths[i], "wb");
@@ -110,10 +110,12 @@ Test(lint, what_nothing_uses_is_looked_at)
         Diag *diag = diag_new(a);
         FrontendOptions o = {.lib_dir = CZT_SOURCE_DIR "/graphs/lib", .all = all};
         cr_expect_eq(frontend_load(a, diag, graph, &o) != NULL, !all);
-        cr_expect_eq(diag_errors(diag), all ? 2u : 0u);
+        cr_expect_eq(diag_errors(diag), all ? 4u : 0u);
         if (!all) continue;
         cr_expect_str_eq(diag_error_text(diag, 0), "there is no 'usde' here");
-        cr_expect_str_eq(diag_error_text(diag, 1), "there is no 'y' here");
+        cr_expect_str_eq(diag_error_text(diag, 1), "size -1 of axis 0 is negative");
+        cr_expect_str_eq(diag_error_text(diag, 2), "there is no 'foo' here");
+        cr_expect_str_eq(diag_error_text(diag, 3), "there is no 'y' here");
     }
     unlink(graph), unlink(lib), rmdir(dir);
     arena_free(a);
