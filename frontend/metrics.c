@@ -122,8 +122,6 @@ static void task_metrics(Elab *el, Task *t, Entry *entry)
     }
     if (!tree || !t->on) return;
     if (!task_build(el, t)) { // reported; the metric is looked at for its own errors
-        const ModuleDef *def = tree->kind == TREE_MAP ? tree_module(el, tree, key.scope) : NULL;
-        if (def) role_check(el, def, ROLE_METRIC, tree_get(tree, "module")->loc);
         if (tree->kind == TREE_MAP) look_at_metrics(el, t, key, rest);
         return;
     }

@@ -301,5 +301,6 @@ void flow_accidents(TreeText *t, size_t begin, Patches *found)
 {
     Flow f = {.t = t, .found = found, .at = begin};
     if (begin < t->size && (t->fed[begin] == '[' || t->fed[begin] == '{')) node(&f, 0, 0);
-    if (f.stop && !t->hopeless) found->n = 0; // what was found may lie behind where it should have ended
+    // what was found may lie behind where it should have ended
+    if (f.stop && !t->hopeless) found->n = 0;
 }
