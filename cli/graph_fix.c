@@ -214,13 +214,30 @@ static bool mend(Fix *f, const Round *r, const Fault *one, const char *text)
     return false;
 }
 
-// Mend the first error for which that helps; of a text that is no YAML the first of all, as what
-// follows may come of it alone.
-static bool mend_one(Fix *f, const Round *r)
+// Is an error one of the file's sections, or of what it imports? Others may come of it alone.
+static bool is_of_file(const Round *r, const Fault *e)
 {
-    const Faults all = faults_of(f, r);
+    bool key = false;
+    for (uint32_t i = 0; !r->yaml && r->root && i < r->root->entries.n; i++)
+        key |= lies_in(r->root->entries.at[i].key, e->at);
+    return e->at.source == r->source && (key || (!r->yaml && in_imports(r->root, e->at)));
+}
+
+static bool any_of_file(const Round *r, const Faults *all)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < all->n; i++) any |= is_of_file(r, &all->at[i]);
+    return any;
+}
+
+// Mend the first error for which that helps; of a text that is no YAML the first of all, as what
+// follows may come of it alone. `file`: of those of the file as a whole.
+static bool mend_one(Fix *f, const Round *r, const Faults *faults, bool file)
+{
+    const Faults all = *faults;
     const char *before = f->text;
     for (uint32_t i = 0; i < all.n && f->trials < TRIALS; i++) {
+        if (file && !is_of_file(r, &all.at[i])) continue;
         const char *text = diag_mended_of(r->diag, f->arena, r->source, all.at[i].number);
         if (text && mend(f, r, &all.at[i], text)) return true;
         f->text = before;
@@ -251,9 +268,11 @@ static bool mend_round(Fix *f)
     if (r.yaml) {
         r.diag = yaml;
         r.source = source;
-        return mend_one(f, &r);
     }
-    return mend_all(f, &r) || mend_one(f, &r);
+    const Faults all = faults_of(f, &r);
+    const bool file = any_of_file(&r, &all);
+    if (r.yaml || file) return mend_one(f, &r, &all, file);
+    return mend_all(f, &r) || mend_one(f, &r, &all, false);
 }
 
 // ---- the file ----------------------------------------------------------------------------------

@@ -37,7 +37,8 @@ const char *with_key(Elab *el, const char *s, Loc at, const char *number)
 {
     uint32_t i = at.begin;
     while (i && s[i - 1] == ' ') i--;
-    if (!i || (s[i - 1] != ':' && s[i - 1] != '=') || !value_ends(s + at.end))
+    const bool key = i > 1 && strchr(":=", s[i - 1]) && !strchr("!<>= ", s[i - 2]);
+    if (!key || !value_ends(s + at.end))
         return str_printf(el->arena, "%s in place of %.*s", number, (int)(at.end - at.begin),
                           s + at.begin);
     uint32_t end = i - 1, begin = end;

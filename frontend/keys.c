@@ -148,6 +148,20 @@ static bool of_section(Elab *el, const Tree *map, const Tree *key, MappingId id)
     return true;
 }
 
+// `import +`: a key with blanks in it. False where it is none of that.
+static bool has_blanks(Elab *el, const Tree *key, MappingId id)
+{
+    char *text = str_copy(el->arena, key->text), *to = text;
+    for (const char *p = key->text; *p; p++)
+        if (*p != ' ') *to++ = *p;
+    *to = 0;
+    const size_t n = strlen(text), plus = n && text[n - 1] == '+';
+    if (!strchr(key->text, ' ') || !find(id, str_slice(el->arena, text, n - plus))) return false;
+    diag_help(el->diag, "write %s", text);
+    if (is_users(el, key->loc)) diag_mend(el->diag, key->loc, text);
+    return true;
+}
+
 static bool said_otherwise(Elab *el, const Tree *map, const Tree *key, MappingId id)
 {
     const Tree *value = tree_get(map, key->text);
@@ -240,7 +254,7 @@ static void unknown(Elab *el, const Tree *map, const Tree *key, MappingId id)
         list = str_printf(el->arena, "%s%s%s", list, *list ? ", " : "", keys[i].name);
     }
     el_error(el, key->loc, "%s has no key '%s'", mappings[id], key->text);
-    if (of_other_file(el, map, key, id) || dotted(el, map, key, id) ||
+    if (of_other_file(el, map, key, id) || dotted(el, map, key, id) || has_blanks(el, key, id) ||
         said_otherwise(el, map, key, id) || of_section(el, map, key, id))
         return;
     const char *best = nearest_key(&names, key->text, NULL);

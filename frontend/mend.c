@@ -415,6 +415,8 @@ void suggest_casts(Elab *el, DType a, DType b)
     const char *old;
     if (!error_place(el, &at, &old) || *old == '{' || strchr(old, '\n')) return;
     const char *of = made_of(el, bare(el, old));
+    const Binding *is = el->scope ? scope_find(el->scope, bare(el, old)) : NULL;
+    if (!of && is && is->forced && is->value.kind == V_FIELD) of = bare(el, old);
     if (of) { // a field that is cast loses its validity
         const char *texts[] = {quoted(el, at, of), quoted(el, at, cast_text(el, bare(el, old), a))};
         for (int i = 0; i < 2; i++) guess_add(el, at, texts[i], texts[i]);

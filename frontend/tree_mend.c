@@ -259,6 +259,31 @@ static void move_lines(TreeText *t, const Line *first, size_t column, const char
     }
 }
 
+// The lines right above one that begin their mapping in another column than it and the line below
+// it, moved to its column.
+static void move_above(TreeText *t, const Line *line)
+{
+    Line first = *line, above = *line, below = *line;
+    if (!line_before(t, &above) || !has_colon(t, line) || is_item(t, line)) return;
+    const size_t to = line_indent(line), now = line_indent(&above);
+    if (!line_behind(t, &below) || line_indent(&below) != to || now == to) return;
+    do {
+        first = above;
+        if (!line_before(t, &above)) return;
+    } while (now > to && line_indent(&above) >= now);
+    const bool opens = above.end > above.text && t->text[above.end - 1] == ':';
+    const bool beside = now < to && line_indent(&above) == to;
+    if (!beside && (!opens || line_indent(&above) >= to)) return;
+    if (line_indent(&first) != now || is_item(t, &first)) return;
+    const char *said = str_printf(t->arena, "indent '%s' by %zu, as '%s'", name_of(t, &first), to,
+                                  name_of(t, line));
+    Try *try = try_new(t, said);
+    for (Line l = first; try && l.begin < line->begin;) {
+        try_edit(t, try, l.begin, l.text, spaces(t, line_indent(&l) - now + to));
+        if (!line_behind(t, &l)) break;
+    }
+}
+
 enum { MOST_COLUMNS = 4 };
 
 void mend_column(TreeText *t, size_t at, size_t from)
@@ -272,6 +297,7 @@ void mend_column(TreeText *t, size_t at, size_t from)
                  line.next, "");
     if (*out && strchr(")]}", *out))
         try_edit(t, try_only(t, str_printf(t->arena, "leave out the '%s'", out)), at, at + 1, "");
+    move_above(t, &line);
     size_t done[MOST_COLUMNS] = {line_indent(&line)}, n = 1, least = SIZE_MAX;
     const bool item = is_item(t, &line);
     for (Line l = line; n < MOST_COLUMNS && line_before(t, &l);) {
@@ -299,6 +325,11 @@ void mend_colon(TreeText *t, size_t at, size_t from)
     const bool word = !strpbrk(name, " \t,()\"'");
     const bool key = word && line_behind(t, &below) && line_indent(&below) > line_indent(&l);
     const char *said = str_printf(t->arena, "write '%s:'", name);
+    if (*name == '[' && name[strlen(name) - 1] == ']' && !strpbrk(name, " ,")) { // [section]
+        const char *section = str_printf(t->arena, "%s:", tree_slice(t, l.text + 1, l.end - 1));
+        try_edit(t, try_only(t, str_printf(t->arena, "write '%s'", section)), l.text, l.end,
+                 section);
+    }
     EntryText entry;
     if (slip_entry(t, l.text, l.end, &entry) && entry.plain)
         try_edit(t, try_only(t, str_printf(t->arena, "write '%s'", entry.said)), l.text, l.end,
@@ -438,6 +469,10 @@ void mend_own_line(TreeText *t, size_t at, size_t from)
     if (line_behind(t, &below) && is_item(t, &below) && line_indent(&below) >= indent)
         indent = line_indent(&below);
     while (begin > l.begin && is_blank(t->text[begin - 1])) begin--;
+    if (l.end <= at + 1) {
+        try_edit(t, try_new(t, "leave out the '-'"), begin, at + 1, "");
+        return;
+    }
     Try *try = try_new(t, "begin the list on a line of its own");
     try_edit(t, try, begin, at, str_printf(t->arena, "\n%s", spaces(t, indent)));
     const char *one = str_printf(t->arena, "[%s]", tree_slice(t, at + 2, l.end));

@@ -134,6 +134,7 @@ bool slip_entry(const TreeText *t, size_t begin, size_t end, EntryText *e)
     const bool sign = at(t, value) == '=' || at(t, value) == ':';
     if (sign && at(t, value + 1) == '=') return false;
     if (sign) value = skip_blanks(t, value + 1);
+    while (!strncmp(t->fed + value, "\xc2\xa0", 2)) value += 2; // a blank that does not break
     if (word == begin || value >= end || value == word || isdigit((unsigned char)t->fed[begin]))
         return false;
     if (!sign && !isdigit((unsigned char)t->fed[value]) && word_end(t, value) != end) return false;

@@ -50,6 +50,8 @@ Test(tree_mends, indentation)
     both("  a:\n    b: 1\nc: 2\n", "a:\n  b: 1\nc: 2\n", "  a:\n    b: 1\n  c: 2\n");
     both("a:\n\tb:\n\t\tc: 1\n", "a:\n  b:\n    c: 1\n", "a:\n  b:\n    c: 1\n");
     both("a:\n  b:\n\tc: 1\n", "a:\n  b:\n  c: 1\n", "a:\n  b:\n    c: 1\n");
+    both("a:\n   b: 1\n  c: 2\n  d: 3\n", "a:\n  b: 1\n  c: 2\n  d: 3\n",
+         "a:\n   b: 1\n   c: 2\n   d: 3\n");
     both("a:\n  b\n    c: 1\n", "a:\n  b:\n    c: 1\n", "a:\n  b:\n    c: 1\n");
 }
 
