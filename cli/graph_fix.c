@@ -263,7 +263,9 @@ static bool mend_round(Fix *f)
     if (!begin_round(f, &r, f->text)) return false;
     Diag *yaml = diag_new(f->arena);
     const uint32_t source = diag_source(yaml, f->file, r.text, r.size);
-    r.root = tree_read(f->arena, yaml, source);
+    const TreeJudge judge = frontend_judge(f->arena, f->file, &f->options);
+    const bool library = frontend_is_library(f->arena, f->file);
+    r.root = tree_read_judged(f->arena, yaml, source, library ? NULL : &judge);
     r.yaml = diag_errors(yaml) > 0;
     if (r.yaml) {
         r.diag = yaml;

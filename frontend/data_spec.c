@@ -541,7 +541,7 @@ static const Tree *remap_file(Elab *el, const Field *f, const Tree *name)
     const char *path =
         *dir && *name->text != '/' ? str_printf(el->arena, "%s/%s", dir, name->text) : name->text;
     Diag *quiet = diag_new(el->arena);
-    const Tree *t = tree_read_file(el->arena, quiet, path, (Loc){0});
+    const Tree *t = tree_read_file(el->arena, quiet, path, (Loc){0}, NULL);
     if (t && !(wrong = wrong_table(el, t))) return t;
     if (!t) wrong = diag_error_text(quiet, 0);
     bool named = strstr(wrong, path);

@@ -26,6 +26,9 @@ typedef struct FrontendOptions {
     bool grads; // entry "step" also gives "grad.PATH" of every trained parameter, before clipping
 } FrontendOptions;
 
+// A judge of a graph's texts: the errors that it has with each, in the place of what `path` holds.
+TreeJudge frontend_judge(Arena *arena, const char *path, const FrontendOptions *options);
+
 // One encoder's share, for `cztc check`.
 typedef struct PartInfo {
     const char *name; // "visual", "experts.seg"

@@ -384,6 +384,33 @@ Program *program_begin(Elab *el, const char *name)
     return p;
 }
 
+// What a judge knows.
+typedef struct Judge {
+    const char *path;
+    FrontendOptions options;
+} Judge;
+
+static uint32_t errors_with(const void *self, const char *text)
+{
+    const Judge *j = self;
+    Arena *arena = arena_new();
+    Diag *diag = diag_new(arena);
+    diag_overlay(diag, j->path, text);
+    frontend_load(arena, diag, j->path, &j->options);
+    const uint32_t n = diag_errors(diag);
+    arena_free(arena);
+    return n;
+}
+
+TreeJudge frontend_judge(Arena *arena, const char *path, const FrontendOptions *options)
+{
+    Judge *j = arena_make(arena, Judge);
+    j->path = path;
+    if (options) j->options = *options;
+    j->options.no_trials = j->options.trial = true;
+    return (TreeJudge){errors_with, j};
+}
+
 Frontend *frontend_load(Arena *arena, Diag *diag, const char *path, const FrontendOptions *options)
 {
     static const FrontendOptions none = {0};

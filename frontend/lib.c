@@ -83,7 +83,7 @@ static const Map *lib_trees(Elab *el)
     if (dir && list_files(el->arena, dir, "", &names, &err))
         for (uint32_t i = 0; i < names.n; i++) {
             const char *path = lib_path(el->arena, el->options, names.at[i].key);
-            Tree *t = path ? tree_read_file(el->arena, quiet, path, (Loc){0}) : NULL;
+            Tree *t = path ? tree_read_file(el->arena, quiet, path, (Loc){0}, NULL) : NULL;
             if (t) map_set(el->arena, trees, names.at[i].key, t);
         }
     return el->lib_trees = trees;
@@ -139,7 +139,7 @@ static bool list_defines(Elab *el, const Tree *list, const char *dir, const char
         const Tree *item = list->items.at[i];
         const char *path = item->kind == TREE_SCALAR ? library_path(el, item->text, dir) : NULL;
         if (!path || !map_set(el->arena, seen, path, seen)) continue;
-        const Tree *file = tree_read_file(el->arena, quiet, path, (Loc){0});
+        const Tree *file = tree_read_file(el->arena, quiet, path, (Loc){0}, NULL);
         if (!file || file->kind != TREE_MAP) continue;
         bool found = defines(file, name) ||
                      list_defines(el, tree_get(file, "import"), folder_of(el, path), name, seen);

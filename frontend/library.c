@@ -211,7 +211,7 @@ const Tree *library_read(Elab *el, const char *path, const char *name, Loc from)
     file = arena_make(el->arena, LibFile);
     file->path = path;
     map_set(el->arena, &el->files, file_key(el, path), file);
-    file->tree = tree_read_file(el->arena, el->diag, path, from);
+    file->tree = tree_read_file(el->arena, el->diag, path, from, NULL);
     bool ok = file->tree && read_definitions(el, file->tree, name);
     file->done = true;
     return ok ? file->tree : NULL;

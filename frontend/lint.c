@@ -243,7 +243,7 @@ bool frontend_is_library(Arena *arena, const char *path)
 {
     size_t n = strlen(path);
     if (n < 5 || strcmp(path + n - 5, ".yaml") != 0) return false;
-    return is_library(tree_read_file(arena, diag_new(arena), path, (Loc){0}));
+    return is_library(tree_read_file(arena, diag_new(arena), path, (Loc){0}, NULL));
 }
 
 static void look_at(Elab *el, const Binding *b)

@@ -184,7 +184,9 @@ static Tree *read_chain(Elab *el, const char *path, Loc from, Map *seen)
         if (line.source) diag_mend(el->diag, line, "");
         return NULL;
     }
-    Tree *t = tree_read_file(el->arena, el->diag, path, from);
+    const TreeJudge judge = frontend_judge(el->arena, path, el->options);
+    const bool judged = !from.source && el->options && !el->options->no_trials;
+    Tree *t = tree_read_file(el->arena, el->diag, path, from, judged ? &judge : NULL);
     if (!t) return NULL;
     if (from.source) vec_push(el->arena, &el->bases, t->loc.source);
     if (t->kind != TREE_MAP) {

@@ -197,6 +197,7 @@ static bool check_key(Builder *b, Map *seen, const Entry *e)
         diag_error(diag, key->loc, "a key is a text, not a %s",
                    key->kind == TREE_LIST ? "list" : "mapping");
         mend_key(b->t, key, e->span, e->flow);
+        b->stop = true;
         return false;
     }
     if (!key->text[0] && !key->quoted) {
@@ -329,13 +330,8 @@ static Tree *build_document(Builder *b)
     Tree *root = NULL;
     yaml_event_t event;
     for (bool done = false; !done && next_event(b, &event);) {
-        if (event.type == YAML_DOCUMENT_START_EVENT && root) {
-            size_t at = tree_text_byte(b->t, &event.start_mark);
-            diag_error(b->t->diag, tree_text_loc(b->t, at, at + 3), "a file has one document");
-            mend_documents(b->t, at);
-            done = true;
-        } else if (event.type == YAML_SCALAR_EVENT || event.type == YAML_SEQUENCE_START_EVENT ||
-                   event.type == YAML_MAPPING_START_EVENT || event.type == YAML_ALIAS_EVENT) {
+        if (event.type == YAML_SCALAR_EVENT || event.type == YAML_SEQUENCE_START_EVENT ||
+            event.type == YAML_MAPPING_START_EVENT || event.type == YAML_ALIAS_EVENT) {
             root = build_node(b, &event, 0);
         }
         done |= event.type == YAML_STREAM_END_EVENT;
@@ -376,12 +372,17 @@ static Tree *read_text(TreeText *t)
     return build(t);
 }
 
-Tree *tree_read(Arena *arena, Diag *diag, uint32_t source)
+Tree *tree_read_judged(Arena *arena, Diag *diag, uint32_t source, const TreeJudge *judge)
 {
-    TreeText t = {.arena = arena, .diag = diag, .source = source};
+    TreeText t = {.arena = arena, .diag = diag, .source = source, .judge = judge};
     Tree *root = read_text(&t);
     tries_offer(&t);
     return root;
+}
+
+Tree *tree_read(Arena *arena, Diag *diag, uint32_t source)
+{
+    return tree_read_judged(arena, diag, source, NULL);
 }
 
 void tree_read_trial(Arena *arena, Diag *diag, uint32_t source)
@@ -406,13 +407,14 @@ static bool read_all(Arena *arena, FILE *f, char **text, size_t *size)
     return !ferror(f);
 }
 
-Tree *tree_read_file(Arena *arena, Diag *diag, const char *path, Loc from)
+Tree *tree_read_file(Arena *arena, Diag *diag, const char *path, Loc from, const TreeJudge *judge)
 {
     char *text;
     size_t size;
     const char *overlaid = diag_overlaid(diag, path);
     if (overlaid)
-        return tree_read(arena, diag, diag_source(diag, path, overlaid, strlen(overlaid)));
+        return tree_read_judged(arena, diag, diag_source(diag, path, overlaid, strlen(overlaid)),
+                                judge);
     struct stat st; // a pipe would wait for its writer
     bool odd = stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
     FILE *f = odd ? NULL : fopen(path, "rb");
@@ -425,7 +427,7 @@ Tree *tree_read_file(Arena *arena, Diag *diag, const char *path, Loc from)
     fclose(f);
     if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
         text += 3, size -= 3; // a byte order mark
-    return tree_read(arena, diag, diag_source(diag, path, text, size));
+    return tree_read_judged(arena, diag, diag_source(diag, path, text, size), judge);
 }
 
 Tree *tree_get(const Tree *t, const char *key)

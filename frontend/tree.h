@@ -30,8 +30,15 @@ struct Tree {
 // are reported with the line quoted as it should be, and the tree holds what was meant, so that
 // more errors can be looked for. NULL, with an error reported, when that is not possible.
 Tree *tree_read(Arena *arena, Diag *diag, uint32_t source);
+// Tells what a text means: how many errors what reads the file would report. Where several mends
+// make a text YAML, those are offered with which it has the fewest.
+typedef struct TreeJudge {
+    uint32_t (*errors)(const void *self, const char *text);
+    const void *self;
+} TreeJudge;
+Tree *tree_read_judged(Arena *arena, Diag *diag, uint32_t source, const TreeJudge *judge);
 // Read a file and register it; a missing or unreadable file is reported at `from`.
-Tree *tree_read_file(Arena *arena, Diag *diag, const char *path, Loc from);
+Tree *tree_read_file(Arena *arena, Diag *diag, const char *path, Loc from, const TreeJudge *judge);
 // The value under a key of a map; NULL when absent or t is not a map.
 Tree *tree_get(const Tree *t, const char *key);
 // The same, with the key's tree.

@@ -174,12 +174,14 @@ static Span without_comments(TreeText *t, size_t begin)
 // A plain scalar [begin, end) of block style that was cut in the middle of an expression.
 static void block_scalar(TreeText *t, size_t begin, size_t end)
 {
-    if (slip_dash(t, begin) || slip_round(t, begin)) return;
+    const bool first = line_at(t, begin).text == begin;
+    if (slip_dash(t, begin) || slip_round(t, begin) || (first && slip_entries(t, begin))) return;
     if (unclosed(t, begin, end) == SIZE_MAX) return;
     size_t next = end;
     while (next < t->size && (t->fed[next] == ' ' || t->fed[next] == '\t')) next++;
     if (next >= t->size || (t->fed[next] != '#' && t->fed[next] != ':')) return;
     bool comment = t->fed[next] == '#';
+    if (!comment && slip_argument(t, begin, next)) return;
     Span s = span_scan(t, begin, false);
     size_t line = next;
     while (line < t->size && t->fed[line] != '\n') line++;
@@ -206,13 +208,26 @@ static void quote_from(TreeText *t, size_t begin, bool flow, const char *message
     t->hopeless = true;
 }
 
+// !int 40: a tag of YAML without its second sign.
+static bool is_type(const TreeText *t, size_t at)
+{
+    static const char *const types[] = {"!int ", "!float ", "!str ", "!bool ", "!null "};
+    bool is = false;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        const size_t n = strlen(types[i]);
+        is |= at + n < t->size && !strncmp(t->fed + at, types[i], n);
+    }
+    return is;
+}
+
 // `!name`: before a plain text it is part of what was meant; a tag of YAML is taken away.
 static void tag(TreeText *t, size_t at, bool plain, bool flow)
 {
     while (at < t->size && t->fed[at] != '!') // after an anchor
         at++;
     if (at >= t->size) return;
-    if (plain && at + 1 < t->size && t->fed[at + 1] != '!' && t->fed[at + 1] != '<') {
+    const bool own = at + 1 < t->size && !strchr("!<", t->fed[at + 1]);
+    if (plain && own && !is_type(t, at)) {
         quote_from(t, at, flow, "a leading '!' is a tag of YAML: quote the text");
         return;
     }
@@ -231,6 +246,7 @@ typedef struct Pass {
     TreeText *t;
     Map anchors;
     uint32_t depth, flow; // open collections; those in flow style
+    uint32_t documents;
 } Pass;
 
 static void note_anchor(Pass *p, const yaml_char_t *anchor)
@@ -244,7 +260,7 @@ static void scalar_event(Pass *p, const yaml_event_t *event, size_t begin, size_
     note_anchor(p, event->data.scalar.anchor);
     if (event->data.scalar.tag)
         tag(p->t, begin, plain, p->flow > 0);
-    else if (plain && !p->flow)
+    else if (plain && !slip_marks(p->t, begin) && !p->flow)
         block_scalar(p->t, begin, end);
 }
 
@@ -276,6 +292,17 @@ static bool repaired(const TreeText *t, size_t at)
     return false;
 }
 
+// A second document is read as more of the first one.
+static void document(Pass *p, size_t at)
+{
+    TreeText *t = p->t;
+    if (!p->documents++ || strncmp(t->fed + at, "---", 3)) return;
+    diag_error(t->diag, tree_text_loc(t, at, at + 3), "a file has one document");
+    mend_documents(t, at);
+    memset(t->fed + at, ' ', 3);
+    t->repairs++;
+}
+
 static void one_event(Pass *p, const yaml_event_t *event)
 {
     size_t begin = tree_text_byte(p->t, &event->start_mark),
@@ -283,6 +310,7 @@ static void one_event(Pass *p, const yaml_event_t *event)
     bool node = event->type == YAML_SCALAR_EVENT || event->type == YAML_ALIAS_EVENT;
     if (node && repaired(p->t, begin)) return;
     switch (event->type) {
+    case YAML_DOCUMENT_START_EVENT: document(p, begin); break;
     case YAML_SCALAR_EVENT: scalar_event(p, event, begin, end); break;
     case YAML_ALIAS_EVENT:
         if (!map_get(&p->anchors, (const char *)event->data.alias.anchor))

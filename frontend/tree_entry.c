@@ -58,7 +58,15 @@ void mend_twice(TreeText *t, EntrySpan first, EntrySpan second, bool flow)
 
 void mend_key(TreeText *t, const Tree *key, EntrySpan entry, bool flow)
 {
-    const char *text = tree_slice(t, key->loc.begin, key->loc.end);
+    const size_t begin = key->loc.begin, end = key->loc.end;
+    const char *text = tree_slice(t, begin, end);
+    if (begin && t->text[begin - 1] == '{' && *text == '{' && at_byte(t, end) == '}') {
+        size_t from = begin + 1, to = end - 1; // {{ name }}
+        while (is_blank(t->text[from])) from++;
+        while (to > from && is_blank(t->text[to - 1])) to--;
+        const char *name = tree_slice(t, from, to);
+        try_edit(t, try_only(t, str_printf(t->arena, "write %s", name)), begin - 1, end + 1, name);
+    }
     if (key->loc.end > key->loc.begin + 1 && !strchr(text, '\n')) {
         const char *quoted = quoted_source(t, key->loc.begin, key->loc.end);
         try_edit(t, try_new(t, str_printf(t->arena, "write %s", quoted)), key->loc.begin,

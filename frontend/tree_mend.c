@@ -138,6 +138,11 @@ static const char *closers(const TreeText *t, size_t begin, size_t end)
     return out;
 }
 
+bool line_open(const TreeText *t, const Line *l)
+{
+    return *closers(t, l->text, l->end) != 0;
+}
+
 static void close_quote(TreeText *t, size_t quote, size_t end)
 {
     const char mark[] = {t->text[quote], 0};
@@ -146,12 +151,24 @@ static void close_quote(TreeText *t, size_t quote, size_t end)
     if (end > quote + 1) try_edit(t, try_new(t, said), end, end, mark);
 }
 
+// "text': the other quote where a value may end.
+static void mend_other_quote(TreeText *t, size_t at, size_t end)
+{
+    const char mark[] = {t->text[at], 0}, other = *mark == '"' ? '\'' : '"';
+    size_t i = at + 1;
+    while (i < end && t->text[i] != other) i++;
+    if (i == end || !(i + 1 == end || strchr(" ,]}", t->text[i + 1]))) return;
+    const char *said = str_printf(t->arena, "write %s%s", tree_slice(t, at, i), mark);
+    try_edit(t, try_only(t, said), i, i + 1, mark);
+}
+
 void mend_quote(TreeText *t, size_t at, size_t from)
 {
     (void)from;
     const Line l = line_at(t, at);
     size_t end = l.begin;
     while (end < t->size && t->text[end] != '\n') end++;
+    mend_other_quote(t, at, end);
     bool flow = *closers(t, l.text, at) != 0;
     for (size_t i = at + 1; i < end; i++) {
         bool comment = t->text[i] == '#' && is_blank(t->text[i - 1]);
@@ -259,6 +276,12 @@ static void move_lines(TreeText *t, const Line *first, size_t column, const char
     }
 }
 
+// Is it a key alone?
+static bool opens(const TreeText *t, const Line *l)
+{
+    return l->end > l->text && t->text[l->end - 1] == ':';
+}
+
 // The lines right above one that begin their mapping in another column than it and the line below
 // it, moved to its column.
 static void move_above(TreeText *t, const Line *line)
@@ -270,10 +293,10 @@ static void move_above(TreeText *t, const Line *line)
     do {
         first = above;
         if (!line_before(t, &above)) return;
-    } while (now > to && line_indent(&above) >= now);
-    const bool opens = above.end > above.text && t->text[above.end - 1] == ':';
+    } while (now > to ? line_indent(&above) >= now
+                      : line_indent(&above) == now && !opens(t, &above));
     const bool beside = now < to && line_indent(&above) == to;
-    if (!beside && (!opens || line_indent(&above) >= to)) return;
+    if (!beside && (!opens(t, &above) || line_indent(&above) >= to)) return;
     if (line_indent(&first) != now || is_item(t, &first)) return;
     const char *said = str_printf(t->arena, "indent '%s' by %zu, as '%s'", name_of(t, &first), to,
                                   name_of(t, line));
@@ -314,6 +337,22 @@ void mend_column(TreeText *t, size_t at, size_t from)
     }
 }
 
+// Lines that go on with the brackets which the line above opens, but stand in its column.
+static void mend_goes_on(TreeText *t, const Line *first, const Line *above)
+{
+    const size_t column = line_indent(above) + 4, now = line_indent(first);
+    if (now > line_indent(above) || !has_colon(t, above)) return;
+    if (!line_open(t, above)) return;
+    const char *said =
+        str_printf(t->arena, "indent it by %zu: it goes on with '%s'", column, name_of(t, above));
+    Try *try = try_only(t, said);
+    for (Line l = *first; try;) {
+        const size_t more = line_indent(&l) > now ? line_indent(&l) - now : 0;
+        try_edit(t, try, l.begin, l.text, spaces(t, column + more));
+        if (!*closers(t, above->text, l.end) || !line_behind(t, &l)) return;
+    }
+}
+
 // The line of `at` has no colon, though it may be a key.
 void mend_colon(TreeText *t, size_t at, size_t from)
 {
@@ -325,6 +364,8 @@ void mend_colon(TreeText *t, size_t at, size_t from)
     const bool word = !strpbrk(name, " \t,()\"'");
     const bool key = word && line_behind(t, &below) && line_indent(&below) > line_indent(&l);
     const char *said = str_printf(t->arena, "write '%s:'", name);
+    if (line_before(t, &above)) mend_goes_on(t, &l, &above);
+    above = l;
     if (*name == '[' && name[strlen(name) - 1] == ']' && !strpbrk(name, " ,")) { // [section]
         const char *section = str_printf(t->arena, "%s:", tree_slice(t, l.text + 1, l.end - 1));
         try_edit(t, try_only(t, str_printf(t->arena, "write '%s'", section)), l.text, l.end,

@@ -131,9 +131,10 @@ bool slip_entry(const TreeText *t, size_t begin, size_t end, EntryText *e)
 {
     const size_t word = word_end(t, begin);
     size_t value = skip_blanks(t, word);
-    const bool sign = at(t, value) == '=' || at(t, value) == ':';
+    const bool wide = !strncmp(t->fed + value, "\xef\xbc\x9a", 3); // U+FF1A, a colon
+    const bool sign = wide || at(t, value) == '=' || at(t, value) == ':';
     if (sign && at(t, value + 1) == '=') return false;
-    if (sign) value = skip_blanks(t, value + 1);
+    if (sign) value = skip_blanks(t, value + (wide ? 3 : 1));
     while (!strncmp(t->fed + value, "\xc2\xa0", 2)) value += 2; // a blank that does not break
     if (word == begin || value >= end || value == word || isdigit((unsigned char)t->fed[begin]))
         return false;

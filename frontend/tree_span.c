@@ -152,6 +152,8 @@ static void plain(Flow *f, char within)
 {
     size_t begin = f->at;
     Span s = span_scan(f->t, begin, true);
+    while (s.caret != SIZE_MAX && at(f->t, s.caret) == ':' && slip_argument(f->t, begin, s.caret))
+        s = span_scan(f->t, begin, true);
     if (s.open != SIZE_MAX && s.caret == SIZE_MAX) { // `f(x`: one value for YAML too
         f->at = s.end > begin ? s.end : begin + 1;
     } else if (s.open != SIZE_MAX) {
@@ -229,7 +231,7 @@ static void goes_on(Flow *f, size_t begin, char within, uint32_t keep)
     bool quoted = first == '"' || first == '\'';
     bool comma = within && quoted && (c == '"' || c == '\''); // is missing, between two texts
     if (comma || (within && quoted && memchr(t->fed + begin, '\n', f->at - begin))) return;
-    if (within ? slip_between(t, i) : slip_behind(t, f->at)) return;
+    if (within ? slip_between(t, i) : slip_behind(t, f->at) || slip_early(t, begin, f->at)) return;
     if (quoted && within && closes_next(t, begin, f->at)) {
         diag_error(t->diag, tree_text_loc(t, begin, begin + 1), "the quote is not closed");
         mend_quote(f->t, begin, begin);

@@ -57,7 +57,9 @@ static bool colon_inside(TreeText *t, size_t at)
 {
     size_t begin = value_begin(t, at);
     if (begin == SIZE_MAX || strchr("\"'[{|>&*!", t->fed[begin])) return false;
-    if (slip_round(t, begin) || slip_nested(t, begin, at)) return true;
+    if (slip_argument(t, begin, at) || slip_round(t, begin) || slip_nested(t, begin, at) ||
+        slip_line(t, begin, at))
+        return true;
     return quote_value(t, begin, false, at, "': ' ends a key: quote the expression");
 }
 
@@ -79,6 +81,7 @@ static bool first_character(TreeText *t, size_t at, bool flow)
 {
     char c = at < t->size ? t->fed[at] : '\0';
     if (!c || !strchr("@`%*&!|>?", c)) return false;
+    if (slip_sign(t, at)) return true;
     const char *is = c == '*'   ? "is an alias"
                      : c == '&' ? "is an anchor"
                      : c == '!' ? "is a tag"
@@ -89,11 +92,23 @@ static bool first_character(TreeText *t, size_t at, bool flow)
            : str_printf(t->arena, "a text cannot begin with '%c' in YAML: quote it", c));
 }
 
+// Is it an entry without its sign, on the line of a place or above it?
+static bool entries_above(TreeText *t, size_t at)
+{
+    Line l = line_at(t, at);
+    return slip_entries(t, at) || (line_before(t, &l) && slip_entries(t, l.text));
+}
+
 void syntax_repair(TreeText *t, const yaml_parser_t *p)
 {
     size_t at = tree_text_byte(t, &p->problem_mark), from = tree_text_byte(t, &p->context_mark);
-    bool flow = p->flow_level > 0, done = false;
-    if (says(p->problem, "mapping values are not allowed"))
+    bool flow = p->flow_level > 0, done = !flow && slip_comment(t, at);
+    const bool colon = says(p->problem, "mapping values are not allowed");
+    if (done) return;
+    if (colon || says(p->problem, "could not find expected ':'"))
+        done = entries_above(t, colon ? at : from);
+    if (done) return;
+    if (colon)
         done = colon_inside(t, at);
     else if (says(p->problem, "cannot start any token"))
         done = first_character(t, at, flow);

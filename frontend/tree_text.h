@@ -40,9 +40,10 @@ typedef struct TreeText {
     size_t size;
     uint32_t *byte_of; // byte of each character of `fed` and of its end; NULL when all are ASCII
     VEC(Patch) patches;
-    uint32_t repairs; // made in this pass
-    bool hopeless;    // an error after which the tree would mislead
-    bool trial;       // it is read to see whether a candidate mends it
+    uint32_t repairs;       // made in this pass
+    bool hopeless;          // an error after which the tree would mislead
+    bool trial;             // it is read to see whether a candidate mends it
+    const TreeJudge *judge; // NULL: none
     VEC(Try) tries;
 } TreeText;
 
@@ -107,6 +108,21 @@ bool slip_entry(const TreeText *t, size_t begin, size_t end, EntryText *e);
 // An item that is numbers without commas between them: they are added to the list.
 bool slip_numbers(TreeText *t, Tree *list, const Tree *item);
 
+// tree_foreign.c: the same of signs of other languages. Each is true where it is one.
+// `@name` and "`name`"; a text in typographic quotes.
+bool slip_sign(TreeText *t, size_t begin);
+bool slip_marks(TreeText *t, size_t begin);
+// A comment that does not begin with '#', on the line of a place or above it.
+bool slip_comment(TreeText *t, size_t place);
+// `f(x, name: value)` in a value that begins at `begin`; the colon.
+bool slip_argument(TreeText *t, size_t begin, size_t colon);
+// `key:value` or `key = value` on the line of a place, and the lines around it.
+bool slip_entries(TreeText *t, size_t place);
+// `key: value, other: value`: a value from `begin` on, with the colon that is one too many.
+bool slip_line(TreeText *t, size_t begin, size_t colon);
+// `{a: 1}, b: 2}`, a mapping that seems to end at `end`.
+bool slip_early(TreeText *t, size_t begin, size_t end);
+
 // tree_syntax.c: explain an error of libyaml, repaired where it is an accident (t->repairs grows).
 void syntax_repair(TreeText *t, const yaml_parser_t *parser);
 // Report an error of libyaml that nothing explains better.
@@ -128,6 +144,8 @@ size_t line_indent(const Line *l);
 // The next line before or behind this one that says something; false where there is none.
 bool line_before(const TreeText *t, Line *l);
 bool line_behind(const TreeText *t, Line *l);
+// Does it open brackets that it does not close?
+bool line_open(const TreeText *t, const Line *l);
 const char *tree_slice(const TreeText *t, size_t begin, size_t end);
 // Does ", key: " or the like begin at i?
 bool key_follows(const TreeText *t, size_t i);

@@ -9,6 +9,8 @@
 
 enum {
     OFFERED = 2,          // mends of one error
+    JUDGED = 4,           // of which there may be a choice
+    JUDGED_ERRORS = 4,    // of one file
     MOST = 12,            // candidates for one error
     TRIED_SIZE = 1 << 18, // larger files are read but once
     TRIED_ERRORS = 16     // of one file
@@ -155,14 +157,40 @@ static bool same_edits(const Try *a, const Try *b)
     return same;
 }
 
-// The candidates [begin, end) of one error.
-static void offer_for(TreeText *t, uint32_t begin, uint32_t end, bool tried)
+// Errors of what is read with a candidate.
+static uint32_t judged(const TreeText *t, const Try *try)
 {
-    const Try *good[OFFERED];
+    Arena *arena = arena_new();
+    size_t size;
+    char *text = edited(t, arena, try, &size);
+    text[size] = '\0';
+    const uint32_t n = t->judge->errors(t->judge->self, text);
+    arena_free(arena);
+    return n;
+}
+
+// Those of n that have the fewest errors come first; how many there are, OFFERED at most.
+static uint32_t best_of(const TreeText *t, const Try **good, uint32_t n)
+{
+    uint32_t errors[JUDGED], least = UINT32_MAX, kept = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        errors[i] = judged(t, good[i]);
+        if (errors[i] < least) least = errors[i];
+    }
+    for (uint32_t i = 0; i < n && kept < OFFERED; i++)
+        if (errors[i] == least) good[kept++] = good[i];
+    return kept;
+}
+
+// The candidates [begin, end) of one error.
+static void offer_for(TreeText *t, uint32_t begin, uint32_t end, bool tried, bool judged)
+{
+    const Try *good[JUDGED];
+    const uint32_t most = judged ? JUDGED : OFFERED;
     uint32_t n = 0;
     bool only = false;
     diag_return_to(t->diag, t->tries.at[begin].error);
-    for (uint32_t i = begin; i < end && n < OFFERED && !only; i++) {
+    for (uint32_t i = begin; i < end && n < most && !only; i++) {
         const Try *try = &t->tries.at[i];
         if (n && (try->only || (try->last && !good[0]->last))) continue;
         if (!try->edits.n && !n) diag_help(t->diag, "%s", try->said);
@@ -170,6 +198,7 @@ static void offer_for(TreeText *t, uint32_t begin, uint32_t end, bool tried)
         good[n++] = try;
         only = try->only;
     }
+    if (judged && n > 1) n = best_of(t, good, n);
     if (n) offer(t, good, n);
 }
 
@@ -178,6 +207,8 @@ void tries_offer(TreeText *t)
     uint32_t errors = 0;
     for (uint32_t i = 0, end; i < t->tries.n; i = end) {
         for (end = i; end < t->tries.n && t->tries.at[end].error == t->tries.at[i].error;) end++;
-        offer_for(t, i, end, t->size <= TRIED_SIZE && errors++ < TRIED_ERRORS);
+        offer_for(t, i, end, t->size <= TRIED_SIZE && errors < TRIED_ERRORS,
+                  t->judge && errors < JUDGED_ERRORS);
+        errors++;
     }
 }

@@ -140,7 +140,7 @@ static void named(Arena *arena, const Tree *t, Map *names)
 
 static const Tree *read_tree(Arena *arena, const char *path)
 {
-    const Tree *t = tree_read_file(arena, diag_new(arena), path, (Loc){0});
+    const Tree *t = tree_read_file(arena, diag_new(arena), path, (Loc){0}, NULL);
     cr_assert(t, "%s is no YAML", path);
     return t;
 }

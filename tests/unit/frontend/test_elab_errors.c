@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "accidents.h"
 #include "frontend/frontend.h"
 
 static const char *printed(Arena *a, const char *path)
@@ -37,9 +38,9 @@ static char *read_text(Arena *a, const char *path)
     return text;
 }
 
-static void run_folder(const char *folder)
+// Those of a folder, each with its answer in another one.
+static void run_cases(const char *folder, const char *answers)
 {
-    cr_assert_eq(chdir(CZT_SOURCE_DIR), 0);
     DIR *d = opendir(folder);
     cr_assert(d, "%s", folder);
     uint32_t cases = 0;
@@ -48,8 +49,9 @@ static void run_folder(const char *folder)
         if (n < 5 || strcmp(e->d_name + n - 5, ".yaml") != 0 || strstr(e->d_name, "_lib.yaml"))
             continue;
         Arena *a = arena_new();
-        const char *path = str_printf(a, "%s/%s", folder, e->d_name);
-        const char *answer = str_printf(a, "%s/%.*s.expected", folder, (int)n - 5, e->d_name);
+        const bool here = strcmp(folder, ".") == 0;
+        const char *path = here ? e->d_name : str_printf(a, "%s/%s", folder, e->d_name);
+        const char *answer = str_printf(a, "%s/%.*s.expected", answers, (int)n - 5, e->d_name);
         const char *got = printed(a, path);
         if (getenv("CZT_BLESS")) {
             FILE *f = fopen(answer, "wb");
@@ -62,6 +64,22 @@ static void run_folder(const char *folder)
     }
     closedir(d);
     cr_assert_gt(cases, 4);
+}
+
+static void run_folder(const char *folder)
+{
+    cr_assert_eq(chdir(CZT_SOURCE_DIR), 0);
+    run_cases(folder, folder);
+}
+
+Test(elab_errors, accidents)
+{
+    Arena *a = arena_new();
+    const char *folder = accidents_write(a);
+    cr_assert_eq(chdir(folder), 0);
+    run_cases(".", CZT_SOURCE_DIR "/tests/errors/accidents");
+    accidents_remove(a, folder);
+    arena_free(a);
 }
 
 Test(elab_errors, names)

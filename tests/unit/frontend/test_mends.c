@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "accidents.h"
 #include "frontend/frontend.h"
 #include "frontend/tree.h"
 
@@ -62,7 +63,7 @@ static bool is_valid(const Case *c, Diag *diag, const char *path)
 {
     FrontendOptions o = {.lib_dir = CZT_SOURCE_DIR "/graphs/lib"};
     if (!c->yaml) return frontend_load(c->arena, diag, path, &o) != NULL;
-    return tree_read_file(c->arena, diag, path, (Loc){0}) && !diag_errors(diag);
+    return tree_read_file(c->arena, diag, path, (Loc){0}, NULL) && !diag_errors(diag);
 }
 
 // Did the file become valid? *all: every error had a mend, in every round.
@@ -108,15 +109,6 @@ static const char *linked(Arena *a, const char *from)
     const char *to = str_copy(a, mkdtemp(template));
     link_all(a, from, to);
     return to;
-}
-
-static void remove_linked(Arena *a, const char *folder)
-{
-    DIR *d = opendir(folder);
-    for (struct dirent *e; (e = readdir(d));)
-        if (e->d_name[0] != '.') unlink(str_printf(a, "%s/%s", folder, e->d_name));
-    closedir(d);
-    rmdir(folder);
 }
 
 // Errors of a file that are printed without a help.
@@ -187,10 +179,8 @@ static bool is_mended(const Case *c, const char *from)
 
 // Every case of a folder is mended by what is printed, but those that unmended.txt excuses; so many
 // of them are mended at least.
-static void run_folder(const char *name, uint32_t least)
+static void run_cases(Arena *a, const char *name, const char *from, uint32_t least)
 {
-    Arena *a = arena_new();
-    const char *from = str_printf(a, "%s/tests/errors/%s", CZT_SOURCE_DIR, name);
     const char *to = linked(a, from);
     uint32_t mended = 0;
     DIR *d = opendir(from);
@@ -208,9 +198,24 @@ static void run_folder(const char *name, uint32_t least)
         arena_free(c.arena);
     }
     closedir(d);
-    remove_linked(a, to);
+    accidents_remove(a, to);
     cr_expect(mended >= least, "%s: %u files are mended by what is printed, not %u", name, mended,
               least);
+}
+
+static void run_folder(const char *name, uint32_t least)
+{
+    Arena *a = arena_new();
+    run_cases(a, name, str_printf(a, "%s/tests/errors/%s", CZT_SOURCE_DIR, name), least);
+    arena_free(a);
+}
+
+Test(mends, accidents)
+{
+    Arena *a = arena_new();
+    const char *folder = accidents_write(a);
+    run_cases(a, "accidents", folder, 50);
+    accidents_remove(a, folder);
     arena_free(a);
 }
 

@@ -229,8 +229,8 @@ Test(tree, missing_file)
 {
     Arena *arena = arena_new();
     Diag *diag = diag_new(arena);
-    cr_expect_null(tree_read_file(arena, diag, "/nonexistent/x.yaml", (Loc){0}));
-    cr_expect_null(tree_read_file(arena, diag, "/", (Loc){0}));
+    cr_expect_null(tree_read_file(arena, diag, "/nonexistent/x.yaml", (Loc){0}, NULL));
+    cr_expect_null(tree_read_file(arena, diag, "/", (Loc){0}, NULL));
     cr_expect_eq(diag_errors(diag), 2u);
     arena_free(arena);
 }

@@ -1,0 +1,237 @@
+// Signs of other languages where YAML has its own: comments, quotes, arguments, entries. Those that
+// take as many bytes as ours are reported and set right in what is read; of the others a candidate
+// is tried, and the reading ends.
+#include "frontend/tree_text.h"
+
+#include <ctype.h>
+#include <string.h>
+
+static char at(const TreeText *t, size_t i)
+{
+    return i < t->size ? t->fed[i] : '\0';
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static bool is_word(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+static size_t skip_blanks(const TreeText *t, size_t i)
+{
+    while (is_blank(at(t, i))) i++;
+    return i;
+}
+
+static size_t before_blanks(const TreeText *t, size_t begin, size_t i)
+{
+    while (i > begin && is_blank(t->fed[i - 1])) i--;
+    return i;
+}
+
+// Bytes in the place of as many, in what is fed and in what the tree is made of.
+static void write_over(TreeText *t, size_t i, const char *bytes)
+{
+    if (!t->cleaned) t->text = t->cleaned = arena_copy(t->arena, t->text, t->size);
+    memcpy(t->cleaned + i, bytes, strlen(bytes));
+    memcpy(t->fed + i, bytes, strlen(bytes));
+    t->repairs++;
+}
+
+// ---- signs before a value ----------------------------------------------------------------------
+
+bool slip_sign(TreeText *t, size_t begin)
+{
+    const char c = at(t, begin);
+    size_t end = begin + 1;
+    if (!(c == '@' || c == '`') || !is_word(at(t, end))) return false;
+    while (c == '`' && end < t->size && t->fed[end] != '\n' && t->fed[end] != '`') end++;
+    if (c == '`' && at(t, end) != '`') return false;
+    diag_error(t->diag, tree_text_loc(t, begin, begin + 1),
+               c == '`' ? "'`' quotes nothing here" : "a name stands without '@'");
+    diag_help(t->diag, c == '`' ? "leave out both" : "leave out the '@'");
+    diag_mend(t->diag, tree_text_loc(t, begin, begin + 1), "");
+    if (c == '`') diag_mend_also(t->diag, tree_text_loc(t, end, end + 1), "");
+    write_over(t, begin, " ");
+    if (c == '`') write_over(t, end, " ");
+    return true;
+}
+
+// A typographic quotation mark: U+2018 to U+201F.
+static bool is_mark(const TreeText *t, size_t i)
+{
+    return i + 2 < t->size && !memcmp(t->fed + i, "\xe2\x80", 2) &&
+           (unsigned char)t->fed[i + 2] >= 0x98 && (unsigned char)t->fed[i + 2] <= 0x9f;
+}
+
+bool slip_marks(TreeText *t, size_t begin)
+{
+    size_t end = begin + 3;
+    if (!is_mark(t, begin)) return false;
+    while (end < t->size && !strchr("\n\"\\", t->fed[end]) && !is_mark(t, end)) end++;
+    if (!is_mark(t, end)) return false;
+    const char *text = str_printf(t->arena, "\"%s\"", tree_slice(t, begin + 3, end));
+    diag_error(t->diag, tree_text_loc(t, begin, begin + 3), "this is no quote of YAML");
+    diag_help(t->diag, "write %s", text);
+    diag_mend(t->diag, tree_text_loc(t, begin, end + 3), text);
+    write_over(t, begin, "  \"");
+    write_over(t, end, "\"  ");
+    return true;
+}
+
+// ---- comments ----------------------------------------------------------------------------------
+
+// The size of the sign with which other languages begin a comment; 0 where a line begins with none.
+static size_t comment_sign(const TreeText *t, const Line *l)
+{
+    static const char *const signs[] = {"//", "/*", "<!--", "; ", "% ", "-- "};
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
+        const size_t n = strlen(signs[i]);
+        if (l->text + n <= t->size && !memcmp(t->fed + l->text, signs[i], n))
+            return n - (signs[i][n - 1] == ' ');
+    }
+    return 0;
+}
+
+bool slip_comment(TreeText *t, size_t place)
+{
+    Line l = line_at(t, place);
+    size_t n = comment_sign(t, &l);
+    if (!n && line_before(t, &l)) n = comment_sign(t, &l);
+    if (!n || line_empty(&l)) return false;
+    accidents_drop(t, l.text);
+    diag_error(t->diag, tree_text_loc(t, l.text, l.text + n), "a comment begins with '#'");
+    diag_help(t->diag, "write '#' in place of '%s'", tree_slice(t, l.text, l.text + n));
+    diag_mend(t->diag, tree_text_loc(t, l.text, l.text + n), "#");
+    write_over(t, l.text, "#");
+    return true;
+}
+
+// ---- calls -------------------------------------------------------------------------------------
+
+// f(x, name: value)
+bool slip_argument(TreeText *t, size_t begin, size_t colon)
+{
+    size_t word = colon, depth = 0;
+    while (word > begin && is_word(t->fed[word - 1])) word--;
+    size_t i = before_blanks(t, begin, word);
+    if (word == colon || i == begin || !strchr("(,", t->fed[i - 1])) return false;
+    for (; i > begin; i--) {
+        const char c = t->fed[i - 1];
+        if (!depth && strchr("([{", c)) break;
+        depth += strchr(")]}", c) != NULL;
+        depth -= strchr("([{", c) != NULL;
+    }
+    if (i < begin + 2 || t->fed[i - 1] != '(' || !is_word(t->fed[i - 2])) return false;
+    diag_error(t->diag, tree_text_loc(t, word, colon + 1),
+               "an argument of a call is written name=value");
+    diag_help(t->diag, "write %s=", tree_slice(t, word, colon));
+    diag_mend(t->diag, tree_text_loc(t, colon, skip_blanks(t, colon + 1)), "=");
+    write_over(t, colon, "=");
+    return true;
+}
+
+// ---- entries -----------------------------------------------------------------------------------
+
+// An entry `key:value` or `key = value`: where its sign and what goes with it lie.
+typedef struct KeySign {
+    size_t begin, end;
+    bool colon;
+} KeySign;
+
+static bool key_sign(const TreeText *t, const Line *l, KeySign *s)
+{
+    size_t word = l->text;
+    while (is_word(at(t, word))) word++;
+    const size_t sign = skip_blanks(t, word);
+    size_t value = skip_blanks(t, sign + 1);
+    *s = (KeySign){word, value, at(t, sign) == ':'};
+    if (word == l->text || isdigit((unsigned char)t->fed[l->text]) || value >= l->end) return false;
+    const bool apart = value > sign + 1;
+    while (!strncmp(t->fed + value, "\xc2\xa0", 2)) value += 2; // a blank that does not break
+    s->end = value;
+    if (s->colon) return sign == word && !apart && !strchr(":/\\", t->fed[value]);
+    return at(t, sign) == '=' && t->fed[value] != '=';
+}
+
+bool slip_entries(TreeText *t, size_t place)
+{
+    const Line l = line_at(t, place);
+    Line first = l, next = l;
+    KeySign s;
+    if (line_empty(&l) || !key_sign(t, &l, &s)) return false;
+    if (!s.colon && line_before(t, &next) && line_open(t, &next)) return false; // f(x,\n y=1)
+    next = l;
+    while (line_before(t, &next) && line_indent(&next) == line_indent(&l) && key_sign(t, &next, &s))
+        first = next;
+    key_sign(t, &first, &s);
+    const size_t sign = skip_blanks(t, s.begin);
+    diag_error(t->diag, tree_text_loc(t, sign, sign + 1),
+               s.colon ? "a blank is missing behind ':'" : "a key ends with ':'");
+    next = first;
+    const bool one = !line_behind(t, &next) || line_indent(&next) != line_indent(&first) ||
+                     !key_sign(t, &next, &s);
+    key_sign(t, &first, &s);
+    const char *key = tree_slice(t, first.text, s.begin);
+    const char *said =
+        one ? str_printf(t->arena, "write '%s: %s'", key, tree_slice(t, s.end, first.end))
+            : str_printf(t->arena, "write '%s: ', and ': ' on the lines below", key);
+    Try *try = try_only(t, said);
+    for (next = first; line_indent(&next) == line_indent(&first) && key_sign(t, &next, &s);) {
+        try_edit(t, try, s.begin, s.end, ": ");
+        if (!line_behind(t, &next)) break;
+    }
+    accidents_drop(t, first.text);
+    t->hopeless = true;
+    return true;
+}
+
+// `key: value, other: value`
+bool slip_line(TreeText *t, size_t begin, size_t colon)
+{
+    const Line l = line_at(t, begin);
+    size_t depth = 0, key = l.text;
+    bool one = true; // word before the first comma
+    while (at(t, key) == '-' && is_blank(at(t, key + 1))) key = skip_blanks(t, key + 1);
+    const char *column = str_printf(t->arena, "\n%*s", (int)(key - l.begin), "");
+    Try *try = NULL;
+    for (size_t i = begin; i < l.end; i++) {
+        const char c = t->fed[i];
+        depth += strchr("([{", c) != NULL;
+        depth -= depth && strchr(")]}", c);
+        one &= !is_blank(c) || try;
+        if (depth || !key_follows(t, i)) continue;
+        const size_t next = skip_blanks(t, i + 1);
+        if (!try && next > colon) return false;
+        if (!try) {
+            diag_error(t->diag, tree_text_loc(t, i, i + 1), "a key begins on a line of its own");
+            const char *said =
+                str_printf(t->arena, "begin a line before '%s'", tree_slice(t, next, l.end));
+            try = (one ? try_only : try_new)(t, said);
+            if (!try) break;
+        }
+        try_edit(t, try, i, next, column);
+    }
+    if (!try && !t->trial) return false;
+    if (try && !try->only) mend_line(t, begin, begin);
+    t->hopeless = true;
+    return true;
+}
+
+// `key: {a: 1}, b: 2}`: the bracket closes too early, before `end`.
+bool slip_early(TreeText *t, size_t begin, size_t end)
+{
+    const Line l = line_at(t, end);
+    const size_t sign = end - 1;
+    if (at(t, begin) != '{' || !key_follows(t, skip_blanks(t, end)) || t->fed[l.end - 1] != '}')
+        return false;
+    diag_error(t->diag, tree_text_loc(t, sign, end), "the mapping goes on behind its '}'");
+    diag_help(t->diag, "leave out the '}'");
+    diag_mend(t->diag, tree_text_loc(t, sign, end), "");
+    write_over(t, sign, " ");
+    return true;
+}
