@@ -6,6 +6,8 @@
 #include "frontend/rewrite.h"
 
 #include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
 
 static const struct {
     const char *text;
@@ -107,31 +109,92 @@ static Expr *word_default(Elab *el, const Tree *t, size_t begin)
     return e;
 }
 
-// "float", "float = 0", "bool?". False when the text does not begin with a type.
+static size_t skip_blanks(const char *s, size_t i)
+{
+    while (s[i] == ' ') i++;
+    return i;
+}
+
+// A bound from *p on, as far as a number goes; `none` where there is none.
+static double bound(Elab *el, const char *s, size_t *p, double none)
+{
+    size_t n = *p;
+    while (s[n] && !strchr(" <=", s[n]) && strncmp(s + n, "..", 2)) n++;
+    const char *text = str_slice(el->arena, s + *p, n - *p);
+    char *end;
+    const double x = strtod(text, &end);
+    if (*text && *end) return NAN;
+    *p = n;
+    return *text ? x : none;
+}
+
+static const char *range_text(Elab *el, const Bounds *r)
+{
+    if (isinf(r->hi))
+        return str_printf(el->arena, r->lo_open ? "above %.10g" : "%.10g or more", r->lo);
+    const char *from = str_printf(el->arena, r->lo_open ? "above %.10g" : "from %.10g", r->lo);
+    if (isinf(r->lo))
+        return str_printf(el->arena, r->hi_open ? "below %.10g" : "%.10g or less", r->hi);
+    return str_printf(el->arena, r->hi_open ? "%s to below %.10g" : "%s to %.10g", from, r->hi);
+}
+
+// "0..1", "0..<1", "0<.." at *p; the declaration goes without one that is wrong.
+static void range_parse(Elab *el, const Tree *t, size_t *p, Decl *d)
+{
+    const char *s = t->text;
+    const size_t begin = *p;
+    Bounds *r = arena_make(el->arena, Bounds);
+    r->lo = bound(el, s, p, -INFINITY);
+    r->lo_open = s[*p] == '<';
+    *p += r->lo_open;
+    const bool dots = strncmp(s + *p, "..", 2) == 0;
+    if (dots) *p += 2;
+    r->hi_open = dots && s[*p] == '<';
+    *p += r->hi_open;
+    r->hi = bound(el, s, p, INFINITY);
+    r->text = range_text(el, r);
+    d->range = r;
+    if (dots && r->lo < r->hi && (isfinite(r->lo) || isfinite(r->hi))) return;
+    const size_t end = begin + strcspn(s + begin, "=");
+    const Loc at = tree_place(t, begin, end);
+    el_error(el, at, "a range is written 0..1, 0..<1, 0.. or 0<.., its numbers in order");
+    diag_help(el->diag, "write 0.., or leave it out");
+    diag_guess(el->diag, at, s[end] ? "0.. " : "0..");
+    diag_guess(el->diag, at, "");
+    d->range = NULL;
+    *p = end;
+}
+
+// What stands behind a type from p on: "?", a range, a default. False when reported.
+static bool type_rest(Elab *el, const Tree *t, size_t p, Decl *d)
+{
+    const char *s = t->text;
+    if (s[p] == '?') {
+        d->optional = true;
+        p = skip_blanks(s, p + 1);
+    }
+    if (s[p] && s[p] != '=') range_parse(el, t, &p, d);
+    p = skip_blanks(s, p);
+    if (s[p] != '=') return true;
+    d->def = d->word == WORD_NAME ? word_default(el, t, p + 1)
+                                  : expr_parse_part(el->arena, el->diag, t, p + 1, strlen(s));
+    return d->def != NULL;
+}
+
+// "float", "float = 0", "float 0..1 = 0", "bool?". False when the text does not begin with a type.
 static bool type_text_parse(Elab *el, const Tree *t, Decl *d, bool *bad)
 {
     const char *s = t->text;
     size_t n = 0;
     while (isalnum((unsigned char)s[n]) || s[n] == '_') n++;
-    size_t p = n;
-    while (s[p] == ' ') p++;
-    if (s[p] && s[p] != '=' && s[p] != '?') return false;
-    if (s[p] == '=' && s[p + 1] == '=') return false;
+    const size_t p = skip_blanks(s, n);
+    const bool range = isdigit((unsigned char)s[p]) || !strncmp(s + p, "..", 2);
+    if ((s[p] && s[p] != '=' && s[p] != '?' && !range) || !strncmp(s + p, "==", 2)) return false;
     for (uint32_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (strlen(words[i].text) != n || strncmp(words[i].text, s, n) != 0) continue;
         d->word = words[i].word;
         if (d->word == WORD_ANY && strcmp(words[i].text, "any")) d->role = words[i].text;
-        if (s[p] == '?') {
-            d->optional = true;
-            p++;
-            while (s[p] == ' ') p++;
-        }
-        if (s[p] != '=') return true;
-        if (d->word == WORD_NAME)
-            d->def = word_default(el, t, p + 1);
-        else
-            d->def = expr_parse_part(el->arena, el->diag, t, p + 1, strlen(s));
-        *bad = !d->def;
+        *bad = !type_rest(el, t, p, d);
         return true;
     }
     return false;
@@ -175,6 +238,55 @@ static Value wrong_role(Elab *el, const Decl *d, Value v, Loc loc)
     return value_error();
 }
 
+static bool in_range(const Bounds *r, double x)
+{
+    return (r->lo_open ? x > r->lo : x >= r->lo) && (r->hi_open ? x < r->hi : x <= r->hi);
+}
+
+// A number of the range that may be meant by one outside: a share by percents, less digits or no
+// sign.
+static double into_range(const Bounds *r, double x)
+{
+    if (x <= r->lo) return in_range(r, -x) ? -x : r->lo + r->lo_open;
+    if (r->hi == 1 && x > 1 && x < 2) return x - 1;
+    if (r->hi == 1 && x >= 10 && x <= 100) return x / 100;
+    while (x > 1e-9 && !in_range(r, x)) x /= 10;
+    return x;
+}
+
+// Numbers in their range for those of a value: nearest to them (0), or other ones.
+static const char *in_range_text(Elab *el, const Decl *d, Value v, int which)
+{
+    const Bounds *r = d->range;
+    const bool list = v.kind == V_LIST;
+    const char *text = "";
+    double x;
+    for (uint32_t i = 0; i < (list ? v.list->v.n : 1); i++) {
+        if (!value_number(list ? v.list->v.at[i] : v, &x)) return NULL;
+        if (!in_range(r, x) && which) x = r->hi_open || isinf(r->hi) ? r->lo + r->lo_open : r->hi;
+        if (!in_range(r, x)) x = into_range(r, x);
+        text = str_printf(el->arena, "%s%s%.10g", text, i ? ", " : "", x);
+    }
+    return list ? str_printf(el->arena, "[%s]", text) : text;
+}
+
+// The value as it is by itself, where that is written in numbers alone; NULL where it is not.
+static const char *plain_default(Elab *el, const Decl *d)
+{
+    const char *text = d->def ? expr_text(el->arena, d->def) : "";
+    return *text && strspn(text, "0123456789.e+-[], ") == strlen(text) ? text : NULL;
+}
+
+static void suggest_in_range(Elab *el, const Decl *d, Value v)
+{
+    const char *all[] = {in_range_text(el, d, v, 0), plain_default(el, d), usual_value(d->name, 0),
+                         in_range_text(el, d, v, 1)};
+    const char *two[2] = {NULL, NULL};
+    for (size_t i = 0, n = 0; i < sizeof all / sizeof *all && n < 2; i++)
+        if (all[i] && (!n || strcmp(all[i], two[0]))) two[n++] = all[i];
+    if (two[0]) suggest_guess(el, two[0], two[1]);
+}
+
 // The value in the form that is declared.
 static void suggest_form(Elab *el, const Decl *d, Value v)
 {
@@ -191,13 +303,33 @@ static void suggest_form(Elab *el, const Decl *d, Value v)
     else if ((d->word == WORD_INT || d->word == WORD_FLOAT) && v.kind == V_STR &&
              usual_value(d->name, 0))
         suggest_guess(el, usual_value(d->name, 0), usual_value(d->name, 1));
-    else if (d->word == WORD_LIST && v.kind != V_RECORD)
+    else if (d->word == WORD_LIST && plain_default(el, d) && diag_last(el->diag, &at)) {
+        guess_add(el, at, plain_default(el, d), plain_default(el, d));
+        guess_no_entry_around(el, at);
+    } else if (d->word == WORD_LIST && v.kind != V_RECORD)
         suggest_list(el, 1);
     else if (d->word == WORD_BOOL)
         suggest_bool(el, v);
     else if ((d->word == WORD_FLOAT || d->word == WORD_INT) && v.kind == V_LIST && v.list->v.n)
         (v.list->v.n > 1 ? suggest_guess : suggest)(el, value_text(el, v.list->v.at[0]),
                                                     value_text(el, v.list->v.at[v.list->v.n - 1]));
+}
+
+static Value check_range(Elab *el, const Decl *d, Value v, Loc loc)
+{
+    const Value *items = v.kind == V_LIST ? v.list->v.at : &v;
+    const uint32_t n = v.kind == V_LIST ? v.list->v.n : 1;
+    double x;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!value_number(items[i], &x) || in_range(d->range, x)) continue;
+        el_error(el, loc,
+                 v.kind == V_LIST ? "numbers of '%s' are %s, not %s" : "'%s' is %s, not %s",
+                 d->name, d->range->text, value_text(el, items[i]));
+        diag_note(el->diag, d->loc, "it is declared here");
+        suggest_in_range(el, d, v);
+        return value_error();
+    }
+    return v;
 }
 
 Value decl_check(Elab *el, const Decl *d, Value v, Loc loc)
@@ -230,7 +362,7 @@ Value decl_check(Elab *el, const Decl *d, Value v, Loc loc)
         break;
     default: break;
     }
-    if (ok) return v;
+    if (ok) return d->range ? check_range(el, d, v, loc) : v;
     el_error(el, loc, "'%s' is %s, not %s", d->name, needs[d->word], value_text(el, v));
     diag_note(el->diag, d->loc, "it is declared here");
     suggest_form(el, d, v);

@@ -104,6 +104,13 @@ typedef enum {
     WORD_MODULE
 } Word;
 
+// The numbers that a setting takes: `0..1`, `0..<1`, `0<..`. text: as a message says it.
+typedef struct Bounds {
+    double lo, hi;
+    bool lo_open, hi_open; // without the end itself
+    const char *text;
+} Bounds;
+
 typedef struct Decl {
     const char *name;
     Loc loc;
@@ -113,6 +120,7 @@ typedef struct Decl {
     const char *shape; // its text
     DType dtype;       // DT_NONE: any
     Word word;
+    const Bounds *range; // of it, or of a list's items; NULL: any
     const char *role;     // "class_map": a field that is given has this role; NULL: no matter
     const Expr *def;      // default, or NULL
     const Tree *def_tree; // default given as a list or mapping

@@ -237,6 +237,7 @@ static void print_decls(Arena *arena, const char *title, const Decls *decls, FIL
                             : words[d->word],
                 d->optional ? "?" : "");
         if (d->dtype != DT_NONE) fprintf(out, " %s", dtype_name(d->dtype));
+        if (d->range) fprintf(out, ", %s", d->range->text);
         if (d->def)
             fprintf(out, "%s= %s", d->word == WORD_ANY ? "" : " ", expr_text(arena, d->def));
         if (d->def_tree) fprintf(out, "= %s", flow_text(arena, d->def_tree, false));

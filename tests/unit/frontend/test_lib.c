@@ -46,7 +46,7 @@ Test(lib, defaults_and_parts_are_written_out)
 {
     Arena *a = arena_new();
     const char *text = described(a, "adamw");
-    has(text, "    betas        = [0.9, 0.999]\n");
+    has(text, "    betas        list, from 0 to below 1 = [0.9, 0.999]\n");
     has(text, "    m            zeros\n");
     text = described(a, "vit");
     has(text, "    embed_image  projection(width, embed)\n");
