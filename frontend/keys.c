@@ -112,6 +112,16 @@ static const Tree *misspelt(Elab *el, const Tree *map, MappingId id, const char 
     return NULL;
 }
 
+bool keys_meant(Elab *el, const Tree *map, const Tree *key, MappingId id)
+{
+    const Map names = names_of(el, id);
+    const char *best = nearest_key(&names, key->text, NULL);
+    const TreeEntry *there = best ? tree_entry(map, best) : NULL; // which may be read for it
+    if (as_ours(map, key, id)) return true;
+    return best && str_is_slip(key->text, best) &&
+           (!there || there->key->loc.begin == key->loc.begin);
+}
+
 // What stands in files of the other kind is not left out but moved. False where it is none of that.
 static bool of_other_file(Elab *el, const Tree *map, const Tree *t, MappingId id)
 {
