@@ -118,6 +118,9 @@ bool schema_each(MappingId id, const char *key, MappingId *item);
 bool keys_meant(Elab *el, const Tree *map, const Tree *key, MappingId id);
 // guess_column.c: for the first errors of the file, entries in the columns of other mappings.
 void guess_columns(Elab *el);
+// guess_list.c: a list in block style, of mappings that are an entry each: the mend of the last
+// error that takes its dashes away, and the entry's value from here on. False where it is none.
+bool list_as_mapping(Elab *el, TreeEntry *e);
 // stats.c: what a statistic of an output has.
 Map stats_results(const Elab *el, const StatsAt *a);
 

@@ -81,24 +81,6 @@ static bool is_strange(const Columns *c, const Level *l, uint32_t i)
            (e->value->kind == TREE_SCALAR || keys_reserved(l->id, key.text));
 }
 
-// Lines with more blanks before them, or less.
-static const char *indented(const Columns *c, size_t begin, size_t end, size_t from, size_t to)
-{
-    Arena *a = c->el->arena;
-    const char *out = "", *s = c->text.text;
-    for (size_t at = begin; at < end;) {
-        const Line l = line_at(&c->text, at);
-        const size_t have = line_indent(&l), less = from < have ? from : have;
-        const bool blank = l.text >= l.next || s[l.text] == '\n';
-        const size_t next = l.next < end ? l.next : end;
-        out = blank ? str_printf(a, "%s%.*s", out, (int)(next - at), s + at)
-                    : str_printf(a, "%s%*s%.*s", out, (int)(have - less + to), "",
-                                 (int)(next - l.text), s + l.text);
-        at = next;
-    }
-    return out;
-}
-
 // "'a'", "'a' and 'b'", "'a' to 'd'"
 static const char *names_of(const Columns *c, const Tree *map, uint32_t first, uint32_t last)
 {
@@ -115,7 +97,7 @@ static void add(Columns *c, const Tree *map, uint32_t first, uint32_t last, size
     const Tree *key = map->entries.at[first].key;
     if (!from.source || !end.source || c->n == MOVES) return;
     const Loc at = {from.source, (uint32_t)line_at(&c->text, key->loc.begin).begin, end.end};
-    const char *text = indented(c, at.begin, at.end, column_of(c, key), to);
+    const char *text = tree_indented(&c->text, at.begin, at.end, column_of(c, key), to);
     const char *said = str_printf(c->el->arena, "%s %s", names_of(c, map, first, last), where);
     c->moves[c->n++] = (Move){at, text, said, map, first, last};
 }

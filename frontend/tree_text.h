@@ -128,6 +128,9 @@ size_t line_indent(const Line *l);
 // The next line before or behind this one that says something; false where there is none.
 bool line_before(const TreeText *t, Line *l);
 bool line_behind(const TreeText *t, Line *l);
+// Whole lines of a text with more blanks before them, or less: what is in column `from` is then in
+// column `to`.
+const char *tree_indented(const TreeText *t, size_t begin, size_t end, size_t from, size_t to);
 const char *tree_slice(const TreeText *t, size_t begin, size_t end);
 // Does ", key: " or the like begin at i?
 bool key_follows(const TreeText *t, size_t i);
