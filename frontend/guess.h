@@ -74,6 +74,8 @@ const char *text_at(const Elab *el, Loc at);
 
 // guess_syntax.c: expressions in the place of a text that is none.
 void guess_syntax(Elab *el, const Tree *scalar);
+// A comment behind //, where what is in a place stands in it.
+void guess_comment(Elab *el, Loc at);
 
 // Another axis where one is said in a place.
 void guess_other_axes(Elab *el, Loc at);
