@@ -335,6 +335,7 @@ bool app_solve(Elab *el, App *app)
         if (v.kind == V_NONE && d->optional) continue;
         if (v.kind == V_NONE) {
             el_error(el, b->loc, "input '%s' of %s is none", d->name, def->name);
+            guess_input(el, d, b->loc);
             ok = false;
             continue;
         }
