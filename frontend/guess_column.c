@@ -44,25 +44,15 @@ static size_t column_of(const Columns *c, const Tree *key)
     return key->loc.begin - line_at(&c->text, key->loc.begin).begin;
 }
 
-// The key as it is written: another may have been read for it.
-static const char *key_of(const Columns *c, const Tree *key)
-{
-    const Loc at = key->loc;
-    return key->quoted ? key->text : tree_slice(&c->text, at.begin, at.end);
-}
-
-// Is it a mapping in block style, with each key in a line of the file itself?
+// Is it a mapping in block style, with each key in a line?
 static bool is_block(const Columns *c, const Tree *map)
 {
-    if (map->kind != TREE_MAP || map->loc.source != c->text.source) return false;
-    for (uint32_t i = 0; i < map->entries.n; i++) {
+    for (uint32_t i = 0; map->kind == TREE_MAP && i < map->entries.n; i++) {
         const Loc key = map->entries.at[i].key->loc;
-        if (key.source != c->text.source) return false;
         const Line l = line_at(&c->text, key.begin);
         if (l.text != key.begin || strchr("{-?", c->text.text[l.text])) return false;
-        if (i && key.begin < map->entries.at[i - 1].key->loc.begin) return false;
     }
-    return map->entries.n && c->text.text[map->loc.begin] != '{';
+    return map->kind == TREE_MAP && map->entries.n && c->text.text[map->loc.begin] != '{';
 }
 
 static bool has_key(const Level *l, const char *key)
@@ -74,18 +64,16 @@ static bool has_key(const Level *l, const char *key)
 static bool is_strange(const Columns *c, const Level *l, uint32_t i)
 {
     const TreeEntry *e = &l->map->entries.at[i];
-    Tree key = *e->key;
-    key.text = key_of(c, &key);
-    if (l->fixed) return !has_key(l, key.text) && !keys_meant(c->el, l->map, &key, l->id);
+    const Tree *key = e->key;
+    if (l->fixed) return !has_key(l, key->text) && !keys_meant(c->el, l->map, key, l->id);
     return l->named && l->id != MAPPING_COUNT &&
-           (e->value->kind == TREE_SCALAR || keys_reserved(l->id, key.text));
+           (e->value->kind == TREE_SCALAR || keys_reserved(l->id, key->text));
 }
 
 // "'a'", "'a' and 'b'", "'a' to 'd'"
 static const char *names_of(const Columns *c, const Tree *map, uint32_t first, uint32_t last)
 {
-    const char *a = key_of(c, map->entries.at[first].key),
-               *b = key_of(c, map->entries.at[last].key);
+    const char *a = map->entries.at[first].key->text, *b = map->entries.at[last].key->text;
     if (first == last) return str_printf(c->el->arena, "'%s'", a);
     return str_printf(c->el->arena, "'%s' %s '%s'", a, last == first + 1 ? "and" : "to", b);
 }
@@ -110,7 +98,7 @@ static bool in_word(char c)
 // Is a name written elsewhere too?
 static bool is_read(const Columns *c, const Tree *key)
 {
-    const char *name = key_of(c, key), *s = c->text.text;
+    const char *name = key->text, *s = c->text.text;
     const size_t n = strlen(name);
     for (const char *p = s; n && (p = strstr(p, name)); p += n)
         if (p != s + key->loc.begin && !in_word(p[n]) && (p == s || !in_word(p[-1]))) return true;
@@ -142,13 +130,13 @@ static void deeper(Columns *c, const Level *l, uint32_t i)
     const bool empty = into->kind == TREE_NULL;
     if (!empty && !is_block(c, into)) return;
     // any name would do there
-    if (level_below(l, key_of(c, before->key)).id == MAPPING_COUNT &&
+    if (level_below(l, before->key->text).id == MAPPING_COUNT &&
         !is_read(c, l->map->entries.at[i].key))
         return;
     size_t to = column_of(c, before->key) + 2;
     if (!empty) to = column_of(c, into->entries.at[0].key);
-    const char *where = str_printf(c->el->arena, "under '%s', indented by %zu",
-                                   key_of(c, before->key), to - column_of(c, before->key));
+    const char *where = str_printf(c->el->arena, "under '%s', indented by %zu", before->key->text,
+                                   to - column_of(c, before->key));
     uint32_t last = i;
     while (last + 1 < l->map->entries.n && is_strange(c, l, last + 1)) last++;
     add(c, l->map, i, last, to, where);
@@ -156,9 +144,9 @@ static void deeper(Columns *c, const Level *l, uint32_t i)
 }
 
 // May a mapping around have an entry? Either it has such a key, or it is one more of its things.
-static bool may_take(const Columns *c, const Level *to, const TreeEntry *e)
+static bool may_take(const Level *to, const TreeEntry *e)
 {
-    const char *key = key_of(c, e->key);
+    const char *key = e->key->text;
     if (tree_get(to->map, key)) return false;
     return has_key(to, key) || (to->named && to->id != MAPPING_COUNT && e->value->kind == TREE_MAP);
 }
@@ -172,13 +160,12 @@ static void shallower(Columns *c, uint32_t depth, uint32_t i)
         const Level *to = &c->levels[k];
         bool all = true;
         for (uint32_t j = i; j <= last; j++)
-            all &= may_take(c, to, &l->map->entries.at[j]) &&
-                   !has_key(l, key_of(c, l->map->entries.at[j].key));
+            all &= may_take(to, &l->map->entries.at[j]) &&
+                   !has_key(l, l->map->entries.at[j].key->text);
         const Tree *first = to->map->entries.at[0].key;
         const size_t column = column_of(c, first);
-        const char *where =
-            column ? str_printf(c->el->arena, "in the column of '%s'", key_of(c, first))
-                   : "in the first column";
+        const char *where = column ? str_printf(c->el->arena, "in the column of '%s'", first->text)
+                                   : "in the first column";
         if (all) add(c, l->map, i, last, column, where);
         if (to->i + 1 < to->map->entries.n) return; // what is behind would go with it
     }
@@ -194,7 +181,7 @@ static void walk(Columns *c, uint32_t depth)
         if (depth) shallower(c, depth, i);
         l->i = i;
         if (depth + 1 == DEEP || !is_block(c, e->value)) continue;
-        c->levels[depth + 1] = level_below(l, key_of(c, e->key));
+        c->levels[depth + 1] = level_below(l, e->key->text);
         c->levels[depth + 1].map = e->value;
         walk(c, depth + 1);
     }
@@ -231,16 +218,29 @@ static void put_all(Elab *el, const Columns *c, Loc at)
             if (meets(&c->moves[i], at) == here) put(el, c, &c->moves[i], here), count++;
 }
 
+// The file's own tree, without what it extends and what has been read for something else.
+static Tree *read_again(Elab *el, uint32_t source)
+{
+    Diag *diag = diag_new(el->arena);
+    for (uint32_t i = 1; i <= source; i++) { // so that it has its number
+        size_t size;
+        const char *text = diag_source_text(el->diag, i, &size);
+        diag_source(diag, diag_source_path(el->diag, i), text, size);
+    }
+    return tree_read(el->arena, diag, source);
+}
+
 void guess_columns(Elab *el)
 {
     Columns c = {.el = el};
     Loc at;
-    if (!el->root || el->options->no_trials) return;
+    if (!el->root || el->options->no_trials || !is_users(el, el->root->loc)) return;
     const uint32_t source = el->root->loc.source;
     c.text = (TreeText){.arena = el->arena, .diag = el->diag, .source = source};
     c.text.text = diag_source_text(el->diag, source, &c.text.size);
-    if (!c.text.text || !is_users(el, el->root->loc) || !is_block(&c, el->root)) return;
-    c.levels[0] = (Level){.map = el->root, .id = MAPPING_GRAPH, .fixed = true};
+    const Tree *root = c.text.text ? read_again(el, source) : NULL;
+    if (!root || !is_block(&c, root)) return;
+    c.levels[0] = (Level){.map = root, .id = MAPPING_GRAPH, .fixed = true};
     walk(&c, 0);
     for (uint32_t i = 0; c.n && i < ERRORS && diag_error_at(el->diag, i, &at); i++) {
         diag_return_to(el->diag, diag_error_number(el->diag, i));

@@ -116,10 +116,7 @@ bool keys_meant(Elab *el, const Tree *map, const Tree *key, MappingId id)
 {
     const Map names = names_of(el, id);
     const char *best = nearest_key(&names, key->text, NULL);
-    const TreeEntry *there = best ? tree_entry(map, best) : NULL; // which may be read for it
-    if (as_ours(map, key, id)) return true;
-    return best && str_is_slip(key->text, best) &&
-           (!there || there->key->loc.begin == key->loc.begin);
+    return as_ours(map, key, id) || (best && str_is_slip(key->text, best) && !tree_get(map, best));
 }
 
 // What stands in files of the other kind is not left out but moved. False where it is none of that.

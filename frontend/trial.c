@@ -89,8 +89,10 @@ typedef struct Trials {
     Map texts;        // of its errors
     const char *own;  // the error's, and its place
     Loc at;
-    uint32_t left;   // how many may still be tried
-    bool all, wants; // the last that helped leaves no error; only such are wanted
+    uint32_t left;              // how many may still be tried
+    bool all, wants;            // the last that helped leaves no error; only such are wanted
+    bool worse;                 // the last one helps none of the errors
+    VEC(const Guess *) columns; // that are worse
 } Trials;
 
 static void begin(Trials *t, uint32_t error)
@@ -145,10 +147,12 @@ static bool helps(Trials *t, const Guess *g)
     o.only_shape = el->failed_shape;
     diag_overlay(diag, diag_source_path(el->diag, g->at.source), guessed(el, g));
     frontend_load(arena, diag, t->path, &o);
-    bool good = diag_errors(diag) < diag_errors(el->diag) && !is_left(t, g, diag);
+    bool good = diag_errors(diag) < diag_errors(el->diag);
     const char *text;
     for (uint32_t i = 0; good && (text = diag_error_text(diag, i)); i++)
         good = map_find(&t->texts, text);
+    t->worse = !good;
+    good = good && !is_left(t, g, diag);
     if (good) t->all = !diag_errors(diag);
     arena_free(arena);
     return good && (t->all || !t->wants);
@@ -333,6 +337,16 @@ static bool writes_error(Elab *el, const Guess *g)
     return false;
 }
 
+// Has a guess been tried in vain for another error?
+static bool is_worse(const Trials *t, const Guess *g)
+{
+    for (uint32_t i = 0; i < t->columns.n; i++) {
+        const Guess *o = t->columns.at[i];
+        if (!memcmp(&o->at, &g->at, sizeof g->at) && !strcmp(o->text, g->text)) return true;
+    }
+    return false;
+}
+
 // The guesses for one error. An entry in another column that mends all errors of the file is what
 // happened: beside it only what mends all of them is offered, and without such it is certain.
 static void try_all(Trials *t, uint32_t error, const Guess *const *list, uint32_t count)
@@ -346,8 +360,12 @@ static void try_all(Trials *t, uint32_t error, const Guess *const *list, uint32_
         const bool instead = list[k]->turn == TURN_COLUMN;
         if (!instead && diag_has_mend(el->diag, error)) break;
         if (is_needless(el, list[k], good, n) || writes_error(el, list[k])) continue;
+        if (instead && is_worse(t, list[k])) continue;
         t->left--;
-        if (!helps(t, list[k])) continue;
+        if (!helps(t, list[k])) {
+            if (instead && t->worse) vec_push(el->arena, &t->columns, list[k]);
+            continue;
+        }
         good[n++] = list[k];
         if (instead) diag_unhelp(el->diag, error), t->wants |= t->all;
     }
