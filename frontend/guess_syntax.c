@@ -115,6 +115,22 @@ static void put_tuples(const Text *t)
     if (strcmp(text, t->s)) put(t, 0, t->n, text);
 }
 
+// f(x, width: 3): each name before a colon in round brackets is an argument's.
+static void put_arguments(const Text *t)
+{
+    const char *text = "";
+    int round = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        const char c = t->s[i];
+        if (strchr("\"'[{", c)) return;
+        round += (c == '(') - (c == ')');
+        const bool names = c == ':' && round > 0 && i && in_name(t->s[i - 1]);
+        text = str_printf(t->el->arena, "%s%c", text, names ? '=' : c);
+        if (names && t->s[i + 1] == ' ') i++;
+    }
+    if (strcmp(text, t->s)) put(t, 0, t->n, text);
+}
+
 // A bracket or a quote that has no other one, which may be missing at an end, or be too much.
 static void put_other_end(const Text *t)
 {
@@ -201,6 +217,7 @@ void guess_syntax(Elab *el, const Tree *scalar)
     for (t.end = t.begin; t.end < t.n && tree_place(scalar, t.end, t.end).begin < at.end;) t.end++;
     put_tuples(&t);
     guess_anyway(el, (Loc){0}); // what is wrong behind it may be the same
+    put_arguments(&t);
     put_word(&t);
     put_choice(&t);
     put_list(&t);
