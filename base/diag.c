@@ -165,6 +165,21 @@ bool diag_has_mend(const Diag *diag, uint32_t error)
     return count_of(diag, error) > 0;
 }
 
+void diag_unhelp(Diag *diag, uint32_t error)
+{
+    uint32_t messages = 0, mends = 0, k = 0;
+    for (uint32_t i = 0; i < diag->messages.n; i++) {
+        const Message m = diag->messages.at[i];
+        if (m.group == error && m.kind == DIAG_HELP) continue;
+        if (k < diag->errors.n && diag->errors.at[k] == i) diag->errors.at[k++] = messages;
+        diag->messages.at[messages++] = m;
+    }
+    for (uint32_t i = 0; i < diag->mends.n; i++)
+        if (diag->mends.at[i].error != error) diag->mends.at[mends++] = diag->mends.at[i];
+    diag->messages.n = messages;
+    diag->mends.n = mends;
+}
+
 void diag_return_to(Diag *diag, uint32_t error)
 {
     diag->drop = false;

@@ -63,6 +63,8 @@ const Mend *diag_mends(const Diag *diag, uint32_t *n);
 uint32_t diag_last_error(const Diag *diag);
 bool diag_has_mend(const Diag *diag, uint32_t error);
 void diag_return_to(Diag *diag, uint32_t error);
+// Take back the helps and mends of an error: there are better ones.
+void diag_unhelp(Diag *diag, uint32_t error);
 // How many errors and warnings there have been; they are numbered from 1, as above.
 uint32_t diag_reports(const Diag *diag);
 // The choice that leaves errors alone which have several mends, or a guess, or one that only takes

@@ -312,9 +312,9 @@ typedef struct ParamLimit {
     double max;
 } ParamLimit;
 
-// When a guess is tried: before all of the error's other ones; before the plain ones; among them;
-// behind them; where none of them helps.
-typedef enum { TURN_FIRST = -2, TURN_EARLY, TURN_PLAIN, TURN_LATE, TURN_LAST } Turn;
+// When a guess is tried: instead of the mends that an error has already; before all of its other
+// guesses; before the plain ones; among them; behind them; where none of them helps.
+typedef enum { TURN_COLUMN = -3, TURN_FIRST, TURN_EARLY, TURN_PLAIN, TURN_LATE, TURN_LAST } Turn;
 
 typedef struct Guess {    // what may mend an error
     uint32_t error, from; // the source that this is in

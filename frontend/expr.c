@@ -99,6 +99,20 @@ static Expr *fail_operand(Parser *p)
     return fail(p, loc, "an expression cannot begin with '%s'", here);
 }
 
+// A comma outside of brackets, which may be nothing but the last character.
+static Expr *fail_comma(Parser *p, Loc loc)
+{
+    const char *s = p->scalar->text;
+    size_t last = p->tok.begin;
+    const bool first = !p->failed, ends = !s[p->tok.end + strspn(s + p->tok.end, " \n")];
+    while (last && s[last - 1] == ' ') last--;
+    fail_help(p, loc, "the expression ends before ','",
+              ends ? "leave out the ','" : "a list is written [a, b]");
+    if (first && ends && last)
+        diag_mend(p->diag, tree_place(p->scalar, last - 1, p->tok.end), (char[]){s[last - 1], 0});
+    return NULL;
+}
+
 // What stands where an operator, a comma or the end should be.
 static Expr *fail_rest(Parser *p)
 {
@@ -106,27 +120,22 @@ static Expr *fail_rest(Parser *p)
     const char *here = token_text(p, &p->tok);
     switch (p->tok.kind) {
     case TOK_CLOSE:
-    case TOK_CLOSE_LIST:
-        return fail(p, loc, "'%s' closes nothing", here);
+    case TOK_CLOSE_LIST: return fail(p, loc, "'%s' closes nothing", here);
     case TOK_COLON:
         return fail_help(p, loc, "':' belongs between brackets", "a slice is written x[1:3]");
-    case TOK_COMMA:
-        return fail_help(p, loc, "the expression ends before ','", "a list is written [a, b]");
+    case TOK_COMMA: return fail_comma(p, loc);
     case TOK_ASSIGN:
         return fail_help(p, loc, "'=' belongs before an argument",
                          "a comparison is written a == b");
     case TOK_NAME:
     case TOK_NUMBER:
     case TOK_STRING:
-    case TOK_NOT:
-        return fail(p, loc, "expected an operator before '%s'", here);
-    case TOK_ELSE:
-        return fail(p, loc, "'else' without 'if'");
+    case TOK_NOT: return fail(p, loc, "expected an operator before '%s'", here);
+    case TOK_ELSE: return fail(p, loc, "'else' without 'if'");
     case TOK_FOR:
         return fail_help(p, loc, "'for' belongs inside brackets",
                          "a list is written [f(x) for x in list]");
-    default:
-        return fail(p, loc, "unexpected '%s'", here);
+    default: return fail(p, loc, "unexpected '%s'", here);
     }
 }
 
@@ -242,21 +251,12 @@ static Expr *parse_atom(Parser *p)
     Token t = p->tok;
     ExprKind kind;
     switch (t.kind) {
-    case TOK_NUMBER:
-        kind = EXPR_NUMBER;
-        break;
-    case TOK_STRING:
-        kind = EXPR_STRING;
-        break;
-    case TOK_NAME:
-        kind = EXPR_NAME;
-        break;
-    case TOK_OPEN:
-        return parse_group(p);
-    case TOK_OPEN_LIST:
-        return parse_list(p);
-    default:
-        return fail_operand(p);
+    case TOK_NUMBER: kind = EXPR_NUMBER; break;
+    case TOK_STRING: kind = EXPR_STRING; break;
+    case TOK_NAME: kind = EXPR_NAME; break;
+    case TOK_OPEN: return parse_group(p);
+    case TOK_OPEN_LIST: return parse_list(p);
+    default: return fail_operand(p);
     }
     advance(p);
     Expr *e = new_expr(p, kind, t.begin);

@@ -189,9 +189,52 @@ static const struct {
     {"{", "a list is written [a, b]", NULL},
     {"->", "this belongs inside the string of einsum or rearrange", NULL},
     {"...", "name or number the axes", NULL},
-    {"$", "names stand without a sign", ""},
+    {"$", "names stand without a sign", NULL},
     {"#", "a comment ends the whole value in YAML", NULL},
 };
+
+// Signs that only look like ours, as an input method or a word processor writes them.
+static const char *const alike[][2] = {
+    {"，", ","}, {"、", ","},     {"；", ","},     {"：", ":"},    {"（", "("}, {"）", ")"},
+    {"［", "["}, {"］", "]"},     {"＝", "="},     {"＋", "+"},    {"－", "-"}, {"−", "-"},
+    {"–", "-"},  {"—", "-"},      {"`", ""},       {"×", "*"},     {"·", "*"},  {"÷", "/"},
+    {"≤", "<="}, {"≥", ">="},     {"≠", "!="},     {"“", "'"},     {"”", "'"},  {"‘", "'"},
+    {"’", "'"},  {"\u00a0", " "}, {"\u3000", " "}, {"\u200b", ""},
+};
+
+// What a byte of the text begins, as we write it: a sign that is alike, a name behind '$' or in
+// ${ }. *size: its bytes; NULL where it is none of these.
+static const char *as_ours(const Lexer *lex, size_t at, size_t *size)
+{
+    const char *s = lex->scalar->text + at, *end;
+    for (size_t i = 0; i < sizeof alike / sizeof *alike; i++) {
+        *size = strlen(alike[i][0]);
+        if (!strncmp(s, alike[i][0], *size)) return alike[i][1];
+    }
+    *size = 1;
+    if (*s == '$' && is_letter(s[1])) return "";
+    if (*s != '$' || s[1] != '{' || !(end = strchr(s, '}'))) return NULL;
+    *size = (size_t)(end - s) + 1;
+    return str_slice(lex->arena, s + 2, *size - 3);
+}
+
+// All of these from here on are written at once, up to a string: until then nothing can be read.
+static void mend_alike(const Lexer *lex, size_t at)
+{
+    const char *text = "", *ours, *s = lex->scalar->text;
+    size_t size, end = at;
+    for (size_t i = at; i < lex->end && !strchr("\"'", s[i]); i += size) {
+        const Loc here = place(lex, at, i + 1);
+        const bool whole = here.end - here.begin == i + 1 - at;
+        if (!whole) break; // it is folded, or has escapes
+        ours = as_ours(lex, i, &size);
+        if (!ours) size = 1;
+        text = str_printf(lex->arena, "%s%.*s", text, ours ? (int)strlen(ours) : 1,
+                          ours ? ours : s + i);
+        end = i + size;
+    }
+    if (end > at) diag_mend(lex->diag, place(lex, at, end), text);
+}
 
 static Token unexpected(Lexer *lex)
 {
@@ -205,9 +248,18 @@ static Token unexpected(Lexer *lex)
         mend = foreign[i].mend;
         size = n;
     }
+    size_t other;
+    const char *ours = as_ours(lex, lex->at, &other);
+    if (ours && !help)
+        help = !*ours          ? "leave it out"
+               : *ours == ' '  ? "write a plain blank"
+               : *ours == '\'' ? "write straight quotes"
+                               : str_printf(lex->arena, "write '%s'", ours);
+    const size_t begin = lex->at;
     Token t = bad(lex, size, "unexpected character");
     Loc at;
     if (help) diag_help(lex->diag, "%s", help);
+    if (ours) mend_alike(lex, begin);
     if (mend && diag_last(lex->diag, &at)) diag_mend(lex->diag, at, mend);
     return t;
 }

@@ -341,12 +341,36 @@ void guess_word(Elab *el, Loc at, const char *word)
 
 typedef void GuessFn(Elab *el, Loc at, const char *text, const char *said);
 
+// Where the value of a key belongs that has none, or null, in a place: that, or the key itself.
+// False where the place is of something else.
+static bool no_value(const char *s, Loc *at, const char *key)
+{
+    static const char *const nulls[] = {"null", "~"};
+    const size_t n = strlen(key);
+    uint32_t p = at->begin, end;
+    if (!strncmp(s + p, key, n)) p += (uint32_t)n;
+    while (p && s[p] != ':' && strchr(" :", s[p - 1])) p--;
+    if (s[p] != ':' || p < n || strncmp(s + p - n, key, n)) return false;
+    for (end = ++p; s[end] == ' ';) end++;
+    for (int i = 0; i < 2; i++)
+        if (!strncmp(s + end, nulls[i], strlen(nulls[i]))) end += (uint32_t)strlen(nulls[i]);
+    if (s[end] && !strchr("\n,} #", s[end])) return false;
+    while (end > p && s[end - 1] == ' ') end--;
+    *at = (Loc){at->source, p, end};
+    return true;
+}
+
 static void new_entry(Elab *el, Loc map, const char *key, const char *value, GuessFn *guess)
 {
     size_t size;
     const char *s = diag_source_text(el->diag, map.source, &size);
     if (!s || map.begin >= size) return;
     const char *said = str_printf(el->arena, "%s: %s", key, value);
+    Loc there = map;
+    if (no_value(s, &there, key)) {
+        guess(el, there, str_printf(el->arena, " %s", value), said);
+        return;
+    }
     if (s[map.begin] == '{') { // {module: x, ..}
         const Loc at = {map.source, map.begin + 1, map.begin + 1};
         guess(el, at, str_printf(el->arena, "%s, ", said), said);
@@ -358,7 +382,10 @@ static void new_entry(Elab *el, Loc map, const char *key, const char *value, Gue
     while (line && s[line - 1] != '\n') line--;
     while (s[line + column] == ' ') column++;
     bool flow = end < size && (s[end] == ',' || s[end] == '}');
-    if (flow)
+    if (end < size && s[end] == ':') // its first key
+        guess(el, (Loc){map.source, map.begin, map.begin},
+              str_printf(el->arena, "%s\n%*s", said, (int)(map.begin - line), ""), said);
+    else if (flow)
         guess(el, at, str_printf(el->arena, ", %s", said), said);
     else if (end < size && s[end] == '\n')
         guess(el, at, str_printf(el->arena, "\n%*s%s", (int)column, "", said), said);
@@ -510,6 +537,19 @@ static void guess_beside(Elab *el, const Decl *d, Loc loc)
     el->turn = TURN_PLAIN;
 }
 
+// Views as images of an encoder.
+static void guess_images(Elab *el, const Decl *d, Loc loc)
+{
+    const Tree *data = tree_get(el->root, "data"), *views = data ? tree_get(data, "views") : NULL;
+    for (uint32_t i = 0; views && views->kind == TREE_MAP && i < views->entries.n; i++)
+        for (int k = 0; k < 2; k++) {
+            const char *name = views->entries.at[i].key->text;
+            const char *text = k ? str_printf(el->arena, "unit(views.%s)", name)
+                                 : str_printf(el->arena, "normalize(views.%s, norm.clip)", name);
+            guess_entry(el, loc, d->name, quoted(el, loc, text));
+        }
+}
+
 void guess_input(Elab *el, const Decl *d, Loc loc)
 {
     if (d->word == WORD_INT)
@@ -517,6 +557,7 @@ void guess_input(Elab *el, const Decl *d, Loc loc)
             guess_entry(el, loc, d->name, str_printf(el->arena, "%d", x));
     guess_beside(el, d, loc);
     if (d->is_shape || d->role) guess_fields(el, d, loc);
+    if (d->is_shape) guess_images(el, d, loc);
     for (int body = 0; d->is_shape && body < 2; body++) {
         for (uint32_t k = 0; k < el->instances.n; k++) {
             const Instance *inst = el->instances.at[k].value;

@@ -74,6 +74,8 @@ const char *text_at(const Elab *el, Loc at);
 
 // guess_syntax.c: expressions in the place of a text that is none.
 void guess_syntax(Elab *el, const Tree *scalar);
+// A comment behind //, where what is in a place stands in it.
+void guess_comment(Elab *el, Loc at);
 
 // Another axis where one is said in a place.
 void guess_other_axes(Elab *el, Loc at);
@@ -110,8 +112,17 @@ void suggest_cast_of(Elab *el, Loc call, DType dtype);
 // lib.c: the library's file that defines a name; NULL where none does.
 const char *lib_defining(Elab *el, const char *name);
 
-// schema.c: is a key's value a mapping, and which?
+// schema.c: is a key's value a mapping, and which? A mapping of things that the user names, and
+// which mapping is each (MAPPING_COUNT: not always one)?
 bool schema_value(MappingId id, const char *key, MappingId *value);
+bool schema_each(MappingId id, const char *key, MappingId *item);
+// keys.c: is another key probably meant by one that a mapping does not know?
+bool keys_meant(Elab *el, const Tree *map, const Tree *key, MappingId id);
+// guess_column.c: for the first errors of the file, entries in the columns of other mappings.
+void guess_columns(Elab *el);
+// guess_list.c: a list in block style, of mappings that are an entry each: the mend of the last
+// error that takes its dashes away, and the entry's value from here on. False where it is none.
+bool list_as_mapping(Elab *el, TreeEntry *e);
 // stats.c: what a statistic of an output has.
 Map stats_results(const Elab *el, const StatsAt *a);
 

@@ -127,7 +127,8 @@ static const char *name_at(const ModuleDef *def, uint32_t position)
 static const char *as_mapping(Elab *el, const Written *call, const ModuleDef *def, uint32_t first,
                               uint32_t position)
 {
-    const char *text = str_printf(el->arena, "{module: %s", call->name);
+    const bool plain = strcmp(call->name, "dict") == 0; // Python's mapping
+    const char *text = plain ? "{" : str_printf(el->arena, "{module: %s", call->name);
     const bool number = isdigit((unsigned char)*call->args.at[0]); // which no input is
     if (def && number && position < def->in.n) position = def->in.n;
     for (uint32_t i = first; i < call->args.n; i++) {
@@ -139,7 +140,7 @@ static const char *as_mapping(Elab *el, const Written *call, const ModuleDef *de
         if (!key) return NULL;
         const char *value = named ? trimmed(el->arena, equals + 1, strlen(equals + 1)) : arg;
         if (strpbrk(value, ",[]{}:#")) value = str_printf(el->arena, "\"%s\"", value);
-        text = str_printf(el->arena, "%s, %s: %s", text, key, value);
+        text = str_printf(el->arena, "%s%s%s: %s", text, text[1] ? ", " : "", key, value);
     }
     return str_printf(el->arena, "%s}", text);
 }

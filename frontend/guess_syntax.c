@@ -1,6 +1,7 @@
 // Mends of a text that is no expression: candidates around the place where its parsing ended, of
 // which those are guesses that are expressions.
 #include "frontend/guess.h"
+#include "frontend/rewrite.h"
 
 #include <ctype.h>
 
@@ -86,6 +87,50 @@ static void put_list(const Text *t)
     if (t->s[t->begin] == ',') put(t, 0, t->n, str_printf(t->el->arena, "[%s]", t->s));
 }
 
+static bool in_name(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+// (a, b): each pair of brackets that calls nothing and has a comma of its own.
+static void put_tuples(const Text *t)
+{
+    char *text = str_copy(t->el->arena, t->s);
+    VEC(size_t) open = {0};
+    VEC(bool) comma = {0};
+    for (size_t i = 0; i < t->n && !strchr("\"'", t->s[i]); i++) {
+        const char c = t->s[i];
+        if (strchr("([{", c)) {
+            vec_push(t->el->arena, &open, i);
+            vec_push(t->el->arena, &comma, false);
+        }
+        if (!open.n) continue;
+        const size_t begin = open.at[open.n - 1];
+        const bool call = t->s[begin] != '(' || (begin && in_name(t->s[begin - 1]));
+        if (c == ',') comma.at[comma.n - 1] = true;
+        if (!strchr(")]}", c)) continue;
+        if (!call && c == ')' && comma.at[comma.n - 1]) text[begin] = '[', text[i] = ']';
+        open.n--, comma.n--;
+    }
+    if (strcmp(text, t->s)) put(t, 0, t->n, text);
+}
+
+// f(x, width: 3): each name before a colon in round brackets is an argument's.
+static void put_arguments(const Text *t)
+{
+    const char *text = "";
+    int round = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        const char c = t->s[i];
+        if (strchr("\"'[{", c)) return;
+        round += (c == '(') - (c == ')');
+        const bool names = c == ':' && round > 0 && i && in_name(t->s[i - 1]);
+        text = str_printf(t->el->arena, "%s%c", text, names ? '=' : c);
+        if (names && t->s[i + 1] == ' ') i++;
+    }
+    if (strcmp(text, t->s)) put(t, 0, t->n, text);
+}
+
 // A bracket or a quote that has no other one, which may be missing at an end, or be too much.
 static void put_other_end(const Text *t)
 {
@@ -131,6 +176,36 @@ static void put_rest(const Text *t)
     if (digits > t->begin) put(t, t->end, t->end, "-3");
 }
 
+// Where a comment as other languages write it begins in a line: behind a value, all of which stands
+// there, before a place. SIZE_MAX: nowhere.
+static size_t comment_before(const char *s, size_t line, size_t at)
+{
+    int depth = 0;
+    for (size_t i = line; i < at && s[i] && !strchr("\n\"'#{", s[i]); i++) {
+        depth += (strchr("([", s[i]) != NULL) - (strchr(")]", s[i]) != NULL);
+        if (!depth && i > line && s[i - 1] == ' ' && !strncmp(s + i, "//", 2)) return i;
+    }
+    return SIZE_MAX;
+}
+
+void guess_comment(Elab *el, Loc at)
+{
+    const char *s = diag_source_text(el->diag, at.source, NULL);
+    if (!s || !is_users(el, at)) return;
+    size_t line = at.begin, end = at.begin, value;
+    while (line && s[line - 1] != '\n') line--;
+    while (s[end] && s[end] != '\n') end++;
+    const size_t comment = comment_before(s, line, at.end > at.begin ? at.end : end);
+    if (comment == SIZE_MAX) return;
+    for (value = line; s[value] == ' ';) value++;
+    const char *said = str_printf(el->arena, "%.*s#%.*s", (int)(comment - value), s + value,
+                                  (int)(end - comment - 2), s + comment + 2);
+    const Turn turn = el->turn;
+    el->turn = TURN_FIRST;
+    guess_sure(el, (Loc){at.source, (uint32_t)comment, (uint32_t)comment + 2}, "#", said);
+    el->turn = turn;
+}
+
 void guess_syntax(Elab *el, const Tree *scalar)
 {
     Loc at;
@@ -140,9 +215,13 @@ void guess_syntax(Elab *el, const Tree *scalar)
     t.n = strlen(t.s);
     while (t.begin < t.n && tree_place(scalar, t.begin, t.begin).begin < at.begin) t.begin++;
     for (t.end = t.begin; t.end < t.n && tree_place(scalar, t.end, t.end).begin < at.end;) t.end++;
+    put_tuples(&t);
+    guess_anyway(el, (Loc){0}); // what is wrong behind it may be the same
+    put_arguments(&t);
     put_word(&t);
     put_choice(&t);
     put_list(&t);
+    guess_comment(el, at);
     put_other_end(&t);
     put_between(&t);
     put_rest(&t);

@@ -112,6 +112,13 @@ static const Tree *misspelt(Elab *el, const Tree *map, MappingId id, const char 
     return NULL;
 }
 
+bool keys_meant(Elab *el, const Tree *map, const Tree *key, MappingId id)
+{
+    const Map names = names_of(el, id);
+    const char *best = nearest_key(&names, key->text, NULL);
+    return as_ours(map, key, id) || (best && str_is_slip(key->text, best) && !tree_get(map, best));
+}
+
 // What stands in files of the other kind is not left out but moved. False where it is none of that.
 static bool of_other_file(Elab *el, const Tree *map, const Tree *t, MappingId id)
 {
@@ -400,6 +407,33 @@ static bool suggest_limit(Elab *el, const Tree *map, const TreeEntry *e)
     return true;
 }
 
+// What is meant to take an entry away, as null does.
+static bool says_none(const Tree *t)
+{
+    static const char *const words[] = {"none", "None", "false", "False",
+                                        "off",  "no",   "nil",   "nothing"};
+    for (size_t i = 0; t->kind == TREE_SCALAR && i < sizeof words / sizeof *words; i++)
+        if (strcmp(words[i], t->text) == 0) return true;
+    return false;
+}
+
+// What is written where a mapping is wanted.
+static void suggest_for_mapping(Elab *el, const Tree *map, const TreeEntry *e, MappingId id)
+{
+    static const char python[] = "dict(";
+    const Tree *value = e->value;
+    const bool scalar = value->kind == TREE_SCALAR, call = scalar && is_call(e->key->text);
+    const KeyInfo *k = find(id, e->key->text);
+    if (says_none(value) && !k->required)
+        suggest_without(el, map, e->key);
+    else if (scalar && !strncmp(value->text, python, strlen(python)))
+        suggest_row(el, "module", false);
+    else if (call && !says_none(value) && !suggest_limit(el, map, e))
+        suggest_row(el, "module", false);
+    else if (!call)
+        guess_within(el, id, e);
+}
+
 // A key that is not known keeps nothing else of the mapping from being read.
 static bool check_entry(Elab *el, const Tree *map, TreeEntry *e, MappingId id, bool open)
 {
@@ -422,19 +456,9 @@ static bool check_entry(Elab *el, const Tree *map, TreeEntry *e, MappingId id, b
              k->name, mappings[id], kinds[k->kind]);
     if (*k->doc) diag_help(el->diag, "%s: %s", k->name, k->doc);
     if (k->kind == K_LIST) suggest_only_item(el, id, e);
-    const bool call = k->kind == K_MAP && e->value->kind == TREE_SCALAR && is_call(k->name);
-    if (call && !suggest_limit(el, map, e)) suggest_row(el, "module", false);
-    if (k->kind == K_MAP && !call) guess_within(el, id, e);
+    if (k->kind == K_MAP && e->value->kind == TREE_LIST && list_as_mapping(el, e)) return true;
+    if (k->kind == K_MAP) suggest_for_mapping(el, map, e, id);
     if (k->kind <= K_NUMBER && e->value->kind == TREE_LIST) suggest_item(el, e->value);
-    return false;
-}
-
-// What is meant to take an entry away, as null does.
-static bool says_none(const Tree *t)
-{
-    static const char *const words[] = {"none", "None", "false", "off", "no", "nil", "nothing"};
-    for (size_t i = 0; t->kind == TREE_SCALAR && i < sizeof words / sizeof *words; i++)
-        if (strcmp(words[i], t->text) == 0) return true;
     return false;
 }
 

@@ -289,7 +289,10 @@ static bool bind_reaching(Elab *el, Instance *inst, Scope *s)
             if (strcmp(names[i], "valid") == 0)
                 diag_help(el->diag, "a target that is a field brings its own; else write valid: "
                                     "such as label.valid");
-            if (strcmp(names[i], "valid") == 0) guess_valid(el, from->loc);
+            if (strcmp(names[i], "valid") == 0)
+                guess_valid(el, from->loc);
+            else
+                guess_input(el, d, from->loc);
             ok = false;
             continue;
         }

@@ -27,6 +27,8 @@ static Value module_named(Elab *el, Scope *scope, const Expr *e)
 const ModuleDef *tree_module(Elab *el, const Tree *map, Scope *scope)
 {
     const Tree *t = tree_get(map, "module");
+    const bool reported = map->kind != TREE_MAP && map->kind != TREE_NULL;
+    if (reported && diag_errors(el->diag)) return NULL;
     if (!t || t->kind != TREE_SCALAR) {
         el_error(el, map->loc, "a module's name is needed under 'module'");
         diag_help(el->diag, "cztc lib lists the library's modules");
@@ -333,6 +335,7 @@ bool app_solve(Elab *el, App *app)
         if (v.kind == V_NONE && d->optional) continue;
         if (v.kind == V_NONE) {
             el_error(el, b->loc, "input '%s' of %s is none", d->name, def->name);
+            guess_input(el, d, b->loc);
             ok = false;
             continue;
         }

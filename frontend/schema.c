@@ -179,6 +179,17 @@ bool schema_items(MappingId id, const char *key, MappingId *item)
     return false;
 }
 
+bool schema_each(MappingId id, const char *key, MappingId *item)
+{
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        if (links[i].mapping != id || links[i].form != EACH || strcmp(links[i].key, key)) continue;
+        const bool mapping = links[i].what < MAPPING_COUNT && !links[i].or_text;
+        *item = mapping ? (MappingId)links[i].what : MAPPING_COUNT;
+        return true;
+    }
+    return false;
+}
+
 bool schema_value(MappingId id, const char *key, MappingId *value)
 {
     for (size_t i = 0; i < sizeof links / sizeof *links; i++) {

@@ -270,6 +270,7 @@ static const char *near_name(Elab *el, const Scope *s, const char *name, Use use
 static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
 {
     el_error(el, loc, "there is no '%s' here", name);
+    guess_comment(el, loc);
     if (hidden_name(el, s, name)) {
         diag_help(el->diag,
                   "modules and functions do not see the graph's names; give '%s' as an input",

@@ -74,6 +74,23 @@ bool line_behind(const TreeText *t, Line *l)
     return false;
 }
 
+const char *tree_indented(const TreeText *t, size_t begin, size_t end, size_t from, size_t to)
+{
+    const char *out = "";
+    for (size_t at = begin; at < end;) {
+        const Line l = line_at(t, at);
+        const size_t have = line_indent(&l), less = from < have ? from : have;
+        const bool blank = l.text >= l.next || t->text[l.text] == '\n';
+        const size_t next = l.next < end ? l.next : end;
+        const int before = blank ? 0 : (int)(have - less + to);
+        const size_t text = blank ? at : l.text;
+        out =
+            str_printf(t->arena, "%s%*s%.*s", out, before, "", (int)(next - text), t->text + text);
+        at = next;
+    }
+    return out;
+}
+
 const char *tree_slice(const TreeText *t, size_t begin, size_t end)
 {
     return str_slice(t->arena, t->text + begin, end > begin ? end - begin : 0);

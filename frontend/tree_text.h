@@ -146,6 +146,9 @@ bool line_before(const TreeText *t, Line *l);
 bool line_behind(const TreeText *t, Line *l);
 // Does it open brackets that it does not close?
 bool line_open(const TreeText *t, const Line *l);
+// Whole lines of a text with more blanks before them, or less: what is in column `from` is then in
+// column `to`.
+const char *tree_indented(const TreeText *t, size_t begin, size_t end, size_t from, size_t to);
 const char *tree_slice(const TreeText *t, size_t begin, size_t end);
 // Does ", key: " or the like begin at i?
 bool key_follows(const TreeText *t, size_t i);

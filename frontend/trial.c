@@ -40,7 +40,7 @@ static void add(Elab *el, Guess g)
         if (known) o->error = 0; // its turn comes earlier now
     }
     Loc from;
-    if (same >= MOST || !diag_last(el->diag, &from)) return;
+    if ((same >= MOST && el->turn != TURN_COLUMN) || !diag_last(el->diag, &from)) return;
     g.from = from.source;
     g.turn = el->turn;
     g.sure |= g.turn == TURN_EARLY;
@@ -89,6 +89,10 @@ typedef struct Trials {
     Map texts;        // of its errors
     const char *own;  // the error's, and its place
     Loc at;
+    uint32_t left;              // how many may still be tried
+    bool all, wants;            // the last that helped leaves no error; only such are wanted
+    bool worse;                 // the last one helps none of the errors
+    VEC(const Guess *) columns; // that are worse
 } Trials;
 
 static void begin(Trials *t, uint32_t error)
@@ -133,7 +137,7 @@ static bool is_left(const Trials *t, const Guess *g, const Diag *diag)
 
 // Is the error gone with a guess, and no new one there, which might hide others? Of several shapes
 // those are looked at that were when the errors showed, as far as these may depend on them.
-static bool helps(const Trials *t, const Guess *g)
+static bool helps(Trials *t, const Guess *g)
 {
     Elab *el = t->el;
     Arena *arena = arena_new();
@@ -143,12 +147,15 @@ static bool helps(const Trials *t, const Guess *g)
     o.only_shape = el->failed_shape;
     diag_overlay(diag, diag_source_path(el->diag, g->at.source), guessed(el, g));
     frontend_load(arena, diag, t->path, &o);
-    bool good = diag_errors(diag) < diag_errors(el->diag) && !is_left(t, g, diag);
+    bool good = diag_errors(diag) < diag_errors(el->diag);
     const char *text;
     for (uint32_t i = 0; good && (text = diag_error_text(diag, i)); i++)
         good = map_find(&t->texts, text);
+    t->worse = !good;
+    good = good && !is_left(t, g, diag);
+    if (good) t->all = !diag_errors(diag);
     arena_free(arena);
-    return good;
+    return good && (t->all || !t->wants);
 }
 
 // "line 7", "lines 7 and 11", "file.yaml:7": where a guess writes.
@@ -167,7 +174,7 @@ static const char *lines_of(Elab *el, const Guess *g)
     return two ? str_printf(el->arena, "%s and %u", text, other) : text;
 }
 
-static void offer(Elab *el, const Guess *const *good, uint32_t n)
+static void offer(Elab *el, const Guess *const *good, uint32_t n, bool sure)
 {
     const char *said = "";
     for (uint32_t i = 0; i < n; i++) {
@@ -181,7 +188,7 @@ static void offer(Elab *el, const Guess *const *good, uint32_t n)
     diag_help(el->diag, "%s", said);
     for (uint32_t i = 0; i < n; i++) {
         const bool alone =
-            n == 1 && (good[i]->sure || !*good[i]->text); // taking away is never sure
+            n == 1 && (sure || good[i]->sure || !*good[i]->text); // taking away is never sure
         (alone ? diag_mend : diag_guess)(el->diag, good[i]->at, good[i]->text);
         if (good[i]->also.source) diag_mend_also(el->diag, good[i]->also, good[i]->also_text);
     }
@@ -244,7 +251,7 @@ static void offer_anyway(Elab *el, uint32_t error)
     for (uint32_t i = 0; i < el->guesses.all.n && n < OFFERED; i++)
         if (el->guesses.all.at[i].error == error && el->guesses.all.at[i].anyway)
             good[n++] = &el->guesses.all.at[i];
-    if (n) offer(el, good, n);
+    if (n) offer(el, good, n, false);
 }
 
 // How often a file may be read, which takes as long as it has errors.
@@ -287,18 +294,20 @@ static bool is_needless(const Elab *el, const Guess *g, const Guess *const *good
 {
     if (!n) return false;
     if (g->turn == TURN_LAST || n == OFFERED) return true;
-    if (g->turn == TURN_EARLY && good[0]->turn == TURN_FIRST) return true;
+    if (g->turn == TURN_EARLY && good[0]->turn <= TURN_FIRST) return true;
     return g->at.source != good[0]->at.source && !is_inherited(el, g->at); // the same elsewhere
 }
 
 // A second guess beside one that alone helps and is not sure.
-static const Guess *another(const Trials *t, const Guess *one, const Guess *const *of_error,
-                            uint32_t n)
+static const Guess *another(Trials *t, const Guess *one, const Guess *const *of_error, uint32_t n)
 {
-    const Guess *less = without_entry(t->el, one);
+    const Guess *less = one->turn == TURN_COLUMN ? NULL : without_entry(t->el, one);
     if (less && helps(t, less)) return less;
-    for (uint32_t i = 0; one->turn == TURN_FIRST && i < n; i++)
-        if (of_error[i]->turn == TURN_EARLY && helps(t, of_error[i])) return of_error[i];
+    for (uint32_t i = 0; one->turn <= TURN_FIRST && i < n; i++) {
+        const Turn turn = of_error[i]->turn;
+        const bool next = turn == TURN_EARLY || (turn == TURN_LAST && one->turn == TURN_COLUMN);
+        if (next && helps(t, of_error[i])) return of_error[i];
+    }
     return NULL;
 }
 
@@ -328,34 +337,61 @@ static bool writes_error(Elab *el, const Guess *g)
     return false;
 }
 
+// Has a guess been tried in vain for another error?
+static bool is_worse(const Trials *t, const Guess *g)
+{
+    for (uint32_t i = 0; i < t->columns.n; i++) {
+        const Guess *o = t->columns.at[i];
+        if (!memcmp(&o->at, &g->at, sizeof g->at) && !strcmp(o->text, g->text)) return true;
+    }
+    return false;
+}
+
+// The guesses for one error. An entry in another column that mends all errors of the file is what
+// happened: beside it only what mends all of them is offered, and without such it is certain.
+static void try_all(Trials *t, uint32_t error, const Guess *const *list, uint32_t count)
+{
+    Elab *el = t->el;
+    const Guess *good[OFFERED];
+    uint32_t n = 0;
+    begin(t, error);
+    t->wants = false;
+    for (uint32_t k = 0; k < count && t->left; k++) {
+        const bool instead = list[k]->turn == TURN_COLUMN;
+        if (!instead && diag_has_mend(el->diag, error)) break;
+        if (is_needless(el, list[k], good, n) || writes_error(el, list[k])) continue;
+        if (instead && is_worse(t, list[k])) continue;
+        t->left--;
+        if (!helps(t, list[k])) {
+            if (instead && t->worse) vec_push(el->arena, &t->columns, list[k]);
+            continue;
+        }
+        good[n++] = list[k];
+        if (instead) diag_unhelp(el->diag, error), t->wants |= t->all;
+    }
+    const bool alone = n == 1 && (!good[0]->sure || good[0]->turn == TURN_COLUMN);
+    if (alone && (good[1] = another(t, good[0], list, count))) n++;
+    if (n)
+        offer(el, good, n, t->wants);
+    else
+        offer_anyway(el, error);
+}
+
 void guesses_try(Elab *el, const char *path)
 {
+    guess_columns(el);
     guess_entries(el);
     own_values_first(el);
-    uint32_t left = trials_of(el), all = el->guesses.all.n;
-    const Guess *good[OFFERED], **list = arena_array(el->arena, const Guess *, all + 1);
-    Trials t = {.el = el, .path = path};
+    const uint32_t all = el->guesses.all.n;
+    const Guess **list = arena_array(el->arena, const Guess *, all + 1);
+    Trials t = {.el = el, .path = path, .left = trials_of(el)};
     const char *text;
     for (uint32_t i = 0; (text = diag_error_text(el->diag, i)); i++)
         map_set(el->arena, &t.texts, text, el);
     for (uint32_t i = 0; i < all; i++) list[i] = &el->guesses.all.at[i];
     if (all) qsort(list, all, sizeof *list, by_error);
     for (uint32_t i = 0, end; i < all; i = end) {
-        const uint32_t error = list[i]->error;
-        uint32_t n = 0;
-        for (end = i; end < all && list[end]->error == error;) end++;
-        if (!error) continue;
-        begin(&t, error);
-        for (uint32_t k = i; k < end && left && !diag_has_mend(el->diag, error); k++) {
-            if (is_needless(el, list[k], good, n) || writes_error(el, list[k])) continue;
-            left--;
-            if (helps(&t, list[k])) good[n++] = list[k];
-        }
-        const bool alone = n == 1 && !good[0]->sure;
-        if (alone && (good[1] = another(&t, good[0], list + i, end - i))) n++;
-        if (n)
-            offer(el, good, n);
-        else
-            offer_anyway(el, error);
+        for (end = i; end < all && list[end]->error == list[i]->error;) end++;
+        if (list[i]->error) try_all(&t, list[i]->error, list + i, end - i);
     }
 }
