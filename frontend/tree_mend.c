@@ -299,14 +299,15 @@ static bool opens(const TreeText *t, const Line *l)
     return l->end > l->text && t->text[l->end - 1] == ':';
 }
 
-// The lines right above one that begin their mapping in another column than it and the line below
-// it, moved to its column.
-static void move_above(TreeText *t, const Line *line)
+// The lines right above one that begin their mapping in another column than it, moved to its
+// column: where the line below it stands there too, or else those in the column of their own key.
+static void move_above(TreeText *t, const Line *line, bool beside_below)
 {
     Line first = *line, above = *line, below = *line;
     if (!line_before(t, &above) || !has_colon(t, line) || is_item(t, line)) return;
     const size_t to = line_indent(line), now = line_indent(&above);
-    if (!line_behind(t, &below) || line_indent(&below) != to || now == to) return;
+    const bool more = line_behind(t, &below) && line_indent(&below) == to;
+    if (more != beside_below || now == to) return;
     do {
         first = above;
         if (!line_before(t, &above)) return;
@@ -314,6 +315,7 @@ static void move_above(TreeText *t, const Line *line)
                       : line_indent(&above) == now && !opens(t, &above));
     const bool beside = now < to && line_indent(&above) == to;
     if (!beside && (!opens(t, &above) || line_indent(&above) >= to)) return;
+    if (!beside_below && line_indent(&above) != now) return;
     if (line_indent(&first) != now || is_item(t, &first)) return;
     const char *said = str_printf(t->arena, "indent '%s' by %zu, as '%s'", name_of(t, &first), to,
                                   name_of(t, line));
@@ -337,7 +339,7 @@ void mend_column(TreeText *t, size_t at, size_t from)
                  line.next, "");
     if (*out && strchr(")]}", *out))
         try_edit(t, try_only(t, str_printf(t->arena, "leave out the '%s'", out)), at, at + 1, "");
-    move_above(t, &line);
+    move_above(t, &line, true);
     size_t done[MOST_COLUMNS] = {line_indent(&line)}, n = 1, least = SIZE_MAX;
     const bool item = is_item(t, &line);
     for (Line l = line; n < MOST_COLUMNS && line_before(t, &l);) {
@@ -352,6 +354,7 @@ void mend_column(TreeText *t, size_t at, size_t from)
         const Line name = {.text = text, .end = l.end};
         move_lines(t, &line, column, name_of(t, &name));
     }
+    move_above(t, &line, false);
 }
 
 // Lines that go on with the brackets which the line above opens, but stand in its column.
