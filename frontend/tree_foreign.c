@@ -158,12 +158,25 @@ static bool key_sign(const TreeText *t, const Line *l, KeySign *s)
     return at(t, sign) == '=' && t->fed[value] != '=';
 }
 
+// `key:,`
+static bool comma_behind(TreeText *t, const Line *l, const KeySign *s)
+{
+    if (!s->colon || s->end + 1 != l->end || !strchr(",;", t->fed[s->end])) return false;
+    diag_error(t->diag, tree_text_loc(t, s->end, l->end), "'%c' stands behind the key",
+               t->fed[s->end]);
+    diag_help(t->diag, "leave out the '%c'", t->fed[s->end]);
+    diag_mend(t->diag, tree_text_loc(t, s->end - 1, l->end), ":");
+    write_over(t, s->end, " ");
+    return true;
+}
+
 bool slip_entries(TreeText *t, size_t place)
 {
     const Line l = line_at(t, place);
     Line first = l, next = l;
     KeySign s;
     if (line_empty(&l) || !key_sign(t, &l, &s)) return false;
+    if (comma_behind(t, &l, &s)) return true;
     if (!s.colon && line_before(t, &next) && line_open(t, &next)) return false; // f(x,\n y=1)
     next = l;
     while (line_before(t, &next) && line_indent(&next) == line_indent(&l) && key_sign(t, &next, &s))

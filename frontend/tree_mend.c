@@ -290,6 +290,7 @@ static void move_lines(TreeText *t, const Line *first, size_t column, const char
         const size_t to = line_indent(&l) - now + column;
         try_edit(t, try, l.begin, l.text, spaces(t, to));
         if (!line_behind(t, &l) || line_indent(&l) < now) return;
+        if (line_indent(&l) > now && line_indent(&l) <= column) return; // it stands right
     }
 }
 
@@ -299,23 +300,23 @@ static bool opens(const TreeText *t, const Line *l)
     return l->end > l->text && t->text[l->end - 1] == ':';
 }
 
-// The lines right above one that begin their mapping in another column than it, moved to its
-// column: where the line below it stands there too, or else those in the column of their own key.
-static void move_above(TreeText *t, const Line *line, bool beside_below)
+// The lines right above one that stand in another column than it, moved to its column: early, where
+// there are lines beside it in that one; else where they stand in the column of their own key.
+static void move_above(TreeText *t, const Line *line, bool early)
 {
     Line first = *line, above = *line, below = *line;
     if (!line_before(t, &above) || !has_colon(t, line) || is_item(t, line)) return;
     const size_t to = line_indent(line), now = line_indent(&above);
-    const bool more = line_behind(t, &below) && line_indent(&below) == to;
-    if (more != beside_below || now == to) return;
+    if (now == to) return;
     do {
         first = above;
         if (!line_before(t, &above)) return;
     } while (now > to ? line_indent(&above) >= now
                       : line_indent(&above) == now && !opens(t, &above));
     const bool beside = now < to && line_indent(&above) == to;
+    const bool plain = beside || (line_behind(t, &below) && line_indent(&below) == to);
     if (!beside && (!opens(t, &above) || line_indent(&above) >= to)) return;
-    if (!beside_below && line_indent(&above) != now) return;
+    if (plain != early || (!plain && line_indent(&above) != now)) return;
     if (line_indent(&first) != now || is_item(t, &first)) return;
     const char *said = str_printf(t->arena, "indent '%s' by %zu, as '%s'", name_of(t, &first), to,
                                   name_of(t, line));
@@ -391,7 +392,7 @@ void mend_colon(TreeText *t, size_t at, size_t from)
         try_edit(t, try_only(t, str_printf(t->arena, "write '%s'", section)), l.text, l.end,
                  section);
     }
-    EntryText entry;
+    EntryText entry = {.said = NULL};
     if (slip_entry(t, l.text, l.end, &entry) && entry.plain)
         try_edit(t, try_only(t, str_printf(t->arena, "write '%s'", entry.said)), l.text, l.end,
                  entry.said);
@@ -402,6 +403,9 @@ void mend_colon(TreeText *t, size_t at, size_t from)
                                         name_of(t, &above));
         try_edit(t, try_new(t, deeper), l.begin, l.text, spaces(t, column));
     }
+    if (entry.said && !entry.plain)
+        try_edit(t, try_new(t, str_printf(t->arena, "write '%s'", entry.said)), l.text, l.end,
+                 entry.said);
     const char *comment = str_printf(t->arena, "make '%s' a comment, with '# ' before it", name);
     try_edit(t, try_new(t, comment), l.text, l.text, "# ");
     if (!word) try_edit(t, try_new(t, said), l.end, l.end, ":");

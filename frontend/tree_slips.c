@@ -114,7 +114,11 @@ bool slip_nested(TreeText *t, size_t begin, size_t colon)
     const Line l = line_at(t, begin);
     if (!isalpha((unsigned char)at(t, begin)) || word_end(t, begin) != colon || l.end <= colon)
         return false;
-    const char *whole = str_printf(t->arena, "{%s}", tree_slice(t, begin, l.end));
+    int open = 0;
+    for (size_t i = begin; i < l.end; i++) open += (t->text[i] == '{') - (t->text[i] == '}');
+    const bool closed = open < 0;
+    const char *whole =
+        str_printf(t->arena, closed ? "{%s" : "{%s}", tree_slice(t, begin, l.end));
     diag_error(t->diag, tree_text_loc(t, colon, colon + 1), "a mapping on one line stands in { }");
     const char *said = str_printf(t->arena, "write %s", whole);
     bool several = false;

@@ -9,7 +9,7 @@
 
 enum {
     OFFERED = 2,          // mends of one error
-    JUDGED = 4,           // of which there may be a choice
+    JUDGED = 6,           // of which there may be a choice
     JUDGED_ERRORS = 4,    // of one file
     MOST = 12,            // candidates for one error
     TRIED_SIZE = 1 << 18, // larger files are read but once
