@@ -78,16 +78,23 @@ static const char *names_of(const Columns *c, const Tree *map, uint32_t first, u
     return str_printf(c->el->arena, "'%s' %s '%s'", a, last == first + 1 ? "and" : "to", b);
 }
 
+// Entries of a mapping, as far as a place, to a column.
+static void add_until(Columns *c, const Tree *map, uint32_t first, uint32_t last, uint32_t end,
+                      size_t to, const char *where)
+{
+    const Tree *key = map->entries.at[first].key;
+    if (c->n == MOVES) return;
+    const Loc at = {key->loc.source, (uint32_t)line_at(&c->text, key->loc.begin).begin, end};
+    const char *text = tree_indented(&c->text, at.begin, at.end, column_of(c, key), to);
+    const char *said = str_printf(c->el->arena, "%s %s", names_of(c, map, first, last), where);
+    c->moves[c->n++] = (Move){at, text, said, map, first, last};
+}
+
 static void add(Columns *c, const Tree *map, uint32_t first, uint32_t last, size_t to,
                 const char *where)
 {
     const Loc from = entry_place(c->el, map, first), end = entry_place(c->el, map, last);
-    const Tree *key = map->entries.at[first].key;
-    if (!from.source || !end.source || c->n == MOVES) return;
-    const Loc at = {from.source, (uint32_t)line_at(&c->text, key->loc.begin).begin, end.end};
-    const char *text = tree_indented(&c->text, at.begin, at.end, column_of(c, key), to);
-    const char *said = str_printf(c->el->arena, "%s %s", names_of(c, map, first, last), where);
-    c->moves[c->n++] = (Move){at, text, said, map, first, last};
+    if (from.source && end.source) add_until(c, map, first, last, end.end, to, where);
 }
 
 static bool in_word(char c)
@@ -122,6 +129,19 @@ static Level level_below(const Level *l, const char *key)
     return below;
 }
 
+// Where the part of an entry's value ends that the mapping knows which it is to stand in: at the
+// first key of that one, in whose column they are; 0 where there is none.
+static uint32_t part_end(const Columns *c, const Level *into, const Tree *value, size_t to)
+{
+    if (!is_block(c, value)) return 0;
+    for (uint32_t i = 1; i < value->entries.n; i++) {
+        const Tree *key = value->entries.at[i].key;
+        if (has_key(into, key->text) && column_of(c, key) == to)
+            return (uint32_t)line_at(&c->text, key->loc.begin).begin;
+    }
+    return 0;
+}
+
 // Below the entry before: from an entry to the last in a row that may belong there.
 static void deeper(Columns *c, const Level *l, uint32_t i)
 {
@@ -130,9 +150,8 @@ static void deeper(Columns *c, const Level *l, uint32_t i)
     const bool empty = into->kind == TREE_NULL;
     if (!empty && !is_block(c, into)) return;
     // any name would do there
-    if (level_below(l, before->key->text).id == MAPPING_COUNT &&
-        !is_read(c, l->map->entries.at[i].key))
-        return;
+    const Level level = level_below(l, before->key->text);
+    if (level.id == MAPPING_COUNT && !is_read(c, l->map->entries.at[i].key)) return;
     size_t to = column_of(c, before->key) + 2;
     if (!empty) to = column_of(c, into->entries.at[0].key);
     const char *where = str_printf(c->el->arena, "under '%s', indented by %zu", before->key->text,
@@ -141,6 +160,8 @@ static void deeper(Columns *c, const Level *l, uint32_t i)
     while (last + 1 < l->map->entries.n && is_strange(c, l, last + 1)) last++;
     add(c, l->map, i, last, to, where);
     if (last > i) add(c, l->map, i, i, to, where);
+    const uint32_t end = part_end(c, &level, l->map->entries.at[i].value, to);
+    if (end) add_until(c, l->map, i, i, end, to, where);
 }
 
 // May a mapping around have an entry? Either it has such a key, or it is one more of its things.
@@ -167,6 +188,9 @@ static void shallower(Columns *c, uint32_t depth, uint32_t i)
         const char *where = column ? str_printf(c->el->arena, "in the column of '%s'", first->text)
                                    : "in the first column";
         if (all) add(c, l->map, i, last, column, where);
+        const TreeEntry *e = &l->map->entries.at[i]; // whose value stands beside it
+        if (!all && e->value->kind == TREE_NULL && may_take(to, e))
+            add(c, l->map, i, i, column, where);
         if (to->i + 1 < to->map->entries.n) return; // what is behind would go with it
     }
 }

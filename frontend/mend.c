@@ -53,32 +53,45 @@ static bool in_quotes(const Elab *el, Loc at)
     return quote != 0;
 }
 
-// The plain scalar of the graph that a place is a part of; *flow: it stands between braces or
-// brackets. NULL where the place is all of it, or in none.
-static const Tree *plain_around(const Elab *el, const Tree *t, Loc at, bool *flow)
+// The plain scalar of the graph that a place is in; *flow: it stands between braces or brackets.
+// NULL where it is in none.
+static const Tree *plain_at(const Elab *el, const Tree *t, Loc at, bool *flow)
 {
     const Tree *found = NULL;
     if (!t) return NULL;
     if (t->kind == TREE_SCALAR) {
         const Loc l = t->loc;
         bool inside = l.source == at.source && l.begin <= at.begin && at.end <= l.end;
-        return inside && !t->quoted && l.end - l.begin > at.end - at.begin ? t : NULL;
+        return inside && !t->quoted ? t : NULL;
     }
     for (uint32_t i = 0; !found && i < t->items.n; i++)
-        found = plain_around(el, t->items.at[i], at, flow);
+        found = plain_at(el, t->items.at[i], at, flow);
     for (uint32_t i = 0; !found && i < t->entries.n; i++)
-        found = plain_around(el, t->entries.at[i].value, at, flow);
+        found = plain_at(el, t->entries.at[i].value, at, flow);
     const char *s = diag_source_text(el->diag, t->loc.source, NULL);
     if (found && strchr("{[", s[t->loc.begin])) *flow = true;
     return found;
 }
 
+static bool is_part(const Tree *plain, Loc at)
+{
+    return plain && plain->loc.end - plain->loc.begin > at.end - at.begin;
+}
+
+// Is a text a plain scalar of block style?
+static bool is_plain(const char *text)
+{
+    const size_t n = strlen(text);
+    return n && isalnum((unsigned char)*text) && text[n - 1] != ':' && !strstr(text, ": ") &&
+           !strstr(text, " #") && !strchr(text, '\n');
+}
+
 const char *quoted_in(Elab *el, Loc *at, const char *text)
 {
     bool flow = false;
-    const Tree *whole = plain_around(el, el->root, *at, &flow);
+    const Tree *whole = plain_at(el, el->root, *at, &flow);
     const char *s = diag_source_text(el->diag, at->source, NULL);
-    if (whole && flow && strpbrk(text, ",[]{}\"'")) {
+    if (is_part(whole, *at) && flow && strpbrk(text, ",[]{}\"'")) {
         text = str_printf(el->arena, "%.*s%s%.*s", (int)(at->begin - whole->loc.begin),
                           s + whole->loc.begin, text, (int)(whole->loc.end - at->end), s + at->end);
         *at = whole->loc;
@@ -91,7 +104,9 @@ const char *quoted(Elab *el, Loc at, const char *text)
     size_t size;
     bool flow = false;
     const char *s = diag_source_text(el->diag, at.source, &size);
-    if (in_quotes(el, at) || plain_around(el, el->root, at, &flow)) return text;
+    const Tree *whole = plain_at(el, el->root, at, &flow);
+    if (in_quotes(el, at) || is_part(whole, at)) return text;
+    if (whole && !flow && is_plain(text)) return text;
     bool list = *text == '[' && text[strlen(text) - 1] == ']' && !strpbrk(text, "(\"':");
     char had = at.begin < at.end ? s[at.begin] : 0;
     if (had == '"' || had == '\'' || (!list && strpbrk(text, ",[]{}:#*\"")))

@@ -203,36 +203,44 @@ bool slip_entries(TreeText *t, size_t place)
     return true;
 }
 
-// `key: value, other: value`
+// Where a key begins on the line that has a value already, behind a comma or a blank at i; 0: none.
+static size_t next_key(const TreeText *t, size_t begin, size_t i)
+{
+    if (key_follows(t, i)) return skip_blanks(t, i + 1);
+    size_t word = skip_blanks(t, i), end = word;
+    while (is_word(at(t, end))) end++;
+    const bool key = end > word && at(t, end) == ':' && is_blank(at(t, end + 1));
+    return i > begin && word > i && !is_blank(t->fed[i - 1]) && key ? word : 0;
+}
+
+// `key: value, other: value`, `key: value other: value`
 bool slip_line(TreeText *t, size_t begin, size_t colon)
 {
     const Line l = line_at(t, begin);
     size_t depth = 0, key = l.text;
-    bool one = true; // word before the first comma
     while (at(t, key) == '-' && is_blank(at(t, key + 1))) key = skip_blanks(t, key + 1);
     const char *column = str_printf(t->arena, "\n%*s", (int)(key - l.begin), "");
     Try *try = NULL;
-    for (size_t i = begin; i < l.end; i++) {
-        const char c = t->fed[i];
-        depth += strchr("([{", c) != NULL;
-        depth -= depth && strchr(")]}", c);
-        one &= !is_blank(c) || try;
-        if (depth || !key_follows(t, i)) continue;
-        const size_t next = skip_blanks(t, i + 1);
-        if (!try && next > colon) return false;
-        if (!try) {
-            diag_error(t->diag, tree_text_loc(t, i, i + 1), "a key begins on a line of its own");
+    bool any = false;
+    for (size_t i = begin, next; i < l.end; i++) {
+        depth += strchr("([{", t->fed[i]) != NULL;
+        depth -= depth && strchr(")]}", t->fed[i]);
+        if (depth || !(next = next_key(t, begin, i))) continue;
+        if (!any && next > colon) return false;
+        if (!any) {
+            diag_error(t->diag, tree_text_loc(t, next, next + 1),
+                       "a key begins on a line of its own");
             const char *said =
                 str_printf(t->arena, "begin a line before '%s'", tree_slice(t, next, l.end));
-            try = (one ? try_only : try_new)(t, said);
-            if (!try) break;
+            try = try_new(t, said);
         }
+        any = true;
         try_edit(t, try, i, next, column);
     }
-    if (!try && !t->trial) return false;
-    if (try && !try->only) mend_line(t, begin, begin);
-    t->hopeless = true;
-    return true;
+    const char *text = quoted_source(t, begin, l.end);
+    if (any) try_edit(t, try_new(t, str_printf(t->arena, "write %s", text)), begin, l.end, text);
+    t->hopeless |= any;
+    return any;
 }
 
 // `key: {a: 1}, b: 2}`: the bracket closes too early, before `end`.
