@@ -136,7 +136,9 @@ static uint32_t part_end(const Columns *c, const Level *into, const Tree *value,
     if (!is_block(c, value)) return 0;
     for (uint32_t i = 1; i < value->entries.n; i++) {
         const Tree *key = value->entries.at[i].key;
-        if (has_key(into, key->text) && column_of(c, key) == to)
+        const bool another =
+            into->named && into->id != MAPPING_COUNT && !keys_reserved(into->id, key->text);
+        if ((another || has_key(into, key->text)) && column_of(c, key) == to)
             return (uint32_t)line_at(&c->text, key->loc.begin).begin;
     }
     return 0;

@@ -333,12 +333,19 @@ static void suggest_only_item(Elab *el, MappingId id, const TreeEntry *e)
         suggest_choices(el, as_list(el, e->value), (Choice){.text = NULL});
 }
 
+#define WORD "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+
 // A list or a text where a mapping is wanted, of which it may be the value of some key.
 static void guess_within(Elab *el, MappingId id, const TreeEntry *e)
 {
     MappingId in;
     const char *text = text_at(el, e->value->loc);
     if (e->value->kind == TREE_NULL || strchr(text, '\n')) return;
+    const size_t word = strspn(text, WORD), rest = word + strspn(text + word, " ");
+    if (word && rest > word && text[rest]) { // `key value`
+        const char *entry = str_printf(el->arena, "%.*s: %s", (int)word, text, text + rest);
+        guess_sure(el, e->value->loc, entry, entry);
+    }
     if (!schema_value(id, e->key->text, &in)) return;
     for (int i = 0; i < KEYS; i++) {
         if (keys[i].mapping != in || !kind_suits(keys[i].kind, e->value)) continue;

@@ -217,12 +217,31 @@ const Tree *library_read(Elab *el, const char *path, const char *name, Loc from)
     return ok ? file->tree : NULL;
 }
 
+// `a b` in a list, a comma forgotten: all of them are read. False where one is no file.
+static bool import_several(Elab *el, const char *name, const char *dir, Loc from)
+{
+    VEC(const char *) names = {0};
+    const char *said = "";
+    for (const char *p = name; *p; p += strspn(p, " ")) {
+        const size_t n = strcspn(p, " ");
+        vec_push(el->arena, &names, str_slice(el->arena, p, n));
+        if (!library_path(el, names.at[names.n - 1], dir)) return false;
+        said = str_printf(el->arena, "%s%s%.*s", said, *said ? ", " : "", (int)n, p);
+        p += n;
+    }
+    diag_help(el->diag, "write %s", said);
+    if (is_users(el, from)) diag_mend(el->diag, from, said);
+    for (uint32_t i = 0; i < names.n; i++) library_file(el, names.at[i], dir, from);
+    return true;
+}
+
 bool library_file(Elab *el, const char *name, const char *dir, Loc from)
 {
     const char *path = library_path(el, name, dir);
     if (!path) {
         el_error(el, from, "there is no library file '%s'", name);
         const char *best = lib_nearest(el, name);
+        if (strchr(name, ' ') && import_several(el, name, dir, from)) return false;
         if (best)
             diag_did_you_mean(el->diag, name, best);
         else

@@ -209,7 +209,7 @@ static bool check_key(Builder *b, Map *seen, const Entry *e)
     if (first) {
         diag_error(diag, key->loc, "the key '%s' is given twice", key->text);
         diag_note(diag, first->key->loc, "the first one is here");
-        mend_twice(b->t, first->span, e->span, e->flow);
+        mend_twice(b->t, first->span, e->span, e->flow, first->value->kind == TREE_NULL);
         if (first->value->kind == TREE_NULL) *first->value = *e->value; // for what else is wrong
         return false;
     }

@@ -50,9 +50,10 @@ static void leave_out(TreeText *t, EntrySpan e, bool flow, const char *said)
     try_edit(t, try_new(t, said), span.begin, span.end, "");
 }
 
-void mend_twice(TreeText *t, EntrySpan first, EntrySpan second, bool flow)
+// no_first: the first one has no value.
+void mend_twice(TreeText *t, EntrySpan first, EntrySpan second, bool flow, bool no_first)
 {
-    leave_out(t, second, flow, "leave out this one");
+    if (!no_first) leave_out(t, second, flow, "leave out this one");
     leave_out(t, first, flow, "leave out the first one");
 }
 

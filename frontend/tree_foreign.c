@@ -170,6 +170,21 @@ static bool comma_behind(TreeText *t, const Line *l, const KeySign *s)
     return true;
 }
 
+// `key {..}`, `key [..]`
+bool slip_opening(TreeText *t, size_t begin)
+{
+    size_t word = begin;
+    while (is_word(at(t, word))) word++;
+    const size_t open = skip_blanks(t, word);
+    if (word == begin || open == word || !strchr("{[", at(t, open)) || !at(t, open)) return false;
+    diag_error(t->diag, tree_text_loc(t, word, word + 1), "a key ends with ':'");
+    const char *said =
+        str_printf(t->arena, "write '%s: %c'", tree_slice(t, begin, word), at(t, open));
+    try_edit(t, try_only(t, said), word, word, ":");
+    t->hopeless = true;
+    return true;
+}
+
 bool slip_entries(TreeText *t, size_t place)
 {
     const Line l = line_at(t, place);

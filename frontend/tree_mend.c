@@ -327,6 +327,23 @@ static void move_above(TreeText *t, const Line *line, bool early)
     }
 }
 
+// The nearest line above in a column before this one's, with deeper ones between them: they are its
+// own, and it belongs beside this one.
+static void move_outer(TreeText *t, const Line *line)
+{
+    Line above = *line;
+    const size_t to = line_indent(line);
+    bool deeper = true, any = false;
+    while (deeper && line_before(t, &above)) {
+        deeper = line_indent(&above) > to;
+        any |= deeper;
+    }
+    if (!any || deeper || line_indent(&above) >= to || !opens(t, &above)) return;
+    const char *said = str_printf(t->arena, "indent '%s' by %zu, as '%s'", name_of(t, &above), to,
+                                  name_of(t, line));
+    try_edit(t, try_new(t, said), above.begin, above.text, spaces(t, to));
+}
+
 enum { MOST_COLUMNS = 4 };
 
 void mend_column(TreeText *t, size_t at, size_t from)
@@ -356,6 +373,7 @@ void mend_column(TreeText *t, size_t at, size_t from)
         move_lines(t, &line, column, name_of(t, &name));
     }
     move_above(t, &line, false);
+    move_outer(t, &line);
 }
 
 // Lines that go on with the brackets which the line above opens, but stand in its column.
@@ -372,6 +390,17 @@ static void mend_goes_on(TreeText *t, const Line *first, const Line *above)
         try_edit(t, try, l.begin, l.text, spaces(t, column + more));
         if (!*closers(t, above->text, l.end) || !line_behind(t, &l)) return;
     }
+}
+
+// `key value`
+static void mend_bare(TreeText *t, const Line *l)
+{
+    size_t word = l->text;
+    while (isalnum((unsigned char)at_byte(t, word)) || at_byte(t, word) == '_') word++;
+    if (word == l->text || !is_blank(at_byte(t, word)) || word >= l->end) return;
+    const char *key = tree_slice(t, l->text, word), *said;
+    said = str_printf(t->arena, "write '%s:%s'", key, tree_slice(t, word, l->end));
+    try_edit(t, try_new(t, said), word, word, ":");
 }
 
 // The line of `at` has no colon, though it may be a key.
@@ -392,7 +421,7 @@ void mend_colon(TreeText *t, size_t at, size_t from)
         try_edit(t, try_only(t, str_printf(t->arena, "write '%s'", section)), l.text, l.end,
                  section);
     }
-    EntryText entry = {.said = NULL};
+    EntryText entry;
     if (slip_entry(t, l.text, l.end, &entry) && entry.plain)
         try_edit(t, try_only(t, str_printf(t->arena, "write '%s'", entry.said)), l.text, l.end,
                  entry.said);
@@ -403,9 +432,7 @@ void mend_colon(TreeText *t, size_t at, size_t from)
                                         name_of(t, &above));
         try_edit(t, try_new(t, deeper), l.begin, l.text, spaces(t, column));
     }
-    if (entry.said && !entry.plain)
-        try_edit(t, try_new(t, str_printf(t->arena, "write '%s'", entry.said)), l.text, l.end,
-                 entry.said);
+    mend_bare(t, &l);
     const char *comment = str_printf(t->arena, "make '%s' a comment, with '# ' before it", name);
     try_edit(t, try_new(t, comment), l.text, l.text, "# ");
     if (!word) try_edit(t, try_new(t, said), l.end, l.end, ":");

@@ -154,7 +154,10 @@ static void plain(Flow *f, char within)
     Span s = span_scan(f->t, begin, true);
     while (s.caret != SIZE_MAX && at(f->t, s.caret) == ':' && slip_argument(f->t, begin, s.caret))
         s = span_scan(f->t, begin, true);
-    if (s.open != SIZE_MAX && s.caret == SIZE_MAX) { // `f(x`: one value for YAML too
+    const bool opens_value = s.caret != SIZE_MAX && strchr("[{", at(f->t, s.caret));
+    if (within == '{' && opens_value && slip_opening(f->t, begin)) {
+        f->stop = true;
+    } else if (s.open != SIZE_MAX && s.caret == SIZE_MAX) { // `f(x`: one value for YAML too
         f->at = s.end > begin ? s.end : begin + 1;
     } else if (s.open != SIZE_MAX) {
         diag_error(f->t->diag, tree_text_loc(f->t, s.open, s.open + 1), "'%c' is not closed",
@@ -232,6 +235,10 @@ static void goes_on(Flow *f, size_t begin, char within, uint32_t keep)
     bool comma = within && quoted && (c == '"' || c == '\''); // is missing, between two texts
     if (comma || (within && quoted && memchr(t->fed + begin, '\n', f->at - begin))) return;
     if (within ? slip_between(t, i) : slip_behind(t, f->at) || slip_early(t, begin, f->at)) return;
+    if (!within && slip_line(t, begin, SIZE_MAX)) {
+        f->stop = true;
+        return;
+    }
     if (quoted && within && closes_next(t, begin, f->at)) {
         diag_error(t->diag, tree_text_loc(t, begin, begin + 1), "the quote is not closed");
         mend_quote(f->t, begin, begin);

@@ -56,6 +56,7 @@ static size_t value_begin(const TreeText *t, size_t at)
 static bool colon_inside(TreeText *t, size_t at)
 {
     size_t begin = value_begin(t, at);
+    if (slip_opening(t, line_at(t, at).text)) return true;
     if (begin == SIZE_MAX || strchr("\"'[{|>&*!", t->fed[begin])) return false;
     if (slip_argument(t, begin, at) || slip_round(t, begin) || slip_nested(t, begin, at) ||
         slip_line(t, begin, at))

@@ -118,6 +118,8 @@ bool slip_comment(TreeText *t, size_t place);
 bool slip_argument(TreeText *t, size_t begin, size_t colon);
 // `key:value` or `key = value` on the line of a place, and the lines around it.
 bool slip_entries(TreeText *t, size_t place);
+// `key {..}` or `key [..]` at a place.
+bool slip_opening(TreeText *t, size_t begin);
 // `key: value, other: value`: a value from `begin` on, with the colon that is one too many.
 bool slip_line(TreeText *t, size_t begin, size_t colon);
 // `{a: 1}, b: 2}`, a mapping that seems to end at `end`.
@@ -187,7 +189,7 @@ typedef struct EntrySpan {
 // What goes with one: the comma of flow style, the lines of block style.
 EntrySpan span_comma(const TreeText *t, EntrySpan e);
 EntrySpan span_lines(const TreeText *t, EntrySpan e);
-void mend_twice(TreeText *t, EntrySpan first, EntrySpan second, bool flow);
+void mend_twice(TreeText *t, EntrySpan first, EntrySpan second, bool flow, bool no_first);
 void mend_no_key(TreeText *t, size_t at);
 void mend_key(TreeText *t, const Tree *key, EntrySpan entry, bool flow);
 void mend_merge(TreeText *t, const Tree *map, const Tree *value, EntrySpan entry, bool flow);
