@@ -355,6 +355,7 @@ struct Elab {
     const Tree *root;    // the graph file after extends and --set, with the shape's constants
     VEC(uint32_t) bases; // sources of the files that it extends
     VEC(Dropped) dropped;
+    bool lost_import;      // a library file was not read: what it defines is not known
     uint32_t failed_shape; // that had the errors, from 1; 0: all, compared with each other
     VEC(struct Shape *) shapes;
     const struct Shape *shape; // the one of a row after the first that is built here, or NULL

@@ -1,6 +1,7 @@
 // Library files: functions, modules, optimisers, metrics and constants, all in one namespace. A
 // file is found beside the one that imports it, else in the library.
 #include "frontend/mend.h"
+#include "frontend/rewrite.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -67,6 +68,36 @@ static const char *scalar_text(const Tree *t)
     return t && t->kind == TREE_SCALAR ? t->text : NULL;
 }
 
+static bool has_item(const Items *list, const char *name)
+{
+    for (uint32_t i = 0; i < list->n; i++)
+        if (strcmp(list->at[i].name, name) == 0) return true;
+    return false;
+}
+
+// Does an optimiser write the parameter, and is each state updated?
+static void check_updates(Elab *el, const ModuleDef *m)
+{
+    const char *param = NULL;
+    const Items *rows = &m->update;
+    for (uint32_t i = 0; m->role == ROLE_OPTIMIZER && i < m->in.n; i++)
+        if (m->in.at[i].word == WORD_PARAM) param = m->in.at[i].name;
+    if (param && rows->n && !has_item(rows, param)) {
+        el_error(el, m->loc, "no row of update: writes '%s', so %s would train nothing", param,
+                 m->name);
+        diag_help(el->diag, "write %s: as the key of the row that has its new value", param);
+        uint32_t others = 0;
+        for (uint32_t i = 0; i < rows->n; i++) others += !has_item(&m->state, rows->at[i].name);
+        for (uint32_t i = rows->n; i-- > 0;)
+            if (!has_item(&m->state, rows->at[i].name) && is_users(el, rows->at[i].loc))
+                (others == 1 ? diag_mend : diag_guess)(el->diag, rows->at[i].loc, param);
+    }
+    for (uint32_t i = 0; rows->n && i < m->state.n; i++)
+        if ((param || m->role == ROLE_METRIC) && !has_item(rows, m->state.at[i].name))
+            diag_warning(el->diag, m->state.at[i].loc, "no row of update: writes '%s'",
+                         m->state.at[i].name);
+}
+
 static void read_module(Elab *el, const TreeEntry *e, ModuleRole role, const char *file)
 {
     static const MappingId ids[] = {MAPPING_MODULE, MAPPING_OPTIMIZER, MAPPING_METRIC,
@@ -91,6 +122,7 @@ static void read_module(Elab *el, const TreeEntry *e, ModuleRole role, const cha
     m->out = items_read(el, tree_get(t, "out"));
     m->state = items_read(el, tree_get(t, "state"));
     m->update = items_read(el, tree_get(t, "update"));
+    check_updates(el, m);
     Binding *b = define(el, m->name, m->loc);
     names_of_module(el, m);
     if (b) b->value = (Value){.kind = V_MODULE, .module = m};
@@ -213,6 +245,7 @@ const Tree *library_read(Elab *el, const char *path, const char *name, Loc from)
     map_set(el->arena, &el->files, file_key(el, path), file);
     file->tree = tree_read_file(el->arena, el->diag, path, from, NULL);
     bool ok = file->tree && read_definitions(el, file->tree, name);
+    el->lost_import |= !file->tree;
     file->done = true;
     return ok ? file->tree : NULL;
 }
@@ -235,12 +268,25 @@ static bool import_several(Elab *el, const char *name, const char *dir, Loc from
     return true;
 }
 
+// The name of a file beside that is called almost so; NULL where there is none.
+static const char *near_library(Elab *el, const char *name, const char *dir)
+{
+    static const char ends[] = ".yaml";
+    const char *path = str_printf(el->arena, *dir ? "%s/%s%s" : "%s%s%s", dir, name, ends);
+    const char *best = near_file(el, path), *slash = strrchr(name, '/');
+    const size_t n = best ? strlen(best) : 0;
+    if (n <= strlen(ends) || strcmp(best + n - strlen(ends), ends)) return NULL;
+    return str_printf(el->arena, "%.*s%.*s", slash ? (int)(slash + 1 - name) : 0, name,
+                      (int)(n - strlen(ends)), best);
+}
+
 bool library_file(Elab *el, const char *name, const char *dir, Loc from)
 {
     const char *path = library_path(el, name, dir);
     if (!path) {
         el_error(el, from, "there is no library file '%s'", name);
         const char *best = lib_nearest(el, name);
+        if (!best) best = near_library(el, name, dir);
         if (strchr(name, ' ') && import_several(el, name, dir, from)) return false;
         if (best)
             diag_did_you_mean(el->diag, name, best);
@@ -248,6 +294,7 @@ bool library_file(Elab *el, const char *name, const char *dir, Loc from)
             diag_help(el->diag, "it is looked for beside this file, then in the library");
         // from here on it is the one that is probably meant, whose names are not missing then
         if (best && library_path(el, best, dir)) library_file(el, best, dir, from);
+        el->lost_import |= !best;
         return false;
     }
     const LibFile *file = map_get(&el->files, file_key(el, path));

@@ -161,20 +161,25 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-bool suggest_file(Elab *el, const char *path)
+const char *near_file(Elab *el, const char *path)
 {
     const char *folder = folder_of(el, path), *slash = strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;
     DIR *d = access(path, F_OK) == 0 ? NULL : opendir(*folder ? folder : slash ? "/" : ".");
     VEC(const char *) there = {0};
     Map names = {0};
-    if (!d) return false;
+    if (!d) return NULL;
     for (struct dirent *e; (e = readdir(d));)
         if (*e->d_name != '.') vec_push(el->arena, &there, str_copy(el->arena, e->d_name));
     closedir(d);
     if (there.n) qsort(there.at, there.n, sizeof *there.at, by_name);
     for (uint32_t i = 0; i < there.n; i++) map_set(el->arena, &names, there.at[i], NULL);
-    const char *best = nearest_key(&names, name, NULL);
-    if (best) diag_did_you_mean(el->diag, name, best);
+    return nearest_key(&names, name, NULL);
+}
+
+bool suggest_file(Elab *el, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *best = near_file(el, path);
+    if (best) diag_did_you_mean(el->diag, slash ? slash + 1 : path, best);
     return best != NULL;
 }

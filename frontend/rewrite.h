@@ -36,6 +36,8 @@ const char *written(Elab *el, const Tree *t);
 // The place of an entry with what goes with it; nowhere where the mapping would be left empty and
 // has no brackets.
 Loc entry_span(Elab *el, const Tree *map, const char *key);
+// The name of the file beside one that is not there whose name is almost the same; NULL: none.
+const char *near_file(Elab *el, const char *path);
 // The file beside one that is not there whose name is almost the same; false where there is none.
 bool suggest_file(Elab *el, const char *path);
 

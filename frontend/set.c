@@ -1,6 +1,7 @@
 // The graph file as a tree: `extends:` merges a file over another, `--set a.b=c` replaces or adds
 // keys.
 #include "frontend/mend.h"
+#include "frontend/rewrite.h"
 
 // ---- extends ----------------------------------------------------------------------------------
 
@@ -16,7 +17,7 @@ static void remove_key(Tree *map, const char *key)
 static Tree *merge(Elab *el, const Tree *base, const Tree *over);
 
 // A value as it is written, ".." where that takes several lines.
-static const char *written(Elab *el, const Tree *value)
+static const char *value_written(Elab *el, const Tree *value)
 {
     const char *s = diag_source_text(el->diag, value->loc.source, NULL);
     if (value->kind == TREE_NULL) return "null";
@@ -61,7 +62,8 @@ void suggest_nested(Elab *el, const Tree *map, const Tree *key)
 {
     const TreeEntry *e = tree_entry(map, key->text);
     const char *dot = strchr(key->text, '.');
-    const char *value = e->value->kind == TREE_NULL ? "null" : written(el, e->value), *text = value;
+    const char *value = e->value->kind == TREE_NULL ? "null" : value_written(el, e->value),
+               *text = value;
     const char *first = str_slice(el->arena, key->text, (size_t)(dot - key->text));
     const TreeEntry *other = tree_entry(map, first);
     for (const char *end = key->text + strlen(key->text), *at = end; at > dot;) {
@@ -187,6 +189,7 @@ static Tree *read_chain(Elab *el, const char *path, Loc from, Map *seen)
     const TreeJudge judge = frontend_judge(el->arena, path, el->options);
     const bool judged = !from.source && el->options && !el->options->no_trials;
     Tree *t = tree_read_file(el->arena, el->diag, path, from, judged ? &judge : NULL);
+    if (!t && from.source) suggest_file(el, path);
     if (!t) return NULL;
     if (from.source) vec_push(el->arena, &el->bases, t->loc.source);
     if (t->kind != TREE_MAP) {
