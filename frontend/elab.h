@@ -462,6 +462,8 @@ void warn_unasked(Elab *el);
 // Of a number of updates that is a share of one; of a rate of learning that is not above 0.
 void warn_share(Elab *el, const Tree *t, const char *key, double x);
 void warn_rate(Elab *el, Loc loc, double x);
+// Of a file that is not there, where one beside it is called almost so.
+void warn_near_file(Elab *el, const Tree *file);
 // Of a parameter that begins above its max.
 void warn_above(Elab *el, const Init *how, const StateVar *v, Value initial);
 

@@ -143,6 +143,7 @@ static void guess_bounds(Elab *el, const Ema *ema)
 bool ema_there(Elab *el, const Ema *ema, Loc loc)
 {
     if (phase_has(el, ema->from, ema->until)) return true;
+    if (el->tapping) return false;
     el_error(el, loc, "slow copy '%s' is read in updates in which it is not there", ema->name);
     const Tree *from = tree_get(ema->tree, "from"), *until = tree_get(ema->tree, "until");
     if (from) diag_note(el->diag, from->loc, "it begins at update %lld", (long long)ema->from);

@@ -162,6 +162,7 @@ static void put_teacher(Elab *el, Json *j, const TreeEntry *e)
     json_str(j, "base_dir", folder_said_in(el, weights));
     json_str(j, "file", file->text);
     weights_format(el, file);
+    warn_near_file(el, file);
     vec_push(el->arena, &el->out->weights, ((WeightsInfo){path, 0, file->loc}));
     if (weights->kind == TREE_MAP) put_checksum(el, j, weights);
     json_open(j, "rename", '[');

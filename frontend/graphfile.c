@@ -182,6 +182,8 @@ static void check_numbers(Elab *el)
     int64_t x;
     for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++)
         read_number(el, tree_get(el->root, rows[i].section), rows[i].key, 0, rows[i].least, &x);
+    warn_near_file(el, tree_get(tree_get(el->root, "eval"), "classes"));
+    warn_near_file(el, tree_get(tree_get(el->root, "eval"), "prompts"));
 }
 
 // Evaluate every constant, used or not, so that its errors are found.

@@ -400,6 +400,7 @@ void put_init(Elab *el, Json *j)
         json_open(j, NULL, '{');
         const Tree *file = tree_get(row, "file");
         weights_format(el, file);
+        warn_near_file(el, file);
         vec_push(el->arena, &el->out->weights, ((WeightsInfo){NULL, put++, file->loc}));
         json_str(j, "file", file->text);
         put_checksum(el, j, row);

@@ -1,6 +1,7 @@
 // Warnings of what a graph says and nothing comes of: losses that are not minimised, values that
 // are not there and count as 0, parameters that begin above their limit, numbers that mean little.
 #include "frontend/advice.h"
+#include "frontend/rewrite.h"
 
 #include <stdlib.h>
 
@@ -112,10 +113,9 @@ void warn_above(Elab *el, const Init *how, const StateVar *v, Value initial)
 
 void warn_share(Elab *el, const Tree *t, const char *key, double x)
 {
-    char *end;
-    const bool number = t->kind == TREE_SCALAR && strtod(t->text, &end) > 0 && !*end;
-    if (!number || x >= 1) return;
-    diag_warning(el->diag, t->loc, "'%s' is %s of one update, not of the run", key, t->text);
+    const bool plain = t->kind == TREE_SCALAR && !strpbrk(t->text, "*/+- (");
+    if (!plain || x <= 0 || x >= 1) return;
+    diag_warning(el->diag, t->loc, "'%s' is %g of one update, not of the run", key, x);
     suggest_guess(el, str_printf(el->arena, "%s * steps", t->text), x < 0.5 ? "0" : "1");
 }
 
@@ -130,4 +130,15 @@ void warn_rate(Elab *el, Loc loc, double x)
         suggest(el, str_printf(el->arena, "%.10g", -x), NULL);
     else
         suggest_guess(el, usual_value("lr", 0), usual_value("lr", 1));
+}
+
+void warn_near_file(Elab *el, const Tree *file)
+{
+    if (!file || file->kind != TREE_SCALAR) return;
+    const char *dir = said_in(el, file), *path = file->text;
+    if (*dir && *path != '/') path = str_printf(el->arena, "%s/%s", dir, path);
+    const char *near = near_file(el, path), *slash = strrchr(file->text, '/');
+    if (!near) return;
+    diag_warning(el->diag, file->loc, "there is no file '%s'", file->text);
+    diag_did_you_mean(el->diag, slash ? slash + 1 : file->text, near);
 }

@@ -108,7 +108,10 @@ static void walk_graph(Taps *t, const char *text)
         if (!glob_match(part, name) || (pattern && !map_find(&el->instances, name))) continue;
         walk(t, binding_force(el, el->scope->names.at[i].value), name, rest);
     }
-    if (t->found || diag_errors(el->diag)) return;
+    const Binding *b = el->tapping ? map_get(&el->scope->names, part) : NULL;
+    const bool away = b && b->value.kind == V_INSTANCE && b->value.instance->ema &&
+                      !ema_there(el, b->value.instance->ema, t->text->loc);
+    if (t->found || away || diag_errors(el->diag)) return;
     el_error(el, t->text->loc, "no value is called '%s'", text);
     diag_help(el->diag, "parts are encoders, outputs, body names and turns of a repetition, as in "
                         "visual.blocks.*.x; cztc lib shows what a module has");
