@@ -47,11 +47,15 @@ static const char *edited(Arena *a, const char *graph, const char *name, const c
     return str_printf(a, "%.*s%s", (int)comment, edit, text);
 }
 
+const char *accidents_graph(Arena *a)
+{
+    return read_text(a, FOLDER "/graph.yaml");
+}
+
 const char *accidents_write(Arena *a)
 {
     char template[] = "/tmp/cztc-accidents-XXXXXX";
-    const char *folder = str_copy(a, mkdtemp(template)),
-               *graph = read_text(a, FOLDER "/graph.yaml");
+    const char *folder = str_copy(a, mkdtemp(template)), *graph = accidents_graph(a);
     cr_assert_eq(symlink(CZT_SOURCE_DIR "/graphs", str_printf(a, "%s/graphs", folder)), 0);
     glob_t g;
     cr_assert_eq(glob(FOLDER "/*.edit", 0, NULL, &g), 0);

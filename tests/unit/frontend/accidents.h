@@ -5,6 +5,8 @@
 
 #include "base/arena.h"
 
+// The graph itself.
+const char *accidents_graph(Arena *a);
 // A new folder with all these graphs as NAME.yaml, and a link to graphs/; to be removed.
 const char *accidents_write(Arena *a);
 void accidents_remove(Arena *a, const char *folder);
