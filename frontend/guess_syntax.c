@@ -131,6 +131,28 @@ static void put_arguments(const Text *t)
     if (strcmp(text, t->s)) put(t, 0, t->n, text);
 }
 
+// May a name be called?
+static bool is_callee(const Elab *el, const char *name)
+{
+    const Binding *b = map_get(&el->defs, name);
+    return builtin_find(name) || (b && (b->value.kind == V_FUNCTION || b->value.kind == V_MODULE));
+}
+
+// fx, 3): where a name begins with that of a function, and a bracket is not opened.
+static void put_call(const Text *t)
+{
+    int open = 0;
+    for (size_t i = 0; i < t->n; i++) open += (t->s[i] == '(') - (t->s[i] == ')');
+    for (size_t i = 0; open < 0 && i < t->begin; i++) {
+        if (!isalpha((unsigned char)t->s[i]) || (i && in_name(t->s[i - 1]))) continue;
+        size_t end = i;
+        while (in_name(t->s[end])) end++;
+        for (; end > i; end--)
+            if (is_callee(t->el, str_slice(t->el->arena, t->s + i, end - i)))
+                put(t, end, end, "(");
+    }
+}
+
 // A bracket or a quote that has no other one, which may be missing at an end, or be too much.
 static void put_other_end(const Text *t)
 {
@@ -219,6 +241,7 @@ void guess_syntax(Elab *el, const Tree *scalar)
     guess_anyway(el, (Loc){0}); // what is wrong behind it may be the same
     put_arguments(&t);
     put_word(&t);
+    put_call(&t);
     put_choice(&t);
     put_list(&t);
     guess_comment(el, at);
