@@ -64,6 +64,7 @@ static const struct {
     {"swish", "silu"},
     // functions and their arguments
     {"cat", "concat"},
+    {"all_gather", "batch_gather"},
     {"concatenate", "concat"},
     {"where", "select"},
     {"eye", "identity"},

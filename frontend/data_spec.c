@@ -343,6 +343,15 @@ Value view_read(Elab *el, const char *name, Loc loc)
         Map names = {0};
         for (uint32_t i = 0; views && i < views->entries.n; i++)
             map_set(el->arena, &names, views->entries.at[i].key->text, NULL);
+        const Binding *field = el->scope ? scope_find(el->scope, name) : NULL;
+        if (field && field->forced && field->value.kind == V_FIELD && is_users(el, loc)) {
+            diag_help(el->diag, "write %s: fields are called by their own names", name);
+            size_t size; // of "views.", which stands before it
+            const char *s = diag_source_text(el->diag, loc.source, &size);
+            const uint32_t n = loc.begin >= 6 && !strncmp(s + loc.begin - 6, "views.", 6) ? 6 : 0;
+            if (n) diag_mend(el->diag, (Loc){loc.source, loc.begin - n, loc.begin}, "");
+            return value_error();
+        }
         suggest_words(el, name, &names);
         return value_error();
     }

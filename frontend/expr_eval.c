@@ -91,7 +91,12 @@ static void no_member(Elab *el, const App *app, const char *name, Loc loc)
     for (uint32_t i = 0; i < app->out.n; i++)
         list = str_printf(el->arena, "%s%s%s", list, i ? ", " : "", app->out.at[i].key);
     if (best) diag_did_you_mean(el->diag, name, best);
-    diag_help(el->diag, "its outputs are: %s", list);
+    const char *taps = "";
+    const Items *body = &app->instance->def->body;
+    for (uint32_t i = 0; !best && i < body->n; i++)
+        taps = str_printf(el->arena, "%s%s%s", taps, i ? ", " : "", body->at[i].name);
+    diag_help(el->diag, *taps ? "its outputs are: %s; its taps: %s" : "its outputs are: %s", list,
+              taps);
     if (!best && suggest_method(el, name, loc)) return;
     if (!best) guess_last_part(el, loc, &app->out);
 }

@@ -86,6 +86,12 @@ static const struct Otherwise {
     {MAPPING_EXPERT, "start", "from", "", ""},
     {MAPPING_EXPERT, "end", "until", "", ""},
     {MAPPING_LOSS, "start", "from", "", ""},
+    {MAPPING_PARAM, "value", "init", "", ""},
+    {MAPPING_EXPERT, "module", "kind", "", ""},
+    {MAPPING_GRAPH, "loss", "losses", "", ""},
+    {MAPPING_GRAPH, "training", "train", "", ""},
+    {MAPPING_GRAPH, "models", "encoders", "", ""},
+    {MAPPING_GRAPH, "tasks", "experts", "", ""},
     {MAPPING_LOSS, "end", "until", "", ""},
 };
 
@@ -173,7 +179,12 @@ static bool said_otherwise(Elab *el, const Tree *map, const Tree *key, MappingId
 {
     const Tree *value = tree_get(map, key->text);
     const struct Otherwise *o = as_ours(map, key, id);
-    if (!o || value->kind != TREE_SCALAR) return false;
+    if (!o || (value->kind != TREE_SCALAR && *o->before)) return false;
+    if (value->kind != TREE_SCALAR) {
+        diag_help(el->diag, "write %s", o->ours);
+        if (is_users(el, key->loc)) diag_mend(el->diag, key->loc, o->ours);
+        return true;
+    }
     const char *text = str_printf(el->arena, "%s%s%s", o->before, value->text, o->after);
     if (*o->before != '{') text = quoted(el, value->loc, text);
     text = str_printf(el->arena, "%s: %s", o->ours, text);

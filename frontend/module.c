@@ -162,6 +162,31 @@ static void give_tree(Elab *el, Instance *inst, const Decl *d, const TreeEntry *
     b->forced = true;
 }
 
+// The only input that is needed and not given, for a key that is none and has a value of the graph;
+// NULL: there is no such.
+static const char *suggest_missing(Elab *el, const Instance *inst, const Tree *map,
+                                   const TreeEntry *e, Scope *scope)
+{
+    const char *only = NULL, *text = e->value->kind == TREE_SCALAR ? e->value->text : "";
+    const Binding *b = scope_find(scope, str_slice(el->arena, text, strcspn(text, ".")));
+    const Decls *in = &inst->def->in;
+    const Loc key = e->key->loc, at = entry_span(el, map, e->key->text);
+    uint32_t n = 0, strange = 0;
+    for (uint32_t i = 0; i < in->n; i++)
+        if (!in->at[i].optional && !in->at[i].def && !in->at[i].def_tree &&
+            !tree_get(map, in->at[i].name))
+            only = in->at[i].name, n++;
+    for (uint32_t i = 0; i < map->entries.n; i++)
+        strange += !find_setting(inst->def, map->entries.at[i].key->text) &&
+                   strcmp(map->entries.at[i].key->text, "module");
+    const bool value = b && b->value.kind != V_MODULE && b->value.kind != V_FUNCTION;
+    if (!value || n != 1 || strange != 1 || inst->def->role != ROLE_MODULE) return NULL;
+    diag_help(el->diag, "write %s, which it needs, or leave out '%s'", only, e->key->text);
+    if (is_users(el, key)) diag_guess(el->diag, key, only);
+    if (is_users(el, key) && at.source) diag_guess(el->diag, at, "");
+    return only;
+}
+
 // What a key that is no argument of the module stands for probably; what has another value from a
 // file that the graph extends is given the graph's own. False when nothing is known of what the
 // module would make.
@@ -177,6 +202,7 @@ static bool give_misnamed(Elab *el, Instance *inst, const Tree *map, const TreeE
         best = unknown_argument(el, inst->def, name, loc, own);
     if (!strcmp(name, "repeat"))
         diag_help(el->diag, "repeat: stands under body:, where its turns are applied");
+    if (!best && !others) best = suggest_missing(el, inst, map, e, scope);
     const bool mended = diag_has_mend(el->diag, diag_last_error(el->diag));
     if (!mended && !guess_moved(el, map, e->key)) suggest_without(el, map, e->key);
     if (others) return true;
