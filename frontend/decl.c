@@ -109,6 +109,11 @@ static Expr *word_default(Elab *el, const Tree *t, size_t begin)
     return e;
 }
 
+static bool in_word(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
 static size_t skip_blanks(const char *s, size_t i)
 {
     while (s[i] == ' ') i++;
@@ -165,6 +170,25 @@ static void range_parse(Elab *el, const Tree *t, size_t *p, Decl *d)
     *p = end;
 }
 
+// `float = 0 0..1`, a range behind the default that begins at p. False where it is none.
+static bool range_behind(Elab *el, const Tree *t, size_t p)
+{
+    const char *s = t->text, *dots = strstr(s + p, "..");
+    size_t begin = dots ? (size_t)(dots - s) : 0, type = 0;
+    while (begin > p && s[begin - 1] != ' ') begin--;
+    while (in_word(s[type])) type++;
+    if (!dots || begin <= p + 1 || strchr(s + begin, '"')) return false;
+    const size_t first = skip_blanks(s, p);
+    size_t end = begin;
+    while (end > first && s[end - 1] == ' ') end--;
+    const char *text = str_printf(el->arena, "%.*s %s = %.*s", (int)type, s, s + begin,
+                                  (int)(end - first), s + first);
+    el_error(el, tree_place(t, begin, strlen(s)), "the range stands before the default");
+    diag_help(el->diag, "write %s", text);
+    if (is_users(el, t->loc)) diag_mend(el->diag, t->loc, text);
+    return true;
+}
+
 // What stands behind a type from p on: "?", a range, a default. False when reported.
 static bool type_rest(Elab *el, const Tree *t, size_t p, Decl *d)
 {
@@ -176,6 +200,7 @@ static bool type_rest(Elab *el, const Tree *t, size_t p, Decl *d)
     if (s[p] && s[p] != '=') range_parse(el, t, &p, d);
     p = skip_blanks(s, p);
     if (s[p] != '=') return true;
+    if (d->word != WORD_NAME && range_behind(el, t, p + 1)) return false;
     d->def = d->word == WORD_NAME ? word_default(el, t, p + 1)
                                   : expr_parse_part(el->arena, el->diag, t, p + 1, strlen(s));
     return d->def != NULL;
@@ -338,6 +363,7 @@ Value decl_check(Elab *el, const Decl *d, Value v, Loc loc)
         [WORD_INT] = "a whole number", [WORD_FLOAT] = "a number", [WORD_BOOL] = "true or false",
         [WORD_NAME] = "a word",        [WORD_LIST] = "a list",    [WORD_MODULE] = "a module",
         [WORD_TENSOR] = "a tensor"};
+    if (d->wrong) return value_error();
     if (v.kind == V_ERROR || d->is_shape || (v.kind == V_NONE && d->optional)) return v;
     if (v.kind == V_FIELD && !v.field->type) return value_error(); // reported
     if (d->role && v.kind == V_FIELD && strcmp(d->role, field_role(v.field)))

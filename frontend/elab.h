@@ -115,6 +115,7 @@ typedef struct Decl {
     const char *name;
     Loc loc;
     bool is_shape, lead, optional; // lead: "..." stands for any leading axes
+    bool wrong;                    // it was reported: what is given to it is not looked at
     VEC(Expr *) dims;
     uint32_t maybe;    // the number of the axis, from 1, that may be absent ("N?"); 0: none
     const char *shape; // its text

@@ -59,7 +59,9 @@ static void read_decls(Elab *el, const Tree *map, Decls *out)
 {
     for (uint32_t i = 0; map && i < map->entries.n; i++) {
         Decl d;
-        if (decl_parse(el, &map->entries.at[i], &d)) vec_push(el->arena, out, d);
+        if (!decl_parse(el, &map->entries.at[i], &d))
+            d = (Decl){.name = d.name, .loc = d.loc, .wrong = true, .optional = true};
+        vec_push(el->arena, out, d);
     }
 }
 

@@ -335,6 +335,10 @@ bool decl_bind(Elab *el, App *app, const Decl *d, const Map *given, Loc loc)
         suggest_given(el, app, d, given, loc);
         return false;
     }
+    if (d->wrong) {
+        scope_value(el, app->scope, d->name, d->loc, value_error());
+        return true;
+    }
     b = scope_add(el, app->scope, d->name, d->loc, d->def ? BIND_EXPR : BIND_TREE);
     b->decl = d;
     b->expr = d->def;

@@ -134,6 +134,24 @@ static void suggest_setting(Elab *el, const Optimizers *o, const char *wrong)
     if (best) diag_did_you_mean(el->diag, wrong, best);
 }
 
+// What parts the encoder, or what else a glob begins with, has parameters in.
+static void say_parts(Elab *el, const Tree *match, const TrainedList *list)
+{
+    const Tree *first =
+        match && match->kind == TREE_LIST && match->items.n ? match->items.at[0] : match;
+    const char *glob = first && first->kind == TREE_SCALAR ? first->text : "", *said = "";
+    const size_t n = strcspn(glob, ".*?{");
+    Map seen = {0};
+    for (uint32_t i = 0; n && glob[n] == '.' && i < list->n; i++) {
+        const char *name = list->at[i].var->name;
+        if (strncmp(name, glob, n + 1)) continue;
+        const char *part = str_slice(el->arena, name + n + 1, strcspn(name + n + 1, "."));
+        if (map_set(el->arena, &seen, part, el))
+            said = str_printf(el->arena, "%s%s%s", said, *said ? ", " : "", part);
+    }
+    if (*said) diag_help(el->diag, "%.*s has parameters in: %s", (int)n, glob, said);
+}
+
 static bool check_group(Elab *el, const Optimizers *o, const Tree *row, const TrainedList *list)
 {
     bool ok = true;
@@ -148,8 +166,10 @@ static bool check_group(Elab *el, const Optimizers *o, const Tree *row, const Tr
     for (uint32_t k = 0; k < list->n; k++)
         if (row_matches(el, row, list->at[k].var->name, NULL))
             map_set(el->arena, &el->matched, key, (void *)row);
-    if (in_last_phase(el) && list->n && !map_get(&el->matched, key) && !row_waits(el, row))
+    if (in_last_phase(el) && list->n && !map_get(&el->matched, key) && !row_waits(el, row)) {
         diag_warning(el->diag, row->loc, "no trained parameter matches this row");
+        say_parts(el, tree_get(row, "match"), list);
+    }
     return ok;
 }
 

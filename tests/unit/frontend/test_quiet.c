@@ -33,6 +33,7 @@ Test(quiet, each_is_told_and_nothing_else)
     for (int i = 0; i < TOLD; i++)
         cr_expect(strstr(text, told[i]), "%s\nis not in\n%s", told[i], text);
     cr_expect_eq(diag_reports(diag), TOLD, "%s", text);
+    cr_expect(strstr(text, "mine has parameters in: weight, bias"), "%s", text);
     // a weight of 0 times the step is a weight of 0: nothing of the task is there
     for (uint32_t i = 0; i < f->program->states.n; i++) {
         const char *name = f->program->states.at[i].name;
@@ -50,6 +51,7 @@ Test(quiet, numbers_that_mean_little)
                                           {"losses.reads.until=0.5", "is 0.5 of one update"},
                                           {"train.optimizer.lr=0", "lr is 0: nothing is learned"},
                                           {"train.optimizer.lr=-0.1", "lr is -0.1: updates go"},
+                                          {"losses.reads.from=begin", "is 0.5 of one update"},
                                           {"losses.reads.from=0.5 * 2", NULL}};
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         Arena *arena = arena_new();
