@@ -322,8 +322,15 @@ static void leave_out(Elab *el, const Tree *names, uint32_t i)
 bool library_import(Elab *el, const Tree *names)
 {
     bool ok = true;
-    if (names->kind == TREE_SCALAR) // one where a list is wanted, which is reported
-        return library_file(el, names->text, said_in(el, names), names->loc);
+    if (names->kind == TREE_SCALAR) { // one where a list is wanted, or several, which is reported
+        for (const char *p = names->text + strspn(names->text, " ,[]"); *p;) {
+            const size_t n = strcspn(p, " ,[]");
+            ok &= library_file(el, str_slice(el->arena, p, n), said_in(el, names), names->loc);
+            p += n;
+            p += strspn(p, " ,[]");
+        }
+        return ok;
+    }
     for (uint32_t i = 0; i < names->items.n; i++) {
         const Tree *t = names->items.at[i];
         const uint32_t errors = diag_errors(el->diag);

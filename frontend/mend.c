@@ -264,7 +264,8 @@ void suggest_list(Elab *el, uint32_t n)
     if (!error_place(el, &at, &old) || *old == '[' || strchr(old, '\n')) return;
     const char *one = *old == '{' ? old : bare(el, old), *text = one;
     while (--n) text = str_printf(el->arena, "%s, %s", text, one);
-    text = str_printf(el->arena, "[%s]", text);
+    const bool closed = !n && text[strlen(text) - 1] == ']' && !strchr(text, '[');
+    text = str_printf(el->arena, closed ? "[%s" : "[%s]", text);
     if (*old != '{') {
         suggest(el, text, NULL);
         return;

@@ -21,6 +21,12 @@ static bool is_word(char c)
     return isalnum((unsigned char)c) || c == '_';
 }
 
+// Of a key, which --set and check: have as a path with stars.
+static bool is_key(char c)
+{
+    return is_word(c) || c == '.' || c == '*';
+}
+
 static size_t skip_blanks(const TreeText *t, size_t i)
 {
     while (is_blank(at(t, i))) i++;
@@ -146,7 +152,7 @@ typedef struct KeySign {
 static bool key_sign(const TreeText *t, const Line *l, KeySign *s)
 {
     size_t word = l->text;
-    while (is_word(at(t, word))) word++;
+    while (is_key(at(t, word))) word++;
     const size_t sign = skip_blanks(t, word);
     size_t value = skip_blanks(t, sign + 1);
     *s = (KeySign){word, value, at(t, sign) == ':'};
@@ -223,7 +229,7 @@ static size_t next_key(const TreeText *t, size_t begin, size_t i)
 {
     if (key_follows(t, i)) return skip_blanks(t, i + 1);
     size_t word = skip_blanks(t, i), end = word;
-    while (is_word(at(t, end))) end++;
+    while (is_key(at(t, end))) end++;
     const bool key = end > word && at(t, end) == ':' && is_blank(at(t, end + 1));
     return i > begin && word > i && !is_blank(t->fed[i - 1]) && key ? word : 0;
 }

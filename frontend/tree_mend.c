@@ -396,7 +396,8 @@ static void mend_goes_on(TreeText *t, const Line *first, const Line *above)
 static void mend_bare(TreeText *t, const Line *l)
 {
     size_t word = l->text;
-    while (isalnum((unsigned char)at_byte(t, word)) || at_byte(t, word) == '_') word++;
+    while (word < l->end && (isalnum((unsigned char)t->text[word]) || strchr("_.*", t->text[word])))
+        word++;
     if (word == l->text || !is_blank(at_byte(t, word)) || word >= l->end) return;
     const char *key = tree_slice(t, l->text, word), *said;
     said = str_printf(t->arena, "write '%s:%s'", key, tree_slice(t, word, l->end));
