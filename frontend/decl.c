@@ -272,6 +272,7 @@ static bool in_range(const Bounds *r, double x)
 // sign.
 static double into_range(const Bounds *r, double x)
 {
+    if (!isfinite(x)) return isfinite(r->lo) ? r->lo + r->lo_open : r->hi - r->hi_open;
     if (x <= r->lo) return in_range(r, -x) ? -x : r->lo + r->lo_open;
     if (r->hi == 1 && x > 1 && x < 2) return x - 1;
     if (r->hi == 1 && x >= 10 && x <= 100) return x / 100;

@@ -174,7 +174,8 @@ static Span without_comments(TreeText *t, size_t begin)
 // A plain scalar [begin, end) of block style that was cut in the middle of an expression.
 static void block_scalar(TreeText *t, size_t begin, size_t end)
 {
-    const bool first = line_at(t, begin).text == begin;
+    const Line l = line_at(t, begin);
+    const bool first = l.begin == begin; // a key; deeper it may be a text over lines
     if (slip_dash(t, begin) || slip_round(t, begin) || (first && slip_entries(t, begin))) return;
     if (unclosed(t, begin, end) == SIZE_MAX) return;
     size_t next = end;
@@ -260,7 +261,7 @@ static void scalar_event(Pass *p, const yaml_event_t *event, size_t begin, size_
     note_anchor(p, event->data.scalar.anchor);
     if (event->data.scalar.tag)
         tag(p->t, begin, plain, p->flow > 0);
-    else if (plain && !slip_marks(p->t, begin) && !p->flow)
+    else if (plain && !slip_marks(p->t, begin, end) && !p->flow)
         block_scalar(p->t, begin, end);
 }
 

@@ -74,12 +74,20 @@ static bool is_mark(const TreeText *t, size_t i)
            (unsigned char)t->fed[i + 2] >= 0x98 && (unsigned char)t->fed[i + 2] <= 0x9f;
 }
 
-bool slip_marks(TreeText *t, size_t begin)
+// Is it the value of a key that is a text for people?
+static bool is_prose(const TreeText *t, size_t begin)
+{
+    const Line l = line_at(t, begin);
+    const char *line = tree_slice(t, l.text, begin);
+    return !strcmp(line, "doc: ") || !strcmp(line, "name: ");
+}
+
+bool slip_marks(TreeText *t, size_t begin, size_t last)
 {
     size_t end = begin + 3;
-    if (!is_mark(t, begin)) return false;
-    while (end < t->size && !strchr("\n\"\\", t->fed[end]) && !is_mark(t, end)) end++;
-    if (!is_mark(t, end)) return false;
+    if (!is_mark(t, begin) || is_prose(t, begin)) return false;
+    while (end < last && !strchr("\n\"\\", t->fed[end]) && !is_mark(t, end)) end++;
+    if (!is_mark(t, end) || end + 3 != last) return false;
     const char *text = str_printf(t->arena, "\"%s\"", tree_slice(t, begin + 3, end));
     diag_error(t->diag, tree_text_loc(t, begin, begin + 3), "this is no quote of YAML");
     diag_help(t->diag, "write %s", text);
@@ -106,9 +114,10 @@ static size_t comment_sign(const TreeText *t, const Line *l)
 bool slip_comment(TreeText *t, size_t place)
 {
     Line l = line_at(t, place);
+    const size_t column = line_indent(&l);
     size_t n = comment_sign(t, &l);
-    if (!n && line_before(t, &l)) n = comment_sign(t, &l);
-    if (!n || line_empty(&l)) return false;
+    if (!n && line_before(t, &l) && line_indent(&l) == column) n = comment_sign(t, &l);
+    if (!n || line_empty(&l) || line_inside(t, &l)) return false;
     accidents_drop(t, l.text);
     diag_error(t->diag, tree_text_loc(t, l.text, l.text + n), "a comment begins with '#'");
     diag_help(t->diag, "write '#' in place of '%s'", tree_slice(t, l.text, l.text + n));
@@ -198,8 +207,7 @@ bool slip_entries(TreeText *t, size_t place)
     KeySign s;
     if (line_empty(&l) || !key_sign(t, &l, &s)) return false;
     if (comma_behind(t, &l, &s)) return true;
-    if (!s.colon && line_before(t, &next) && line_open(t, &next)) return false; // f(x,\n y=1)
-    next = l;
+    if (line_inside(t, &l)) return false; // f(x,\n y=1)
     while (line_before(t, &next) && line_indent(&next) == line_indent(&l) && key_sign(t, &next, &s))
         first = next;
     key_sign(t, &first, &s);
@@ -243,6 +251,7 @@ bool slip_line(TreeText *t, size_t begin, size_t colon)
     const char *column = str_printf(t->arena, "\n%*s", (int)(key - l.begin), "");
     Try *try = NULL;
     bool any = false;
+    if (begin >= l.end) return false;
     for (size_t i = begin, next; i < l.end; i++) {
         depth += strchr("([{", t->fed[i]) != NULL;
         depth -= depth && strchr(")]}", t->fed[i]);
@@ -257,11 +266,12 @@ bool slip_line(TreeText *t, size_t begin, size_t colon)
         }
         any = true;
         try_edit(t, try, i, next, column);
+        i = next - 1;
     }
+    if (!any) return false;
     const char *text = quoted_source(t, begin, l.end);
-    if (any) try_edit(t, try_new(t, str_printf(t->arena, "write %s", text)), begin, l.end, text);
-    t->hopeless |= any;
-    return any;
+    try_edit(t, try_new(t, str_printf(t->arena, "write %s", text)), begin, l.end, text);
+    return t->hopeless = true;
 }
 
 // `key: {a: 1}, b: 2}`: the bracket closes too early, before `end`.

@@ -34,12 +34,21 @@ static size_t comment_at(const TreeText *t, size_t begin, size_t end)
     return end;
 }
 
+// A line break as libyaml has it, or the last byte of one.
+static bool is_break(const TreeText *t, size_t i)
+{
+    return t->text[i] == '\n' || (t->text[i] == '\r' && at_byte(t, i + 1) != '\n');
+}
+
 Line line_at(const TreeText *t, size_t at)
 {
     Line l = {.begin = at < t->size ? at : t->size};
-    while (l.begin && t->text[l.begin - 1] != '\n') l.begin--;
-    for (l.text = l.begin; l.text < t->size && is_blank(t->text[l.text]);) l.text++;
-    for (l.end = l.text; l.end < t->size && t->text[l.end] != '\n';) l.end++;
+    while (l.begin && !is_break(t, l.begin - 1)) l.begin--;
+    for (l.text = l.begin; l.text < t->size && is_blank(t->text[l.text]);) {
+        if (is_break(t, l.text)) break;
+        l.text++;
+    }
+    for (l.end = l.text; l.end < t->size && !is_break(t, l.end);) l.end++;
     l.next = l.end < t->size ? l.end + 1 : l.end;
     l.end = comment_at(t, l.text, l.end);
     while (l.end > l.text && is_blank(t->text[l.end - 1])) l.end--;
@@ -158,6 +167,25 @@ static const char *closers(const TreeText *t, size_t begin, size_t end)
 bool line_open(const TreeText *t, const Line *l)
 {
     return *closers(t, l->text, l->end) != 0;
+}
+
+// Does a line end with the sign of a text over lines?
+static bool opens_text(const TreeText *t, const Line *l)
+{
+    size_t end = l->end;
+    while (end > l->text && strchr("+-0123456789", t->text[end - 1])) end--;
+    return end > l->text + 1 && strchr("|>", t->text[end - 1]) && t->text[end - 2] == ' ';
+}
+
+bool line_inside(const TreeText *t, const Line *l)
+{
+    Line key = *l;
+    while (line_before(t, &key) && line_indent(&key) >= line_indent(l)) {
+        if (key.begin == 0) break;
+    }
+    const bool above = key.begin < l->begin && line_indent(&key) < line_indent(l);
+    const size_t from = key.begin < l->begin ? key.text : l->text;
+    return (above && opens_text(t, &key)) || *closers(t, from, l->begin);
 }
 
 static void close_quote(TreeText *t, size_t quote, size_t end)

@@ -120,6 +120,8 @@ Span span_scan(const TreeText *t, size_t begin, bool flow)
 
 // ---- flow collections --------------------------------------------------------------------------
 
+enum { MOST_ARGUMENTS = 50 }; // with a colon, of one value
+
 typedef struct Flow {
     TreeText *t;
     Patches *found;
@@ -152,10 +154,15 @@ static void plain(Flow *f, char within)
 {
     size_t begin = f->at;
     Span s = span_scan(f->t, begin, true);
-    while (s.caret != SIZE_MAX && at(f->t, s.caret) == ':' && slip_argument(f->t, begin, s.caret))
+    for (int n = 0; n < MOST_ARGUMENTS && s.caret != SIZE_MAX && at(f->t, s.caret) == ':'; n++) {
+        if (!slip_argument(f->t, begin, s.caret)) break;
         s = span_scan(f->t, begin, true);
+    }
     const bool opens_value = s.caret != SIZE_MAX && strchr("[{", at(f->t, s.caret));
-    if (within == '{' && opens_value && slip_opening(f->t, begin)) {
+    size_t before = begin;
+    while (before && is_space(f->t->fed[before - 1])) before--;
+    const bool key = within == '{' && before && strchr("{,", f->t->fed[before - 1]);
+    if (key && opens_value && slip_opening(f->t, begin)) {
         f->stop = true;
     } else if (s.open != SIZE_MAX && s.caret == SIZE_MAX) { // `f(x`: one value for YAML too
         f->at = s.end > begin ? s.end : begin + 1;

@@ -97,7 +97,9 @@ static bool first_character(TreeText *t, size_t at, bool flow)
 static bool entries_above(TreeText *t, size_t at)
 {
     Line l = line_at(t, at);
-    return slip_entries(t, at) || (line_before(t, &l) && slip_entries(t, l.text));
+    const size_t column = line_indent(&l);
+    return slip_entries(t, at) ||
+           (line_before(t, &l) && line_indent(&l) == column && slip_entries(t, l.text));
 }
 
 void syntax_repair(TreeText *t, const yaml_parser_t *p)

@@ -109,9 +109,9 @@ bool slip_entry(const TreeText *t, size_t begin, size_t end, EntryText *e);
 bool slip_numbers(TreeText *t, Tree *list, const Tree *item);
 
 // tree_foreign.c: the same of signs of other languages. Each is true where it is one.
-// `@name` and "`name`"; a text in typographic quotes.
+// `@name` and "`name`"; a scalar [begin, end) that is one text in typographic quotes.
 bool slip_sign(TreeText *t, size_t begin);
-bool slip_marks(TreeText *t, size_t begin);
+bool slip_marks(TreeText *t, size_t begin, size_t end);
 // A comment that does not begin with '#', on the line of a place or above it.
 bool slip_comment(TreeText *t, size_t place);
 // `f(x, name: value)` in a value that begins at `begin`; the colon.
@@ -148,6 +148,8 @@ bool line_before(const TreeText *t, Line *l);
 bool line_behind(const TreeText *t, Line *l);
 // Does it open brackets that it does not close?
 bool line_open(const TreeText *t, const Line *l);
+// Is it in a text over lines, or between brackets that a line above opens?
+bool line_inside(const TreeText *t, const Line *l);
 // Whole lines of a text with more blanks before them, or less: what is in column `from` is then in
 // column `to`.
 const char *tree_indented(const TreeText *t, size_t begin, size_t end, size_t from, size_t to);

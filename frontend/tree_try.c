@@ -43,7 +43,10 @@ Try *try_last(TreeText *t, const char *said)
 
 void try_edit(TreeText *t, Try *try, size_t begin, size_t end, const char *text)
 {
-    if (try) vec_push(t->arena, &try->edits, ((TreeEdit){begin, end, str_copy(t->arena, text)}));
+    if (!try) return;
+    if (try->edits.n && begin < try->edits.at[try->edits.n - 1].end)
+        bug("edits of '%s' are not in order of place", try->said);
+    vec_push(t->arena, &try->edits, ((TreeEdit){begin, end, str_copy(t->arena, text)}));
 }
 
 // ---- trials -----------------------------------------------------------------------------------
