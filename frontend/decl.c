@@ -159,15 +159,23 @@ static void range_parse(Elab *el, const Tree *t, size_t *p, Decl *d)
     r->hi = bound(el, s, p, INFINITY);
     r->text = range_text(el, r);
     d->range = r;
-    if (dots && r->lo < r->hi && (isfinite(r->lo) || isfinite(r->hi))) return;
+    const bool numbers = d->word == WORD_INT || d->word == WORD_FLOAT || d->word == WORD_LIST;
+    if (numbers && dots && r->lo < r->hi && (isfinite(r->lo) || isfinite(r->hi))) return;
     const size_t end = begin + strcspn(s + begin, "=");
     const Loc at = tree_place(t, begin, end);
-    el_error(el, at, "a range is written 0..1, 0..<1, 0.. or 0<.., its numbers in order");
-    diag_help(el->diag, "write 0.., or leave it out");
-    diag_guess(el->diag, at, s[end] ? "0.. " : "0..");
-    diag_guess(el->diag, at, "");
+    el_error(el, at,
+             numbers ? "a range is written 0..1, 0..<1, 0.. or 0<.., its numbers in order"
+                     : "a range is one of int, float or list");
+    diag_help(el->diag, numbers ? "write 0.., or leave it out" : "leave it out");
+    if (numbers) diag_guess(el->diag, at, s[end] ? "0.. " : "0..");
+    (numbers ? diag_guess : diag_mend)(el->diag, at, "");
     d->range = NULL;
     *p = end;
+}
+
+static bool in_range(const Bounds *r, double x)
+{
+    return (r->lo_open ? x > r->lo : x >= r->lo) && (r->hi_open ? x < r->hi : x <= r->hi);
 }
 
 // `float = 0 0..1`, a range behind the default that begins at p. False where it is none.
@@ -199,6 +207,14 @@ static bool type_rest(Elab *el, const Tree *t, size_t p, Decl *d)
     }
     if (s[p] && s[p] != '=') range_parse(el, t, &p, d);
     p = skip_blanks(s, p);
+    if (s[p] && s[p] != '=') {
+        const size_t end = p + strcspn(s + p, "=");
+        const Loc at = tree_place(t, p, end);
+        el_error(el, at, "'%.*s' stands behind the range", (int)(end - p), s + p);
+        diag_help(el->diag, "leave it out; a default stands behind '='");
+        if (is_users(el, t->loc)) diag_mend(el->diag, at, "");
+        p = end;
+    }
     if (s[p] != '=') return true;
     if (d->word != WORD_NAME && range_behind(el, t, p + 1)) return false;
     d->def = d->word == WORD_NAME ? word_default(el, t, p + 1)
@@ -253,6 +269,17 @@ bool decl_parse(Elab *el, const TreeEntry *entry, Decl *d)
     return d->def != NULL;
 }
 
+static void suggest_in_range(Elab *el, const Decl *d, Value v);
+
+void decl_check_default(Elab *el, Decl *d)
+{
+    if (!d->range || !d->def || d->def->kind != EXPR_NUMBER) return;
+    if (in_range(d->range, d->def->number)) return;
+    el_error(el, d->def->loc, "'%s' is %s, and its default is not", d->name, d->range->text);
+    suggest_in_range(el, d, value_float(d->def->number));
+    d->range = NULL;
+}
+
 static Value wrong_role(Elab *el, const Decl *d, Value v, Loc loc)
 {
     el_error(el, loc, "'%s' is a field of role %s; %s has role %s", d->name, d->role, v.field->name,
@@ -261,11 +288,6 @@ static Value wrong_role(Elab *el, const Decl *d, Value v, Loc loc)
     Loc at;
     if (diag_last(el->diag, &at)) guess_role(el, d->role, v.field, at);
     return value_error();
-}
-
-static bool in_range(const Bounds *r, double x)
-{
-    return (r->lo_open ? x > r->lo : x >= r->lo) && (r->hi_open ? x < r->hi : x <= r->hi);
 }
 
 // A number of the range that may be meant by one outside: a share by percents, less digits or no
@@ -300,6 +322,7 @@ static const char *in_range_text(Elab *el, const Decl *d, Value v, int which)
 static const char *plain_default(Elab *el, const Decl *d)
 {
     const char *text = d->def ? expr_text(el->arena, d->def) : "";
+    if (d->def && d->def->kind == EXPR_NUMBER && !in_range(d->range, d->def->number)) return NULL;
     return *text && strspn(text, "0123456789.e+-[], ") == strlen(text) ? text : NULL;
 }
 

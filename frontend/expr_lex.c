@@ -195,11 +195,12 @@ static const struct {
 
 // Signs that only look like ours, as an input method or a word processor writes them.
 static const char *const alike[][2] = {
-    {"，", ","}, {"、", ","},     {"；", ","},     {"：", ":"},    {"（", "("}, {"）", ")"},
-    {"［", "["}, {"］", "]"},     {"＝", "="},     {"＋", "+"},    {"－", "-"}, {"−", "-"},
-    {"–", "-"},  {"—", "-"},      {"`", ""},       {"×", "*"},     {"·", "*"},  {"÷", "/"},
-    {"≤", "<="}, {"≥", ">="},     {"≠", "!="},     {"“", "'"},     {"”", "'"},  {"‘", "'"},
-    {"’", "'"},  {"\u00a0", " "}, {"\u3000", " "}, {"\u200b", ""},
+    {"\uff0c", ","},  {"\u3001", ","}, {"\uff1b", ","}, {"\uff1a", ":"},  {"\uff08", "("},
+    {"\uff09", ")"},  {"\uff3b", "["}, {"\uff3d", "]"}, {"\uff1d", "="},  {"\uff0b", "+"},
+    {"\uff0d", "-"},  {"\u2212", "-"}, {"\u2013", "-"}, {"\u2014", "-"},  {"`", ""},
+    {"\u00d7", "*"},  {"\u00b7", "*"}, {"\u00f7", "/"}, {"\u2264", "<="}, {"\u2265", ">="},
+    {"\u2260", "!="}, {"\u201c", "'"}, {"\u201d", "'"}, {"\u2018", "'"},  {"\u2019", "'"},
+    {"\u00a0", " "},  {"\u3000", " "}, {"\u200b", ""},
 };
 
 // What a byte of the text begins, as we write it: a sign that is alike, a name behind '$' or in
@@ -221,18 +222,21 @@ static const char *as_ours(const Lexer *lex, size_t at, size_t *size)
 // All of these from here on are written at once, up to a string: until then nothing can be read.
 static void mend_alike(const Lexer *lex, size_t at)
 {
-    const char *text = "", *ours, *s = lex->scalar->text;
-    size_t size, end = at;
+    const char *ours, *s = lex->scalar->text;
+    size_t size, end = at, n = 0;
+    char *text = arena_alloc(lex->arena, lex->end - at + 1); // ours are no longer than theirs
     for (size_t i = at; i < lex->end && !strchr("\"'", s[i]); i += size) {
         const Loc here = place(lex, at, i + 1);
         const bool whole = here.end - here.begin == i + 1 - at;
         if (!whole) break; // it is folded, or has escapes
         ours = as_ours(lex, i, &size);
         if (!ours) size = 1;
-        text = str_printf(lex->arena, "%s%.*s", text, ours ? (int)strlen(ours) : 1,
-                          ours ? ours : s + i);
+        const size_t length = ours ? strlen(ours) : 1;
+        memcpy(text + n, ours ? ours : s + i, length);
+        n += length;
         end = i + size;
     }
+    text[n] = '\0';
     if (end > at) diag_mend(lex->diag, place(lex, at, end), text);
 }
 

@@ -22,6 +22,7 @@ typedef struct Level {
     uint32_t i; // of the entry that the next level is the value of
     MappingId id;
     bool fixed, named;
+    uint32_t may_go[DEEP]; // by level around: from which entry on all may stand there
 } Level;
 
 typedef struct Move {
@@ -181,10 +182,7 @@ static void shallower(Columns *c, uint32_t depth, uint32_t i)
     const uint32_t last = l->map->entries.n - 1;
     for (uint32_t k = depth; k--;) {
         const Level *to = &c->levels[k];
-        bool all = true;
-        for (uint32_t j = i; j <= last; j++)
-            all &= may_take(to, &l->map->entries.at[j]) &&
-                   !has_key(l, l->map->entries.at[j].key->text);
+        const bool all = i >= l->may_go[k];
         const Tree *first = to->map->entries.at[0].key;
         const size_t column = column_of(c, first);
         const char *where = column ? str_printf(c->el->arena, "in the column of '%s'", first->text)
@@ -197,9 +195,22 @@ static void shallower(Columns *c, uint32_t depth, uint32_t i)
     }
 }
 
+static void find_may_go(Columns *c, uint32_t depth)
+{
+    Level *l = &c->levels[depth];
+    for (uint32_t k = 0; k < depth; k++) {
+        uint32_t i = l->map->entries.n;
+        while (i && may_take(&c->levels[k], &l->map->entries.at[i - 1]) &&
+               !has_key(l, l->map->entries.at[i - 1].key->text))
+            i--;
+        l->may_go[k] = i;
+    }
+}
+
 static void walk(Columns *c, uint32_t depth)
 {
     Level *l = &c->levels[depth];
+    find_may_go(c, depth);
     for (uint32_t i = 0; i < l->map->entries.n; i++) {
         const TreeEntry *e = &l->map->entries.at[i];
         bool begins = i && is_strange(c, l, i) && !(i > 1 && is_strange(c, l, i - 1));

@@ -118,16 +118,17 @@ static void put_tuples(const Text *t)
 // f(x, width: 3): each name before a colon in round brackets is an argument's.
 static void put_arguments(const Text *t)
 {
-    const char *text = "";
+    char *text = arena_alloc(t->el->arena, t->n + 1), *to = text;
     int round = 0;
     for (size_t i = 0; i < t->n; i++) {
         const char c = t->s[i];
         if (strchr("\"'[{", c)) return;
         round += (c == '(') - (c == ')');
         const bool names = c == ':' && round > 0 && i && in_name(t->s[i - 1]);
-        text = str_printf(t->el->arena, "%s%c", text, names ? '=' : c);
+        *to++ = names ? '=' : c;
         if (names && t->s[i + 1] == ' ') i++;
     }
+    *to = '\0';
     if (strcmp(text, t->s)) put(t, 0, t->n, text);
 }
 

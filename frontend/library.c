@@ -61,6 +61,7 @@ static void read_decls(Elab *el, const Tree *map, Decls *out)
         Decl d;
         if (!decl_parse(el, &map->entries.at[i], &d))
             d = (Decl){.name = d.name, .loc = d.loc, .wrong = true, .optional = true};
+        decl_check_default(el, &d);
         vec_push(el->arena, out, d);
     }
 }
@@ -265,7 +266,17 @@ static bool import_several(Elab *el, const char *name, const char *dir, Loc from
         p += n;
     }
     diag_help(el->diag, "write %s", said);
-    if (is_users(el, from)) diag_mend(el->diag, from, said);
+    const char *s = diag_source_text(el->diag, from.source, NULL), *text = said;
+    uint32_t line = from.begin;
+    while (line && s[line - 1] != '\n') line--;
+    const size_t dash = strspn(s + line, " ");
+    if (s[line + dash] == '-') { // a line each
+        text = "";
+        for (uint32_t i = 0; i < names.n; i++)
+            text = str_printf(el->arena, "%s%s%.*s%s", text, i ? "\n" : "",
+                              i ? (int)(from.begin - line) : 0, s + line, names.at[i]);
+    }
+    if (is_users(el, from)) diag_mend(el->diag, from, text);
     for (uint32_t i = 0; i < names.n; i++) library_file(el, names.at[i], dir, from);
     return true;
 }

@@ -278,7 +278,9 @@ static const char *near_name(Elab *el, const Scope *s, const char *name, Use use
 
 static void unknown_name(Elab *el, const Scope *s, const char *name, Loc loc)
 {
-    if (el->lost_import && !lib_defining(el, name)) return; // it may have been defined there
+    // it may be what a file defines that was not read
+    if (el->lost_import && !lib_defining(el, name) && !near_name(el, s, name, use_at(el, loc)))
+        return;
     el_error(el, loc, "there is no '%s' here", name);
     guess_comment(el, loc);
     if (hidden_name(el, s, name)) {

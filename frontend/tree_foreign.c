@@ -6,36 +6,15 @@
 #include <ctype.h>
 #include <string.h>
 
-static char at(const TreeText *t, size_t i)
-{
-    return i < t->size ? t->fed[i] : '\0';
-}
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-static bool is_word(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
-}
-
 // Of a key, which --set and check: have as a path with stars.
 static bool is_key(char c)
 {
-    return is_word(c) || c == '.' || c == '*';
-}
-
-static size_t skip_blanks(const TreeText *t, size_t i)
-{
-    while (is_blank(at(t, i))) i++;
-    return i;
+    return tree_word(c) || c == '.' || c == '*';
 }
 
 static size_t before_blanks(const TreeText *t, size_t begin, size_t i)
 {
-    while (i > begin && is_blank(t->fed[i - 1])) i--;
+    while (i > begin && tree_blank(t->fed[i - 1])) i--;
     return i;
 }
 
@@ -52,11 +31,11 @@ static void write_over(TreeText *t, size_t i, const char *bytes)
 
 bool slip_sign(TreeText *t, size_t begin)
 {
-    const char c = at(t, begin);
+    const char c = fed_at(t, begin);
     size_t end = begin + 1;
-    if (!(c == '@' || c == '`') || !is_word(at(t, end))) return false;
+    if (!(c == '@' || c == '`') || !tree_word(fed_at(t, end))) return false;
     while (c == '`' && end < t->size && t->fed[end] != '\n' && t->fed[end] != '`') end++;
-    if (c == '`' && at(t, end) != '`') return false;
+    if (c == '`' && fed_at(t, end) != '`') return false;
     diag_error(t->diag, tree_text_loc(t, begin, begin + 1),
                c == '`' ? "'`' quotes nothing here" : "a name stands without '@'");
     diag_help(t->diag, c == '`' ? "leave out both" : "leave out the '@'");
@@ -132,7 +111,7 @@ bool slip_comment(TreeText *t, size_t place)
 bool slip_argument(TreeText *t, size_t begin, size_t colon)
 {
     size_t word = colon, depth = 0;
-    while (word > begin && is_word(t->fed[word - 1])) word--;
+    while (word > begin && tree_word(t->fed[word - 1])) word--;
     size_t i = before_blanks(t, begin, word);
     if (word == colon || i == begin || !strchr("(,", t->fed[i - 1])) return false;
     for (; i > begin; i--) {
@@ -141,11 +120,11 @@ bool slip_argument(TreeText *t, size_t begin, size_t colon)
         depth += strchr(")]}", c) != NULL;
         depth -= strchr("([{", c) != NULL;
     }
-    if (i < begin + 2 || t->fed[i - 1] != '(' || !is_word(t->fed[i - 2])) return false;
+    if (i < begin + 2 || t->fed[i - 1] != '(' || !tree_word(t->fed[i - 2])) return false;
     diag_error(t->diag, tree_text_loc(t, word, colon + 1),
                "an argument of a call is written name=value");
     diag_help(t->diag, "write %s=", tree_slice(t, word, colon));
-    diag_mend(t->diag, tree_text_loc(t, colon, skip_blanks(t, colon + 1)), "=");
+    diag_mend(t->diag, tree_text_loc(t, colon, fed_skip(t, colon + 1)), "=");
     write_over(t, colon, "=");
     return true;
 }
@@ -161,16 +140,16 @@ typedef struct KeySign {
 static bool key_sign(const TreeText *t, const Line *l, KeySign *s)
 {
     size_t word = l->text;
-    while (is_key(at(t, word))) word++;
-    const size_t sign = skip_blanks(t, word);
-    size_t value = skip_blanks(t, sign + 1);
-    *s = (KeySign){word, value, at(t, sign) == ':'};
+    while (is_key(fed_at(t, word))) word++;
+    const size_t sign = fed_skip(t, word);
+    size_t value = fed_skip(t, sign + 1);
+    *s = (KeySign){word, value, fed_at(t, sign) == ':'};
     if (word == l->text || isdigit((unsigned char)t->fed[l->text]) || value >= l->end) return false;
     const bool apart = value > sign + 1;
     while (!strncmp(t->fed + value, "\xc2\xa0", 2)) value += 2; // a blank that does not break
     s->end = value;
     if (s->colon) return sign == word && !apart && !strchr(":/\\", t->fed[value]);
-    return at(t, sign) == '=' && t->fed[value] != '=';
+    return fed_at(t, sign) == '=' && t->fed[value] != '=';
 }
 
 // `key:,`
@@ -189,12 +168,13 @@ static bool comma_behind(TreeText *t, const Line *l, const KeySign *s)
 bool slip_opening(TreeText *t, size_t begin)
 {
     size_t word = begin;
-    while (is_word(at(t, word))) word++;
-    const size_t open = skip_blanks(t, word);
-    if (word == begin || open == word || !strchr("{[", at(t, open)) || !at(t, open)) return false;
+    while (tree_word(fed_at(t, word))) word++;
+    const size_t open = fed_skip(t, word);
+    if (word == begin || open == word || !strchr("{[", fed_at(t, open)) || !fed_at(t, open))
+        return false;
     diag_error(t->diag, tree_text_loc(t, word, word + 1), "a key ends with ':'");
     const char *said =
-        str_printf(t->arena, "write '%s: %c'", tree_slice(t, begin, word), at(t, open));
+        str_printf(t->arena, "write '%s: %c'", tree_slice(t, begin, word), fed_at(t, open));
     try_edit(t, try_only(t, said), word, word, ":");
     t->hopeless = true;
     return true;
@@ -211,7 +191,7 @@ bool slip_entries(TreeText *t, size_t place)
     while (line_before(t, &next) && line_indent(&next) == line_indent(&l) && key_sign(t, &next, &s))
         first = next;
     key_sign(t, &first, &s);
-    const size_t sign = skip_blanks(t, s.begin);
+    const size_t sign = fed_skip(t, s.begin);
     diag_error(t->diag, tree_text_loc(t, sign, sign + 1),
                s.colon ? "a blank is missing behind ':'" : "a key ends with ':'");
     next = first;
@@ -235,11 +215,11 @@ bool slip_entries(TreeText *t, size_t place)
 // Where a key begins on the line that has a value already, behind a comma or a blank at i; 0: none.
 static size_t next_key(const TreeText *t, size_t begin, size_t i)
 {
-    if (key_follows(t, i)) return skip_blanks(t, i + 1);
-    size_t word = skip_blanks(t, i), end = word;
-    while (is_key(at(t, end))) end++;
-    const bool key = end > word && at(t, end) == ':' && is_blank(at(t, end + 1));
-    return i > begin && word > i && !is_blank(t->fed[i - 1]) && key ? word : 0;
+    if (key_follows(t, i)) return fed_skip(t, i + 1);
+    size_t word = fed_skip(t, i), end = word;
+    while (is_key(fed_at(t, end))) end++;
+    const bool key = end > word && fed_at(t, end) == ':' && tree_blank(fed_at(t, end + 1));
+    return i > begin && word > i && !tree_blank(t->fed[i - 1]) && key ? word : 0;
 }
 
 // `key: value, other: value`, `key: value other: value`
@@ -247,7 +227,7 @@ bool slip_line(TreeText *t, size_t begin, size_t colon)
 {
     const Line l = line_at(t, begin);
     size_t depth = 0, key = l.text;
-    while (at(t, key) == '-' && is_blank(at(t, key + 1))) key = skip_blanks(t, key + 1);
+    while (fed_at(t, key) == '-' && tree_blank(fed_at(t, key + 1))) key = fed_skip(t, key + 1);
     const char *column = str_printf(t->arena, "\n%*s", (int)(key - l.begin), "");
     Try *try = NULL;
     bool any = false;
@@ -259,7 +239,7 @@ bool slip_line(TreeText *t, size_t begin, size_t colon)
         if (!any && next > colon) return false;
         if (!any) {
             diag_error(t->diag, tree_text_loc(t, next, next + 1),
-                       "a key begins on a line of its own");
+                       "this would be a second key on the line");
             const char *said =
                 str_printf(t->arena, "begin a line before '%s'", tree_slice(t, next, l.end));
             try = try_new(t, said);
@@ -279,7 +259,7 @@ bool slip_early(TreeText *t, size_t begin, size_t end)
 {
     const Line l = line_at(t, end);
     const size_t sign = end - 1;
-    if (at(t, begin) != '{' || !key_follows(t, skip_blanks(t, end)) || t->fed[l.end - 1] != '}')
+    if (fed_at(t, begin) != '{' || !key_follows(t, fed_skip(t, end)) || t->fed[l.end - 1] != '}')
         return false;
     diag_error(t->diag, tree_text_loc(t, sign, end), "the mapping goes on behind its '}'");
     diag_help(t->diag, "leave out the '}'");

@@ -85,19 +85,18 @@ bool line_behind(const TreeText *t, Line *l)
 
 const char *tree_indented(const TreeText *t, size_t begin, size_t end, size_t from, size_t to)
 {
-    const char *out = "";
+    VEC(char) out = {0};
     for (size_t at = begin; at < end;) {
         const Line l = line_at(t, at);
         const size_t have = line_indent(&l), less = from < have ? from : have;
         const bool blank = l.text >= l.next || t->text[l.text] == '\n';
         const size_t next = l.next < end ? l.next : end;
-        const int before = blank ? 0 : (int)(have - less + to);
-        const size_t text = blank ? at : l.text;
-        out =
-            str_printf(t->arena, "%s%*s%.*s", out, before, "", (int)(next - text), t->text + text);
+        for (size_t i = 0; !blank && i < have - less + to; i++) vec_push(t->arena, &out, ' ');
+        for (size_t i = blank ? at : l.text; i < next; i++) vec_push(t->arena, &out, t->text[i]);
         at = next;
     }
-    return out;
+    vec_push(t->arena, &out, '\0');
+    return out.at;
 }
 
 const char *tree_slice(const TreeText *t, size_t begin, size_t end)

@@ -5,35 +5,14 @@
 #include <ctype.h>
 #include <string.h>
 
-static char at(const TreeText *t, size_t i)
-{
-    return i < t->size ? t->fed[i] : '\0';
-}
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 static bool ends_line(char c)
 {
     return !c || c == '\n' || c == '\r';
 }
 
-static size_t skip_blanks(const TreeText *t, size_t i)
-{
-    while (is_blank(at(t, i))) i++;
-    return i;
-}
-
-static bool is_word(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
-}
-
 static size_t word_end(const TreeText *t, size_t i)
 {
-    while (is_word(at(t, i))) i++;
+    while (tree_word(fed_at(t, i))) i++;
     return i;
 }
 
@@ -46,11 +25,12 @@ static void write_sign(TreeText *t, size_t i, char sign)
 // `key: "text",`
 bool slip_behind(TreeText *t, size_t end)
 {
-    const size_t sign = skip_blanks(t, end);
+    const size_t sign = fed_skip(t, end);
     size_t i = sign;
-    while (at(t, i) == ',' || at(t, i) == ';') i++;
-    const size_t rest = skip_blanks(t, i);
-    if (i == sign || !(ends_line(at(t, rest)) || (at(t, rest) == '#' && rest > i))) return false;
+    while (fed_at(t, i) == ',' || fed_at(t, i) == ';') i++;
+    const size_t rest = fed_skip(t, i);
+    if (i == sign || !(ends_line(fed_at(t, rest)) || (fed_at(t, rest) == '#' && rest > i)))
+        return false;
     const char last[] = {t->fed[end - 1], 0}; // so that the mend is one that writes
     const char *signs = tree_slice(t, sign, i);
     diag_error(t->diag, tree_text_loc(t, sign, i), "'%s' stands behind the value", signs);
@@ -62,7 +42,7 @@ bool slip_behind(TreeText *t, size_t end)
 
 bool slip_between(TreeText *t, size_t sign)
 {
-    if (at(t, sign) != ';') return false;
+    if (fed_at(t, sign) != ';') return false;
     diag_error(t->diag, tree_text_loc(t, sign, sign + 1), "';' separates nothing: write ','");
     diag_help(t->diag, "write ',' in place of ';'");
     diag_mend(t->diag, tree_text_loc(t, sign, sign + 1), ",");
@@ -73,13 +53,14 @@ bool slip_between(TreeText *t, size_t sign)
 // `(key: value, key: value)`
 bool slip_round(TreeText *t, size_t begin)
 {
-    const size_t key = skip_blanks(t, begin + 1), word = word_end(t, key);
-    if (at(t, begin) != '(' || word == key || at(t, word) != ':' || !is_blank(at(t, word + 1)))
+    const size_t key = fed_skip(t, begin + 1), word = word_end(t, key);
+    if (fed_at(t, begin) != '(' || word == key || fed_at(t, word) != ':' ||
+        !tree_blank(fed_at(t, word + 1)))
         return false;
     const char *source = diag_source_text(t->diag, t->source, NULL);
     size_t line = begin, end;
     while (line < t->size && !ends_line(source[line])) line++;
-    for (end = line; end > word && is_blank(source[end - 1]);) end--;
+    for (end = line; end > word && tree_blank(source[end - 1]);) end--;
     if (source[end - 1] != ')' && source[end - 1] != '}') return false;
     accidents_drop(t, begin);
     memcpy(t->fed + begin, source + begin, line - begin);
@@ -97,9 +78,9 @@ bool slip_round(TreeText *t, size_t begin)
 bool slip_dash(TreeText *t, size_t begin)
 {
     size_t line = begin;
-    while (line > 0 && is_blank(t->fed[line - 1])) line--;
-    if (at(t, begin) != '-' || (line && t->fed[line - 1] != '\n')) return false;
-    if (at(t, begin + 1) != '{' && at(t, begin + 1) != '[') return false;
+    while (line > 0 && tree_blank(t->fed[line - 1])) line--;
+    if (fed_at(t, begin) != '-' || (line && t->fed[line - 1] != '\n')) return false;
+    if (fed_at(t, begin + 1) != '{' && fed_at(t, begin + 1) != '[') return false;
     accidents_drop(t, begin);
     diag_error(t->diag, tree_text_loc(t, begin, begin + 1), "a blank is missing behind '-'");
     const char *said = str_printf(t->arena, "write '- %c'", t->fed[begin + 1]);
@@ -112,13 +93,12 @@ bool slip_dash(TreeText *t, size_t begin)
 bool slip_nested(TreeText *t, size_t begin, size_t colon)
 {
     const Line l = line_at(t, begin);
-    if (!isalpha((unsigned char)at(t, begin)) || word_end(t, begin) != colon || l.end <= colon)
+    if (!isalpha((unsigned char)fed_at(t, begin)) || word_end(t, begin) != colon || l.end <= colon)
         return false;
     int open = 0;
     for (size_t i = begin; i < l.end; i++) open += (t->text[i] == '{') - (t->text[i] == '}');
     const bool closed = open < 0;
-    const char *whole =
-        str_printf(t->arena, closed ? "{%s" : "{%s}", tree_slice(t, begin, l.end));
+    const char *whole = str_printf(t->arena, closed ? "{%s" : "{%s}", tree_slice(t, begin, l.end));
     diag_error(t->diag, tree_text_loc(t, colon, colon + 1), "a mapping on one line stands in { }");
     const char *said = str_printf(t->arena, "write %s", whole);
     bool several = false;
@@ -134,11 +114,11 @@ bool slip_nested(TreeText *t, size_t begin, size_t colon)
 bool slip_entry(const TreeText *t, size_t begin, size_t end, EntryText *e)
 {
     const size_t word = word_end(t, begin);
-    size_t value = skip_blanks(t, word);
+    size_t value = fed_skip(t, word);
     const bool wide = !strncmp(t->fed + value, "\xef\xbc\x9a", 3); // U+FF1A, a colon
-    const bool sign = wide || at(t, value) == '=' || at(t, value) == ':';
-    if (sign && at(t, value + 1) == '=') return false;
-    if (sign) value = skip_blanks(t, value + (wide ? 3 : 1));
+    const bool sign = wide || fed_at(t, value) == '=' || fed_at(t, value) == ':';
+    if (sign && fed_at(t, value + 1) == '=') return false;
+    if (sign) value = fed_skip(t, value + (wide ? 3 : 1));
     while (!strncmp(t->fed + value, "\xc2\xa0", 2)) value += 2; // a blank that does not break
     if (word == begin || value >= end || value == word || isdigit((unsigned char)t->fed[begin]))
         return false;

@@ -4,6 +4,7 @@
 
 #include "frontend/tree.h"
 
+#include <ctype.h>
 #include <yaml.h>
 
 enum { TREE_DEPTH = 100 };
@@ -46,6 +47,28 @@ typedef struct TreeText {
     const TreeJudge *judge; // NULL: none
     VEC(Try) tries;
 } TreeText;
+
+// A byte of what libyaml is fed; 0 behind its end.
+static inline char fed_at(const TreeText *t, size_t i)
+{
+    return i < t->size ? t->fed[i] : '\0';
+}
+
+static inline bool tree_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static inline bool tree_word(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+static inline size_t fed_skip(const TreeText *t, size_t i)
+{
+    while (tree_blank(fed_at(t, i))) i++;
+    return i;
+}
 
 // Recompute byte_of, after the text was changed.
 void tree_text_map(TreeText *t);

@@ -10,6 +10,7 @@
 enum {
     OFFERED = 2,          // mends of one error
     JUDGED = 6,           // of which there may be a choice
+    JUDGED_SIZE = 1 << 15, // larger files are read once a candidate alone
     JUDGED_ERRORS = 4,    // of one file
     MOST = 12,            // candidates for one error
     TRIED_SIZE = 1 << 18, // larger files are read but once
@@ -211,7 +212,7 @@ void tries_offer(TreeText *t)
     for (uint32_t i = 0, end; i < t->tries.n; i = end) {
         for (end = i; end < t->tries.n && t->tries.at[end].error == t->tries.at[i].error;) end++;
         offer_for(t, i, end, t->size <= TRIED_SIZE && errors < TRIED_ERRORS,
-                  t->judge && errors < JUDGED_ERRORS);
+                  t->judge && t->size <= JUDGED_SIZE && errors < JUDGED_ERRORS);
         errors++;
     }
 }

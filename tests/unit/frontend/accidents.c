@@ -55,7 +55,8 @@ const char *accidents_graph(Arena *a)
 const char *accidents_write(Arena *a)
 {
     char template[] = "/tmp/cztc-accidents-XXXXXX";
-    const char *folder = str_copy(a, mkdtemp(template)), *graph = accidents_graph(a);
+    cr_assert(mkdtemp(template));
+    const char *folder = str_copy(a, template), *graph = accidents_graph(a);
     cr_assert_eq(symlink(CZT_SOURCE_DIR "/graphs", str_printf(a, "%s/graphs", folder)), 0);
     glob_t g;
     cr_assert_eq(glob(FOLDER "/*.edit", 0, NULL, &g), 0);
@@ -72,6 +73,7 @@ const char *accidents_write(Arena *a)
 void accidents_remove(Arena *a, const char *folder)
 {
     DIR *d = opendir(folder);
+    cr_assert(d, "%s", folder);
     for (struct dirent *e; (e = readdir(d));)
         if (e->d_name[0] != '.') unlink(str_printf(a, "%s/%s", folder, e->d_name));
     closedir(d);
