@@ -187,6 +187,28 @@ static const char *suggest_missing(Elab *el, const Instance *inst, const Tree *m
     return only;
 }
 
+// `frozen: true` of an encoder or the like: a row of train.freeze. False where it is none of that.
+static bool suggest_freeze(Elab *el, const Instance *inst, const Tree *map, const TreeEntry *e)
+{
+    static const char *const words[] = {"frozen", "freeze", "trainable", "requires_grad"};
+    const Tree *train = tree_get(el->root, "train");
+    bool is = false;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) is |= !strcmp(words[i], e->key->text);
+    if (!is || !*inst->path) return false;
+    const char *row = str_printf(el->arena, "[{match: \"%s.*\"}]", inst->path), *text;
+    diag_help(el->diag, "what rests in training is said by train: freeze: %s", row);
+    uint32_t i = 0;
+    while (i < map->entries.n && map->entries.at[i].key != e->key) i++;
+    const Loc at = i < map->entries.n ? entry_place(el, map, i) : (Loc){0};
+    const Loc also = train && !tree_get(train, "freeze")
+                         ? entry_added(el, train, "freeze", row, &text)
+                         : (Loc){0};
+    if (at.source && at.source == also.source)
+        guess_both(el, also, text, at, "", str_printf(el->arena, "freeze: %s under train", row));
+    guess_without(el, map, e->key->text);
+    return true;
+}
+
 // What a key that is no argument of the module stands for probably; what has another value from a
 // file that the graph extends is given the graph's own. False when nothing is known of what the
 // module would make.
@@ -203,7 +225,8 @@ static bool give_misnamed(Elab *el, Instance *inst, const Tree *map, const TreeE
     if (!strcmp(name, "repeat"))
         diag_help(el->diag, "repeat: stands under body:, where its turns are applied");
     if (!best && !others) best = suggest_missing(el, inst, map, e, scope);
-    const bool mended = diag_has_mend(el->diag, diag_last_error(el->diag));
+    const bool mended = (!best && !others && suggest_freeze(el, inst, map, e)) ||
+                        diag_has_mend(el->diag, diag_last_error(el->diag));
     if (!mended && !guess_moved(el, map, e->key)) suggest_without(el, map, e->key);
     if (others) return true;
     if (best && in_list(own, best)) {

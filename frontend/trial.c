@@ -327,6 +327,11 @@ static bool writes_error(Elab *el, const Guess *g)
     if (s[g->at.end] == ':') return false; // a key
     for (const char *p = g->text; *p;) {
         size_t n = 0;
+        const char *close = *p == '"' ? strchr(p + 1, '"') : NULL; // a text, which may be a glob
+        if (close && strchr("*.", close[-1])) {
+            p = close + 1;
+            continue;
+        }
         while (isalnum((unsigned char)p[n]) || p[n] == '_' || p[n] == '.') n++;
         const char *name = str_slice(el->arena, p, strcspn(p, ".") < n ? strcspn(p, ".") : n);
         const bool value = n && (isalpha((unsigned char)*p) || *p == '_') && p[n] != '(' &&

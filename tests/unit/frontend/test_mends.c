@@ -214,7 +214,7 @@ Test(mends, accidents)
 {
     Arena *a = arena_new();
     const char *folder = accidents_write(a);
-    run_cases(a, "accidents", folder, 84);
+    run_cases(a, "accidents", folder, 86);
     accidents_remove(a, folder);
     arena_free(a);
 }
