@@ -1,6 +1,7 @@
 // The optimisers of a step: that of train:, and those that rows of groups: name for what they
 // match. An optimiser runs once a parameter, its update: in file order: a name read above its own
 // new value, or in the same line, is old, below it is new.
+#include "frontend/guess.h"
 #include "frontend/train.h"
 
 #include <ctype.h>
@@ -213,13 +214,34 @@ static const Optimizer *optimizer_of(Elab *el, const Optimizers *all, const char
     return &all->at.at[i];
 }
 
+// A name that nothing has may be meant for a number of the glob, whose first star it then is.
+static void guess_captured(Elab *el, const Tree *row)
+{
+    Loc at;
+    const Tree *m = tree_get(row, "match");
+    const Tree *glob = m && m->kind == TREE_LIST && m->items.n ? m->items.at[0] : m;
+    const char *star = glob && glob->kind == TREE_SCALAR ? strchr(glob->text, '*') : NULL;
+    if (!star || !diag_last(el->diag, &at)) return;
+    const char *name = text_at(el, at), *text;
+    if (!*name || strspn(name, "abcdefghijklmnopqrstuvwxyz_") != strlen(name)) return;
+    text = str_printf(el->arena, "\"%.*s{%s}%s\"", (int)(star - glob->text), glob->text, name,
+                      star + 1);
+    const Turn turn = el->turn;
+    el->turn = TURN_FIRST;
+    guess_add(el, glob->loc, text, str_printf(el->arena, "match: %s", text));
+    el->turn = turn;
+}
+
 // A setting of a row, which sees the numbers that its glob met.
-static Value row_value(Elab *el, const Tree *tree, const CapturedList *captured)
+static Value row_value(Elab *el, const Tree *row, const Tree *tree, const CapturedList *captured)
 {
     Scope *s = scope_new(el, el->scope, el->scope->frame);
     for (uint32_t i = 0; i < captured->n; i++)
         scope_value(el, s, captured->at[i].name, tree->loc, value_int(captured->at[i].value));
-    return tree_eval(el, s, tree, NULL);
+    const uint32_t errors = diag_errors(el->diag);
+    const Value v = tree_eval(el, s, tree, NULL);
+    if (!captured->n && diag_errors(el->diag) > errors) guess_captured(el, row);
+    return v;
 }
 
 // The value of a setting for one parameter: the last group row that has it, else the optimiser's,
@@ -227,7 +249,7 @@ static Value row_value(Elab *el, const Tree *tree, const CapturedList *captured)
 static void bind_setting(Elab *el, const Optimizer *o, const Decl *d, const char *name, Scope *s,
                          ParamInfo *info)
 {
-    const Tree *rows = groups(el), *found = NULL, *scale = NULL;
+    const Tree *rows = groups(el), *found = NULL, *scale = NULL, *found_in = NULL, *scale_in = NULL;
     Binding *own = map_get(&o->instance->args, d->name), *given = o->row ? NULL : own;
     CapturedList of_found = {0}, of_scale = {0};
     for (uint32_t i = 0; rows && i < rows->items.n; i++) {
@@ -235,14 +257,16 @@ static void bind_setting(Elab *el, const Optimizer *o, const Decl *d, const char
         CapturedList captured = {0};
         if (!row_matches(el, row, name, &captured)) continue;
         if (row == o->row && own) given = own, found = NULL;
-        if (tree_get(row, d->name)) found = tree_get(row, d->name), of_found = captured;
-        if (tree_get(row, "lr_scale")) scale = tree_get(row, "lr_scale"), of_scale = captured;
+        if (tree_get(row, d->name))
+            found = tree_get(row, d->name), found_in = row, of_found = captured;
+        if (tree_get(row, "lr_scale"))
+            scale = tree_get(row, "lr_scale"), scale_in = row, of_scale = captured;
     }
     Value v;
     Loc loc = d->loc;
     const char *text = NULL;
     if (found) {
-        v = row_value(el, found, &of_found);
+        v = row_value(el, found_in, found, &of_found);
         loc = found->loc;
         text = found->text;
     } else if (given) {
@@ -265,7 +289,7 @@ static void bind_setting(Elab *el, const Optimizer *o, const Decl *d, const char
         warn_rate(el, loc, rate);
     if (info) param_setting(el, info, d->name, v, text);
     if (scale && strcmp(d->name, "lr") == 0) {
-        Value factor = row_value(el, scale, &of_scale);
+        Value factor = row_value(el, scale_in, scale, &of_scale);
         if (info) param_setting(el, info, "lr_scale", factor, scale->text);
         v = arith(el, EOP_MUL, v, factor, scale->loc);
     }
