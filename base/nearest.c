@@ -125,18 +125,19 @@ static bool ends_with_word(const char *name, const char *word)
 }
 
 // Is a key what a wrong name can only mean: two letters in the wrong order, capitals, another
-// tool's word for it?
-static bool is_alike(const char *name, const char *key)
+// tool's word for it? ours: what is ours for that word, or NULL.
+static bool is_alike(const char *name, const char *ours, const char *key)
 {
-    const char *ours = str_our_word(name);
     return str_swapped(name, key) || strcasecmp(name, key) == 0 || (ours && !strcmp(ours, key));
 }
 
 // How far a key is from a wrong name.
-static uint32_t distance(const char *name, const char *key, uint32_t limit)
+static uint32_t distance(const char *name, const char *ours, const char *key, uint32_t limit)
 {
+    const size_t n = strlen(name), k = strlen(key);
+    if ((!ours || strcmp(ours, key)) && (n > k ? n - k : k - n) > limit) return limit + 1;
     if (str_swapped(name, key) || strcasecmp(name, key) == 0) return 0;
-    if (is_alike(name, key)) return is_yaml_word(name);
+    if (is_alike(name, ours, key)) return is_yaml_word(name);
     if (are_contrary(name, key)) return limit + 1;
     return str_distance(name, key, limit);
 }
@@ -144,9 +145,10 @@ static uint32_t distance(const char *name, const char *key, uint32_t limit)
 const char *nearest_key(const Map *m, const char *name, const char *best)
 {
     uint32_t limit = ((uint32_t)strlen(name) + 1) / 3;
-    uint32_t least = best ? distance(name, best, limit) : limit + 1;
+    const char *ours = str_our_word(name);
+    uint32_t least = best ? distance(name, ours, best, limit) : limit + 1;
     for (uint32_t i = 0; i < m->n; i++) {
-        uint32_t d = distance(name, m->at[i].key, limit);
+        uint32_t d = distance(name, ours, m->at[i].key, limit);
         if (d < least && d <= limit) {
             least = d;
             best = m->at[i].key;
@@ -176,7 +178,7 @@ bool str_is_slip(const char *wrong, const char *right)
     bool file = strncmp(wrong, right, k) == 0 && strcmp(wrong + k, ".yaml") == 0;
     bool last = n > 1 && !strpbrk(right + k - 1, "0123456789") && k == n + 1 &&
                 strncmp(wrong, right, n) == 0; // is missing
-    if (end || file || last || is_alike(wrong, right)) return true;
+    if (end || file || last || is_alike(wrong, str_our_word(wrong), right)) return true;
     const char *folder = strrchr(right, '/'); // what is the same makes no word longer
     size_t same = folder ? (size_t)(folder - right) + 1 : 0;
     if (same && strncmp(wrong, right, same) == 0) wrong += same, right += same, n -= same;
