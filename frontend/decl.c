@@ -137,10 +137,14 @@ static const char *range_text(Elab *el, const Bounds *r)
 {
     if (isinf(r->hi))
         return str_printf(el->arena, r->lo_open ? "above %.10g" : "%.10g or more", r->lo);
-    const char *from = str_printf(el->arena, r->lo_open ? "above %.10g" : "from %.10g", r->lo);
     if (isinf(r->lo))
         return str_printf(el->arena, r->hi_open ? "below %.10g" : "%.10g or less", r->hi);
-    return str_printf(el->arena, r->hi_open ? "%s to below %.10g" : "%s to %.10g", from, r->hi);
+    if (r->lo_open)
+        return str_printf(el->arena,
+                          r->hi_open ? "above %.10g and below %.10g" : "above %.10g, at most %.10g",
+                          r->lo, r->hi);
+    return str_printf(el->arena, r->hi_open ? "from %.10g to below %.10g" : "from %.10g to %.10g",
+                      r->lo, r->hi);
 }
 
 // "0..1", "0..<1", "0<.." at *p; the declaration goes without one that is wrong.
@@ -229,7 +233,8 @@ static bool type_text_parse(Elab *el, const Tree *t, Decl *d, bool *bad)
     size_t n = 0;
     while (isalnum((unsigned char)s[n]) || s[n] == '_') n++;
     const size_t p = skip_blanks(s, n);
-    const bool range = isdigit((unsigned char)s[p]) || !strncmp(s + p, "..", 2);
+    const bool sign = p > n && s[p] == '-';
+    const bool range = isdigit((unsigned char)s[p + sign]) || !strncmp(s + p, "..", 2);
     if ((s[p] && s[p] != '=' && s[p] != '?' && !range) || !strncmp(s + p, "==", 2)) return false;
     for (uint32_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (strlen(words[i].text) != n || strncmp(words[i].text, s, n) != 0) continue;
@@ -273,7 +278,14 @@ static void suggest_in_range(Elab *el, const Decl *d, Value v);
 
 void decl_check_default(Elab *el, Decl *d)
 {
-    if (!d->range || !d->def || d->def->kind != EXPR_NUMBER) return;
+    if (!d->def || d->def->kind != EXPR_NUMBER) return;
+    if (d->word == WORD_LIST) {
+        const char *text = str_printf(el->arena, "[%s]", expr_text(el->arena, d->def));
+        el_error(el, d->def->loc, "'%s' is a list, and its default is not", d->name);
+        suggest(el, text, NULL);
+        d->wrong = true;
+    }
+    if (d->wrong || !d->range) return;
     if (in_range(d->range, d->def->number)) return;
     el_error(el, d->def->loc, "'%s' is %s, and its default is not", d->name, d->range->text);
     suggest_in_range(el, d, value_float(d->def->number));
@@ -290,16 +302,27 @@ static Value wrong_role(Elab *el, const Decl *d, Value v, Loc loc)
     return value_error();
 }
 
+// A number of the range, at one of its ends where these are of it: the upper one first, or the
+// lower.
+static double some_in_range(const Bounds *r, bool upper)
+{
+    const bool lo = isfinite(r->lo), hi = isfinite(r->hi);
+    if (hi && !r->hi_open && (upper || !lo || r->lo_open)) return r->hi;
+    if (lo && !r->lo_open) return r->lo;
+    return lo && hi ? (r->lo + r->hi) / 2 : lo ? r->lo + 1 : r->hi - 1;
+}
+
 // A number of the range that may be meant by one outside: a share by percents, less digits or no
 // sign.
 static double into_range(const Bounds *r, double x)
 {
-    if (!isfinite(x)) return isfinite(r->lo) ? r->lo + r->lo_open : r->hi - r->hi_open;
-    if (x <= r->lo) return in_range(r, -x) ? -x : r->lo + r->lo_open;
-    if (r->hi == 1 && x > 1 && x < 2) return x - 1;
-    if (r->hi == 1 && x >= 10 && x <= 100) return x / 100;
-    while (x > 1e-9 && !in_range(r, x)) x /= 10;
-    return x;
+    if (in_range(r, -x)) return -x;
+    if (!isfinite(x) || x <= r->lo || x <= 0) return some_in_range(r, x > r->hi);
+    if (r->hi == 1 && x > 1 && x < 2) x -= 1;
+    if (r->hi == 1 && x >= 10 && x <= 100) x /= 100;
+    for (double y = x; y > 1e-9; y /= 10)
+        if (in_range(r, y)) return y;
+    return some_in_range(r, true);
 }
 
 // Numbers in their range for those of a value: nearest to them (0), or other ones.
@@ -311,8 +334,7 @@ static const char *in_range_text(Elab *el, const Decl *d, Value v, int which)
     double x;
     for (uint32_t i = 0; i < (list ? v.list->v.n : 1); i++) {
         if (!value_number(list ? v.list->v.at[i] : v, &x)) return NULL;
-        if (!in_range(r, x) && which) x = r->hi_open || isinf(r->hi) ? r->lo + r->lo_open : r->hi;
-        if (!in_range(r, x)) x = into_range(r, x);
+        if (!in_range(r, x)) x = which ? some_in_range(r, true) : into_range(r, x);
         text = str_printf(el->arena, "%s%s%.10g", text, i ? ", " : "", x);
     }
     return list ? str_printf(el->arena, "[%s]", text) : text;
@@ -322,14 +344,24 @@ static const char *in_range_text(Elab *el, const Decl *d, Value v, int which)
 static const char *plain_default(Elab *el, const Decl *d)
 {
     const char *text = d->def ? expr_text(el->arena, d->def) : "";
-    if (d->def && d->def->kind == EXPR_NUMBER && !in_range(d->range, d->def->number)) return NULL;
+    const bool number = d->def && d->def->kind == EXPR_NUMBER;
+    if (number && (d->word == WORD_LIST || !in_range(d->range, d->def->number))) return NULL;
     return *text && strspn(text, "0123456789.e+-[], ") == strlen(text) ? text : NULL;
+}
+
+// One more number of the range, farther from its ends; NULL where there is none such.
+static const char *inner_number(Elab *el, const Decl *d)
+{
+    const Bounds *r = d->range;
+    double x = isinf(r->hi) ? r->lo + 2 : isinf(r->lo) ? r->hi - 2 : r->lo + (r->hi - r->lo) / 10;
+    if (d->word == WORD_INT) x = round(x);
+    return d->word != WORD_LIST && in_range(r, x) ? str_printf(el->arena, "%.10g", x) : NULL;
 }
 
 static void suggest_in_range(Elab *el, const Decl *d, Value v)
 {
     const char *all[] = {in_range_text(el, d, v, 0), plain_default(el, d), usual_value(d->name, 0),
-                         in_range_text(el, d, v, 1)};
+                         in_range_text(el, d, v, 1), inner_number(el, d)};
     const char *two[2] = {NULL, NULL};
     for (size_t i = 0, n = 0; i < sizeof all / sizeof *all && n < 2; i++)
         if (all[i] && (!n || strcmp(all[i], two[0]))) two[n++] = all[i];

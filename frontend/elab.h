@@ -158,7 +158,7 @@ struct FunctionDef {
 // Parse a declaration `name: value`. False when reported.
 bool decl_parse(Elab *el, const TreeEntry *entry, Decl *decl);
 const Decl *decl_find(const Decls *decls, const char *name);
-// Is a default, where it is a number, in its range? Where it is not the range is taken away.
+// Is a default, where it is a number, one, and in its range? Where it is not that is not asked again.
 void decl_check_default(Elab *el, Decl *d);
 // Check a value against a declaration's word and convert (int to float).
 Value decl_check(Elab *el, const Decl *d, Value v, Loc loc);
