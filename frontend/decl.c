@@ -1,13 +1,12 @@
 // Declarations of inputs and settings: `[B, N, D]? i32`, `[B, N?, D]` (an axis that may be absent),
 // `float = 0`, `name = cls`, or an expression; and the solving of named dimensions.
+#include "frontend/bounds.h"
 #include "frontend/mend.h"
 #include "frontend/advice.h"
 #include "frontend/guess.h"
 #include "frontend/rewrite.h"
 
 #include <ctype.h>
-#include <math.h>
-#include <stdlib.h>
 
 static const struct {
     const char *text;
@@ -109,96 +108,10 @@ static Expr *word_default(Elab *el, const Tree *t, size_t begin)
     return e;
 }
 
-static bool in_word(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
-}
-
 static size_t skip_blanks(const char *s, size_t i)
 {
     while (s[i] == ' ') i++;
     return i;
-}
-
-// A bound from *p on, as far as a number goes; `none` where there is none.
-static double bound(Elab *el, const char *s, size_t *p, double none)
-{
-    size_t n = *p;
-    while (s[n] && !strchr(" <=", s[n]) && strncmp(s + n, "..", 2)) n++;
-    const char *text = str_slice(el->arena, s + *p, n - *p);
-    char *end;
-    const double x = strtod(text, &end);
-    if (*text && *end) return NAN;
-    *p = n;
-    return *text ? x : none;
-}
-
-static const char *range_text(Elab *el, const Bounds *r)
-{
-    if (isinf(r->hi))
-        return str_printf(el->arena, r->lo_open ? "above %.10g" : "%.10g or more", r->lo);
-    if (isinf(r->lo))
-        return str_printf(el->arena, r->hi_open ? "below %.10g" : "%.10g or less", r->hi);
-    if (r->lo_open)
-        return str_printf(el->arena,
-                          r->hi_open ? "above %.10g and below %.10g" : "above %.10g, at most %.10g",
-                          r->lo, r->hi);
-    return str_printf(el->arena, r->hi_open ? "from %.10g to below %.10g" : "from %.10g to %.10g",
-                      r->lo, r->hi);
-}
-
-// "0..1", "0..<1", "0<.." at *p; the declaration goes without one that is wrong.
-static void range_parse(Elab *el, const Tree *t, size_t *p, Decl *d)
-{
-    const char *s = t->text;
-    const size_t begin = *p;
-    Bounds *r = arena_make(el->arena, Bounds);
-    r->lo = bound(el, s, p, -INFINITY);
-    r->lo_open = s[*p] == '<';
-    *p += r->lo_open;
-    const bool dots = strncmp(s + *p, "..", 2) == 0;
-    if (dots) *p += 2;
-    r->hi_open = dots && s[*p] == '<';
-    *p += r->hi_open;
-    r->hi = bound(el, s, p, INFINITY);
-    r->text = range_text(el, r);
-    d->range = r;
-    const bool numbers = d->word == WORD_INT || d->word == WORD_FLOAT || d->word == WORD_LIST;
-    if (numbers && dots && r->lo < r->hi && (isfinite(r->lo) || isfinite(r->hi))) return;
-    const size_t end = begin + strcspn(s + begin, "=");
-    const Loc at = tree_place(t, begin, end);
-    el_error(el, at,
-             numbers ? "a range is written 0..1, 0..<1, 0.. or 0<.., its numbers in order"
-                     : "a range is one of int, float or list");
-    diag_help(el->diag, numbers ? "write 0.., or leave it out" : "leave it out");
-    if (numbers) diag_guess(el->diag, at, s[end] ? "0.. " : "0..");
-    (numbers ? diag_guess : diag_mend)(el->diag, at, "");
-    d->range = NULL;
-    *p = end;
-}
-
-static bool in_range(const Bounds *r, double x)
-{
-    return (r->lo_open ? x > r->lo : x >= r->lo) && (r->hi_open ? x < r->hi : x <= r->hi);
-}
-
-// `float = 0 0..1`, a range behind the default that begins at p. False where it is none.
-static bool range_behind(Elab *el, const Tree *t, size_t p)
-{
-    const char *s = t->text, *dots = strstr(s + p, "..");
-    size_t begin = dots ? (size_t)(dots - s) : 0, type = 0;
-    while (begin > p && s[begin - 1] != ' ') begin--;
-    while (in_word(s[type])) type++;
-    if (!dots || begin <= p + 1 || strchr(s + begin, '"')) return false;
-    const size_t first = skip_blanks(s, p);
-    size_t end = begin;
-    while (end > first && s[end - 1] == ' ') end--;
-    const char *text = str_printf(el->arena, "%.*s %s = %.*s", (int)type, s, s + begin,
-                                  (int)(end - first), s + first);
-    el_error(el, tree_place(t, begin, strlen(s)), "the range stands before the default");
-    diag_help(el->diag, "write %s", text);
-    if (is_users(el, t->loc)) diag_mend(el->diag, t->loc, text);
-    return true;
 }
 
 // What stands behind a type from p on: "?", a range, a default. False when reported.
@@ -209,7 +122,7 @@ static bool type_rest(Elab *el, const Tree *t, size_t p, Decl *d)
         d->optional = true;
         p = skip_blanks(s, p + 1);
     }
-    if (s[p] && s[p] != '=') range_parse(el, t, &p, d);
+    if (s[p] && s[p] != '=') bounds_parse(el, t, &p, d);
     p = skip_blanks(s, p);
     if (s[p] && s[p] != '=') {
         const size_t end = p + strcspn(s + p, "=");
@@ -220,7 +133,7 @@ static bool type_rest(Elab *el, const Tree *t, size_t p, Decl *d)
         p = end;
     }
     if (s[p] != '=') return true;
-    if (d->word != WORD_NAME && range_behind(el, t, p + 1)) return false;
+    if (d->word != WORD_NAME && bounds_behind(el, t, p + 1)) return false;
     d->def = d->word == WORD_NAME ? word_default(el, t, p + 1)
                                   : expr_parse_part(el->arena, el->diag, t, p + 1, strlen(s));
     return d->def != NULL;
@@ -274,24 +187,6 @@ bool decl_parse(Elab *el, const TreeEntry *entry, Decl *d)
     return d->def != NULL;
 }
 
-static void suggest_in_range(Elab *el, const Decl *d, Value v);
-
-void decl_check_default(Elab *el, Decl *d)
-{
-    if (!d->def || d->def->kind != EXPR_NUMBER) return;
-    if (d->word == WORD_LIST) {
-        const char *text = str_printf(el->arena, "[%s]", expr_text(el->arena, d->def));
-        el_error(el, d->def->loc, "'%s' is a list, and its default is not", d->name);
-        suggest(el, text, NULL);
-        d->wrong = true;
-    }
-    if (d->wrong || !d->range) return;
-    if (in_range(d->range, d->def->number)) return;
-    el_error(el, d->def->loc, "'%s' is %s, and its default is not", d->name, d->range->text);
-    suggest_in_range(el, d, value_float(d->def->number));
-    d->range = NULL;
-}
-
 static Value wrong_role(Elab *el, const Decl *d, Value v, Loc loc)
 {
     el_error(el, loc, "'%s' is a field of role %s; %s has role %s", d->name, d->role, v.field->name,
@@ -300,72 +195,6 @@ static Value wrong_role(Elab *el, const Decl *d, Value v, Loc loc)
     Loc at;
     if (diag_last(el->diag, &at)) guess_role(el, d->role, v.field, at);
     return value_error();
-}
-
-// A number of the range, at one of its ends where these are of it: the upper one first, or the
-// lower.
-static double some_in_range(const Bounds *r, bool upper)
-{
-    const bool lo = isfinite(r->lo), hi = isfinite(r->hi);
-    if (hi && !r->hi_open && (upper || !lo || r->lo_open)) return r->hi;
-    if (lo && !r->lo_open) return r->lo;
-    return lo && hi ? (r->lo + r->hi) / 2 : lo ? r->lo + 1 : r->hi - 1;
-}
-
-// A number of the range that may be meant by one outside: a share by percents, less digits or no
-// sign.
-static double into_range(const Bounds *r, double x)
-{
-    if (in_range(r, -x)) return -x;
-    if (!isfinite(x) || x <= r->lo || x <= 0) return some_in_range(r, x > r->hi);
-    if (r->hi == 1 && x > 1 && x < 2) x -= 1;
-    if (r->hi == 1 && x >= 10 && x <= 100) x /= 100;
-    for (double y = x; y > 1e-9; y /= 10)
-        if (in_range(r, y)) return y;
-    return some_in_range(r, true);
-}
-
-// Numbers in their range for those of a value: nearest to them (0), or other ones.
-static const char *in_range_text(Elab *el, const Decl *d, Value v, int which)
-{
-    const Bounds *r = d->range;
-    const bool list = v.kind == V_LIST;
-    const char *text = "";
-    double x;
-    for (uint32_t i = 0; i < (list ? v.list->v.n : 1); i++) {
-        if (!value_number(list ? v.list->v.at[i] : v, &x)) return NULL;
-        if (!in_range(r, x)) x = which ? some_in_range(r, true) : into_range(r, x);
-        text = str_printf(el->arena, "%s%s%.10g", text, i ? ", " : "", x);
-    }
-    return list ? str_printf(el->arena, "[%s]", text) : text;
-}
-
-// The value as it is by itself, where that is written in numbers alone; NULL where it is not.
-static const char *plain_default(Elab *el, const Decl *d)
-{
-    const char *text = d->def ? expr_text(el->arena, d->def) : "";
-    const bool number = d->def && d->def->kind == EXPR_NUMBER;
-    if (number && (d->word == WORD_LIST || !in_range(d->range, d->def->number))) return NULL;
-    return *text && strspn(text, "0123456789.e+-[], ") == strlen(text) ? text : NULL;
-}
-
-// One more number of the range, farther from its ends; NULL where there is none such.
-static const char *inner_number(Elab *el, const Decl *d)
-{
-    const Bounds *r = d->range;
-    double x = isinf(r->hi) ? r->lo + 2 : isinf(r->lo) ? r->hi - 2 : r->lo + (r->hi - r->lo) / 10;
-    if (d->word == WORD_INT) x = round(x);
-    return d->word != WORD_LIST && in_range(r, x) ? str_printf(el->arena, "%.10g", x) : NULL;
-}
-
-static void suggest_in_range(Elab *el, const Decl *d, Value v)
-{
-    const char *all[] = {in_range_text(el, d, v, 0), plain_default(el, d), usual_value(d->name, 0),
-                         in_range_text(el, d, v, 1), inner_number(el, d)};
-    const char *two[2] = {NULL, NULL};
-    for (size_t i = 0, n = 0; i < sizeof all / sizeof *all && n < 2; i++)
-        if (all[i] && (!n || strcmp(all[i], two[0]))) two[n++] = all[i];
-    if (two[0]) suggest_guess(el, two[0], two[1]);
 }
 
 // The value in the form that is declared.
@@ -384,8 +213,8 @@ static void suggest_form(Elab *el, const Decl *d, Value v)
     else if ((d->word == WORD_INT || d->word == WORD_FLOAT) && v.kind == V_STR &&
              usual_value(d->name, 0))
         suggest_guess(el, usual_value(d->name, 0), usual_value(d->name, 1));
-    else if (d->word == WORD_LIST && plain_default(el, d) && diag_last(el->diag, &at)) {
-        guess_add(el, at, plain_default(el, d), plain_default(el, d));
+    else if (d->word == WORD_LIST && decl_plain_default(el, d) && diag_last(el->diag, &at)) {
+        guess_add(el, at, decl_plain_default(el, d), decl_plain_default(el, d));
         guess_no_entry_around(el, at);
     } else if (d->word == WORD_LIST && v.kind != V_RECORD)
         suggest_list(el, 1);
@@ -394,23 +223,6 @@ static void suggest_form(Elab *el, const Decl *d, Value v)
     else if ((d->word == WORD_FLOAT || d->word == WORD_INT) && v.kind == V_LIST && v.list->v.n)
         (v.list->v.n > 1 ? suggest_guess : suggest)(el, value_text(el, v.list->v.at[0]),
                                                     value_text(el, v.list->v.at[v.list->v.n - 1]));
-}
-
-static Value check_range(Elab *el, const Decl *d, Value v, Loc loc)
-{
-    const Value *items = v.kind == V_LIST ? v.list->v.at : &v;
-    const uint32_t n = v.kind == V_LIST ? v.list->v.n : 1;
-    double x;
-    for (uint32_t i = 0; i < n; i++) {
-        if (!value_number(items[i], &x) || in_range(d->range, x)) continue;
-        el_error(el, loc,
-                 v.kind == V_LIST ? "numbers of '%s' are %s, not %s" : "'%s' is %s, not %s",
-                 d->name, d->range->text, value_text(el, items[i]));
-        diag_note(el->diag, d->loc, "it is declared here");
-        suggest_in_range(el, d, v);
-        return value_error();
-    }
-    return v;
 }
 
 Value decl_check(Elab *el, const Decl *d, Value v, Loc loc)
@@ -444,7 +256,7 @@ Value decl_check(Elab *el, const Decl *d, Value v, Loc loc)
         break;
     default: break;
     }
-    if (ok) return d->range ? check_range(el, d, v, loc) : v;
+    if (ok) return d->range ? bounds_check(el, d, v, loc) : v;
     el_error(el, loc, "'%s' is %s, not %s", d->name, needs[d->word], value_text(el, v));
     diag_note(el->diag, d->loc, "it is declared here");
     suggest_form(el, d, v);
