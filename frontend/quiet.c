@@ -140,5 +140,5 @@ void warn_near_file(Elab *el, const Tree *file)
     const char *near = near_file(el, path), *slash = strrchr(file->text, '/');
     if (!near) return;
     diag_warning(el->diag, file->loc, "there is no file '%s'", file->text);
-    diag_did_you_mean(el->diag, slash ? slash + 1 : file->text, near);
+    diag_may_you_mean(el->diag, slash ? slash + 1 : file->text, near);
 }
