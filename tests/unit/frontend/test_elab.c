@@ -598,6 +598,21 @@ Test(elab, taps_are_outputs)
     arena_free(a);
 }
 
+// A slow copy that begins later is there for the step that has it.
+Test(elab, taps_of_what_begins_later)
+{
+    Arena *arena = arena_new();
+    Diag *diag = diag_new(arena);
+    const char *taps[] = {"slow.enc.out"};
+    FrontendOptions o = {.lib_dir = LIB, .taps = taps, .ntaps = 1};
+    Frontend *f = frontend_load(arena, diag, CZT_SOURCE_DIR "/tests/graphs/slow.yaml", &o);
+    if (!f) diag_print(diag, stderr);
+    cr_assert(f);
+    cr_expect(!has_output(program_find_entry(f->program, "step"), taps[0]));
+    cr_expect(has_output(program_find_entry(f->program, "step@2"), taps[0]));
+    arena_free(arena);
+}
+
 Test(elab, the_library_describes_itself)
 {
     Arena *a = arena_new();

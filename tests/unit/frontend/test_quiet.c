@@ -90,3 +90,32 @@ Test(quiet, a_weight_of_shared_values_is_looked_at_once, .timeout = 20)
         cr_expect(!strstr(f->program->states.at[i].name, "nothing"));
     arena_free(arena);
 }
+
+// Files that only a run reads may not be there yet; one beside is named, and never written by
+// itself.
+Test(quiet, a_file_that_is_called_almost_so)
+{
+    static const char graph[] = "cztc: 1\nextends: slow.yaml\neval: {classes: buitins.yaml}\n"
+                                "init: [{file: running_libb.safetensors}]\n"
+                                "checkpoint: {every: 2}\n",
+                      path[] = CZT_SOURCE_DIR "/tests/graphs/near.yaml";
+    Arena *arena = arena_new();
+    Diag *diag = diag_new(arena);
+    FrontendOptions o = {.lib_dir = CZT_SOURCE_DIR "/graphs/lib"};
+    char *text = NULL;
+    size_t size = 0;
+    uint32_t applied = 0;
+    FILE *out = open_memstream(&text, &size);
+    diag_overlay(diag, path, graph);
+    Frontend *f = frontend_load(arena, diag, path, &o);
+    diag_print(diag, out);
+    fclose(out);
+    cr_assert(f, "%s", text);
+    cr_expect(strstr(text, "warning: there is no file 'buitins.yaml'"), "%s", text);
+    cr_expect(strstr(text, "'builtins.yaml'"), "%s", text);
+    cr_expect_eq(diag_reports(diag), 1, "%s", text);
+    diag_mended(diag, arena, 1, MEND_SURE, &applied);
+    cr_expect_eq(applied, 0);
+    free(text);
+    arena_free(arena);
+}
