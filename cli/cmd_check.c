@@ -135,12 +135,13 @@ static void print_limit(const Pipeline *p)
 }
 
 // "bf16", or "f32, bf16" where parts of the part say their own.
-static const char *precisions_text(Arena *arena, uint32_t dtypes)
+static const char *precisions_text(Arena *arena, uint32_t precisions)
 {
     const char *text = "";
-    for (uint32_t i = 0; dtypes >> i; i++)
-        if (dtypes >> i & 1)
-            text = str_printf(arena, "%s%s%s", text, *text ? ", " : "", dtype_name((DType)i));
+    for (int p = PRECISION_F32; p < PRECISIONS; p++)
+        if (precisions >> p & 1)
+            text =
+                str_printf(arena, "%s%s%s", text, *text ? ", " : "", precision_name((Precision)p));
     return text;
 }
 
@@ -152,10 +153,10 @@ static const char *part_precision(const Pipeline *p, const char *part)
     uint32_t all = 0;
     for (uint32_t i = 0; i < f->products.n; i++) {
         const PartProducts *of = &f->products.at[i];
-        all |= of->dtypes;
-        if (strcmp(of->part, part) == 0) own = precisions_text(p->arena, of->dtypes);
+        all |= of->precisions;
+        if (strcmp(of->part, part) == 0) own = precisions_text(p->arena, of->precisions);
     }
-    return all == 1u << DT_F32 ? "" : own;
+    return all == 1u << PRECISION_F32 ? "" : own;
 }
 
 static bool has_parameters(const Frontend *f, const char *part)
@@ -275,7 +276,7 @@ static json_t *precision_json(const Pipeline *p)
     json_t *all = json_object();
     for (uint32_t i = 0; i < p->frontend->products.n; i++) {
         const PartProducts *of = &p->frontend->products.at[i];
-        json_object_set_new(all, of->part, json_string(precisions_text(p->arena, of->dtypes)));
+        json_object_set_new(all, of->part, json_string(precisions_text(p->arena, of->precisions)));
     }
     return all;
 }

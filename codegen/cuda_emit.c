@@ -188,6 +188,7 @@ static const char *float_op(CudaText *t, OpCode op, const char *const *a)
     case OP_ABS: return str_printf(t->arena, "abs_f32(%s)", a[0]);
     case OP_FLOOR: return str_printf(t->arena, "floor_f32(%s)", a[0]);
     case OP_ROUND: return str_printf(t->arena, "rint_f32(%s)", a[0]);
+    case OP_TF32: return str_printf(t->arena, "tf32_f32(%s)", a[0]);
     case OP_SQRT: return str_printf(t->arena, "sqrt_f32(%s)", a[0]);
     case OP_SIGN: return call(t, "sign", DT_F32, 1, a);
     case OP_IS_FINITE: return str_printf(t->arena, "%s - %s == 0.0f", a[0], a[0]);

@@ -80,7 +80,7 @@ void cuda_gemm_kernel(CudaText *t, CudaLaunch *launch);
 void cuda_mma_kernel(CudaText *t, CudaLaunch *launch); // cuda_mma_takes: on tensor cores
 bool cuda_mma_takes(const Kernel *k);
 // Target.parts
-int64_t cuda_mma_parts(const Target *t, DType dt, int64_t batch, int64_t m, int64_t n, int64_t k);
+int64_t cuda_mma_parts(const Kernel *k);
 // Does the operand lie with k innermost? Then neighbouring threads read neighbouring k.
 bool cuda_runs_along_k(const KernelBody *b, Arena *arena);
 void cuda_engine_kernel(CudaText *t, CudaLaunch *launch);

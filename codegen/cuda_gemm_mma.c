@@ -1,9 +1,9 @@
-// Products of bf16 on tensor cores as CUDA text: sums in f32, any scalar body before them and
-// behind. cuda_mma.cuh has the block's tile, its loop and its way through shared memory; here is
-// chosen how each operand comes there.
-//   direct     the body is one load (or a load within zeros), and eight neighbours along k or along
-//              the free axis lie side by side: cp.async copies them
-//   computed   anything else: eight elements at a time are evaluated and stored. Loads that depend
+// Products of bf16 or tf32 on tensor cores as CUDA text: sums in f32, any scalar body before them
+// and behind. cuda_mma.cuh has the block's tile, its loop and its way through shared memory; here
+// is chosen how each operand comes there.
+//   direct     the body is one load (or a load within zeros), and a chunk's neighbours (16 bytes)
+//              along k or along the free axis lie side by side: cp.async copies them
+//   computed   anything else: a chunk at a time is evaluated and stored. Loads that depend
 //              on k and on the free axis are made before the product of an earlier step and kept in
 //              registers behind it
 // The epilogue reads the sums from shared memory, four along n a thread, so that accesses that run
@@ -16,7 +16,7 @@
 #include <math.h>
 
 enum {
-    CHUNK = 8,        // elements of an operand that are brought at once
+    CHUNK_BYTES = 16, // of an operand that are brought at once
     RESULTS = 4,      // of a thread in the epilogue, at most
     EARLY_WORDS = 48, // registers for an operand's loads
     // The GPU that is chosen for: an H100, whose multiprocessors do 2.2e12 steps of mma.sync and
@@ -34,7 +34,7 @@ enum {
 // ---- the tile -----------------------------------------------------------------------------------
 
 typedef struct Tile {
-    int m, n, k, warps_m, warps_n, stages; // MmaTile's
+    int m, n, k, warps_m, warps_n, stages; // MmaTile's, in bf16; a k of tf32 is half of it
     int rate;      // of the tensor cores' peak, in percent, on a multiprocessor that is full
     int full;      // blocks that make it full
     bool computes; // has registers to spare for computed operands
@@ -81,20 +81,49 @@ static const Tile *tile_for(int64_t batch, int64_t m, int64_t n, int64_t k, bool
     return best;
 }
 
+static DType element_type(const KernelBody *b)
+{
+    return b->code.n ? b->code.at[b->code.n - 1].dtype : DT_F32;
+}
+
+static DType element_of(const Kernel *k)
+{
+    return k->gemm.tf32 ? DT_F32 : DT_BF16;
+}
+
+static int chunk_of(const Kernel *k)
+{
+    return CHUNK_BYTES / (int)dtype_size(element_of(k));
+}
+
+// k in numbers that the tensor cores multiply in the time of one bf16.
+static int64_t bf16_depth(const Kernel *k)
+{
+    return k->gemm.k * (int64_t)dtype_size(element_of(k)) / 2;
+}
+
+// Of every size: with a single row or a k of 1 most of the multiplying is by zeros, but operands
+// and results still come and go in the widest accesses there are.
+bool cuda_mma_takes(const Kernel *k)
+{
+    return k->gemm.b.axes.n && element_type(&k->gemm.a) == element_of(k) &&
+           element_type(&k->gemm.b) == element_of(k);
+}
+
 // Products with few results and a long k, as the gradients of weights are, have too few blocks for
 // all multiprocessors. The number of parts that takes the least time: that of the product, of its
 // sums' way through memory, written and read, and of one more launch. Rows that are no whole chunks
 // make an operand a computed one.
-int64_t cuda_mma_parts(const Target *t, DType dt, int64_t batch, int64_t m, int64_t n, int64_t k)
+int64_t cuda_mma_parts(const Kernel *kernel)
 {
-    (void)t;
-    int64_t best = 1;
+    int64_t best = 1, batch = kernel->gemm.batch, m = kernel->gemm.m, n = kernel->gemm.n,
+            k = kernel->gemm.k, depth = bf16_depth(kernel);
     double least = 0;
-    bool computes = m % CHUNK || n % CHUNK;
+    bool computes = m % chunk_of(kernel) || n % chunk_of(kernel);
     for (int64_t p = 1; p <= PARTS_MOST && k / p >= PART_LEAST; p++) {
-        if (dt != DT_BF16 || k % p || batch * p > UINT16_MAX) continue;
-        const Tile *tile = tile_for(batch * p, m, n, k / p, computes);
-        double steps = tile_steps(tile, batch * p, m, n, k / p, computes);
+        if (!cuda_mma_takes(kernel) || k % p || batch * p > UINT16_MAX) continue;
+        const Tile *tile = tile_for(batch * p, m, n, depth / p, computes);
+        double steps = tile_steps(tile, batch * p, m, n, depth / p, computes);
         if (p > 1) steps += (double)(p * batch * m * n) * STEPS_PER_SUM + STEPS_PER_LAUNCH;
         if (p > 1 && steps >= least) continue;
         best = p;
@@ -103,25 +132,14 @@ int64_t cuda_mma_parts(const Target *t, DType dt, int64_t batch, int64_t m, int6
     return best;
 }
 
-static DType element_type(const KernelBody *b)
-{
-    return b->code.n ? b->code.at[b->code.n - 1].dtype : DT_F32;
-}
-
-// Of every size: with a single row or a k of 1 most of the multiplying is by zeros, but operands
-// and results still come and go in the widest accesses there are.
-bool cuda_mma_takes(const Kernel *k)
-{
-    return k->gemm.b.axes.n && element_type(&k->gemm.a) == DT_BF16 &&
-           element_type(&k->gemm.b) == DT_BF16;
-}
-
 // ---- operands -----------------------------------------------------------------------------------
 
 typedef struct Operand {
     CudaText *t;
     const KernelBody *body;
     const Tile *tile;
+    DType dtype;         // bf16, or f32 that was rounded to tf32
+    int chunk;           // elements that are brought at once
     char name;           // 'a' or 'b'
     int64_t free, depth; // the product's
     int across;          // free indices in a tile
@@ -154,10 +172,10 @@ static const KernelInstr *only_load(const KernelBody *b)
     return pads ? load : NULL;
 }
 
-static bool is_direct(Groups *g, const Kernel *k)
+static bool is_direct(Groups *g, const Operand *o)
 {
     const KernelInstr *in = only_load(g->body);
-    return in && k->buffers.at[in->buffer].dtype == DT_BF16 &&
+    return in && o->t->kernel->buffers.at[in->buffer].dtype == o->dtype &&
            cuda_groups_index(g, in->index) == GROUP_BESIDE &&
            cuda_groups_guards(g, in->guards, in->nguards);
 }
@@ -176,9 +194,9 @@ static void lay_out(Operand *o)
 {
     Arena *arena = o->t->arena;
     Groups along_k, along_free;
-    cuda_groups_begin(&along_k, arena, o->body, 2, CHUNK);
-    cuda_groups_begin(&along_free, arena, o->body, 1, CHUNK);
-    bool k = is_direct(&along_k, o->t->kernel), free = is_direct(&along_free, o->t->kernel);
+    cuda_groups_begin(&along_k, arena, o->body, 2, o->chunk);
+    cuda_groups_begin(&along_free, arena, o->body, 1, o->chunk);
+    bool k = is_direct(&along_k, o), free = is_direct(&along_free, o);
     o->direct = k || free;
     if (!o->direct) {
         uint32_t beside_k = loads_beside(&along_k), beside_free = loads_beside(&along_free);
@@ -189,11 +207,17 @@ static void lay_out(Operand *o)
     o->groups = k ? along_k : along_free;
 }
 
+// Of a step, along k.
+static int step_depth(const Operand *o)
+{
+    return o->tile->k * 2 / (int)dtype_size(o->dtype);
+}
+
 // Chunks of one step that a thread brings.
 static int chunks_each(const Operand *o)
 {
     const Tile *t = o->tile;
-    return o->across * t->k / CHUNK / (32 * t->warps_m * t->warps_n);
+    return o->across * step_depth(o) / o->chunk / (32 * t->warps_m * t->warps_n);
 }
 
 static void choose_early(Operand *o)
@@ -207,7 +231,7 @@ static void choose_early(Operand *o)
         const KernelBuffer *buffers = o->t->kernel->buffers.at;
         int bytes = (int)dtype_size(buffers[in->buffer].dtype);
         if (bytes < 4 && !cuda_groups_load(&o->groups, buffers, i)) bytes = 4;
-        words += chunks_each(o) * CHUNK * bytes / 4;
+        words += chunks_each(o) * o->chunk * bytes / 4;
         o->early[i] = words <= EARLY_WORDS;
     }
 }
@@ -219,7 +243,7 @@ static const char *inside(const Operand *o)
     const char *free =
         o->free % o->across ? str_printf(a, "free < %s", cuda_number(o->t, o->free)) : NULL;
     const char *k =
-        o->depth % o->tile->k ? str_printf(a, "k < %s", cuda_number(o->t, o->depth)) : NULL;
+        o->depth % step_depth(o) ? str_printf(a, "k < %s", cuda_number(o->t, o->depth)) : NULL;
     return free && k ? str_printf(a, "%s && %s", free, k) : free ? free : k;
 }
 
@@ -252,7 +276,8 @@ static void copy_chunks(const Operand *o)
     const KernelInstr *in = only_load(o->body);
     const char *exists = inside(o), *bytes = "16u";
     if (!o->groups.whole)
-        bytes = str_printf(t->arena, "2 * (uint32_t)smaller<int>(%d, %s - %s)", CHUNK,
+        bytes = str_printf(t->arena, "%d * (uint32_t)smaller<int>(%d, %s - %s)",
+                           (int)dtype_size(o->dtype), o->chunk,
                            cuda_number(t, o->inner == 2 ? o->depth : o->free),
                            o->inner == 2 ? "k" : "free");
     cuda_open(t, "mma_copy<T::%c, T::threads>(stage%s, [&](int at, int depth) INLINE -> MmaChunk",
@@ -279,7 +304,7 @@ static void open_chunks(const Operand *o)
     cuda_line(t,
               o->inner == 2 ? "const int free = %c0 + row, k = k0 + chunk * %d;"
                             : "const int free = %c0 + chunk * %d, k = k0 + row;",
-              first, CHUNK);
+              first, o->chunk);
     cuda_line(t, "(void)free, (void)k;");
 }
 
@@ -298,7 +323,7 @@ static void declare_early(const Operand *o)
             cuda_line(t, "%s %s[%d];", cuda_groups_type(t, &o->groups, i), name, chunks_each(o));
         else
             cuda_line(t, "%s %s[%d][%d];", cuda_type(o->body->code.at[i].dtype), name,
-                      chunks_each(o), CHUNK);
+                      chunks_each(o), o->chunk);
     }
 }
 
@@ -309,7 +334,7 @@ static void load_one_by_one(const Operand *o, uint32_t instr, const char *exists
     at_chunk(o);
     at_element(o);
     cuda_line(t, "#pragma unroll");
-    cuda_open(t, "for (int j = 0; j < %d; j++)", CHUNK);
+    cuda_open(t, "for (int j = 0; j < %d; j++)", o->chunk);
     cuda_line(t, "%s x = 0;", type);
     if (exists) cuda_open(t, "if (%s)", exists);
     if (also) cuda_open(t, "if (%s)", also);
@@ -375,31 +400,31 @@ static void compute_chunks(Operand *o)
     CudaText *t = o->t;
     const char *exists = inside(o), *also = inside_chunk(o);
     open_chunks(o);
-    cuda_line(t, "float value[%d] = {};", CHUNK);
+    cuda_line(t, "float value[%d] = {};", o->chunk);
     if (exists) cuda_open(t, "if (%s)", exists);
     at_chunk(o);
     group_values(t, &o->groups, o->early, o->name);
     cuda_line(t, "#pragma unroll");
-    cuda_open(t, "for (int j = 0; j < %d; j++)", CHUNK);
+    cuda_open(t, "for (int j = 0; j < %d; j++)", o->chunk);
     if (also) cuda_open(t, "if (%s)", also);
     at_element(o);
     cuda_line(t, "value[j] = %s;", unrounded(t, o->body->code.n - 1));
     if (also) cuda_close(t);
     cuda_close(t);
     if (exists) cuda_close(t);
-    cuda_line(t, "store_u32x4(stage + %smma_place<T::%c::chunks>(row, chunk), mma_pack(value));",
+    cuda_line(t, "store_u32x4(stage + %smma_place<T::%c>(row, chunk), mma_pack(value));",
               o->name == 'b' ? "T::A::elements + " : "", o->name - 'a' + 'A');
     cuda_close(t);
 }
 
 // ---- the kernel ---------------------------------------------------------------------------------
 
-static void loop(CudaText *t, Operand *operands, const Tile *tile)
+static void loop(CudaText *t, Operand *operands)
 {
     cuda_line(t, "mma_loop<T>(shared, %s, sums,",
-              cuda_number(t, blocks_for(t->kernel->gemm.k, tile->k)));
+              cuda_number(t, blocks_for(t->kernel->gemm.k, step_depth(operands))));
     for (int behind = 0; behind < 2; behind++) {
-        cuda_open(t, "[&](int step, bf16 *stage) INLINE");
+        cuda_open(t, "[&](int step, T::Element *stage) INLINE");
         cuda_line(t, "const int k0 = step * T::k;");
         cuda_line(t, "(void)k0;");
         for (Operand *o = operands; o < operands + 2; o++) {
@@ -484,8 +509,12 @@ void cuda_mma_kernel(CudaText *t, CudaLaunch *launch)
     Operand operands[2] = {
         {.t = t, .body = &k->gemm.a, .name = 'a', .free = k->gemm.m, .depth = k->gemm.k},
         {.t = t, .body = &k->gemm.b, .name = 'b', .free = k->gemm.n, .depth = k->gemm.k}};
-    for (int i = 0; i < 2; i++) lay_out(&operands[i]);
-    const Tile *tile = tile_for(k->gemm.batch, k->gemm.m, k->gemm.n, k->gemm.k,
+    for (int i = 0; i < 2; i++) {
+        operands[i].dtype = element_of(k);
+        operands[i].chunk = chunk_of(k);
+        lay_out(&operands[i]);
+    }
+    const Tile *tile = tile_for(k->gemm.batch, k->gemm.m, k->gemm.n, bf16_depth(k),
                                 !operands[0].direct || !operands[1].direct);
     for (int i = 0; i < 2; i++) {
         operands[i].tile = tile;
@@ -499,7 +528,8 @@ void cuda_mma_kernel(CudaText *t, CudaLaunch *launch)
     int64_t down = blocks_for(k->gemm.m, tile->m), across = blocks_for(k->gemm.n, tile->n);
     launch->blocks[0] = down * across;
     launch->blocks[1] = k->gemm.batch;
-    cuda_line(t, "typedef MmaTile<%d, %d, %d, %d, %d, %d, %s, %s> T;", tile->m, tile->n, tile->k,
+    cuda_line(t, "typedef MmaTile<%s, %d, %d, %d, %d, %d, %d, %s, %s> T;",
+              cuda_memory_type(element_of(k)), tile->m, tile->n, step_depth(operands),
               tile->warps_m, tile->warps_n, tile->stages, operands[0].inner == 2 ? "true" : "false",
               operands[1].inner == 2 ? "true" : "false");
     cuda_line(t, "SHARED_BYTES(shared);");
@@ -511,6 +541,6 @@ void cuda_mma_kernel(CudaText *t, CudaLaunch *launch)
     cuda_line(t, "n0 *= T::n;");
     cuda_line(t, "MmaSums<T> sums;");
     for (int i = 0; i < 2; i++) declare_early(&operands[i]);
-    loop(t, operands, tile);
+    loop(t, operands);
     epilogue(t, tile);
 }

@@ -192,7 +192,7 @@ INSTRUCTION(f32x4, mma_tf32, (u32x4 a, uint32_t b0, uint32_t b1, f32x4 c),
 #include "shim.h"
 #endif
 
-// ---- rounding to 16 bits: nearest even, f16 by integers, as ir/scalar.h but for the bits of NaN
+// ---- rounding to 16 bits and to tf32: nearest even, f16 by integers, as ir/scalar.h but for the bits of NaN
 
 DEVICE bf16 f32_to_bf16(float x)
 {
@@ -223,6 +223,13 @@ DEVICE float f16_to_f32(f16 x)
     if (a >= 0x7c00) return from_bits((int)(sign | 0x7f800000 | (a & 0x3ff) << 13));
     if (a >= 0x400) return from_bits((int)(sign | ((a << 13) + (112u << 23))));
     return from_bits((int)(sign | (uint32_t)bits_of((float)a * 5.9604644775390625e-8f))); // 2^-24
+}
+
+// To 11 significant bits: the lower 13 are 0.
+DEVICE float tf32_f32(float x)
+{
+    const uint32_t u = (uint32_t)bits_of(x);
+    return x != x ? x : from_bits((int)((u + 0xfff + (u >> 13 & 1)) & ~0x1fffu));
 }
 
 // Eight bf16 are moved as they are, and taken apart in registers.

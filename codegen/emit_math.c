@@ -188,15 +188,17 @@ static LLVMValueRef word(const Emit *e, uint32_t c, LLVMValueRef x)
     return repeat(e, LLVMConstInt(e->t.i32, c, false), x);
 }
 
-static LLVMValueRef round_bf16(const Emit *e, LLVMValueRef x)
+// To nearest even, without the lowest bits, `drop` of them; a NaN stays one.
+static LLVMValueRef round_bits(const Emit *e, LLVMValueRef x, uint32_t drop)
 {
     LLVMBuilderRef b = e->builder;
-    LLVMValueRef u = bits(e, x), odd = LLVMBuildLShr(b, u, word(e, 16, x), "");
+    uint32_t half = (1u << (drop - 1)) - 1;
+    LLVMValueRef u = bits(e, x), odd = LLVMBuildLShr(b, u, word(e, drop, x), "");
     odd = LLVMBuildAnd(b, odd, word(e, 1, x), "");
-    LLVMValueRef sum = LLVMBuildAdd(b, LLVMBuildAdd(b, u, word(e, 0x7fff, x), ""), odd, "");
+    LLVMValueRef sum = LLVMBuildAdd(b, LLVMBuildAdd(b, u, word(e, half, x), ""), odd, "");
     LLVMValueRef nan = LLVMBuildFCmp(b, LLVMRealUNO, x, x, "");
     sum = choose(e, nan, LLVMBuildOr(b, u, word(e, 0x400000, x), ""), sum);
-    return of_bits(e, LLVMBuildAnd(b, sum, word(e, 0xffff0000, x), ""));
+    return of_bits(e, LLVMBuildAnd(b, sum, word(e, ~((1u << drop) - 1), x), ""));
 }
 
 static LLVMTypeRef half(const Emit *e)
@@ -206,7 +208,7 @@ static LLVMTypeRef half(const Emit *e)
 
 LLVMValueRef emit_round(const Emit *e, DType dt, LLVMValueRef x)
 {
-    if (dt == DT_BF16) return round_bf16(e, x);
+    if (dt == DT_BF16) return round_bits(e, x, 16);
     if (dt != DT_F16) return x;
     LLVMValueRef y = LLVMBuildFPTrunc(e->builder, x, like(e, x, half(e)), "");
     return LLVMBuildFPExt(e->builder, y, LLVMTypeOf(x), "");
@@ -256,6 +258,7 @@ static LLVMValueRef float_op(const Emit *e, OpCode op, const LLVMValueRef *a)
     }
     case OP_FLOOR: return call1(e, "llvm.floor", a[0]);
     case OP_ROUND: return call1(e, "llvm.roundeven", a[0]);
+    case OP_TF32: return round_bits(e, a[0], 13);
     case OP_SQRT: return call1(e, "llvm.sqrt", a[0]);
     case OP_IS_FINITE: {
         LLVMValueRef d = LLVMBuildFSub(b, a[0], a[0], ""); // NaN unless finite

@@ -66,10 +66,11 @@ static json_t *matrix_json(const MatrixView *v)
 static json_t *product_json(const Kernel *k)
 {
     const LibraryProduct *p = k->gemm.library;
+    DType from = k->buffers.at[p->a.buffer].dtype;
     json_t *o =
         json_pack("{s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o}", "batch",
                   (json_int_t)k->gemm.batch, "m", (json_int_t)k->gemm.m, "n", (json_int_t)k->gemm.n,
-                  "k", (json_int_t)k->gemm.k, "from", dtype_name(k->buffers.at[p->a.buffer].dtype),
+                  "k", (json_int_t)k->gemm.k, "from", k->gemm.tf32 ? "tf32" : dtype_name(from),
                   "to", dtype_name(k->buffers.at[p->c.buffer].dtype), "a", matrix_json(&p->a), "b",
                   matrix_json(&p->b), "c", matrix_json(&p->c));
     if (p->biased) json_object_set_new(o, "bias", matrix_json(&p->bias));

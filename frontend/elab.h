@@ -29,7 +29,7 @@ struct Frame {
     Instance *instance;    // the module applied here, or NULL
     const struct Ema *ema; // the slow copy that is applied here, or NULL
     bool frozen;           // a teacher is applied here
-    DType precision;       // of the products made here; DT_NONE: the program's
+    Precision precision;   // of the products made here; none: the program's
     const char *part;      // of the graph's own entries: "visual", "experts.seg"
     const Scope *scope;    // the outermost one of this frame
 };
@@ -185,7 +185,7 @@ struct Instance {
     bool part;             // made under params:, which gives it no inputs
     const char *name;      // of a teacher
     const Tree *outputs;   // further names of a teacher's values, or NULL
-    DType precision;       // that it says itself; DT_NONE: that of the place that made it
+    Precision precision;   // that it says itself; none: that of the place that made it
     Map args;              // name -> Binding *: lets and default inputs
     App *app;              // with the default inputs, once somebody asked
     bool doing;            // these are being applied
@@ -398,7 +398,7 @@ struct Elab {
     uint32_t resting;     // bits of the periods whose tasks are not in this build
     Map bounds;           // of rows with from: or until:
     Map first_update;     // parameter -> int64_t *: the beginning of its first phase of training
-    DType precision;
+    Precision precision;
     bool marking;         // this build decides what the loader decodes
     Map used;             // views and fields that are read: name -> anything
     Map wrong;            // views and fields, and values of theirs, that data_check reported
@@ -528,8 +528,8 @@ const char *folder_said_in(Elab *el, const Tree *t);
 // A scope of its own for one entry of the graph: its random numbers and anonymous calls are its
 // own.
 Scope *part_scope(Elab *el, const char *what, const char *path, const char *part, Loc loc);
-// What a mapping says under precision:, f32 or bf16; DT_NONE: nothing, or it was reported.
-DType precision_read(Elab *el, const Tree *map);
+// What a mapping says under precision:; none: nothing, or it was reported.
+Precision precision_read(Elab *el, const Tree *map);
 
 // data_spec.c
 // Whether the value of a field's `tokenizer:` is the path of a file, not a word.

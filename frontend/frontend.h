@@ -39,7 +39,7 @@ typedef struct PartInfo {
 // Of what precision the products are that are written in one of the graph's own entries.
 typedef struct PartProducts {
     const char *part;
-    uint32_t dtypes; // a bit for each DType of their operands, as asked for
+    uint32_t precisions; // a bit for each Precision, as asked for
 } PartProducts;
 
 // One of several input shapes.

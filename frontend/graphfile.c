@@ -14,25 +14,24 @@ Scope *part_scope(Elab *el, const char *what, const char *path, const char *part
     return scope_new(el, el->scope, f);
 }
 
-DType precision_read(Elab *el, const Tree *map)
+Precision precision_read(Elab *el, const Tree *map)
 {
-    static const DType known[] = {DT_F32, DT_BF16};
     const Tree *t = tree_get(map, "precision");
     Map names = {0};
-    if (!t) return DT_NONE;
+    if (!t) return PRECISION_NONE;
     const char *text = t->kind == TREE_SCALAR ? t->text : "";
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        map_set(el->arena, &names, dtype_name(known[i]), NULL);
-        if (strcmp(text, dtype_name(known[i])) == 0) return known[i];
-    }
+    Precision known = precision_find(text);
+    if (known) return known;
+    for (int p = PRECISION_F32; p < PRECISIONS; p++)
+        map_set(el->arena, &names, precision_name((Precision)p), NULL);
     if (t->kind != TREE_SCALAR) {
         el_error(el, t->loc, "'precision' is a word");
         suggest_word(el, t, "f32", "bf16");
-        return DT_NONE;
+        return PRECISION_NONE;
     }
     el_error(el, t->loc, "there is no precision '%s'", t->text);
     suggest_words(el, t->text, &names);
-    return DT_NONE;
+    return PRECISION_NONE;
 }
 
 // ---- names every module sees ------------------------------------------------------------------
@@ -274,8 +273,8 @@ void settings_read(Elab *el)
     }
     read_parts(el, train, ok ? batch : 0);
     read_memory(el, train);
-    DType precision = train ? precision_read(el, train) : DT_NONE;
-    el->precision = precision == DT_NONE ? DT_F32 : precision;
+    Precision precision = train ? precision_read(el, train) : PRECISION_NONE;
+    el->precision = precision ? precision : PRECISION_F32;
     if (ok && batch > 1 << 24) {
         el_error(el, tree_get(let, "batch")->loc, "batch is %lld; it is at most %d",
                  (long long)batch, 1 << 24);

@@ -91,7 +91,7 @@ static Instance *instance_new(Elab *el, const ModuleDef *def, const char *path, 
     inst->path = path;
     inst->loc = loc;
     inst->frame = scope->frame;
-    inst->precision = DT_NONE;
+    inst->precision = PRECISION_NONE;
     inst->site = hash_u64(hash_u64(scope->frame->site, loc.source), loc.begin);
     return inst;
 }
@@ -319,7 +319,7 @@ static Frame *app_frame(Elab *el, Instance *inst, bool main, Loc loc)
     f->instance = inst;
     f->ema = inst->ema ? inst->ema : inst->frame->owner->ema;
     f->frozen = inst->frozen || inst->frame->owner->frozen;
-    f->precision = inst->precision != DT_NONE ? inst->precision : inst->frame->owner->precision;
+    f->precision = inst->precision ? inst->precision : inst->frame->owner->precision;
     if (!main) {
         Frame *caller = el->frame->owner;
         f->stream = hash_u64(hash_str(caller->stream, inst->path), ++caller->count);

@@ -26,14 +26,14 @@ Frame *frame_new(Elab *el, Frame *parent, const char *what, const char *path, Lo
     f->what = what;
     f->path = path;
     f->call = call;
-    f->precision = DT_NONE;
+    f->precision = PRECISION_NONE;
     f->stream = hash_str(0, path);
     f->site = hash_u64(hash_u64(parent ? parent->site : 0, call.source), call.begin);
     return f;
 }
 
 // For those who ask which part computes in what.
-static void note_products(Elab *el, DType dtype)
+static void note_products(Elab *el, Precision precision)
 {
     Frontend *out = el->out;
     const char *part = part_frame(el->frame->owner)->part;
@@ -41,20 +41,20 @@ static void note_products(Elab *el, DType dtype)
     if (!part) part = "params";
     while (i < out->products.n && strcmp(out->products.at[i].part, part) != 0) i++;
     if (i == out->products.n) vec_push(el->arena, &out->products, ((PartProducts){part, 0}));
-    out->products.at[i].dtypes |= 1u << dtype;
+    out->products.at[i].precisions |= 1u << precision;
 }
 
 // What the program has anyway is not said again, so that equal products are one node.
 void el_precise(Elab *el)
 {
-    DType own = el->frame->owner->precision;
-    if (!el->initialising) note_products(el, own == DT_NONE ? el->precision : own);
-    el->graph->precision = own == el->precision || el->initialising ? DT_NONE : own;
+    Precision own = el->frame->owner->precision;
+    if (!el->initialising) note_products(el, own ? own : el->precision);
+    el->graph->precision = own == el->precision || el->initialising ? PRECISION_NONE : own;
 }
 
 void el_plain(Elab *el)
 {
-    el->graph->precision = DT_NONE;
+    el->graph->precision = PRECISION_NONE;
 }
 
 Binding *scope_add(Elab *el, Scope *s, const char *name, Loc loc, BindKind kind)
@@ -205,8 +205,8 @@ static bool suggest_unnamed(Elab *el, const Scope *s, const char *name, Loc loc)
     }
     const Tree *ema = tree_get(el->root, "ema");
     if (begin > loc.begin && !strcmp(name, "ema") && !tree_get(ema, own) && ema) {
-        const char *slow = ema->kind == TREE_MAP && ema->entries.n ? ema->entries.at[0].key->text
-                                                                   : "slow";
+        const char *slow =
+            ema->kind == TREE_MAP && ema->entries.n ? ema->entries.at[0].key->text : "slow";
         diag_help(el->diag, "write %s.%s, as the copy is called", slow, own);
         if (diag_last_error(el->diag))
             (ema->entries.n == 1 ? diag_mend : diag_guess)(el->diag, loc, slow);

@@ -2,6 +2,7 @@
 // loop an op computes the result block, which is rounded to the result's type when it is stored.
 
 #include "ir/eval.h"
+#include "ir/fold.h"
 
 #include <tgmath.h>
 
@@ -87,6 +88,7 @@ EVAL_FAST static void float_op(OpCode op, const Operands *o)
     case OP_SIGN: FLOATS(x > 0 ? 1 : x < 0 ? -1 : x);
     case OP_FLOOR: FLOATS(floor(x));
     case OP_ROUND: FLOATS(rint(x));
+    case OP_TF32: FLOATS(fold_tf32(x));
     case OP_SQRT: FLOATS(sqrt(x));
     case OP_ADD: FLOATS(x + y);
     case OP_SUB: FLOATS(x - y);
@@ -193,7 +195,8 @@ static void run_op(Eval *ev, const Node *n, const Operands *o, DType stored)
 void eval_elementwise(Eval *ev, const Node *n, Value *r)
 {
     int64_t count = type_count(r->type);
-    if (n->op == OP_STOP_GRADIENT) {
+    bool exact = r->stored != n->type->dtype; // f64 mode, which rounds nothing
+    if (n->op == OP_STOP_GRADIENT || (n->op == OP_TF32 && exact)) {
         memcpy(r->data, eval_arg(ev, n, 0)->data, (size_t)(count * dtype_size(r->stored)));
         return;
     }

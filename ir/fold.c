@@ -38,6 +38,11 @@ double fold_round(DType dt, double x)
     }
 }
 
+double fold_tf32(double x)
+{
+    return round_to(x, 11, -126, 0x1.ffcp127, INFINITY);
+}
+
 // Least and greatest value; of i64, the part that a double holds exactly.
 static void int_range(DType dt, double *lo, double *hi)
 {
@@ -119,6 +124,7 @@ static bool fold_f64(OpCode op, const double *v, double *r)
     case OP_ABS: *r = fabs(v[0]); return true;
     case OP_FLOOR: *r = floor(v[0]); return true;
     case OP_ROUND: *r = rint(v[0]); return true;
+    case OP_TF32: *r = fold_tf32(v[0]); return true;
     case OP_SQRT: *r = sqrt(v[0]); return true;
     case OP_ADD: *r = v[0] + v[1]; return true;
     case OP_SUB: *r = v[0] - v[1]; return true;

@@ -9,6 +9,8 @@
 NodeId fold_node(Graph *g, const Node *n);
 // The value as the element type holds it: rounded to nearest even, or the integer itself.
 double fold_round(DType dt, double value);
+// Rounded to 11 significant bits with the exponents of f32, as op tf32 does.
+double fold_tf32(double value);
 // True when an integer type holds the value exactly.
 bool fold_fits(DType dt, double value);
 

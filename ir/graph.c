@@ -13,7 +13,7 @@ Graph *graph_new(Arena *arena, Diag *diag, int64_t batch)
     g->arena = arena;
     g->diag = diag;
     g->batch = batch;
-    g->precision = DT_NONE;
+    g->precision = PRECISION_NONE;
     g->nslots = 64;
     g->slots = arena_array(arena, uint32_t, g->nslots);
     vec_push(arena, &g->nodes, (Node){.op = OP_COUNT});
@@ -101,10 +101,10 @@ const int64_t *node_ints(const Node *n, AttrKey key, uint32_t *count)
     return a ? a->ints.at : NULL;
 }
 
-DType node_precision(const Node *n)
+Precision node_precision(const Node *n)
 {
-    if (!(op_info(n->op)->attrs & (1u << ATTR_PRECISION))) return DT_NONE;
-    return dtype_find(node_str(n, ATTR_PRECISION));
+    if (!(op_info(n->op)->attrs & (1u << ATTR_PRECISION))) return PRECISION_NONE;
+    return precision_find(node_str(n, ATTR_PRECISION));
 }
 
 // ---- hash-consing -------------------------------------------------------------------------------
@@ -180,9 +180,8 @@ NodeId graph_add_copy(Graph *g, OpCode op, uint32_t copy, uint32_t nargs, const 
         if (args[i] >= g->nodes.n) bug("%s: operand %u is no node", op_info(op)->name, args[i]);
         types[i] = g->nodes.at[args[i]].type;
     }
-    const char *precision = g->precision == DT_NONE ? "" : dtype_name(g->precision);
     ShapeCall call = {g->arena, g->diag, g->here, g->batch,      op,
-                      nargs,    types,   nattrs,  (Attr *)attrs, precision};
+                      nargs,    types,   nattrs,  (Attr *)attrs, precision_name(g->precision)};
     const Type *type = shape_infer(&call);
     if (!type) return 0;
     NodeId *own = arena_array(g->arena, NodeId, nargs + 1);

@@ -134,11 +134,11 @@ typedef struct Node {
 typedef struct Graph {
     Arena *arena;
     Diag *diag;
-    int64_t batch;   // the global batch; sizes of batch axes are multiples of it
-    Loc here;        // origin given to nodes added now; set freely
-    DType precision; // given to products added now without one; DT_NONE, as it is at first: none
-    VEC(Node) nodes; // nodes.at[0] is unused
-    uint32_t *slots; // hash-consing table
+    int64_t batch;       // the global batch; sizes of batch axes are multiples of it
+    Loc here;            // origin given to nodes added now; set freely
+    Precision precision; // given to products added now without one; at first none
+    VEC(Node) nodes;     // nodes.at[0] is unused
+    uint32_t *slots;     // hash-consing table
     uint32_t nslots;
 } Graph;
 
@@ -182,9 +182,9 @@ typedef struct AttentionBeside {
     uint32_t segments, bias;
 } AttentionBeside;
 AttentionBeside attention_beside(OpCode op, uint32_t nargs);
-// What a product or attention says of its operands' precision: DT_F32, DT_BF16, or DT_NONE: it is
-// the program's. DT_NONE for other ops.
-DType node_precision(const Node *n);
+// What a product or attention says of its operands' precision; PRECISION_NONE: it is the program's,
+// or another op.
+Precision node_precision(const Node *n);
 // True and its value when the node is a constant of rank 0, or a broadcast of one. Not where it has
 // a copy number: then it is a number that kernels load, and nothing is folded into it.
 bool graph_is_const(const Graph *g, NodeId id, double *value);

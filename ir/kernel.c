@@ -160,8 +160,8 @@ const char *kernel_text(Arena *arena, const Kernel *k)
         put(&t, " b%u %s %" PRId64 "%s\n", i, dtype_name(k->buffers.at[i].dtype),
             k->buffers.at[i].count, k->buffers.at[i].written ? " written" : "");
     if (k->kind == KERNEL_GEMM || k->kind == KERNEL_PACK)
-        put(&t, " batch %" PRId64 " m %" PRId64 " n %" PRId64 " k %" PRId64 "%s\n", k->gemm.batch,
-            k->gemm.m, k->gemm.n, k->gemm.k,
+        put(&t, " batch %" PRId64 " m %" PRId64 " n %" PRId64 " k %" PRId64 "%s%s\n", k->gemm.batch,
+            k->gemm.m, k->gemm.n, k->gemm.k, k->gemm.tf32 ? " tf32" : "",
             k->gemm.b.axes.n ? "" : str_printf(arena, " packed b%u", k->gemm.packed));
     if (k->kind == KERNEL_GEMM) put_body(&t, "a", &k->gemm.a);
     if (k->kind == KERNEL_GEMM && k->gemm.b.axes.n) put_body(&t, "b", &k->gemm.b);

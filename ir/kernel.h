@@ -160,6 +160,7 @@ typedef struct Kernel {
         int64_t batch, m, n, k;
         KernelBody a, b;
         uint32_t packed;
+        bool tf32;                     // elements have no more bits than tf32, sums may be its own
         const LibraryProduct *library; // another way to do all of it, or NULL
     } gemm;
 

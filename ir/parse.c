@@ -388,13 +388,12 @@ static bool read_setting(Parser *p, const char *name, int64_t least, int64_t *va
     return *value >= least || fail(p, begin, "%s is at least %lld", name, (long long)least);
 }
 
-static bool read_precision(Parser *p, DType *precision)
+static bool read_precision(Parser *p, Precision *precision)
 {
     size_t begin = p->at;
     const char *name = read_word(p);
-    *precision = dtype_find(name);
-    return *precision == DT_F32 || *precision == DT_BF16 ||
-           fail(p, begin, "precision is f32 or bf16, not '%s'", name);
+    *precision = precision_find(name);
+    return *precision || fail(p, begin, "precision is f32, tf32 or bf16, not '%s'", name);
 }
 
 // A setting that need not be there: a number that is at least 1.

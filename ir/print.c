@@ -257,9 +257,9 @@ void program_print(const Program *p, FILE *to)
     print_setting(&out, "batch", p->batch);
     print_setting(&out, "steps", p->steps);
     print_setting(&out, "seed", p->seed);
-    if (p->precision != DT_F32) {
+    if (p->precision != PRECISION_F32) {
         put_text(&out, " precision=");
-        put_text(&out, dtype_name(p->precision));
+        put_text(&out, precision_name(p->precision));
     }
     if (p->accumulate != 1) print_setting(&out, "accumulate", p->accumulate);
     if (p->memory) print_setting(&out, "memory", p->memory);

@@ -17,6 +17,7 @@ Program *program_new(Arena *arena, Diag *diag, const char *name, int64_t batch)
     p->name = str_copy(arena, name);
     p->batch = batch;
     p->accumulate = 1;
+    p->precision = PRECISION_F32;
     return p;
 }
 
@@ -77,15 +78,17 @@ EntryInputs entry_inputs(const Program *p, const Entry *e, Arena *arena)
     return list;
 }
 
-bool program_has_bf16(const Program *p)
+Precision program_coarsest(const Program *p)
 {
-    if (p->precision == DT_BF16) return true;
+    Precision coarsest = p->precision > PRECISION_F32 ? p->precision : PRECISION_F32;
     for (uint32_t i = 0; i < p->entries.n; i++) {
         const Graph *g = p->entries.at[i]->graph;
-        for (NodeId id = 1; id < g->nodes.n; id++)
-            if (node_precision(graph_node(g, id)) == DT_BF16) return true;
+        for (NodeId id = 1; id < g->nodes.n; id++) {
+            Precision own = node_precision(graph_node(g, id));
+            if (own > coarsest) coarsest = own;
+        }
     }
-    return false;
+    return coarsest;
 }
 
 bool *entry_live(const Entry *e, Arena *arena)

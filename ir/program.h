@@ -56,10 +56,9 @@ typedef struct Program {
     Diag *diag;
     const char *name;
     int64_t batch, steps, seed;
-    int64_t accumulate; // parts that pass accumulate cuts the batch of a step into; 1: it does not
-    int64_t memory;     // bytes that its plan may take (plan_bytes); 0: as many as it likes
-    DType precision;    // of the operands of products that do not say it themselves: f32, or bf16
-                        // where pass precision is asked for
+    int64_t accumulate;  // parts that pass accumulate cuts the batch of a step into; 1: it does not
+    int64_t memory;      // bytes that its plan may take (plan_bytes); 0: as many as it likes
+    Precision precision; // of the operands of products that do not say it themselves
     VEC(StateVar) states;
     Map state_index; // name -> (void *)(index + 1)
     VEC(Entry *) entries;
@@ -93,8 +92,8 @@ EntryInputs entry_inputs(const Program *p, const Entry *e, Arena *arena);
 // Live nodes of an entry: keep[id] for everything outputs and updates need. Array of nodes.n in the
 // arena.
 bool *entry_live(const Entry *e, Arena *arena);
-// Does the program, or a product of one of its entries, ask for operands in bf16?
-bool program_has_bf16(const Program *p);
+// The coarsest precision that the program, or a product of one of its entries, asks for.
+Precision program_coarsest(const Program *p);
 // Rebuild an entry's graph with only live nodes, in the same order (dead-code elimination).
 // e->graph stays the same pointer; node ids change (outputs and updates are renumbered).
 void entry_compact(Entry *e);

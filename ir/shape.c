@@ -248,9 +248,8 @@ static bool check_class(ShapeCall *c)
 static bool check_precision(ShapeCall *c)
 {
     const Attr *a = shape_attr(c, ATTR_PRECISION);
-    if (!a || !*a->s || !strcmp(a->s, dtype_name(DT_F32)) || !strcmp(a->s, dtype_name(DT_BF16)))
-        return true;
-    return shape_fail(c, "precision is f32 or bf16, not %s", a->s);
+    return !a || !*a->s || precision_find(a->s) ||
+           shape_fail(c, "precision is f32, tf32 or bf16, not %s", a->s);
 }
 
 typedef const Type *Rule(ShapeCall *c);

@@ -24,11 +24,9 @@ typedef struct Target {
     // Memory beside operands and results that the kernel of an ordered op works in: how many
     // elements of type *dt. NULL or 0: none.
     int64_t (*workspace)(const Kernel *k, DType *dt);
-    // Into how many equal parts the sum over k of a product of these sizes is cut, each a product
-    // of its own, added up in rising order by a second kernel; it divides k. 1: one sum. NULL:
-    // always.
-    int64_t (*parts)(const struct Target *t, DType dt, int64_t batch, int64_t m, int64_t n,
-                     int64_t k);
+    // Into how many equal parts the sum over k of a product is cut, each a product of its own,
+    // added up in rising order by a second kernel; it divides k. 1: one sum. NULL: always.
+    int64_t (*parts)(const Kernel *k);
 } Target;
 
 #endif

@@ -16,6 +16,20 @@ static const struct {
     {"none", 0, DTYPE_B},
 };
 
+static const char *const precisions[PRECISIONS] = {"", "f32", "tf32", "bf16"};
+
+const char *precision_name(Precision p)
+{
+    return precisions[p];
+}
+
+Precision precision_find(const char *name)
+{
+    Precision p = PRECISION_BF16;
+    while (p && strcmp(precisions[p], name) != 0) p--;
+    return p;
+}
+
 const char *dtype_name(DType dt)
 {
     return dtypes[dt].name;

@@ -22,6 +22,14 @@ bool dtype_is_int(DType dt); // signed or unsigned, not bool
 // The element type of that name, or DT_NONE.
 DType dtype_find(const char *name);
 
+// What the operands of products and attention are rounded to before they are multiplied.
+typedef enum { PRECISION_NONE, PRECISION_F32, PRECISION_TF32, PRECISION_BF16 } Precision;
+
+// Its text, "" of PRECISION_NONE; the one of that text, PRECISION_NONE where there is no such.
+const char *precision_name(Precision p);
+Precision precision_find(const char *name);
+#define PRECISIONS (PRECISION_BF16 + 1)
+
 // An axis. per is 0 for a plain axis, k > 0 for a batch axis that holds k values of each sample, so
 // that size = batch * k. Only the ops that say so mix a batch axis. Text: 16, 16b (k = 1), 128b8.
 typedef struct Axis {

@@ -139,7 +139,7 @@ static void sweep_node(GradSweep *w, NodeId id)
             rule(&site);
         else
             grad_error(&site, str_printf(w->scratch, "%s has no gradient", op_info(n.op)->name));
-        w->g->precision = DT_NONE;
+        w->g->precision = PRECISION_NONE;
     }
     for (NodeId k = before; k < w->g->nodes.n; k++) rewrite_origins(w->g, k, &n);
 }

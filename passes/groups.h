@@ -101,7 +101,7 @@ void reduce_coordinates(IndexPool *pool, const Node *n, const Type *of, const In
 
 // The order in which groups run; returns how many there are.
 uint32_t groups_order(const Grouping *gr, Arena *arena, uint32_t **order);
-// A cast from a wider float to one of 16 bits.
+// A cast from a wider float to one of 16 bits, or rounding to tf32.
 bool op_narrows(const Graph *g, const Node *n);
 // True for ops that only rearrange elements and are absorbed into the indices of their users.
 bool op_is_view(OpCode op);

@@ -90,7 +90,8 @@ static bool may_be_part(const Layout *l, NodeId id, bool many)
 {
     const Node *n = graph_node(l->graph, id);
     bool free = !l->root[id] && !l->dense[id] && !l->part[id];
-    return free && (n->op == OP_DOT || n->op == OP_PROJ || (many && is_made(l->graph, n)));
+    return free && (n->op == OP_DOT || n->op == OP_PROJ || op_narrows(l->graph, n) ||
+                    (many && is_made(l->graph, n)));
 }
 
 static void assemble(Layout *l, NodeId whole)

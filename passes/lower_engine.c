@@ -126,6 +126,7 @@ static Build product(Lower *lo, NodeId id, const Dot *d, const Group *gp, Segmen
     k->gemm.m = d->rows;
     k->gemm.n = d->cols;
     k->gemm.k = d->depth / d->parts;
+    k->gemm.tf32 = node_precision(d->node) == PRECISION_TF32;
     k->flops = 2 * d->batch * d->rows * d->cols * d->depth;
     k->tasks = lo->target->tasks(lo->target, k);
     return b;
@@ -208,7 +209,7 @@ static void lower_dot(Lower *lo, uint32_t group)
     lower_windows(lo, b.kernel, &segment); // a library takes them too
     lower_product(lo, b.kernel, &b);
     if (lo->target->parts && !b.kernel->gemm.library) // a library cuts sums by itself
-        d.parts = lo->target->parts(lo->target, x->dtype, d.batch, d.rows, d.cols, d.depth);
+        d.parts = lo->target->parts(b.kernel);
     if (d.parts > 1)
         lower_parts(lo, group, id, &d);
     else

@@ -1,6 +1,6 @@
-// Products in bf16, where the program asks for it (precision=bf16), or a product itself does: what
-// its own attribute says, precision="f32" or "bf16", goes before the program's. Operands are
-// rounded, sums are f32:
+// Products in bf16 or tf32, where the program asks for it (precision=bf16), or a product itself
+// does: what its own attribute says, precision="f32", "tf32" or "bf16", goes before the program's.
+// Operands are rounded, sums are f32. In bf16:
 //
 // - Every such product and attention (forward and gradient) of f32 operands takes them as bf16, but
 //   for the bias of attention. A product still gives f32, and so does the gradient of that bias;
@@ -16,42 +16,55 @@
 //   it was: entry refresh, which the runtime runs before whoever reads it next, rounds it anew. So
 //   an entry is the same whatever other entries there are.
 //
+// In tf32 the operands of products alone are rounded (op tf32), to the same 32 bits a number, and
+// products keep their attribute, which says that the operands are. Parameters have shadows like
+// those in bf16, so that a library may read operands as they lie in memory. Attention stays f32.
+//
 // A rounded operand is rounded where its elements come from, below the views that lie between, so
 // that all its users share one value. Entry init stays f32, and so does stats_result, what a
 // statistic is at last.
 //
-// Needs nothing, keeps all but FACT_SIMPLE. Products in bf16 are left alone: a second run changes
+// Needs nothing, keeps all but FACT_SIMPLE. What is rounded is left alone: a second run changes
 // nothing.
 #include "ir/fold.h"
 #include "passes/pass.h"
 #include "passes/rewrite.h"
 
-typedef struct Precision {
+typedef struct Shadow {
+    const char *name, *parameter;
+    Precision precision;
+} Shadow;
+
+typedef struct Rounding {
     Program *program;
     const Entry *entry;
-    bool *weight;          // by old id: a parameter, seen through views
-    bool *vector;          // by old id: the same with one axis at most
-    bool *rounded;         // by old id: to be rounded to bf16 and widened again
-    VEC(const char *) new; // parameters that got a shadow in this run
-    Map order; // parameter -> int64_t *: axes of its shadow, where not in the order of its own
-} Precision;
+    bool *weight;    // by old id: a parameter, seen through views
+    bool *vector;    // by old id: the same with one axis at most
+    bool *rounded;   // by old id: to be rounded to bf16 and widened again
+    VEC(Shadow) new; // those made in this run
+    Map order; // parameter -> int64_t *: axes of its shadows, where not in the order of its own
+} Rounding;
 
-static const char *shadow_name(const Precision *p, const char *parameter)
+#define SHADOWS "$derived.%s."
+
+static const char *shadow_name(const Rounding *p, const char *parameter, Precision precision)
 {
-    return str_printf(p->program->arena, "$derived.bf16.%s", parameter);
+    return str_printf(p->program->arena, SHADOWS "%s", precision_name(precision), parameter);
 }
 
-// Are operands of this product, or attention, to be bf16, which are f32?
-static bool is_asked(const Precision *p, const Graph *g, const Node *n)
+// To what operands of this product, or attention, are to be rounded, which are f32; none: to
+// nothing.
+static Precision asked(const Rounding *p, const Graph *g, const Node *n)
 {
     OpClass class = op_info(n->op)->class;
-    if (class != CLASS_CONTRACT && class != CLASS_ATTENTION) return false;
-    if (graph_type(g, n->args[0])->dtype != DT_F32) return false;
-    DType own = node_precision(n);
-    return (own == DT_NONE ? p->program->precision : own) == DT_BF16;
+    if (class != CLASS_CONTRACT && class != CLASS_ATTENTION) return PRECISION_NONE;
+    if (graph_type(g, n->args[0])->dtype != DT_F32) return PRECISION_NONE;
+    Precision own = node_precision(n), to = own ? own : p->program->precision;
+    if (to == PRECISION_TF32 && class == CLASS_ATTENTION) to = PRECISION_F32;
+    return to == PRECISION_F32 ? PRECISION_NONE : to;
 }
 
-static bool is_parameter(const Precision *p, const Node *n)
+static bool is_parameter(const Rounding *p, const Node *n)
 {
     if (n->op != OP_STATE) return false;
     const StateVar *s = program_find_state(p->program, node_str(n, ATTR_NAME));
@@ -74,8 +87,7 @@ static bool stays_exact(const Entry *e)
 // parameter's (channels last, of weights that have them in front of the places of a window), the
 // shadow is stored so that what is next to each other there is next to each other in memory. The
 // first product decides.
-static void find_order(Precision *p, const Graph *g, const Node *n, uint32_t operand,
-                       Arena *scratch)
+static void find_order(Rounding *p, const Graph *g, const Node *n, uint32_t operand, Arena *scratch)
 {
     const Node *x = graph_node(g, n->args[operand]);
     uint32_t count, rank = x->type->rank, free = 0;
@@ -94,22 +106,22 @@ static void find_order(Precision *p, const Graph *g, const Node *n, uint32_t ope
     map_set(scratch, &p->order, node_str(x, ATTR_NAME), rising ? NULL : order);
 }
 
-static void find_orders(Precision *p, Arena *scratch)
+static void find_orders(Rounding *p, Arena *scratch)
 {
     for (uint32_t i = 0; i < p->program->entries.n; i++) {
         const Entry *e = p->program->entries.at[i];
         for (NodeId id = 1; id < e->graph->nodes.n; id++) {
             const Node *n = graph_node(e->graph, id);
-            if (n->op != OP_DOT || stays_exact(e) || !is_asked(p, e->graph, n)) continue;
+            if (n->op != OP_DOT || stays_exact(e) || !asked(p, e->graph, n)) continue;
             for (uint32_t k = 0; k < 2; k++) find_order(p, e->graph, n, k, scratch);
         }
     }
 }
 
-static NodeId shadow(Rewrite *r, const Node *n)
+static NodeId shadow(Rewrite *r, const Node *n, Precision to)
 {
-    Precision *p = r->user;
-    const char *parameter = node_str(n, ATTR_NAME), *name = shadow_name(p, parameter);
+    Rounding *p = r->user;
+    const char *parameter = node_str(n, ATTR_NAME), *name = shadow_name(p, parameter, to);
     const int64_t *order = map_get(&p->order, parameter);
     Axis *axes = arena_array(r->scratch, Axis, n->type->rank + 1);
     int64_t *back = arena_array(r->scratch, int64_t, n->type->rank + 1);
@@ -117,38 +129,60 @@ static NodeId shadow(Rewrite *r, const Node *n)
         axes[i] = n->type->axes[order ? order[i] : i];
         back[order ? order[i] : i] = i;
     }
-    const Type *type = type_new(p->program->arena, DT_BF16, n->type->rank, axes);
+    DType dt = to == PRECISION_BF16 ? DT_BF16 : DT_F32;
+    const Type *type = type_new(p->program->arena, dt, n->type->rank, axes);
     if (!program_find_state(p->program, name)) {
         program_state(p->program, name, STATE_DERIVED, type,
                       n->origins.n ? n->origins.at[0] : (Loc){0});
-        vec_push(p->program->arena, &p->new, parameter);
+        vec_push(p->program->arena, &p->new, ((Shadow){name, parameter, to}));
     }
     NodeId x = graph_state(r->to, name, type);
     return order ? graph_transpose(r->to, x, back) : x;
 }
 
-// Can the elements be had in bf16 without rounding anything here?
-static bool is_narrow(const Rewrite *r, NodeId x)
+static NodeId rounded(Graph *g, NodeId x, Precision to)
+{
+    return to == PRECISION_BF16 ? graph_cast(g, x, DT_BF16) : graph_unary(g, OP_TF32, x);
+}
+
+// Has a node elements that are of this precision, as f32 or a 16-bit float?
+static bool is_rounded(const Rounding *p, const Node *n, Precision to)
+{
+    if (to == PRECISION_BF16 || n->type->dtype == DT_BF16) return n->type->dtype == DT_BF16;
+    const char *shadows = str_printf(p->program->arena, SHADOWS, precision_name(to));
+    return n->op == OP_TF32 ||
+           (n->op == OP_STATE && !strncmp(node_str(n, ATTR_NAME), shadows, strlen(shadows)));
+}
+
+// The value in bf16 that a node widens, or 0.
+static NodeId widens(const Graph *g, const Node *n)
+{
+    bool does = n->op == OP_CAST && graph_type(g, n->args[0])->dtype == DT_BF16;
+    return does ? n->args[0] : 0;
+}
+
+// Can the elements be had in that precision without rounding anything here?
+static bool is_narrow(const Rewrite *r, NodeId x, Precision to)
 {
     const Node *n = graph_node(r->to, x);
-    if (n->type->dtype == DT_BF16 || n->op == OP_CONST || is_parameter(r->user, n)) return true;
-    if (n->op == OP_CAST) return graph_type(r->to, n->args[0])->dtype == DT_BF16;
+    if (is_rounded(r->user, n, to) || n->op == OP_CONST || is_parameter(r->user, n)) return true;
+    if (n->op == OP_CAST) return widens(r->to, n);
     bool all = is_view(n);
-    for (uint32_t i = 0; all && i < n->nargs; i++) all = is_narrow(r, n->args[i]);
+    for (uint32_t i = 0; all && i < n->nargs; i++) all = is_narrow(r, n->args[i], to);
     return all;
 }
 
-// Node x of the new graph in bf16. A window is rounded by itself, unless it shows bf16 already.
-static NodeId narrow(Rewrite *r, NodeId x)
+// Node x of the new graph in that precision: bf16, or f32 that was rounded to tf32. A window is
+// rounded by itself, unless it shows what is rounded already.
+static NodeId narrow(Rewrite *r, NodeId x, Precision to)
 {
     const Node n = *graph_node(r->to, x); // adding nodes moves the table
-    if (n.type->dtype == DT_BF16) return x;
-    if (is_parameter(r->user, &n)) return shadow(r, &n);
-    if (n.op == OP_CAST && graph_type(r->to, n.args[0])->dtype == DT_BF16) return n.args[0];
-    if (!is_view(&n) || (n.op == OP_SLICE && !is_narrow(r, x)))
-        return graph_cast(r->to, x, DT_BF16);
+    if (is_rounded(r->user, &n, to)) return x;
+    if (is_parameter(r->user, &n)) return shadow(r, &n, to);
+    if (widens(r->to, &n)) return to == PRECISION_BF16 ? n.args[0] : x;
+    if (!is_view(&n) || (n.op == OP_SLICE && !is_narrow(r, x, to))) return rounded(r->to, x, to);
     NodeId *args = arena_array(r->scratch, NodeId, n.nargs + 1);
-    for (uint32_t i = 0; i < n.nargs; i++) args[i] = narrow(r, n.args[i]);
+    for (uint32_t i = 0; i < n.nargs; i++) args[i] = narrow(r, n.args[i], to);
     return graph_add_copy(r->to, n.op, n.copy, n.nargs, args, n.nattrs, n.attrs);
 }
 
@@ -157,7 +191,7 @@ static NodeId widened(Rewrite *r, NodeId x)
 {
     const Node *n = graph_node(r->to, x);
     double value;
-    if (n->op == OP_CAST && graph_type(r->to, n->args[0])->dtype == DT_BF16) return n->args[0];
+    if (widens(r->to, n)) return n->args[0];
     bool exact = graph_is_const(r->to, x, &value) && fold_round(DT_BF16, value) == value;
     return exact && n->type->dtype == DT_F32 ? graph_cast(r->to, x, DT_BF16) : 0;
 }
@@ -174,21 +208,22 @@ static NodeId view(Rewrite *r, const Node *n)
     return graph_cast(r->to, y, DT_F32);
 }
 
-// The node's attributes without a precision, which its operands tell now; one more may follow.
-static Attr *settled(Rewrite *r, const Node *n)
+// The node's attributes with that precision; one more may follow.
+static Attr *settled(Rewrite *r, const Node *n, Precision precision)
 {
     Attr *attrs = arena_array(r->scratch, Attr, n->nattrs + 1);
     for (uint32_t i = 0; i < n->nattrs; i++) {
         attrs[i] = n->attrs[i];
-        if (attrs[i].key == ATTR_PRECISION) attrs[i].s = "";
+        if (attrs[i].key == ATTR_PRECISION) attrs[i].s = precision_name(precision);
     }
     return attrs;
 }
 
-static NodeId product(Rewrite *r, const Node *n)
+// Operands in bf16 tell what they are, rounded f32 does not.
+static NodeId product(Rewrite *r, const Node *n, Precision to)
 {
-    NodeId args[2] = {narrow(r, r->map[n->args[0]]), narrow(r, r->map[n->args[1]])};
-    Attr *attrs = settled(r, n);
+    NodeId args[2] = {narrow(r, r->map[n->args[0]], to), narrow(r, r->map[n->args[1]], to)};
+    Attr *attrs = settled(r, n, to == PRECISION_TF32 ? to : PRECISION_NONE);
     attrs[n->nattrs] = attr_dtype(ATTR_DTYPE, DT_F32);
     return graph_add_copy(r->to, n->op, n->copy, 2, args, n->nattrs + 1, attrs);
 }
@@ -196,11 +231,12 @@ static NodeId product(Rewrite *r, const Node *n)
 // The sum of a product and its bias, a vector as bf16.
 static NodeId biased(Rewrite *r, const Node *n)
 {
-    const Precision *p = r->user;
+    const Rounding *p = r->user;
     NodeId args[2];
     for (uint32_t i = 0; i < 2; i++) {
         args[i] = r->map[n->args[i]];
-        if (p->vector[n->args[i]]) args[i] = graph_cast(r->to, narrow(r, args[i]), DT_F32);
+        if (p->vector[n->args[i]])
+            args[i] = graph_cast(r->to, narrow(r, args[i], PRECISION_BF16), DT_F32);
     }
     return graph_add_copy(r->to, n->op, n->copy, 2, args, n->nattrs, n->attrs);
 }
@@ -213,20 +249,33 @@ static NodeId attention(Rewrite *r, const Node *n)
     NodeId *args = arena_array(r->scratch, NodeId, n->nargs);
     for (uint32_t i = 0; i < n->nargs; i++) {
         bool kept = i == LSE || i >= matrices;
-        args[i] = kept ? r->map[n->args[i]] : narrow(r, r->map[n->args[i]]);
+        args[i] = kept ? r->map[n->args[i]] : narrow(r, r->map[n->args[i]], PRECISION_BF16);
     }
-    return graph_add_copy(r->to, n->op, n->copy, n->nargs, args, n->nattrs, settled(r, n));
+    return graph_add_copy(r->to, n->op, n->copy, n->nargs, args, n->nattrs,
+                          settled(r, n, PRECISION_NONE));
+}
+
+// What is not rounded does not say that it is.
+static NodeId exact(Rewrite *r, NodeId id)
+{
+    const Node *n = graph_node(r->from, id);
+    if (node_precision(n) <= PRECISION_F32) return 0;
+    const Node like = *n;
+    NodeId *args = arena_array(r->scratch, NodeId, n->nargs);
+    for (uint32_t i = 0; i < n->nargs; i++) args[i] = r->map[n->args[i]];
+    return graph_add_copy(r->to, like.op, like.copy, like.nargs, args, like.nattrs,
+                          settled(r, &like, PRECISION_F32));
 }
 
 static NodeId replace(Rewrite *r, NodeId id)
 {
-    const Precision *p = r->user;
+    const Rounding *p = r->user;
     const Node *n = graph_node(r->from, id);
     OpClass class = op_info(n->op)->class;
     bool f32 = n->nargs && graph_type(r->from, n->args[0])->dtype == DT_F32;
-    bool asked = is_asked(p, r->from, n);
+    Precision to = asked(p, r->from, n);
     NodeId y = 0;
-    if (asked) y = class == CLASS_CONTRACT ? product(r, n) : attention(r, n);
+    if (to) y = class == CLASS_CONTRACT ? product(r, n, to) : attention(r, n);
     if (class == CLASS_VIEW && n->op != OP_BROADCAST && f32) y = view(r, n);
     if (p->rounded[id] && n->op == OP_ADD) y = biased(r, n);
     if (class == CLASS_TUPLE) y = graph_cast(r->to, rewrite_keep(r, id), n->type->dtype);
@@ -245,15 +294,15 @@ static bool has_batch(const Type *type)
 }
 
 // A product with a parameter over the batch, before this pass.
-static bool is_activation(const Precision *p, const Node *n)
+static bool is_activation(const Rounding *p, const Node *n)
 {
     const Graph *g = p->entry->graph;
-    return n->op == OP_DOT && is_asked(p, g, n) && has_batch(n->type) &&
+    return n->op == OP_DOT && asked(p, g, n) == PRECISION_BF16 && has_batch(n->type) &&
            (p->weight[n->args[0]] || p->weight[n->args[1]]);
 }
 
 // The product that `id` shows through reshapes and transposes, all without other use; 0: none.
-static NodeId only_product(const Precision *p, const uint32_t *uses, NodeId id)
+static NodeId only_product(const Rounding *p, const uint32_t *uses, NodeId id)
 {
     const Node *n = graph_node(p->entry->graph, id);
     for (; uses[id] == 1 && (n->op == OP_RESHAPE || n->op == OP_TRANSPOSE);
@@ -263,7 +312,7 @@ static NodeId only_product(const Precision *p, const uint32_t *uses, NodeId id)
 }
 
 // Which values are rounded: products, or their sums with a bias that nothing else reads.
-static void find_rounded(Precision *p, Arena *scratch)
+static void find_rounded(Rounding *p, Arena *scratch)
 {
     const Graph *g = p->entry->graph;
     const uint32_t *uses = rewrite_uses(p->entry, scratch);
@@ -287,13 +336,13 @@ static void find_rounded(Precision *p, Arena *scratch)
 
 // ---- shadows ------------------------------------------------------------------------------------
 
-static void write_shadow(const Precision *p, Entry *e, const char *parameter, NodeId value)
+static void write_shadow(const Rounding *p, Entry *e, const Shadow *s, NodeId value)
 {
-    const int64_t *order = map_get(&p->order, parameter);
-    NodeId x = graph_cast(e->graph, value, DT_BF16);
+    const int64_t *order = map_get(&p->order, s->parameter);
+    NodeId x = rounded(e->graph, value, s->precision);
     if (order) x = graph_transpose(e->graph, x, order);
     rewrite_origins(e->graph, x, graph_node(e->graph, value));
-    vec_push(p->program->arena, &e->updates, (NamedNode){shadow_name(p, parameter), x});
+    vec_push(p->program->arena, &e->updates, (NamedNode){s->name, x});
 }
 
 // By name of state: the number of its update in the entry + 1.
@@ -330,23 +379,23 @@ static Entry *entry_named(Program *program, const char *name)
 }
 
 // In an entry that has nothing but shadows.
-static void write_from_state(const Precision *p, Entry *e, const char *parameter)
+static void write_from_state(const Rounding *p, Entry *e, const Shadow *s)
 {
-    const StateVar *master = program_find_state(p->program, parameter);
-    write_shadow(p, e, parameter, graph_state(e->graph, parameter, master->type));
+    const StateVar *master = program_find_state(p->program, s->parameter);
+    write_shadow(p, e, s, graph_state(e->graph, s->parameter, master->type));
 }
 
 // The new shadows of what the entry changes: those that it reads it writes too; `late` becomes true
 // of the others.
-static void write_in(const Precision *p, Entry *e, bool *late, Arena *scratch)
+static void write_in(const Rounding *p, Entry *e, bool *late, Arena *scratch)
 {
     const Map updates = updates_of(e, scratch), reads = reads_of(p->program, e, scratch);
     for (uint32_t s = 0; s < p->new.n; s++) {
-        const char *name = p->new.at[s];
-        uintptr_t update = (uintptr_t)map_get(&updates, name);
+        const Shadow *new = &p->new.at[s];
+        uintptr_t update = (uintptr_t)map_get(&updates, new->parameter);
         if (!update) continue;
-        if (map_get(&reads, shadow_name(p, name)))
-            write_shadow(p, e, name, e->updates.at[update - 1].node);
+        if (map_get(&reads, new->name))
+            write_shadow(p, e, new, e->updates.at[update - 1].node);
         else
             late[s] = true;
     }
@@ -354,7 +403,7 @@ static void write_in(const Precision *p, Entry *e, bool *late, Arena *scratch)
 
 // By derive (init is followed by it), by the entries that change and read them, and by refresh
 // where an entry changes the parameter alone.
-static void write_shadows(const Precision *p, Arena *scratch)
+static void write_shadows(const Rounding *p, Arena *scratch)
 {
     Program *program = p->program;
     if (!p->new.n) return;
@@ -365,19 +414,23 @@ static void write_shadows(const Precision *p, Arena *scratch)
         if (e != derive && !stays_exact(e)) write_in(p, e, late, scratch);
     }
     for (uint32_t s = 0; s < p->new.n; s++) {
-        write_from_state(p, derive, p->new.at[s]);
-        if (late[s]) write_from_state(p, entry_named(program, "refresh"), p->new.at[s]);
+        write_from_state(p, derive, &p->new.at[s]);
+        if (late[s]) write_from_state(p, entry_named(program, "refresh"), &p->new.at[s]);
     }
 }
 
 bool pass_precision(Program *p, PassContext *ctx)
 {
-    Precision all = {.program = p};
-    if (!program_has_bf16(p)) return true;
+    Rounding all = {.program = p};
+    if (program_coarsest(p) == PRECISION_F32) return true;
     find_orders(&all, ctx->scratch);
     for (uint32_t i = 0; i < p->entries.n; i++) {
         Entry *e = p->entries.at[i];
-        if (stays_exact(e) || !strcmp(e->name, "derive")) continue;
+        if (!strcmp(e->name, "derive")) continue;
+        if (stays_exact(e)) {
+            if (!rewrite_entry(e, ctx->scratch, exact, &all)) return false;
+            continue;
+        }
         all.entry = e;
         all.weight = arena_array(ctx->scratch, bool, e->graph->nodes.n);
         all.vector = arena_array(ctx->scratch, bool, e->graph->nodes.n);

@@ -90,7 +90,8 @@ static uint32_t own_cost(const Node *n)
 }
 
 // Rounding to 16 bits is not repeated: what it made is half as much to keep and to read as what it
-// was made of.
+// was made of. Nor is rounding to tf32: products copy what is rounded in memory as it is, and a
+// library takes nothing else.
 static bool can_repeat(const Grouping *gr, NodeId id)
 {
     const Node *n = graph_node(gr->graph, id);

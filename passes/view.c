@@ -3,6 +3,7 @@
 
 bool op_narrows(const Graph *g, const Node *n)
 {
+    if (n->op == OP_TF32) return true;
     return n->op == OP_CAST && dtype_is_float(n->type->dtype) && dtype_size(n->type->dtype) == 2 &&
            dtype_size(graph_type(g, n->args[0])->dtype) > 2;
 }

@@ -104,7 +104,8 @@ static BlasStatus describe(const CudaBlas *b, BlasProduct *out)
     if (out->swapped) z.row = p->c.col, z.col = p->c.row;
     w.row = y->col, w.col = y->row; // (n, k) becomes (k, n)
     bool turned_x, turned_y, turned_z;
-    BlasStatus s = b->desc_create(&out->desc, BLAS_COMPUTE_32F, BLAS_R_32F);
+    int compute = p->tf32 ? BLAS_COMPUTE_32F_FAST_TF32 : BLAS_COMPUTE_32F;
+    BlasStatus s = b->desc_create(&out->desc, compute, BLAS_R_32F);
     if (!s) s = make_layout(b, &out->first, p->from, rows, p->k, x, p->batch, &turned_x);
     if (!s) s = make_layout(b, &out->second, p->from, p->k, cols, &w, p->batch, &turned_y);
     if (!s) s = make_layout(b, &out->result, p->to, rows, cols, &z, p->batch, &turned_z);

@@ -268,7 +268,8 @@ static bool read_product(Reader *r, json_t *row, const char *where, StepKernel *
         !get_int(r, o, at, "k", 1, INT32_MAX, &p->k) || !get_text(r, o, at, "from", &from) ||
         !get_text(r, o, at, "to", &to))
         return false;
-    if (!dtype_parse(from, &p->from) || !dtype_parse(to, &p->to) ||
+    p->tf32 = strcmp(from, "tf32") == 0;
+    if (!dtype_parse(p->tf32 ? "f32" : from, &p->from) || !dtype_parse(to, &p->to) ||
         (p->from != CZT_F32 && p->from != CZT_BF16 && p->from != CZT_F16) ||
         (p->to != CZT_F32 && p->to != p->from))
         return fail(r, at, "from", "and to are no dtypes of products");

@@ -44,6 +44,7 @@ typedef struct StepMatrix {
 typedef struct StepProduct {
     int64_t batch, m, n, k;
     CztDtype from, to;
+    bool tf32; // what is f32 has no more bits than tf32, and is multiplied as such
     StepMatrix a, b, c, bias, sum;
     bool biased, added, workspace; // workspace: c is none of the kernel's results
     int32_t rest;

@@ -87,6 +87,14 @@ grep -qa '"sum"' pieces.czt || miss "the library is told of no sum"
 CZT_FAKE_LOG=$PWD/sums exits 0 "$CZTC" run pieces.czt -n 3 --products library
 same pieces.cpu out
 grep -q '^host ' sums || miss "the library did no product in pieces"
+# in tf32 it is told so, and has numbers of no more bits: the stand-in makes NaN of others
+exits 0 "$CZTC" run small.yaml --set precision=tf32 -n 2
+mv out tf32.cpu
+exits 0 "$CZTC" compile small.yaml --set precision=tf32 --target cuda -o tf32.czt
+grep -qa '"from": *"tf32"' tf32.czt || miss "no product is in tf32"
+CZT_FAKE_LOG=$PWD/tf32 exits 0 "$CZTC" run tf32.czt -n 2 --products library
+grep -q '^host ' tf32 || miss "the library did no product in tf32"
+same tf32.cpu out
 # measured, plain ones go to the library (1 ms on the stand-in), those with a rest (1 + 2) do not:
 # after the last kernel that was timed only products of the library are put into graphs
 MICRO=$SOURCE/graphs/bench/micro.yaml

@@ -51,8 +51,8 @@ exits 0 "$CZTC" check "$SOURCE/graphs/bench/micro.yaml" --set batch=2 --set prec
 says out '"batch": 2'
 says out '"inputs": {'
 says out '"image": "f32[2b, 3, 64, 64]"'
-exits 1 "$CZTC" check "$SOURCE/graphs/bench/micro.yaml" --set precision=tf32
-says err "there is no precision 'tf32'"
+exits 1 "$CZTC" check "$SOURCE/graphs/bench/micro.yaml" --set precision=fp16
+says err "there is no precision 'fp16'"
 exits 0 "$CZTC" bench "$SOURCE/graphs/bench/micro.yaml" --set batch=2 --set precision=bf16 -n 1 --json
 says out '"checked": "yes"'
 exits 0 "$CZTC" bench "$SOURCE/graphs/bench/micro.yaml" --set batch=2 -n 1 --json

@@ -1,6 +1,7 @@
 // A stand-in for cuBLASLt: products by plain loops, each sum one chain of fma in rising k, so that
 // results have the bits of the project's own kernels. It takes what it is told literally: a wrong
-// layout gives wrong numbers, an address that is less aligned than was promised an error.
+// layout gives wrong numbers, an address that is less aligned than was promised an error, a number
+// that tf32 does not have NaN where tf32 is to be multiplied.
 #include "runtime/cuda_blas.h"
 
 #include <dlfcn.h>
@@ -17,6 +18,7 @@ struct BlasHandleTag {
 };
 
 struct BlasDescTag {
+    int compute;
     int32_t first, second; // turned
     int32_t epilogue;
     const void *bias;
@@ -65,7 +67,9 @@ EXPORT BlasStatus cublasLtDestroy(BlasHandle handle)
 EXPORT BlasStatus cublasLtMatmulDescCreate(BlasDesc *desc, int compute, int scale)
 {
     *desc = calloc(1, sizeof **desc);
-    return compute == BLAS_COMPUTE_32F && scale == BLAS_R_32F ? 0 : BLAS_NOT_SUPPORTED;
+    (*desc)->compute = compute;
+    bool known = compute == BLAS_COMPUTE_32F || compute == BLAS_COMPUTE_32F_FAST_TF32;
+    return known && scale == BLAS_R_32F ? 0 : BLAS_NOT_SUPPORTED;
 }
 
 EXPORT BlasStatus cublasLtMatmulDescDestroy(BlasDesc desc)
@@ -172,6 +176,16 @@ static float load(const struct BlasLayoutTag *l, const void *at, int64_t batch, 
     return l->type == BLAS_R_32F ? ((const float *)at)[i] : bf16_value(((const uint16_t *)at)[i]);
 }
 
+// An operand's element; of tf32 it must be one.
+static float operand(const Product *p, const struct BlasLayoutTag *l, const void *at, int64_t batch,
+                     uint64_t row, uint64_t col)
+{
+    float x = load(l, at, batch, row, col);
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return p->desc.compute == BLAS_COMPUTE_32F_FAST_TF32 && u & 0x1fff ? NAN : x;
+}
+
 static void multiply(void *data)
 {
     const Product *p = data;
@@ -182,10 +196,10 @@ static void multiply(void *data)
             for (uint64_t row = 0; row < p->d.rows; row++) {
                 float sum = 0;
                 for (uint64_t k = 0; k < depth; k++)
-                    sum = fmaf(p->desc.first ? load(&p->a, p->x, batch, k, row)
-                                             : load(&p->a, p->x, batch, row, k),
-                               p->desc.second ? load(&p->b, p->y, batch, col, k)
-                                              : load(&p->b, p->y, batch, k, col),
+                    sum = fmaf(p->desc.first ? operand(p, &p->a, p->x, batch, k, row)
+                                             : operand(p, &p->a, p->x, batch, row, k),
+                               p->desc.second ? operand(p, &p->b, p->y, batch, col, k)
+                                              : operand(p, &p->b, p->y, batch, k, col),
                                sum);
                 if (p->from) sum += load(&p->d, p->from, batch, row, col);
                 if (p->desc.bias) sum += load(&bias, p->desc.bias, 0, row, 0);
@@ -207,7 +221,8 @@ EXPORT BlasStatus cublasLtMatmul(BlasHandle handle, BlasDesc desc, const void *a
     uintptr_t all = (uintptr_t)x | (uintptr_t)y | (uintptr_t)to | (uintptr_t)c;
     if (*(const float *)alpha != 1 || (times != 0 && (times != 1 || d->type != BLAS_R_32F)) ||
         memcmp(layout_c, d, sizeof *d) != 0 || a->type != b->type || a->type == BLAS_R_16F ||
-        !algo->data[0] || !workspace || bytes != BLAS_WORKSPACE || all % algo->data[0] ||
+        (desc->compute == BLAS_COMPUTE_32F_FAST_TF32 && a->type != BLAS_R_32F) || !algo->data[0] ||
+        !workspace || bytes != BLAS_WORKSPACE || all % algo->data[0] ||
         !desc->epilogue != !desc->bias || (uintptr_t)desc->bias % algo->data[0])
         return INVALID_VALUE;
     Product *p = malloc(sizeof *p); // a graph may run it again and again: it is never freed

@@ -165,7 +165,7 @@ void copy_issue(ShimLane *lane, void *to, const void *from, uint32_t bytes)
 {
     Fiber *f = (Fiber *)lane;
     if (bytes > 16) fiber_fail(f->worker, "cp.async of %u bytes", bytes);
-    if (shared_find(f->worker, from)) fiber_fail(f->worker, "cp.async from shared memory");
+    if (bytes && shared_find(f->worker, from)) fiber_fail(f->worker, "cp.async from shared memory");
     if (f->ncopies == f->copies_cap) {
         f->copies_cap = f->copies_cap ? f->copies_cap * 2 : 16;
         f->copies = realloc(f->copies, f->copies_cap * sizeof *f->copies);

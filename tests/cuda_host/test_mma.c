@@ -1,16 +1,19 @@
 // Products on tensor cores (codegen/cuda_mma.cuh) against sums in double precision: tiles, layouts,
 // ragged shapes, batches, operands whose rows begin anywhere.
 //
-// The bound: a product of two bf16 is exact in f32. Each of the k additions to a result is off by
-// at most one unit in the last place of the largest sum so far (2^-23 of it: tensor cores cut off
-// instead of rounding; the shim rounds), and no sum is larger than S = sum |a b|. So a result is
-// within k 2^-23 S; a forgotten or doubled term is about S / k, far outside while k^2 < 2^23.
+// The bound: a product of two bf16, or two tf32, is exact in f32. Each of the k additions to a
+// result is off by at most one unit in the last place of the largest sum so far (2^-23 of it:
+// tensor cores cut off instead of rounding; the shim rounds), and no sum is larger than S = sum |a
+// b|. So a result is within k 2^-23 S; a forgotten or doubled term is about S / k, far outside
+// while k^2 < 2^23.
 #include "mma_tiles.h"
 
+#include "ir/fold.h"
 #include "ir/scalar.h"
 
 typedef struct Matrix {
-    uint16_t *at;
+    void *at;          // uint16_t of bf16, or float
+    bool tf32;         // what the floats are
     int rows, columns; // of one of the batch, columns lie side by side
     int ld;
     size_t bytes;
@@ -21,17 +24,21 @@ typedef struct Case {
     int wide; // by how much rows are longer than they must be
 } Case;
 
-static Matrix matrix_new(int rows, int columns, const Case *x, bool whole, uint64_t seed)
+static Matrix matrix_new(int rows, int columns, const Case *x, bool whole, bool tf32, uint64_t seed)
 {
     int ld = columns + x->wide;
     if (whole) ld = (ld + 7) / 8 * 8;
-    Matrix m = {.rows = rows, .columns = columns, .ld = ld};
-    m.bytes = 2 * (size_t)x->batch * (size_t)(rows * ld);
+    Matrix m = {.tf32 = tf32, .rows = rows, .columns = columns, .ld = ld};
+    m.bytes = (tf32 ? 4 : 2) * (size_t)x->batch * (size_t)(rows * ld);
     m.at = shim_guarded(m.bytes); // NaN where nothing is written
     for (int b = 0; b < x->batch * rows; b++)
-        for (int i = 0; i < columns; i++)
-            m.at[b * ld + i] =
-                f32_to_bf16(check_number(seed + (uint64_t)b * 4099 + (uint64_t)i) + 0.125f);
+        for (int i = 0; i < columns; i++) {
+            float number = check_number(seed + (uint64_t)b * 4099 + (uint64_t)i) + 0.125f;
+            if (tf32)
+                ((float *)m.at)[b * ld + i] = (float)fold_tf32((double)number);
+            else
+                ((uint16_t *)m.at)[b * ld + i] = f32_to_bf16(number);
+        }
     return m;
 }
 
@@ -39,7 +46,8 @@ static Matrix matrix_new(int rows, int columns, const Case *x, bool whole, uint6
 static double element(const Matrix *x, int layout, int batch, int free, int k)
 {
     int row = layout ? k : free, column = layout ? free : k;
-    return (double)bf16_to_f32(x->at[(batch * x->rows + row) * x->ld + column]);
+    int at = (batch * x->rows + row) * x->ld + column;
+    return (double)(x->tf32 ? ((float *)x->at)[at] : bf16_to_f32(((uint16_t *)x->at)[at]));
 }
 
 static void compare(Check *c, const char *name, const Case *x, int layout, const Matrix *a,
@@ -60,14 +68,15 @@ static void compare(Check *c, const char *name, const Case *x, int layout, const
 }
 
 static void one(Check *c, const ShimModule *module, const ShimOptions *options, const MmaShape *s,
-                int layout, const Case *x, bool whole)
+                int layout, const Case *x, bool whole, bool tf32)
 {
     Error err = {0};
-    const char *name = mma_name(c->arena, s, layout);
+    const char *name = mma_name(c->arena, s, layout, tf32);
+    int k = x->k, m = x->m, n = x->n;
     Matrix a =
-        layout / 2 ? matrix_new(x->k, x->m, x, whole, 1) : matrix_new(x->m, x->k, x, whole, 2);
+        layout / 2 ? matrix_new(k, m, x, whole, tf32, 1) : matrix_new(m, k, x, whole, tf32, 2);
     Matrix b =
-        layout % 2 ? matrix_new(x->k, x->n, x, whole, 3) : matrix_new(x->n, x->k, x, whole, 4);
+        layout % 2 ? matrix_new(k, n, x, whole, tf32, 3) : matrix_new(n, k, x, whole, tf32, 4);
     size_t out = 4 * (size_t)x->batch * (size_t)(x->m * x->n);
     float *result = shim_guarded(out);
     int sizes[] = {x->m, x->n, x->k, a.ld, b.ld, a.rows * a.ld, b.rows * b.ld, whole};
@@ -97,14 +106,17 @@ int main(int argc, char **argv)
         {65, 33, 97, 1, 1},    // rows that begin anywhere
     };
     const ShimOptions options[] = {{2, SHIM_REVERSE, 0}, {2, SHIM_RANDOM, 5}};
-    for (int i = 0; i < 4 * MMA_SHAPES; i++)
+    for (int i = 0; i < 8 * MMA_SHAPES; i++)
         for (int k = 0; k < 5; k++) {
             const Case *x = &cases[k];
-            if (k < 4) one(&c, m, &options[i % 2], &mma_shapes[i / 4], i % 4, x, true);
-            if (k > 2) one(&c, m, &options[i % 2], &mma_shapes[i / 4], i % 4, x, false);
+            const MmaShape *s = &mma_shapes[i / 8];
+            bool tf32 = i / 4 % 2;
+            if (k < 4) one(&c, m, &options[i % 2], s, i % 4, x, true, tf32);
+            if (k > 2) one(&c, m, &options[i % 2], s, i % 4, x, false, tf32);
         }
-    for (int i = 0; i < 2 * MMA_SHAPES; i++) // each tile, copied and element by element
-        one(&c, races, &options[1], &mma_shapes[i / 2], i / 2 % 4, &cases[1 + i % 2], i % 2 == 0);
+    for (int i = 0; i < 4 * MMA_SHAPES; i++) // each tile, copied and element by element
+        one(&c, races, &options[1], &mma_shapes[i / 4], i / 4 % 4, &cases[1 + i % 2], i % 2 == 0,
+            i / 2 % 2);
     shim_unload(m);
     shim_unload(races);
     return check_end(&c);

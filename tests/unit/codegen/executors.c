@@ -147,12 +147,14 @@ static double number_at(DType dt, const void *data, int64_t i)
     }
 }
 
-// Does the case's entry multiply bf16?
-static bool multiplies_bf16(const Entry *e)
+// Does the case's entry multiply on tensor cores, where there are any?
+static bool multiplies_rounded(const Entry *e)
 {
     for (NodeId id = 1; id < e->graph->nodes.n; id++) {
         const Node *n = graph_node(e->graph, id);
-        if (n->op == OP_DOT && graph_type(e->graph, n->args[0])->dtype == DT_BF16) return true;
+        if (n->op == OP_DOT && (graph_type(e->graph, n->args[0])->dtype == DT_BF16 ||
+                                node_precision(n) == PRECISION_TF32))
+            return true;
     }
     return false;
 }
@@ -427,7 +429,7 @@ static TrialResult run_program(Arena *arena, const char *name, Program *p, const
     for (uint32_t i = 0; i < n; i++) {
         cases[i] = (Case){
             .arena = arena, .name = name, .program = p, .entry = p->entries.at[i], .which = i};
-        if (multiplies_bf16(cases[i].entry)) cases[i].tolerance = trial->tolerance;
+        if (multiplies_rounded(cases[i].entry)) cases[i].tolerance = trial->tolerance;
         if (attends_bf16(cases[i].entry)) cases[i].tolerance = trial->attention_tolerance;
         if (!prepare(&cases[i], trial->special, err)) return TRIAL_DIFFERS;
     }
@@ -505,13 +507,15 @@ const char *corpus_text(Arena *arena, const char *name)
     return text;
 }
 
-const char *corpus_in_bf16(Arena *arena, const char *name)
+const char *corpus_in(Arena *arena, const char *name, Precision precision)
 {
     const char *text = corpus_text(arena, name), *header = strstr(text, "\nprogram ");
     header = header ? header + 1 : text;
     size_t n = (size_t)(header - text) + strcspn(header, "\n");
-    if (!strstr(text, " = dot ") && !strstr(text, " = attention ")) return NULL;
-    return str_printf(arena, "%.*s precision=bf16%s", (int)n, text, text + n);
+    bool attends = precision == PRECISION_BF16 && strstr(text, " = attention ");
+    if (!strstr(text, " = dot ") && !attends) return NULL;
+    return str_printf(arena, "%.*s precision=%s%s", (int)n, text, precision_name(precision),
+                      text + n);
 }
 
 // ---- counting

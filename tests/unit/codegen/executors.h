@@ -53,8 +53,9 @@ enum { CORPUS_MOST = 256, CORPUS_NAME = 64 };
 size_t corpus_names(char names[CORPUS_MOST][CORPUS_NAME]);
 // The text of one of them; fails the test where it cannot be read.
 const char *corpus_text(Arena *arena, const char *name);
-// The same with products in bf16; NULL where it has none.
-const char *corpus_in_bf16(Arena *arena, const char *name);
+// The same with products in that precision, where it has any that are not left alone; NULL
+// otherwise.
+const char *corpus_in(Arena *arena, const char *name, Precision precision);
 
 // Kernels of an entry after fusion, by what they do.
 typedef struct KernelCount {

@@ -171,9 +171,9 @@ static NodeId shaped(Gen *f, DType dt, const Type *to)
 
 static NodeId make_unary(Gen *f)
 {
-    static const OpCode floats[] = {OP_NEG,  OP_ABS,  OP_SIGN, OP_FLOOR,        OP_ROUND,
-                                    OP_SQRT, OP_EXP,  OP_LOG,  OP_SIN,          OP_COS,
-                                    OP_ATAN, OP_TANH, OP_ERF,  OP_STOP_GRADIENT};
+    static const OpCode floats[] = {OP_NEG,  OP_ABS,  OP_SIGN, OP_FLOOR, OP_ROUND,
+                                    OP_TF32, OP_SQRT, OP_EXP,  OP_LOG,   OP_SIN,
+                                    OP_COS,  OP_ATAN, OP_TANH, OP_ERF,   OP_STOP_GRADIENT};
     static const OpCode ints[] = {OP_NEG, OP_ABS, OP_SIGN};
     NodeId x = pick(f, often(f, 90) ? number_type(f) : DT_BOOL);
     DType dt = type_of(f, x)->dtype;
@@ -695,11 +695,13 @@ const char *fuzz_program(Arena *arena, uint64_t seed)
 {
     Diag *diag = diag_new(arena);
     Gen f = {.arena = arena, .seed = hash_u64(1, seed) | 1, .special = fuzz_trial(seed).special};
-    uint64_t r = hash_u64(3, seed); // a third has 16-bit values, a third of all products in bf16
+    uint64_t r = hash_u64(
+        3, seed); // a third has 16-bit values, a third of all products in bf16, a third in tf32
     if (r % 3 == 0) f.half = r / 3 % 2 ? DT_F16 : DT_BF16;
     f.p = program_new(arena, diag, str_printf(arena, "seed %llu", (unsigned long long)seed),
                       1 + draw(&f, 4));
-    if (r / 6 % 3 == 0) f.p->precision = DT_BF16;
+    if (r / 6 % 3 == 0) f.p->precision = PRECISION_BF16;
+    if (r / 6 % 3 == 1) f.p->precision = PRECISION_TF32;
     f.entry = program_entry(f.p, "step");
     f.g = f.entry->graph;
     f.main = some_shape(&f, DT_F32);

@@ -33,20 +33,23 @@ ParameterizedTest(char (*name)[CORPUS_NAME], corpus, same_bits)
     arena_free(arena);
 }
 
-// The same programs with products in bf16, as pass precision makes them.
-ParameterizedTestParameters(corpus, same_bits_in_bf16)
+// The same programs with products in tf32 and bf16, as pass precision makes them.
+ParameterizedTestParameters(corpus, same_bits_rounded)
 {
     static char names[CORPUS_MOST][CORPUS_NAME];
     return cr_make_param_array(char[CORPUS_NAME], names, corpus_names(names));
 }
 
-ParameterizedTest(char (*name)[CORPUS_NAME], corpus, same_bits_in_bf16)
+ParameterizedTest(char (*name)[CORPUS_NAME], corpus, same_bits_rounded)
 {
     if (left_out(*name)) return;
     Arena *arena = arena_new();
-    const char *text = corpus_in_bf16(arena, *name);
     const uint32_t threads[] = {1, 3, 0};
-    if (text) same_on_both(str_printf(arena, "%s in bf16", *name), text, FUSE_ALL, threads);
-    if (text) same_on_both(str_printf(arena, "%s in bf16, unfused", *name), text, 0, threads);
+    for (Precision p = PRECISION_TF32; p < PRECISIONS; p++) {
+        const char *text = corpus_in(arena, *name, p);
+        const char *title = str_printf(arena, "%s in %s", *name, precision_name(p));
+        if (text) same_on_both(title, text, FUSE_ALL, threads);
+        if (text) same_on_both(str_printf(arena, "%s, unfused", title), text, 0, threads);
+    }
     arena_free(arena);
 }

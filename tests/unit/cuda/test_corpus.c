@@ -34,9 +34,12 @@ ParameterizedTest(char (*name)[CORPUS_NAME], cuda, corpus)
     const char *only = getenv("CZT_ONLY");
     if (only && strncmp(*name, only, strlen(only))) return;
     Arena *arena = arena_new();
-    const char *text = corpus_text(arena, *name), *half = corpus_in_bf16(arena, *name);
-    same_on_cuda_text(arena, *name, text);
-    if (half) same_on_cuda_text(arena, str_printf(arena, "%s in bf16", *name), half);
+    same_on_cuda_text(arena, *name, corpus_text(arena, *name));
+    for (Precision p = PRECISION_TF32; p < PRECISIONS; p++) {
+        const char *text = corpus_in(arena, *name, p);
+        const char *title = str_printf(arena, "%s in %s", *name, precision_name(p));
+        if (text) same_on_cuda_text(arena, title, text);
+    }
     arena_free(arena);
 }
 
@@ -44,9 +47,9 @@ ParameterizedTest(char (*name)[CORPUS_NAME], cuda, corpus)
 // errors.
 Test(cuda, shared_memory_does_not_race)
 {
-    static const char *const names[] = {"half_products.ir", "half_dot.ir", "half_thin.ir",
-                                        "deep_sums.ir", "scatter_lists.ir", "cumsum.ir",
-                                        "topk.ir", "nms.ir", "eigh.ir"};
+    static const char *const names[] = {"half_products.ir", "half_dot.ir",      "half_thin.ir",
+                                        "deep_sums.ir",     "scatter_lists.ir", "cumsum.ir",
+                                        "topk.ir",          "nms.ir",           "eigh.ir"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         Arena *arena = arena_new();
         Error err = {0};

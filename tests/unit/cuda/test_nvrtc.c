@@ -29,15 +29,17 @@ static void add_kernels(Kernels *k, const char *name, const char *text)
     }
 }
 
-// All distinct kernels of the corpus, in f32 and in bf16, in one unit of n functions.
+// All distinct kernels of the corpus, in f32, tf32 and bf16, in one unit of n functions.
 static const char *all_kernels(Arena *arena, uint32_t *n)
 {
     Kernels k = {.arena = arena};
     static char names[CORPUS_MOST][CORPUS_NAME];
     for (size_t f = 0, files = corpus_names(names); f < files; f++) {
-        const char *half = corpus_in_bf16(arena, names[f]);
         add_kernels(&k, names[f], corpus_text(arena, names[f]));
-        if (half) add_kernels(&k, names[f], half);
+        for (Precision p = PRECISION_TF32; p < PRECISIONS; p++) {
+            const char *text = corpus_in(arena, names[f], p);
+            if (text) add_kernels(&k, names[f], text);
+        }
     }
     CudaProgram program = cuda_program(arena, k.all.n, k.all.at);
     *n = program.n;

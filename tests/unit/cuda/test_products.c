@@ -17,8 +17,9 @@ static uint32_t count(const char *text, const char *what)
     return n;
 }
 
-// The only kernel of a program whose entry has these statements.
-static Made make(Arena *arena, const char *statements)
+// The only product of a program whose entry has these statements, and if it is to be, its only
+// kernel.
+static Made make(Arena *arena, const char *statements, bool alone)
 {
     const char *text = str_printf(
         arena, "program \"p\" batch=2 steps=1 seed=0\nentry \"step\" {\n%s}\n", statements);
@@ -29,21 +30,25 @@ static Made make(Arena *arena, const char *statements)
     cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
     Target target = cuda_target();
     const Plan *plan = plan_build(arena, p, &target, FUSE_ALL);
-    cr_assert_eq(plan->kernels.n, 1, "%u kernels", plan->kernels.n);
+    cr_assert(!alone || plan->kernels.n == 1, "%u kernels", plan->kernels.n);
+    uint32_t k = 0;
+    while (plan->kernels.at[k]->kind != KERNEL_GEMM) k++;
     Made made;
-    made.text = strstr(cuda_text(arena, 1, plan->kernels.at, &made.launch), "\nKERNEL(");
+    made.text = strstr(cuda_text(arena, 1, &plan->kernels.at[k], &made.launch), "\nKERNEL(");
     return made;
 }
 
 // (m, k) times (n, k).
 static Made product(Arena *arena, int m, int n, int k, const char *dtype)
 {
-    return make(arena, str_printf(arena,
-                                  "  %%x = input {name=\"x\"} : %s[%d, %d]\n"
-                                  "  %%y = input {name=\"y\"} : %s[%d, %d]\n"
-                                  "  %%z = dot %%x, %%y {lc=[1], rc=[1]} : f32[%d, %d]\n"
-                                  "  output \"z\" %%z\n",
-                                  dtype, m, k, dtype, n, k, m, n));
+    return make(arena,
+                str_printf(arena,
+                           "  %%x = input {name=\"x\"} : %s[%d, %d]\n"
+                           "  %%y = input {name=\"y\"} : %s[%d, %d]\n"
+                           "  %%z = dot %%x, %%y {lc=[1], rc=[1]} : f32[%d, %d]\n"
+                           "  output \"z\" %%z\n",
+                           dtype, m, k, dtype, n, k, m, n),
+                true);
 }
 
 Test(products, take_tensor_cores_in_every_shape)
@@ -68,9 +73,10 @@ Test(products, choose_tiles_by_shape)
     static const struct {
         int m, n;
         const char *tile;
-    } cases[] = {{12608, 3072, "<128, 128, 32, 2, 2,"}, {512, 512, "<64, 64, 32, 2, 2,"},
-                 {8448, 128, "<128, 64, 32, 2, 2,"},    {64, 16896, "<64, 128, 32, 2, 2,"},
-                 {50176, 3, "<128, 32, 32, 4, 1,"},     {1, 50176, "<32, 128, 32, 1, 4,"}};
+    } cases[] = {
+        {12608, 3072, "<bf16, 128, 128, 32, 2, 2,"}, {512, 512, "<bf16, 64, 64, 32, 2, 2,"},
+        {8448, 128, "<bf16, 128, 64, 32, 2, 2,"},    {64, 16896, "<bf16, 64, 128, 32, 2, 2,"},
+        {50176, 3, "<bf16, 128, 32, 32, 4, 1,"},     {1, 50176, "<bf16, 32, 128, 32, 1, 4,"}};
     Arena *arena = arena_new();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         Made p = product(arena, cases[i].m, cases[i].n, 768, "bf16");
@@ -147,6 +153,18 @@ static const struct {
              "  %z = dot %s, %y {lc=[0, 1, 2], rc=[0, 1, 2]} : f32[3, 3, 16, 24]\n"
              "  output \"z\" %z\n",
              2},
+            {"tf32, chunks of four numbers that are rounded in memory",
+             "  %x = input {name=\"x\"} : f32[24, 100]\n"
+             "  %w = input {name=\"w\"} : f32[100, 52]\n"
+             "  %z = dot %x, %w {lc=[1], rc=[0], precision=\"tf32\"} : f32[24, 52]\n"
+             "  output \"z\" %z\n",
+             2},
+            {"tf32 whose rows are no chunks",
+             "  %x = input {name=\"x\"} : f32[24, 102]\n"
+             "  %w = input {name=\"w\"} : f32[102, 52]\n"
+             "  %z = dot %x, %w {lc=[1], rc=[0], precision=\"tf32\"} : f32[24, 52]\n"
+             "  output \"z\" %z\n",
+             1},
             {"an op",
              "  %x = input {name=\"x\"} : bf16[24, 96]\n"
              "  %w = input {name=\"w\"} : bf16[48, 96]\n"
@@ -159,26 +177,39 @@ Test(products, copy_operands_that_lie_in_chunks)
 {
     Arena *arena = arena_new();
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-        Made p = make(arena, ways[i].statements);
+        Made p = make(arena, ways[i].statements, !strstr(ways[i].statements, "tf32"));
         cr_expect_eq(count(p.text, "mma_copy<"), ways[i].copies, "%s: %u copies", ways[i].name,
                      count(p.text, "mma_copy<"));
     }
     arena_free(arena);
 }
 
+// Of a product whose elements are these; tf32 lies in f32.
+static int64_t parts(DType dt, bool tf32, int64_t m, int64_t n, int64_t k)
+{
+    KernelInstr element = {.kind = KI_LOAD, .dtype = dt};
+    KernelAxis axis = {.size = 1};
+    KernelBody body = {.code = {.at = &element, .n = 1}, .axes = {.at = &axis, .n = 1}};
+    Kernel kernel = {.gemm = {1, m, n, k, body, body, .tf32 = tf32}};
+    return cuda_target().parts(&kernel);
+}
+
 // A gradient of weights: as many parts as give all multiprocessors work, that divide k.
 Test(products, are_cut_into_parts_over_a_long_k)
 {
-    Target t = cuda_target();
-    int64_t small = t.parts(&t, DT_BF16, 1, 768, 768, 50432);
+    int64_t small = parts(DT_BF16, false, 768, 768, 50432);
     cr_expect(small >= 4 && 50432 % small == 0, "%lld parts", (long long)small);
-    cr_expect_eq(t.parts(&t, DT_F32, 1, 768, 768, 50432), 1);
-    cr_expect_eq(t.parts(&t, DT_BF16, 1, 12608, 3072, 768), 1);
-    cr_expect_eq(t.parts(&t, DT_BF16, 1, 768, 768, 50411), 1); // a prime
+    cr_expect_eq(parts(DT_F32, false, 768, 768, 50432), 1);
+    cr_expect_eq(parts(DT_BF16, false, 12608, 3072, 768), 1);
+    cr_expect_eq(parts(DT_BF16, false, 768, 768, 50411), 1); // a prime
     // A head with three channels or one, or one whose rows are no whole chunks: more blocks yet.
-    cr_expect_eq(t.parts(&t, DT_BF16, 1, 3, 768, 50176), 32);
-    cr_expect_eq(t.parts(&t, DT_BF16, 1, 768, 1, 50176), 32);
-    cr_expect_eq(t.parts(&t, DT_BF16, 1, 134, 768, 50176), 28);
-    cr_expect_eq(t.parts(&t, DT_F32, 1, 3, 768, 50176), 1);
-    cr_expect_eq(t.parts(&t, DT_BF16, 1, 3, 768, 900), 1);
+    cr_expect_eq(parts(DT_BF16, false, 3, 768, 50176), 32);
+    cr_expect_eq(parts(DT_BF16, false, 768, 1, 50176), 32);
+    cr_expect_eq(parts(DT_BF16, false, 134, 768, 50176), 28);
+    cr_expect_eq(parts(DT_F32, false, 3, 768, 50176), 1);
+    cr_expect_eq(parts(DT_BF16, false, 3, 768, 900), 1);
+    // tf32 is multiplied at half the rate, its chunks are of four.
+    cr_expect_eq(parts(DT_F32, true, 3, 768, 50176), 32);
+    cr_expect_geq(parts(DT_F32, true, 768, 768, 50432), small);
+    cr_expect_lt(parts(DT_F32, true, 132, 768, 50176), parts(DT_F32, true, 134, 768, 50176));
 }

@@ -1,6 +1,6 @@
-// The corpus for another machine: with CZT_RECORD naming a folder, every file (and its form in
-// bf16) is compiled for CZT_RECORD_TARGET, and written there beside what the interpreter makes of
-// it. tests/gpu/check.c runs and compares them. Without CZT_RECORD nothing is done.
+// The corpus for another machine: with CZT_RECORD naming a folder, every file (and its forms in
+// tf32 and bf16) is compiled for CZT_RECORD_TARGET, and written there beside what the interpreter
+// makes of it. tests/gpu/check.c runs and compares them. Without CZT_RECORD nothing is done.
 #include "executors.h"
 
 #include <criterion/criterion.h>
@@ -34,9 +34,11 @@ ParameterizedTest(char (*name)[CORPUS_NAME], record, corpus)
     if (!folder) cr_skip_test("CZT_RECORD names no folder");
     if (only && strncmp(*name, only, strlen(only)) != 0) return;
     Arena *arena = arena_new();
-    const char *stem = str_slice(arena, *name, strlen(*name) - 3), *half;
+    const char *stem = str_slice(arena, *name, strlen(*name) - 3);
     write(arena, folder, stem, corpus_text(arena, *name));
-    half = corpus_in_bf16(arena, *name);
-    if (half) write(arena, folder, str_printf(arena, "%s-bf16", stem), half);
+    for (Precision p = PRECISION_TF32; p < PRECISIONS; p++) {
+        const char *text = corpus_in(arena, *name, p);
+        if (text) write(arena, folder, str_printf(arena, "%s-%s", stem, precision_name(p)), text);
+    }
     arena_free(arena);
 }

@@ -38,6 +38,11 @@ Test(cuda, step_in_f32)
     step("precision=f32");
 }
 
+Test(cuda, step_in_tf32)
+{
+    step("precision=tf32");
+}
+
 Test(cuda, step_in_bf16)
 {
     step("precision=bf16");

@@ -29,7 +29,7 @@ static const char *state_of(const Graph *g, NodeId id)
 }
 
 // All products of an entry with the weight say this.
-static void says(Program *p, const char *entry, const char *weight, DType dt)
+static void says(Program *p, const char *entry, const char *weight, Precision precision)
 {
     const Graph *g = program_find_entry(p, entry)->graph;
     int found = 0;
@@ -38,17 +38,19 @@ static void says(Program *p, const char *entry, const char *weight, DType dt)
         const char *name = n->op == OP_DOT ? state_of(g, n->args[1]) : NULL;
         if (!name || strcmp(name, weight) != 0) continue;
         found++;
-        cr_expect_eq(node_precision(n), dt, "%s: %s says %d", entry, weight, node_precision(n));
+        cr_expect_eq(node_precision(n), precision, "%s: %s says %d", entry, weight,
+                     node_precision(n));
     }
     cr_expect(found, "%s has no product with %s", entry, weight);
 }
 
-static int attentions(Program *p, const char *entry, DType dt)
+static int attentions(Program *p, const char *entry, Precision precision)
 {
     const Graph *g = program_find_entry(p, entry)->graph;
     int n = 0;
     for (NodeId id = 1; id < g->nodes.n; id++)
-        n += graph_node(g, id)->op == OP_ATTENTION && node_precision(graph_node(g, id)) == dt;
+        n +=
+            graph_node(g, id)->op == OP_ATTENTION && node_precision(graph_node(g, id)) == precision;
     return n;
 }
 
@@ -66,14 +68,16 @@ Test(graphs, parts_say_their_precision)
         Arena *arena = arena_new();
         Program *p = load(arena, bf16);
         for (int e = 0; e < 2; e++) {
-            for (int i = 0; i < 6; i++) says(p, entries[e], halves[i], bf16 ? DT_NONE : DT_BF16);
-            for (int i = 0; i < 4; i++) says(p, entries[e], inner[i], bf16 ? DT_F32 : DT_NONE);
-            for (int i = 0; i < 3; i++) says(p, entries[e], silent[i], DT_NONE);
+            for (int i = 0; i < 6; i++)
+                says(p, entries[e], halves[i], bf16 ? PRECISION_NONE : PRECISION_BF16);
+            for (int i = 0; i < 4; i++)
+                says(p, entries[e], inner[i], bf16 ? PRECISION_F32 : PRECISION_NONE);
+            for (int i = 0; i < 3; i++) says(p, entries[e], silent[i], PRECISION_NONE);
             // one input, so that those of teacher, copy and student are one
-            cr_expect_eq(attentions(p, entries[e], DT_BF16), bf16 ? 0 : 1);
+            cr_expect_eq(attentions(p, entries[e], PRECISION_BF16), bf16 ? 0 : 1);
         }
-        says(p, "encode_half", "half.own", bf16 ? DT_NONE : DT_BF16);
-        says(p, "encode_half", "half.inner.weight", bf16 ? DT_F32 : DT_NONE);
+        says(p, "encode_half", "half.own", bf16 ? PRECISION_NONE : PRECISION_BF16);
+        says(p, "encode_half", "half.inner.weight", bf16 ? PRECISION_F32 : PRECISION_NONE);
         arena_free(arena);
     }
 }

@@ -107,6 +107,29 @@ Test(eval, float_ops)
             {OP_NE, NAN, NAN, 1}, {OP_NE, 1, 1, 0}));
 }
 
+// 11 significant bits: 2^-11 beside 1 is a tie. In f64 mode nothing of f32 is rounded.
+Test(eval, tf32)
+{
+    const Row rows[] = {{OP_TF32, 0x1.002p0, 0, 1},
+                        {OP_TF32, 0x1.006p0, 0, 0x1.008p0},
+                        {OP_TF32, -0x1.002002p0, 0, -0x1.004p0},
+                        {OP_TF32, 0x1.ffep127, 0, INFINITY},
+                        {OP_TF32, 0x1.ffdp127, 0, 0x1.ffcp127},
+                        {OP_TF32, 0x1p-137, 0, 0},
+                        {OP_TF32, 0x1.8p-136, 0, 0x1p-135},
+                        {OP_TF32, -INFINITY, 0, -INFINITY},
+                        {OP_TF32, NAN, 0, NAN},
+                        {OP_TF32, -0.0, 0, -0.0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        EACH_MODE
+        {
+            Fix f = fix_new(mode);
+            NodeId y = graph_unary(f.g, OP_TF32, input(&f, DT_F32, "1", &rows[i].x));
+            expect(&f, "tf32", y, 1, mode == EVAL_F64 ? &rows[i].x : &rows[i].want);
+            arena_free(f.arena);
+        }
+}
+
 Test(eval, int_ops)
 {
     check_rows(DT_I32, ROWS({OP_DIV, -7, 2, -4}, {OP_DIV, 7, -2, -4}, {OP_DIV, 7, 0, 0},

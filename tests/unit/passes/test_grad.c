@@ -64,6 +64,11 @@ static NodeId erf_case(GradCase *c)
     return un(c, OP_ERF, -2, 2);
 }
 
+static NodeId tf32_case(GradCase *c)
+{
+    return graph_unary(c->g, OP_TF32, un(c, OP_TANH, -2, 2));
+}
+
 static NodeId cast_case(GradCase *c)
 {
     NodeId x = case_float(c, -1, 1, SHAPE(B, N(4)));
@@ -435,6 +440,7 @@ static const Row rows[] = {
     {OP_ATAN, "atan", atan_case},
     {OP_TANH, "tanh", tanh_case},
     {OP_ERF, "erf", erf_case},
+    {OP_TF32, "tf32", tf32_case},
     {OP_CAST, "cast", cast_case},
     {OP_ADD, "add", add_case},
     {OP_SUB, "sub", sub_case},
