@@ -216,6 +216,7 @@ typedef struct Segment {
     VEC(uint32_t) buffers; // Plan buffers in the order of the kernel's
     VEC(int64_t) from; // for each the element that is the kernel's first; a multiple of 64 bytes
     bool late;         // no earlier than in the order of the source: it is run again to save memory
+    bool frozen;       // of the stream that runs beside the others (passes/beside.h)
 } Segment;
 
 // Segments of one launch run in one parallel region, without order between them.

@@ -1,7 +1,9 @@
 // Pass memplan: offsets. Scratch buffers get places in one block so that buffers whose launches
 // overlap in time never share bytes. Largest first, each at the lowest free offset (greedy by size,
-// Pisarchyk and Lee 2020).
-#include "passes/lower.h"
+// Pisarchyk and Lee 2020). On a target that runs launches side by side, what frozen teachers
+// compute shares bytes with nothing that would make it wait, while that takes little and a limit of
+// memory is kept.
+#include "passes/beside.h"
 
 #include "base/map.h"
 
@@ -33,6 +35,15 @@ static void find_lifetimes(PlanEntry *e)
         }
 }
 
+// May two buffers not share bytes?
+static bool apart(const PlanEntry *e, const Sequence *q, const PlanBuffer *x, const PlanBuffer *y)
+{
+    if (x->first > y->first) return apart(e, q, y, x);
+    const PlanBuffer *all = e->buffers.at;
+    return y->first <= x->last ||
+           (q && !sequence_after(q, (uint32_t)(x - all), (uint32_t)(y - all)));
+}
+
 static int by_size(const void *a, const void *b)
 {
     const PlanBuffer *x = *(PlanBuffer *const *)a, *y = *(PlanBuffer *const *)b;
@@ -41,9 +52,10 @@ static int by_size(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void place_scratch(Lower *lo)
+static void place_scratch(Lower *lo, const Sequence *q)
 {
     PlanEntry *e = lo->entry;
+    e->scratch_bytes = e->unplanned_bytes = 0;
     VEC(PlanBuffer *) all = {0}, placed = {0}; // placed: by offset
     for (uint32_t i = 0; i < e->buffers.n; i++)
         if (e->buffers.at[i].block == BLOCK_SCRATCH && e->buffers.at[i].first != UINT32_MAX)
@@ -54,8 +66,8 @@ static void place_scratch(Lower *lo)
         int64_t at = 0, size = bytes_of(b);
         for (uint32_t j = 0; j < placed.n; j++) {
             const PlanBuffer *rival = placed.at[j];
-            if (rival->first > b->last || b->first > rival->last) continue;
             if (rival->offset >= at + size) break;
+            if (!apart(e, q, rival, b)) continue;
             int64_t end = rival->offset + bytes_of(rival);
             if (end > at) at = end;
         }
@@ -70,6 +82,17 @@ static void place_scratch(Lower *lo)
     }
 }
 
+// In `streams`, where there are two, for no more than half as many bytes besides.
+static void plan_scratch(Lower *lo, bool streams)
+{
+    place_scratch(lo, NULL);
+    int64_t most = lo->entry->scratch_bytes / 2 * 3;
+    const Sequence *q = streams ? sequence_of(lo) : NULL;
+    if (!q) return;
+    place_scratch(lo, q);
+    if (lo->entry->scratch_bytes > most) place_scratch(lo, NULL);
+}
+
 static void plan_entry(Lower *lo)
 {
     PlanEntry *e = lo->entry;
@@ -78,7 +101,7 @@ static void plan_entry(Lower *lo)
     for (uint32_t s = 0; s < plan->state.n; s++)
         map_set(lo->arena, &states, plan->state.at[s].name, (void *)(uintptr_t)(s + 1));
     find_lifetimes(e);
-    place_scratch(lo);
+    plan_scratch(lo, lo->target->staged);
     for (uint32_t i = 0; i < e->buffers.n; i++) {
         PlanBuffer *b = &e->buffers.at[i];
         int64_t *end = b->block == BLOCK_INPUT    ? &e->input_bytes
@@ -144,5 +167,8 @@ bool pass_memplan(Program *p, PassContext *ctx)
         lo->entry->host_bytes = host_bytes(p, lo->entry, ctx->scratch);
         lo->entry->runs_before = runs_before(p, lo->entry->name);
     }
+    const Lowering *all = ctx->options->lowering;
+    bool fits = !p->memory || plan_bytes(all->plan, all->target) <= p->memory;
+    for (uint32_t i = 0; !fits && i < p->entries.n; i++) plan_scratch(&all->entries[i], false);
     return ctx->options->lowering->planned = true;
 }
