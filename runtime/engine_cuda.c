@@ -19,6 +19,7 @@ bool cuda_engine_check(CudaEngine *c, CuResult result, const char *what, Error *
     error_set(err, "%s: GPU %d (%s): %s", c->step->file, c->base.device.number, c->device.name,
               inner.text);
     if (result == CU_OUT_OF_MEMORY && !c->opened) cuda_memory_short(c, err);
+    err->device |= c->opened && !c->profile; // else the kernel is named
     return false;
 }
 
@@ -286,12 +287,21 @@ static bool stage_inputs(CudaEngine *c, uint32_t entry, Error *err)
             check(c, c->driver.event_record(c->taken, c->main), what, err));
 }
 
+static const char running[] = "running the step"; // errors of kernels come out wherever one waits
+
+static bool again(const CudaEngine *c, Error *err)
+{
+    error_set(err, "%s", c->broken.text);
+    err->device = c->broken.device;
+    return false;
+}
+
 static bool start(Engine *engine, uint32_t entry, Error *err)
 {
     CudaEngine *c = (CudaEngine *)engine;
     CudaEntry *e = &c->entries[entry];
     size_t bytes = (size_t)c->step->entries[entry].output_bytes;
-    if (c->broken.set) return error_set(err, "%s", c->broken.text);
+    if (c->broken.set) return again(c, err);
     return check(c, c->driver.context_set(c->context), "using the GPU", err) &&
            stage_inputs(c, entry, err) &&
            (c->profile
@@ -301,15 +311,10 @@ static bool start(Engine *engine, uint32_t entry, Error *err)
                             "copying outputs", err));
 }
 
-// Errors of kernels come out wherever one waits.
-static const char running[] =
-    "running the step (bench --profile runs kernels one by one, and names "
-    "the one that fails)";
-
 static bool wait(Engine *engine, Error *err)
 {
     CudaEngine *c = (CudaEngine *)engine;
-    if (c->broken.set) return error_set(err, "%s", c->broken.text);
+    if (c->broken.set) return again(c, err);
     return check(c, c->driver.context_set(c->context), "using the GPU", err) &&
            check(c, c->driver.stream_synchronize(c->main), running, err);
 }
@@ -396,6 +401,11 @@ static const uint8_t *snapshot(Engine *engine, Error *err)
     return ok ? c->snapshot : NULL;
 }
 
+static void one_by_one(Engine *engine)
+{
+    ((CudaEngine *)engine)->profile = true;
+}
+
 static void *state(const Engine *engine)
 {
     return (void *)(uintptr_t)((const CudaEngine *)engine)->state;
@@ -465,8 +475,9 @@ static bool open_device(CudaEngine *c, Error *err)
 
 Engine *engine_cuda(Arena *arena, const Step *step, const ExecOptions *options, Error *err)
 {
-    static const EngineOps ops = {free_engine, start,      wait, inputs, outputs,  clear, read,
-                                  write,       run_launch, peek, state,  snapshot, times};
+    static const EngineOps ops = {free_engine, start,      wait,     inputs,     outputs,
+                                  clear,       read,       write,    run_launch, peek,
+                                  state,       one_by_one, snapshot, times};
     CudaEngine *c = arena_make(arena, CudaEngine);
     *c = (CudaEngine){.base = {&ops, {true, options->device, c->device.name, 0}},
                       .step = step,

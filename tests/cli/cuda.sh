@@ -201,12 +201,28 @@ says err "'sm_75' is no GPU architecture"
 exits 1 "$CZTC" run micro.czt --target cuda
 says err "--target is for a graph file"
 
-# a kernel that fails ends the run with the last checkpoint as it was; profiling names the kernel
-CZT_FAKE_FAIL=700 exits 1 "$CZTC" train small.yaml --out broken --target cuda --checkpoint-every 1
-says err "CUDA_ERROR_ILLEGAL_ADDRESS"
+# a kernel that fails ends the run with the last checkpoint as it was; what is done once more, from
+# there, writes nothing
+CZT_FAKE_FAIL=700 exits 1 "$CZTC" train small.yaml --out broken --target cuda --checkpoint-every 1 \
+    --products own
+says err "CUDA_ERROR_ILLEGAL_ADDRESS, an illegal memory access was encountered, after update 5; the newest checkpoint is of update 5"
+says err "once more, kernel by kernel, to see which one it is"
+says err "kernel by kernel nothing fails"
+grep '"step": 6' broken/log.jsonl && miss "what is done once more writes to the log"
 exits 0 "$CZTC" train --resume broken
 state broken >broken.state
 same cuda.state broken.state
+# the one that fails again is named with its line, in one command
+cp -r parts resumed
+rm -r resumed/checkpoints/step-00000008
+for command in "run small.yaml --target cuda" "eval parts" "bench small.yaml --target cuda" \
+    "train small.yaml --target cuda --out failed" "train --resume resumed --steps 9"; do
+    CZT_FAKE_FAIL=90 exits 1 "$CZTC" $command --products own
+    says err "once more, kernel by kernel, to see which one it is"
+    grep -q 'GPU 0 (a CPU that runs CUDA text): kernel [a-z]*_.* (.*\.yaml:[0-9:]*.*): CUDA_ERROR_ILLEGAL' err ||
+        { miss "$command does not name the kernel"; cat err; }
+done
+[ -e failed/checkpoints ] && miss "a run that is done again writes checkpoints"
 CZT_FAKE_FAIL=600 exits 1 "$CZTC" bench micro.czt --profile
 says err "CUDA_ERROR_ILLEGAL_ADDRESS"
 says err "kernel step_"
