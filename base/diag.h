@@ -103,6 +103,7 @@ void diag_print(const Diag *diag, FILE *out);
 typedef struct Error {
     char text[1024];
     bool set;
+    bool device; // a GPU has failed at work, by some kernel
 } Error;
 
 // Fill in the error (the first one stays) and return false, so that `return error_set(...)` reads

@@ -62,6 +62,14 @@ static int64_t least(Fit *fit)
     return high ? high : fit->at;
 }
 
+// Without a limit: as the options have it.
+static bool unlimited(Program *p, const PassOptions *options, Error *err)
+{
+    PassOptions behind = *options;
+    behind.from = first;
+    return passes_run(p, &behind, err);
+}
+
 bool fit_passes(Program *p, const PassOptions *options, int64_t *recompute, Error *err)
 {
     Fit fit = {.program = p,
@@ -71,11 +79,16 @@ bool fit_passes(Program *p, const PassOptions *options, int64_t *recompute, Erro
                .least = INT64_MAX};
     PassOptions before = *options;
     *recompute = options->recompute;
-    if (!p->memory || options->list || options->stop_after || options->skip)
+    if ((!p->memory && !fit.target->staged) || options->list || options->stop_after ||
+        options->skip)
         return passes_run(p, options, err);
     before.before = first;
     if (!passes_run(p, &before, err)) return false;
     fit.kept = program_keep(p);
-    *recompute = least(&fit);
-    return !fit.failed && run(p, options, *recompute, err);
+    if (fit.target->staged) fits(&fit, RECOMPUTE_ALL); // what a GPU has is known when it runs
+    const int64_t smallest = fit.target->staged ? fit.least : 0;
+    if (p->memory && !fit.failed) *recompute = least(&fit);
+    if (fit.failed) return false;
+    p->least = smallest;
+    return p->memory ? run(p, options, *recompute, err) : unlimited(p, options, err);
 }

@@ -282,6 +282,8 @@ const char *step_manifest(Arena *arena, const Program *p, const Plan *plan, cons
         (json_int_t)code->worker_bytes, "state", state_json(p, plan), "kernels",
         kernels_json(p, plan, code), "entries", entries);
     if (!m) bug("manifest");
+    if (p->least) json_object_set_new(m, "least_bytes", json_integer(p->least));
+    if (p->memory) json_object_set_new(m, "limit_bytes", json_integer(p->memory));
     add_text(m, "target", code->target_json);
     add_text(m, "data", p->data_json);
     add_text(m, "train", p->train_json);

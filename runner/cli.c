@@ -1,5 +1,5 @@
 // What the programs have in common: find the command by name, read its options, run it.
-#include "runner/cli.h"
+#include "runner/again.h"
 
 #include "base/map.h"
 
@@ -23,7 +23,7 @@ int fail(const Error *err)
 {
     fflush(stdout);
     fprintf(stderr, "%s: error: %s\n", program_name(), err->text);
-    return EXIT_INPUT;
+    return err->device ? EXIT_DEVICE : EXIT_INPUT;
 }
 
 int fail_text(const char *fmt, ...)
@@ -122,7 +122,8 @@ static int run(Cli *cli, const Commands *commands, int argc, char **argv)
         return EXIT_USAGE;
     case PARSE_RUN: break;
     }
-    return c->run(cli, values);
+    int code = c->run(cli, values);
+    return cli->repeats ? again_code(cli, code, argv) : code == EXIT_DEVICE ? EXIT_INPUT : code;
 }
 
 // A standard stream that whoever started us has closed must not be the next file that is opened: it

@@ -8,6 +8,7 @@
 #include "base/vec.h"
 
 enum { EXIT_OK = 0, EXIT_INPUT = 1, EXIT_USAGE = 2 };
+enum { EXIT_DEVICE = 3 }; // of a command, not of the process: a GPU has failed
 enum { MOST_THREADS = 4096 };
 
 typedef enum {
@@ -52,6 +53,8 @@ typedef struct Cli {
     const char *about;               // what the program is, for --help; NULL: nothing is said
     const struct Compiler *compiler; // of graph files (runner/load.h); NULL: there is none
     const char *carried;             // how messages call the step that the program carries, or NULL
+    bool repeats;                    // the command may be done again (runner/again.h)
+    int64_t updates;                 // of train, finished when it failed
 } Cli;
 
 typedef struct Command {
@@ -82,7 +85,7 @@ void options_help(const Cli *cli, const Command *command, FILE *out);
 
 // The program's name, as in messages.
 const char *program_name(void);
-// Print "cztc: error: ..." on stderr and give EXIT_INPUT.
+// Print "cztc: error: ..." on stderr and give EXIT_INPUT, or EXIT_DEVICE.
 int fail(const Error *err);
 // The same with a text.
 int fail_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

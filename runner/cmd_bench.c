@@ -367,6 +367,7 @@ static int run(Cli *cli, const void *values)
     Loaded l;
     Error err = {0};
     double spent;
+    cli->repeats = true;
     const char *checked = run_check(cli, v, &spent);
     if (!checked) return EXIT_INPUT;
     LoadOptions o = load_options(cli, v);

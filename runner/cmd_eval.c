@@ -152,6 +152,7 @@ static int run(Cli *cli, const void *values)
     Error err = {0};
     struct stat st;
     bool folder = v->what && stat(v->what, &st) == 0 && S_ISDIR(st.st_mode);
+    cli->repeats = true;
     if (cli->carried && v->what && !folder)
         return fail_text("%s: no folder of train (the program carries its step)", v->what);
     LoadOptions o = {.cli = cli, .place = v->place};

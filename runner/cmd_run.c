@@ -330,6 +330,7 @@ static int run(Cli *cli, const void *values)
     LoadOptions o = {.cli = cli, .file = v->file, .place = v->place};
     Arena *arena = arena_new();
     Texts taps = {0};
+    cli->repeats = true;
     for (uint32_t i = 0; i < v->print.n; i++) vec_push(arena, &taps, v->print.at[i]);
     for (uint32_t i = 0; i < v->tap.n; i++) vec_push(arena, &taps, v->tap.at[i]);
     o.graph = (GraphOptions){.source = v->source,

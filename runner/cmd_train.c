@@ -1,5 +1,6 @@
 // cztc train: a run in a folder. OUT/step.czt is the program, OUT/log.jsonl and OUT/events the log,
 // OUT/checkpoints the state, OUT/lock what keeps a second trainer out.
+#include "runner/again.h"
 #include "runner/begin.h"
 #include "runner/evaluate.h"
 #include "runner/folders.h"
@@ -54,6 +55,7 @@ typedef struct Run {
     Phases phases;
     int64_t eval_every;
     int64_t seed;
+    int64_t again;      // the update to look into kernel by kernel, without writing; -1: none
     bool resumes;       // a checkpoint, whose seed that is
     double peak;        // of the machine, operations a second
     double *flops;      // by entry
@@ -69,9 +71,15 @@ static int64_t setting(const Step *step, const char *section, const char *key, i
     return json_is_number(x) ? (int64_t)json_number_value(x) : otherwise;
 }
 
+static void look_closer(const Run *run, Exec *exec, int64_t step)
+{
+    if (run->again == step) exec_one_by_one(exec);
+}
+
 static bool start(void *ctx, Exec *exec, Error *err)
 {
     const Run *run = ctx;
+    look_closer(run, exec, 0);
     return exec_init(exec, run->seed, err) && begin_weights(&run->program, stderr, err) &&
            (!run->values->weights || load_weights(&run->program, run->values->weights, false, err));
 }
@@ -103,6 +111,7 @@ static bool before(void *ctx, Exec *exec, int64_t step, Error *err)
 {
     const Run *run = ctx;
     const Phase *phase = phases_at(&run->phases, step);
+    look_closer(run, exec, step);
     return step != phase->from || phase->begin < 0 ||
            exec_run(exec, (uint32_t)phase->begin, step, run->seed, err);
 }
@@ -141,6 +150,8 @@ static bool after(void *ctx, Exec *exec, Log *log, int64_t step, Error *err)
 {
     Run *run = ctx;
     if (run->eval_every <= 0 || step % run->eval_every != 0) return true;
+    if (run->again >= 0 && step != run->again) return true; // it leaves the state as it was
+    look_closer(run, exec, step);
     uint32_t n;
     Arena *arena = arena_new();
     const char **sets = evaluate_sets(arena, &run->program, &n);
@@ -168,8 +179,9 @@ static bool check_sets(const Run *run, Error *err)
 static bool ready(void *ctx, Error *err)
 {
     const Run *run = ctx;
-    return !run->saved || (load_save(&run->program, run->saved, err) &&
-                           origin_save(&run->program, &run->load, run->folder, err));
+    return !run->saved || run->again >= 0 ||
+           (load_save(&run->program, run->saved, err) &&
+            origin_save(&run->program, &run->load, run->folder, err));
 }
 
 static void print_json(const Run *run, const TrainResult *r, double pairs)
@@ -256,8 +268,19 @@ static bool same_shapes(const Run *run, Error *err)
                      run->program.step->file);
 }
 
-static int train(Run *run, const char *folder, Arena *arena)
+// To fail as before: the same updates from the newest checkpoint to the one that failed.
+static void set_again(const Run *run, TrainOptions *o)
 {
+    if (run->again < 0) return;
+    o->steps = run->again + 1;
+    o->log_path = o->events = NULL;
+    o->fresh = false;
+    o->dry = true;
+}
+
+static int train(Cli *cli, Run *run, const char *folder)
+{
+    Arena *arena = cli->arena;
     const Values *v = run->values;
     const Step *step = run->program.step;
     Error err = {0};
@@ -287,11 +310,12 @@ static int train(Run *run, const char *folder, Arena *arena)
         .after = after,
         .ctx = run,
     };
+    set_again(run, &o);
     TrainFeed feed = feed_train(&run->feed);
-    if (!same_shapes(run, &err) || !covers_phases(run, &err) ||
-        !train_run(run->program.exec, &feed, &o, &result, &err))
-        return fail(&err);
-    return report(run, &result);
+    if (!same_shapes(run, &err) || !covers_phases(run, &err)) return fail(&err);
+    bool ok = train_run(run->program.exec, &feed, &o, &result, &err);
+    cli->updates = result.step;
+    return ok ? report(run, &result) : fail(&err);
 }
 
 // The checkpoint a resumed run goes on from must be there and have its seed; a new run has none.
@@ -304,7 +328,7 @@ static bool check_latest(Run *run, const char *folder, Arena *arena, Error *err)
     if (!checkpoint_latest(arena, at, &latest, (CheckpointWarn){0}, &why))
         return error_set(err, "%s; put back a copy of one, or begin anew in another folder (--out)",
                          why.text);
-    if (latest.path && !v->resume)
+    if (latest.path && !v->resume && run->again < 0)
         return error_set(err, "%s: a checkpoint is there; --resume %s goes on with it", latest.path,
                          folder);
     if (!latest.path && v->resume)
@@ -346,7 +370,7 @@ static bool keeps_seed(const Run *run, const char *saved, Error *err)
                (long long)now, run->folder, (long long)run->seed);
 }
 
-static int run_in(const Cli *cli, Run *run, const char *folder)
+static int run_in(Cli *cli, Run *run, const char *folder)
 {
     const Values *v = run->values;
     Error err = {0};
@@ -376,7 +400,7 @@ static int run_in(const Cli *cli, Run *run, const char *folder)
                      .ctx = run};
     bool ok = keeps_seed(run, saved, &err) && find_phases(run, cli->arena, &err) &&
               feed_open(&run->feed, &run->program, &f, &err);
-    int code = ok ? train(run, folder, cli->arena) : fail(&err);
+    int code = ok ? train(cli, run, folder) : fail(&err);
     if (run->feed.arena) feed_close(&run->feed);
     load_free(&run->program);
     return code;
@@ -388,7 +412,9 @@ static int run(Cli *cli, const void *values)
     Error err = {0};
     int lock = -1;
     const char *folder = v->resume ? v->resume : v->out;
-    Run run = {.values = v, .folder = folder};
+    Run run = {.values = v, .folder = folder, .again = -1};
+    again(&run.again);
+    cli->repeats = true;
     if (!folder || (v->resume && v->out))
         return fail_usage("train", "one of --out DIR and --resume DIR is needed");
     if (!v->file && !v->resume && !cli->carried)

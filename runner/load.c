@@ -4,6 +4,7 @@
 
 #include "base/container.h"
 #include "base/file.h"
+#include "runner/again.h"
 #include "runner/folders.h"
 #include "runtime/cuda_driver.h"
 #include "runtime/philox.h"
@@ -235,6 +236,10 @@ bool load_program(Loaded *l, const LoadOptions *o)
                      .tell = tell};
     *l = (Loaded){0};
     if (!has_driver(o->place.target) || !load_step(l, o)) return false;
+    if (again(NULL)) { // who does products stays as it was; train says when kernels go one by one
+        e.profile = !o->snapshots;
+        if (e.products == PRODUCTS_MEASURED) e.products = PRODUCTS_AUTO;
+    }
     if (l->step->cuda) e.choices[0] = o->choices, e.choices[1] = choices_file(o->cli->arena);
     l->exec = exec_new(l->step, &e, &err);
     if (l->exec) return true;

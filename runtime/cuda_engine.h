@@ -50,6 +50,7 @@ typedef struct CudaEngine {
     CudaProduct *products; // by kernel
     CuPtr workspace;       // of the library, one product at a time
     bool profile;
+    bool opened; // all memory is there
     Error broken; // of a wait that had no other way to say it
 } CudaEngine;
 
@@ -58,6 +59,15 @@ bool cuda_engine_check(CudaEngine *c, CuResult result, const char *what, Error *
 // Launch a kernel's own code.
 bool cuda_engine_launch(CudaEngine *c, uint32_t kernel, void *addresses, CuStream stream,
                         Error *err);
+
+// Allocate the blocks (runtime/cuda_memory.c), after their need was held against what there is.
+bool cuda_memory_allocate(CudaEngine *c, Error *err);
+// Pinned memory of the host, zeroed.
+bool cuda_memory_host(CudaEngine *c, uint8_t **to, int64_t bytes, Error *err);
+// Is there room for so many bytes more, beside what the driver will take for graphs?
+bool cuda_memory_has(CudaEngine *c, int64_t bytes);
+// Add to an error of memory that the GPU lacks: what the plan needs, and how it would fit.
+void cuda_memory_short(CudaEngine *c, Error *err);
 
 // Bytes that the tables of all entries need at most.
 int64_t cuda_tables_bytes(const CudaEngine *c);

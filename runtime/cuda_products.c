@@ -113,6 +113,36 @@ static bool choose(Chooser *ch, uint32_t kernel, void *addresses, uint32_t align
     return true;
 }
 
+// It comes on top of what the plan takes, and may be done without.
+static bool take_workspace(CudaEngine *c, Error *missing)
+{
+    if (!cuda_memory_has(c, BLAS_WORKSPACE) ||
+        c->driver.memory_alloc(&c->workspace, BLAS_WORKSPACE) != 0)
+        return error_set(missing,
+                         "%s: GPU %d (%s) has no %d MiB free beside the plan's memory, which "
+                         "cuBLASLt wants to work in",
+                         c->step->file, c->base.device.number, c->device.name,
+                         BLAS_WORKSPACE >> 20);
+    c->base.device.bytes += BLAS_WORKSPACE;
+    return true;
+}
+
+// The kernels can do all products; where they may, it is told why they do.
+static bool without_library(CudaEngine *c, const ExecOptions *options, const Error *missing,
+                            Error *err)
+{
+    if (options->products == PRODUCTS_LIBRARY)
+        return error_set(err, "%s; --products own does without", missing->text);
+    if (options->products != PRODUCTS_OWN)
+        c->base.device.remark =
+            str_printf(c->arena,
+                       "%s: the program's own kernels do all products (--products own says so "
+                       "without this warning); in a run that the library was used for, results "
+                       "may differ in their last bits",
+                       missing->text);
+    return true;
+}
+
 bool cuda_products_choose(CudaEngine *c, const ExecOptions *options, Error *err)
 {
     Error missing = {0};
@@ -124,12 +154,8 @@ bool cuda_products_choose(CudaEngine *c, const ExecOptions *options, Error *err)
     for (uint32_t i = 0; i < c->step->nkernels; i++) n += use[i] != NULL;
     bool own = options->products == PRODUCTS_OWN;
     if (!n || (own && !options->choices[0])) return true; // else that is kept too, for a resume
-    if (!cuda_blas_open(&c->blas, &missing) ||
-        (!own && !cuda_engine_check(c, c->driver.memory_alloc(&c->workspace, BLAS_WORKSPACE),
-                                    "the library's workspace",
-                                    &missing))) // the kernels can do all of it
-        return options->products != PRODUCTS_LIBRARY || error_set(err, "%s", missing.text);
-    if (!own) c->base.device.bytes += BLAS_WORKSPACE;
+    if (!cuda_blas_open(&c->blas, &missing) || (!own && !take_workspace(c, &missing)))
+        return without_library(c, options, &missing, err);
     Chooser ch = {.c = c, .how = options->products};
     for (int i = 0; i < CHOICE_FILES; i++) ch.keeps |= options->choices[i] != NULL;
     cuda_choices_open(&ch.kept, options->choices,

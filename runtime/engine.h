@@ -28,6 +28,8 @@ typedef struct EngineOps {
     const void *(*peek)(Engine *, uint32_t entry, const StepBuffer *at, int64_t bytes, Error *err);
     // Where the state lies on the device.
     void *(*state)(const Engine *);
+    // As exec_one_by_one; NULL: an error names its place anyway.
+    void (*one_by_one)(Engine *);
     // As exec_snapshot; NULL: it has none.
     const uint8_t *(*snapshot)(Engine *, Error *err);
     // Times of an entry's launches; zeros when they are not measured.

@@ -260,7 +260,7 @@ Engine *engine_cpu(Arena *arena, const Step *step, const ExecOptions *options, P
                    Error *err)
 {
     static const EngineOps ops = {free_engine, start,      wait, inputs, outputs, clear, read,
-                                  write,       run_launch, peek, state,  NULL,    times};
+                                  write,       run_launch, peek, state,  NULL,    NULL,  times};
     CpuEngine *cpu = arena_make(arena, CpuEngine);
     *cpu = (CpuEngine){.base = {.ops = &ops},
                        .step = step,

@@ -16,8 +16,11 @@ bool cuda_engine_check(CudaEngine *c, CuResult result, const char *what, Error *
     if (!result) return true;
     Error inner = {0};
     cuda_check(&c->driver, result, what, &inner);
-    return error_set(err, "%s: GPU %d (%s): %s", c->step->file, c->base.device.number,
-                     c->device.name, inner.text);
+    error_set(err, "%s: GPU %d (%s): %s", c->step->file, c->base.device.number, c->device.name,
+              inner.text);
+    if (result == CU_OUT_OF_MEMORY && !c->opened) cuda_memory_short(c, err);
+    err->device |= c->opened && !c->profile; // else the kernel is named
+    return false;
 }
 
 static bool check(CudaEngine *c, CuResult result, const char *what, Error *err)
@@ -98,118 +101,6 @@ static bool load_kernels(CudaEngine *c, Error *err)
     for (uint32_t i = 0; ok && i < c->step->nunits; i++) ok = load_unit(c, c->image, i, err);
     for (uint32_t i = 0; ok && i < c->step->nkernels; i++) ok = find_kernel(c, i, err);
     return ok;
-}
-
-// ---- memory -------------------------------------------------------------------------------------
-
-static int64_t scratch_bytes(const Step *step)
-{
-    int64_t most = 0;
-    for (uint32_t i = 0; i < step->nentries; i++)
-        if (step->entries[i].scratch_bytes > most) most = step->entries[i].scratch_bytes;
-    return most;
-}
-
-// Does the entry run before another one, whose inputs have to stay meanwhile?
-static bool runs_before(const Step *step, uint32_t entry)
-{
-    for (uint32_t i = 0; i < step->nentries; i++)
-        for (uint32_t k = 0; k < step->entries[i].nbefore; k++)
-            if (step->entries[i].before[k].entry == entry) return true;
-    return false;
-}
-
-// One run follows the other, so all entries share a block of inputs, as large as the largest: of
-// the shapes and phases of a step each has its own.
-static int64_t inputs_bytes(const Step *step, bool before)
-{
-    int64_t most = 0;
-    for (uint32_t i = 0; i < step->nentries; i++)
-        if (runs_before(step, i) == before && step->entries[i].input_bytes > most)
-            most = step->entries[i].input_bytes;
-    return most;
-}
-
-static int64_t staging_bytes(const Step *step)
-{
-    int64_t own = inputs_bytes(step, false), before = inputs_bytes(step, true);
-    return own > before ? own : before;
-}
-
-// What the plan needs against what there is, before anything is allocated.
-static bool check_room(CudaEngine *c, Error *err)
-{
-    const Step *step = c->step;
-    size_t available, total;
-    int64_t batch_bytes = scratch_bytes(step) + inputs_bytes(step, false) +
-                          inputs_bytes(step, true) + staging_bytes(step),
-            beside = step->const_bytes + cuda_tables_bytes(c) + BLAS_WORKSPACE,
-            fixed = step->state_bytes + beside;
-    for (uint32_t i = 0; i < step->nentries; i++) batch_bytes += step->entries[i].output_bytes;
-    if (!check(c, c->driver.memory_info(&available, &total), "asking for free memory", err))
-        return false;
-    double mib = 1 << 20, left = (double)available - (double)fixed;
-    if ((double)batch_bytes <= left) return true;
-    int64_t fits = left > 0 ? (int64_t)(left / (double)batch_bytes * (double)step->batch) : 0;
-    error_set(err,
-              "%s: the plan needs %.0f MiB (state %.0f, the batch of %lld %.0f); GPU %d (%s) has "
-              "%.0f MiB free of %.0f: %s",
-              step->file, (double)(fixed + batch_bytes) / mib, (double)fixed / mib,
-              (long long)step->batch, (double)batch_bytes / mib, c->base.device.number,
-              c->device.name, (double)available / mib, (double)total / mib,
-              fits > 0   ? str_printf(c->arena,
-                                      "a batch of about %lld would fit, or this one compiled with "
-                                        "train.memory: %.0f MiB",
-                                      (long long)fits, ((double)available - (double)beside) / mib)
-              : left > 0 ? "not even a batch of one would fit"
-                         : "the state alone does not fit");
-    return false;
-}
-
-static bool allocate(CudaEngine *c, CuPtr *to, int64_t bytes, const char *what, Error *err)
-{
-    c->base.device.bytes += bytes;
-    return check(c, c->driver.memory_alloc(to, (size_t)bytes + 1), // so that every address is one
-                 str_printf(c->arena, "%lld bytes for %s", (long long)bytes, what), err);
-}
-
-static bool allocate_host(CudaEngine *c, uint8_t **to, int64_t bytes, Error *err)
-{
-    void *p = NULL;
-    if (!check(c, c->driver.host_alloc(&p, (size_t)bytes + 1, 0),
-               str_printf(c->arena, "%lld bytes of pinned memory", (long long)bytes), err))
-        return false;
-    memset(p, 0, (size_t)bytes + 1);
-    *to = p;
-    return true;
-}
-
-static bool allocate_blocks(CudaEngine *c, Error *err)
-{
-    const Step *step = c->step;
-    if (!check_room(c, err) || !allocate(c, &c->state, step->state_bytes, "state", err) ||
-        !allocate(c, &c->scratch, scratch_bytes(step), "scratch", err) ||
-        !allocate(c, &c->constants, step->const_bytes, "constants", err) ||
-        !allocate(c, &c->tables, cuda_tables_bytes(c), "tables", err) ||
-        !allocate(c, &c->inputs[0], inputs_bytes(step, false), "inputs", err) ||
-        !allocate(c, &c->inputs[1], inputs_bytes(step, true), "inputs", err) ||
-        !allocate(c, &c->staging, staging_bytes(step), "inputs", err) ||
-        !check(c, c->driver.event_create(&c->taken, CU_EVENT_UNTIMED), "an event", err))
-        return false;
-    for (uint32_t i = 0; i < step->nentries; i++) {
-        const StepEntry *s = &step->entries[i];
-        CudaEntry *e = &c->entries[i];
-        e->inputs = c->inputs[runs_before(step, i)];
-        if (!allocate(c, &e->outputs, s->output_bytes, "outputs", err) ||
-            !allocate_host(c, &e->host_inputs, s->host_bytes, err) ||
-            !allocate_host(c, &e->host_outputs, s->output_bytes, err) ||
-            !check(c, c->driver.event_create(&e->staged, CU_EVENT_UNTIMED), "an event", err))
-            return false;
-    }
-    return !step->const_bytes || check(c,
-                                       c->driver.to_device(c->constants, step->constants,
-                                                           (size_t)step->const_bytes, c->main),
-                                       "copying constants", err);
 }
 
 // ---- graphs -------------------------------------------------------------------------------------
@@ -396,12 +287,21 @@ static bool stage_inputs(CudaEngine *c, uint32_t entry, Error *err)
             check(c, c->driver.event_record(c->taken, c->main), what, err));
 }
 
+static const char running[] = "running the step"; // errors of kernels come out wherever one waits
+
+static bool again(const CudaEngine *c, Error *err)
+{
+    error_set(err, "%s", c->broken.text);
+    err->device = c->broken.device;
+    return false;
+}
+
 static bool start(Engine *engine, uint32_t entry, Error *err)
 {
     CudaEngine *c = (CudaEngine *)engine;
     CudaEntry *e = &c->entries[entry];
     size_t bytes = (size_t)c->step->entries[entry].output_bytes;
-    if (c->broken.set) return error_set(err, "%s", c->broken.text);
+    if (c->broken.set) return again(c, err);
     return check(c, c->driver.context_set(c->context), "using the GPU", err) &&
            stage_inputs(c, entry, err) &&
            (c->profile
@@ -411,15 +311,10 @@ static bool start(Engine *engine, uint32_t entry, Error *err)
                             "copying outputs", err));
 }
 
-// Errors of kernels come out wherever one waits.
-static const char running[] =
-    "running the step (bench --profile runs kernels one by one, and names "
-    "the one that fails)";
-
 static bool wait(Engine *engine, Error *err)
 {
     CudaEngine *c = (CudaEngine *)engine;
-    if (c->broken.set) return error_set(err, "%s", c->broken.text);
+    if (c->broken.set) return again(c, err);
     return check(c, c->driver.context_set(c->context), "using the GPU", err) &&
            check(c, c->driver.stream_synchronize(c->main), running, err);
 }
@@ -506,6 +401,11 @@ static const uint8_t *snapshot(Engine *engine, Error *err)
     return ok ? c->snapshot : NULL;
 }
 
+static void one_by_one(Engine *engine)
+{
+    ((CudaEngine *)engine)->profile = true;
+}
+
 static void *state(const Engine *engine)
 {
     return (void *)(uintptr_t)((const CudaEngine *)engine)->state;
@@ -575,8 +475,9 @@ static bool open_device(CudaEngine *c, Error *err)
 
 Engine *engine_cuda(Arena *arena, const Step *step, const ExecOptions *options, Error *err)
 {
-    static const EngineOps ops = {free_engine, start,      wait, inputs, outputs,  clear, read,
-                                  write,       run_launch, peek, state,  snapshot, times};
+    static const EngineOps ops = {free_engine, start,      wait,     inputs,     outputs,
+                                  clear,       read,       write,    run_launch, peek,
+                                  state,       one_by_one, snapshot, times};
     CudaEngine *c = arena_make(arena, CudaEngine);
     *c = (CudaEngine){.base = {&ops, {true, options->device, c->device.name, 0}},
                       .step = step,
@@ -587,10 +488,12 @@ Engine *engine_cuda(Arena *arena, const Step *step, const ExecOptions *options, 
                       .products = arena_array(arena, CudaProduct, step->nkernels + 1),
                       .entries = arena_array(arena, CudaEntry, step->nentries + 1),
                       .profile = options->profile};
-    if (open_device(c, err) && load_kernels(c, err) && allocate_blocks(c, err) &&
-        (!options->snapshots || allocate_host(c, &c->snapshot, step->state_bytes, err)) &&
-        build_graphs(c, options, err) && clear(&c->base, err))
+    if (open_device(c, err) && load_kernels(c, err) && cuda_memory_allocate(c, err) &&
+        (!options->snapshots || cuda_memory_host(c, &c->snapshot, step->state_bytes, err)) &&
+        build_graphs(c, options, err) && clear(&c->base, err)) {
+        c->opened = true;
         return &c->base;
+    }
     free_engine(&c->base);
     return NULL;
 }

@@ -160,6 +160,11 @@ bool exec_wait(Exec *exec, Error *err)
     return exec->engine->ops->wait(exec->engine, err);
 }
 
+void exec_one_by_one(Exec *exec)
+{
+    if (exec->engine->ops->one_by_one) exec->engine->ops->one_by_one(exec->engine);
+}
+
 bool exec_run(Exec *exec, uint32_t entry, int64_t step, int64_t seed, Error *err)
 {
     return exec_start(exec, entry, step, seed, err) && exec_wait(exec, err);

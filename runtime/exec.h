@@ -64,6 +64,8 @@ bool exec_run(Exec *exec, uint32_t entry, int64_t step, int64_t seed, Error *err
 // state are there after exec_wait, which also has the errors of what ran meanwhile.
 bool exec_start(Exec *exec, uint32_t entry, int64_t step, int64_t seed, Error *err);
 bool exec_wait(Exec *exec, Error *err);
+// From now on wait for each kernel, so that the error of one that fails names it.
+void exec_one_by_one(Exec *exec);
 
 // Copy data into an input of the same shape; integers convert to another width when all values fit.
 bool exec_set_input(Exec *exec, uint32_t entry, const char *name, CztDtype dtype, uint32_t rank,

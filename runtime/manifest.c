@@ -560,6 +560,8 @@ bool manifest_read(Step *step, const char *text, size_t size, Error *err)
            get_int(&r, m, "", "steps", 0, INT64_MAX, &step->steps) &&
            get_int(&r, m, "", "state_bytes", 0, LARGEST, &step->state_bytes) &&
            get_int(&r, m, "", "worker_bytes", 0, LARGEST, &step->worker_bytes) &&
+           get_optional(&r, m, "", "least_bytes", 0, 0, &step->least_bytes) &&
+           get_optional(&r, m, "", "limit_bytes", 0, 0, &step->limit_bytes) &&
            read_tensors(&r, m, "", "state", step->state_bytes, true, &step->state, &step->nstate) &&
            read_kernels(&r) && read_entries(&r);
 }

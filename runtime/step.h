@@ -116,6 +116,7 @@ typedef struct Step {
     const char *name, *source_hash;
     int64_t batch, seed, steps;
     int64_t state_bytes, const_bytes, worker_bytes;
+    int64_t least_bytes, limit_bytes; // that it can be compiled to, and was; 0: not known, none
     const CztTensor *state;
     uint32_t nstate;
     const StepKernel *kernels;

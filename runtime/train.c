@@ -125,7 +125,7 @@ static bool start(Train *t, Error *err)
             : !(o->start ? o->start(o->ctx, t->exec, err) : exec_init(t->exec, t->seed, err)))
         return false;
     // A killed run may have got between a checkpoint and the removal of older ones.
-    if (t->saved >= 0) prune(t);
+    if (t->saved >= 0 && !o->dry) prune(t);
     t->result->first = t->step;
     t->began = t->window = seconds_now();
     t->window_step = t->step;
@@ -181,7 +181,7 @@ static bool finish(Train *t, Error *err)
 static bool save(Train *t, Error *err)
 {
     const TrainOptions *o = t->options;
-    if (!o->checkpoints || (t->job && t->saving == t->step)) return true;
+    if (!o->checkpoints || o->dry || (t->job && t->saving == t->step)) return true;
     if (!finish(t, err)) return false;
     if (t->saved == t->step) return true;
     char *at = position(t, err);
@@ -198,7 +198,8 @@ static bool save(Train *t, Error *err)
 static bool keep(Train *t, Error *err)
 {
     Error why = {0};
-    if (!t->options->checkpoints || t->step == t->result->first) return false;
+    if (err->device) return false; // its memory is lost
+    if (!t->options->checkpoints || t->options->dry || t->step == t->result->first) return false;
     bool ok = save(t, &why) && finish(t, &why);
     size_t n = strlen(err->text);
     if (ok)
@@ -499,6 +500,17 @@ static bool loop(Train *t, Error *err)
     return save(t, err) && finish(t, err);
 }
 
+// A GPU has failed, and the state there is lost.
+static void tell_saved(const Train *t, Error *err)
+{
+    size_t n = strlen(err->text);
+    int end =
+        snprintf(err->text + n, sizeof err->text - n, ", after update %lld", (long long)t->step);
+    if (t->saved >= 0 && end > 0 && n + (size_t)end < sizeof err->text)
+        snprintf(err->text + n + end, sizeof err->text - n - (size_t)end,
+                 "; the newest checkpoint is of update %lld", (long long)t->saved);
+}
+
 static bool run(Train *t, Error *err)
 {
     const Step *step = exec_step(t->exec);
@@ -518,6 +530,7 @@ static bool run(Train *t, Error *err)
               open_logs(t, err) && (t->saved < 0 || after(t, err)) && loop(t, err);
     Error late = {0}; // of a checkpoint that was being written when something else went wrong
     if (!finish(t, &late) && ok) ok = error_set(err, "%s", late.text);
+    if (err->device) tell_saved(t, err);
     log_close(t->log);
     free(t->batch.before);
     t->result->step = t->step;

@@ -33,6 +33,7 @@ typedef struct TrainOptions {
     int64_t log_every;        // updates; 0 is 1
     double flops, peak;       // operations of an update; the machine's a second; 0: not known
     uint32_t keep;            // newest checkpoints to keep; 0: all
+    bool dry;                 // the same updates, but nothing is written
     bool fresh;               // do not resume; refused when the folder has a checkpoint
     bool allow_nonfinite;     // go on when the output "loss" is infinite or NaN
     bool skip_nonfinite;      // the same where the entry says by "$finite" that it changed nothing

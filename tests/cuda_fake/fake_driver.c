@@ -7,6 +7,7 @@
 //   CZT_FAKE_DEVICES     number of GPUs (1)
 //   CZT_FAKE_CAPABILITY  compute capability (0.0: takes code for "text"); others load nothing
 //   CZT_FAKE_MEMORY      MiB of each GPU (16384)
+//   CZT_FAKE_TAKEN       MiB of it that another program takes once one has asked how much is free
 //   CZT_FAKE_CACHE       folder that keeps compiled kernels
 //   CZT_FAKE_LOG         file that gets a line for each call that allocates, copies or launches
 //   CZT_FAKE_FAIL        the launch of that number (1, 2, ..) fails as a bad address would
@@ -108,7 +109,7 @@ static struct {
     struct CuContextTag context;
     Shim *shim;
     Memory *memory;
-    size_t used;
+    size_t used, taken;
     uint64_t random, launches;
     uint64_t clock;  // a kernel takes 2 ms, a product of the library 1
     CuResult broken; // the error that everything gives from then on
@@ -221,17 +222,24 @@ EXPORT CuResult cuCtxSetCurrent(CuContext context)
 
 // ---- memory -------------------------------------------------------------------------------------
 
-EXPORT CuResult cuMemGetInfo_v2(size_t *available, size_t *total)
+static void memory_now(size_t *available, size_t *total)
 {
     *total = (size_t)number("CZT_FAKE_MEMORY", 16384) << 20;
-    *available = *total > fake.used ? *total - fake.used : 0;
+    size_t used = fake.used + fake.taken;
+    *available = *total > used ? *total - used : 0;
+}
+
+EXPORT CuResult cuMemGetInfo_v2(size_t *available, size_t *total)
+{
+    memory_now(available, total);
+    fake.taken = (size_t)number("CZT_FAKE_TAKEN", 0) << 20;
     return 0;
 }
 
 EXPORT CuResult cuMemAlloc_v2(CuPtr *to, size_t bytes)
 {
     size_t available, total;
-    cuMemGetInfo_v2(&available, &total);
+    memory_now(&available, &total);
     if (bytes > available) return CU_OUT_OF_MEMORY;
     size_t whole = (bytes + 255) / 256 * 256; // so that it begins as a GPU's does
     Memory *m = malloc(sizeof *m);
