@@ -62,6 +62,17 @@ static int64_t least(Fit *fit)
     return high ? high : fit->at;
 }
 
+// What a GPU has is known when it runs: the bytes of the plan that is made for a limit that none
+// keeps to.
+static int64_t smallest_plan(Fit *fit)
+{
+    int64_t limit = fit->program->memory;
+    fit->program->memory = 1;
+    fits(fit, RECOMPUTE_ALL);
+    fit->program->memory = limit;
+    return fit->least;
+}
+
 // Without a limit: as the options have it.
 static bool unlimited(Program *p, const PassOptions *options, Error *err)
 {
@@ -85,8 +96,7 @@ bool fit_passes(Program *p, const PassOptions *options, int64_t *recompute, Erro
     before.before = first;
     if (!passes_run(p, &before, err)) return false;
     fit.kept = program_keep(p);
-    if (fit.target->staged) fits(&fit, RECOMPUTE_ALL); // what a GPU has is known when it runs
-    const int64_t smallest = fit.target->staged ? fit.least : 0;
+    const int64_t smallest = fit.target->staged ? smallest_plan(&fit) : 0;
     if (p->memory && !fit.failed) *recompute = least(&fit);
     if (fit.failed) return false;
     p->least = smallest;

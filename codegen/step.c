@@ -135,10 +135,11 @@ static json_t *launches_json(const PlanEntry *e, const Plan *plan)
                 json_array_append_new(buffers,
                                       json_pack("[s, I]", block_names[b->block], (json_int_t)at));
             }
-            json_array_append_new(
-                segments,
+            json_t *o =
                 json_pack("{s:I, s:I, s:o}", "kernel", (json_int_t)seg->kernel, "tasks",
-                          (json_int_t)plan->kernels.at[seg->kernel]->tasks, "buffers", buffers));
+                          (json_int_t)plan->kernels.at[seg->kernel]->tasks, "buffers", buffers);
+            if (seg->frozen) json_object_set_new(o, "frozen", json_true());
+            json_array_append_new(segments, o);
         }
         json_array_append_new(launches, json_pack("{s:o}", "segments", segments));
     }

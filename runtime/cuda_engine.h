@@ -38,9 +38,9 @@ typedef struct CudaEngine {
     CuStream main, copy;
     CuEvent from, to; // around a kernel that is timed
     CuPtr state, scratch, constants, tables;
-    CuPtr inputs[2]; // of the entry that runs: of one by itself, and of one before another
-    CuPtr staging;   // where the inputs of the next run come
-    CuEvent taken;   // they were copied to inputs
+    CuPtr inputs[2];      // of the entry that runs: of one by itself, and of one before another
+    CuPtr staging;        // where the inputs of the next run come
+    CuEvent taken;        // they were copied to inputs
     uint8_t *host_tables; // the tables of all nodes, as they go to the GPU
     CudaEntry *entries;
     uint8_t *snapshot; // room for a copy of the state, or NULL
@@ -48,9 +48,9 @@ typedef struct CudaEngine {
     size_t bounce_size;
     CudaBlas blas;
     CudaProduct *products; // by kernel
-    CuPtr workspace;       // of the library, one product at a time
+    CuPtr workspace;       // of the library, one product at a time; behind it that of frozen ones
     bool profile;
-    bool opened; // all memory is there
+    bool opened;  // all memory is there
     Error broken; // of a wait that had no other way to say it
 } CudaEngine;
 
@@ -82,8 +82,8 @@ uint32_t cuda_node_blocks(const CudaEngine *c, const OrderNode *node);
 // parameters.
 bool cuda_products_choose(CudaEngine *c, const ExecOptions *options, Error *err);
 // Put a product that the library does on a stream, and the rest of its kernel where there is one.
-bool cuda_products_run(CudaEngine *c, uint32_t kernel, void *addresses, CuStream stream,
-                       Error *err);
+bool cuda_products_run(CudaEngine *c, uint32_t kernel, bool frozen, void *addresses,
+                       CuStream stream, Error *err);
 void cuda_products_free(CudaEngine *c);
 
 #endif

@@ -7,11 +7,13 @@
 
 enum { TIMES = 3 };
 
-bool cuda_products_run(CudaEngine *c, uint32_t kernel, void *addresses, CuStream stream, Error *err)
+bool cuda_products_run(CudaEngine *c, uint32_t kernel, bool frozen, void *addresses,
+                       CuStream stream, Error *err)
 {
     const CudaProduct *p = &c->products[kernel];
     int32_t rest = c->step->kernels[kernel].product->rest;
-    return cuda_blas_run(&c->blas, &p->blas, p->algo, addresses, c->workspace, stream, err) &&
+    CuPtr workspace = c->workspace + (frozen ? BLAS_WORKSPACE : 0);
+    return cuda_blas_run(&c->blas, &p->blas, p->algo, addresses, workspace, stream, err) &&
            (rest < 0 || cuda_engine_launch(c, (uint32_t)rest, addresses, stream, err));
 }
 
@@ -25,8 +27,8 @@ static bool time_one(CudaEngine *c, uint32_t kernel, int algo, void *addresses, 
     for (int i = 0; i <= TIMES; i++) {
         float ms;
         if (!cuda_engine_check(c, c->driver.event_record(c->from, c->main), what, err) ||
-            !(algo < 0 ? cuda_engine_launch : cuda_products_run)(c, kernel, addresses, c->main,
-                                                                 err) ||
+            !(algo < 0 ? cuda_engine_launch(c, kernel, addresses, c->main, err)
+                       : cuda_products_run(c, kernel, false, addresses, c->main, err)) ||
             !cuda_engine_check(c, c->driver.event_record(c->to, c->main), what, err) ||
             !cuda_engine_check(c, c->driver.event_synchronize(c->to), what, err) ||
             !cuda_engine_check(c, c->driver.event_elapsed(&ms, c->from, c->to), what, err))
@@ -65,8 +67,10 @@ static uint32_t alignment_of(const StepProduct *p, const CuPtr *buffers)
 }
 
 // Each use of a kernel may lie on other addresses; the description takes what all of them have.
-static void find_uses(CudaEngine *c, void **use, uint32_t *alignment)
+// How many workspaces they need: a frozen product may run beside another one.
+static uint32_t find_uses(CudaEngine *c, void **use, uint32_t *alignment)
 {
+    uint32_t workspaces = 1;
     for (uint32_t e = 0; e < c->step->nentries; e++) {
         const StepEntry *s = &c->step->entries[e];
         for (uint32_t l = 0, at = 0; l < s->nlaunches; l++)
@@ -75,10 +79,12 @@ static void find_uses(CudaEngine *c, void **use, uint32_t *alignment)
                 const StepProduct *p = c->step->kernels[kernel].product;
                 if (!p) continue;
                 use[kernel] = c->entries[e].parameters[at];
+                if (s->launches[l].segments[i].frozen) workspaces = 2;
                 uint32_t a = alignment_of(p, use[kernel]);
                 if (!alignment[kernel] || a < alignment[kernel]) alignment[kernel] = a;
             }
     }
+    return workspaces;
 }
 
 typedef struct Chooser {
@@ -114,16 +120,15 @@ static bool choose(Chooser *ch, uint32_t kernel, void *addresses, uint32_t align
 }
 
 // It comes on top of what the plan takes, and may be done without.
-static bool take_workspace(CudaEngine *c, Error *missing)
+static bool take_workspace(CudaEngine *c, uint32_t workspaces, Error *missing)
 {
-    if (!cuda_memory_has(c, BLAS_WORKSPACE) ||
-        c->driver.memory_alloc(&c->workspace, BLAS_WORKSPACE) != 0)
+    int64_t bytes = (int64_t)workspaces * BLAS_WORKSPACE;
+    if (!cuda_memory_has(c, bytes) || c->driver.memory_alloc(&c->workspace, (size_t)bytes) != 0)
         return error_set(missing,
                          "%s: GPU %d (%s) has no %d MiB free beside the plan's memory, which "
                          "cuBLASLt wants to work in",
-                         c->step->file, c->base.device.number, c->device.name,
-                         BLAS_WORKSPACE >> 20);
-    c->base.device.bytes += BLAS_WORKSPACE;
+                         c->step->file, c->base.device.number, c->device.name, (int)(bytes >> 20));
+    c->base.device.bytes += bytes;
     return true;
 }
 
@@ -149,12 +154,11 @@ bool cuda_products_choose(CudaEngine *c, const ExecOptions *options, Error *err)
     void **use = arena_array(c->arena, void *, c->step->nkernels + 1);
     uint32_t *alignment = arena_array(c->arena, uint32_t, c->step->nkernels + 1);
     for (uint32_t i = 0; i < c->step->nkernels; i++) c->products[i].algo = -1;
-    find_uses(c, use, alignment);
-    uint32_t n = 0;
+    uint32_t n = 0, workspaces = find_uses(c, use, alignment);
     for (uint32_t i = 0; i < c->step->nkernels; i++) n += use[i] != NULL;
     bool own = options->products == PRODUCTS_OWN;
     if (!n || (own && !options->choices[0])) return true; // else that is kept too, for a resume
-    if (!cuda_blas_open(&c->blas, &missing) || (!own && !take_workspace(c, &missing)))
+    if (!cuda_blas_open(&c->blas, &missing) || (!own && !take_workspace(c, workspaces, &missing)))
         return without_library(c, options, &missing, err);
     Chooser ch = {.c = c, .how = options->products};
     for (int i = 0; i < CHOICE_FILES; i++) ch.keeps |= options->choices[i] != NULL;

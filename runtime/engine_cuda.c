@@ -169,7 +169,7 @@ static bool add_product(CudaEngine *c, CuGraph graph, const OrderNode *node, voi
     CuGraph inside = NULL;
     const char *what = c->what[kernel];
     if (!check(c, c->driver.capture_begin(c->copy, RELAXED), what, err)) return false;
-    bool ok = cuda_products_run(c, kernel, addresses, c->copy, err);
+    bool ok = cuda_products_run(c, kernel, node->frozen, addresses, c->copy, err);
     ok = check(c, c->driver.capture_end(c->copy, &inside), what, err) && ok &&
          check(c, c->driver.graph_child(to, graph, after, node->nafter, inside), what, err);
     if (inside) c->driver.graph_destroy(inside);
@@ -244,7 +244,7 @@ static bool run_alone(CudaEngine *c, const OrderNode *node, void *parameter, flo
     return check(c, c->driver.event_record(c->from, c->main), what, err) &&
            (c->products[kernel].algo < 0
                 ? launch_blocks(c, kernel, cuda_node_blocks(c, node), parameter, c->main, err)
-                : cuda_products_run(c, kernel, parameter, c->main, err)) &&
+                : cuda_products_run(c, kernel, node->frozen, parameter, c->main, err)) &&
            check(c, c->driver.event_record(c->to, c->main), what, err) &&
            check(c, c->driver.event_synchronize(c->to), what, err) &&
            check(c, c->driver.event_elapsed(ms, c->from, c->to), what, err);

@@ -400,6 +400,7 @@ static bool read_segment(Reader *r, json_t *row, const char *where, const StepEn
         !get_array(r, row, where, "buffers", &array, &s->nbuffers))
         return false;
     s->kernel = (uint32_t)kernel;
+    s->frozen = json_is_true(json_object_get(row, "frozen"));
     const StepKernel *k = &r->step->kernels[kernel];
     if (k->extents && s->nbuffers != k->nextents)
         return fail(r, where, "buffers", "are not as many as the kernel's");

@@ -29,7 +29,8 @@ static Touches touches_of(Arena *arena, const Step *step, const OrderNode *node,
                 at[n++] = (Touch){b->space, x->written, b->offset, b->offset + x->bytes};
         }
     }
-    if (alone) at[n++] = (Touch){SPACES, true, 0, 1}; // a place that only these touch
+    if (alone)
+        at[n++] = (Touch){SPACES, true, node->frozen, node->frozen + 1}; // which only these touch
     return (Touches){at, n};
 }
 
@@ -65,14 +66,16 @@ static uint32_t look_back(uint32_t s, const Touches *touches, uint64_t *reached,
 }
 
 // Of one function, by a table, and together no more blocks than a launch may have.
-static bool goes_with(const Step *step, const OrderNode *node, const StepKernel *k)
+static bool goes_with(const Step *step, const OrderNode *node, const StepSegment *s)
 {
+    const StepKernel *k = &step->kernels[s->kernel];
     const StepKernel *first = &step->kernels[node->segments[0]->kernel];
     int64_t blocks = k->blocks[0];
-    if (!k->table || !first->table || k->unit != first->unit || strcmp(k->symbol, first->symbol))
+    if (s->frozen != node->frozen || !k->table || !first->table || k->unit != first->unit ||
+        strcmp(k->symbol, first->symbol))
         return false;
-    for (uint32_t s = 0; s < node->n; s++)
-        blocks += step->kernels[node->segments[s]->kernel].blocks[0];
+    for (uint32_t i = 0; i < node->n; i++)
+        blocks += step->kernels[node->segments[i]->kernel].blocks[0];
     return blocks <= INT32_MAX;
 }
 
@@ -84,13 +87,14 @@ static void add_launch(Arena *arena, const Step *step, const StepEntry *entry, u
     for (uint32_t i = 0; i < launch->n; i++) {
         const StepSegment *s = &launch->segments[i];
         uint32_t at = begin;
-        while (at < o->n && !goes_with(step, &o->nodes[at], &step->kernels[s->kernel])) at++;
+        while (at < o->n && !goes_with(step, &o->nodes[at], s)) at++;
         OrderNode *node = &o->nodes[at];
         if (at == o->n)
             o->nodes[o->n++] =
                 (OrderNode){.segments = arena_array(arena, const StepSegment *, launch->n),
                             .numbers = arena_array(arena, uint32_t, launch->n),
-                            .launch = number};
+                            .launch = number,
+                            .frozen = s->frozen};
         node->numbers[node->n] = (*segments)++;
         node->segments[node->n++] = s;
     }

@@ -10,6 +10,7 @@ typedef struct OrderNode {
     const StepSegment **segments;
     uint32_t *numbers; // of the segments, among all of the entry
     uint32_t n, launch;
+    bool frozen;           // as its segments are
     const uint32_t *after; // earlier nodes that it must wait for, rising
     uint32_t nafter;
 } OrderNode;
@@ -21,7 +22,8 @@ typedef struct Order {
 
 // Find an entry's nodes, and their order from the bytes that kernels read and write: two nodes
 // that touch the same bytes, one of them writing, keep the plan's order. What follows from other
-// pairs is left out. Of the kernels that `alone` names (by number) one runs at a time.
+// pairs is left out. Of the kernels that `alone` names (by number) one runs at a time beside a frozen
+// one.
 // Needs the kernels' extents.
 void order_find(Arena *arena, const Step *step, const StepEntry *entry, const bool *alone,
                 Order *order);

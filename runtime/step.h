@@ -72,6 +72,7 @@ typedef struct StepSegment {
     int64_t tasks;
     const StepBuffer *buffers;
     uint32_t nbuffers;
+    bool frozen; // depends on no trained state: it may run beside what does
 } StepSegment;
 
 // Independent segments, run in one parallel region.

@@ -91,6 +91,26 @@ Test(order, a_launch_has_no_more_blocks_than_it_may)
     arena_free(arena);
 }
 
+// The library's products take turns at its workspace; frozen ones have another.
+Test(order, a_frozen_product_runs_beside_another)
+{
+    for (int frozen = 0; frozen < 2; frozen++) {
+        Arena *arena = arena_new();
+        Error err = {0};
+        Order o;
+        const bool alone[4] = {false, false, false, true};
+        const char *to = frozen ? "[\"scratch\", 2048]], \"frozen\": true" : "[\"scratch\", 2048]]";
+        Step *step = load(arena, tiny_replace(arena, manifest, "[\"scratch\", 2048]]", to), &err);
+        cr_assert_not_null(step, "%s", err.text);
+        order_find(arena, step, &step->entries[0], alone, &o);
+        cr_assert_eq(o.n, 4);
+        cr_expect_eq(o.nodes[3].frozen, frozen);
+        cr_expect_eq(o.nodes[3].nafter, !frozen);
+        step_free(step);
+        arena_free(arena);
+    }
+}
+
 static void refuse(const char *from, const char *to, const char *want)
 {
     Arena *arena = arena_new();
