@@ -205,8 +205,8 @@ static bool suggest_unnamed(Elab *el, const Scope *s, const char *name, Loc loc)
     }
     const Tree *ema = tree_get(el->root, "ema");
     if (begin > loc.begin && !strcmp(name, "ema") && !tree_get(ema, own) && ema) {
-        const char *slow = ema->kind == TREE_MAP && ema->entries.n ? ema->entries.at[0].key->text
-                                                                   : "slow";
+        const char *slow =
+            ema->kind == TREE_MAP && ema->entries.n ? ema->entries.at[0].key->text : "slow";
         diag_help(el->diag, "write %s.%s, as the copy is called", slow, own);
         if (diag_last_error(el->diag))
             (ema->entries.n == 1 ? diag_mend : diag_guess)(el->diag, loc, slow);
@@ -214,7 +214,8 @@ static bool suggest_unnamed(Elab *el, const Scope *s, const char *name, Loc loc)
     }
     if (begin > loc.begin && scope_find(s, own)) {
         diag_help(el->diag, "write %s: what is under %s: is called by its own name", own, name);
-        if (diag_last_error(el->diag)) diag_mend(el->diag, (Loc){loc.source, loc.begin, begin}, "");
+        if (diag_last_error(el->diag))
+            diag_mend(el->diag, loc_in(loc.source, loc.begin, begin), "");
         return true;
     }
     if (begin > loc.begin || strcmp(name, "B")) return false;

@@ -162,7 +162,13 @@ for target in cpu cuda; do
     state_of hot-$target >hot-$target.state
     [ "$(grep -c '"skipped": "the loss is' hot-$target/log.jsonl)" -eq 3 ] ||
         miss "three updates are skipped on $target"
-    says hot-$target/log.jsonl "of kernel step_"
+    grep -q 'the first NaN is element [0-9]* of [0-9]* of kernel step_[a-z]*_[0-9]* from [^ ]*/lib-[^ ]*.yaml:[0-9:]* of small.yaml:[0-9]*:' \
+        hot-$target/log.jsonl || miss "the kernel, its line and the line of the graph are not named on $target"
+    says hot-$target/log.jsonl "; see update 2, the first of these"
+    exits 1 "$CZTC" train small.yaml --out stop-$target --target $target --steps 4 \
+        --set 'train.optimizer.lr=1e30'
+    says err "cztc: error: update 2: the loss is not a number; the first NaN is element "
+    says err " of small.yaml:"
 done
 same hot-cpu.state hot-cuda.state
 
