@@ -43,7 +43,7 @@ typedef struct ExecDevice {
     int number;
     const char *name;   // of the GPU
     int64_t bytes;      // of its memory that the program takes
-    const char *remark; // why results may differ from those of the run so far, or NULL
+    const char *remark; // of who does products, what a person should know; NULL
 } ExecDevice;
 ExecDevice exec_device(const Exec *exec);
 

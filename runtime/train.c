@@ -105,8 +105,6 @@ static bool resume(Train *t, const Checkpoint *c, Error *err)
     if (!t->feed->seek(t->feed->ctx, c->position, c->step, err)) return false;
     t->step = t->saved = c->step;
     t->seed = c->seed;
-    const char *remark = exec_device(t->exec).remark;
-    if (remark) warn(t, remark);
     return true;
 }
 
