@@ -30,6 +30,7 @@ struct Diag {
     VEC(uint32_t) errors;   // their messages
     uint32_t group, groups; // group: what is said belongs to; groups: how many there are
     VEC(Source) overlays;
+    VEC(Loc) calls;
     bool drop; // the last error was a repetition: drop its notes too
 };
 
@@ -442,6 +443,22 @@ const char *diag_where(const Diag *diag, Loc loc)
     if (!diag_source_path(diag, loc.source)) return "?";
     diag_position(diag, loc, &line, &column);
     return str_printf(diag->arena, "%s:%u:%u", diag_source_path(diag, loc.source), line, column);
+}
+
+uint32_t diag_call(Diag *diag, Loc loc)
+{
+    for (uint32_t i = 0; i < diag->calls.n; i++)
+        if (same_loc(diag->calls.at[i], loc)) return i + 1;
+    vec_push(diag->arena, &diag->calls, loc);
+    return diag->calls.n;
+}
+
+const char *diag_whole_where(const Diag *diag, Loc loc)
+{
+    const char *where = diag_where(diag, loc);
+    if (!loc.call) return where;
+    return str_printf(diag->arena, "%s of %s", where,
+                      diag_where(diag, diag->calls.at[loc.call - 1]));
 }
 
 // The source line of a place and carets under it; a place over several lines is marked on its

@@ -11,7 +11,13 @@
 // A place in a source text: bytes [begin, end) of source number `source`; 0 means nowhere.
 typedef struct Loc {
     uint32_t source, begin, end;
+    uint32_t call; // number of the place that led here, of what a node was made for (diag_call)
 } Loc;
+
+static inline Loc loc_in(uint32_t source, uint32_t begin, uint32_t end)
+{
+    return (Loc){.source = source, .begin = begin, .end = end};
+}
 
 typedef enum { DIAG_ERROR, DIAG_WARNING, DIAG_NOTE, DIAG_HELP } DiagKind;
 
@@ -96,6 +102,9 @@ uint32_t diag_messages(const Diag *diag);
 void diag_position(const Diag *diag, Loc loc, uint32_t *line, uint32_t *column);
 // "file:line:col", in the arena of the Diag.
 const char *diag_where(const Diag *diag, Loc loc);
+// The number of a place that led to others, and "lib.yaml:7:3 of graph.yaml:12:5" of one of them.
+uint32_t diag_call(Diag *diag, Loc loc);
+const char *diag_whole_where(const Diag *diag, Loc loc);
 // Print everything, sorted by place, in the form `file:line:col: error: text`, source line, caret.
 void diag_print(const Diag *diag, FILE *out);
 

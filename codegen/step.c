@@ -52,7 +52,7 @@ static json_t *lines_json(const Program *p, const Kernel *k)
 {
     json_t *a = json_array();
     for (uint32_t i = 0; i < k->origins.n; i++)
-        json_array_append_new(a, json_string(diag_where(p->diag, k->origins.at[i])));
+        json_array_append_new(a, json_string(diag_whole_where(p->diag, k->origins.at[i])));
     return a;
 }
 

@@ -174,7 +174,7 @@ static void guess_let(Elab *el, const Tree *map, uint32_t source, const char *na
     const Tree *let = tree_get(map, "let"), *version = tree_get(map, "cztc");
     if (let && guess_first(el, let, source, entry, whole)) return;
     if (version && version->loc.source == source)
-        guess_add(el, (Loc){source, version->loc.end, version->loc.end},
+        guess_add(el, loc_in(source, version->loc.end, version->loc.end),
                   str_printf(el->arena, "\n%s", whole), whole);
     else if (!version && !let)
         guess_first(el, map, source, whole, whole);
@@ -226,7 +226,7 @@ void guess_circle(Elab *el, const Binding *b, Loc read)
         while (end < at.end && is_word_part(s[end])) end++;
         const Binding *x = scope_find(b->scope, str_slice(el->arena, s + i, end - i));
         bool name = end > i && (!i || (s[i - 1] != '.' && !is_word_part(s[i - 1])));
-        if (name && x && x->forcing) guess_written(el, (Loc){at.source, i, end}, "1");
+        if (name && x && x->forcing) guess_written(el, loc_in(at.source, i, end), "1");
     }
     guess_left_out(el, b->loc);
 }
@@ -296,7 +296,7 @@ void guess_match(Elab *el, const TreeEntry *match)
     Loc at = match->key->loc;
     const Tree *value = match->value;
     bool none = value->kind == TREE_NULL;
-    at = none ? (Loc){at.source, at.end + 1, at.end + 1} : value->loc;
+    at = none ? loc_in(at.source, at.end + 1, at.end + 1) : value->loc;
     for (int dots = 1; dots <= 2; dots++)
         for (uint32_t i = 0; i < el->program->states.n; i++) {
             const StateVar *v = &el->program->states.at[i];

@@ -165,7 +165,7 @@ void guess_constants(Elab *el)
     for (uint32_t i = 0; i < el->constants.n; i++) {
         const Tree *t = el->constants.at[i].value;
         const TreeEntry *file = tree_entry(t, "file");
-        const Loc at = {t->loc.source, file->key->loc.begin, file->value->loc.end};
+        const Loc at = loc_in(t->loc.source, file->key->loc.begin, file->value->loc.end);
         if (entry_span(el, t, "file").source)
             guess_add(el, entry_span(el, t, "file"), "", "'file'");
         if (!tree_get(t, "init")) guess_add(el, at, "init: 1", "init: 1 in place of 'file'");

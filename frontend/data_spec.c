@@ -349,7 +349,7 @@ Value view_read(Elab *el, const char *name, Loc loc)
             size_t size; // of "views.", which stands before it
             const char *s = diag_source_text(el->diag, loc.source, &size);
             const uint32_t n = loc.begin >= 6 && !strncmp(s + loc.begin - 6, "views.", 6) ? 6 : 0;
-            if (n) diag_mend(el->diag, (Loc){loc.source, loc.begin - n, loc.begin}, "");
+            if (n) diag_mend(el->diag, loc_in(loc.source, loc.begin - n, loc.begin), "");
             return value_error();
         }
         suggest_words(el, name, &names);

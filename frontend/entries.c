@@ -41,11 +41,28 @@ static void look_at_later(Elab *el)
         if (!el->later.at[i]->forcing) binding_force(el, el->later.at[i]);
 }
 
+// What the library makes says which line of the user's it is for.
+static void name_calls(Elab *el)
+{
+    Frame *caller = el->frame;
+    for (NodeId id = 1; id < el->makers.n; id++) {
+        Node *n = &el->graph->nodes.at[id];
+        el->frame = el->makers.at[id];
+        for (uint32_t i = 0; i < n->origins.n; i++) {
+            Loc *at = &n->origins.at[i];
+            const Loc call = blame_call(el, *at);
+            if (call.source != at->source) at->call = diag_call(el->diag, call);
+        }
+    }
+    el->frame = caller;
+}
+
 static void finish(Elab *el, Entry *e)
 {
     look_at_later(el);
     unread_note(el);
     if (diag_errors(el->diag)) return;
+    name_calls(el);
     if (samples_apart(el, e)) entry_compact(e);
 }
 

@@ -204,7 +204,7 @@ static bool suggest_step(Elab *el, const FunctionDef *f, const Args *args, Loc l
     const char *first = args->n ? "step, " : "step";
     diag_help(el->diag, "%s is a function of the time: write %.*s%s..)", f->name,
               (int)(open - text) + 1, text, first);
-    diag_mend(el->diag, (Loc){loc.source, begin, begin}, first);
+    diag_mend(el->diag, loc_in(loc.source, begin, begin), first);
     return true;
 }
 

@@ -222,7 +222,7 @@ bool suggest_method(Elab *el, const char *name, Loc loc)
     const char *s = diag_source_text(el->diag, loc.source, &size);
     if (!s || loc.end > size || !loc.begin || s[loc.begin - 1] != '.' || !is_users(el, loc))
         return false;
-    Loc at = {loc.source, value_begin(s, loc.begin - 1), loc.end};
+    Loc at = loc_in(loc.source, value_begin(s, loc.begin - 1), loc.end);
     const char *args = arguments(el, s, size, &at.end);
     const char *of = str_slice(el->arena, s + at.begin, loc.begin - 1 - at.begin);
     const char *text = *of && el->scope ? method_text(el, of, name, args) : NULL;
@@ -239,7 +239,7 @@ void suggest_cast_of(Elab *el, Loc call, DType dtype)
     const char *s = diag_source_text(el->diag, call.source, &size), *args;
     const char *name = dtype_name(dtype);
     if (!s || !is_users(el, call) || strncmp(s + call.begin, name, strlen(name))) return;
-    Loc at = {call.source, call.begin, call.begin + (uint32_t)strlen(name)};
+    Loc at = loc_in(call.source, call.begin, call.begin + (uint32_t)strlen(name));
     if (!(args = arguments(el, s, size, &at.end)) || !*args) return;
     const char *text = quoted_in(el, &at, str_printf(el->arena, "cast(%s, %s)", args, name));
     diag_help(el->diag, "write %s", text);

@@ -75,7 +75,7 @@ static void change_numbers(Elab *el, Loc at, Change c)
         int64_t y = whole ? x * c.to / c.from : 0;
         if (y > 0 && (!c.only || c.only == x) && !is_other(s, i)) {
             const char *number = str_printf(el->arena, "%lld", (long long)y);
-            const Loc place = {at.source, i, end};
+            const Loc place = loc_in(at.source, i, end);
             if (c.found)
                 vec_push(el->arena, c.found, place);
             else
@@ -92,9 +92,9 @@ static void change_everywhere(Elab *el, Change c)
     for (const Frame *f = el->frame; f; f = f->parent)
         if (f->call.source == el->root->loc.source) change_numbers(el, f->call, c);
     diag_source_text(el->diag, el->root->loc.source, &size);
-    change_numbers(el, (Loc){el->root->loc.source, 0, (uint32_t)size}, c);
+    change_numbers(el, loc_in(el->root->loc.source, 0, (uint32_t)size), c);
     for (uint32_t i = 1; diag_source_text(el->diag, i, &size); i++)
-        if (is_inherited(el, (Loc){i, 0, 0})) change_numbers(el, (Loc){i, 0, (uint32_t)size}, c);
+        if (is_inherited(el, loc_in(i, 0, 0))) change_numbers(el, loc_in(i, 0, (uint32_t)size), c);
     for (const Frame *f = el->frame; f; f = f->parent)
         if (f->call.source) change_numbers(el, f->call, c); // of libraries beside the file
 }
@@ -125,7 +125,7 @@ static void change_pairs(Elab *el, int64_t from, int64_t to)
     size_t size = 0;
     const char *s = diag_source_text(el->diag, el->root->loc.source, &size);
     const char *number = str_printf(el->arena, "%lld", (long long)to);
-    change_numbers(el, (Loc){el->root->loc.source, 0, (uint32_t)size},
+    change_numbers(el, loc_in(el->root->loc.source, 0, (uint32_t)size),
                    (Change){from, to, from, &p});
     for (uint32_t i = 0; p.n <= MOST_PLACES && i < p.n; i++)
         for (uint32_t k = i + 1; k < p.n; k++)
@@ -244,7 +244,7 @@ void guess_other_axes(Elab *el, Loc at)
         const uint32_t digit = axis_at(s, i, at.end);
         if (!digit) continue;
         int now = s[digit] - '0';
-        const Loc place = {at.source, digit, digit + 1};
+        const Loc place = loc_in(at.source, digit, digit + 1);
         for (int k = 1; k <= 3; k++) {
             const char *number = str_printf(el->arena, "%d", (now + k) % 4);
             guess_add(el, place, number, with_key(el, s, place, number));
@@ -268,7 +268,7 @@ uint32_t guess_each_name(Elab *el, Loc at, NameGuess *fn, const void *how)
         if (quote || !begins) continue;
         uint32_t end = i;
         while (end < at.end && part_of_name(s[end])) end++;
-        const Loc place = {at.source, i, end};
+        const Loc place = loc_in(at.source, i, end);
         const char *name = str_slice(el->arena, s + i, end - i);
         const uint32_t begin = i;
         i = end - 1;
@@ -356,7 +356,7 @@ static bool no_value(const char *s, Loc *at, const char *key)
         if (!strncmp(s + end, nulls[i], strlen(nulls[i]))) end += (uint32_t)strlen(nulls[i]);
     if (s[end] && !strchr("\n,} #", s[end])) return false;
     while (end > p && s[end - 1] == ' ') end--;
-    *at = (Loc){at->source, p, end};
+    *at = loc_in(at->source, p, end);
     return true;
 }
 
@@ -372,18 +372,18 @@ static void new_entry(Elab *el, Loc map, const char *key, const char *value, Gue
         return;
     }
     if (s[map.begin] == '{') { // {module: x, ..}
-        const Loc at = {map.source, map.begin + 1, map.begin + 1};
+        const Loc at = loc_in(map.source, map.begin + 1, map.begin + 1);
         guess(el, at, str_printf(el->arena, "%s, ", said), said);
         return;
     }
     uint32_t end = map.end, line = map.begin, column = 0;
     while (end < size && s[end] == ' ') end++;
-    const Loc at = {map.source, map.end, map.end};
+    const Loc at = loc_in(map.source, map.end, map.end);
     while (line && s[line - 1] != '\n') line--;
     while (s[line + column] == ' ') column++;
     bool flow = end < size && (s[end] == ',' || s[end] == '}');
     if (end < size && s[end] == ':') // its first key
-        guess(el, (Loc){map.source, map.begin, map.begin},
+        guess(el, loc_in(map.source, map.begin, map.begin),
               str_printf(el->arena, "%s\n%*s", said, (int)(map.begin - line), ""), said);
     else if (flow)
         guess(el, at, str_printf(el->arena, ", %s", said), said);
@@ -609,7 +609,7 @@ static void guess_kept(Elab *el, Loc at)
             const char *call = str_slice(el->arena, p, (size_t)(end - p));
             if (end[-1] != ')' || !strchr(call, ',') || strstr(call, "keep")) continue;
             const uint32_t to = at.begin + (uint32_t)(end - text) - 1;
-            guess_add(el, (Loc){at.source, to, to}, ", keep=true",
+            guess_add(el, loc_in(at.source, to, to), ", keep=true",
                       str_printf(el->arena, "keep=true in %s", call));
         }
 }

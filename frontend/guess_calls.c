@@ -89,7 +89,7 @@ void guess_uncalled(Elab *el, Loc name)
     for (uint32_t i = name.end; i < size && s[i] != '\n'; i++) {
         depth += (s[i] == '(') - (s[i] == ')');
         if (depth) continue;
-        guess_end(el, (Loc){name.source, name.begin, i + 1}, NULL);
+        guess_end(el, loc_in(name.source, name.begin, i + 1), NULL);
         return;
     }
 }
@@ -159,7 +159,7 @@ void guess_as_mapping(Elab *el, Loc at, const char *name)
     const Binding *b = map_get(&el->defs, name);
     const char *text = text_at(el, at);
     const bool quotes = *text == '"' || *text == '\'';
-    const Loc inside = {at.source, at.begin + quotes, at.end - quotes};
+    const Loc inside = loc_in(at.source, at.begin + quotes, at.end - quotes);
     if (!b || b->value.kind != V_MODULE || !read_call(el, inside, &call)) return;
     const ModuleDef *def = b->value.module;
     const char *part = strcmp(call.name, name) ? NULL : as_mapping(el, &call, def, 0, def->in.n);

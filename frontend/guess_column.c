@@ -85,7 +85,7 @@ static void add_until(Columns *c, const Tree *map, uint32_t first, uint32_t last
 {
     const Tree *key = map->entries.at[first].key;
     if (c->n == MOVES) return;
-    const Loc at = {key->loc.source, (uint32_t)line_at(&c->text, key->loc.begin).begin, end};
+    const Loc at = loc_in(key->loc.source, (uint32_t)line_at(&c->text, key->loc.begin).begin, end);
     const char *text = tree_indented(&c->text, at.begin, at.end, column_of(c, key), to);
     const char *said = str_printf(c->el->arena, "%s %s", names_of(c, map, first, last), where);
     c->moves[c->n++] = (Move){at, text, said, map, first, last};
@@ -239,8 +239,8 @@ static void put(Elab *el, const Columns *c, const Move *m, bool here)
     guess_add(el, m->at, "", names_of(c, m->map, m->first, m->last));
     const TreeEntry *before = m->first ? &m->map->entries.at[m->first - 1] : NULL;
     if (before && before->value->kind == TREE_NULL) {
-        const Loc at = {m->at.source, (uint32_t)line_at(&c->text, before->key->loc.begin).begin,
-                        m->at.end};
+        const Loc at = loc_in(m->at.source,
+                              (uint32_t)line_at(&c->text, before->key->loc.begin).begin, m->at.end);
         guess_add(el, at, "", names_of(c, m->map, m->first - 1, m->last));
     }
     el->turn = TURN_PLAIN;

@@ -65,7 +65,7 @@ void guess_stacked(Elab *el, Loc at)
         const uint32_t begin = at.begin + (uint32_t)(open - text);
         const char *list = str_slice(el->arena, open, (size_t)(p + 1 - open));
         const char *tensor = str_printf(el->arena, "stack(%s)", list);
-        guess_sure(el, (Loc){at.source, begin, begin + (uint32_t)(p + 1 - open)}, tensor, tensor);
+        guess_sure(el, loc_in(at.source, begin, begin + (uint32_t)(p + 1 - open)), tensor, tensor);
     }
     guess_each_name(el, at, stack_name, NULL);
 }
@@ -301,7 +301,7 @@ void guess_less(Elab *el, Loc at)
         while (end < size && s[end] == ' ') end++;
     }
     const char *said = str_printf(el->arena, "'%.*s'", (int)(last - first), s + first);
-    guess_sure(el, (Loc){at.source, begin, end}, "", said);
+    guess_sure(el, loc_in(at.source, begin, end), "", said);
 }
 
 void guess_axes(Elab *el, Loc at, const Type *t)

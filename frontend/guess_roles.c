@@ -96,7 +96,7 @@ void guess_optimizer(Elab *el, const Tree *train)
     for (int k = 0; k < 2 && last && s && s[list->loc.begin] == '['; k++) { // none is imported
         const char *text, *row = str_printf(el->arena, "{module: adamw, lr: %s}", usual[k]);
         const Loc at = entry_added(el, train, "optimizer", row, &text);
-        const Loc also = {last->loc.source, last->loc.end, last->loc.end};
+        const Loc also = loc_in(last->loc.source, last->loc.end, last->loc.end);
         if (at.source && at.source == also.source)
             guess_both(el, at, text, also, ", optim/adamw",
                        str_printf(el->arena, "optimizer: %s, and import optim/adamw", row));

@@ -149,8 +149,7 @@ static void put_call(const Text *t)
         size_t end = i;
         while (in_name(t->s[end])) end++;
         for (; end > i; end--)
-            if (is_callee(t->el, str_slice(t->el->arena, t->s + i, end - i)))
-                put(t, end, end, "(");
+            if (is_callee(t->el, str_slice(t->el->arena, t->s + i, end - i))) put(t, end, end, "(");
     }
 }
 
@@ -225,7 +224,7 @@ void guess_comment(Elab *el, Loc at)
                                   (int)(end - comment - 2), s + comment + 2);
     const Turn turn = el->turn;
     el->turn = TURN_FIRST;
-    guess_sure(el, (Loc){at.source, (uint32_t)comment, (uint32_t)comment + 2}, "#", said);
+    guess_sure(el, loc_in(at.source, (uint32_t)comment, (uint32_t)comment + 2), "#", said);
     el->turn = turn;
 }
 

@@ -56,7 +56,7 @@ void guess_unquoted(Elab *el, Loc at)
         const char *end = strchr(p + 1, *p);
         if (!end) return;
         const uint32_t begin = at.begin + (uint32_t)(p - text), n = (uint32_t)(end - p) + 1;
-        const Loc place = {at.source, begin, begin + n};
+        const Loc place = loc_in(at.source, begin, begin + n);
         const char *bare = str_slice(el->arena, p + 1, (size_t)(end - p - 1));
         if (*bare) guess_sure(el, place, bare, bare);
         const bool number = strspn(bare, "0123456789.e-") == strlen(bare);

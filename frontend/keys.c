@@ -190,7 +190,7 @@ static bool said_otherwise(Elab *el, const Tree *map, const Tree *key, MappingId
     text = str_printf(el->arena, "%s: %s", o->ours, text);
     diag_help(el->diag, "write %s", text);
     if (is_users(el, key->loc))
-        diag_mend(el->diag, (Loc){key->loc.source, key->loc.begin, value->loc.end}, text);
+        diag_mend(el->diag, loc_in(key->loc.source, key->loc.begin, value->loc.end), text);
     return true;
 }
 

@@ -177,7 +177,7 @@ static void suggest_library(Elab *el, const char *file)
     if (item)
         mend_import(el, item->loc, file);
     else if (version && version->loc.source == at.source && (!list || list->kind == TREE_LIST))
-        diag_mend(el->diag, (Loc){at.source, version->loc.end, version->loc.end},
+        diag_mend(el->diag, loc_in(at.source, version->loc.end, version->loc.end),
                   str_printf(el->arena, "\nimport%s: [%s]", appended ? "+" : "", file));
 }
 

@@ -330,7 +330,7 @@ static Value loss_expression(Elab *el, Task *t, TaskKey loss)
     }
     diag_help(el->diag, "write module: %s in its place", v.module->name);
     const Tree *key = tree_entry(t->tree, "loss")->key;
-    const Loc whole = {key->loc.source, key->loc.begin, loss.tree->loc.end};
+    const Loc whole = loc_in(key->loc.source, key->loc.begin, loss.tree->loc.end);
     const char *text = str_printf(el->arena, "module: %s", v.module->name);
     if (whole.source == loss.tree->loc.source) guess_add(el, whole, text, text);
     guess_no_entry_around(el, loss.tree->loc);

@@ -280,7 +280,7 @@ void suggest_row(Elab *el, const char *key, bool list)
     const char *old;
     if (!error_place(el, &at, &old) || strchr(old, '\n')) return;
     const bool quotes = *old == '"' || *old == '\'';
-    const Loc inside = {at.source, at.begin + quotes, at.end - quotes};
+    const Loc inside = loc_in(at.source, at.begin + quotes, at.end - quotes);
     const bool module = strcmp(key, "module") == 0;
     const char *row = module ? call_as_mapping(el, inside) : NULL, *text = bare(el, old);
     if (!row && module && (!isalpha((unsigned char)*text) || strpbrk(text, " (),"))) return;
@@ -495,7 +495,7 @@ void suggest_key(Elab *el, Loc map, const char *key)
     while (line && s[line - 1] != '\n') line--;
     bool flow = s[map.begin] == '{';
     if (flow) map.begin++;
-    Loc at = {map.source, map.begin, map.begin};
+    Loc at = loc_in(map.source, map.begin, map.begin);
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
         if (strcmp(usual[i].key, key)) continue;
         const char *text[2] = {usual[i].first, usual[i].second};

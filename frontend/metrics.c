@@ -106,7 +106,7 @@ static void suggest_baseline(Elab *el, const Tree *all, const TreeEntry *e)
     }
     const char *named = str_printf(el->arena, "%s: {module: %s}", module, module);
     diag_help(el->diag, "a baseline has a name: write %s", named);
-    const Loc entry = {e->key->loc.source, e->key->loc.begin, e->value->loc.end};
+    const Loc entry = loc_in(e->key->loc.source, e->key->loc.begin, e->value->loc.end);
     if (all->entries.n == 1 && is_users(el, entry)) diag_mend(el->diag, entry, named);
 }
 

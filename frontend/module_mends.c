@@ -65,7 +65,7 @@ static bool suggest_copied(Elab *el, const Tree *map)
     const TreeEntry *entry = tree_entry(map, "of");
     if (!*text || !is_users(el, of->loc)) return false;
     diag_help(el->diag, "of: is for ema:; as %s, write %s", of->text, text);
-    diag_mend(el->diag, (Loc){of->loc.source, entry->key->loc.begin, of->loc.end}, text);
+    diag_mend(el->diag, loc_in(of->loc.source, entry->key->loc.begin, of->loc.end), text);
     return true;
 }
 
@@ -117,7 +117,7 @@ static bool suggest_before(Elab *el, const App *app, const Decl *missing, const 
         const char *text = str_printf(el->arena, "%lld, ", (long long)size);
         diag_help(el->diag, "write %lld before %s: %s is the size of the input", (long long)size,
                   text_at(el, b->loc), let->at[i].name);
-        diag_mend(el->diag, (Loc){b->loc.source, b->loc.begin, b->loc.begin}, text);
+        diag_mend(el->diag, loc_in(b->loc.source, b->loc.begin, b->loc.begin), text);
         return true;
     }
     return false;

@@ -8,7 +8,7 @@ static bool text_of(const Elab *el, uint32_t source, TreeText *t)
 {
     *t = (TreeText){.arena = el->arena, .diag = el->diag, .source = source};
     t->text = diag_source_text(el->diag, source, &t->size);
-    return t->text && is_users(el, (Loc){source, 0, 0});
+    return t->text && is_users(el, loc_in(source, 0, 0));
 }
 
 static Loc place_of(const TreeText *t, EntrySpan span)

@@ -48,7 +48,7 @@ static void gathered(Elab *el, Loc at, const char *s)
                     !(i && strchr("\"'", s[i - 1]));
         if (!name) continue;
         const char *text = str_printf(el->arena, "batch_gather(%.*s)", (int)(end - i), s + i);
-        guess_add(el, (Loc){at.source, i, end}, text, text);
+        guess_add(el, loc_in(at.source, i, end), text, text);
     }
     guess_other_axes(el, at);
     guess_each_name(el, at, gathered_still, NULL);
@@ -126,8 +126,8 @@ static void gathered_sides(Elab *el, Loc at)
         for (int i = 0; i < n; i++) {
             depth += (strchr("([", text[i]) != NULL) - (strchr(")]", text[i]) != NULL);
             if (depth || strncmp(text + i, operators[k], width)) continue;
-            const Loc sides[] = {{at.source, at.begin, at.begin + (uint32_t)i},
-                                 {at.source, at.begin + (uint32_t)(i + (int)width), at.end}};
+            const Loc sides[] = {loc_in(at.source, at.begin, at.begin + (uint32_t)i),
+                                 loc_in(at.source, at.begin + (uint32_t)(i + (int)width), at.end)};
             for (int side = 0; side < 2; side++)
                 guess_wrapped(el, sides[side], "batch_gather(", ")");
         }

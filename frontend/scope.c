@@ -214,7 +214,8 @@ static bool suggest_unnamed(Elab *el, const Scope *s, const char *name, Loc loc)
     }
     if (begin > loc.begin && scope_find(s, own)) {
         diag_help(el->diag, "write %s: what is under %s: is called by its own name", own, name);
-        if (diag_last_error(el->diag)) diag_mend(el->diag, (Loc){loc.source, loc.begin, begin}, "");
+        if (diag_last_error(el->diag))
+            diag_mend(el->diag, loc_in(loc.source, loc.begin, begin), "");
         return true;
     }
     if (begin > loc.begin || strcmp(name, "B")) return false;

@@ -32,7 +32,7 @@ typedef struct Builder {
 
 Loc tree_text_loc(const TreeText *t, size_t begin, size_t end)
 {
-    return (Loc){t->source, (uint32_t)begin, (uint32_t)end};
+    return loc_in(t->source, (uint32_t)begin, (uint32_t)end);
 }
 
 void tree_text_map(TreeText *t)
@@ -447,7 +447,7 @@ TreeEntry *tree_entry(const Tree *t, const char *key)
 
 Loc tree_place(const Tree *t, size_t begin, size_t end)
 {
-    Loc loc = {t->loc.source, t->place[begin], t->place[end]};
+    Loc loc = loc_in(t->loc.source, t->place[begin], t->place[end]);
     if (loc.end < loc.begin) loc.end = loc.begin;
     return loc;
 }

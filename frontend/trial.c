@@ -72,7 +72,7 @@ static const char *guessed(Elab *el, const Guess *g)
     const char *s = diag_source_text(el->diag, g->at.source, &size);
     Loc a = g->at, b = g->also;
     const char *first = g->text, *second = g->also_text ? g->also_text : "";
-    if (!b.source) b = (Loc){a.source, a.end, a.end};
+    if (!b.source) b = loc_in(a.source, a.end, a.end);
     if (b.begin < a.begin) {
         const Loc other = a;
         const char *text = first;

@@ -19,7 +19,7 @@ static const Tree *scalar(Arena *arena, Diag *diag, const char *text)
     uint32_t *place = arena_array(arena, uint32_t, n + 1);
     for (size_t i = 0; i <= n; i++) place[i] = (uint32_t)i;
     *t = (Tree){.kind = TREE_SCALAR, .text = text, .place = place};
-    t->loc = (Loc){diag_source(diag, "expression", text, n), 0, (uint32_t)n};
+    t->loc = loc_in(diag_source(diag, "expression", text, n), 0, (uint32_t)n);
     return t;
 }
 

@@ -25,7 +25,7 @@ typedef struct Parser {
 
 static Loc loc_from(const Parser *p, size_t begin)
 {
-    return (Loc){p->source, (uint32_t)begin, (uint32_t)(p->at > begin ? p->at : begin + 1)};
+    return loc_in(p->source, (uint32_t)begin, (uint32_t)(p->at > begin ? p->at : begin + 1));
 }
 
 // Report at [begin, here); returns false.

@@ -242,7 +242,11 @@ bool load_program(Loaded *l, const LoadOptions *o)
     }
     if (l->step->cuda) e.choices[0] = o->choices, e.choices[1] = choices_file(o->cli->arena);
     l->exec = exec_new(l->step, &e, &err);
-    if (l->exec) return true;
+    if (l->exec) {
+        const char *remark = exec_device(l->exec).remark;
+        if (remark && !again(NULL)) fprintf(stderr, "warning: %s\n", remark);
+        return true;
+    }
     fail(&err);
     load_free(l);
     return false;

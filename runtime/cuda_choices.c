@@ -110,6 +110,13 @@ bool cuda_choices_close(CudaChoices *c, Error *err)
     return ok;
 }
 
+const char *cuda_choices_device(Arena *arena, const CudaDevice *d, size_t library,
+                                const StepImage *image)
+{
+    return str_printf(arena, "%s, driver for CUDA %d.%d, cuBLASLt %zu, code for %s", d->name,
+                      d->version / 1000, d->version % 1000 / 10, library, image->arch);
+}
+
 static const char *matrix_text(Arena *arena, const StepMatrix *m)
 {
     return str_printf(arena, "%" PRId64 "/%" PRId64 "/%" PRId64, m->batch, m->row, m->col);

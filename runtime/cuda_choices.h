@@ -1,6 +1,7 @@
 // Who does which product on a GPU, as it was measured: kept in files, so that the next opening need
 // not measure, and a run that is resumed has the same bits.
-//   {"NVIDIA H200, cuBLASLt 130100": {"bf16-bf16 1x50432x768x3072 ..": "own", "..": "0a12.."}}
+//   {"NVIDIA H200, driver for CUDA 13.0, cuBLASLt 130100, code for sm_90a":
+//       {"bf16-bf16 1x50432x768x3072 ..": "own", "..": "0a12.."}}
 // A choice is "own", the kernel's own code, or an algorithm's 64 bytes in hexadecimal digits. Its
 // key says what decides how fast the ways are: the product as it lies in memory, and the code of
 // the kernel and of the one that does the rest, by their names and their units' checksums.
@@ -16,7 +17,7 @@ enum { CHOICE_FILES = 2, CHOICE_OWN = -1, CHOICE_UNKNOWN = -2 };
 
 typedef struct CudaChoices {
     const char *const *paths; // CHOICE_FILES of them; NULL: none
-    const char *device;       // with the library's version
+    const char *device;       // cuda_choices_device
     json_t *files[CHOICE_FILES];
     bool changed[CHOICE_FILES];
     bool lost; // the first file is damaged, or lacks what was asked for, though it holds choices
@@ -34,6 +35,9 @@ void cuda_choices_keep(CudaChoices *c, const char *key, const BlasProduct *produ
 // choices are measured again another time.
 bool cuda_choices_close(CudaChoices *c, Error *err);
 
+// What all choices are made on: the GPU, its driver, the library, and the code's architecture.
+const char *cuda_choices_device(Arena *arena, const CudaDevice *device, size_t library,
+                                const StepImage *image);
 // The key of a kernel's product on operands of an alignment, in this image of the step's code.
 const char *cuda_choice_key(Arena *arena, const Step *step, const StepImage *image,
                             const StepKernel *kernel, uint32_t alignment);

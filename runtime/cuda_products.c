@@ -163,7 +163,7 @@ bool cuda_products_choose(CudaEngine *c, const ExecOptions *options, Error *err)
     Chooser ch = {.c = c, .how = options->products};
     for (int i = 0; i < CHOICE_FILES; i++) ch.keeps |= options->choices[i] != NULL;
     cuda_choices_open(&ch.kept, options->choices,
-                      str_printf(c->arena, "%s, cuBLASLt %zu", c->device.name, c->blas.version));
+                      cuda_choices_device(c->arena, &c->device, c->blas.version, c->image));
     bool ok = true;
     for (uint32_t i = 0; ok && i < c->step->nkernels; i++)
         if (use[i]) ok = choose(&ch, i, use[i], alignment[i], err);

@@ -283,21 +283,22 @@ bool exec_set_state(Exec *exec, const char *name, const void *data, size_t bytes
     return i >= 0 && exec_put_state(exec, (uint32_t)i, data, err);
 }
 
-// Number of the first NaN (or infinity) of n floats, -1 without one.
-static int64_t find_bad(CztDtype dtype, const void *data, int64_t n, bool nan)
+// The first elements of a result that are not finite, where none was found before.
+static void look_for(const StepKernel *k, CztDtype dtype, const void *data, int64_t n,
+                     ExecTrouble *out)
 {
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n && !out->nan.kernel; i++) {
         double x = value_get(dtype, data, i);
-        if (nan ? isnan(x) : isinf(x)) return i;
+        if (isfinite(x)) continue;
+        ExecPlace *to = isnan(x) ? &out->nan : &out->infinity;
+        if (!to->kernel) *to = (ExecPlace){k, i, n};
     }
-    return -1;
 }
 
-static bool look_at(Exec *exec, uint32_t entry, const StepSegment *s, bool nan, ExecTrouble *out,
-                    Error *err)
+static bool look_at(Exec *exec, uint32_t entry, const StepSegment *s, ExecTrouble *out, Error *err)
 {
     const StepKernel *k = &exec->step->kernels[s->kernel];
-    for (uint32_t b = 0; b < k->nextents && !out->kernel; b++) {
+    for (uint32_t b = 0; b < k->nextents && !out->nan.kernel; b++) {
         const StepExtent *x = &k->extents[b];
         // A workspace is written where a library does the product, and read by its rest alone.
         bool workspace = k->product && k->product->workspace && k->product->c.buffer == b;
@@ -305,19 +306,18 @@ static bool look_at(Exec *exec, uint32_t entry, const StepSegment *s, bool nan, 
         const void *data =
             exec->engine->ops->peek(exec->engine, entry, &s->buffers[b], x->bytes, err);
         if (!data) return false;
-        int64_t n = x->bytes / czt_dtype_size(x->dtype), i = find_bad(x->dtype, data, n, nan);
-        if (i >= 0) *out = (ExecTrouble){k, nan, i, n};
+        look_for(k, x->dtype, data, x->bytes / czt_dtype_size(x->dtype), out);
     }
     return true;
 }
 
-static bool look_through(Exec *exec, uint32_t entry, bool nan, ExecTrouble *trouble, Error *err)
+static bool look_through(Exec *exec, uint32_t entry, ExecTrouble *trouble, Error *err)
 {
     const StepEntry *e = &exec->step->entries[entry];
-    for (uint32_t l = 0; l < e->nlaunches && !trouble->kernel; l++) {
+    for (uint32_t l = 0; l < e->nlaunches && !trouble->nan.kernel; l++) {
         if (!exec->engine->ops->launch(exec->engine, entry, l, err)) return false;
-        for (uint32_t i = 0; i < e->launches[l].n && !trouble->kernel; i++)
-            if (!look_at(exec, entry, &e->launches[l].segments[i], nan, trouble, err)) return false;
+        for (uint32_t i = 0; i < e->launches[l].n && !trouble->nan.kernel; i++)
+            if (!look_at(exec, entry, &e->launches[l].segments[i], trouble, err)) return false;
     }
     return true;
 }
@@ -338,16 +338,16 @@ static bool clear_transient(Exec *exec, Error *err)
 }
 
 // The entries before run again, a part at a time; they leave no state that lasts.
-static bool look_before(Exec *exec, uint32_t entry, bool nan, ExecTrouble *trouble, Error *err)
+static bool look_before(Exec *exec, uint32_t entry, ExecTrouble *trouble, Error *err)
 {
     const StepEntry *e = &exec->step->entries[entry];
     if (!clear_transient(exec, err)) return false;
     for (uint32_t i = 0; i < e->nbefore; i++)
-        for (int64_t part = 0; part < e->before[i].parts && !trouble->kernel; part++) {
+        for (int64_t part = 0; part < e->before[i].parts && !trouble->nan.kernel; part++) {
             uint32_t own = e->before[i].entry;
             fill_part(exec, entry, &e->before[i], part);
             if (!start_one(exec, own, exec->last.step, exec->last.seed, part, err) ||
-                !exec_wait(exec, err) || !look_through(exec, own, nan, trouble, err))
+                !exec_wait(exec, err) || !look_through(exec, own, trouble, err))
                 return false;
         }
     return true;
@@ -356,12 +356,8 @@ static bool look_before(Exec *exec, uint32_t entry, bool nan, ExecTrouble *troub
 bool exec_find_nonfinite(Exec *exec, uint32_t entry, ExecTrouble *trouble, Error *err)
 {
     *trouble = (ExecTrouble){0};
-    // Infinities may be meant (a mask, the maximum of nothing), so NaN comes first.
-    for (int nan = 1; nan >= 0 && !trouble->kernel; nan--)
-        if (!look_before(exec, entry, nan, trouble, err) ||
-            (!trouble->kernel && !look_through(exec, entry, nan, trouble, err)))
-            return false;
-    return true;
+    return look_before(exec, entry, trouble, err) &&
+           (trouble->nan.kernel || look_through(exec, entry, trouble, err));
 }
 
 static int64_t elements(uint32_t rank, const int64_t *shape)

@@ -43,7 +43,7 @@ typedef struct ExecDevice {
     int number;
     const char *name;   // of the GPU
     int64_t bytes;      // of its memory that the program takes
-    const char *remark; // why results may differ from those of the run so far, or NULL
+    const char *remark; // of who does products, what a person should know; NULL
 } ExecDevice;
 ExecDevice exec_device(const Exec *exec);
 
@@ -88,15 +88,19 @@ double exec_scalar(const Exec *exec, uint32_t entry, uint32_t i);
 bool exec_get_state(Exec *exec, const char *name, void *data, size_t bytes, Error *err);
 bool exec_set_state(Exec *exec, const char *name, const void *data, size_t bytes, Error *err);
 
-// The first kernel of an entry whose result has a NaN (or, where none has, an infinity).
-typedef struct ExecTrouble {
+// The first kernel of an entry whose result has such an element.
+typedef struct ExecPlace {
     const StepKernel *kernel; // NULL: there is none
-    bool nan;
-    int64_t element; // of the result, and how many it has
+    int64_t element;          // of the result, and how many it has
     int64_t count;
+} ExecPlace;
+// The first NaN, and the first infinity that came before it, or of all where there is no NaN. An
+// infinity may be meant (a mask, the maximum of nothing).
+typedef struct ExecTrouble {
+    ExecPlace nan, infinity;
 } ExecTrouble;
-// Do the last run of an entry again, launch by launch, and look at what each wrote. State that the
-// entry changes is changed again.
+// Do the last run of an entry again, launch by launch, up to the first NaN, and look at what each
+// wrote. State that the entry changes is changed again.
 bool exec_find_nonfinite(Exec *exec, uint32_t entry, ExecTrouble *trouble, Error *err);
 
 // Seconds and calls of a launch since the profile was last cleared; zeros when not profiling.

@@ -105,8 +105,6 @@ static bool resume(Train *t, const Checkpoint *c, Error *err)
     if (!t->feed->seek(t->feed->ctx, c->position, c->step, err)) return false;
     t->step = t->saved = c->step;
     t->seed = c->seed;
-    const char *remark = exec_device(t->exec).remark;
-    if (remark) warn(t, remark);
     return true;
 }
 
@@ -283,19 +281,30 @@ static uint32_t collect(Train *t, uint32_t entry, double *loss)
     return n;
 }
 
-// "the first kernel with one is step_row_12 (clip.yaml:8:3), element 3 of 100", in the arena.
+// "element 3 of 100 of kernel step_row_12 from clip.yaml:8:3", in the arena.
+static const char *place_text(Train *t, const ExecPlace *place)
+{
+    const StepKernel *k = place->kernel;
+    const char *lines = "";
+    for (uint32_t i = 0; i < k->nlines && i < 3; i++)
+        lines = str_printf(t->arena, "%s%s%s", lines, i ? ", " : " from ", k->lines[i]);
+    return str_printf(t->arena, "element %lld of %lld of kernel %s%s", (long long)place->element,
+                      (long long)place->count, k->name, lines);
+}
+
+// "; the first NaN is ..; before it an infinity ..", in the arena.
 static const char *where_from(Train *t, uint32_t entry)
 {
     ExecTrouble trouble;
     Error ignored = {0};
-    if (!exec_find_nonfinite(t->exec, entry, &trouble, &ignored) || !trouble.kernel) return "";
-    const StepKernel *k = trouble.kernel;
-    const char *lines = "";
-    for (uint32_t i = 0; i < k->nlines && i < 3; i++)
-        lines = str_printf(t->arena, "%s%s%s", lines, i ? ", " : " from ", k->lines[i]);
-    return str_printf(t->arena, "; the first %s is element %lld of %lld of kernel %s%s",
-                      trouble.nan ? "NaN" : "infinity", (long long)trouble.element,
-                      (long long)trouble.count, k->name, lines);
+    if (!exec_find_nonfinite(t->exec, entry, &trouble, &ignored)) return "";
+    bool nan = trouble.nan.kernel != NULL, infinity = trouble.infinity.kernel != NULL;
+    return str_printf(t->arena, "%s%s%s%s", nan ? "; the first NaN is " : "",
+                      nan ? place_text(t, &trouble.nan) : "",
+                      !infinity ? ""
+                      : nan     ? "; before it an infinity, which may be meant, is "
+                                : "; the first infinity is ",
+                      infinity ? place_text(t, &trouble.infinity) : "");
 }
 
 static const char *trouble_text(Train *t, uint32_t entry, double loss, bool locate)
@@ -304,7 +313,9 @@ static const char *trouble_text(Train *t, uint32_t entry, double loss, bool loca
                       isnan(loss)      ? "not a number"
                       : isfinite(loss) ? "not finite"
                                        : "infinite",
-                      locate ? where_from(t, entry) : "");
+                      locate ? where_from(t, entry)
+                             : str_printf(t->arena, "; see update %lld, the first of these",
+                                          (long long)(t->step - t->skips + 1)));
 }
 
 static bool refuse(Train *t, uint32_t entry, double loss, Error *err)

@@ -23,7 +23,7 @@ static Said begin(void)
 static Loc word(const Said *s, const char *name)
 {
     uint32_t at = (uint32_t)(strstr(text, name) - text);
-    return (Loc){s->source, at, at + (uint32_t)strlen(name)};
+    return loc_in(s->source, at, at + (uint32_t)strlen(name));
 }
 
 static void check(const Said *s, uint32_t choice, uint32_t applied, const char *want)

@@ -25,7 +25,7 @@ static Parsed parse(const char *text)
     p.source = str_printf(p.arena, "k: %s\n", text);
     for (size_t i = 0; i <= n; i++) place[i] = (uint32_t)(i + 3);
     *t = (Tree){.kind = TREE_SCALAR, .text = str_copy(p.arena, text), .place = place};
-    t->loc = (Loc){diag_source(p.diag, "e", p.source, n + 4), 3, (uint32_t)n + 3};
+    t->loc = loc_in(diag_source(p.diag, "e", p.source, n + 4), 3, (uint32_t)n + 3);
     p.e = expr_parse(p.arena, p.diag, t);
     return p;
 }
@@ -47,29 +47,18 @@ static const char *shape(Arena *a, const Expr *e)
                           shape(a, e->args[i]));
     }
     switch (e->kind) {
-    case EXPR_NUMBER:
-        return str_printf(a, e->is_int ? "%.0f" : "%g.", e->number);
-    case EXPR_STRING:
-        return str_printf(a, "'%s'", e->text);
-    case EXPR_NAME:
-        return e->text;
+    case EXPR_NUMBER: return str_printf(a, e->is_int ? "%.0f" : "%g.", e->number);
+    case EXPR_STRING: return str_printf(a, "'%s'", e->text);
+    case EXPR_NAME: return e->text;
     case EXPR_UNARY:
-    case EXPR_BINARY:
-        return str_printf(a, "(%s%s)", op_text[e->op], args);
-    case EXPR_COND:
-        return str_printf(a, "(if%s)", args);
-    case EXPR_CALL:
-        return str_printf(a, "(call%s)", args);
-    case EXPR_INDEX:
-        return str_printf(a, "(index%s)", args);
-    case EXPR_SLICE:
-        return str_printf(a, "(slice%s)", args);
-    case EXPR_MEMBER:
-        return str_printf(a, "(.%s%s)", e->text, args);
-    case EXPR_LIST:
-        return str_printf(a, "[%s]", *args ? args + 1 : "");
-    case EXPR_COMP:
-        return str_printf(a, "(for %s%s)", e->text, args);
+    case EXPR_BINARY: return str_printf(a, "(%s%s)", op_text[e->op], args);
+    case EXPR_COND: return str_printf(a, "(if%s)", args);
+    case EXPR_CALL: return str_printf(a, "(call%s)", args);
+    case EXPR_INDEX: return str_printf(a, "(index%s)", args);
+    case EXPR_SLICE: return str_printf(a, "(slice%s)", args);
+    case EXPR_MEMBER: return str_printf(a, "(.%s%s)", e->text, args);
+    case EXPR_LIST: return str_printf(a, "[%s]", *args ? args + 1 : "");
+    case EXPR_COMP: return str_printf(a, "(for %s%s)", e->text, args);
     }
     return "?";
 }

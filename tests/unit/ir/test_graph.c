@@ -35,9 +35,9 @@ Test(graph, origins_gather_and_are_no_part_of_the_key)
     Fixture f = fixture(16);
     uint32_t source = diag_source(f.diag, "g.yaml", "one\ntwo\n", 8);
     NodeId x = INPUT(&f, "x", DT_F32, {4, 0});
-    f.g->here = (Loc){source, 0, 3};
+    f.g->here = loc_in(source, 0, 3);
     NodeId a = graph_unary(f.g, OP_EXP, x);
-    f.g->here = (Loc){source, 4, 7};
+    f.g->here = loc_in(source, 4, 7);
     cr_assert_eq(graph_unary(f.g, OP_EXP, x), a);
     cr_assert_eq(graph_unary(f.g, OP_EXP, x), a);
     cr_assert_eq(graph_node(f.g, a)->origins.n, 2u);

@@ -127,7 +127,7 @@ Test(text, places_in_the_source_are_comments)
     Fixture f = fixture(2);
     Program *p = program_new(f.arena, f.diag, "p", 2);
     Entry *e = program_entry(p, "e");
-    e->graph->here = (Loc){diag_source(f.diag, "g.yaml", "abc\ndef\n", 8), 5, 6};
+    e->graph->here = loc_in(diag_source(f.diag, "g.yaml", "abc\ndef\n", 8), 5, 6);
     NodeId x = graph_input(e->graph, "x", type_new(f.arena, DT_F32, 0, NULL));
     e->graph->here.begin = 0;
     graph_input(e->graph, "x", type_new(f.arena, DT_F32, 0, NULL));

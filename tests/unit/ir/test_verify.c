@@ -268,8 +268,8 @@ Test(program, compact_keeps_what_is_needed_in_order)
 {
     Sample s = sample();
     uint32_t source = diag_source(s.diag, "g.yaml", "abc", 3);
-    graph_add_origin(s.g, s.exp, (Loc){source, 0, 1});
-    graph_add_origin(s.g, s.exp, (Loc){source, 1, 2});
+    graph_add_origin(s.g, s.exp, loc_in(source, 0, 1));
+    graph_add_origin(s.g, s.exp, loc_in(source, 1, 2));
     bool *live = entry_live(s.e, s.arena);
     cr_assert(live[s.x] && live[s.exp] && live[s.w] && !live[s.pair]);
     entry_compact(s.e);

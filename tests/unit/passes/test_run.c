@@ -78,9 +78,8 @@ Test(run, wrong_lists_are_refused)
     refuses(&(PassOptions){.list = "save"}, "pass save needs that no grad node is left (autodiff)");
     refuses(&(PassOptions){.list = "autodiff,expand,layout"},
             "pass layout needs that there is a target");
-    refuses(
-        &(PassOptions){.dump_dir = "/nonexistent/folder"},
-        "/nonexistent/folder/00-input.ir: cannot write: No such file or directory");
+    refuses(&(PassOptions){.dump_dir = "/nonexistent/folder"},
+            "/nonexistent/folder/00-input.ir: cannot write: No such file or directory");
 }
 
 static int64_t one(const Target *t, const Kernel *k)
@@ -223,7 +222,7 @@ Test(run, what_has_no_gradient_is_an_error_at_its_place)
     Graph *g = program_entry(p, "f")->graph;
     Axis axes[] = {{CASE_BATCH, 1}, {4, 0}, {8, 0}};
     NodeId q = graph_input(g, "q", type_new(p->arena, DT_F32, 3, axes));
-    g->here = (Loc){source, 11, 20};
+    g->here = loc_in(source, 11, 20);
     Attr scale = attr_float(ATTR_SCALE, 1);
     NodeId lse = graph_proj(g, graph_add(g, OP_ATTENTION, 3, (NodeId[]){q, q, q}, 1, &scale), 1);
     NodeId loss = graph_reduce(g, OP_SUM, lse, INTS(0, 1), 2, false, true);
@@ -251,7 +250,7 @@ Test(run, origins_are_carried_over)
     uint32_t source = diag_source(p->diag, "graph.yaml", text, sizeof text - 1);
     Entry *e = program_entry(p, "f");
     Graph *g = e->graph;
-    Loc place[] = {{source, 0, 7}, {source, 8, 14}};
+    Loc place[] = {loc_in(source, 0, 7), loc_in(source, 8, 14)};
     NodeId x = graph_input(g, "x", type_new(p->arena, DT_F32, 1, (Axis[]){{4, 0}}));
     g->here = place[0];
     NodeId t = graph_unary(g, OP_TANH, x);
