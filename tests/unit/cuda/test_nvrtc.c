@@ -2,7 +2,7 @@
 // text that the host shim runs, and tells what each takes.
 #include "codegen/cuda.h"
 #include "codegen/nvrtc.h"
-#include "executors.h"
+#include "shim_engine.h"
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -30,7 +30,7 @@ static void add_kernels(Kernels *k, const char *name, const char *text)
 }
 
 // All distinct kernels of the corpus, in f32 and in bf16, in one unit of n functions.
-static const char *all_kernels(Arena *arena, uint32_t *n)
+const char *all_kernels(Arena *arena, uint32_t *n)
 {
     Kernels k = {.arena = arena};
     static char names[CORPUS_MOST][CORPUS_NAME];
