@@ -11,5 +11,7 @@ Engine cuda_text_engine(bool races);
 void same_on_cuda_text(Arena *arena, const char *name, const char *text);
 // All distinct kernels of the corpus, in every precision, in one unit of n functions.
 const char *all_kernels(Arena *arena, uint32_t *n);
+// NVRTC. Where it is not installed the test is skipped, and says so.
+struct Nvrtc *nvrtc_or_skip(Arena *arena);
 
 #endif
