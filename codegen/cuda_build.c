@@ -73,6 +73,7 @@ static bool compile_all(Arena *arena, Build *build, uint32_t threads, Error *err
         if (job->err.set) ok = error_set(err, "%s", job->err.text);
         job->image.bytes = arena_copy(arena, job->image.bytes, job->image.size);
         job->image.ptx = arena_copy(arena, job->image.ptx, job->image.ptx_size);
+        job->image.log = NULL;
         CudaUsage *usage = arena_array(arena, CudaUsage, job->image.n + 1);
         for (uint32_t u = 0; u < job->image.n; u++) {
             usage[u] = job->image.usage[u];

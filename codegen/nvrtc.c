@@ -169,6 +169,7 @@ static bool compile(const Nvrtc *n, Unit unit, Arena *arena, const char *arch, C
     if (result)
         return error_set(err, "NVRTC for %s: %s", arch,
                          *log ? errors_of(arena, log) : "no message");
+    image->log = log;
     image->ptx = fetch(arena, unit, n->ptx_size, n->ptx, &image->ptx_size);
     if (ptx) {
         image->bytes = image->ptx;

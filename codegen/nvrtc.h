@@ -22,6 +22,7 @@ typedef struct CudaImage {
     size_t ptx_size;
     uint32_t n;
     const CudaUsage *usage; // n kernels; none for PTX
+    const char *log;        // what was said on the way: warnings, registers
 } CudaImage;
 
 // Load libnvrtc: from the folder that CZT_CUDA_LIBS names, the loader's path, or /usr/local/cuda.

@@ -248,7 +248,7 @@ static void guess_unbounded(Elab *el, const Tree *row)
     for (uint32_t i = 0; row->kind == TREE_MAP && i + 1 < row->entries.n; i++) {
         const TreeEntry *from = &row->entries.at[i], *until = from + 1;
         if (strcmp(from->key->text, "from") || strcmp(until->key->text, "until")) continue;
-        Loc at = from->value->loc, between = {at.source, at.end, until->value->loc.begin};
+        Loc at = from->value->loc, between = loc_in(at.source, at.end, until->value->loc.begin);
         at.end = until->value->loc.end;
         guess_add(el, at, str_printf(el->arena, "0%ssteps", text_of(el, between)),
                   "from: 0 and until: steps");

@@ -43,8 +43,7 @@ static Choice module_choice(Elab *el, const TreeEntry *e, const Tree *at, const 
     const char *said = str_printf(el->arena, "{module: %s}", name);
     const uint32_t end = e->key->loc.end + 1; // behind the colon
     if (map->kind != TREE_NULL || !is_users(el, e->key->loc)) return instead(el, map, said);
-    return (Choice){{e->key->loc.source, end, end},
-                    str_printf(el->arena, " %s", said),
+    return (Choice){loc_in(e->key->loc.source, end, end), str_printf(el->arena, " %s", said),
                     str_printf(el->arena, "write %s", said)};
 }
 

@@ -112,13 +112,12 @@ Choice with_setting(Elab *el, Loc at, const char *key, const char *value)
     if (s[at.begin] == '{') {
         const char *text = str_printf(el->arena, "%s: %s, ", key, value);
         const char *said = str_printf(el->arena, "write %s: %s", key, value);
-        return (Choice){{at.source, at.begin + 1, at.begin + 1}, text, said};
+        return (Choice){loc_in(at.source, at.begin + 1, at.begin + 1), text, said};
     }
     if (end > at.begin && (s[end - 1] == '"' || s[end - 1] == '\'')) end--;
     if (s[end - 1] != ')') return no_choice;
     const char *text = str_printf(el->arena, "%s=%s", key, value);
-    return (Choice){{at.source, end - 1, end - 1},
-                    str_printf(el->arena, ", %s", text),
+    return (Choice){loc_in(at.source, end - 1, end - 1), str_printf(el->arena, ", %s", text),
                     str_printf(el->arena, "write %s before the closing bracket", text)};
 }
 

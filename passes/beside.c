@@ -1,7 +1,7 @@
 // What frozen teachers compute waits for nobody but the batch: it is a stream of its own beside the
 // student's forward pass. A segment is of it that reads state which is not trained, nor made of
-// what is, or what such a segment wrote, and nothing that depends on trained state. What depends on
-// inputs alone is mostly the student's.
+// what is, or what such a segment wrote, and nothing that depends on trained state; and what
+// depends on inputs alone, where all who read it are of it.
 #include "passes/beside.h"
 
 typedef struct Use {
@@ -38,32 +38,72 @@ static Source state_source(const Program *p, const char *name)
     return (constant && !s->trainable) || s->kind == STATE_EMA ? FROM_FROZEN : FROM_TRAINED;
 }
 
+typedef struct Frozen {
+    Lower *lo;
+    Source *source; // by buffer: what its elements depend on so far
+    bool *others;   // by buffer: somebody reads it who is not frozen
+    uint32_t n;     // segments that are frozen
+} Frozen;
+
+static bool reads(const Frozen *f, const Segment *seg, uint32_t i)
+{
+    const Kernel *k = f->lo->plan->kernels.at[seg->kernel];
+    return !k->buffers.at[i].written ||
+           f->lo->entry->buffers.at[seg->buffers.at[i]].block == BLOCK_STATE;
+}
+
+static void mark(Frozen *f, Segment *seg)
+{
+    const Kernel *k = f->lo->plan->kernels.at[seg->kernel];
+    Source all = FROM_INPUTS;
+    for (uint32_t i = 0; i < seg->buffers.n; i++)
+        if (reads(f, seg, i) && f->source[seg->buffers.at[i]] > all)
+            all = f->source[seg->buffers.at[i]];
+    for (uint32_t i = 0; i < seg->buffers.n; i++)
+        if (k->buffers.at[i].written && f->source[seg->buffers.at[i]] < all)
+            f->source[seg->buffers.at[i]] = all;
+    seg->frozen = all == FROM_FROZEN;
+    for (uint32_t i = 0; i < seg->buffers.n; i++)
+        if (all == FROM_TRAINED && reads(f, seg, i)) f->others[seg->buffers.at[i]] = true;
+}
+
+// From the last segment on: what depends on inputs and is read by frozen segments alone.
+static void mark_inputs(Frozen *f, Segment *seg)
+{
+    const Kernel *k = f->lo->plan->kernels.at[seg->kernel];
+    bool plain = true, others = false;
+    for (uint32_t i = 0; i < seg->buffers.n; i++) {
+        uint32_t b = seg->buffers.at[i];
+        plain &= !reads(f, seg, i) || f->source[b] == FROM_INPUTS;
+        others |= k->buffers.at[i].written &&
+                  (f->others[b] || f->lo->entry->buffers.at[b].block != BLOCK_SCRATCH);
+    }
+    if (plain) seg->frozen = !others;
+    for (uint32_t i = 0; i < seg->buffers.n; i++)
+        if (!seg->frozen && reads(f, seg, i)) f->others[seg->buffers.at[i]] = true;
+    f->n += seg->frozen;
+}
+
 // Mark frozen segments; how many there are.
 static uint32_t find_frozen(Lower *lo)
 {
     const PlanEntry *e = lo->entry;
-    Source *source = arena_array(lo->arena, Source, e->buffers.n + 1);
-    uint32_t frozen = 0;
+    Frozen f = {.lo = lo};
+    bool any = false;
+    f.source = arena_array(lo->arena, Source, e->buffers.n + 1);
+    f.others = arena_array(lo->arena, bool, e->buffers.n + 1);
     for (uint32_t i = 0; i < e->buffers.n; i++)
         if (e->buffers.at[i].block == BLOCK_STATE)
-            source[i] = state_source(lo->program, e->buffers.at[i].name);
+            f.source[i] = state_source(lo->program, e->buffers.at[i].name);
     for (uint32_t l = 0; l < e->launches.n; l++)
         for (uint32_t s = 0; s < e->launches.at[l].segments.n; s++) {
-            Segment *seg = &e->launches.at[l].segments.at[s];
-            const Kernel *k = lo->plan->kernels.at[seg->kernel];
-            Source all = FROM_INPUTS;
-            for (uint32_t i = 0; i < seg->buffers.n; i++) {
-                bool old = e->buffers.at[seg->buffers.at[i]].block == BLOCK_STATE;
-                bool reads = !k->buffers.at[i].written || old;
-                if (reads && source[seg->buffers.at[i]] > all) all = source[seg->buffers.at[i]];
-            }
-            for (uint32_t i = 0; i < seg->buffers.n; i++)
-                if (k->buffers.at[i].written && source[seg->buffers.at[i]] < all)
-                    source[seg->buffers.at[i]] = all;
-            seg->frozen = all == FROM_FROZEN;
-            frozen += seg->frozen;
+            mark(&f, &e->launches.at[l].segments.at[s]);
+            any |= e->launches.at[l].segments.at[s].frozen;
         }
-    return frozen;
+    for (uint32_t l = e->launches.n; any && l-- > 0;)
+        for (uint32_t s = 0; s < e->launches.at[l].segments.n; s++)
+            mark_inputs(&f, &e->launches.at[l].segments.at[s]);
+    return f.n;
 }
 
 // ---- order --------------------------------------------------------------------------------------

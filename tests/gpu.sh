@@ -2,7 +2,8 @@
 # What wants a GPU. On the machine that builds, with or without one:
 #   tests/gpu.sh prepare DIR [ARCHITECTURES]   step files, recorded results and portable programs
 #                                              into DIR (architectures: sm_90a)
-# On a machine with a GPU and nothing else, from a copy of DIR (each under 8 minutes):
+# On a machine with a GPU and nothing else, from a copy of DIR (each under 8 minutes: what would
+# begin later is left out, and what still runs then is ended):
 #   DIR/gpu.sh check      recorded results of every kernel form, losses against PyTorch's recorded
 #                         ones, and both under compute-sanitizer where it is installed
 #   DIR/gpu.sh bench      a step of each benchmark; beside PyTorch, alternated, where there is one
@@ -12,11 +13,21 @@
 #   BENCH   benchmarks to prepare ("tiny small base"), or paths of graph files
 #   ONLY    prefix of the recorded cases to prepare (all)
 #   STEPS   timed steps of a run (20)    ROUNDS  how often bench alternates (2)
-#   SECONDS_MOST  of bench, behind which no run of PyTorch begins (400)
+#   SECONDS_MOST  of check, bench or autotune (460)
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 failed=0
 miss() { echo "FAILED $*"; failed=$((failed + 1)); }
+began=$(date +%s)
+# Seconds that are left, MOST of them at most; 1 where there are none.
+left() {
+    seconds=$((began + ${SECONDS_MOST:-460} - $(date +%s)))
+    [ $seconds -ge 1 ] || seconds=1
+    [ $seconds -le "${1:-$seconds}" ] || seconds=$1
+    echo $seconds
+}
+# No time is left for WHAT, and that is told.
+late() { [ "$(left)" -lt 5 ] && echo "  no time is left for $*"; }
 
 prepare() {
     root=$(cd "$here/.." && pwd) out=$1 archs=${2:-sm_90a} build=${BUILD:-$root/build}
@@ -60,7 +71,7 @@ losses() {
     precision=$1 allowed=$2
     wanted=$(tr -d '[],' <"$here/losses.json")
     set -- $wanted
-    "$here/cztc-run" run "$here/losses-$precision.czt" --weights "$here/case.safetensors" \
+    timeout "$(left)" "$here/cztc-run" run "$here/losses-$precision.czt" --weights "$here/case.safetensors" \
         --inputs "$here/case.safetensors" --steps $# --json >"$work/losses" 2>"$work/err" ||
         { cat "$work/err"; miss "the step in $precision"; return; }
     for want in "$@"; do
@@ -95,15 +106,16 @@ cases() {
 }
 
 check() {
-    cases "$here/gpu-check" || failed=$((failed + 1))
+    cases timeout "$(left)" "$here/gpu-check" || failed=$((failed + 1))
     echo "products by cuBLASLt"
-    cases "$here/gpu-check" --products library || failed=$((failed + 1))
+    cases timeout "$(left)" "$here/gpu-check" --products library || failed=$((failed + 1))
     losses f32 1e-5
     losses bf16 1e-2
     if command -v compute-sanitizer >/dev/null; then
         for tool in memcheck racecheck; do
+            late "compute-sanitizer $tool" && continue
             echo "compute-sanitizer $tool"
-            cases timeout 150 compute-sanitizer --tool $tool --error-exitcode 9 "$here/gpu-check" \
+            cases timeout "$(left 150)" compute-sanitizer --tool $tool --error-exitcode 9 "$here/gpu-check" \
                 >"$work/sanitizer" && tail -1 "$work/sanitizer" && continue
             if cat "$work"/failed.* | grep -qv 124; then
                 tail -20 "$work/sanitizer"
@@ -121,13 +133,13 @@ has_torch() { python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_availabl
 
 # A run of ours or of PyTorch appends a JSON line to a file of its own.
 ours() {
-    "$here/cztc-run" bench "$here/bench/$1.czt" --steps "${STEPS:-20}" --json >>"$work/$1.ours" \
-        2>"$work/err" || { tail -2 "$work/err"; miss "bench $1"; }
+    late "$1" && return
+    timeout "$(left)" "$here/cztc-run" bench "$here/bench/$1.czt" --steps "${STEPS:-20}" --json \
+        >>"$work/$1.ours" 2>"$work/err" || { tail -2 "$work/err"; miss "bench $1"; }
 }
 theirs() {
-    [ $(($(date +%s) - began)) -lt "${SECONDS_MOST:-400}" ] ||
-        { echo "  no time is left for PyTorch ${2:-eager} on $1"; return; }
-    timeout 240 python3 "$here/torch_step.py" --config "$1" --device cuda --dtype bfloat16 \
+    late "PyTorch ${2:-eager} on $1" && return
+    timeout "$(left 240)" python3 "$here/torch_step.py" --config "$1" --device cuda --dtype bfloat16 \
         --steps "${STEPS:-20}" ${2:+--compile $2} >>"$work/$1.torch-${2:-eager}" 2>"$work/err" ||
         { tail -1 "$work/err"; echo "  PyTorch ${2:-eager} did not run $1"; }
 }
@@ -137,7 +149,7 @@ median() {
 }
 
 bench() {
-    modes= began=$(date +%s)
+    modes=
     has_torch && modes="eager default max-autotune" || echo "skipped: no PyTorch with a GPU here"
     for file in "$here"/bench/*.czt; do
         name=$(basename "$file" .czt)
@@ -169,13 +181,15 @@ autotune() {
     for file in "$here"/bench/*.czt; do
         name=$(basename "$file" .czt)
         for products in own library auto measured; do
-            "$here/cztc-run" bench "$file" --steps "${STEPS:-20}" --products $products --json \
-                >"$work/$name.$products" 2>"$work/err" ||
+            late "$name, products $products" && continue
+            timeout "$(left)" "$here/cztc-run" bench "$file" --steps "${STEPS:-20}" \
+                --products $products --json >"$work/$name.$products" 2>"$work/err" ||
                 { tail -1 "$work/err"; miss "$name, products $products"; continue; }
             awk -v g="$name" -v p=$products -v s="$(median "$work/$name.$products")" \
                 'BEGIN { printf "%-8s %-10s %10.3f\n", g, p, s * 1000 }'
         done
-        "$here/cztc-run" bench "$file" --steps 3 --profile 2>&1 >/dev/null | sed -n '1,40p; $p'
+        late "the kernels of $name" && continue
+        timeout "$(left)" "$here/cztc-run" bench "$file" --steps 3 --profile 2>&1 >/dev/null | sed -n '1,40p; $p'
     done
 }
 

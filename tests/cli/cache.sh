@@ -182,49 +182,6 @@ fresh $tiny -o again.czt
 same again.czt first.czt
 rmdir "$entry"
 
-# images of a GPU's units: only units with other kernels are compiled, and a damaged one is replaced
-# (NVRTC keeps memory when it is closed, which a sanitizer would call a leak)
-ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0
-export ASAN_OPTIONS
-gpu="$tiny --target cuda:sm_90a"
-if "$CZTC" compile $gpu --no-cache -o gpu.czt >out 2>err; then
-    rm -r "$steps"
-    fresh $gpu -o again.czt
-    same again.czt gpu.czt
-    hit $gpu -o again.czt
-    same again.czt gpu.czt
-    ls -i "$steps" >images
-    [ "$(entries)" -eq 3 ] || miss "a step and the images of two units are not $(entries)"
-    fresh $gpu --set train.seed=4 # which is an input
-    ls -i "$steps" | grep -vxFf images >new
-    [ "$(wc -l <new)" -eq 1 ] || miss "another seed's step makes new images"
-    sed -i 's/fit: {loss: "/&0 * 3 + /' $tiny # the same kernels by other names
-    fresh $gpu
-    ls -i "$steps" | grep -vxFf images >new
-    [ "$(wc -l <new)" -eq 2 ] || miss "renamed kernels make new images"
-    sed -i 's/0 \* 3 + //' $tiny
-    rm $(grep -lF '"source_hash"' "$steps"/*)
-    [ "$(entries)" -eq 2 ] || miss "$(entries) images are left"
-    ls -i "$steps" >images
-    fresh $gpu -o again.czt
-    same again.czt gpu.czt
-    ls -i "$steps" | grep -cxFf images >kept
-    [ "$(cat kept)" -eq 2 ] || miss "images were compiled again"
-    rm $(grep -lF '"source_hash"' "$steps"/*)
-    for image in "$steps"/*; do
-        printf '\377' | dd of="$image" bs=1 seek=5000 conv=notrunc 2>dd
-    done
-    fresh $gpu -o again.czt
-    same again.czt gpu.czt
-    exits 0 "$CZTC" compile $gpu --no-cache
-    grep registers out >told
-    exits 0 "$CZTC" compile $gpu
-    grep registers out >again
-    same told again
-else
-    says err "NVRTC is not installed"
-fi
-
 # what lies there longest goes when there is too much
 truncate -s 3G "$steps/large"
 touch -d 2020-01-01 "$steps/large"

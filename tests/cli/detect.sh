@@ -54,10 +54,7 @@ grep -q '"dropped": [1-9]' out || miss "no count of dropped boxes"
 
 [ -n "$FAKE" ] || exit $((failed != 0))
 
-# for GPUs: compiled where NVRTC is, and the same bits by the stand-in
-exits 0 "$CZTC" compile det.yaml -o det.czt
-"$CZTC" compile det.yaml --target cuda:sm_90a -o gpu.czt >out 2>err ||
-    says err "NVRTC is not installed"
+# for GPUs: the same bits by the stand-in for their driver
 exits 0 "$CZTC" train det.yaml --out cpu --steps 2 --set batch=4 --set accumulate=2
 CZT_CUDA_LIBS=$FAKE CZT_FAKE_CACHE=$PWD exits 0 "$CZTC" train det.yaml --out cuda --target cuda \
     --steps 2 --set batch=4 --set accumulate=2

@@ -1,5 +1,5 @@
 # The graphs of whole methods, at the size of their check: block, trained some steps on a few
-# pictures and labels, over all their phases. (spills.sh compiles them for a GPU.)
+# pictures and labels, over all their phases. (unit.cuda.nvrtc compiles them for GPUs.)
 . "$(dirname "$0")/common.sh"
 images=$SOURCE/tests/data/runtime/images
 

@@ -46,10 +46,6 @@ grep -q "^loss.kd  *0.0000 " out || miss "no loss of nothing"
 exits 0 "$CZTC" data small.yaml --json
 says out '"t_img"'
 
-# for a GPU, where there is a compiler of its code (it keeps memory, which a sanitizer would call a leak)
-ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 "$CZTC" compile small.yaml --target cuda:sm_90a -o gpu.czt >out 2>err ||
-    says err "NVRTC is not installed"
-
 # what is wrong is said, with the sample, the member and what there is
 broken() { exits 1 "$CZTC" train small.yaml --out broken --steps 1 "$@"; rm -rf broken; }
 broken --set 'data.fields.t_img.key="images[a]"'

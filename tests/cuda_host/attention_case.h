@@ -53,7 +53,8 @@ static inline DType dtype_of(int operand)
     return operand == LSE || operand == BIAS || operand == DBIAS ? DT_F32 : DT_BF16;
 }
 
-// All operands of a case and their sizes; lse and segments have one column.
+// All operands of a case and their sizes; lse and segments have one column. A bias that is not
+// there has one element.
 static inline void operands_of(const AttentionCase *c, Operand all[OPERANDS],
                                int64_t rows[OPERANDS], int64_t cols[OPERANDS])
 {
@@ -61,10 +62,10 @@ static inline void operands_of(const AttentionCase *c, Operand all[OPERANDS],
     const int64_t r[] = {n, m, m, n, n, n, n, m, m, n, m, n, n};
     const int64_t k[] = {d, d, e, e, 1, e, d, d, e, 1, 1, m, m};
     for (int i = 0; i < OPERANDS; i++) {
-        rows[i] = r[i];
-        cols[i] = k[i];
-        bool beside = i == LSE || i > DV;
-        all[i] = operand(beside && i != BIAS ? LIE_DENSE : c->lie, r[i], k[i]);
+        bool beside = i == LSE || i > DV, none = i >= BIAS && !(c->masks & BIASED);
+        rows[i] = none ? 1 : r[i];
+        cols[i] = none ? 1 : k[i];
+        all[i] = operand(beside && i != BIAS ? LIE_DENSE : c->lie, rows[i], cols[i]);
         if (i == BIAS || i == DBIAS) all[i].head = 0;
     }
 }

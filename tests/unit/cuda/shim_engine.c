@@ -96,7 +96,7 @@ Engine cuda_text_engine(bool races)
 void same_on_cuda_text(Arena *arena, const char *name, const char *text)
 {
     Error err = {0};
-    Engine engine = cuda_text_engine(false);
+    Engine engine = cuda_text_engine(true);
     engine.target.parts = NULL; // each sum is one chain, as in the interpreter
     Trial trial = {.engine = &engine, .mask = FUSE_ALL, .level = 1, .attention_tolerance = 0x1p-7};
     cr_assert(trial_run(arena, name, text, &trial, &err) == TRIAL_SAME, "%s", err.text);

@@ -1,5 +1,6 @@
 // The execution corpus on CUDA text: the very text that NVRTC gets, run by the host shim with
-// threads, barriers and shuffles, against the interpreter bit for bit.
+// threads, barriers and shuffles, against the interpreter bit for bit. Accesses to shared memory
+// without a barrier between them are errors.
 #include "codegen/cuda.h"
 #include "fuzz.h"
 #include "passes/lower.h"
@@ -41,39 +42,6 @@ ParameterizedTest(char (*name)[CORPUS_NAME], cuda, corpus)
         if (text) same_on_cuda_text(arena, title, text);
     }
     arena_free(arena);
-}
-
-// What goes through shared memory once more, where accesses without a barrier between them are
-// errors.
-Test(cuda, shared_memory_does_not_race)
-{
-    static const char *const names[] = {"half_products.ir", "half_dot.ir",      "half_thin.ir",
-                                        "deep_sums.ir",     "scatter_lists.ir", "cumsum.ir",
-                                        "topk.ir",          "nms.ir",           "eigh.ir"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        Arena *arena = arena_new();
-        Error err = {0};
-        const char *text = corpus_text(arena, names[i]);
-        Engine engine = cuda_text_engine(true);
-        Trial trial = {.engine = &engine, .mask = FUSE_ALL, .level = 1};
-        cr_expect(trial_run(arena, names[i], text, &trial, &err) == TRIAL_SAME, "%s", err.text);
-        arena_free(arena);
-    }
-}
-
-// Rows that are fetched ahead, and what they keep on the chip, by the same rule.
-Test(cuda, rows_do_not_race)
-{
-    static const char *const names[] = {"rows_ahead.ir", "row_columns.ir"};
-    for (int i = 0; i < 2; i++) {
-        Arena *arena = arena_new();
-        Error err = {0};
-        const char *text = corpus_text(arena, names[i]);
-        Engine engine = cuda_text_engine(true);
-        Trial trial = {.engine = &engine, .mask = FUSE_ALL, .level = 1};
-        cr_expect(trial_run(arena, names[i], text, &trial, &err) == TRIAL_SAME, "%s", err.text);
-        arena_free(arena);
-    }
 }
 
 // Which rows those are, and how many warps a block has for them.

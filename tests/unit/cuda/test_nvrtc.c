@@ -2,7 +2,7 @@
 // text that the host shim runs, and tells what each takes.
 #include "codegen/cuda.h"
 #include "codegen/nvrtc.h"
-#include "executors.h"
+#include "shim_engine.h"
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -30,7 +30,7 @@ static void add_kernels(Kernels *k, const char *name, const char *text)
 }
 
 // All distinct kernels of the corpus, in f32, tf32 and bf16, in one unit of n functions.
-static const char *all_kernels(Arena *arena, uint32_t *n)
+const char *all_kernels(Arena *arena, uint32_t *n)
 {
     Kernels k = {.arena = arena};
     static char names[CORPUS_MOST][CORPUS_NAME];
@@ -46,11 +46,14 @@ static const char *all_kernels(Arena *arena, uint32_t *n)
     return cuda_unit(arena, &program, 0, program.n);
 }
 
-static Nvrtc *open_or_skip(Arena *arena)
+Nvrtc *nvrtc_or_skip(Arena *arena)
 {
     Error err = {0};
     Nvrtc *nvrtc = nvrtc_open(arena, &err);
-    if (!nvrtc) cr_skip_test("%s", err.text);
+    if (!nvrtc) {
+        printf("skipped: %s\n", err.text); // which ctest looks for
+        cr_skip_test("%s", err.text);
+    }
     return nvrtc;
 }
 
@@ -63,7 +66,7 @@ ParameterizedTestParameters(nvrtc, compiles_the_corpus)
 ParameterizedTest(char (*arch)[8], nvrtc, compiles_the_corpus)
 {
     Arena *arena = arena_new();
-    Nvrtc *nvrtc = open_or_skip(arena);
+    Nvrtc *nvrtc = nvrtc_or_skip(arena);
     uint32_t n;
     const char *text = all_kernels(arena, &n);
     CudaImage image;
@@ -83,7 +86,7 @@ ParameterizedTest(char (*arch)[8], nvrtc, compiles_the_corpus)
 Test(nvrtc, makes_ptx_and_reports_errors)
 {
     Arena *arena = arena_new();
-    Nvrtc *nvrtc = open_or_skip(arena);
+    Nvrtc *nvrtc = nvrtc_or_skip(arena);
     CudaImage image;
     Error err = {0};
     cr_assert(
