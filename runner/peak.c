@@ -93,5 +93,5 @@ double peak_f32(Pool *pool)
 
 double peak_of(Exec *exec)
 {
-    return exec_device(exec).gpu ? NAN : peak_f32(exec_pool(exec));
+    return exec_device(exec).gpu ? exec_peak(exec) : peak_f32(exec_pool(exec));
 }

@@ -7,7 +7,7 @@
 // f32 operations a second of all threads in a register-tile product whose operands stay in the
 // first cache: the median of 5 runs.
 double peak_f32(Pool *pool);
-// Of where a program runs: the CPU's; NAN on a GPU, where it is not measured.
+// Of where a program runs: the CPU's, or the GPU's (exec_peak); NAN where it cannot be measured.
 double peak_of(Exec *exec);
 
 #endif

@@ -86,4 +86,7 @@ bool cuda_products_run(CudaEngine *c, uint32_t kernel, bool frozen, void *addres
                        CuStream stream, Error *err);
 void cuda_products_free(CudaEngine *c);
 
+// As exec_peak (runtime/cuda_peak.c).
+double cuda_peak(CudaEngine *c);
+
 #endif

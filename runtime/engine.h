@@ -32,6 +32,8 @@ typedef struct EngineOps {
     void (*one_by_one)(Engine *);
     // As exec_snapshot; NULL: it has none.
     const uint8_t *(*snapshot)(Engine *, Error *err);
+    // As exec_peak; NULL: not known.
+    double (*peak)(Engine *);
     // Times of an entry's launches; zeros when they are not measured.
     ExecTime *(*times)(Engine *, uint32_t entry);
 } EngineOps;

@@ -259,8 +259,8 @@ static void free_engine(Engine *engine)
 Engine *engine_cpu(Arena *arena, const Step *step, const ExecOptions *options, Pool *pool,
                    Error *err)
 {
-    static const EngineOps ops = {free_engine, start,      wait, inputs, outputs, clear, read,
-                                  write,       run_launch, peek, state,  NULL,    NULL,  times};
+    static const EngineOps ops = {free_engine, start, wait,  inputs, outputs, clear, read, write,
+                                  run_launch,  peek,  state, NULL,   NULL,    NULL,  times};
     CpuEngine *cpu = arena_make(arena, CpuEngine);
     *cpu = (CpuEngine){.base = {.ops = &ops},
                        .step = step,

@@ -460,6 +460,11 @@ static void free_engine(Engine *engine)
     cuda_driver_close(&c->driver);
 }
 
+static double peak_rate(Engine *engine)
+{
+    return cuda_peak((CudaEngine *)engine);
+}
+
 static bool open_device(CudaEngine *c, Error *err)
 {
     const CudaDriver *d = &c->driver;
@@ -477,7 +482,7 @@ Engine *engine_cuda(Arena *arena, const Step *step, const ExecOptions *options, 
 {
     static const EngineOps ops = {free_engine, start,      wait,     inputs,     outputs,
                                   clear,       read,       write,    run_launch, peek,
-                                  state,       one_by_one, snapshot, times};
+                                  state,       one_by_one, snapshot, peak_rate,  times};
     CudaEngine *c = arena_make(arena, CudaEngine);
     *c = (CudaEngine){.base = {&ops, {true, options->device, c->device.name, 0}},
                       .step = step,

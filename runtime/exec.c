@@ -165,6 +165,11 @@ void exec_one_by_one(Exec *exec)
     if (exec->engine->ops->one_by_one) exec->engine->ops->one_by_one(exec->engine);
 }
 
+double exec_peak(Exec *exec)
+{
+    return exec->engine->ops->peak ? exec->engine->ops->peak(exec->engine) : NAN;
+}
+
 bool exec_run(Exec *exec, uint32_t entry, int64_t step, int64_t seed, Error *err)
 {
     return exec_start(exec, entry, step, seed, err) && exec_wait(exec, err);

@@ -95,6 +95,9 @@ grep -qa '"from": *"tf32"' tf32.czt || miss "no product is in tf32"
 CZT_FAKE_LOG=$PWD/tf32 exits 0 "$CZTC" run tf32.czt -n 2 --products library
 grep -q '^host ' tf32 || miss "the library did no product in tf32"
 same tf32.cpu out
+# the peak is the library's: of a product of 8192 in 1 ms here
+exits 0 "$CZTC" bench tf32.czt -n 1 --json
+says out '"peak_gflops": 1099511.6'
 # measured, plain ones go to the library (1 ms on the stand-in), those with a rest (1 + 2) do not:
 # after the last kernel that was timed only products of the library are put into graphs
 MICRO=$SOURCE/graphs/bench/micro.yaml
