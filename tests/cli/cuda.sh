@@ -255,10 +255,10 @@ exits 0 "$CZTC" train --resume broken
 state broken >broken.state
 same cuda.state broken.state
 # the one that fails again is named with its line, in one command
-cp -r parts resumed
-rm -r resumed/checkpoints/step-00000008
+cp -r parts longer
+rm -r longer/checkpoints/step-00000008
 for command in "run small.yaml --target cuda" "eval parts" "bench small.yaml --target cuda" \
-    "train small.yaml --target cuda --out failed" "train --resume resumed --steps 9"; do
+    "train small.yaml --target cuda --out failed" "train --resume longer --steps 9"; do
     CZT_FAKE_FAIL=90 exits 1 "$CZTC" $command --products own
     says err "once more, kernel by kernel, to see which one it is"
     grep -q 'GPU 0 (a CPU that runs CUDA text): kernel [a-z]*_.* (.*\.yaml:[0-9:]*.*): CUDA_ERROR_ILLEGAL' err ||
