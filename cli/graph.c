@@ -71,6 +71,7 @@ static bool compile(Compiled *out, Arena *arena, const LoadOptions *o)
     FrontendOptions f = frontend_options(&o->graph);
     pipeline_begin(&p, arena, (uint32_t)o->place.threads);
     p.target = o->place.target;
+    p.device = (int)o->place.device;
     p.no_cache = o->graph.source.no_cache;
     StepFile step;
     if (!compiled_step(&p, o->file, &f, &(PassOptions){.level = 1}, &step)) return false;

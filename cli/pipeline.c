@@ -123,14 +123,14 @@ bool pipeline_read(Pipeline *p, const char *file, const FrontendOptions *options
     return true;
 }
 
-// "cuda" alone: the architecture of this machine's first GPU.
+// "cuda" alone: the architecture of this machine's GPU, the one that will run it.
 static const char *this_gpu(Pipeline *p, Error *err)
 {
     CudaDriver driver;
     CudaDevice d;
     const char *name = NULL;
     if (!cuda_driver_open(&driver, err)) return NULL;
-    if (cuda_device_open(&driver, 0, &d, err))
+    if (cuda_device_open(&driver, p->device, &d, err))
         name = str_printf(p->arena, "cuda:%s", cuda_architecture(p->arena, &d));
     cuda_driver_close(&driver);
     return name;
@@ -139,8 +139,16 @@ static const char *this_gpu(Pipeline *p, Error *err)
 static bool choose_target(Pipeline *p, Error *err)
 {
     if (p->backend.target) return true;
-    if (p->target && strcmp(p->target, "cuda") == 0 && !(p->target = this_gpu(p, err)))
-        return false;
+    if (p->target && strcmp(p->target, "cuda") == 0) {
+        Error none = {0}, list = {0};
+        if (!(p->target = this_gpu(p, &none))) {
+            backend_open(p->arena, "cuda", &p->backend, &list);
+            return error_set(err,
+                             "--target cuda is the GPU of this machine: %s. For a GPU elsewhere "
+                             "%s",
+                             none.text, list.text);
+        }
+    }
     return backend_open(p->arena, p->target, &p->backend, err);
 }
 

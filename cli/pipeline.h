@@ -26,6 +26,7 @@ typedef struct Pipeline {
     uint32_t told;             // messages that were printed
     uint32_t threads;          // that compile; 0: one a core
     const char *target;        // see codegen/backend.h; "cuda" alone is this machine's GPU
+    int device;                // its number
     bool no_cache;             // nothing from the cache, and nothing into it (cli/compiled.h)
     Frontend *frontend;        // NULL for IR text
     TokenizerParts tokenizers; // that its fields name

@@ -4,6 +4,7 @@
 #include "codegen/cpu.h"
 #include "codegen/cuda.h"
 
+#include <ctype.h>
 #include <limits.h>
 #include <llvm-c/Core.h>
 #include <stdlib.h>
@@ -28,6 +29,40 @@ static bool is_architecture(const char *name)
     return number >= 80 && number < 1000 && (!*end || (*end == 'a' && !end[1]));
 }
 
+#define ARCHITECTURES                                                                              \
+    "sm_80 (A100), sm_86, sm_89 (L4, L40, RTX 40), sm_90a (H100, H200) or sm_90, sm_100 (B200), "  \
+    "sm_103, sm_120, or compute_80: PTX for all later ones"
+
+// What people call them.
+static const char gpus[][2][12] = {
+    {"a100", "sm_80"},   {"a40", "sm_86"},      {"a10", "sm_86"},   {"rtx30", "sm_86"},
+    {"l4", "sm_89"},     {"l40", "sm_89"},      {"rtx40", "sm_89"}, {"h100", "sm_90a"},
+    {"h200", "sm_90a"},  {"hopper", "sm_90a"},  {"b200", "sm_100"}, {"b300", "sm_103"},
+    {"rtx50", "sm_120"}, {"ptx", "compute_80"},
+};
+
+// The architecture that may be meant by "SM_90a", "90", "9.0", "sm90", "H100"; NULL.
+static const char *near_architecture(Arena *arena, const char *name)
+{
+    char word[24] = "";
+    for (size_t n = 0; *name && n + 1 < sizeof word; name++)
+        if (isalnum((unsigned char)*name)) word[n++] = (char)tolower((unsigned char)*name);
+    for (size_t i = 0; i < sizeof gpus / sizeof *gpus; i++)
+        if (strcmp(word, gpus[i][0]) == 0) return gpus[i][1];
+    const char *number = word + strcspn(word, "0123456789");
+    bool ptx = strncmp(word, "compute", 7) == 0;
+    const char *whole = str_printf(arena, "%s%s", ptx ? "compute_" : "sm_", number);
+    return is_architecture(whole) ? whole : NULL;
+}
+
+static bool no_architecture(Arena *arena, const char *name, Error *err)
+{
+    const char *near = near_architecture(arena, name);
+    return error_set(err, "'%s' is no GPU architecture that cztc knows%s%s%s: %s", name,
+                     near ? "; did you mean " : "", near ? near : "", near ? "?" : "",
+                     ARCHITECTURES);
+}
+
 // PTX for GPUs that come later, of the lowest architecture in the list: it comes with the code for
 // that one.
 static const char *ptx_beside(Arena *arena, const CudaArchs *archs)
@@ -47,20 +82,15 @@ static bool open_cuda(Arena *arena, const char *list, Backend *b, Error *err)
     for (const char *at = list ? list : ""; *at;) {
         size_t n = strcspn(at, ",");
         const char *name = str_slice(arena, at, n);
-        if (!is_architecture(name))
-            return error_set(
-                err,
-                "'%s' is no GPU architecture that cztc knows: sm_80, sm_86, sm_89, sm_90a, sm_100, "
-                "sm_120 (or compute_80: PTX for all later ones)",
-                name);
+        if (!is_architecture(name)) return no_architecture(arena, name, err);
         vec_push(arena, archs, name);
         ptx = ptx || strncmp(name, "compute_", 8) == 0;
         text = text || strcmp(name, "text") == 0;
         at += n + (at[n] == ',');
     }
     if (!archs->n)
-        return error_set(err, "the target cuda wants the GPU's architecture: cuda:sm_90a (H100), "
-                              "cuda:sm_80 (A100), cuda:sm_89, cuda:sm_100, cuda:sm_120");
+        return error_set(err, "the target cuda wants the GPU's architecture behind a colon, as in "
+                              "cuda:sm_90a: " ARCHITECTURES);
     const char *beside = ptx_beside(arena, archs);
     if (!ptx && !text) vec_push(arena, archs, beside);
     Target *target = arena_make(arena, Target);

@@ -236,6 +236,9 @@ bool load_program(Loaded *l, const LoadOptions *o)
                      .tell = tell};
     *l = (Loaded){0};
     if (!has_driver(o->place.target) || !load_step(l, o)) return false;
+    if (!l->step->cuda && (o->place.products || o->place.device))
+        fprintf(stderr, "warning: --products and --device are for a GPU; %s runs on the CPU\n",
+                l->step->file);
     if (again(NULL)) { // who does products stays as it was; train says when kernels go one by one
         e.profile = !o->snapshots;
         if (e.products == PRODUCTS_MEASURED) e.products = PRODUCTS_AUTO;

@@ -97,6 +97,7 @@ enum {
     X(capture_end, "cuStreamEndCapture", (CuStream, CuGraph *)) \
     X(graph_instantiate, "cuGraphInstantiateWithFlags", (CuGraphExec *, CuGraph, \
       unsigned long long flags)) \
+    X(graph_upload, "cuGraphUpload", (CuGraphExec, CuStream)) \
     X(graph_exec_destroy, "cuGraphExecDestroy", (CuGraphExec)) \
     X(graph_launch, "cuGraphLaunch", (CuGraphExec, CuStream))
 // clang-format on

@@ -1,5 +1,6 @@
 // The CUDA engine: all of a program's blocks on one GPU, and every entry as one graph, whose edges
-// are those of runtime/order.h. Nothing is allocated after the opening.
+// are those of runtime/order.h. Nothing is allocated after the opening, where graphs are brought to
+// the GPU too.
 //
 // The way of a run: the inputs that the host has filled (pinned memory) are copied to a staging
 // block on a stream of their own, while the run before may still be at work; then on the main
@@ -197,7 +198,8 @@ static bool build_graph(CudaEngine *c, uint32_t entry, Error *err)
     e->times = arena_array(c->arena, ExecTime, c->step->entries[entry].nlaunches + 1);
     if (!check(c, c->driver.graph_create(&graph, 0), "making a graph", err)) return false;
     bool ok = add_nodes(c, e, graph, err) &&
-              check(c, c->driver.graph_instantiate(&e->graph, graph, 0), "making a graph", err);
+              check(c, c->driver.graph_instantiate(&e->graph, graph, 0), "making a graph", err) &&
+              check(c, c->driver.graph_upload(e->graph, c->main), "loading a graph", err);
     c->driver.graph_destroy(graph);
     return ok;
 }

@@ -192,6 +192,26 @@ exits 1 "$CZTC" run micro.czt --device 3
 says err "there is no GPU 3: the driver sees 1"
 CZT_FAKE_CAPABILITY=8.0 exits 1 "$CZTC" run micro.czt
 says err "made for text; GPU 0 (a CPU that runs CUDA text) has compute capability 8.0: compile it with --target cuda:sm_80"
+CZT_FAKE_CAPABILITY=7.5 exits 1 "$CZTC" run micro.czt
+says err "has compute capability 7.5, and 8.0 (A100, RTX 30) or later is needed"
+CZT_FAKE_DEVICES=0 exits 1 "$CZTC" compile "$MICRO" --target cuda -o none.czt
+says err "For a GPU elsewhere the target cuda wants the GPU's architecture behind a colon, as in cuda:sm_90a: "
+exits 2 "$CZTC" compile "$MICRO" --target cuda: -o none.czt
+says err "as in cuda:sm_90a: sm_80 (A100), "
+# the GPU that will run it is the one whose code is made
+CZT_FAKE_DEVICES=2 CZT_FAKE_CAPABILITIES="7.5 0.0" exits 0 "$CZTC" run small.yaml --target cuda --device 1
+exits 0 "$CZTC" run small.yaml --products own
+says err "warning: --products and --device are for a GPU; small.yaml runs on the CPU"
+CZT_FAKE_REFUSES=222 exits 1 "$CZTC" run micro.czt
+says err "the driver (for CUDA 13.0) does not take the step's code for text: a newer driver is needed"
+mkdir old
+if echo | c++ -shared -fPIC -x c++ - -o old/libcuda.so.1 2>/dev/null; then
+    CZT_CUDA_LIBS=$PWD/old exits 1 "$CZTC" run micro.czt
+    says err "lacks cuInit: it is too old; one for CUDA 12.0 or later is needed (525.60 or later)"
+fi
+# without NVRTC; a machine may have one elsewhere
+CZT_FAKE_CAPABILITY=9.0 "$CZTC" compile "$MICRO" --target cuda -o none.czt --no-cache >out 2>err ||
+    says err "NVRTC is not installed: no libnvrtc.so in CZT_CUDA_LIBS"
 CZT_FAKE_MEMORY=10 exits 1 "$CZTC" run micro.czt
 says err "free are 10 of 10: there is room for the state at most"
 # what is proposed where memory is short is what compile takes, and it fits; the library's workspace
@@ -224,7 +244,11 @@ CZT_FAKE_MEMORY=22 CZT_FAKE_TAKEN=15 exits 1 "$CZTC" run $short
 says err "bytes for scratch: CUDA_ERROR_OUT_OF_MEMORY"
 says err "free are 6 of 22 (nvidia-smi tells who has the rest): with this batch it takes"
 exits 2 "$CZTC" compile "$MICRO" --target cuda:h100
-says err "'h100' is no GPU architecture"
+says err "'h100' is no GPU architecture that cztc knows; did you mean sm_90a?: sm_80 (A100), "
+for slip in SM_90a:sm_90a 9.0:sm_90 sm103:sm_103 ptx:compute_80; do
+    exits 2 "$CZTC" compile "$MICRO" --target "cuda:${slip%:*}"
+    says err "did you mean ${slip#*:}?"
+done
 exits 2 "$CZTC" compile "$MICRO" --target cuda:sm_75
 says err "'sm_75' is no GPU architecture"
 exits 1 "$CZTC" run micro.czt --target cuda
@@ -242,10 +266,10 @@ exits 0 "$CZTC" train --resume broken
 state broken >broken.state
 same cuda.state broken.state
 # the one that fails again is named with its line, in one command
-cp -r parts resumed
-rm -r resumed/checkpoints/step-00000008
+cp -r parts longer
+rm -r longer/checkpoints/step-00000008
 for command in "run small.yaml --target cuda" "eval parts" "bench small.yaml --target cuda" \
-    "train small.yaml --target cuda --out failed" "train --resume resumed --steps 9"; do
+    "train small.yaml --target cuda --out failed" "train --resume longer --steps 9"; do
     CZT_FAKE_FAIL=90 exits 1 "$CZTC" $command --products own
     says err "once more, kernel by kernel, to see which one it is"
     grep -q 'GPU 0 (a CPU that runs CUDA text): kernel [a-z]*_.* (.*\.yaml:[0-9:]*.*): CUDA_ERROR_ILLEGAL' err ||

@@ -6,6 +6,8 @@
 // The environment decides what machine it is:
 //   CZT_FAKE_DEVICES     number of GPUs (1)
 //   CZT_FAKE_CAPABILITY  compute capability (0.0: takes code for "text"); others load nothing
+//   CZT_FAKE_CAPABILITIES  those of two GPUs
+//   CZT_FAKE_REFUSES     error that loading code gives
 //   CZT_FAKE_MEMORY      MiB of each GPU (16384)
 //   CZT_FAKE_TAKEN       MiB of it that another program takes once one has asked how much is free
 //   CZT_FAKE_CACHE       folder that keeps compiled kernels
@@ -96,6 +98,7 @@ struct CuGraphTag {
 
 struct CuGraphExecTag {
     CuGraph graph;
+    bool loaded; // into the GPU's memory
 };
 
 typedef struct Memory {
@@ -191,7 +194,8 @@ EXPORT CuResult cuDeviceGetAttribute(int *value, int attribute, CuDevice device)
 {
     int major = 0, minor = 0;
     const char *capability = getenv("CZT_FAKE_CAPABILITY");
-    (void)device;
+    const char *each = getenv("CZT_FAKE_CAPABILITIES");
+    if (each) capability = each + (device ? strcspn(each, " ") + 1 : 0);
     if (capability) sscanf(capability, "%d.%d", &major, &minor);
     switch (attribute) {
     case CU_ATTRIBUTE_MAJOR: *value = major; return 0;
@@ -302,6 +306,7 @@ static void *compile(void *arg)
 
 EXPORT CuResult cuModuleLoadData(CuModule *module, const void *image)
 {
+    if (getenv("CZT_FAKE_REFUSES")) return number("CZT_FAKE_REFUSES", 0);
     if (memcmp(image, "//", 2) != 0) return CU_NO_BINARY_FOR_GPU;
     CuModule m = calloc(1, sizeof *m);
     m->text = strdup(image);
@@ -667,6 +672,14 @@ EXPORT CuResult cuGraphInstantiateWithFlags(CuGraphExec *exec, CuGraph graph,
     return 0;
 }
 
+EXPORT CuResult cuGraphUpload(CuGraphExec exec, CuStream stream)
+{
+    (void)stream;
+    note("alloc_graph", exec->graph->n); // or its first launch does
+    exec->loaded = true;
+    return fake.broken;
+}
+
 EXPORT CuResult cuGraphExecDestroy(CuGraphExec exec)
 {
     release(exec->graph);
@@ -676,6 +689,7 @@ EXPORT CuResult cuGraphExecDestroy(CuGraphExec exec)
 
 EXPORT CuResult cuGraphLaunch(CuGraphExec exec, CuStream stream)
 {
+    if (!exec->loaded) cuGraphUpload(exec, stream);
     note("graph_launch", exec->graph->n);
     return push(stream, (Op){.kind = OP_GRAPH, .graph = exec->graph});
 }
