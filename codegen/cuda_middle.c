@@ -229,6 +229,18 @@ static void deep_walk(const Deep *d)
         t->memo[d->r[i].instr] = str_printf(t->arena, "sum%u", d->r[i].instr);
 }
 
+// Blocks that a multiprocessor is to hold. Left to itself the assembler may want four of them, with
+// 32 registers a thread, and spill the values on their way. 64 do where each value is one load.
+static uint32_t deep_residents(const Deep *d)
+{
+    const KernelBody *body = d->l->body;
+    uint32_t loads = 0;
+    for (uint32_t i = 0; i < body->code.n; i++)
+        loads += body->code.at[i].kind == KI_LOAD &&
+                 (body->code.at[i].axes & axis_bit(d->l->s.red)) != 0;
+    return loads <= d->n ? 2 : 1;
+}
+
 // Threads of points behind the last walk along with it and store nothing.
 static void deep_middle(const Deep *d, CudaLaunch *launch)
 {
@@ -238,6 +250,7 @@ static void deep_middle(const Deep *d, CudaLaunch *launch)
     const char *type = loop_point_type(n),
                *size = l->flat.on ? "size0" : str_printf(t->arena, "%" PRId64, n);
     launch->threads = DEEP_THREADS;
+    launch->residents = deep_residents(d);
     launch->blocks[0] = loop_blocks(n, DEEP_POINTS);
     for (uint32_t i = 0; i < d->n; i++)
         cuda_line(t, "SHARED(%s, row%u, %d);", cuda_type(d->r[i].dtype), d->r[i].instr,

@@ -15,7 +15,7 @@ enum {
     LONG_SIDES = WARP * WARPS / LONG_POINTS,
     LONG_EACH = 24, // updates on their way to a thread
     CHUNKS = 4,     // packs of a lane
-    RESIDENTS = 3   // blocks of a multiprocessor, by their registers
+    RESIDENTS = 2   // blocks of a multiprocessor: 128 registers a thread, of which 48 hold updates
 };
 
 static int64_t blocks_for(int64_t n, int64_t each)
