@@ -1,8 +1,8 @@
 // Pass memplan: offsets. Scratch buffers get places in one block so that buffers whose launches
 // overlap in time never share bytes. Largest first, each at the lowest free offset (greedy by size,
 // Pisarchyk and Lee 2020). On a target that runs launches side by side, what frozen teachers
-// compute shares bytes with nothing that would make it wait, while that takes little and a limit of
-// memory is kept.
+// compute shares bytes with nothing that would make it wait, while that takes little or a limit of
+// memory leaves room for it.
 #include "passes/beside.h"
 
 #include "base/map.h"
@@ -82,11 +82,12 @@ static void place_scratch(Lower *lo, const Sequence *q)
     }
 }
 
-// In `streams`, where there are two, for no more than half as many bytes besides.
+// In `streams`, where there are two: as a limit of memory is not known, for no more than an eighth of
+// the bytes besides; else it is held later.
 static void plan_scratch(Lower *lo, bool streams)
 {
     place_scratch(lo, NULL);
-    int64_t most = lo->entry->scratch_bytes / 2 * 3;
+    int64_t most = lo->program->memory ? INT64_MAX : lo->entry->scratch_bytes / 8 * 9;
     const Sequence *q = streams ? sequence_of(lo) : NULL;
     if (!q) return;
     place_scratch(lo, q);
