@@ -99,6 +99,9 @@ bool fit_passes(Program *p, const PassOptions *options, int64_t *recompute, Erro
     const int64_t smallest = fit.target->staged ? smallest_plan(&fit) : 0;
     if (p->memory && !fit.failed) *recompute = least(&fit);
     if (fit.failed) return false;
-    p->least = smallest;
-    return p->memory ? run(p, options, *recompute, err) : unlimited(p, options, err);
+    bool ok = p->memory ? run(p, options, *recompute, err) : unlimited(p, options, err);
+    if (!ok || !smallest) return ok;
+    int64_t made = plan_bytes(options->lowering->plan, fit.target);
+    p->least = made < smallest ? made : smallest;
+    return true;
 }

@@ -35,9 +35,10 @@ static bool is_architecture(const char *name)
 
 // What people call them.
 static const char gpus[][2][12] = {
-    {"a100", "sm_80"},   {"a40", "sm_86"},      {"a10", "sm_86"},   {"rtx30", "sm_86"},
-    {"l4", "sm_89"},     {"l40", "sm_89"},      {"rtx40", "sm_89"}, {"h100", "sm_90a"},
-    {"h200", "sm_90a"},  {"hopper", "sm_90a"},  {"b200", "sm_100"}, {"b300", "sm_103"},
+    {"a100", "sm_80"},   {"a800", "sm_80"},     {"a40", "sm_86"},    {"a10", "sm_86"},
+    {"rtx30", "sm_86"},  {"l4", "sm_89"},       {"l40", "sm_89"},    {"l40s", "sm_89"},
+    {"rtx40", "sm_89"},  {"h100", "sm_90a"},    {"h200", "sm_90a"},  {"h800", "sm_90a"},
+    {"gh200", "sm_90a"}, {"b200", "sm_100"},    {"gb200", "sm_100"}, {"b300", "sm_103"},
     {"rtx50", "sm_120"}, {"ptx", "compute_80"},
 };
 
@@ -49,9 +50,10 @@ static const char *near_architecture(Arena *arena, const char *name)
         if (isalnum((unsigned char)*name)) word[n++] = (char)tolower((unsigned char)*name);
     for (size_t i = 0; i < sizeof gpus / sizeof *gpus; i++)
         if (strcmp(word, gpus[i][0]) == 0) return gpus[i][1];
-    const char *number = word + strcspn(word, "0123456789");
-    bool ptx = strncmp(word, "compute", 7) == 0;
-    const char *whole = str_printf(arena, "%s%s", ptx ? "compute_" : "sm_", number);
+    size_t letters = strcspn(word, "0123456789");
+    bool ptx = strncmp(word, "compute", letters) == 0 && letters == 7;
+    if (letters && !ptx && (letters != 2 || strncmp(word, "sm", 2))) return NULL; // another GPU
+    const char *whole = str_printf(arena, "%s%s", ptx ? "compute_" : "sm_", word + letters);
     return is_architecture(whole) ? whole : NULL;
 }
 

@@ -1,5 +1,5 @@
-// Products of bf16 or tf32 on tensor cores, over the instructions of cuda_prelude.cuh: what a block of
-// threads does with a tile of results.
+// Products of bf16 or tf32 on tensor cores, over the instructions of cuda_prelude.cuh: what a block
+// of threads does with a tile of results.
 //
 //     sums (M, N) = sum over k of a (M, k) b (N, k), in f32
 //
@@ -49,7 +49,8 @@ struct MmaTile {
                                  : rows % 2 == 0 && 2 * part_bytes <= bytes ? 2
                                                                             : 1;
     static constexpr int slabs = rows / parts, slab_rows = 16 * parts * WARPS_M;
-    static_assert(K % (4 * A::each) == 0 && STAGES >= 3 && warp_m % 16 == 0 && warp_n % 16 == 0, "");
+    static_assert(K % (4 * A::each) == 0 && STAGES >= 3, "");
+    static_assert(warp_m % 16 == 0 && warp_n % 16 == 0, "");
     static_assert(A::rows * A::chunks % threads == 0 && B::rows * B::chunks % threads == 0, "");
     static_assert(part_bytes <= bytes, "");
 };

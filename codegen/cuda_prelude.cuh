@@ -192,7 +192,8 @@ INSTRUCTION(f32x4, mma_tf32, (u32x4 a, uint32_t b0, uint32_t b1, f32x4 c),
 #include "shim.h"
 #endif
 
-// ---- rounding to 16 bits and to tf32: nearest even, f16 by integers, as ir/scalar.h but for the bits of NaN
+// ---- rounding to 16 bits and to tf32: nearest even, f16 by integers, as ir/scalar.h but for the
+// bits of NaN
 
 DEVICE bf16 f32_to_bf16(float x)
 {

@@ -58,7 +58,7 @@ typedef struct Program {
     int64_t batch, steps, seed;
     int64_t accumulate;  // parts that pass accumulate cuts the batch of a step into; 1: it does not
     int64_t memory;      // bytes that its plan may take (plan_bytes); 0: as many as it likes
-    int64_t least;       // bytes of the plan that gives up all it can for memory; 0: not known
+    int64_t least;       // bytes that its plan can be made to take, few; 0: not known
     Precision precision; // of the operands of products that do not say it themselves
     VEC(StateVar) states;
     Map state_index; // name -> (void *)(index + 1)

@@ -16,6 +16,7 @@ typedef VEC(uint32_t) Numbers;
 struct Sequence {
     uint32_t words;
     uint64_t *before; // segment, numbered in the plan's order -> bits of those that come before it
+    uint64_t *all;    // buffer -> bits of those that come before all that touch it
     Numbers *users;   // buffer -> segments that touch it
 };
 
@@ -23,7 +24,7 @@ typedef enum { FROM_INPUTS, FROM_FROZEN, FROM_TRAINED } Source;
 
 // ---- streams ------------------------------------------------------------------------------------
 
-// What a state variable is made from; "$derived.bf16.NAME" is made from NAME.
+// What a state variable is made from; "$derived.bf16.NAME" (or tf32) is made from NAME.
 static Source state_source(const Program *p, const char *name)
 {
     static const char shadow[] = "$derived.";
@@ -127,6 +128,17 @@ static void follow(const Sequence *q, const Use *use, const Uses *earlier)
     }
 }
 
+static void find_all(Sequence *q, uint32_t buffers, Arena *arena)
+{
+    q->all = arena_array(arena, uint64_t, (size_t)buffers * q->words + 1);
+    for (uint32_t b = 0; b < buffers; b++)
+        for (uint32_t i = 0; i < q->users[b].n; i++) {
+            const uint64_t *before = q->before + (size_t)q->users[b].at[i] * q->words;
+            uint64_t *all = q->all + (size_t)b * q->words;
+            for (uint32_t w = 0; w < q->words; w++) all[w] = i ? all[w] & before[w] : before[w];
+        }
+}
+
 Sequence *sequence_of(Lower *lo)
 {
     const PlanEntry *e = lo->entry;
@@ -157,17 +169,16 @@ Sequence *sequence_of(Lower *lo)
         for (uint32_t i = 0; i < launch->segments.n; i++)
             join(q, stream + launch->segments.at[i].frozen * q->words, s - launch->segments.n + i);
     }
+    find_all(q, e->buffers.n, lo->arena);
     return q;
 }
 
 bool sequence_after(const Sequence *q, uint32_t x, uint32_t y)
 {
-    for (uint32_t i = 0; i < q->users[y].n; i++) {
-        const uint64_t *before = q->before + (size_t)q->users[y].at[i] * q->words;
-        for (uint32_t k = 0; k < q->users[x].n; k++) {
-            uint32_t s = q->users[x].at[k];
-            if (!(before[s / 64] >> s % 64 & 1)) return false;
-        }
+    const uint64_t *before = q->all + (size_t)y * q->words;
+    for (uint32_t i = 0; i < q->users[x].n; i++) {
+        uint32_t s = q->users[x].at[i];
+        if (!(before[s / 64] >> s % 64 & 1)) return false;
     }
     return true;
 }

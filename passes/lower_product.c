@@ -108,7 +108,9 @@ static uint32_t product_instr(Arena *arena, const Kernel *k, LibraryProduct *p)
     if (p->biased) product = user;
     user = only_user(b, product);
     in = &b->code.at[user];
-    if (user && in->op == OP_CAST && dtype_size(in->dtype) == 2) product = user;
+    // It rounds to what it multiplies, and to nothing else.
+    bool rounds = user && in->op == OP_CAST && dtype_size(in->dtype) == 2;
+    if (rounds && in->dtype == k->buffers.at[p->a.buffer].dtype) product = user;
     if (!p->biased || k->buffers.at[p->bias.buffer].dtype == b->code.at[product].dtype)
         return product;
     p->biased = false; // the library has no sum of two types

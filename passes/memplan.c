@@ -82,8 +82,8 @@ static void place_scratch(Lower *lo, const Sequence *q)
     }
 }
 
-// In `streams`, where there are two: as a limit of memory is not known, for no more than an eighth of
-// the bytes besides; else it is held later.
+// In `streams`, where there are two: for no more than an eighth of the bytes besides, as long as no
+// limit of memory is known; one that is known is held later.
 static void plan_scratch(Lower *lo, bool streams)
 {
     place_scratch(lo, NULL);

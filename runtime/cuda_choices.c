@@ -134,8 +134,8 @@ const char *cuda_choice_key(Arena *arena, const Step *step, const StepImage *ima
     return str_printf(arena,
                       "%s-%s %" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64
                       " a %s b %s c %s%s, %u bytes, or %s%s%s",
-                      p->tf32 ? "tf32" : czt_dtype_name(p->from), czt_dtype_name(p->to), p->batch, p->m, p->n, p->k,
-                      matrix_text(arena, &p->a), matrix_text(arena, &p->b),
+                      p->tf32 ? "tf32" : czt_dtype_name(p->from), czt_dtype_name(p->to), p->batch,
+                      p->m, p->n, p->k, matrix_text(arena, &p->a), matrix_text(arena, &p->b),
                       matrix_text(arena, &p->c),
                       p->biased  ? " bias"
                       : p->added ? " sum"

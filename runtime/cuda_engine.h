@@ -48,7 +48,8 @@ typedef struct CudaEngine {
     size_t bounce_size;
     CudaBlas blas;
     CudaProduct *products; // by kernel
-    CuPtr workspace;       // of the library, one product at a time; behind it that of frozen ones
+    CuPtr workspace;       // of the library, one product at a time
+    uint32_t workspaces;   // 2: behind it lies that of frozen ones
     bool profile;
     bool opened;  // all memory is there
     Error broken; // of a wait that had no other way to say it

@@ -76,7 +76,7 @@ static bool ask(CudaEngine *c, int64_t *room, int64_t *total, Error *err)
 {
     size_t available, all;
     CuResult result = c->driver.memory_info(&available, &all);
-    if (!cuda_engine_check(c, result, "asking for free memory", err)) return false;
+    if (!cuda_check(&c->driver, result, "asking for free memory", err)) return false;
     *room = (int64_t)available + c->base.device.bytes;
     *total = (int64_t)all;
     return true;
@@ -122,7 +122,8 @@ static const char *advice(const CudaEngine *c, const Need *n, int64_t bytes)
     const Step *step = c->step;
     long long limit = bytes / MIB, batch = batch_within(step, n, bytes);
     const char *memory = str_printf(c->arena, "train.memory: %lld MiB", limit);
-    if (bytes <= n->state) return "there is room for the state at most";
+    if (bytes < n->state) return "there is not even room for the state";
+    if (bytes == n->state) return "there is room for the state alone";
     if (!step->least_bytes)
         return str_printf(c->arena, "compile it with %s, or with a smaller batch", memory);
     bool stays = step->limit_bytes > limit * MIB; // a limit that is too large for any batch
@@ -132,7 +133,7 @@ static const char *advice(const CudaEngine *c, const Need *n, int64_t bytes)
     if (step->least_bytes <= limit * MIB)
         return str_printf(c->arena, "compile it with %s%s%s", memory, batch ? ", or with " : "",
                           smaller);
-    return str_printf(c->arena, "with this batch it takes %lld MiB at least%s%s",
+    return str_printf(c->arena, "with this batch it can be made to take %lld MiB%s%s",
                       (long long)((step->least_bytes + n->beside) / MIB + 1),
                       batch
                           ? "; compile it with "

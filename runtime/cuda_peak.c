@@ -1,5 +1,5 @@
 // The peak that products are held against on a GPU: the fastest that cuBLASLt has for a large
-// square one, of numbers in the precision that most of the program's products have.
+// square one, of numbers in the precision of the program's largest product.
 #include "runtime/cuda_engine.h"
 #include "runtime/philox.h"
 
@@ -79,7 +79,8 @@ double cuda_peak(CudaEngine *c)
     Error none = {0};
     CuPtr all = 0;
     double seconds = NAN;
-    if (!precision_of(c->step, &product) || c->broken.set) return NAN;
+    if (!precision_of(c->step, &product) || c->broken.set || c->driver.context_set(c->context))
+        return NAN;
     int64_t bytes = (int64_t)SIDE * SIDE * czt_dtype_size(product.from);
     if (!blas->library && cuda_blas_open(&opened, &none)) blas = &opened;
     if (blas->library && cuda_memory_has(c, 2 * bytes + BLAS_WORKSPACE) &&

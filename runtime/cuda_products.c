@@ -12,7 +12,7 @@ bool cuda_products_run(CudaEngine *c, uint32_t kernel, bool frozen, void *addres
 {
     const CudaProduct *p = &c->products[kernel];
     int32_t rest = c->step->kernels[kernel].product->rest;
-    CuPtr workspace = c->workspace + (frozen ? BLAS_WORKSPACE : 0);
+    CuPtr workspace = c->workspace + (frozen && c->workspaces > 1 ? BLAS_WORKSPACE : 0);
     return cuda_blas_run(&c->blas, &p->blas, p->algo, addresses, workspace, stream, err) &&
            (rest < 0 || cuda_engine_launch(c, (uint32_t)rest, addresses, stream, err));
 }
@@ -119,17 +119,20 @@ static bool choose(Chooser *ch, uint32_t kernel, void *addresses, uint32_t align
     return true;
 }
 
-// It comes on top of what the plan takes, and may be done without.
-static bool take_workspace(CudaEngine *c, uint32_t workspaces, Error *missing)
+// As many as there is room for: they come on top of what the plan takes, and may be done without.
+static bool take_workspaces(CudaEngine *c, uint32_t most, Error *missing)
 {
-    int64_t bytes = (int64_t)workspaces * BLAS_WORKSPACE;
-    if (!cuda_memory_has(c, bytes) || c->driver.memory_alloc(&c->workspace, (size_t)bytes) != 0)
-        return error_set(missing,
-                         "%s: GPU %d (%s) has no %d MiB free beside the plan's memory, which "
-                         "cuBLASLt wants to work in",
-                         c->step->file, c->base.device.number, c->device.name, (int)(bytes >> 20));
-    c->base.device.bytes += bytes;
-    return true;
+    for (c->workspaces = most; c->workspaces; c->workspaces--) {
+        int64_t bytes = (int64_t)c->workspaces * BLAS_WORKSPACE;
+        if (!cuda_memory_has(c, bytes) || c->driver.memory_alloc(&c->workspace, (size_t)bytes))
+            continue;
+        c->base.device.bytes += bytes;
+        return true;
+    }
+    return error_set(missing,
+                     "%s: GPU %d (%s) has no %d MiB free beside the plan's memory, which cuBLASLt "
+                     "wants to work in",
+                     c->step->file, c->base.device.number, c->device.name, BLAS_WORKSPACE >> 20);
 }
 
 // The kernels can do all products; where they may, it is told why they do.
@@ -158,7 +161,7 @@ bool cuda_products_choose(CudaEngine *c, const ExecOptions *options, Error *err)
     for (uint32_t i = 0; i < c->step->nkernels; i++) n += use[i] != NULL;
     bool own = options->products == PRODUCTS_OWN;
     if (!n || (own && !options->choices[0])) return true; // else that is kept too, for a resume
-    if (!cuda_blas_open(&c->blas, &missing) || (!own && !take_workspace(c, workspaces, &missing)))
+    if (!cuda_blas_open(&c->blas, &missing) || (!own && !take_workspaces(c, workspaces, &missing)))
         return without_library(c, options, &missing, err);
     Chooser ch = {.c = c, .how = options->products};
     for (int i = 0; i < CHOICE_FILES; i++) ch.keeps |= options->choices[i] != NULL;

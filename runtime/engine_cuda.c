@@ -213,7 +213,8 @@ static bool build_graphs(CudaEngine *c, const ExecOptions *options, Error *err)
     if (!cuda_products_choose(c, options, err)) return false;
     for (uint32_t i = 0; i < c->step->nkernels; i++) alone[i] = c->products[i].algo >= 0;
     for (uint32_t i = 0; i < c->step->nentries; i++)
-        order_find(c->arena, c->step, &c->step->entries[i], alone, &c->entries[i].order);
+        order_find(c->arena, c->step, &c->step->entries[i], alone, c->workspaces > 1,
+                   &c->entries[i].order);
     ok = cuda_tables_bind(c, err);
     for (uint32_t i = 0; ok && i < c->step->nentries; i++) ok = build_graph(c, i, err);
     return ok;

@@ -66,8 +66,8 @@ bool exec_start(Exec *exec, uint32_t entry, int64_t step, int64_t seed, Error *e
 bool exec_wait(Exec *exec, Error *err);
 // From now on wait for each kernel, so that the error of one that fails names it.
 void exec_one_by_one(Exec *exec);
-// Operations a second of a large product on the GPU, by cuBLASLt, in the precision that most of the
-// program's products have; NAN where it is not known: on a CPU, without the library or room for the
+// Operations a second of a large product on the GPU, by cuBLASLt, in the precision of the program's
+// largest product that it may do; NAN where it is not known: on a CPU, without the library or room for the
 // matrices.
 double exec_peak(Exec *exec);
 

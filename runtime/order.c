@@ -15,7 +15,8 @@ typedef struct Touches {
     uint32_t n;
 } Touches;
 
-static Touches touches_of(Arena *arena, const Step *step, const OrderNode *node, bool alone)
+// With a `turn`, 1 or 2, a node also touches what all nodes with that turn touch.
+static Touches touches_of(Arena *arena, const Step *step, const OrderNode *node, int turn)
 {
     uint32_t n = 0, most = 0;
     for (uint32_t s = 0; s < node->n; s++) most += node->segments[s]->nbuffers;
@@ -29,8 +30,7 @@ static Touches touches_of(Arena *arena, const Step *step, const OrderNode *node,
                 at[n++] = (Touch){b->space, x->written, b->offset, b->offset + x->bytes};
         }
     }
-    if (alone)
-        at[n++] = (Touch){SPACES, true, node->frozen, node->frozen + 1}; // which only these touch
+    if (turn) at[n++] = (Touch){SPACES, true, turn, turn + 1};
     return (Touches){at, n};
 }
 
@@ -100,7 +100,8 @@ static void add_launch(Arena *arena, const Step *step, const StepEntry *entry, u
     }
 }
 
-void order_find(Arena *arena, const Step *step, const StepEntry *entry, const bool *alone, Order *o)
+void order_find(Arena *arena, const Step *step, const StepEntry *entry, const bool *alone,
+                bool streams, Order *o)
 {
     uint32_t most = 0, segments = 0;
     for (uint32_t l = 0; l < entry->nlaunches; l++) most += entry->launches[l].n;
@@ -108,9 +109,11 @@ void order_find(Arena *arena, const Step *step, const StepEntry *entry, const bo
     for (uint32_t l = 0; l < entry->nlaunches; l++) add_launch(arena, step, entry, l, &segments, o);
     Arena *scratch = arena_new();
     Touches *touches = arena_array(scratch, Touches, o->n + 1);
-    for (uint32_t i = 0; i < o->n; i++)
-        touches[i] =
-            touches_of(scratch, step, &o->nodes[i], alone[o->nodes[i].segments[0]->kernel]);
+    for (uint32_t i = 0; i < o->n; i++) {
+        const OrderNode *node = &o->nodes[i];
+        int turn = !alone[node->segments[0]->kernel] ? 0 : streams && node->frozen ? 2 : 1;
+        touches[i] = touches_of(scratch, step, node, turn);
+    }
     uint32_t words = o->n / 64 + 1, *list = arena_array(scratch, uint32_t, o->n + 1);
     uint64_t *reached = arena_array(scratch, uint64_t, (size_t)o->n * words + 1);
     for (uint32_t i = 0; i < o->n; i++) {

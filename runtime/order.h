@@ -22,10 +22,9 @@ typedef struct Order {
 
 // Find an entry's nodes, and their order from the bytes that kernels read and write: two nodes
 // that touch the same bytes, one of them writing, keep the plan's order. What follows from other
-// pairs is left out. Of the kernels that `alone` names (by number) one runs at a time beside a frozen
-// one.
-// Needs the kernels' extents.
+// pairs is left out. Of the kernels that `alone` names (by number) one runs at a time, with
+// `streams` beside it a frozen one. Needs the kernels' extents.
 void order_find(Arena *arena, const Step *step, const StepEntry *entry, const bool *alone,
-                Order *order);
+                bool streams, Order *order);
 
 #endif

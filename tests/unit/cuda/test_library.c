@@ -89,3 +89,21 @@ Test(library, is_told_of_a_bias_and_what_is_left)
     }
     arena_free(arena);
 }
+
+// A library gives the type that it multiplies, or f32.
+Test(library, does_not_round_to_another_type)
+{
+    static const char text[] = "  %x4 = input {name=\"x4\"} : f32[16, 32]\n"
+                               "  %y4 = input {name=\"y4\"} : f32[8, 32]\n"
+                               "  %q = dot %x4, %y4 {lc=[1], rc=[1]} : f32[16, 8]\n"
+                               "  %r = cast %q : bf16[16, 8]\n"
+                               "  output \"r\" %r\n";
+    Arena *arena = arena_new();
+    const Plan *plan;
+    const LibraryProduct *p = told(arena, text, &plan);
+    cr_assert(p && p->rest && p->workspace);
+    const Kernel *k = plan->kernels.at[0];
+    for (uint32_t i = 0; k->kind != KERNEL_GEMM; i++) k = plan->kernels.at[i];
+    cr_expect_eq(k->buffers.at[p->c.buffer].dtype, DT_F32);
+    arena_free(arena);
+}

@@ -183,7 +183,7 @@ static uint32_t check_graph(const Source *source)
         int64_t reused = 0;
         for (uint32_t i = 0; i < step->nentries; i++) {
             Order order;
-            order_find(arena, step, &step->entries[i], alone, &order);
+            order_find(arena, step, &step->entries[i], alone, true, &order);
             Walk w = {.arena = arena, .step = step, .entry = &step->entries[i], .order = &order};
             walk(&w);
             one_at_a_time(&w, alone);

@@ -64,6 +64,7 @@ Test(choices, the_key_has_all_that_decides)
     CHANGES(sums[0] = 3);
     CHANGES(kernels[0].symbol = "k3");
     CHANGES(alignment = 8);
+    CHANGES(product.tf32 = true);
     CHANGES(product.batch = 3);
     CHANGES(product.m = 16);
     CHANGES(product.n = 16);

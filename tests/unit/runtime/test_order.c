@@ -62,7 +62,7 @@ Test(order, segments_of_one_function_are_one_node)
               step->kernels[1].size[1] == 5 && !step->kernels[3].table);
     cr_expect(step->kernels[3].nnumbers == 2 && step->kernels[3].numbers[0] == -3 &&
               step->kernels[3].numbers[1] == 768 && !step->kernels[0].nnumbers);
-    order_find(arena, step, &step->entries[0], alone, &o);
+    order_find(arena, step, &step->entries[0], alone, true, &o);
     cr_assert_eq(o.n, 4);
     cr_expect_eq(o.nodes[0].n, 3); // a, b, a
     cr_expect_eq(o.nodes[1].n, 1);
@@ -85,7 +85,7 @@ Test(order, a_launch_has_no_more_blocks_than_it_may)
     const char *text = tiny_replace(arena, manifest, "\"blocks_x\": 3", "\"blocks_x\": 2000000000");
     Step *step = load(arena, text, &err);
     cr_assert_not_null(step, "%s", err.text);
-    order_find(arena, step, &step->entries[0], alone, &o);
+    order_find(arena, step, &step->entries[0], alone, true, &o);
     cr_expect_eq(o.n, 6, "%u nodes", o.n); // a, c, b, a, d, d
     step_free(step);
     arena_free(arena);
@@ -102,10 +102,12 @@ Test(order, a_frozen_product_runs_beside_another)
         const char *to = frozen ? "[\"scratch\", 2048]], \"frozen\": true" : "[\"scratch\", 2048]]";
         Step *step = load(arena, tiny_replace(arena, manifest, "[\"scratch\", 2048]]", to), &err);
         cr_assert_not_null(step, "%s", err.text);
-        order_find(arena, step, &step->entries[0], alone, &o);
+        order_find(arena, step, &step->entries[0], alone, true, &o);
         cr_assert_eq(o.n, 4);
         cr_expect_eq(o.nodes[3].frozen, frozen);
         cr_expect_eq(o.nodes[3].nafter, !frozen);
+        order_find(arena, step, &step->entries[0], alone, false, &o);
+        cr_expect_eq(o.nodes[3].nafter, 1, "there is one workspace");
         step_free(step);
         arena_free(arena);
     }
