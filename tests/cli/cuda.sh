@@ -276,6 +276,19 @@ for command in "run small.yaml --target cuda" "eval parts" "bench small.yaml --t
         { miss "$command does not name the kernel"; cat err; }
 done
 [ -e failed/checkpoints ] && miss "a run that is done again writes checkpoints"
+# that nothing fails is said only where the update that failed was done once more: not by a run that
+# has no more to do, nor by one that is stopped before
+exits 1 sh -c 'CZT_AGAIN=$$:3 exec "$@"' - "$CZTC" train --resume cuda
+says err "what failed after update 3 was not done once more"
+grep "nothing fails" err && miss "a run that had nothing to do says that nothing fails"
+exits 1 env --block-signal=TERM sh -c 'kill -TERM $$; CZT_AGAIN=$$:2 exec "$@"' - \
+    "$CZTC" train small.yaml --target cuda --out stopped
+says err "what failed after update 2 was not done once more"
+grep "nothing fails" err && miss "a run that was stopped says that nothing fails"
+# the variable counts for the process that it names
+CZT_AGAIN=1 exits 0 "$CZTC" run small.yaml --target cuda
+CZT_AGAIN=1:1 exits 0 "$CZTC" train small.yaml --target cuda --out unnamed --steps 3
+says out "finished at step 3"
 CZT_FAKE_FAIL=600 exits 1 "$CZTC" bench micro.czt --profile
 says err "CUDA_ERROR_ILLEGAL_ADDRESS"
 says err "kernel step_"
