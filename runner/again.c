@@ -3,6 +3,7 @@
 #include "runner/load.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -19,6 +20,17 @@ void again_read(Cli *cli)
     unsetenv(variable); // it is not for the processes that this one starts
 }
 
+// What train blocks and ignores would stay so in the second process, from its first moment on.
+static void restore_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    signal(SIGPIPE, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 // Returns where the process cannot be had.
 static void begin(const Cli *cli, char **argv)
 {
@@ -27,8 +39,9 @@ static void begin(const Cli *cli, char **argv)
     fflush(NULL);
     snprintf(text, sizeof text, "%lld:%lld", (long long)getpid(), (long long)cli->updates);
     int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC); // what is printed was printed already
-    if (nowhere >= 0 && dup2(nowhere, STDOUT_FILENO) >= 0 && setenv(variable, text, 1) == 0)
-        execv(own_executable, argv);
+    if (nowhere < 0 || dup2(nowhere, STDOUT_FILENO) < 0 || setenv(variable, text, 1)) return;
+    restore_signals();
+    execv(own_executable, argv);
 }
 
 int again_code(const Cli *cli, int code, char **argv)

@@ -285,6 +285,18 @@ exits 1 env --block-signal=TERM sh -c 'kill -TERM $$; CZT_AGAIN=$$:2 exec "$@"' 
     "$CZTC" train small.yaml --target cuda --out stopped
 says err "what failed after update 2 was not done once more"
 grep "nothing fails" err && miss "a run that was stopped says that nothing fails"
+# it can be stopped as it begins, here where the driver hangs: a pipe that nobody writes to
+mkdir hangs
+ln -s "$FAKE"/*.so.* hangs
+mkfifo pipe
+CZT_CUDA_LIBS=$PWD/hangs CZT_FAKE_FAIL=700 timeout -s KILL 120 \
+    "$CZTC" train small.yaml --target cuda --out waits 2>waits.err &
+until [ -e waits/log.jsonl ] || ! kill -0 $!; do sleep 0.1; done
+mv pipe hangs/libcuda.so.1
+until grep -q "once more" waits.err || ! kill -0 $!; do sleep 0.1; done
+kill $!
+wait $!
+[ $? -eq 143 ] || miss "SIGTERM does not end what is done once more"
 # the variable counts for the process that it names
 CZT_AGAIN=1 exits 0 "$CZTC" run small.yaml --target cuda
 CZT_AGAIN=1:1 exits 0 "$CZTC" train small.yaml --target cuda --out unnamed --steps 3
