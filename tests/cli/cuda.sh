@@ -265,10 +265,11 @@ grep '"step": 6' broken/log.jsonl && miss "what is done once more writes to the 
 exits 0 "$CZTC" train --resume broken
 state broken >broken.state
 same cuda.state broken.state
-# the one that fails again is named with its line, in one command
+# the one that fails again is named with its line, in one command (of tiny.yaml in its check case)
 cp -r parts longer
 rm -r longer/checkpoints/step-00000008
 for command in "run small.yaml --target cuda" "eval parts" "bench small.yaml --target cuda" \
+    "bench $SOURCE/graphs/bench/tiny.yaml --target cuda" \
     "train small.yaml --target cuda --out failed" "train --resume longer --steps 9"; do
     CZT_FAKE_FAIL=90 exits 1 "$CZTC" $command --products own
     says err "once more, kernel by kernel, to see which one it is"
