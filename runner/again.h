@@ -6,11 +6,11 @@
 
 #include "runner/cli.h"
 
-// Is this the second process? Of train, *update is the last of the finished updates before the one
-// that failed; NULL is allowed.
-bool again(int64_t *update);
+// Find out whether this is the second process (cli->again), before any command is run.
+void again_read(Cli *cli);
 // What a command's exit code is after all: where a GPU has failed in the first process, this does
-// not return, and standard output is closed in the second.
+// not return, and what the second prints goes nowhere. A command that gives EXIT_OK in the second
+// has come past the place where the first one failed.
 int again_code(const Cli *cli, int code, char **argv);
 
 #endif

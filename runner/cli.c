@@ -138,6 +138,7 @@ int cli_main(Cli *cli, const Command *const *commands, uint32_t n, int argc, cha
 {
     fill_streams();
     signal(SIGXFSZ, SIG_IGN); // a limit on file sizes is an error of write(2), as a full disk is
+    again_read(cli);
     int code = run(cli, &(Commands){commands, n}, argc, argv);
     if (fflush(stdout) == 0 && !ferror(stdout)) return code;
     fprintf(stderr, "%s: error: standard output: write failed\n", program_name());

@@ -55,6 +55,8 @@ typedef struct Cli {
     const char *carried;             // how messages call the step that the program carries, or NULL
     bool repeats;                    // the command may be done again (runner/again.h)
     int64_t updates;                 // of train, finished when it failed
+    bool again;                      // this is the second process of the command
+    int64_t failed;                  // there: how many updates were finished when the first failed
 } Cli;
 
 typedef struct Command {

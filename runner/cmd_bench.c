@@ -85,25 +85,24 @@ static int check_case(const Cli *cli, const Values *v)
     return code;
 }
 
-// "yes", "no" (there is no case), or NULL when it failed; *seconds is what it took.
-static const char *run_check(const Cli *cli, const Values *v, double *seconds)
+// *checked is "yes", or "no" where there is no case; *seconds is what it took. Gives an exit code.
+static int run_check(const Cli *cli, const Values *v, const char **checked, double *seconds)
 {
     double begin = seconds_now();
     int status = 0;
     *seconds = 0;
-    if (v->no_check || !cli->compiler) return "no"; // a step file has none
+    *checked = "no";
+    if (v->no_check || !cli->compiler) return EXIT_OK; // a step file has none
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) _exit(check_case(cli, v));
-    if (child < 0 || waitpid(child, &status, 0) != child) {
-        fail_text("check: no process: %s", strerror(errno));
-        return NULL;
-    }
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return fail_text("check: no process: %s", strerror(errno));
     *seconds = seconds_now() - begin;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_GOOD) return "yes";
-    if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_NONE) return "no";
-    if (WIFSIGNALED(status)) fail_text("check: ended by signal %d", WTERMSIG(status));
-    return NULL;
+    if (!WIFEXITED(status)) return fail_text("check: ended by signal %d", WTERMSIG(status));
+    if (WEXITSTATUS(status) == CHECK_GOOD) *checked = "yes";
+    bool ok = WEXITSTATUS(status) == CHECK_GOOD || WEXITSTATUS(status) == CHECK_NONE;
+    return ok ? EXIT_OK : WEXITSTATUS(status);
 }
 
 // ---- timing
@@ -368,8 +367,9 @@ static int run(Cli *cli, const void *values)
     Error err = {0};
     double spent;
     cli->repeats = true;
-    const char *checked = run_check(cli, v, &spent);
-    if (!checked) return EXIT_INPUT;
+    const char *checked;
+    int code = run_check(cli, v, &checked, &spent);
+    if (code != EXIT_OK) return code;
     LoadOptions o = load_options(cli, v);
     if (!load_program(&l, &o)) return EXIT_INPUT;
     bool ok = time_all(cli, &l, v, cli->start + spent, checked, &err);

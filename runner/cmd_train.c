@@ -1,6 +1,5 @@
 // cztc train: a run in a folder. OUT/step.czt is the program, OUT/log.jsonl and OUT/events the log,
 // OUT/checkpoints the state, OUT/lock what keeps a second trainer out.
-#include "runner/again.h"
 #include "runner/begin.h"
 #include "runner/evaluate.h"
 #include "runner/folders.h"
@@ -278,6 +277,12 @@ static void set_again(const Run *run, TrainOptions *o)
     o->dry = true;
 }
 
+// The second process was stopped before it came to the update that failed, or began behind it.
+static bool missed(const Run *run, const TrainResult *r)
+{
+    return run->again >= 0 && (r->first > run->again || r->step <= run->again);
+}
+
 static int train(Cli *cli, Run *run, const char *folder)
 {
     Arena *arena = cli->arena;
@@ -315,6 +320,10 @@ static int train(Cli *cli, Run *run, const char *folder)
     if (!same_shapes(run, &err) || !covers_phases(run, &err)) return fail(&err);
     bool ok = train_run(run->program.exec, &feed, &o, &result, &err);
     cli->updates = result.step;
+    if (ok && missed(run, &result))
+        return fail_text("what failed after update %lld was not done once more, so which kernel it "
+                         "was is not known",
+                         (long long)run->again);
     return ok ? report(run, &result) : fail(&err);
 }
 
@@ -412,8 +421,7 @@ static int run(Cli *cli, const void *values)
     Error err = {0};
     int lock = -1;
     const char *folder = v->resume ? v->resume : v->out;
-    Run run = {.values = v, .folder = folder, .again = -1};
-    again(&run.again);
+    Run run = {.values = v, .folder = folder, .again = cli->again ? cli->failed : -1};
     cli->repeats = true;
     if (!folder || (v->resume && v->out))
         return fail_usage("train", "one of --out DIR and --resume DIR is needed");

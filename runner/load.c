@@ -4,7 +4,6 @@
 
 #include "base/container.h"
 #include "base/file.h"
-#include "runner/again.h"
 #include "runner/folders.h"
 #include "runtime/cuda_driver.h"
 #include "runtime/philox.h"
@@ -239,7 +238,7 @@ bool load_program(Loaded *l, const LoadOptions *o)
     if (!l->step->cuda && (o->place.products || o->place.device))
         fprintf(stderr, "warning: --products and --device are for a GPU; %s runs on the CPU\n",
                 l->step->file);
-    if (again(NULL)) { // who does products stays as it was; train says when kernels go one by one
+    if (o->cli->again) { // who does products stays as it was; train says when kernels go one by one
         e.profile = !o->snapshots;
         if (e.products == PRODUCTS_MEASURED) e.products = PRODUCTS_AUTO;
     }
@@ -247,7 +246,7 @@ bool load_program(Loaded *l, const LoadOptions *o)
     l->exec = exec_new(l->step, &e, &err);
     if (l->exec) {
         const char *remark = exec_device(l->exec).remark;
-        if (remark && !again(NULL)) fprintf(stderr, "warning: %s\n", remark);
+        if (remark && !o->cli->again) fprintf(stderr, "warning: %s\n", remark);
         return true;
     }
     fail(&err);

@@ -285,10 +285,11 @@ grep '"step": 6' broken/log.jsonl && miss "what is done once more writes to the 
 exits 0 "$CZTC" train --resume broken
 state broken >broken.state
 same cuda.state broken.state
-# the one that fails again is named with its line, in one command
+# the one that fails again is named with its line, in one command (of tiny.yaml in its check case)
 cp -r parts longer
 rm -r longer/checkpoints/step-00000008
 for command in "run small.yaml --target cuda" "eval parts" "bench small.yaml --target cuda" \
+    "bench $SOURCE/graphs/bench/tiny.yaml --target cuda" \
     "train small.yaml --target cuda --out failed" "train --resume longer --steps 9"; do
     CZT_FAKE_FAIL=90 exits 1 "$CZTC" $command --products own
     says err "once more, kernel by kernel, to see which one it is"
@@ -296,6 +297,31 @@ for command in "run small.yaml --target cuda" "eval parts" "bench small.yaml --t
         { miss "$command does not name the kernel"; cat err; }
 done
 [ -e failed/checkpoints ] && miss "a run that is done again writes checkpoints"
+# that nothing fails is said only where the update that failed was done once more: not by a run that
+# has no more to do, nor by one that is stopped before
+exits 1 sh -c 'CZT_AGAIN=$$:3 exec "$@"' - "$CZTC" train --resume cuda
+says err "what failed after update 3 was not done once more"
+grep "nothing fails" err && miss "a run that had nothing to do says that nothing fails"
+exits 1 env --block-signal=TERM sh -c 'kill -TERM $$; CZT_AGAIN=$$:2 exec "$@"' - \
+    "$CZTC" train small.yaml --target cuda --out stopped
+says err "what failed after update 2 was not done once more"
+grep "nothing fails" err && miss "a run that was stopped says that nothing fails"
+# it can be stopped as it begins, here where the driver hangs: a pipe that nobody writes to
+mkdir hangs
+ln -s "$FAKE"/*.so.* hangs
+mkfifo pipe
+CZT_CUDA_LIBS=$PWD/hangs CZT_FAKE_FAIL=700 timeout -s KILL 120 \
+    "$CZTC" train small.yaml --target cuda --out waits 2>waits.err &
+until [ -e waits/log.jsonl ] || ! kill -0 $!; do sleep 0.1; done
+mv pipe hangs/libcuda.so.1
+until grep -q "once more" waits.err || ! kill -0 $!; do sleep 0.1; done
+kill $!
+wait $!
+[ $? -eq 143 ] || miss "SIGTERM does not end what is done once more"
+# the variable counts for the process that it names
+CZT_AGAIN=1 exits 0 "$CZTC" run small.yaml --target cuda
+CZT_AGAIN=1:1 exits 0 "$CZTC" train small.yaml --target cuda --out unnamed --steps 3
+says out "finished at step 3"
 CZT_FAKE_FAIL=600 exits 1 "$CZTC" bench micro.czt --profile
 says err "CUDA_ERROR_ILLEGAL_ADDRESS"
 says err "kernel step_"
