@@ -49,10 +49,9 @@ void cuda_close(CudaText *t)
 
 const char *cuda_type(DType dt)
 {
+    if (dtype_is_narrow(dt)) return "float";
     switch (dt) {
-    case DT_F32:
-    case DT_BF16:
-    case DT_F16: return "float";
+    case DT_F32: return "float";
     case DT_I64: return "long long";
     case DT_I32: return "int";
     case DT_I8: return "signed char";
@@ -66,7 +65,7 @@ const char *cuda_type(DType dt)
 
 const char *cuda_memory_type(DType dt)
 {
-    if (dt == DT_BF16 || dt == DT_F16) return dtype_name(dt);
+    if (dtype_is_narrow(dt)) return dtype_name(dt);
     return dt == DT_BOOL ? "unsigned char" : cuda_type(dt);
 }
 
@@ -227,10 +226,10 @@ static const char *cast(CudaText *t, DType from, DType to, const char *x)
     return str_printf(t->arena, "(%s)%s", cuda_type(to), x);
 }
 
-// A float to the nearest number of a 16-bit type, still as a float.
+// A float to the nearest number of a narrow type, still as a float.
 static const char *rounded(CudaText *t, DType dt, const char *x)
 {
-    if (dt != DT_BF16 && dt != DT_F16) return x;
+    if (!dtype_is_narrow(dt)) return x;
     return str_printf(t->arena, "number(f32_to_%s(%s))", dtype_name(dt), x);
 }
 
@@ -281,7 +280,7 @@ static const char *load_text(CudaText *t, const KernelInstr *in)
     const char *guard = cuda_guards(t, in->guards, in->nguards);
     const char *x = str_printf(t->arena, "b%u[%s]", in->buffer, cuda_index(t, in->index));
     if (in->dtype == DT_BOOL) x = str_printf(t->arena, "%s != 0", x);
-    if (in->dtype == DT_BF16 || in->dtype == DT_F16) x = str_printf(t->arena, "number(%s)", x);
+    if (dtype_is_narrow(in->dtype)) x = str_printf(t->arena, "number(%s)", x);
     if (!guard) return x;
     return str_printf(t->arena, "%s ? %s : (%s)0", guard, x, cuda_type(in->dtype));
 }
@@ -349,7 +348,7 @@ void cuda_store(CudaText *t, const KernelStore *s)
     if (s->nguards) bug("guarded stores");
     const char *x = cuda_value(t, s->value);
     DType dt = t->body->code.at[s->value].dtype;
-    if (dt == DT_BF16 || dt == DT_F16) x = str_printf(t->arena, "f32_to_%s(%s)", dtype_name(dt), x);
+    if (dtype_is_narrow(dt)) x = str_printf(t->arena, "f32_to_%s(%s)", dtype_name(dt), x);
     cuda_line(t, "b%u[%s] = %s;", s->buffer, cuda_index(t, s->index), x);
 }
 

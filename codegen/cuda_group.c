@@ -76,7 +76,8 @@ bool cuda_groups_load(Groups *g, const KernelBuffer *buffers, uint32_t instr)
     const KernelInstr *in = &g->body->code.at[instr];
     if (in->kind != KI_LOAD) return false;
     DType dt = buffers[in->buffer].dtype;
-    bool moves = dt == DT_F32 || dt == DT_BF16 || (dt == DT_U8 && g->width == 8);
+    bool byte = dt == DT_U8 || (dtype_is_narrow(dt) && dtype_size(dt) == 1);
+    bool moves = dt == DT_F32 || dt == DT_BF16 || (byte && g->width == 8);
     return moves && one_access(g, in->index, in->guards, in->nguards);
 }
 

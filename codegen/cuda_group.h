@@ -26,7 +26,8 @@ void cuda_groups_begin(Groups *g, Arena *arena, const KernelBody *body, uint32_t
 GroupKind cuda_groups_index(Groups *g, IndexId index);
 // Do the guards hold for all of a group or for none?
 bool cuda_groups_guards(Groups *g, const KernelGuard *guards, uint32_t n);
-// Can instruction `instr`, a load, be made for a whole group at once? Of f32, bf16, eight u8.
+// Can instruction `instr`, a load, be made for a whole group at once? Of f32, bf16, eight u8 or
+// 8-bit floats.
 bool cuda_groups_load(Groups *g, const KernelBuffer *buffers, uint32_t instr);
 bool cuda_groups_store(Groups *g, const KernelBuffer *buffers, const KernelStore *s);
 

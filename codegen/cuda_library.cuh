@@ -157,6 +157,16 @@ DEVICE float number(f16 x)
     return f16_to_f32(x);
 }
 
+DEVICE float number(f8e4m3 x)
+{
+    return f8e4m3_to_f32(x);
+}
+
+DEVICE float number(f8e5m2 x)
+{
+    return f8e5m2_to_f32(x);
+}
+
 template <class T> DEVICE T number(T x)
 {
     return x;
@@ -175,6 +185,16 @@ DEVICE void put(bf16 &to, float x)
 DEVICE void put(f16 &to, float x)
 {
     to = f32_to_f16(x);
+}
+
+DEVICE void put(f8e4m3 &to, float x)
+{
+    to = f32_to_f8e4m3(x);
+}
+
+DEVICE void put(f8e5m2 &to, float x)
+{
+    to = f32_to_f8e5m2(x);
 }
 
 template <class T> DEVICE unsigned long long word_of(T x)
@@ -214,6 +234,12 @@ template <> struct Held<bf16> {
 template <> struct Held<f16> {
     typedef float type;
 };
+template <> struct Held<f8e4m3> {
+    typedef float type;
+};
+template <> struct Held<f8e5m2> {
+    typedef float type;
+};
 
 template <class T, int N> struct Pack {
     T at[N];
@@ -239,6 +265,16 @@ DEVICE f16 element_of(uint32_t word, uint32_t, f16 *)
     return {(uint16_t)word};
 }
 
+DEVICE f8e4m3 element_of(uint32_t word, uint32_t, f8e4m3 *)
+{
+    return {(uint8_t)word};
+}
+
+DEVICE f8e5m2 element_of(uint32_t word, uint32_t, f8e5m2 *)
+{
+    return {(uint8_t)word};
+}
+
 DEVICE long long element_of(uint32_t word, uint32_t high, long long *)
 {
     return (long long)((unsigned long long)high << 32 | word);
@@ -258,6 +294,16 @@ DEVICE unsigned long long bits_held(bf16 x)
 }
 
 DEVICE unsigned long long bits_held(f16 x)
+{
+    return x.bits;
+}
+
+DEVICE unsigned long long bits_held(f8e4m3 x)
+{
+    return x.bits;
+}
+
+DEVICE unsigned long long bits_held(f8e5m2 x)
 {
     return x.bits;
 }
@@ -389,6 +435,16 @@ template <int N> DEVICE float number(const Neighbours<bf16, N> &x, int i)
 template <int N> DEVICE uint8_t number(const Neighbours<uint8_t, N> &x, int i)
 {
     return (uint8_t)(x.word[i / 4] >> i % 4 * 8);
+}
+
+template <int N> DEVICE float number(const Neighbours<f8e4m3, N> &x, int i)
+{
+    return f8e4m3_to_f32({(uint8_t)(x.word[i / 4] >> i % 4 * 8)});
+}
+
+template <int N> DEVICE float number(const Neighbours<f8e5m2, N> &x, int i)
+{
+    return f8e5m2_to_f32({(uint8_t)(x.word[i / 4] >> i % 4 * 8)});
 }
 
 template <int N> DEVICE void store_neighbours(float *to, const float *x)

@@ -34,7 +34,7 @@ static void cumsum(CudaText *t, CudaLaunch *launch)
     const Kernel *k = t->kernel;
     DType dt = k->buffers.at[k->ordered.args[0]].dtype;
     const char *type = type_of(t, k->ordered.args[0]);
-    if (dt == DT_BF16 || dt == DT_F16) bug("cumsum of %s", dtype_name(dt));
+    if (dtype_is_narrow(dt)) bug("cumsum of %s", dtype_name(dt));
     int64_t n = k->ordered.n, chunks = blocks_for(n < SEGMENT ? n : SEGMENT, CHUNK);
     int64_t size = dtype_size(dt) < 4 ? 4 : dtype_size(dt), rows = SUM_BYTES / size / chunks;
     launch->threads = SUM_THREADS;
@@ -61,8 +61,7 @@ static int64_t long_blocks(const Kernel *k)
 // The element as a number that has a key.
 static const char *number_text(CudaText *t, DType dt, const char *x)
 {
-    if (dt == DT_BF16 || dt == DT_F16)
-        return str_printf(t->arena, "%s_to_f32(%s)", dtype_name(dt), x);
+    if (dtype_is_narrow(dt)) return str_printf(t->arena, "%s_to_f32(%s)", dtype_name(dt), x);
     if (dtype_is_float(dt)) return x;
     return str_printf(t->arena, "(%s)%s", dt == DT_I32 || dt == DT_I8 ? "int" : "unsigned", x);
 }

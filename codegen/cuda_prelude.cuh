@@ -15,6 +15,8 @@ typedef unsigned long uint64_t;
 
 struct bf16 { uint16_t bits; };
 struct f16 { uint16_t bits; };
+struct f8e4m3 { uint8_t bits; };
+struct f8e5m2 { uint8_t bits; };
 struct alignas(16) f32x4 { float at[4]; };
 struct alignas(16) bf16x8 { bf16 at[8]; };
 struct alignas(16) u32x4 { uint32_t at[4]; };
@@ -192,8 +194,8 @@ INSTRUCTION(f32x4, mma_tf32, (u32x4 a, uint32_t b0, uint32_t b1, f32x4 c),
 #include "shim.h"
 #endif
 
-// ---- rounding to 16 bits and to tf32: nearest even, f16 by integers, as ir/scalar.h but for the
-// bits of NaN
+// ---- rounding to 16 bits, 8 bits and tf32: nearest even, all but bf16 by integers; as the
+// interpreter (ir/scalar.h, ir/eval_value.c) but for the bits of NaN
 
 DEVICE bf16 f32_to_bf16(float x)
 {
@@ -224,6 +226,44 @@ DEVICE float f16_to_f32(f16 x)
     if (a >= 0x7c00) return from_bits((int)(sign | 0x7f800000 | (a & 0x3ff) << 13));
     if (a >= 0x400) return from_bits((int)(sign | ((a << 13) + (112u << 23))));
     return from_bits((int)(sign | (uint32_t)bits_of((float)a * 5.9604644775390625e-8f))); // 2^-24
+}
+
+// No infinities: what rounds to more than 448, from 464 on, is NaN.
+DEVICE f8e4m3 f32_to_f8e4m3(float x)
+{
+    uint32_t u = (uint32_t)bits_of(x), sign = u >> 24 & 0x80, a = u & 0x7fffffff;
+    if (a > 0x43e80000) return {(uint8_t)(sign | 0x7f)};
+    // Below 2^-6: 2^14 has a unit in the last place of 2^-9, that of the denormals.
+    if (a < 0x3c800000)
+        return {(uint8_t)(sign | (bits_of(from_bits((int)a) + 16384.0f) - 0x46800000))};
+    a -= 120u << 23; // the bias, 127, becomes 7
+    return {(uint8_t)(sign | (a + 0x7ffff + (a >> 20 & 1)) >> 20)};
+}
+
+DEVICE float f8e4m3_to_f32(f8e4m3 x)
+{
+    uint32_t sign = (uint32_t)(x.bits & 0x80) << 24, a = x.bits & 0x7f;
+    if (a == 0x7f) return from_bits((int)(sign | 0x7fc00000));
+    if (a >= 8) return from_bits((int)(sign | ((a << 20) + (120u << 23))));
+    return from_bits((int)(sign | (uint32_t)bits_of((float)a * 0.001953125f))); // 2^-9
+}
+
+DEVICE f8e5m2 f32_to_f8e5m2(float x)
+{
+    uint32_t u = (uint32_t)bits_of(x), sign = u >> 24 & 0x80, a = u & 0x7fffffff;
+    if (a > 0x7f800000) return {(uint8_t)(sign | 0x7f)};
+    if (a >= 0x47700000) return {(uint8_t)(sign | 0x7c)}; // 61440 and above: infinity
+    // Below 2^-14: 2^7 has a unit in the last place of 2^-16, that of the denormals.
+    if (a < 0x38800000)
+        return {(uint8_t)(sign | (bits_of(from_bits((int)a) + 128.0f) - 0x43000000))};
+    a -= 112u << 23; // the bias, 127, becomes 15
+    return {(uint8_t)(sign | (a + 0xfffff + (a >> 21 & 1)) >> 21)};
+}
+
+// The upper half of an f16.
+DEVICE float f8e5m2_to_f32(f8e5m2 x)
+{
+    return f16_to_f32({(uint16_t)(x.bits << 8)});
 }
 
 // To 11 significant bits: the lower 13 are 0.

@@ -127,12 +127,12 @@ void vector_declare(CudaLoop *l, uint32_t store, uint32_t width)
     cuda_line(l->t, "Pack<%s, %u> y%u;", held_type(store_dtype(l, store)), width, store);
 }
 
-// What a store rounds to 16 bits need not be rounded before.
+// What a store rounds need not be rounded before.
 static uint32_t unrounded(const CudaLoop *l, uint32_t instr)
 {
     const KernelInstr *in = &l->body->code.at[instr];
     if (in->kind != KI_OP || in->op != OP_CAST || l->t->known[instr]) return instr;
-    if (in->dtype != DT_BF16 && in->dtype != DT_F16) return instr;
+    if (!dtype_is_narrow(in->dtype)) return instr;
     return l->body->code.at[in->args[0]].dtype == DT_F32 ? in->args[0] : instr;
 }
 

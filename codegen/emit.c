@@ -15,10 +15,9 @@ LLVMValueRef emit_f32(const Emit *e, double x)
 
 LLVMTypeRef emit_type(const Emit *e, DType dt)
 {
+    if (dtype_is_narrow(dt)) return e->t.f32;
     switch (dt) {
-    case DT_F32:
-    case DT_BF16:
-    case DT_F16: return e->t.f32;
+    case DT_F32: return e->t.f32;
     case DT_F64: return e->t.f64;
     case DT_BOOL: return e->t.i1;
     default: return emit_memory_type(e, dt);

@@ -168,11 +168,13 @@ static LLVMValueRef integer_op(const Emit *e, OpCode op, DType dt, const LLVMVal
     }
 }
 
-// ---- 16-bit floats
+// ---- narrow floats
 // ---------------------------------------------------------------------------------
 
 // bf16 by integers, as ir/scalar.c does it: no processor's instruction keeps denormals. f16 by the
-// instructions that every x86-64-v3 has; they round as ir/scalar.c.
+// instructions that every x86-64-v3 has; they round as ir/scalar.c. 8-bit floats are rounded by
+// integers, as f32; the numbers of f8e5m2 are the upper halves of f16, those of f8e4m3 are 2^8
+// times as large as the f16 with their bits one place below the sign.
 static LLVMValueRef bits(const Emit *e, LLVMValueRef x)
 {
     return LLVMBuildBitCast(e->builder, x, like(e, x, e->t.i32), "");
@@ -206,22 +208,92 @@ static LLVMTypeRef half(const Emit *e)
     return LLVMHalfTypeInContext(e->context);
 }
 
+// To an 8-bit float. Below its normal numbers the sum with `large`, whose unit in the last place is
+// that of the denormals, rounds to their grid.
+static LLVMValueRef round_f8(const Emit *e, DType dt, LLVMValueRef x)
+{
+    LLVMBuilderRef b = e->builder;
+    bool e4m3 = dt == DT_F8E4M3;
+    LLVMValueRef large = repeat(e, emit_f32(e, e4m3 ? 0x1p14 : 0x1p7), x);
+    LLVMValueRef least = repeat(e, emit_f32(e, e4m3 ? 0x1p-6 : 0x1p-14), x);
+    LLVMValueRef most = repeat(e, emit_f32(e, e4m3 ? 448 : 57344), x);
+    LLVMValueRef over = repeat(e, emit_f32(e, e4m3 ? __builtin_nan("") : __builtin_inf()), x);
+    LLVMValueRef size = call1(e, "llvm.fabs", x), normal = round_bits(e, size, e4m3 ? 20 : 21);
+    LLVMValueRef small = LLVMBuildFSub(b, LLVMBuildFAdd(b, size, large, ""), large, "");
+    LLVMValueRef y = choose(e, LLVMBuildFCmp(b, LLVMRealOLT, size, least, ""), small, normal);
+    y = choose(e, LLVMBuildFCmp(b, LLVMRealOGT, y, most, ""), over, y);
+    LLVMValueRef sign = LLVMBuildAnd(b, bits(e, x), word(e, 0x80000000, x), "");
+    return of_bits(e, LLVMBuildOr(b, bits(e, y), sign, ""));
+}
+
 LLVMValueRef emit_round(const Emit *e, DType dt, LLVMValueRef x)
 {
+    if (!dtype_is_narrow(dt)) return x;
     if (dt == DT_BF16) return round_bits(e, x, 16);
-    if (dt != DT_F16) return x;
+    if (dt != DT_F16) return round_f8(e, dt, x);
     LLVMValueRef y = LLVMBuildFPTrunc(e->builder, x, like(e, x, half(e)), "");
     return LLVMBuildFPExt(e->builder, y, LLVMTypeOf(x), "");
+}
+
+// f16 to f32, by its bits.
+static LLVMValueRef widen_half(const Emit *e, LLVMValueRef x)
+{
+    LLVMBuilderRef b = e->builder;
+    return LLVMBuildFPExt(b, LLVMBuildBitCast(b, x, like(e, x, half(e)), ""), like(e, x, e->t.f32),
+                          "");
+}
+
+static LLVMValueRef narrow_half(const Emit *e, LLVMValueRef x)
+{
+    LLVMBuilderRef b = e->builder;
+    return LLVMBuildBitCast(b, LLVMBuildFPTrunc(b, x, like(e, x, half(e)), ""),
+                            like(e, x, e->t.i16), "");
+}
+
+static LLVMValueRef short_word(const Emit *e, uint32_t c, LLVMValueRef x)
+{
+    return repeat(e, LLVMConstInt(e->t.i16, c, false), x);
+}
+
+static LLVMValueRef widen_f8(const Emit *e, DType dt, LLVMValueRef x)
+{
+    LLVMBuilderRef b = e->builder;
+    LLVMValueRef wide = LLVMBuildZExt(b, x, like(e, x, e->t.i16), "");
+    LLVMValueRef upper = LLVMBuildShl(b, wide, short_word(e, 8, x), "");
+    if (dt == DT_F8E5M2) return widen_half(e, upper);
+    LLVMValueRef size = LLVMBuildAnd(b, wide, short_word(e, 0x7f, x), "");
+    LLVMValueRef sign = LLVMBuildAnd(b, upper, short_word(e, 0x8000, x), "");
+    LLVMValueRef low = LLVMBuildShl(b, size, short_word(e, 7, x), "");
+    LLVMValueRef y = widen_half(e, LLVMBuildOr(b, sign, low, ""));
+    y = LLVMBuildFMul(b, y, repeat(e, emit_f32(e, 0x1p8), x), "");
+    LLVMValueRef nan = LLVMBuildICmp(b, LLVMIntEQ, size, short_word(e, 0x7f, x), "");
+    return choose(e, nan, repeat(e, emit_f32(e, __builtin_nan("")), x), y);
+}
+
+static LLVMValueRef narrow_f8(const Emit *e, DType dt, LLVMValueRef x)
+{
+    LLVMBuilderRef b = e->builder;
+    LLVMTypeRef byte = like(e, x, e->t.i8);
+    if (dt == DT_F8E5M2)
+        return LLVMBuildTrunc(b, LLVMBuildLShr(b, narrow_half(e, x), short_word(e, 8, x), ""), byte,
+                              "");
+    LLVMValueRef h = narrow_half(e, LLVMBuildFMul(b, x, repeat(e, emit_f32(e, 0x1p-8), x), ""));
+    LLVMValueRef sign = LLVMBuildLShr(b, h, short_word(e, 8, x), "");
+    sign = LLVMBuildAnd(b, sign, short_word(e, 0x80, x), "");
+    LLVMValueRef size = LLVMBuildLShr(b, h, short_word(e, 7, x), "");
+    size = LLVMBuildAnd(b, size, short_word(e, 0x7f, x), "");
+    LLVMValueRef nan = LLVMBuildFCmp(b, LLVMRealUNO, x, x, "");
+    size = choose(e, nan, short_word(e, 0x7f, x), size);
+    return LLVMBuildTrunc(b, LLVMBuildOr(b, sign, size, ""), byte, "");
 }
 
 LLVMValueRef emit_widen(const Emit *e, DType dt, LLVMValueRef x)
 {
     LLVMBuilderRef b = e->builder;
     if (dt == DT_BOOL) return LLVMBuildICmp(b, LLVMIntNE, x, LLVMConstNull(LLVMTypeOf(x)), "");
-    if (dt == DT_F16)
-        return LLVMBuildFPExt(b, LLVMBuildBitCast(b, x, like(e, x, half(e)), ""),
-                              like(e, x, e->t.f32), "");
-    if (dt != DT_BF16) return x;
+    if (!dtype_is_narrow(dt)) return x;
+    if (dt == DT_F16) return widen_half(e, x);
+    if (dt != DT_BF16) return widen_f8(e, dt, x);
     LLVMValueRef wide = LLVMBuildZExt(b, x, like(e, x, e->t.i32), "");
     return of_bits(e, LLVMBuildShl(b, wide, word(e, 16, x), ""));
 }
@@ -230,10 +302,9 @@ LLVMValueRef emit_narrow(const Emit *e, DType dt, LLVMValueRef x)
 {
     LLVMBuilderRef b = e->builder;
     if (dt == DT_BOOL) return LLVMBuildZExt(b, x, like(e, x, e->t.i8), "");
-    if (dt == DT_F16)
-        return LLVMBuildBitCast(b, LLVMBuildFPTrunc(b, x, like(e, x, half(e)), ""),
-                                like(e, x, e->t.i16), "");
-    if (dt != DT_BF16) return x;
+    if (!dtype_is_narrow(dt)) return x;
+    if (dt == DT_F16) return narrow_half(e, x);
+    if (dt != DT_BF16) return narrow_f8(e, dt, x);
     return LLVMBuildTrunc(b, LLVMBuildLShr(b, bits(e, x), word(e, 16, x), ""), like(e, x, e->t.i16),
                           "");
 }

@@ -3,7 +3,7 @@
 // ([panel][k][NR], zero-filled). A task of the product takes a block of rows (and of columns, where
 // rows alone make too few tasks) and runs the register tile, KC steps of k at a time, panel by
 // panel over the rows of the block, which stay in the second cache while panels come and go. Rows
-// of a plain f32 left operand are read where they lie; any other (computed, in 16 bits, transposed,
+// of a plain f32 left operand are read where they lie; any other (computed, in 16 bits or 8, transposed,
 // or all its rows on one set of the first cache) is first copied to the worker's scratch, as f32,
 // along the axis and in the runs in which its elements lie side by side (codegen/runs.h): windows
 // of an image, that is convolutions, are copied like any matrix.
@@ -242,7 +242,7 @@ static LLVMValueRef elements(Emit *e, LLVMValueRef one, LLVMValueRef two, LLVMVa
     return elements_here(e, mask);
 }
 
-// Elements of operands are f32 registers: f32, or 16-bit floats that the body widened.
+// Elements of operands are f32 registers: f32, or narrower floats that the body widened.
 static void check_f32(const Emit *e)
 {
     DType dt = e->body->code.at[e->body->code.n - 1].dtype;

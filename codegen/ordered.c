@@ -95,7 +95,7 @@ static void cumsum_row(Emit *e, LLVMValueRef row)
     const Kernel *k = e->kernel;
     int64_t n = k->ordered.n;
     Row r = {.dt = k->buffers.at[k->ordered.args[0]].dtype};
-    if (r.dt == DT_BF16 || r.dt == DT_F16) bug("cumsum of %s", dtype_name(r.dt));
+    if (dtype_is_narrow(r.dt)) bug("cumsum of %s", dtype_name(r.dt));
     r.type = emit_type(e, r.dt);
     r.start = dtype_is_float(r.dt) ? LLVMConstReal(r.type, -0.0) : LLVMConstNull(r.type);
     r.from = emit_row_of(e, k->ordered.args[0], row, n);

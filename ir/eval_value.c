@@ -2,8 +2,6 @@
 
 #include "ir/eval.h"
 
-#include <math.h>
-
 Work work_of(DType stored)
 {
     if (stored == DT_F64) return WORK_F64;
@@ -23,41 +21,6 @@ void int_range(DType dt, int64_t *lo, int64_t *hi)
     *lo = is_signed ? -*hi - 1 : 0;
 }
 
-// ---- 8-bit floats -------------------------------------------------------------------------------
-
-typedef struct Format8 {
-    int mantissa, bias;
-    double max;       // largest finite value
-    uint8_t overflow; // code of what is larger: NaN in e4m3, infinity in e5m2
-    uint8_t nan;
-} Format8;
-
-static const Format8 e4m3 = {3, 7, 448, 0x7f, 0x7f}, e5m2 = {2, 15, 57344, 0x7c, 0x7f};
-
-static uint8_t f32_to_f8(float x, const Format8 *f)
-{
-    uint8_t sign = signbit(x) ? 0x80 : 0;
-    if (isnan(x)) return sign | f->nan;
-    if (isinf(x)) return sign | f->overflow;
-    double a = fabs((double)x);
-    int e;
-    frexp(a, &e);
-    if (a == 0 || e < 2 - f->bias) e = 2 - f->bias; // denormals share the smallest exponent
-    double unit = ldexp(1, e - 1 - f->mantissa), steps = rint(a / unit);
-    if (steps * unit > f->max) return sign | f->overflow;
-    // steps runs into the exponent field by itself when rounding reaches the next power of two.
-    return (uint8_t)(sign | (((e - 2 + f->bias) << f->mantissa) + (int)steps));
-}
-
-static float f8_to_f32(uint8_t u, const Format8 *f)
-{
-    int e = (u & 0x7f) >> f->mantissa, m = u & ((1 << f->mantissa) - 1);
-    double a = e ? ldexp(m + (1 << f->mantissa), e - f->bias - f->mantissa)
-                 : ldexp(m, 1 - f->bias - f->mantissa);
-    if (a > f->max) a = (u & 0x7f) == f->overflow && f->overflow != f->nan ? INFINITY : NAN;
-    return (float)(u & 0x80 ? -a : a);
-}
-
 // ---- blocks -------------------------------------------------------------------------------------
 
 #define LOAD(member, T, ...)                                \
@@ -74,8 +37,8 @@ void value_load(const Value *v, int64_t at, int n, Block *b)
     case DT_F64: memcpy(b->d, (const double *)v->data + at, sizeof(double) * (size_t)n); break;
     case DT_BF16: LOAD(f, uint16_t, bf16_to_f32(x));
     case DT_F16: LOAD(f, uint16_t, f16_to_f32(x));
-    case DT_F8E4M3: LOAD(f, uint8_t, f8_to_f32(x, &e4m3));
-    case DT_F8E5M2: LOAD(f, uint8_t, f8_to_f32(x, &e5m2));
+    case DT_F8E4M3: LOAD(f, uint8_t, f8e4m3_to_f32(x));
+    case DT_F8E5M2: LOAD(f, uint8_t, f8e5m2_to_f32(x));
     case DT_I64: LOAD(i, int64_t, x);
     case DT_I32: LOAD(i, int32_t, x);
     case DT_I8: LOAD(i, int8_t, x);
@@ -98,8 +61,8 @@ void value_store(Value *v, int64_t at, int n, const Block *b)
     case DT_F64: memcpy((double *)v->data + at, b->d, sizeof(double) * (size_t)n); break;
     case DT_BF16: STORE(uint16_t, f32_to_bf16(b->f[l]));
     case DT_F16: STORE(uint16_t, f32_to_f16(b->f[l]));
-    case DT_F8E4M3: STORE(uint8_t, f32_to_f8(b->f[l], &e4m3));
-    case DT_F8E5M2: STORE(uint8_t, f32_to_f8(b->f[l], &e5m2));
+    case DT_F8E4M3: STORE(uint8_t, f32_to_f8e4m3(b->f[l]));
+    case DT_F8E5M2: STORE(uint8_t, f32_to_f8e5m2(b->f[l]));
     case DT_I64: STORE(int64_t, b->i[l]);
     case DT_I32:
     case DT_U32: STORE(uint32_t, (uint32_t)b->i[l]);

@@ -14,7 +14,7 @@ typedef union Lanes {
     uint32_t i[SCALAR_BLOCK];
 } Lanes;
 
-#define EACH(n, ...) \
+#define EACH(n, ...)                                                                               \
     for (int l = 0; l < (n); l++) __VA_ARGS__
 
 // Arithmetic shift right; C leaves that of negative numbers to the compiler.
@@ -32,9 +32,9 @@ static uint32_t to_int(float x)
 
 // Run instruction s on the first n lanes: a, b, c are its operands' lanes, r its own. Inlined for a
 // constant n, so that the loops become vector code.
-static inline __attribute__((always_inline)) void
-run_lanes(const ScalarInstr *s, int n, Lanes *restrict r, const Lanes *a, const Lanes *b,
-          const Lanes *c)
+static inline __attribute__((always_inline)) void run_lanes(const ScalarInstr *s, int n,
+                                                            Lanes *restrict r, const Lanes *a,
+                                                            const Lanes *b, const Lanes *c)
 {
     int32_t by = s->imm.i;
     switch (s->op) {
@@ -162,4 +162,59 @@ float f16_to_f32(uint16_t x)
     if (a >= 0x7c00) return bits_f32(sign | 0x7f800000 | (a & 0x3ff) << 13);
     if (a >= 0x400) return bits_f32(sign | ((a << 13) + (112u << 23)));
     return bits_f32(sign | f32_bits((float)a * 0x1p-24f));
+}
+
+// ---- 8-bit floats -------------------------------------------------------------------------------
+
+typedef struct Format8 {
+    int mantissa, bias;
+    double max;       // largest finite value
+    uint8_t overflow; // code of what is larger: NaN in e4m3, infinity in e5m2
+    uint8_t nan;
+} Format8;
+
+static const Format8 e4m3 = {3, 7, 448, 0x7f, 0x7f}, e5m2 = {2, 15, 57344, 0x7c, 0x7f};
+
+static uint8_t f32_to_f8(float x, const Format8 *f)
+{
+    uint8_t sign = signbit(x) ? 0x80 : 0;
+    if (isnan(x)) return sign | f->nan;
+    if (isinf(x)) return sign | f->overflow;
+    double a = fabs((double)x);
+    int e;
+    frexp(a, &e);
+    if (a == 0 || e < 2 - f->bias) e = 2 - f->bias; // denormals share the smallest exponent
+    double unit = ldexp(1, e - 1 - f->mantissa), steps = rint(a / unit);
+    if (steps * unit > f->max) return sign | f->overflow;
+    // steps runs into the exponent field by itself when rounding reaches the next power of two.
+    return (uint8_t)(sign | (((e - 2 + f->bias) << f->mantissa) + (int)steps));
+}
+
+static float f8_to_f32(uint8_t u, const Format8 *f)
+{
+    int e = (u & 0x7f) >> f->mantissa, m = u & ((1 << f->mantissa) - 1);
+    double a = e ? ldexp(m + (1 << f->mantissa), e - f->bias - f->mantissa)
+                 : ldexp(m, 1 - f->bias - f->mantissa);
+    if (a > f->max) a = (u & 0x7f) == f->overflow && f->overflow != f->nan ? INFINITY : NAN;
+    return (float)(u & 0x80 ? -a : a);
+}
+
+uint8_t f32_to_f8e4m3(float x)
+{
+    return f32_to_f8(x, &e4m3);
+}
+
+float f8e4m3_to_f32(uint8_t x)
+{
+    return f8_to_f32(x, &e4m3);
+}
+
+uint8_t f32_to_f8e5m2(float x)
+{
+    return f32_to_f8(x, &e5m2);
+}
+
+float f8e5m2_to_f32(uint8_t x)
+{
+    return f8_to_f32(x, &e5m2);
 }

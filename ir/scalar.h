@@ -46,5 +46,10 @@ uint16_t f32_to_bf16(float x);
 float bf16_to_f32(uint16_t x);
 uint16_t f32_to_f16(float x);
 float f16_to_f32(uint16_t x);
+// The same of 8-bit floats. f8e4m3 has no infinities: what rounds to more than 448 is NaN.
+uint8_t f32_to_f8e4m3(float x);
+float f8e4m3_to_f32(uint8_t x);
+uint8_t f32_to_f8e5m2(float x);
+float f8e5m2_to_f32(uint8_t x);
 
 #endif

@@ -50,6 +50,11 @@ bool dtype_is_int(DType dt)
     return dtypes[dt].class == DTYPE_S || dtypes[dt].class == DTYPE_U;
 }
 
+bool dtype_is_narrow(DType dt)
+{
+    return dtype_is_float(dt) && dtypes[dt].bytes < 4;
+}
+
 DType dtype_find(const char *name)
 {
     DType dt = 0;

@@ -19,6 +19,8 @@ const char *dtype_name(DType dt);
 int64_t dtype_size(DType dt);
 bool dtype_is_float(DType dt);
 bool dtype_is_int(DType dt); // signed or unsigned, not bool
+// A float of 16 or 8 bits: it is one in memory only, f32 in registers, rounded after each op.
+bool dtype_is_narrow(DType dt);
 // The element type of that name, or DT_NONE.
 DType dtype_find(const char *name);
 

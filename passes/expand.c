@@ -213,11 +213,10 @@ static NodeId reduce(Rewrite *r, OpCode op, NodeId x, const int64_t *axes, uint3
     return reshaped(r, x, rank, result);
 }
 
-// 16-bit sums and maxima are computed in f32 and rounded once.
+// Sums and maxima of 16-bit and 8-bit floats are computed in f32 and rounded once.
 static NodeId widened(Rewrite *r, NodeId x)
 {
-    DType dt = graph_type(r->to, x)->dtype;
-    return dt == DT_BF16 || dt == DT_F16 ? graph_cast(r->to, x, DT_F32) : x;
+    return dtype_is_narrow(graph_type(r->to, x)->dtype) ? graph_cast(r->to, x, DT_F32) : x;
 }
 
 static NodeId expand_scatter(Rewrite *r, const Node *n)

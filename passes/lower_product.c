@@ -34,6 +34,29 @@ static bool plain_operand(Arena *arena, const KernelBody *body, const int64_t si
            strided_index(arena, body, in->buffer, in->index, sizes, view);
 }
 
+static bool is_byte(DType dt)
+{
+    return dtype_is_narrow(dt) && dtype_size(dt) == 1;
+}
+
+// Do this matrix's rows (of its dense axis: columns) begin at multiples of 16 elements?
+static bool even(const MatrixView *v)
+{
+    int64_t apart = v->col == 1 ? v->row : v->col;
+    return v->offset % 16 == 0 && v->batch % 16 == 0 && apart % 16 == 0;
+}
+
+// cuBLASLt multiplies 8-bit floats where k is dense in both operands and everything is a multiple
+// of 16, and two of f8e5m2 not at all.
+static bool operands_fit(const Kernel *k, const LibraryProduct *p)
+{
+    DType dt = k->buffers.at[p->a.buffer].dtype;
+    if (dt != k->buffers.at[p->b.buffer].dtype) return false;
+    if (!is_byte(dt)) return true;
+    return dt == DT_F8E4M3 && p->a.col == 1 && p->b.col == 1 && even(&p->a) && even(&p->b) &&
+           k->gemm.m % 16 == 0 && k->gemm.n % 16 == 0 && k->gemm.k % 16 == 0;
+}
+
 // The instruction that is all that reads value `of`, and reads it once; 0: there is none.
 static uint32_t only_user(const KernelBody *b, uint32_t of)
 {
@@ -93,10 +116,13 @@ static bool is_added(Arena *arena, const Kernel *k, uint32_t value, uint32_t sum
 }
 
 // The instruction that is the product as the library can write it: with its bias, and rounded,
-// where nothing reads what was before; or with a matrix that is added.
+// where nothing reads what was before; or with a matrix that is added. Of 8-bit operands it has f32
+// and bf16, and biases of bf16.
 static uint32_t product_instr(Arena *arena, const Kernel *k, LibraryProduct *p)
 {
     const KernelBody *b = &k->body;
+    DType from = k->buffers.at[p->a.buffer].dtype;
+    bool bytes = is_byte(from);
     uint32_t user = only_user(b, 0), product = 0;
     const KernelInstr *in = &b->code.at[user];
     if (user && in->op == OP_ADD) {
@@ -108,10 +134,10 @@ static uint32_t product_instr(Arena *arena, const Kernel *k, LibraryProduct *p)
     if (p->biased) product = user;
     user = only_user(b, product);
     in = &b->code.at[user];
-    // It rounds to what it multiplies, and to nothing else.
-    bool rounds = user && in->op == OP_CAST && dtype_size(in->dtype) == 2;
-    if (rounds && in->dtype == k->buffers.at[p->a.buffer].dtype) product = user;
-    if (!p->biased || k->buffers.at[p->bias.buffer].dtype == b->code.at[product].dtype)
+    bool rounds = user && in->op == OP_CAST && dtype_is_narrow(in->dtype);
+    if (rounds && in->dtype == (bytes ? DT_BF16 : from)) product = user;
+    DType to = b->code.at[product].dtype;
+    if (!p->biased || (k->buffers.at[p->bias.buffer].dtype == to && (!bytes || to == DT_BF16)))
         return product;
     p->biased = false; // the library has no sum of two types
     return 0;
@@ -166,11 +192,11 @@ void lower_product(Lower *lo, Kernel *k, Build *b)
     int64_t w[3] = {k->gemm.batch, k->gemm.n, k->gemm.k};
     int64_t c[3] = {k->gemm.batch, k->gemm.m, k->gemm.n};
     if (!lo->target->library || !plain_operand(lo->arena, &k->gemm.a, a, &p.a) ||
-        !plain_operand(lo->arena, &k->gemm.b, w, &p.b) ||
-        k->buffers.at[p.a.buffer].dtype != k->buffers.at[p.b.buffer].dtype)
+        !plain_operand(lo->arena, &k->gemm.b, w, &p.b) || !operands_fit(k, &p))
         return;
     uint32_t product = product_instr(lo->arena, k, &p), workspace = 0;
     uint32_t store = product_store(lo->arena, &k->body, product, p.biased, c, &p.c);
+    if (store && is_byte(k->buffers.at[p.a.buffer].dtype) && !even(&p.c)) return;
     if (!store) {
         DType dt = k->body.code.at[product].dtype;
         int64_t count = k->gemm.batch * k->gemm.m * k->gemm.n;

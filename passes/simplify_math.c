@@ -274,7 +274,7 @@ static bool holds(DType to, DType from)
     if (to == DT_BOOL || !digits(to) || !digits(from)) return false;
     if (dtype_is_float(from))
         return to == DT_F64 || (to == DT_F32 && from != DT_F64) ||
-               (to == DT_F16 && (from == DT_F8E5M2 || from == DT_F8E4M3));
+               (dtype_is_float(to) && dtype_size(to) == 2 && dtype_size(from) == 1);
     if (dtype_is_float(to)) return (to == DT_F32 || to == DT_F64) && digits(to) >= digits(from);
     return digits(to) >= digits(from) && (is_signed(to) || !is_signed(from));
 }

@@ -256,11 +256,6 @@ static NodeId iota_piece(Graph *to, const Node *n, int64_t axis, const Attr *att
     return graph_binary(to, OP_ADD, x, from);
 }
 
-static bool is_half(DType dt)
-{
-    return dtype_is_float(dt) && dtype_size(dt) < 4;
-}
-
 NodeId cut_node(Graph *to, const Node *n, const NodeId *args, int64_t axis, Piece piece)
 {
     const Attr *attrs = piece_attrs(to, n, axis, piece);
@@ -268,7 +263,7 @@ NodeId cut_node(Graph *to, const Node *n, const NodeId *args, int64_t axis, Piec
     bool batch = n->op == OP_BATCH_GATHER || n->op == OP_BATCH_SPLIT;
     if (batch && node_int(n, ATTR_AXIS) == axis) return args[0];
     uint32_t copy = op_info(n->op)->class == CLASS_VIEW ? 0 : piece.copy, nattrs = n->nattrs;
-    if (axis >= 0 || !is_half(n->type->dtype))
+    if (axis >= 0 || !dtype_is_narrow(n->type->dtype))
         return graph_add_copy(to, n->op, copy, n->nargs, args, nattrs, attrs);
     if (n->op == OP_DOT && !node_attr(n, ATTR_DTYPE)) {
         Attr *wide = arena_array(to->arena, Attr, nattrs + 1);

@@ -4,8 +4,9 @@
 bool op_narrows(const Graph *g, const Node *n)
 {
     if (n->op == OP_TF32) return true;
-    return n->op == OP_CAST && dtype_is_float(n->type->dtype) && dtype_size(n->type->dtype) == 2 &&
-           dtype_size(graph_type(g, n->args[0])->dtype) > 2;
+    DType to = n->type->dtype;
+    return n->op == OP_CAST && dtype_is_narrow(to) &&
+           dtype_size(graph_type(g, n->args[0])->dtype) > dtype_size(to);
 }
 
 bool op_is_view(OpCode op)

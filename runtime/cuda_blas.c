@@ -74,7 +74,13 @@ void cuda_blas_close(CudaBlas *b)
 
 static int type_of(CztDtype dtype)
 {
-    return dtype == CZT_F32 ? BLAS_R_32F : dtype == CZT_F16 ? BLAS_R_16F : BLAS_R_16BF;
+    switch (dtype) {
+    case CZT_F32: return BLAS_R_32F;
+    case CZT_F16: return BLAS_R_16F;
+    case CZT_F8E4M3: return BLAS_R_8F_E4M3;
+    case CZT_F8E5M2: return BLAS_R_8F_E5M2;
+    default: return BLAS_R_16BF;
+    }
 }
 
 // The layout of rows x cols elements at r * row + c * col, and whether the library sees it turned.

@@ -29,6 +29,8 @@ enum {
     BLAS_R_32F = 0,
     BLAS_R_16F = 2,
     BLAS_R_16BF = 14,
+    BLAS_R_8F_E4M3 = 28,
+    BLAS_R_8F_E5M2 = 29,
     BLAS_COMPUTE_32F = 68,
     BLAS_COMPUTE_32F_FAST_TF32 = 77,
     BLAS_DESC_TRANSA = 3,

@@ -94,6 +94,15 @@ typedef struct Chooser {
     bool keeps; // there are files
 } Chooser;
 
+// Does the library multiply these on this GPU? 8-bit floats from 8.9 on, in whole chunks of 16
+// bytes (the fake GPU, 0.0, is like a new one).
+static bool is_offered(const CudaDevice *device, const StepProduct *p, uint32_t alignment)
+{
+    bool bytes = czt_dtype_size(p->from) == 1;
+    return !bytes ||
+           ((!device->major || 10 * device->major + device->minor >= 89) && alignment >= 16);
+}
+
 static bool choose(Chooser *ch, uint32_t kernel, void *addresses, uint32_t alignment, Error *err)
 {
     CudaEngine *c = ch->c;
@@ -105,7 +114,8 @@ static bool choose(Chooser *ch, uint32_t kernel, void *addresses, uint32_t align
         cuda_choices_keep(&ch->kept, key, NULL, CHOICE_OWN, 1);
         return true;
     }
-    if (!cuda_blas_prepare(&c->blas, k->product, alignment, &p->blas, &refused))
+    if (is_offered(&c->device, k->product, alignment) &&
+        !cuda_blas_prepare(&c->blas, k->product, alignment, &p->blas, &refused))
         return ch->how != PRODUCTS_LIBRARY || error_set(err, "%s", refused.text);
     p->algo = p->blas.nalgos ? 0 : -1;
     if (ch->how == PRODUCTS_LIBRARY) cuda_choices_keep(&ch->kept, key, &p->blas, p->algo, 1);

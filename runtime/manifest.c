@@ -255,6 +255,14 @@ static bool read_sum(Reader *r, json_t *product, const char *where, const StepKe
            fail(r, where, "sum", "does not lie like the result");
 }
 
+// Of 8-bit floats the results are f32 or bf16, else f32 or as the operands.
+static bool are_multiplied(CztDtype from, CztDtype to)
+{
+    bool bytes = from == CZT_F8E4M3 || from == CZT_F8E5M2;
+    bool known = bytes || from == CZT_F32 || from == CZT_BF16 || from == CZT_F16;
+    return known && (to == CZT_F32 || to == (bytes ? CZT_BF16 : from));
+}
+
 static bool read_product(Reader *r, json_t *row, const char *where, StepKernel *k)
 {
     json_t *o = json_object_get(row, "product");
@@ -270,8 +278,7 @@ static bool read_product(Reader *r, json_t *row, const char *where, StepKernel *
         return false;
     p->tf32 = strcmp(from, "tf32") == 0;
     if (!dtype_parse(p->tf32 ? "f32" : from, &p->from) || !dtype_parse(to, &p->to) ||
-        (p->from != CZT_F32 && p->from != CZT_BF16 && p->from != CZT_F16) ||
-        (p->to != CZT_F32 && p->to != p->from))
+        !are_multiplied(p->from, p->to))
         return fail(r, at, "from", "and to are no dtypes of products");
     if (json_object_get(o, "rest") &&
         !get_int(r, o, at, "rest", 0, (int64_t)r->step->nkernels - 1, &rest))

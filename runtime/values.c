@@ -1,4 +1,5 @@
-// Numbers of any dtype. Half precision is widened by bits: exact, as every f16 and bf16 is an f32.
+// Numbers of any dtype. Narrow floats are widened by bits: exact, as each of their numbers is an
+// f32.
 #include "runtime/values.h"
 
 #include <math.h>
@@ -21,12 +22,25 @@ static float float_of_f16(uint16_t h)
     return sign ? -tiny : tiny;
 }
 
-// Calls READ(C type, expression of x) for the dtype, x being element i; nothing for 8-bit floats.
+// 1 sign, 4 exponent (bias 7), 3 fraction bits; no infinities, one NaN of each sign.
+static float float_of_f8e4m3(uint8_t h)
+{
+    uint32_t exponent = h >> 3 & 15, fraction = h & 7;
+    if ((h & 0x7f) == 0x7f) return NAN;
+    if (exponent)
+        return float_of_bits((uint32_t)(h & 0x80) << 24 | (exponent + 120) << 23 | fraction << 20);
+    float tiny = (float)fraction * 0x1p-9f;
+    return h & 0x80 ? -tiny : tiny;
+}
+
+// Calls READ(C type, expression of x) for the dtype, x being element i.
 #define READ_ROWS(READ)                                                                            \
     READ(CZT_F32, float, x)                                                                        \
     READ(CZT_F64, double, x)                                                                       \
     READ(CZT_BF16, uint16_t, float_of_bits((uint32_t)x << 16))                                     \
     READ(CZT_F16, uint16_t, float_of_f16(x))                                                       \
+    READ(CZT_F8E4M3, uint8_t, float_of_f8e4m3(x))                                                  \
+    READ(CZT_F8E5M2, uint8_t, float_of_f16((uint16_t)(x << 8)))                                    \
     READ(CZT_I8, int8_t, x)                                                                        \
     READ(CZT_U8, uint8_t, x)                                                                       \
     READ(CZT_I16, int16_t, x)                                                                      \
@@ -55,7 +69,7 @@ double value_get(CztDtype dtype, const void *data, int64_t i)
 
 bool value_is_float(CztDtype dtype)
 {
-    return dtype <= CZT_F16;
+    return dtype <= CZT_F8E5M2;
 }
 
 bool dtype_is_integer(CztDtype dtype)

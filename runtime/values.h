@@ -11,11 +11,11 @@ double value_get(CztDtype dtype, const void *data, int64_t i);
 // not fit named after `what`, when one does not.
 bool values_to_integer(CztDtype to, void *out, CztDtype from, const void *data, int64_t n,
                        const char *what, Error *err);
-// Convert n floats (f64, f32, bf16, f16) to f32, f64 rounded to nearest.
+// Convert n floats of any dtype to f32, f64 rounded to nearest.
 void values_to_f32(float *out, CztDtype from, const void *data, int64_t n);
 // Convert n floats to f32, bf16 or f16, rounded to nearest even; beyond f16's range is infinite.
 void values_from_f32(CztDtype to, void *out, const float *data, int64_t n);
-// True for f64, f32, bf16, f16; true for the integers and bool. The 8-bit floats are neither.
+// True for the floats; true for the integers and bool.
 bool value_is_float(CztDtype dtype);
 bool dtype_is_integer(CztDtype dtype);
 

@@ -50,7 +50,7 @@ bool weights_put(Exec *exec, const SafeTensors *file, uint32_t i, const TensorPl
                  Error *err);
 // Copy a file's tensors into the state tensors of these kinds, by name. All is checked before
 // anything is changed; one error lists what is missing, unknown, or of another shape or dtype (the
-// first 8 and a count). f64, bf16 and f16 are taken for f32, and tables of another size where a
+// first 8 and a count). Other floats are taken for f32, and tables of another size where a
 // rule of resize, which may be NULL, says so. Run exec_derive afterwards.
 bool weights_load(Exec *exec, const SafeTensors *file, uint32_t kinds, uint32_t flags,
                   WeightsResize *resize, Error *err);

@@ -117,6 +117,33 @@ done
 # the peak is the library's: of a product of 8192 in 1 ms here
 exits 0 "$CZTC" bench tf32.czt -n 1 --json
 says out '"peak_gflops": 1099511.6'
+# of 8-bit floats, which the stand-in takes by cuBLASLt's rules
+cat >bytes.ir <<'END'
+program "bytes" batch=2 steps=1 seed=0
+entry "step" {
+  %xf = input {name="x"} : f32[32, 64]
+  %x = cast %xf : f8e4m3[32, 64]
+  %yf = input {name="y"} : f32[48, 64]
+  %y = cast %yf : f8e4m3[48, 64]
+  %bf = input {name="b"} : f32[48]
+  %b = cast %bf : bf16[48]
+  %p = dot %x, %y {lc=[1], rc=[1]} : f32[32, 48]
+  %w = cast %b : f32[48]
+  %v = broadcast %w {axes=[1]} : f32[32, 48]
+  %s = add %p, %v
+  %r = cast %s : bf16[32, 48]
+  %d = dot %y, %x {lc=[1], rc=[1]} : f32[48, 32]
+  output "r" %r
+  output "d" %d
+}
+END
+exits 0 "$CZTC" compile bytes.ir -o bytes.czt
+exits 0 "$CZTC" run bytes.czt --print r --print d
+mv out bytes.cpu
+exits 0 "$CZTC" compile bytes.ir --target cuda -o bytes.czt
+CZT_FAKE_LOG=$PWD/of_bytes exits 0 "$CZTC" run bytes.czt --print r --print d --products library
+same bytes.cpu out
+[ "$(grep -c '^host ' of_bytes)" -gt 1 ] || miss "the library did no products of 8-bit floats"
 # measured, plain ones go to the library (1 ms on the stand-in), those with a rest (1 + 2) do not:
 # after the last kernel that was timed only products of the library are put into graphs
 MICRO=$SOURCE/graphs/bench/micro.yaml

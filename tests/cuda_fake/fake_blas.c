@@ -139,13 +139,29 @@ EXPORT BlasStatus cublasLtMatmulPreferenceSetAttribute(BlasPreference preference
     return 0;
 }
 
+// Of 8-bit floats: k dense in both, multiples of 16, not two of e5m2; a bias of bf16, which is the
+// result's type.
+static bool bytes_fit(BlasDesc desc, BlasLayout a, BlasLayout b, BlasLayout d, uint32_t alignment)
+{
+    int64_t all[] = {(int64_t)a->rows, (int64_t)a->cols, (int64_t)b->cols, a->ld,    b->ld, d->ld,
+                     a->stride,        b->stride,        d->stride,        alignment};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i] % 16) return false;
+    return desc->compute == BLAS_COMPUTE_32F && desc->first && !desc->second &&
+           (a->type == BLAS_R_8F_E4M3 || b->type == BLAS_R_8F_E4M3) &&
+           (d->type == BLAS_R_16BF || (d->type == BLAS_R_32F && !desc->epilogue));
+}
+
 EXPORT BlasStatus cublasLtMatmulAlgoGetHeuristic(BlasHandle handle, BlasDesc desc, BlasLayout a,
                                                  BlasLayout b, BlasLayout c, BlasLayout d,
                                                  BlasPreference preference, int wanted,
                                                  BlasHeuristic *out, int *n)
 {
-    (void)handle, (void)desc, (void)b, (void)c, (void)d;
+    (void)handle, (void)c;
     *n = 0;
+    if (a->type == BLAS_R_8F_E4M3 || a->type == BLAS_R_8F_E5M2) {
+        if (!bytes_fit(desc, a, b, d, preference->alignment)) return BLAS_NOT_SUPPORTED;
+    }
     if (a->type == BLAS_R_16F) return BLAS_NOT_SUPPORTED; // half precision is what it does not do
     // The first answer is one that must not be taken.
     if (wanted > 1) out[(*n)++] = (BlasHeuristic){.state = BLAS_NOT_SUPPORTED};
@@ -169,10 +185,22 @@ static uint16_t bf16_bits(float x)
     return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
 }
 
+// An 8-bit float; e4m3 (3 bits, 7) has no infinities.
+static float byte_value(uint8_t bits, int mantissa, int bias)
+{
+    int e = (bits & 0x7f) >> mantissa, m = bits & ((1 << mantissa) - 1);
+    float x = ldexpf((float)(e ? m | 1 << mantissa : m), (e ? e : 1) - bias - mantissa);
+    if (mantissa == 2 && e == 31) x = m ? NAN : INFINITY;
+    if (mantissa == 3 && (bits & 0x7f) == 0x7f) x = NAN;
+    return bits & 0x80 ? -x : x;
+}
+
 static float load(const struct BlasLayoutTag *l, const void *at, int64_t batch, uint64_t row,
                   uint64_t col)
 {
     int64_t i = batch * l->stride + (int64_t)row + (int64_t)col * l->ld;
+    if (l->type == BLAS_R_8F_E4M3) return byte_value(((const uint8_t *)at)[i], 3, 7);
+    if (l->type == BLAS_R_8F_E5M2) return byte_value(((const uint8_t *)at)[i], 2, 15);
     return l->type == BLAS_R_32F ? ((const float *)at)[i] : bf16_value(((const uint16_t *)at)[i]);
 }
 

@@ -23,12 +23,17 @@ static uint64_t next(uint64_t *seed)
 // ---- inputs
 // ----------------------------------------------------------------------------------------------
 
-// A 16-bit float: any bits at all in one of 16 places (denormals, infinities, NaNs), else as f32.
-static uint16_t half_number(DType dt, uint64_t r, bool odd)
+// A narrow float: any bits at all in one of 16 places (denormals, infinities, NaNs), else as f32.
+static uint16_t narrow_number(DType dt, uint64_t r, bool odd)
 {
     float x = (float)(r % 4096) / 1024.0f - 2.0f;
     if (odd) return (uint16_t)(r >> 8);
-    return dt == DT_BF16 ? f32_to_bf16(x) : f32_to_f16(x);
+    switch (dt) {
+    case DT_BF16: return f32_to_bf16(x);
+    case DT_F16: return f32_to_f16(x);
+    case DT_F8E4M3: return f32_to_f8e4m3(x);
+    default: return f32_to_f8e5m2(x);
+    }
 }
 
 static float special_number(uint64_t r)
@@ -52,7 +57,9 @@ static bool draw(const Type *type, void *data, uint64_t seed, bool special, Erro
             ((float *)data)[i] = odd ? special_number(r) : (float)(r % 4096) / 1024.0f - 2.0f;
             break;
         case DT_BF16:
-        case DT_F16: ((uint16_t *)data)[i] = half_number(type->dtype, r, odd); break;
+        case DT_F16: ((uint16_t *)data)[i] = narrow_number(type->dtype, r, odd); break;
+        case DT_F8E4M3:
+        case DT_F8E5M2: ((uint8_t *)data)[i] = (uint8_t)narrow_number(type->dtype, r, odd); break;
         case DT_I32:
             ((int32_t *)data)[i] = odd ? (r % 2 ? INT32_MAX : INT32_MIN) : (int32_t)(r % 7) - 1;
             break;
@@ -80,6 +87,18 @@ static bool draw_into(Arena *arena, Map *map, const char *name, const Type *type
     if (strcmp(name, "$seed") == 0) *(int64_t *)t->data = 7;
     map_set(arena, map, name, t);
     return true;
+}
+
+// Between neighbouring numbers, relative.
+static double step_of(DType dt)
+{
+    switch (dt) {
+    case DT_BF16: return 0x1p-7;
+    case DT_F16: return 0x1p-10;
+    case DT_F8E4M3: return 0x1p-3;
+    case DT_F8E5M2: return 0x1p-2;
+    default: return 0;
+    }
 }
 
 // ---- one entry: what it is given and what must come out
@@ -142,6 +161,8 @@ static double number_at(DType dt, const void *data, int64_t i)
     case DT_F32: return ((const float *)data)[i];
     case DT_BF16: return bf16_to_f32(((const uint16_t *)data)[i]);
     case DT_F16: return f16_to_f32(((const uint16_t *)data)[i]);
+    case DT_F8E4M3: return f8e4m3_to_f32(((const uint8_t *)data)[i]);
+    case DT_F8E5M2: return f8e5m2_to_f32(((const uint8_t *)data)[i]);
     case DT_I32: return ((const int32_t *)data)[i];
     default: return 0;
     }
@@ -171,7 +192,7 @@ static bool attends_bf16(const Entry *e)
     return false;
 }
 
-// By how much elements of the tensor may be off, but for the rounding of a 16-bit float.
+// By how much elements of the tensor may be off, but for the rounding of a narrow float.
 static double allowance(const Case *c, const Tensor *want)
 {
     double largest = 0;
@@ -188,11 +209,11 @@ static bool agree(DType dt, const void *want, const void *got, int64_t i, double
     int64_t size = dtype_size(dt);
     if (memcmp((const char *)want + i * size, (const char *)got + i * size, (size_t)size) == 0)
         return true;
-    if (dt != DT_F32 && dt != DT_BF16 && dt != DT_F16) return false;
+    if (dt != DT_F32 && !dtype_is_narrow(dt)) return false;
     double x = number_at(dt, want, i), y = number_at(dt, got, i);
     if (isnan(x) && isnan(y)) return true;
     if (!allowed) return false;
-    if (dt != DT_F32) allowed += fabs(x) * (dt == DT_BF16 ? 0x1p-7 : 0x1p-10);
+    allowed += fabs(x) * step_of(dt);
     return fabs(x - y) <= allowed;
 }
 

@@ -19,7 +19,7 @@ typedef struct Gen {
     uint32_t names;
     const Type *main; // the shape that most values have
     bool special;     // of its trial
-    DType half;       // a 16-bit float that some values have, or f32
+    DType narrow;     // a narrow float that some values have, or f32
 } Gen;
 
 static uint32_t draw(Gen *f, uint32_t n)
@@ -124,13 +124,13 @@ static NodeId pick(Gen *f, DType dt)
 static DType number_type(Gen *f)
 {
     static const DType all[] = {DT_F32, DT_F32, DT_F32, DT_F32, DT_F32, DT_I32, DT_I64, DT_U8};
-    if (f->half != DT_F32 && often(f, 40)) return f->half;
+    if (f->narrow != DT_F32 && often(f, 40)) return f->narrow;
     return all[draw(f, 8)];
 }
 
 static DType float_type(Gen *f)
 {
-    return f->half != DT_F32 && often(f, 50) ? f->half : DT_F32;
+    return f->narrow != DT_F32 && often(f, 50) ? f->narrow : DT_F32;
 }
 
 // x at the shape of `to`: by rank-0 broadcast, leading or trailing axes, or reshape.
@@ -220,7 +220,7 @@ static NodeId make_cast(Gen *f)
 {
     static const DType to[] = {DT_F32, DT_F32,  DT_F32, DT_I32, DT_I64,
                                DT_U8,  DT_BOOL, DT_U32, DT_I8};
-    if (f->half != DT_F32 && often(f, 50)) return graph_cast(f->g, pick(f, DT_NONE), f->half);
+    if (f->narrow != DT_F32 && often(f, 50)) return graph_cast(f->g, pick(f, DT_NONE), f->narrow);
     return graph_cast(f->g, pick(f, DT_NONE), to[draw(f, 9)]);
 }
 
@@ -696,8 +696,9 @@ const char *fuzz_program(Arena *arena, uint64_t seed)
     Diag *diag = diag_new(arena);
     Gen f = {.arena = arena, .seed = hash_u64(1, seed) | 1, .special = fuzz_trial(seed).special};
     uint64_t r = hash_u64(
-        3, seed); // a third has 16-bit values, a third of all products in bf16, a third in tf32
-    if (r % 3 == 0) f.half = r / 3 % 2 ? DT_F16 : DT_BF16;
+        3, seed); // a third has narrow values, a third of all products in bf16, a third in tf32
+    static const DType narrows[] = {DT_BF16, DT_F16, DT_F8E4M3, DT_F8E5M2};
+    if (r % 3 == 0) f.narrow = narrows[r / 18 % 4];
     f.p = program_new(arena, diag, str_printf(arena, "seed %llu", (unsigned long long)seed),
                       1 + draw(&f, 4));
     if (r / 6 % 3 == 0) f.p->precision = PRECISION_BF16;

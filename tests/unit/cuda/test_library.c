@@ -90,20 +90,83 @@ Test(library, is_told_of_a_bias_and_what_is_left)
     arena_free(arena);
 }
 
-// A library gives the type that it multiplies, or f32.
-Test(library, does_not_round_to_another_type)
+// The description of the only product of that entry, or NULL.
+static const LibraryProduct *of_bytes(Arena *arena, const char *statements, DType *to)
 {
-    static const char text[] = "  %x4 = input {name=\"x4\"} : f32[16, 32]\n"
-                               "  %y4 = input {name=\"y4\"} : f32[8, 32]\n"
-                               "  %q = dot %x4, %y4 {lc=[1], rc=[1]} : f32[16, 8]\n"
-                               "  %r = cast %q : bf16[16, 8]\n"
-                               "  output \"r\" %r\n";
+    const char *text = str_printf(
+        arena, "program \"p\" batch=2 steps=1 seed=0\nentry \"step\" {\n%s}\n", statements);
+    Error err = {0};
+    Diag *diag = diag_new(arena);
+    Program *p = program_parse(arena, diag, diag_source(diag, "p", text, strlen(text)));
+    if (!p) diag_print(diag, stderr);
+    cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
+    Target target = cuda_target();
+    const Plan *plan = plan_build(arena, p, &target, FUSE_ALL);
+    for (uint32_t i = 0; i < plan->kernels.n; i++) {
+        const Kernel *k = plan->kernels.at[i];
+        if (k->kind != KERNEL_GEMM || !k->gemm.library) continue;
+        *to = k->buffers.at[k->gemm.library->c.buffer].dtype;
+        return k->gemm.library;
+    }
+    return NULL;
+}
+
+#define BYTES(dt, m, n, k)                                                                         \
+    "  %x = input {name=\"x\"} : " dt "[" m ", " k "]\n"                                           \
+    "  %y = input {name=\"y\"} : " dt "[" n ", " k "]\n"                                           \
+    "  %p = dot %x, %y {lc=[1], rc=[1]} : f32[" m ", " n "]\n"
+#define OUT "  output \"p\" %p\n"
+
+// cuBLASLt's rules for 8-bit floats.
+Test(library, is_told_of_few_products_of_8_bit_floats)
+{
+    static const struct {
+        const char *statements;
+        bool told, biased;
+        DType to;
+    } cases[] = {
+        {BYTES("f8e4m3", "32", "48", "64") OUT, true, false, DT_F32},
+        {BYTES("f8e4m3", "32", "48", "64") "  %r = cast %p : bf16[32, 48]\n  output \"r\" %r\n",
+         true, false, DT_BF16},
+        {BYTES("f8e4m3", "32", "48", "64") "  %r = cast %p : f16[32, 48]\n  output \"r\" %r\n",
+         true, false, DT_F32},
+        {BYTES("f8e4m3", "32", "48", "64") "  %r = cast %p : f8e4m3[32, 48]\n  output \"r\" %r\n",
+         true, false, DT_F32},
+        // a bias is of bf16
+        {BYTES("f8e4m3", "32", "48", "64") "  %b = input {name=\"b\"} : bf16[48]\n"
+                                           "  %w = cast %b : f32[48]\n"
+                                           "  %bb = broadcast %w {axes=[1]} : f32[32, 48]\n"
+                                           "  %s = add %p, %bb\n  %r = cast %s : bf16[32, 48]\n"
+                                           "  output \"r\" %r\n",
+         true, true, DT_BF16},
+        {BYTES("f8e4m3", "32", "48", "64") "  %b = input {name=\"b\"} : f32[48]\n"
+                                           "  %bb = broadcast %b {axes=[1]} : f32[32, 48]\n"
+                                           "  %s = add %p, %bb\n  output \"s\" %s\n",
+         true, false, DT_F32},
+        {BYTES("f8e4m3", "24", "48", "64") OUT, false, false, DT_F32},
+        {BYTES("f8e4m3", "32", "40", "64") OUT, false, false, DT_F32},
+        {BYTES("f8e4m3", "32", "48", "72") OUT, false, false, DT_F32},
+        {BYTES("f8e5m2", "32", "48", "64") OUT, false, false, DT_F32},
+        // k is not dense, rows begin anywhere
+        {"  %x = input {name=\"x\"} : f8e4m3[64, 32]\n  %y = input {name=\"y\"} : f8e4m3[48, 64]\n"
+         "  %p = dot %x, %y {lc=[0], rc=[1]} : f32[32, 48]\n" OUT,
+         false, false, DT_F32},
+        {"  %l = input {name=\"l\"} : f8e4m3[32, 72]\n  %y = input {name=\"y\"} : f8e4m3[48, 64]\n"
+         "  %x = slice %l {lo=[0, 0], hi=[32, 64]} : f8e4m3[32, 64]\n"
+         "  %p = dot %x, %y {lc=[1], rc=[1]} : f32[32, 48]\n" OUT,
+         false, false, DT_F32},
+        // a product of f32 whose result is bf16 is one of f32 and a rest
+        {BYTES("f32", "32", "48", "64") "  %r = cast %p : bf16[32, 48]\n  output \"r\" %r\n", true,
+         false, DT_F32},
+    };
     Arena *arena = arena_new();
-    const Plan *plan;
-    const LibraryProduct *p = told(arena, text, &plan);
-    cr_assert(p && p->rest && p->workspace);
-    const Kernel *k = plan->kernels.at[0];
-    for (uint32_t i = 0; k->kind != KERNEL_GEMM; i++) k = plan->kernels.at[i];
-    cr_expect_eq(k->buffers.at[p->c.buffer].dtype, DT_F32);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        DType to = DT_NONE;
+        const LibraryProduct *p = of_bytes(arena, cases[i].statements, &to);
+        cr_expect_eq(p != NULL, cases[i].told, "case %zu", i);
+        if (!p) continue;
+        cr_expect_eq(p->biased, cases[i].biased, "case %zu", i);
+        cr_expect_eq(to, cases[i].to, "case %zu: %s", i, dtype_name(to));
+    }
     arena_free(arena);
 }

@@ -52,6 +52,30 @@ Test(values, rounds_to_nearest_even)
     }
 }
 
+static float of_f8(CztDtype dtype, uint8_t bits)
+{
+    float x;
+    values_to_f32(&x, dtype, &bits, 1);
+    return x;
+}
+
+Test(values, every_8_bit_float_is_read)
+{
+    for (int i = 0; i < 128; i++) {
+        float x = of_f8(CZT_F8E4M3, (uint8_t)i), y = of_f8(CZT_F8E5M2, (uint8_t)i);
+        int e = i >> 3, f = i >> 2;
+        cr_expect(i == 127 ? isnan(x)
+                           : x == ldexpf((float)(i & 7) + (e ? 8 : 0), (e ? e : 1) - 10));
+        cr_expect(i == 124  ? isinf(y)
+                  : i > 124 ? isnan(y)
+                            : y == ldexpf((float)(i & 3) + (f ? 4 : 0), (f ? f : 1) - 17));
+        cr_expect(isnan(x) || of_f8(CZT_F8E4M3, (uint8_t)(i | 128)) == -x);
+        cr_expect(isnan(y) || of_f8(CZT_F8E5M2, (uint8_t)(i | 128)) == -y);
+    }
+    cr_expect_eq(of_f8(CZT_F8E4M3, 0x7e), 448);
+    cr_expect_eq(of_f8(CZT_F8E5M2, 0x7b), 57344);
+}
+
 Test(values, what_f16_does_not_hold_is_infinite)
 {
     uint16_t bits;
