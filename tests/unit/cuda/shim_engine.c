@@ -93,6 +93,19 @@ Engine cuda_text_engine(bool races)
     return (Engine){"CUDA text", cuda_target(), races ? compile_races : compile, run, close_unit};
 }
 
+const Plan *cuda_plan(Arena *arena, const char *text)
+{
+    Error err = {0};
+    Diag *diag = diag_new(arena);
+    Program *p = program_parse(arena, diag, diag_source(diag, "p", text, strlen(text)));
+    if (!p) diag_print(diag, stderr);
+    cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
+    Target target = cuda_target();
+    const Plan *plan = plan_build(arena, p, &target, FUSE_ALL);
+    cr_assert(plan_verify(plan, true, &err), "%s", err.text);
+    return plan;
+}
+
 void same_on_cuda_text(Arena *arena, const char *name, const char *text)
 {
     Error err = {0};

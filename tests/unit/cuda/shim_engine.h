@@ -9,6 +9,8 @@ Engine cuda_text_engine(bool races);
 // Run every entry of IR text (NAME is shown on failure) on the interpreter and on CUDA text. Fails
 // the Criterion test on a difference.
 void same_on_cuda_text(Arena *arena, const char *name, const char *text);
+// The plan of IR text for GPUs, after all passes and verified.
+const Plan *cuda_plan(Arena *arena, const char *text);
 // All distinct kernels of the corpus, in every precision, in one unit of n functions.
 const char *all_kernels(Arena *arena, uint32_t *n);
 // NVRTC. Where it is not installed the test is skipped, and says so.

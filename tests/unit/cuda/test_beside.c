@@ -2,7 +2,7 @@
 // a limit of memory or the price forbids it.
 #include "codegen/cuda.h"
 #include "passes/lower.h"
-#include "passes/pass.h"
+#include "shim_engine.h"
 
 #include <criterion/criterion.h>
 
@@ -32,15 +32,7 @@ static const Plan *planned(Arena *arena, int64_t memory, int size, const char *k
         "  output \"l\" %%l\n"
         "}\n",
         limit, kind, size, size, trained ? " trainable" : "", size, size, size, size, size, size);
-    Error err = {0};
-    Diag *diag = diag_new(arena);
-    Program *p = program_parse(arena, diag, diag_source(diag, "p", text, strlen(text)));
-    if (!p) diag_print(diag, stderr);
-    cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
-    Target target = cuda_target();
-    const Plan *plan = plan_build(arena, p, &target, FUSE_ALL);
-    cr_assert(plan_verify(plan, true, &err), "%s", err.text);
-    return plan;
+    return cuda_plan(arena, text);
 }
 
 // How many pairs of scratch buffers of segments that are frozen and that are not share bytes, other

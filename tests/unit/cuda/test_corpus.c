@@ -13,13 +13,7 @@
 // The text of a corpus file's kernels.
 static const char *text_of(Arena *arena, const char *file)
 {
-    Error err = {0};
-    Diag *diag = diag_new(arena);
-    const char *source = corpus_text(arena, file);
-    Program *p = program_parse(arena, diag, diag_source(diag, file, source, strlen(source)));
-    cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
-    Target target = cuda_target();
-    const Plan *plan = plan_build(arena, p, &target, FUSE_ALL);
+    const Plan *plan = cuda_plan(arena, corpus_text(arena, file));
     CudaLaunch *launches = arena_array(arena, CudaLaunch, plan->kernels.n + 1);
     return cuda_text(arena, plan->kernels.n, plan->kernels.at, launches);
 }

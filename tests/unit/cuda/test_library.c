@@ -1,7 +1,7 @@
 // What a library is told of a product: its bias, where it may round, what is left for a kernel.
 #include "codegen/cuda.h"
 #include "passes/lower.h"
-#include "passes/pass.h"
+#include "shim_engine.h"
 
 #include <criterion/criterion.h>
 
@@ -20,13 +20,7 @@ static const LibraryProduct *told(Arena *arena, const char *statements, const Pl
                                   "  %%h = input {name=\"h\"} : f32[8, 16]\n"
                                   "  %%p = dot %%x, %%y {lc=[1], rc=[1]} : f32[16, 8]\n%s}\n",
                                   statements);
-    Error err = {0};
-    Diag *diag = diag_new(arena);
-    Program *p = program_parse(arena, diag, diag_source(diag, "p", text, strlen(text)));
-    if (!p) diag_print(diag, stderr);
-    cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
-    Target target = cuda_target();
-    *plan = plan_build(arena, p, &target, FUSE_ALL);
+    *plan = cuda_plan(arena, text);
     for (uint32_t i = 0; i < (*plan)->kernels.n; i++)
         if ((*plan)->kernels.at[i]->kind == KERNEL_GEMM)
             return (*plan)->kernels.at[i]->gemm.library;
@@ -95,13 +89,7 @@ static const LibraryProduct *of_bytes(Arena *arena, const char *statements, DTyp
 {
     const char *text = str_printf(
         arena, "program \"p\" batch=2 steps=1 seed=0\nentry \"step\" {\n%s}\n", statements);
-    Error err = {0};
-    Diag *diag = diag_new(arena);
-    Program *p = program_parse(arena, diag, diag_source(diag, "p", text, strlen(text)));
-    if (!p) diag_print(diag, stderr);
-    cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
-    Target target = cuda_target();
-    const Plan *plan = plan_build(arena, p, &target, FUSE_ALL);
+    const Plan *plan = cuda_plan(arena, text);
     for (uint32_t i = 0; i < plan->kernels.n; i++) {
         const Kernel *k = plan->kernels.at[i];
         if (k->kind != KERNEL_GEMM || !k->gemm.library) continue;

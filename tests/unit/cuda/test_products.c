@@ -1,7 +1,7 @@
 // Which products go to tensor cores, with which tile, and how their operands come there.
 #include "codegen/cuda.h"
 #include "passes/lower.h"
-#include "passes/pass.h"
+#include "shim_engine.h"
 
 #include <criterion/criterion.h>
 
@@ -23,13 +23,7 @@ static Made make(Arena *arena, const char *statements, bool alone)
 {
     const char *text = str_printf(
         arena, "program \"p\" batch=2 steps=1 seed=0\nentry \"step\" {\n%s}\n", statements);
-    Error err = {0};
-    Diag *diag = diag_new(arena);
-    Program *p = program_parse(arena, diag, diag_source(diag, "p", text, strlen(text)));
-    if (!p) diag_print(diag, stderr);
-    cr_assert(p && passes_run(p, &(PassOptions){.level = 1}, &err), "%s", err.text);
-    Target target = cuda_target();
-    const Plan *plan = plan_build(arena, p, &target, FUSE_ALL);
+    const Plan *plan = cuda_plan(arena, text);
     cr_assert(!alone || plan->kernels.n == 1, "%u kernels", plan->kernels.n);
     uint32_t k = 0;
     while (plan->kernels.at[k]->kind != KERNEL_GEMM) k++;
