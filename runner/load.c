@@ -240,6 +240,7 @@ bool load_program(Loaded *l, const LoadOptions *o)
                 l->step->file);
     if (o->cli->again) { // who does products stays as it was; train says when kernels go one by one
         e.profile = !o->snapshots;
+        e.choices_stay = true;
         if (e.products == PRODUCTS_MEASURED) e.products = PRODUCTS_AUTO;
     }
     if (l->step->cuda) e.choices[0] = o->choices, e.choices[1] = choices_file(o->cli->arena);

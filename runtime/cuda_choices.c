@@ -102,7 +102,7 @@ bool cuda_choices_close(CudaChoices *c, Error *err)
     bool ok = true;
     for (int i = 0; i < CHOICE_FILES; i++) {
         Error none = {0};
-        if (c->changed[i] && c->paths[i])
+        if (c->changed[i] && c->paths[i] && !c->stay)
             ok &= write_file(c->paths[i], c->files[i], i ? &none : err) || i;
         json_decref(c->files[i]);
     }

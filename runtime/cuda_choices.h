@@ -20,6 +20,7 @@ typedef struct CudaChoices {
     const char *device;       // cuda_choices_device
     json_t *files[CHOICE_FILES];
     bool changed[CHOICE_FILES];
+    bool stay; // the files are not to be written
     bool lost; // the first file is damaged, or lacks what was asked for, though it holds choices
 } CudaChoices;
 

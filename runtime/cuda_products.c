@@ -177,6 +177,7 @@ bool cuda_products_choose(CudaEngine *c, const ExecOptions *options, Error *err)
     for (int i = 0; i < CHOICE_FILES; i++) ch.keeps |= options->choices[i] != NULL;
     cuda_choices_open(&ch.kept, options->choices,
                       cuda_choices_device(c->arena, &c->device, c->blas.version, c->image));
+    ch.kept.stay = options->choices_stay;
     bool ok = true;
     for (uint32_t i = 0; ok && i < c->step->nkernels; i++)
         if (use[i]) ok = choose(&ch, i, use[i], alignment[i], err);

@@ -25,6 +25,7 @@ typedef struct ExecOptions {
     // Files that keep what was measured; the first one (a run's) has what products says otherwise
     // too, and counts. NULL: none.
     const char *choices[2];
+    bool choices_stay; // they are read, but not written
     const CztKernel
         *kernels; // step->nkernels functions to call instead of the mapped code, or NULL
 } ExecOptions;

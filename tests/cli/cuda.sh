@@ -345,6 +345,10 @@ until grep -q "once more" waits.err || ! kill -0 $!; do sleep 0.1; done
 kill $!
 wait $!
 [ $? -eq 143 ] || miss "SIGTERM does not end what is done once more"
+# who does which product is read there, and not written
+XDG_CACHE_HOME=$PWD/unkept exits 1 sh -c 'CZT_AGAIN=$$:0 exec "$@"' - "$CZTC" run micro.czt
+says err "kernel by kernel nothing fails"
+[ -e unkept/cztc/products.json ] && miss "what is done once more keeps choices"
 # the variable counts for the process that it names
 CZT_AGAIN=1 exits 0 "$CZTC" run small.yaml --target cuda
 CZT_AGAIN=1:1 exits 0 "$CZTC" train small.yaml --target cuda --out unnamed --steps 3
