@@ -261,6 +261,7 @@ bool pipeline_emit(Pipeline *p)
         error_set(&err, "there is no plan to make code of: pass memplan was left out");
         return report(p, &err);
     }
+    if (!backend_takes(&p->backend, p->arena, p->program)) return report(p, &err);
     if (!backend_compile(&p->backend, p->arena, p->plan, p->threads, &p->code, &p->stats, &err))
         return report(p, &err);
     pipeline_phase(p, "code");

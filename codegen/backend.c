@@ -135,6 +135,52 @@ const char *backend_versions(Arena *arena)
     return str_printf(arena, "LLVM %u.%u.%u", major, minor, patch);
 }
 
+// The first element type of the node, or of its operands, that there is no code for; DT_NONE: none.
+static DType lacking(const Target *t, const Graph *g, const Node *n)
+{
+    DType to = n->type->nparts ? DT_NONE : n->type->dtype;
+    if (op_info(n->op)->class == CLASS_LEAF && n->op != OP_IOTA) return DT_NONE; // nothing is done
+    if (!n->nargs) return t->has(n->op, DT_NONE, to) ? DT_NONE : to;
+    for (uint32_t i = 0; i < n->nargs; i++) {
+        const Type *of = graph_type(g, n->args[i]);
+        DType from = of->nparts ? DT_NONE : of->dtype;
+        if (t->has(n->op, from, to)) continue;
+        return t->has(n->op, DT_NONE, to) ? from : to;
+    }
+    return DT_NONE;
+}
+
+// Of what follows from each other only the first is reported.
+static bool takes_entry(const Target *t, Arena *arena, const Entry *entry, Diag *diag)
+{
+    const Graph *g = entry->graph;
+    const bool *live = entry_live(entry, arena);
+    bool takes = true, *reported = arena_array(arena, bool, g->nodes.n);
+    for (NodeId id = 1; id < g->nodes.n; id++) {
+        const Node *n = graph_node(g, id);
+        DType dt = live[id] ? lacking(t, g, n) : DT_NONE;
+        if (dt == DT_NONE) continue;
+        bool before = false;
+        for (uint32_t i = 0; i < n->nargs; i++) before = before || reported[n->args[i]];
+        reported[id] = true;
+        takes = false;
+        if (before) continue;
+        diag_error(diag, n->origins.n ? n->origins.at[0] : (Loc){0},
+                   "the target %s has no code for '%s' of %s", t->name, op_info(n->op)->name,
+                   dtype_name(dt));
+        diag_help(diag, "compute in f32: cast(x, f32) makes it that");
+    }
+    return takes;
+}
+
+bool backend_takes(const Backend *backend, Arena *arena, const Program *program)
+{
+    bool takes = true;
+    for (uint32_t e = 0; e < program->entries.n; e++)
+        takes = takes_entry(backend->target, arena, program->entries.at[e], program->diag) && takes;
+    return takes;
+}
+
 bool backend_compile(const Backend *backend, Arena *arena, const Plan *plan, uint32_t threads,
                      Code *code, CompileStats *stats, Error *err)
 {

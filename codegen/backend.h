@@ -23,6 +23,9 @@ bool backend_open(Arena *arena, const char *target, Backend *backend, Error *err
 bool backend_named(Arena *arena, const char *target, Error *err);
 // What generates code: "LLVM 19.1.7", in the arena.
 const char *backend_versions(Arena *arena);
+// Does the target have code for all that the program is after its passes? What it has not is
+// reported at its place in the source.
+bool backend_takes(const Backend *backend, Arena *arena, const Program *program);
 // Compile every kernel of the plan, with `threads` threads.
 bool backend_compile(const Backend *backend, Arena *arena, const Plan *plan, uint32_t threads,
                      Code *code, CompileStats *stats, Error *err);

@@ -44,6 +44,15 @@ static bool has_all(Arena *arena, const char *features, const char *wanted)
     return true;
 }
 
+// Of f64 there is plain arithmetic: functions, products and attention are f32.
+static bool has(OpCode op, DType from, DType to)
+{
+    (void)to;
+    bool narrow = op_info(op)->flags & OPF_EXPAND || op == OP_TF32 || op == OP_DOT ||
+                  op_info(op)->class == CLASS_ATTENTION;
+    return from != DT_F64 || !narrow;
+}
+
 bool cpu_target(Arena *arena, const char *level, Cpu *cpu, Error *err)
 {
     LLVMInitializeX86TargetInfo();
@@ -66,6 +75,7 @@ bool cpu_target(Arena *arena, const char *level, Cpu *cpu, Error *err)
     cpu->features = levels[i].features;
     cpu->target = (Target){.name = "cpu",
                            .lanes = levels[i].lanes,
+                           .has = has,
                            .packs = true,
                            .packed_count = gemm_packed_count,
                            .tasks = gemm_tasks};

@@ -42,12 +42,19 @@ static bool any_size(const Kernel *k)
 
 enum { LISTS_FROM = 65 }; // a warp that owns a row sees fewer in two looks
 
+static bool has(OpCode op, DType from, DType to)
+{
+    (void)op;
+    return from != DT_F64 && to != DT_F64;
+}
+
 Target cuda_target(void)
 {
     return (Target){.name = "cuda",
                     .lanes = 32,
                     .library = true,
                     .staged = true,
+                    .has = has,
                     .packs = false,
                     .packed_count = no_panels,
                     .tasks = one_task,

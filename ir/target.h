@@ -10,6 +10,9 @@ typedef struct Target {
     bool library;   // a library may do plain products instead of their kernels
     bool staged;    // entries share a block of inputs, and a batch waits in another one while one
                     // is worked on; else each entry has its own, also for what runs before it
+    // Is there code for this op, after the passes, of operands of dtype `from` (DT_NONE: it has
+    // none) with a result of dtype `to`? The ops it has it has of all dtypes but f64.
+    bool (*has)(OpCode op, DType from, DType to);
     bool packs;     // the right operand of a product is packed by a kernel of its own
     // With `packs`: elements of the packed operand's buffer for (batch, n, k), as the target's PACK
     // kernel writes it.

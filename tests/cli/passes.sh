@@ -21,6 +21,14 @@ exits 0 "$CZTC" opt dump/02-autodiff.ir --passes=simplify
 exits 1 "$CZTC" compile "$small" --skip=memplan
 says err "memplan was left out"
 
+# what a target has no code for is an error at its place
+sed 's/weight: 0.25 \* step/weight: 0.25 * cast(exp(cast(step, f64)), f32)/' "$small" >wide.yaml
+exits 1 "$CZTC" compile wide.yaml
+says err "wide.yaml:31:29: error: the target cpu has no code for 'exp' of f64"
+exits 1 "$CZTC" compile wide.yaml --target cuda:text
+says err "wide.yaml:31:29: error: the target cuda has no code for 'cast' of f64"
+says err "compute in f32: cast(x, f32) makes it that"
+
 # sizes from which products are cut, and of pieces; the cache keeps steps of other sizes apart
 stream=$SOURCE/tests/passes/stream.ir
 exits 0 "$CZTC" opt "$stream" --stop-after=stream
