@@ -35,9 +35,9 @@ enum {
 
 typedef struct Tile {
     int m, n, k, warps_m, warps_n, stages; // MmaTile's, in bf16; a k of tf32 is half of it
-    int rate;      // of the tensor cores' peak, in percent, on a multiprocessor that is full
-    int full;      // blocks that make it full
-    bool computes; // has registers to spare for computed operands
+    int rate;    // of the tensor cores' peak, in percent, on a multiprocessor that is full
+    int full;    // blocks that make it full
+    bool spares; // has registers to spare, for operands that are computed or read one by one
 } Tile;
 
 // Rates are estimates: by how often an element that came to shared memory is used, and by the
@@ -68,12 +68,13 @@ static double tile_steps(const Tile *t, int64_t batch, int64_t m, int64_t n, int
 
 // The tile with which a product takes the least time. The choice is static, and the tile is all
 // that it decides: sums are the same with any other.
-static const Tile *tile_for(int64_t batch, int64_t m, int64_t n, int64_t k, bool computes)
+static const Tile *tile_for(int64_t batch, int64_t m, int64_t n, int64_t k, bool computes,
+                            bool spares)
 {
     const Tile *best = NULL;
     for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
         const Tile *t = &tiles[i];
-        if (computes && !t->computes) continue;
+        if ((computes || spares) && !t->spares) continue;
         if (!best ||
             tile_steps(t, batch, m, n, k, computes) < tile_steps(best, batch, m, n, k, computes))
             best = t;
@@ -122,7 +123,7 @@ int64_t cuda_mma_parts(const Kernel *kernel)
     bool computes = m % chunk_of(kernel) || n % chunk_of(kernel);
     for (int64_t p = 1; p <= PARTS_MOST && k / p >= PART_LEAST; p++) {
         if (!cuda_mma_takes(kernel) || k % p || batch * p > UINT16_MAX) continue;
-        const Tile *tile = tile_for(batch * p, m, n, depth / p, computes);
+        const Tile *tile = tile_for(batch * p, m, n, depth / p, computes, kernel->gemm.tf32);
         double steps = tile_steps(tile, batch * p, m, n, depth / p, computes);
         if (p > 1) steps += (double)(p * batch * m * n) * STEPS_PER_SUM + STEPS_PER_LAUNCH;
         if (p > 1 && steps >= least) continue;
@@ -514,8 +515,10 @@ void cuda_mma_kernel(CudaText *t, CudaLaunch *launch)
         operands[i].chunk = chunk_of(k);
         lay_out(&operands[i]);
     }
+    // tf32 whose free axis is innermost comes to registers number by number, with more addresses.
+    bool spares = k->gemm.tf32 && (operands[0].inner == 1 || operands[1].inner == 1);
     const Tile *tile = tile_for(k->gemm.batch, k->gemm.m, k->gemm.n, bf16_depth(k),
-                                !operands[0].direct || !operands[1].direct);
+                                !operands[0].direct || !operands[1].direct, spares);
     for (int i = 0; i < 2; i++) {
         operands[i].tile = tile;
         operands[i].across = i ? tile->n : tile->m;

@@ -170,6 +170,7 @@ ParameterizedTest(char (*arch)[8], nvrtc, compiles_the_benchmarks)
     for (uint32_t i = 0; i < all.texts.n; i++)
         map_set(all.arena, &all.known, form_of(all.arena, all.texts.at[i]), &all);
     if (others) {
+        add_functions(&all, CZT_SOURCE_DIR "/graphs/bench/base.yaml", "precision=tf32");
         add_graphs(&all, CZT_SOURCE_DIR "/graphs/bench/*.yaml", "precision=bf16");
         add_graphs(&all, CZT_SOURCE_DIR "/graphs/bench/*.yaml", "precision=f32");
     }
