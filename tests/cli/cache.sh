@@ -25,16 +25,7 @@ echo '{"1": 2}' >graphs/remap.json
 printf 'cztc: 1\nfunctions:\n  half(x): x / 2\n' >graphs/half.yaml
 tiny=graphs/tiny.yaml
 
-# hit ARGUMENTS: compile, and the step came from the cache; fresh: it was made anew
-cached() {
-    from=$1
-    shift
-    exits 0 "$CZTC" compile "$@" --json
-    says out "\"cached\": $from"
-}
-hit() { cached true "$@"; }
-fresh() { cached false "$@"; }
-entries() { ls "$steps" | wc -l; }
+. "$(dirname "$0")/cached.sh"
 
 # the second one has the same bytes, as a file, as an executable, and as one compiled without a cache
 fresh $tiny -o first.czt

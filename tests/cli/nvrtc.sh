@@ -30,15 +30,7 @@ grep -Eq '[0-9]+ functions in [0-9]+ units; at most [0-9]+ registers(, nothing s
 
 # images of a GPU's units: only units with other kernels are compiled, and a damaged one is replaced
 rm -r "$steps"
-cached() {
-    from=$1
-    shift
-    exits 0 "$CZTC" compile "$@" --json
-    says out "\"cached\": $from"
-}
-hit() { cached true "$@"; }
-fresh() { cached false "$@"; }
-entries() { ls "$steps" | wc -l; }
+. "$(dirname "$0")/cached.sh"
 fresh $gpu -o again.czt
 same again.czt gpu.czt
 hit $gpu -o again.czt
