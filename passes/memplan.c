@@ -169,7 +169,8 @@ bool pass_memplan(Program *p, PassContext *ctx)
         lo->entry->runs_before = runs_before(p, lo->entry->name);
     }
     const Lowering *all = ctx->options->lowering;
-    bool fits = !p->memory || plan_bytes(all->plan, all->target) <= p->memory;
+    bool fits =
+        !all->target->staged || !p->memory || plan_bytes(all->plan, all->target) <= p->memory;
     for (uint32_t i = 0; !fits && i < p->entries.n; i++) plan_scratch(&all->entries[i], false);
     return ctx->options->lowering->planned = true;
 }
