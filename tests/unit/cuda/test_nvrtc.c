@@ -1,11 +1,10 @@
-// NVRTC, where it is installed, compiles every kernel of the corpus for each architecture, from the
-// text that the host shim runs, and tells what each takes.
+// NVRTC, where it is installed: PTX beside code, errors; and what tests have of the corpus'
+// kernels.
 #include "codegen/cuda.h"
 #include "codegen/nvrtc.h"
 #include "shim_engine.h"
 
 #include <criterion/criterion.h>
-#include <criterion/parameterized.h>
 
 typedef struct Kernels {
     Arena *arena;
@@ -29,8 +28,8 @@ static void add_kernels(Kernels *k, const char *name, const char *text)
     }
 }
 
-// All distinct kernels of the corpus, in f32, tf32 and bf16, in one unit of n functions.
-const char *all_kernels(Arena *arena, uint32_t *n)
+// All distinct kernels of the corpus, in f32, tf32 and bf16.
+CudaProgram corpus_program(Arena *arena)
 {
     Kernels k = {.arena = arena};
     static char names[CORPUS_MOST][CORPUS_NAME];
@@ -41,9 +40,7 @@ const char *all_kernels(Arena *arena, uint32_t *n)
             if (text) add_kernels(&k, names[f], text);
         }
     }
-    CudaProgram program = cuda_program(arena, k.all.n, k.all.at);
-    *n = program.n;
-    return cuda_unit(arena, &program, 0, program.n);
+    return cuda_program(arena, k.all.n, k.all.at);
 }
 
 Nvrtc *nvrtc_or_skip(Arena *arena)
@@ -55,32 +52,6 @@ Nvrtc *nvrtc_or_skip(Arena *arena)
         cr_skip_test("%s", err.text);
     }
     return nvrtc;
-}
-
-ParameterizedTestParameters(nvrtc, compiles_the_corpus)
-{
-    static char archs[][8] = {"sm_80", "sm_89", "sm_90a", "sm_100", "sm_120"};
-    return cr_make_param_array(char[8], archs, sizeof archs / sizeof *archs);
-}
-
-ParameterizedTest(char (*arch)[8], nvrtc, compiles_the_corpus)
-{
-    Arena *arena = arena_new();
-    Nvrtc *nvrtc = nvrtc_or_skip(arena);
-    uint32_t n;
-    const char *text = all_kernels(arena, &n);
-    CudaImage image;
-    Error err = {0};
-    cr_expect(n > 100, "only %u kernels", n);
-    cr_assert(nvrtc_compile(nvrtc, arena, text, *arch, &image, &err), "%s", err.text);
-    cr_expect_eq(image.n, n, "%u of %u kernels", image.n, n);
-    for (uint32_t i = 0; i < image.n; i++) {
-        const CudaUsage *u = &image.usage[i];
-        cr_expect(u->registers > 0 && u->registers <= 255 && u->spilled <= 4 * u->registers,
-                  "%s: %u registers, %u bytes spilled", u->symbol, u->registers, u->spilled);
-    }
-    nvrtc_close(nvrtc);
-    arena_free(arena);
 }
 
 Test(nvrtc, makes_ptx_and_reports_errors)

@@ -12,8 +12,9 @@ Test(cuda, text_is_the_same_for_both)
     char folder[] = P_tmpdir "/czt-text-XXXXXX";
     cr_assert(mkdtemp(folder));
     c.folder = folder;
-    uint32_t n, rows = 0;
-    const char *text = all_kernels(c.arena, &n);
+    uint32_t rows = 0;
+    const CudaProgram program = corpus_program(c.arena);
+    const char *text = cuda_unit(c.arena, &program, 0, program.n);
     static const char *const parts[] = {"mma_loop<T>",
                                         "attention_at_once<64",
                                         "attention_gradient_",
@@ -26,7 +27,8 @@ Test(cuda, text_is_the_same_for_both)
     const char *stub = text_stub(&c, check_read(&c, "codegen/cuda_prelude.cuh"));
     const char *difference = text_compare(&c, stub, "corpus", text, &rows);
     cr_expect(!difference, "%s", difference ? difference : "");
-    cr_expect(n > 100 && rows > 40 && !c.failures, "%u functions, %u rows", n, rows);
+    cr_expect(program.n > 100 && rows > 40 && !c.failures, "%u functions, %u rows", program.n,
+              rows);
     remove(str_printf(c.arena, "%s/shim.h", stub));
     rmdir(stub);
     rmdir(folder);
