@@ -40,6 +40,7 @@ static const Option options[] = {
 typedef struct Run {
     Arena *arena;
     const Values *v;
+    bool again; // it is done once more (runner/again.h)
     Loaded l;
     const json_t *rows; // {path, base_dir, file, of} of each statistic
     int64_t batch, samples, left_out;
@@ -207,6 +208,7 @@ static bool write_all(Run *r, Error *err)
 {
     uint32_t entry;
     if (!run_named(r, "stats_result", &entry, err)) return false;
+    if (r->again) return true; // the files are not what it is done once more for
     for (size_t i = 0; i < json_array_size(r->rows); i++)
         if (!write_one(r, entry, json_array_get(r->rows, i), err)) return false;
     if (r->left_out)
@@ -217,7 +219,7 @@ static bool write_all(Run *r, Error *err)
 
 static int run(Cli *cli, const void *values)
 {
-    Run r = {.arena = cli->arena, .v = values};
+    Run r = {.arena = cli->arena, .v = values, .again = cli->again};
     const Values *v = values;
     Error err = {0};
     LoadOptions o = {.cli = cli, .file = v->file, .root = v->samples.root, .place = v->place};
@@ -226,6 +228,7 @@ static int run(Cli *cli, const void *values)
                          v->file);
     o.graph = (GraphOptions){
         .source = v->source, .stats = true, .stats_names = v->names.at, .nstats = v->names.n};
+    cli->repeats = true;
     if (!load_program(&r.l, &o)) return EXIT_INPUT;
     r.rows = json_object_get(json_object_get(r.l.step->manifest, "train"), "statistics");
     bool ok = may_write(&r, &err) && exec_init(r.l.exec, r.l.step->seed, &err) &&

@@ -48,11 +48,11 @@ static json_t *extents_json(const Kernel *k)
     return a;
 }
 
-static json_t *lines_json(const Program *p, const Kernel *k)
+static json_t *lines_json(const Program *p, const Loc *origins, uint32_t n)
 {
     json_t *a = json_array();
-    for (uint32_t i = 0; i < k->origins.n; i++)
-        json_array_append_new(a, json_string(diag_whole_where(p->diag, k->origins.at[i])));
+    for (uint32_t i = 0; i < n; i++)
+        json_array_append_new(a, json_string(diag_whole_where(p->diag, origins[i])));
     return a;
 }
 
@@ -93,7 +93,7 @@ static json_t *kernel_json(const Program *p, const Kernel *k, const KernelCode *
     json_t *o =
         json_pack("{s:s, s:s, s:I, s:I, s:o, s:o}", "name", k->name, "kind", kind_names[k->kind],
                   "flops", (json_int_t)k->flops, "bytes", (json_int_t)k->bytes, "buffers",
-                  extents_json(k), "lines", lines_json(p, k));
+                  extents_json(k), "lines", lines_json(p, k->origins.at, k->origins.n));
     json_t *where =
         c->symbol
             ? json_pack("{s:s, s:i, s:i, s:I, s:I, s:i}", "symbol", c->symbol, "unit", (int)c->unit,
@@ -121,7 +121,15 @@ static json_t *kernels_json(const Program *p, const Plan *plan, const Code *code
 
 static const char *const block_names[] = {"state", "scratch", "input", "output", "const"};
 
-static json_t *launches_json(const PlanEntry *e, const Plan *plan)
+// Where a kernel's use comes from other places than its first one.
+static bool is_elsewhere(const Segment *seg, const Kernel *k)
+{
+    return seg->origins.n != k->origins.n ||
+           (k->origins.n &&
+            memcmp(seg->origins.at, k->origins.at, k->origins.n * sizeof *k->origins.at) != 0);
+}
+
+static json_t *launches_json(const Program *p, const PlanEntry *e, const Plan *plan)
 {
     json_t *launches = json_array();
     for (uint32_t l = 0; l < e->launches.n; l++) {
@@ -139,6 +147,8 @@ static json_t *launches_json(const PlanEntry *e, const Plan *plan)
                 json_pack("{s:I, s:I, s:o}", "kernel", (json_int_t)seg->kernel, "tasks",
                           (json_int_t)plan->kernels.at[seg->kernel]->tasks, "buffers", buffers);
             if (seg->frozen) json_object_set_new(o, "frozen", json_true());
+            if (is_elsewhere(seg, plan->kernels.at[seg->kernel]))
+                json_object_set_new(o, "lines", lines_json(p, seg->origins.at, seg->origins.n));
             json_array_append_new(segments, o);
         }
         json_array_append_new(launches, json_pack("{s:o}", "segments", segments));
@@ -242,7 +252,7 @@ static json_t *entry_json(Arena *arena, const Program *p, const Plan *plan, uint
     json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "name", e->name, "input_bytes",
                           (json_int_t)pe->input_bytes, "output_bytes", (json_int_t)pe->output_bytes,
                           "scratch_bytes", (json_int_t)pe->scratch_bytes, "inputs", inputs,
-                          "outputs", outputs, "launches", launches_json(pe, plan));
+                          "outputs", outputs, "launches", launches_json(p, pe, plan));
     if (e->graph->batch != p->batch) json_object_set_new(o, "batch", json_integer(e->graph->batch));
     add_refresh(o, p, e, arena);
     if (!e->before.n) return o;

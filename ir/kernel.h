@@ -217,6 +217,7 @@ typedef struct Segment {
     VEC(int64_t) from; // for each the element that is the kernel's first; a multiple of 64 bytes
     bool late;         // no earlier than in the order of the source: it is run again to save memory
     bool frozen;       // of the stream that runs beside the others (passes/beside.h)
+    VEC(Loc) origins;  // places in the source; the kernel's are those of its first use
 } Segment;
 
 // Segments of one launch run in one parallel region, without order between them.

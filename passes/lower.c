@@ -112,6 +112,7 @@ void lower_launch(Lower *lo, Kernel *k, Segment *segment)
     if (k->kind == KERNEL_LOOP) lower_canonical(lo->arena, k, segment);
     k->bytes = traffic(k);
     Segment s = *segment;
+    memcpy(&s.origins, &k->origins, sizeof k->origins);
     s.kernel = lower_intern(lo, k);
     s.late = lo->late;
     Launch launch = {0};

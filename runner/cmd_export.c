@@ -159,11 +159,13 @@ static int run(Cli *cli, const void *values)
         !origin_take(cli->arena, &o, v->what,
                      "name a graph file: export FILE --weights W.safetensors", &err))
         return fail(&err);
+    cli->repeats = true;
     if (!load_program(&l, &o)) return EXIT_INPUT;
     Export x = {.l = &l, .arena = cli->arena};
     bool ok = newest_state(cli->arena, &l, folder ? v->what : NULL, v->weights, &step, &err) &&
-              plan(&x, v->dtype, &err) && write_file(&x, v->out, step, &err);
-    if (ok) say(&x, v, step);
+              plan(&x, v->dtype, &err) &&
+              (cli->again || write_file(&x, v->out, step, &err)); // again.h: for the kernels alone
+    if (ok && !cli->again) say(&x, v, step);
     load_free(&l);
     return ok ? EXIT_OK : fail(&err);
 }

@@ -20,6 +20,7 @@ typedef struct CudaEntry {
     Order order;
     void **parameters;      // by segment: its buffers' addresses, one after the other
     void **node_parameters; // by node of the order: its segment's, or where its table lies
+    const char **what;      // by node: kernel and line, for errors
     CuGraphExec graph;
     ExecTime *times;
 } CudaEntry;
@@ -34,7 +35,7 @@ typedef struct CudaEngine {
     const StepImage *image; // the one that is loaded
     CuModule *modules;      // by unit
     CuFunction *functions;  // by kernel
-    const char **what;      // by kernel: its name and line, for errors
+    const char **what;      // by kernel: its name and the line of its first use, for errors
     CuStream main, copy;
     CuEvent from, to; // around a kernel that is timed
     CuPtr state, scratch, constants, tables;

@@ -38,7 +38,8 @@ static bool time_one(CudaEngine *c, uint32_t kernel, int algo, void *addresses, 
     return true;
 }
 
-// An algorithm that is refused is none; a GPU that fails shows in the next that is timed.
+// An algorithm that is refused is none; a GPU that fails with one takes no work any more, and is
+// told of here, where it is known with which product.
 static bool measure(CudaEngine *c, uint32_t kernel, void *addresses, Error *err)
 {
     int best = -1;
@@ -46,9 +47,12 @@ static bool measure(CudaEngine *c, uint32_t kernel, void *addresses, Error *err)
     if (!time_one(c, kernel, -1, addresses, &least, err)) return false;
     for (int a = 0; a < c->products[kernel].blas.nalgos; a++) {
         Error refused = {0};
-        if (!time_one(c, kernel, a, addresses, &ms, &refused) || ms >= least) continue;
-        least = ms;
-        best = a;
+        if (time_one(c, kernel, a, addresses, &ms, &refused)) {
+            if (ms < least) least = ms, best = a;
+        } else if (!cuda_engine_check(c, c->driver.stream_synchronize(c->main), c->what[kernel],
+                                      err)) {
+            return false;
+        }
     }
     c->products[kernel].algo = best;
     return true;

@@ -81,11 +81,21 @@ static bool load_unit(CudaEngine *c, const StepImage *image, uint32_t unit, Erro
     return check(c, result, "loading the kernels", err);
 }
 
+// "kernel row_12 (graph.yaml:12:5, and 3 more in one launch)"
+static const char *what_of(CudaEngine *c, const StepKernel *k, const char *const *lines, uint32_t n,
+                           uint32_t together)
+{
+    const char *line = n ? lines[0] : "", *more = "";
+    if (together > 1)
+        more = str_printf(c->arena, "%sand %u more in one launch", n ? ", " : "", together - 1);
+    if (!*line && !*more) return str_printf(c->arena, "kernel %s", k->name);
+    return str_printf(c->arena, "kernel %s (%s%s)", k->name, line, more);
+}
+
 static bool find_kernel(CudaEngine *c, uint32_t i, Error *err)
 {
     const StepKernel *k = &c->step->kernels[i];
-    c->what[i] = str_printf(c->arena, "kernel %s%s%s%s", k->name, k->nlines ? " (" : "",
-                            k->nlines ? k->lines[0] : "", k->nlines ? ")" : "");
+    c->what[i] = what_of(c, k, k->lines, k->nlines, 1);
     return check(c, c->driver.module_function(&c->functions[i], c->modules[k->unit], k->symbol),
                  c->what[i], err) &&
            (!k->shared_bytes ||
@@ -143,7 +153,7 @@ static void bind(CudaEngine *c, uint32_t entry)
 }
 
 static bool add_kernel(CudaEngine *c, CuGraph graph, const OrderNode *node, void *parameter,
-                       const CuGraphNode *after, CuGraphNode *to, Error *err)
+                       const char *what, const CuGraphNode *after, CuGraphNode *to, Error *err)
 {
     uint32_t kernel = node->segments[0]->kernel;
     const StepKernel *k = &c->step->kernels[kernel];
@@ -157,18 +167,16 @@ static bool add_kernel(CudaEngine *c, CuGraph graph, const OrderNode *node, void
                         .block_z = 1,
                         .shared_bytes = k->shared_bytes,
                         .parameters = parameters};
-    return check(c, c->driver.graph_kernel(to, graph, after, node->nafter, &own), c->what[kernel],
-                 err);
+    return check(c, c->driver.graph_kernel(to, graph, after, node->nafter, &own), what, err);
 }
 
 // What a library puts on a stream, as one node.
 static bool add_product(CudaEngine *c, CuGraph graph, const OrderNode *node, void *addresses,
-                        const CuGraphNode *after, CuGraphNode *to, Error *err)
+                        const char *what, const CuGraphNode *after, CuGraphNode *to, Error *err)
 {
     uint32_t kernel = node->segments[0]->kernel;
     enum { RELAXED = 2 };
     CuGraph inside = NULL;
-    const char *what = c->what[kernel];
     if (!check(c, c->driver.capture_begin(c->copy, RELAXED), what, err)) return false;
     bool ok = cuda_products_run(c, kernel, node->frozen, addresses, c->copy, err);
     ok = check(c, c->driver.capture_end(c->copy, &inside), what, err) && ok &&
@@ -185,7 +193,7 @@ static bool add_nodes(CudaEngine *c, CudaEntry *e, CuGraph graph, Error *err)
         const OrderNode *node = &e->order.nodes[i];
         for (uint32_t a = 0; a < node->nafter; a++) after[a] = nodes[node->after[a]];
         if (!(c->products[node->segments[0]->kernel].algo < 0 ? add_kernel : add_product)(
-                c, graph, node, e->node_parameters[i], after, &nodes[i], err))
+                c, graph, node, e->node_parameters[i], e->what[i], after, &nodes[i], err))
             return false;
     }
     return true;
@@ -204,6 +212,16 @@ static bool build_graph(CudaEngine *c, uint32_t entry, Error *err)
     return ok;
 }
 
+static void name_nodes(CudaEngine *c, CudaEntry *e)
+{
+    e->what = arena_array(c->arena, const char *, e->order.n + 1);
+    for (uint32_t i = 0; i < e->order.n; i++) {
+        const StepSegment *s = e->order.nodes[i].segments[0];
+        e->what[i] =
+            what_of(c, &c->step->kernels[s->kernel], s->lines, s->nlines, e->order.nodes[i].n);
+    }
+}
+
 // Every entry's graph, when it is known who does the products: those of the library share its
 // workspace.
 static bool build_graphs(CudaEngine *c, const ExecOptions *options, Error *err)
@@ -212,9 +230,11 @@ static bool build_graphs(CudaEngine *c, const ExecOptions *options, Error *err)
     for (uint32_t i = 0; i < c->step->nentries; i++) bind(c, i);
     if (!cuda_products_choose(c, options, err)) return false;
     for (uint32_t i = 0; i < c->step->nkernels; i++) alone[i] = c->products[i].algo >= 0;
-    for (uint32_t i = 0; i < c->step->nentries; i++)
+    for (uint32_t i = 0; i < c->step->nentries; i++) {
         order_find(c->arena, c->step, &c->step->entries[i], alone, c->workspaces > 1,
                    &c->entries[i].order);
+        name_nodes(c, &c->entries[i]);
+    }
     ok = cuda_tables_bind(c, err);
     for (uint32_t i = 0; ok && i < c->step->nentries; i++) ok = build_graph(c, i, err);
     return ok;
@@ -240,10 +260,10 @@ bool cuda_engine_launch(CudaEngine *c, uint32_t kernel, void *addresses, CuStrea
 }
 
 // A node alone, timed and waited for: an error tells which it was.
-static bool run_alone(CudaEngine *c, const OrderNode *node, void *parameter, float *ms, Error *err)
+static bool run_alone(CudaEngine *c, const OrderNode *node, void *parameter, const char *what,
+                      float *ms, Error *err)
 {
     uint32_t kernel = node->segments[0]->kernel;
-    const char *what = c->what[kernel];
     return check(c, c->driver.event_record(c->from, c->main), what, err) &&
            (c->products[kernel].algo < 0
                 ? launch_blocks(c, kernel, cuda_node_blocks(c, node), parameter, c->main, err)
@@ -261,7 +281,8 @@ static bool run_launch(Engine *engine, uint32_t entry, uint32_t launch, Error *e
     for (uint32_t i = 0; i < e->order.n; i++) {
         float ms = 0;
         if (e->order.nodes[i].launch != launch) continue;
-        if (!run_alone(c, &e->order.nodes[i], e->node_parameters[i], &ms, err)) return false;
+        if (!run_alone(c, &e->order.nodes[i], e->node_parameters[i], e->what[i], &ms, err))
+            return false;
         e->times[launch].seconds += 1e-3 * (double)ms;
     }
     e->times[launch].calls++;

@@ -289,14 +289,14 @@ bool exec_set_state(Exec *exec, const char *name, const void *data, size_t bytes
 }
 
 // The first elements of a result that are not finite, where none was found before.
-static void look_for(const StepKernel *k, CztDtype dtype, const void *data, int64_t n,
-                     ExecTrouble *out)
+static void look_for(const StepKernel *k, const StepSegment *s, CztDtype dtype, const void *data,
+                     int64_t n, ExecTrouble *out)
 {
     for (int64_t i = 0; i < n && !out->nan.kernel; i++) {
         double x = value_get(dtype, data, i);
         if (isfinite(x)) continue;
         ExecPlace *to = isnan(x) ? &out->nan : &out->infinity;
-        if (!to->kernel) *to = (ExecPlace){k, i, n};
+        if (!to->kernel) *to = (ExecPlace){k, s, i, n};
     }
 }
 
@@ -311,7 +311,7 @@ static bool look_at(Exec *exec, uint32_t entry, const StepSegment *s, ExecTroubl
         const void *data =
             exec->engine->ops->peek(exec->engine, entry, &s->buffers[b], x->bytes, err);
         if (!data) return false;
-        look_for(k, x->dtype, data, x->bytes / czt_dtype_size(x->dtype), out);
+        look_for(k, s, x->dtype, data, x->bytes / czt_dtype_size(x->dtype), out);
     }
     return true;
 }

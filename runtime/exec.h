@@ -68,8 +68,8 @@ bool exec_wait(Exec *exec, Error *err);
 // From now on wait for each kernel, so that the error of one that fails names it.
 void exec_one_by_one(Exec *exec);
 // Operations a second of a large product on the GPU, by cuBLASLt, in the precision of the program's
-// largest product that it may do; NAN where it is not known: on a CPU, without the library or room for the
-// matrices.
+// largest product that it may do; NAN where it is not known: on a CPU, without the library or room
+// for the matrices.
 double exec_peak(Exec *exec);
 
 // Copy data into an input of the same shape; integers convert to another width when all values fit.
@@ -95,8 +95,9 @@ bool exec_set_state(Exec *exec, const char *name, const void *data, size_t bytes
 
 // The first kernel of an entry whose result has such an element.
 typedef struct ExecPlace {
-    const StepKernel *kernel; // NULL: there is none
-    int64_t element;          // of the result, and how many it has
+    const StepKernel *kernel;   // NULL: there is none
+    const StepSegment *segment; // the use of it
+    int64_t element;            // of the result, and how many it has
     int64_t count;
 } ExecPlace;
 // The first NaN, and the first infinity that came before it, or of all where there is no NaN. An

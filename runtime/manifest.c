@@ -114,17 +114,18 @@ static bool read_tensors(Reader *r, json_t *object, const char *parent, const ch
 }
 
 // "lines" may be missing: a kernel of the compiler's own (a copy) has none.
-static bool read_lines(Reader *r, json_t *row, const char *where, StepKernel *k)
+static bool read_lines(Reader *r, json_t *row, const char *where, const char *const **to,
+                       uint32_t *n)
 {
     json_t *array = json_object_get(row, "lines");
     if (!array) return true;
-    if (!get_array(r, row, where, "lines", &array, &k->nlines)) return false;
-    const char **lines = arena_array(r->arena, const char *, k->nlines + 1);
-    for (uint32_t i = 0; i < k->nlines; i++) {
+    if (!get_array(r, row, where, "lines", &array, n)) return false;
+    const char **lines = arena_array(r->arena, const char *, *n + 1);
+    for (uint32_t i = 0; i < *n; i++) {
         lines[i] = json_string_value(json_array_get(array, i));
         if (!lines[i]) return fail(r, where, "lines", "must hold texts");
     }
-    k->lines = lines;
+    *to = lines;
     return true;
 }
 
@@ -305,7 +306,7 @@ static bool read_kernel(Reader *r, json_t *row, const char *where, StepKernel *k
            get_int(r, row, where, "bytes", 0, INT64_MAX, &k->bytes) &&
            (r->step->cuda ? read_launch_shape(r, row, where, k)
                           : get_int(r, row, where, "offset", 0, last, &k->offset)) &&
-           read_extents(r, row, where, k) && read_lines(r, row, where, k) &&
+           read_extents(r, row, where, k) && read_lines(r, row, where, &k->lines, &k->nlines) &&
            read_product(r, row, where, k);
 }
 
@@ -409,6 +410,9 @@ static bool read_segment(Reader *r, json_t *row, const char *where, const StepEn
     s->kernel = (uint32_t)kernel;
     s->frozen = json_is_true(json_object_get(row, "frozen"));
     const StepKernel *k = &r->step->kernels[kernel];
+    s->lines = k->lines;
+    s->nlines = k->nlines;
+    if (!read_lines(r, row, where, &s->lines, &s->nlines)) return false;
     if (k->extents && s->nbuffers != k->nextents)
         return fail(r, where, "buffers", "are not as many as the kernel's");
     StepBuffer *buffers = arena_array(r->arena, StepBuffer, s->nbuffers + 1);

@@ -72,7 +72,9 @@ typedef struct StepSegment {
     int64_t tasks;
     const StepBuffer *buffers;
     uint32_t nbuffers;
-    bool frozen; // depends on no trained state: it may run beside what does
+    bool frozen;              // depends on no trained state: it may run beside what does
+    const char *const *lines; // places in the source, the kernel's where it says none
+    uint32_t nlines;
 } StepSegment;
 
 // Independent segments, run in one parallel region.

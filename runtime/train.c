@@ -284,12 +284,12 @@ static uint32_t collect(Train *t, uint32_t entry, double *loss)
 // "element 3 of 100 of kernel step_row_12 from clip.yaml:8:3", in the arena.
 static const char *place_text(Train *t, const ExecPlace *place)
 {
-    const StepKernel *k = place->kernel;
+    const StepSegment *s = place->segment;
     const char *lines = "";
-    for (uint32_t i = 0; i < k->nlines && i < 3; i++)
-        lines = str_printf(t->arena, "%s%s%s", lines, i ? ", " : " from ", k->lines[i]);
+    for (uint32_t i = 0; i < s->nlines && i < 3; i++)
+        lines = str_printf(t->arena, "%s%s%s", lines, i ? ", " : " from ", s->lines[i]);
     return str_printf(t->arena, "element %lld of %lld of kernel %s%s", (long long)place->element,
-                      (long long)place->count, k->name, lines);
+                      (long long)place->count, place->kernel->name, lines);
 }
 
 // "; the first NaN is ..; before it an infinity ..", in the arena.

@@ -324,6 +324,52 @@ for command in "run small.yaml --target cuda" "eval parts" "bench small.yaml --t
         { miss "$command does not name the kernel"; cat err; }
 done
 [ -e failed/checkpoints ] && miss "a run that is done again writes checkpoints"
+# with the line of this use of it, where several launches share a kernel
+cat >twins.yaml <<'END'
+cztc: 1
+extends: small.yaml
+experts:
+  again:
+    output: "resize(conv_head(visual.map, 1), lab, lab)"
+    target: sobel(views.image, h=lab, w=lab)
+    loss: {module: l1}
+END
+for launch in 42 43 44 45 46 47 48 49 50; do
+    CZT_FAKE_FAIL=$launch exits 1 "$CZTC" run twins.yaml --target cuda --products own
+    sed -n 's/.*: kernel \([a-z0-9_]*\) (.* of \([a-z]*\)\.yaml:.*CUDA_ERROR.*/\1 \2/p' err
+done | sort -u >uses
+[ "$(cut -d ' ' -f 1 uses | uniq -d | wc -l)" -ge 1 ] ||
+    miss "a kernel that two experts share has one line: $(cat uses)"
+# and in the commands that only read a run or a teacher, which write no file then
+mkdir reads
+cp "$SOURCE/tests/cli/phi.yaml" small.yaml train-*.tar reads
+cd reads || exit 1
+CZT_FAKE_FAIL=150 exits 1 "$CZTC" stats phi.yaml --target cuda --products own
+says err "once more, kernel by kernel, to see which one it is"
+grep -q 'kernel stats[a-z]*_.* (.*\.yaml:[0-9:]*.*): CUDA_ERROR_ILLEGAL' err ||
+    { miss "stats does not name the kernel"; cat err; }
+exits 1 sh -c 'CZT_AGAIN=$$:0 exec "$@"' - "$CZTC" stats phi.yaml --target cuda
+says err "kernel by kernel nothing fails"
+[ -e phi ] && miss "stats that is done once more writes files"
+cat >exported.yaml <<'END'
+cztc: 1
+extends: small.yaml
+export: {parts: [visual]}
+END
+exits 0 "$CZTC" train exported.yaml --out exported --steps 1 --target cuda --products own
+exits 0 "$CZTC" export exported --out first.safetensors
+CZT_FAKE_FAIL=1 exits 1 "$CZTC" export exported --out exported.safetensors
+says err "once more, kernel by kernel, to see which one it is"
+grep -q 'kernel [a-z]*_.* (.*\.yaml:[0-9:]*.*): CUDA_ERROR_ILLEGAL' err ||
+    { miss "export does not name the kernel"; cat err; }
+exits 1 sh -c 'CZT_AGAIN=$$:0 exec "$@"' - "$CZTC" export exported --out exported.safetensors
+says err "kernel by kernel nothing fails"
+cd ..
+[ -e reads/exported.safetensors ] && miss "an export that is done once more writes its file"
+# while products are measured: that which is
+XDG_CACHE_HOME=$PWD/unmeasured CZT_FAKE_FAIL=6 exits 1 "$CZTC" run small.yaml --target cuda
+grep -q 'kernel step_gemm_[0-9]* (.*\.yaml:[0-9:]*.*): CUDA_ERROR_ILLEGAL' err ||
+    { miss "a failure while products are measured names none"; cat err; }
 # that nothing fails is said only where the update that failed was done once more: not by a run that
 # has no more to do, nor by one that is stopped before
 exits 1 sh -c 'CZT_AGAIN=$$:3 exec "$@"' - "$CZTC" train --resume cuda

@@ -103,13 +103,9 @@ static const struct {
     uint32_t bytes;
 } excuses[] = {
     {"sm_80", "base.yaml", "step_gemm_", 4},
-    {"sm_80", "small.yaml", "step_gemm_", 4},
-    {"sm_80", "tiny.yaml", "step_gemm_", 4},
-    {"sm_80", "micro.yaml", "step_gemm_", 4},
     {"sm_80", "rn50.yaml", "step_point_", 4},
     {"sm_90a", "rn50.yaml", "step_point_", 4},
     {"sm_90a", "micro.yaml", "step_gemm_", 4},
-    {"sm_100", "base.yaml", "step_gemm_", 8},
     {"sm_100", "cliptex-vit-b16.yaml", "metrics_row_", 16},
     {"sm_120", "base.yaml", "step_row_", 8},
 };

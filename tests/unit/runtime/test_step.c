@@ -85,6 +85,8 @@ Test(step, refuses_numbers_out_of_bounds)
     refuse("\"name\": \"init_w\", \"offset\": 0", "\"name\": \"init_w\", \"offset\": 1",
            "kernels[0]");
     refuse("\"lines\": [", "\"lines\": [7, ", "kernels[1].lines");
+    refuse("\"kernel\": 2", "\"kernel\": 2, \"lines\": [7]",
+           "entries[2].launches[0].segments[0].lines");
     refuse("\"batch\": 4", "\"batch\": 4, \"batch\": 5", "manifest: byte");
     refuse("\"source_hash\": \"abc\"", "\"source_hash\": 5", "source_hash");
 }
