@@ -9,28 +9,14 @@
 
 // ---- places -----------------------------------------------------------------------------------
 
-static bool is_word_part(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
-}
-
 const char *key_before(Elab *el, const char *s, uint32_t i)
 {
     if (i && strchr("\"'", s[i - 1])) i--;
     while (i && s[i - 1] == ' ') i--;
     if (!i || !strchr(":=", s[i - 1])) return "";
     uint32_t end = i - 1, begin = end;
-    while (begin && is_word_part(s[begin - 1])) begin--;
+    while (begin && word_part(s[begin - 1])) begin--;
     return str_slice(el->arena, s + begin, end - begin);
-}
-
-static const char *text_of(Elab *el, Loc at)
-{
-    size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size);
-    return s && at.begin < at.end && at.end <= size
-               ? str_slice(el->arena, s + at.begin, at.end - at.begin)
-               : "";
 }
 
 uint32_t tree_end(const Tree *t)
@@ -72,7 +58,7 @@ static const Tree *entry_at(const Elab *el, const Tree *t, Loc at, bool many, ui
 static void guess_written(Elab *el, Loc at, const char *text)
 {
     const char *s = diag_source_text(el->diag, at.source, NULL);
-    bool number = strspn(text, "0123456789.e-") == strlen(text);
+    bool number = is_number_text(text);
     if (!number || !strchr("\"'", s[at.begin])) text = quoted(el, at, text);
     guess_add(el, at, text, with_key(el, s, at, text));
 }
@@ -81,7 +67,7 @@ static void guess_for_key(Elab *el, Loc at, const char *key)
 {
     static const char *const numbers[] = {"1", "2", "8", "64"};
     char *end;
-    const char *old = text_of(el, at);
+    const char *old = text_at(el, at);
     double x = strtod(old, &end);
     if (!*old) return;
     if (x < 0 && !*end) guess_written(el, at, str_printf(el->arena, "%.10g", -x));
@@ -97,7 +83,7 @@ void guess_usual(Elab *el, Loc at)
 
 Loc constant_place(Elab *el, Loc at)
 {
-    const Binding *b = map_get(&el->scope->names, text_of(el, at));
+    const Binding *b = map_get(&el->scope->names, text_at(el, at));
     if (b && b->tree && b->tree->kind == TREE_SCALAR) return b->tree->loc;
     return b && b->expr ? b->expr->loc : (Loc){0};
 }
@@ -106,17 +92,12 @@ Loc constant_place(Elab *el, Loc at)
 static void guess_default(Elab *el, Loc at)
 {
     uint32_t i;
-    const Tree *map = entry_at(el, el->root, at, false, &i),
-               *name = map ? tree_get(map, "module") : NULL;
-    const Binding *b = name && name->kind == TREE_SCALAR ? map_get(&el->defs, name->text) : NULL;
-    if (!b || b->value.kind != V_MODULE) return;
-    const ModuleDef *def = b->value.module;
-    const char *key = map->entries.at[i].key->text;
-    const Decl *d = decl_find(&def->in, key);
-    if (!d) d = decl_find(&def->let, key);
+    const Tree *map = entry_at(el, el->root, at, false, &i), *name = tree_get(map, "module");
+    const ModuleDef *def = name && name->kind == TREE_SCALAR ? def_named(el, name->text) : NULL;
+    const Decl *d = def ? def_setting(def, map->entries.at[i].key->text) : NULL;
     if (!d || (!d->def && !d->def_tree)) return;
     guess_written(el, map->entries.at[i].value->loc,
-                  text_of(el, d->def_tree ? d->def_tree->loc : d->def->loc));
+                  text_at(el, d->def_tree ? d->def_tree->loc : d->def->loc));
     guess_left_out(el, at);
 }
 
@@ -155,8 +136,7 @@ static bool guess_first(Elab *el, const Tree *map, uint32_t source, const char *
     while (i < map->entries.n && map->entries.at[i].key->loc.source != source) i++;
     if (!s || map->kind != TREE_MAP || i == map->entries.n) return false;
     Loc at = map->entries.at[i].key->loc;
-    uint32_t line = at.end = at.begin;
-    while (line && s[line - 1] != '\n') line--;
+    uint32_t line = line_begin(s, at.end = at.begin);
     bool flow = memchr(s + line, '{', at.begin - line) != NULL;
     guess_add(el, at,
               flow ? str_printf(el->arena, "%s, ", entry)
@@ -192,9 +172,8 @@ static const Tree *let_owner(const Elab *el, Loc at)
 void guess_definition(Elab *el, const char *name, Loc at)
 {
     static const char *const numbers[] = {"1", "2", "8"};
-    size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size), *values[6];
-    if (!s || at.end >= size || s[at.end] == '(' || !is_users(el, at)) return;
+    const char *s = source_of(el, at), *values[6];
+    if (!s || !s[at.end] || s[at.end] == '(' || !is_users(el, at)) return;
     const char *key = key_before(el, s, at.begin);
     if (strcmp(key, "module") == 0 || strcmp(key, "kind") == 0) return;
     const Tree *owner = let_owner(el, at);
@@ -215,17 +194,16 @@ void guess_definition(Elab *el, const char *name, Loc at)
 void guess_circle(Elab *el, const Binding *b, Loc read)
 {
     const Loc at = b->expr ? b->expr->loc : b->tree ? b->tree->loc : (Loc){0};
-    size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size);
+    const char *s = source_of(el, at);
     el->turn = TURN_EARLY;
     guess_as_mapping(el, at, b->name);
     el->turn = TURN_PLAIN;
     guess_written(el, read, "1");
-    for (uint32_t i = at.begin, end; s && i < at.end && i < size; i = end + 1) {
+    for (uint32_t i = at.begin, end; s && i < at.end; i = end + 1) {
         end = i;
-        while (end < at.end && is_word_part(s[end])) end++;
+        while (end < at.end && word_part(s[end])) end++;
         const Binding *x = scope_find(b->scope, str_slice(el->arena, s + i, end - i));
-        bool name = end > i && (!i || (s[i - 1] != '.' && !is_word_part(s[i - 1])));
+        bool name = end > i && (!i || (s[i - 1] != '.' && !word_part(s[i - 1])));
         if (name && x && x->forcing) guess_written(el, loc_in(at.source, i, end), "1");
     }
     guess_left_out(el, b->loc);
@@ -243,14 +221,13 @@ void guess_any(Elab *el, const Map *names)
 // A row that begins late and ends early: neither.
 static void guess_unbounded(Elab *el, const Tree *row)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, row->loc.source, &size);
+    const char *s = diag_source_text(el->diag, row->loc.source, NULL);
     for (uint32_t i = 0; row->kind == TREE_MAP && i + 1 < row->entries.n; i++) {
         const TreeEntry *from = &row->entries.at[i], *until = from + 1;
         if (strcmp(from->key->text, "from") || strcmp(until->key->text, "until")) continue;
         Loc at = from->value->loc, between = loc_in(at.source, at.end, until->value->loc.begin);
         at.end = until->value->loc.end;
-        guess_add(el, at, str_printf(el->arena, "0%ssteps", text_of(el, between)),
+        guess_add(el, at, str_printf(el->arena, "0%ssteps", text_at(el, between)),
                   "from: 0 and until: steps");
         at.begin = entry_place(el, row, i).begin;
         at.end = entry_place(el, row, i + 1).end;
@@ -312,7 +289,7 @@ void guess_match(Elab *el, const TreeEntry *match)
 
 void guess_condition(Elab *el, Loc at, bool number)
 {
-    const char *old = text_of(el, at);
+    const char *old = text_at(el, at);
     if (number && *old && !strchr("\"'", *old)) {
         guess_written(el, at, str_printf(el->arena, "%s < 100", old));
         guess_written(el, at, str_printf(el->arena, "%s > 0", old));

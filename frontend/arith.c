@@ -109,10 +109,8 @@ static Value fold(Elab *el, ExprOp op, Value a, Value b, Loc loc)
     double x = 0, y = 0;
     value_number(a, &x);
     value_number(b, &y);
-    if ((op == EOP_DIV || op == EOP_FLOORDIV || op == EOP_MOD) && y == 0) {
-        el_error(el, loc, "division by zero");
-        return value_error();
-    }
+    if ((op == EOP_DIV || op == EOP_FLOORDIV || op == EOP_MOD) && y == 0)
+        return el_fail(el, loc, "division by zero");
     Value out;
     if (a.kind == V_INT && b.kind == V_INT && fold_int(op, a, b, &out)) return out;
     out = fold_float(op, x, y);
@@ -344,11 +342,9 @@ Value arith_unary(Elab *el, ExprOp op, Value a, Loc loc)
     if (op == EOP_NOT && a.kind == V_BOOL) return value_bool(!a.b);
     if (op != EOP_NOT && a.kind == V_INT) return op == EOP_NEG ? value_int(-a.i) : a;
     if (op != EOP_NOT && a.kind == V_FLOAT) return op == EOP_NEG ? value_float(-a.f) : a;
-    if (a.kind != V_TENSOR) {
-        el_error(el, loc, "'%s' does not work on %s", op == EOP_NOT ? "not" : "-",
-                 value_text(el, a));
-        return value_error();
-    }
+    if (a.kind != V_TENSOR)
+        return el_fail(el, loc, "'%s' does not work on %s", op == EOP_NOT ? "not" : "-",
+                       value_text(el, a));
     const DType dtype = value_dtype(el, a);
     if (op == EOP_NOT ? is_float(el, a) : dtype == DT_BOOL) {
         el_error(el, loc, "'%s' takes %s, not %s", op == EOP_NOT ? "not" : "-",

@@ -25,11 +25,6 @@ bool is_users(const Elab *el, Loc loc)
     return strncmp(path, lib, n) != 0 || path[n] != '/';
 }
 
-static bool part_of_word(char c)
-{
-    return isalnum((unsigned char)c) || c == '_' || c == '.';
-}
-
 // Does the error's text name the value at this place?
 static bool names_value(const Blame *b, Loc loc)
 {
@@ -38,7 +33,7 @@ static bool names_value(const Blame *b, Loc loc)
     if (!n || loc.end > size) return false;
     const char *value = str_slice(b->el->arena, source + loc.begin, n);
     for (const char *at = b->text; (at = strstr(at, value)); at++)
-        if ((at == b->text || !part_of_word(at[-1])) && !part_of_word(at[n])) return true;
+        if ((at == b->text || !path_part(at[-1])) && !path_part(at[n])) return true;
     return false;
 }
 
@@ -95,12 +90,12 @@ static void follow(Blame *b, const Frame *f, Loc loc)
     char quote = 0;
     for (uint32_t i = loc.begin; i < loc.end; i++) {
         bool begins = !quote && (isalpha((unsigned char)s[i]) || s[i] == '_') &&
-                      (i == loc.begin || !part_of_word(s[i - 1]));
+                      (i == loc.begin || !path_part(s[i - 1]));
         if (quote ? s[i] == quote : (s[i] == '"' || s[i] == '\'') && i > loc.begin)
             quote = quote ? 0 : s[i];
         if (!begins) continue;
         uint32_t end = i;
-        while (end < loc.end && (isalnum((unsigned char)s[end]) || s[end] == '_')) end++;
+        while (end < loc.end && word_part(s[end])) end++;
         const Binding *x = find_name(b->el, f, str_slice(b->el->arena, s + i, end - i));
         if (x) follow_binding(b, f, x);
         i = end - 1;

@@ -7,11 +7,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-static bool in_word(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
-}
-
 static size_t skip_blanks(const char *s, size_t i)
 {
     while (s[i] == ' ') i++;
@@ -81,7 +76,7 @@ bool bounds_behind(Elab *el, const Tree *t, size_t p)
     const char *s = t->text, *dots = strstr(s + p, "..");
     size_t begin = dots ? (size_t)(dots - s) : 0, type = 0;
     while (begin > p && s[begin - 1] != ' ') begin--;
-    while (in_word(s[type])) type++;
+    while (word_part(s[type])) type++;
     if (!dots || begin <= p + 1 || strchr(s + begin, '"')) return false;
     const size_t first = skip_blanks(s, p);
     size_t end = begin;
@@ -89,9 +84,7 @@ bool bounds_behind(Elab *el, const Tree *t, size_t p)
     const char *text = str_printf(el->arena, "%.*s %s = %.*s", (int)type, s, s + begin,
                                   (int)(end - first), s + first);
     el_error(el, tree_place(t, begin, strlen(s)), "the range stands before the default");
-    diag_help(el->diag, "write %s", text);
-    if (is_users(el, t->loc)) diag_mend(el->diag, t->loc, text);
-    return true;
+    return suggest_text(el, t->loc, text);
 }
 
 static bool in_range(const Bounds *r, double x)

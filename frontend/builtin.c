@@ -51,7 +51,7 @@ static void signature_read(Elab *el, const char *text, Binder *b)
         if (*p == '*') q->rest = true, p++;
         if (*p == '*') q->any = true, p++;
         const char *end = p;
-        while (isalnum((unsigned char)*end) || *end == '_') end++;
+        while (word_part(*end)) end++;
         q->name = str_slice(el->arena, p, (size_t)(end - p));
         p = end;
         int depth = 0;
@@ -73,10 +73,9 @@ static bool bind_named(Elab *el, const Builtin *f, const Arg *a, Binder *b)
 {
     for (uint32_t k = 0; k < b->n; k++) {
         if (b->params[k].rest || strcmp(b->params[k].name, a->name) != 0) continue;
-        if (b->given[k]) {
-            el_error(el, a->name_loc, "argument '%s' of %s is given twice", a->name, f->name);
-            return false;
-        }
+        if (b->given[k])
+            return el_error(el, a->name_loc, "argument '%s' of %s is given twice", a->name,
+                            f->name);
         b->values[k] = a->value;
         b->locs[k] = a->loc;
         return b->given[k] = true;
@@ -89,8 +88,7 @@ static bool bind_named(Elab *el, const Builtin *f, const Arg *a, Binder *b)
     usage(el, f);
     Map names = {0};
     for (uint32_t i = 0; i < b->n; i++) map_set(el->arena, &names, b->params[i].name, NULL);
-    const char *best = nearest_key(&names, a->name, NULL);
-    if (best) diag_did_you_mean(el->diag, a->name, best);
+    suggest_near(el, a->name, &names);
     return false;
 }
 
@@ -153,11 +151,59 @@ Value builtin_call(Elab *el, const Builtin *f, const Args *args, Scope *scope, L
         missing_axis(el, f, b.params[i].name, b.values[0], loc);
         return value_error();
     }
-    Call c = {f, el, scope, loc, b.n, b.values, b.locs, b.rest, &b.named};
+    Call c = {f, el, scope, loc, b.n, b.values, b.locs, b.rest, &b.named, diag_errors(el->diag)};
     if (el->graph) el->graph->here = loc;
     Value out = unmixed(el, f->run(&c));
     if (is_elementwise(f, &b)) out.names = names_met(el, b.values, b.n, out);
     return out;
+}
+
+NodeId call_tensor(const Call *c, uint32_t i)
+{
+    return value_tensor(c->el, c->args[i], DT_NONE, c->locs[i]);
+}
+
+const Type *call_type(const Call *c, NodeId x)
+{
+    return graph_type(c->el->graph, x);
+}
+
+bool call_int(const Call *c, uint32_t i, const char *what, int64_t *out)
+{
+    return c->args[i].kind == V_NONE || value_to_int(c->el, c->args[i], c->locs[i], what, out);
+}
+
+bool call_float(const Call *c, uint32_t i, const char *what, double *out)
+{
+    return c->args[i].kind == V_NONE || value_to_float(c->el, c->args[i], c->locs[i], what, out);
+}
+
+bool call_flag(const Call *c, uint32_t i, const char *what, bool *out)
+{
+    return c->args[i].kind == V_NONE || value_to_bool(c->el, c->args[i], c->locs[i], what, out);
+}
+
+Graph *call_graph(const Call *c)
+{
+    c->el->graph->here = c->loc;
+    return c->el->graph;
+}
+
+Value call_node(const Call *c, NodeId node)
+{
+    return el_node(c->el, node, c->before);
+}
+
+NodeId call_integers(const Call *c, Value v, Loc loc, const char *what)
+{
+    NodeId x = value_tensor(c->el, v, DT_NONE, loc);
+    if (x && dtype_is_float(call_type(c, x)->dtype)) {
+        el_error(c->el, loc, "%s are integers, not %s", what,
+                 type_text(c->el->arena, call_type(c, x)));
+        suggest_cast(c->el, DT_I32);
+        return 0;
+    }
+    return x ? node_cast(c->el, x, DT_I32) : 0;
 }
 
 // A name of an axis as its number; V_ERROR when reported.
@@ -226,21 +272,17 @@ Value builtin_unary(const Call *c)
     int op = c->builtin->op;
     if (v.kind == V_NONE && op == OP_STOP_GRADIENT) return v;
     if (value_number(v, &x) && fold_unary(op, x, &y)) {
-        if (!isfinite(y)) {
-            el_error(el, c->loc, "%s(%g) is not a number", c->builtin->name, x);
-            return value_error();
-        }
+        if (!isfinite(y)) return el_fail(el, c->loc, "%s(%g) is not a number", c->builtin->name, x);
         bool whole = op == OP_FLOOR || op == OP_ROUND || (v.kind == V_INT && floor(y) == y);
         return whole && fabs(y) < 9e15 ? value_int((int64_t)y) : value_float(y);
     }
-    uint32_t before = diag_errors(el->diag);
     NodeId n = value_tensor(el, v, DT_NONE, c->locs[0]);
     if (!n) return value_error();
     if ((op_info((OpCode)op)->flags & OPF_FLOAT) &&
         !dtype_is_float(graph_type(el->graph, n)->dtype))
         n = node_cast(el, n, DT_F32);
     if (op == OP_STOP_GRADIENT && !dtype_is_float(graph_type(el->graph, n)->dtype)) return v;
-    return el_node(el, graph_unary(el->graph, (OpCode)op, n), before);
+    return call_node(c, graph_unary(el->graph, (OpCode)op, n));
 }
 
 // The types of two sides in one; a number takes the other's.
@@ -270,7 +312,6 @@ Value builtin_select(const Call *c)
     Elab *el = c->el;
     Value cond = value_plain(el, c->args[0], c->locs[0]);
     if (cond.kind == V_BOOL) return c->args[cond.b ? 1 : 2];
-    uint32_t before = diag_errors(el->diag);
     Value a = value_plain(el, c->args[1], c->locs[1]), b = value_plain(el, c->args[2], c->locs[2]);
     if (cond.kind == V_TENSOR && cond.build == el->build &&
         dtype_is_float(graph_type(el->graph, cond.node)->dtype)) {
@@ -282,8 +323,7 @@ Value builtin_select(const Call *c)
     NodeId k = value_tensor(el, cond, DT_BOOL, c->locs[0]), x, y;
     if (!k || a.kind == V_ERROR || b.kind == V_ERROR || !same_type(c, a, b, &x, &y))
         return value_error();
-    el->graph->here = c->loc;
-    return el_node(el, graph_select(el->graph, k, x, y), before);
+    return call_node(c, graph_select(call_graph(c), k, x, y));
 }
 
 bool call_dtype(const Call *c, uint32_t i, DType *dtype)
@@ -303,23 +343,20 @@ Value builtin_cast(const Call *c)
     Elab *el = c->el;
     DType dtype;
     if (!call_dtype(c, 1, &dtype)) return value_error();
-    uint32_t before = diag_errors(el->diag);
-    NodeId x = value_tensor(el, c->args[0], DT_NONE, c->locs[0]);
+    NodeId x = call_tensor(c, 0);
     el->graph->here = c->loc;
-    return el_node(el, x ? node_cast(el, x, dtype) : 0, before);
+    return call_node(c, x ? node_cast(el, x, dtype) : 0);
 }
 
 Value builtin_fma(const Call *c)
 {
     Elab *el = c->el;
     NodeId x[3];
-    uint32_t before = diag_errors(el->diag);
     for (int i = 0; i < 3; i++) {
         x[i] = value_tensor(el, c->args[i], DT_F32, c->locs[i]);
         if (!x[i]) return value_error();
     }
-    el->graph->here = c->loc;
-    return el_node(el, graph_add(el->graph, OP_FMA, 3, x, 0, NULL), before);
+    return call_node(c, graph_add(call_graph(c), OP_FMA, 3, x, 0, NULL));
 }
 
 // max(a, b, ..), of numbers and tensors alike.
@@ -332,10 +369,9 @@ static Value extreme_pair(const Call *c, Value a, Value b)
     double x, y;
     bool max = c->builtin->op == OP_MAX;
     if (value_number(a, &x) && value_number(b, &y)) return (max ? x >= y : x <= y) ? a : b;
-    uint32_t before = diag_errors(el->diag);
     NodeId p, q;
     if (!same_type(c, a, b, &p, &q)) return value_error();
-    return el_node(el, graph_binary(el->graph, (OpCode)c->builtin->op, p, q), before);
+    return call_node(c, graph_binary(el->graph, (OpCode)c->builtin->op, p, q));
 }
 
 Value builtin_extreme(const Call *c)
@@ -351,7 +387,7 @@ Value builtin_extreme(const Call *c)
         }
         Builtin f = *c->builtin;
         f.op = f.op == OP_MAX ? OP_REDUCE_MAX : OP_REDUCE_MIN;
-        Call reduce = {&f, el, c->scope, c->loc, 3, args, locs, c->rest, c->named};
+        Call reduce = {&f, el, c->scope, c->loc, 3, args, locs, c->rest, c->named, c->before};
         return builtin_reduce(&reduce);
     }
     const ValueList *items = c->rest;
@@ -367,10 +403,7 @@ Value builtin_extreme(const Call *c)
             return value_error();
         }
         if (!value_items(el, v, c->locs[0], &items)) return value_error();
-        if (!items->v.n) {
-            el_error(el, c->locs[0], "%s of an empty list", c->builtin->name);
-            return value_error();
-        }
+        if (!items->v.n) return el_fail(el, c->locs[0], "%s of an empty list", c->builtin->name);
         v = items->v.at[i++];
     }
     for (; i < items->v.n; i++) v = extreme_pair(c, v, items->v.at[i]);
@@ -390,26 +423,13 @@ Value builtin_range(const Call *c)
     } else if (!value_to_int(el, c->args[1], c->locs[1], "the bound", &b)) {
         return value_error();
     }
-    if (c->args[2].kind != V_NONE && !value_to_int(el, c->args[2], c->locs[2], "the step", &step))
-        return value_error();
-    if (step == 0 || (b - a) / step > 1000000) {
-        el_error(el, c->loc, "a range of step %lld is too long", (long long)step);
-        return value_error();
-    }
+    if (!call_int(c, 2, "the step", &step)) return value_error();
+    if (step == 0 || (b - a) / step > 1000000)
+        return el_fail(el, c->loc, "a range of step %lld is too long", (long long)step);
     ValueList *l = arena_make(el->arena, ValueList);
     for (int64_t i = a; step > 0 ? i < b : i > b; i += step)
         vec_push(el->arena, &l->v, value_int(i));
     return value_list(l);
-}
-
-static bool has_word(const char *text, const char *word)
-{
-    const size_t n = strlen(word);
-    for (const char *at = text; (at = strstr(at, word)); at++) {
-        bool begins = at == text || !(isalnum((unsigned char)at[-1]) || at[-1] == '_');
-        if (begins && !isalnum((unsigned char)at[n]) && at[n] != '_') return true;
-    }
-    return false;
 }
 
 // What a library's error tells of: a size that is another one; another word of the same kind.

@@ -7,11 +7,6 @@
 
 enum { MASK = 3, SCALE, BIAS, SEGMENTS, LENGTHS };
 
-static const Type *type_of(const Call *c, NodeId x)
-{
-    return graph_type(c->el->graph, x);
-}
-
 static bool given(const Call *c, uint32_t i)
 {
     return c->args[i].kind != V_NONE;
@@ -71,30 +66,17 @@ static NodeId place(const Call *c, const Beside *b, NodeId x, Loc loc)
     Elab *el = c->el;
     uint32_t outer = b->q->rank - 2, rank = outer + b->own;
     Axis *axes = arena_array(el->arena, Axis, rank + 1);
-    if (!fits(b, type_of(c, x), axes)) {
-        el_error(el, loc, "%s: %s does not fit q %s", b->what, type_text(el->arena, type_of(c, x)),
-                 type_text(el->arena, b->q));
+    if (!fits(b, call_type(c, x), axes)) {
+        el_error(el, loc, "%s: %s does not fit q %s", b->what,
+                 type_text(el->arena, call_type(c, x)), type_text(el->arena, b->q));
         diag_help(el->diag, "%s", b->help);
-        guess_beside(c, b, type_of(c, x), loc);
+        guess_beside(c, b, call_type(c, x), loc);
         return 0;
     }
     el->graph->here = loc;
     x = graph_reshape(el->graph, x, rank, axes);
     for (uint32_t i = 0; i < b->own; i++) axes[outer + i] = (Axis){b->sizes[i], 0};
     return graph_broadcast_to(el->graph, x, rank, axes);
-}
-
-// A value of integers as i32; 0 when reported.
-static NodeId integers(const Call *c, Value v, Loc loc, const char *what)
-{
-    NodeId x = value_tensor(c->el, v, DT_NONE, loc);
-    if (x && dtype_is_float(type_of(c, x)->dtype)) {
-        el_error(c->el, loc, "%s are integers, not %s", what,
-                 type_text(c->el->arena, type_of(c, x)));
-        suggest_cast(c->el, DT_I32);
-        return 0;
-    }
-    return x ? node_cast(c->el, x, DT_I32) : 0;
 }
 
 // Segments of queries and keys: one tensor for both, or a list of two.
@@ -121,7 +103,7 @@ static bool segments(const Call *c, const Type *q, const int64_t *lengths, NodeI
                                       "are the first of q, or 1",
                                       (long long)lengths[i]);
         Beside b = {what[i], help, q, 1, &lengths[i], true};
-        to[i] = integers(c, each[i], loc, "segments");
+        to[i] = call_integers(c, each[i], loc, "segments");
         to[i] = to[i] ? place(c, &b, to[i], loc) : 0;
         if (!to[i]) return false;
     }
@@ -135,11 +117,11 @@ static bool key_lengths(const Call *c, const Type *q, const int64_t *lengths, No
     Loc loc = c->locs[LENGTHS];
     Beside b = {"the lengths", "they have the first axes of q, or 1 for them", q, 0, NULL, true};
     uint32_t rank = q->rank - 1;
-    NodeId x = integers(c, c->args[LENGTHS], loc, "lengths");
+    NodeId x = call_integers(c, c->args[LENGTHS], loc, "lengths");
     x = x ? place(c, &b, x, loc) : 0;
     if (!x) return false;
     Axis *axes = arena_array(c->el->arena, Axis, rank);
-    memcpy(axes, type_of(c, x)->axes, (rank - 1) * sizeof *axes);
+    memcpy(axes, call_type(c, x)->axes, (rank - 1) * sizeof *axes);
     axes[rank - 1] = (Axis){1, 0};
     x = graph_reshape(g, x, rank, axes);
     for (uint32_t i = 0; i + 1 < rank; i++) axes[i] = (Axis){1, 0};
@@ -155,7 +137,7 @@ static bool key_lengths(const Call *c, const Type *q, const int64_t *lengths, No
 // What is beside q, k and v, after them in x; how many there are then, 0 when reported.
 static uint32_t beside(const Call *c, NodeId x[6])
 {
-    const Type *q = type_of(c, x[0]), *k = type_of(c, x[1]);
+    const Type *q = call_type(c, x[0]), *k = call_type(c, x[1]);
     bool masked = given(c, BIAS) || given(c, SEGMENTS) || given(c, LENGTHS);
     if (!masked) return 3;
     if (q->rank < 2 || k->rank < 2) {
@@ -222,12 +204,11 @@ Value builtin_attention(const Call *c)
 {
     Elab *el = c->el;
     NodeId x[6];
-    uint32_t before = diag_errors(el->diag);
     for (uint32_t i = 0; i < MASK; i++) {
-        x[i] = value_tensor(el, c->args[i], DT_NONE, c->locs[i]);
+        x[i] = call_tensor(c, i);
         if (!x[i]) return value_error();
     }
-    const Type *q = type_of(c, x[0]);
+    const Type *q = call_type(c, x[0]);
     double scale = q->rank ? 1 / sqrt((double)q->axes[q->rank - 1].size) : 1;
     const char *mask = mask_of(c);
     if (!mask) return value_error();
@@ -240,5 +221,5 @@ Value builtin_attention(const Call *c)
     el_precise(el);
     NodeId both = graph_add(el->graph, OP_ATTENTION, n, x, 2, attrs);
     el_plain(el);
-    return el_node(el, both ? graph_proj(el->graph, both, 0) : 0, before);
+    return call_node(c, both ? graph_proj(el->graph, both, 0) : 0);
 }

@@ -3,11 +3,6 @@
 #include "frontend/builtin.h"
 #include "frontend/guess.h"
 
-static const Type *type_of(const Call *c, NodeId x)
-{
-    return graph_type(c->el->graph, x);
-}
-
 // The axis that argument `at` names; the last where it is absent. False when reported.
 static bool row_axis(const Call *c, uint32_t at, const Type *t, int64_t *axis)
 {
@@ -17,7 +12,7 @@ static bool row_axis(const Call *c, uint32_t at, const Type *t, int64_t *axis)
     *axis = (int64_t)t->rank - 1;
     if (!t->rank) {
         el_error(el, c->locs[0], "%s of a number needs an axis", c->builtin->name);
-        guess_sure(el, c->loc, text_at(el, c->locs[0]), text_at(el, c->locs[0]));
+        guess_sure_word(el, c->loc, text_at(el, c->locs[0]));
         return false;
     }
     if (c->args[at].kind != V_NONE) {
@@ -45,9 +40,9 @@ static bool row_axis(const Call *c, uint32_t at, const Type *t, int64_t *axis)
 static NodeId row_operand(const Call *c, uint32_t at, int64_t *axis)
 {
     Elab *el = c->el;
-    NodeId x = value_tensor(el, c->args[0], DT_NONE, c->locs[0]);
+    NodeId x = call_tensor(c, 0);
     if (!x) return 0;
-    const Type *t = type_of(c, x);
+    const Type *t = call_type(c, x);
     if (!row_axis(c, at, t, axis)) return 0;
     if (t->dtype == DT_BOOL ||
         (c->builtin->op == OP_CUMSUM && dtype_size(t->dtype) < 4 && !dtype_is_float(t->dtype)))
@@ -56,36 +51,28 @@ static NodeId row_operand(const Call *c, uint32_t at, int64_t *axis)
     for (int64_t i = 0, next = 0; i < t->rank; i++)
         if (i != *axis) perm[next++] = i;
     perm[t->rank - 1] = *axis;
-    el->graph->here = c->loc;
-    return graph_transpose(el->graph, x, perm);
+    return graph_transpose(call_graph(c), x, perm);
 }
 
 // The last axis back to where it was.
 static NodeId row_result(const Call *c, NodeId y, int64_t axis)
 {
     if (!y) return 0;
-    int64_t rank = type_of(c, y)->rank, *perm = arena_array(c->el->arena, int64_t, rank);
+    int64_t rank = call_type(c, y)->rank, *perm = arena_array(c->el->arena, int64_t, rank);
     for (int64_t i = 0; i < rank; i++) perm[i] = i < axis ? i : i == axis ? rank - 1 : i - 1;
     return graph_transpose(c->el->graph, y, perm);
-}
-
-static bool flag(const Call *c, uint32_t i, const char *what, bool absent, bool *out)
-{
-    *out = absent;
-    return c->args[i].kind == V_NONE || value_to_bool(c->el, c->args[i], c->locs[i], what, out);
 }
 
 Value builtin_cumsum(const Call *c)
 {
     int64_t axis;
-    bool reverse;
-    uint32_t before = diag_errors(c->el->diag);
-    if (!flag(c, 2, "reverse", false, &reverse)) return value_error();
+    bool reverse = false;
+    if (!call_flag(c, 2, "reverse", &reverse)) return value_error();
     NodeId x = row_operand(c, 1, &axis);
-    if (!x) return el_node(c->el, 0, before);
+    if (!x) return call_node(c, 0);
     Attr a = attr_int(ATTR_REVERSE, reverse);
     x = graph_add(c->el->graph, OP_CUMSUM, 1, &x, 1, &a);
-    return el_node(c->el, row_result(c, x, axis), before);
+    return call_node(c, row_result(c, x, axis));
 }
 
 // The first `size` along an axis in order, 0 for all: a tuple. 0 when reported.
@@ -93,7 +80,7 @@ static NodeId ordered(const Call *c, uint32_t axis_at, int64_t size, bool fallin
 {
     NodeId x = row_operand(c, axis_at, axis);
     if (!x) return 0;
-    const Type *t = type_of(c, x);
+    const Type *t = call_type(c, x);
     int64_t n = t->axes[t->rank - 1].size;
     if (size > n) {
         el_error(c->el, c->locs[1], "k is %lld, and axis %lld has %lld elements", (long long)size,
@@ -112,30 +99,27 @@ static NodeId ordered(const Call *c, uint32_t axis_at, int64_t size, bool fallin
     return graph_add(c->el->graph, OP_TOPK, 1, &x, 2, attrs);
 }
 
-static void put_member(const Call *c, Map *record, const char *name, Value v)
+// A part of a node that is a tuple; an error where that is 0.
+static Value part_of(const Call *c, NodeId tuple, int64_t part)
 {
-    Value *member = arena_make(c->el->arena, Value);
-    *member = v;
-    map_set(c->el->arena, record, name, member);
+    return call_node(c, tuple ? graph_proj(c->el->graph, tuple, part) : 0);
 }
 
 static Value record_of(const Call *c, const char *first, Value x, const char *second, Value y)
 {
     Map *record = arena_make(c->el->arena, Map);
     if (x.kind == V_ERROR || y.kind == V_ERROR) return value_error();
-    put_member(c, record, first, x);
-    put_member(c, record, second, y);
-    return (Value){.kind = V_RECORD, .record = record};
+    record_put(c->el, record, first, x);
+    record_put(c->el, record, second, y);
+    return value_record(record);
 }
 
 Value builtin_topk(const Call *c)
 {
     Elab *el = c->el;
     int64_t k, axis;
-    bool falling;
-    uint32_t before = diag_errors(el->diag);
-    if (!value_to_int(el, c->args[1], c->locs[1], "k", &k) ||
-        !flag(c, 3, "falling", true, &falling))
+    bool falling = true;
+    if (!value_to_int(el, c->args[1], c->locs[1], "k", &k) || !call_flag(c, 3, "falling", &falling))
         return value_error();
     if (k < 1) {
         el_error(el, c->locs[1], "k is %lld and must be 1 or more", (long long)k);
@@ -144,20 +128,18 @@ Value builtin_topk(const Call *c)
     }
     NodeId t = ordered(c, 2, k, falling, &axis), parts[2] = {0};
     for (int i = 0; t && i < 2; i++) parts[i] = row_result(c, graph_proj(el->graph, t, i), axis);
-    return record_of(c, "values", el_node(el, parts[0], before), "indices",
-                     el_node(el, parts[1], before));
+    return record_of(c, "values", call_node(c, parts[0]), "indices", call_node(c, parts[1]));
 }
 
 // All elements in order, values or indices.
 static Value all_ordered(const Call *c, int64_t part)
 {
     int64_t axis;
-    bool falling;
-    uint32_t before = diag_errors(c->el->diag);
-    if (!flag(c, 2, "falling", false, &falling)) return value_error();
+    bool falling = false;
+    if (!call_flag(c, 2, "falling", &falling)) return value_error();
     NodeId t = ordered(c, 1, 0, falling, &axis);
     if (t) t = row_result(c, graph_proj(c->el->graph, t, part), axis);
-    return el_node(c->el, t, before);
+    return call_node(c, t);
 }
 
 Value builtin_sort(const Call *c)
@@ -185,14 +167,11 @@ Value builtin_nms(const Call *c)
     Elab *el = c->el;
     int64_t size;
     double threshold = 0.5;
-    uint32_t before = diag_errors(el->diag);
     if (!value_to_int(el, c->args[2], c->locs[2], "size", &size)) return value_error();
-    if (c->args[3].kind != V_NONE &&
-        !value_to_float(el, c->args[3], c->locs[3], "threshold", &threshold))
-        return value_error();
+    if (!call_float(c, 3, "threshold", &threshold)) return value_error();
     NodeId args[2], t;
     for (uint32_t i = 0; i < 2; i++) {
-        args[i] = value_tensor(el, c->args[i], DT_NONE, c->locs[i]);
+        args[i] = call_tensor(c, i);
         if (!args[i]) return value_error();
         args[i] = node_cast(el, args[i], DT_F32);
     }
@@ -201,27 +180,25 @@ Value builtin_nms(const Call *c)
         suggest_number(el, threshold, 0, 1, false);
         return value_error();
     }
-    if (!are_boxes(c, type_of(c, args[0]))) return value_error();
+    if (!are_boxes(c, call_type(c, args[0]))) return value_error();
     Attr attrs[] = {attr_int(ATTR_SIZE, size), attr_float(ATTR_THRESHOLD, threshold)};
     el->graph->here = c->loc;
     t = graph_add(el->graph, OP_NMS, 2, args, 2, attrs);
-    return record_of(c, "indices", el_node(el, t ? graph_proj(el->graph, t, 0) : 0, before),
-                     "count", el_node(el, t ? graph_proj(el->graph, t, 1) : 0, before));
+    return record_of(c, "indices", part_of(c, t, 0), "count", part_of(c, t, 1));
 }
 
 Value builtin_eigh(const Call *c)
 {
     Elab *el = c->el;
-    uint32_t before = diag_errors(el->diag);
-    NodeId x = value_tensor(el, c->args[0], DT_NONE, c->locs[0]), t;
+    NodeId x = call_tensor(c, 0), t;
     if (!x) return value_error();
-    if (!dtype_is_float(type_of(c, x)->dtype)) {
+    if (!dtype_is_float(call_type(c, x)->dtype)) {
         el_error(el, c->locs[0], "eigh is of floats, not of %s",
-                 type_text(el->arena, type_of(c, x)));
+                 type_text(el->arena, call_type(c, x)));
         suggest_cast(el, DT_F32);
         return value_error();
     }
-    const Type *m = type_of(c, x);
+    const Type *m = call_type(c, x);
     if (m->rank < 2 || m->axes[m->rank - 1].size != m->axes[m->rank - 2].size) {
         el_error(el, c->locs[0], "eigh takes symmetric matrices (.., N, N), not %s",
                  type_text(el->arena, m));
@@ -233,29 +210,18 @@ Value builtin_eigh(const Call *c)
     x = node_cast(el, x, DT_F32);
     el->graph->here = c->loc;
     t = graph_add(el->graph, OP_EIGH, 1, &x, 0, NULL);
-    return record_of(c, "values", el_node(el, t ? graph_proj(el->graph, t, 0) : 0, before),
-                     "vectors", el_node(el, t ? graph_proj(el->graph, t, 1) : 0, before));
+    return record_of(c, "values", part_of(c, t, 0), "vectors", part_of(c, t, 1));
 }
 
 Value builtin_scatter_add(const Call *c)
 {
     Elab *el = c->el;
     int64_t size, batch = 0;
-    uint32_t before = diag_errors(el->diag);
-    NodeId x = value_tensor(el, c->args[0], DT_NONE, c->locs[0]),
-           i = value_tensor(el, c->args[1], DT_NONE, c->locs[1]);
-    if (!x || !i || !value_to_int(el, c->args[2], c->locs[2], "size", &size)) return value_error();
-    if (c->args[3].kind != V_NONE && !value_to_int(el, c->args[3], c->locs[3], "batch", &batch))
+    NodeId x = call_tensor(c, 0), i = call_integers(c, c->args[1], c->locs[1], "indices");
+    if (!x || !i || !value_to_int(el, c->args[2], c->locs[2], "size", &size) ||
+        !call_int(c, 3, "batch", &batch))
         return value_error();
-    if (dtype_is_float(type_of(c, i)->dtype)) {
-        el_error(el, c->locs[1], "indices are integers, not %s",
-                 type_text(el->arena, type_of(c, i)));
-        suggest_cast(el, DT_I32);
-        return value_error();
-    }
-    if (type_of(c, x)->dtype == DT_BOOL) x = node_cast(el, x, DT_I32);
-    i = node_cast(el, i, DT_I32);
-    el->graph->here = c->loc;
+    if (call_type(c, x)->dtype == DT_BOOL) x = node_cast(el, x, DT_I32);
     Attr attrs[] = {attr_int(ATTR_BATCH, batch), attr_int(ATTR_SIZE, size)};
-    return el_node(el, graph_add(el->graph, OP_SCATTER_ADD, 2, (NodeId[]){i, x}, 2, attrs), before);
+    return call_node(c, graph_add(call_graph(c), OP_SCATTER_ADD, 2, (NodeId[]){i, x}, 2, attrs));
 }

@@ -5,16 +5,6 @@
 
 #include <math.h>
 
-static NodeId operand(const Call *c, uint32_t i)
-{
-    return value_tensor(c->el, c->args[i], DT_NONE, c->locs[i]);
-}
-
-static const Type *type_of(const Call *c, NodeId x)
-{
-    return graph_type(c->el->graph, x);
-}
-
 // An axis argument to its number; -1 when reported.
 static int64_t one_axis(const Call *c, uint32_t i, uint32_t rank)
 {
@@ -26,10 +16,9 @@ static int64_t one_axis(const Call *c, uint32_t i, uint32_t rank)
     return -1;
 }
 
-static bool flag(const Call *c, uint32_t i, const char *what, bool *out)
+static bool call_sizes(const Call *c, uint32_t i, Axis **axes, uint32_t *rank)
 {
-    *out = false;
-    return c->args[i].kind == V_NONE || value_to_bool(c->el, c->args[i], c->locs[i], what, out);
+    return value_to_axes(c->el, c->args[i], c->locs[i], axes, rank);
 }
 
 // ---- reductions -------------------------------------------------------------------------------
@@ -38,32 +27,30 @@ static bool flag(const Call *c, uint32_t i, const char *what, bool *out)
 static NodeId reduce(const Call *c, OpCode op, double *count)
 {
     Elab *el = c->el;
-    NodeId x = operand(c, 0);
+    NodeId x = call_tensor(c, 0);
     int64_t *axes;
     uint32_t n;
-    bool keep;
-    if (!x || !flag(c, 2, "keep", &keep)) return 0;
+    bool keep = false;
+    if (!x || !call_flag(c, 2, "keep", &keep)) return 0;
     if (c->args[1].kind == V_NONE) {
         el_error(el, c->loc, "%s of a tensor needs an axis", c->builtin->name);
         diag_help(el->diag, "%s(x, axis=-1), or a list of axes", c->builtin->name);
-        guess_axis_said(el, c->loc, c->builtin->name, type_of(c, x));
+        guess_axis_said(el, c->loc, c->builtin->name, call_type(c, x));
         return 0;
     }
-    DType dt = type_of(c, x)->dtype;
+    DType dt = call_type(c, x)->dtype;
     if (dt == DT_BOOL || dt == DT_U8 || dt == DT_I8 || dt == DT_U16) x = node_cast(el, x, DT_I32);
     if (op == OP_LOGSUMEXP && !dtype_is_float(dt)) x = node_cast(el, x, DT_F32);
-    if (!call_axes(c, 1, type_of(c, x)->rank, &axes, &n)) return 0;
+    if (!call_axes(c, 1, call_type(c, x)->rank, &axes, &n)) return 0;
     *count = 1;
-    for (uint32_t i = 0; i < n; i++) *count *= (double)type_of(c, x)->axes[axes[i]].size;
-    el->graph->here = c->loc;
-    return n ? graph_reduce(el->graph, op, x, axes, n, keep, false) : x;
+    for (uint32_t i = 0; i < n; i++) *count *= (double)call_type(c, x)->axes[axes[i]].size;
+    return n ? graph_reduce(call_graph(c), op, x, axes, n, keep, false) : x;
 }
 
 Value builtin_reduce(const Call *c)
 {
     double count;
-    uint32_t before = diag_errors(c->el->diag);
-    return el_node(c->el, reduce(c, (OpCode)c->builtin->op, &count), before);
+    return call_node(c, reduce(c, (OpCode)c->builtin->op, &count));
 }
 
 Value builtin_sum(const Call *c)
@@ -82,34 +69,36 @@ Value builtin_sum(const Call *c)
     return sum;
 }
 
+// A sum by the number of its summands; x is 0 when reported.
+static Value divided(const Call *c, NodeId x, double count)
+{
+    if (!x) return call_node(c, 0);
+    if (!dtype_is_float(call_type(c, x)->dtype)) x = node_cast(c->el, x, DT_F32);
+    NodeId n = graph_const(c->el->graph, call_type(c, x)->dtype, count);
+    return call_node(c, graph_binary(c->el->graph, OP_DIV, x, n));
+}
+
 Value builtin_mean(const Call *c)
 {
-    Elab *el = c->el;
     double count = 1;
-    uint32_t before = diag_errors(el->diag);
-    NodeId x = reduce(c, OP_SUM, &count);
-    if (x && !dtype_is_float(type_of(c, x)->dtype)) x = node_cast(el, x, DT_F32);
-    if (!x) return el_node(el, 0, before);
-    NodeId n = graph_const(el->graph, type_of(c, x)->dtype, count);
-    return el_node(el, graph_binary(el->graph, OP_DIV, x, n), before);
+    const NodeId sum = reduce(c, OP_SUM, &count);
+    return divided(c, sum, count);
 }
 
 Value builtin_argmax(const Call *c)
 {
-    NodeId x = operand(c, 0);
+    NodeId x = call_tensor(c, 0);
     if (!x) return value_error();
-    int64_t axis = one_axis(c, 1, type_of(c, x)->rank);
+    int64_t axis = one_axis(c, 1, call_type(c, x)->rank);
     if (axis < 0) return value_error();
-    uint32_t before = diag_errors(c->el->diag);
-    c->el->graph->here = c->loc;
     Attr a = attr_int(ATTR_AXIS, axis);
-    return el_node(c->el, graph_add(c->el->graph, OP_ARGMAX, 1, &x, 1, &a), before);
+    return call_node(c, graph_add(call_graph(c), OP_ARGMAX, 1, &x, 1, &a));
 }
 
 // The batch axis of a tensor; -1 when there is none (reported).
 static int64_t batch_axis(const Call *c, NodeId x)
 {
-    const Type *t = type_of(c, x);
+    const Type *t = call_type(c, x);
     for (uint32_t i = 0; i < t->rank; i++)
         if (t->axes[i].per) return i;
     el_error(c->el, c->locs[0], "%s has no batch axis for %s", type_text(c->el->arena, t),
@@ -127,44 +116,35 @@ static int64_t batch_axis(const Call *c, NodeId x)
 
 static NodeId batch_reduce(const Call *c, double *count)
 {
-    NodeId x = operand(c, 0);
+    NodeId x = call_tensor(c, 0);
     if (!x) return 0;
     int64_t axis = batch_axis(c, x);
     if (axis < 0) return 0;
-    *count = (double)type_of(c, x)->axes[axis].size;
-    if (type_of(c, x)->dtype == DT_BOOL) x = node_cast(c->el, x, DT_I32);
-    c->el->graph->here = c->loc;
-    return graph_reduce(c->el->graph, OP_SUM, x, &axis, 1, false, true);
+    *count = (double)call_type(c, x)->axes[axis].size;
+    if (call_type(c, x)->dtype == DT_BOOL) x = node_cast(c->el, x, DT_I32);
+    return graph_reduce(call_graph(c), OP_SUM, x, &axis, 1, false, true);
 }
 
 Value builtin_batch_sum(const Call *c)
 {
     double count;
-    uint32_t before = diag_errors(c->el->diag);
-    return el_node(c->el, batch_reduce(c, &count), before);
+    return call_node(c, batch_reduce(c, &count));
 }
 
 Value builtin_batch_mean(const Call *c)
 {
-    Elab *el = c->el;
     double count = 1;
-    uint32_t before = diag_errors(el->diag);
-    NodeId x = batch_reduce(c, &count);
-    if (!x) return el_node(el, 0, before);
-    if (!dtype_is_float(type_of(c, x)->dtype)) x = node_cast(el, x, DT_F32);
-    NodeId n = graph_const(el->graph, type_of(c, x)->dtype, count);
-    return el_node(el, graph_binary(el->graph, OP_DIV, x, n), before);
+    const NodeId sum = batch_reduce(c, &count);
+    return divided(c, sum, count);
 }
 
 Value builtin_batch_gather(const Call *c)
 {
-    NodeId x = operand(c, 0);
+    NodeId x = call_tensor(c, 0);
     int64_t axis = x ? batch_axis(c, x) : -1;
     if (axis < 0) return value_error();
-    uint32_t before = diag_errors(c->el->diag);
-    c->el->graph->here = c->loc;
     Attr a = attr_int(ATTR_AXIS, axis);
-    return el_node(c->el, graph_add(c->el->graph, OP_BATCH_GATHER, 1, &x, 1, &a), before);
+    return call_node(c, graph_add(call_graph(c), OP_BATCH_GATHER, 1, &x, 1, &a));
 }
 
 // ---- arrangement ------------------------------------------------------------------------------
@@ -173,66 +153,54 @@ Value builtin_reshape(const Call *c)
 {
     Axis *axes;
     uint32_t rank;
-    NodeId x = operand(c, 0);
-    if (!x || !value_to_axes(c->el, c->args[1], c->locs[1], &axes, &rank)) return value_error();
-    uint32_t before = diag_errors(c->el->diag);
-    c->el->graph->here = c->loc;
-    return el_node(c->el, graph_reshape(c->el->graph, x, rank, axes), before);
+    NodeId x = call_tensor(c, 0);
+    if (!x || !call_sizes(c, 1, &axes, &rank)) return value_error();
+    return call_node(c, graph_reshape(call_graph(c), x, rank, axes));
 }
 
 Value builtin_permute(const Call *c)
 {
     Elab *el = c->el;
     const ValueList *items;
-    NodeId x = operand(c, 0);
+    NodeId x = call_tensor(c, 0);
     if (!x || !value_items(el, c->args[1], c->locs[1], &items)) return value_error();
-    uint32_t rank = type_of(c, x)->rank, before = diag_errors(el->diag);
+    uint32_t rank = call_type(c, x)->rank;
     int64_t *perm = arena_array(el->arena, int64_t, rank + 1);
-    if (items->v.n != rank) {
-        el_error(el, c->locs[1], "%u axes for a tensor of %u", items->v.n, rank);
-        return value_error();
-    }
+    if (items->v.n != rank)
+        return el_fail(el, c->locs[1], "%u axes for a tensor of %u", items->v.n, rank);
     for (uint32_t i = 0; i < rank; i++) {
         if (!value_to_int(el, items->v.at[i], c->locs[1], "an axis", &perm[i]))
             return value_error();
         if (perm[i] < 0) perm[i] += rank;
     }
-    el->graph->here = c->loc;
     Attr a = attr_ints(ATTR_PERM, perm, rank);
-    return el_node(el, graph_add(el->graph, OP_TRANSPOSE, 1, &x, 1, &a), before);
+    return call_node(c, graph_add(call_graph(c), OP_TRANSPOSE, 1, &x, 1, &a));
 }
 
 Value builtin_transpose(const Call *c)
 {
     Elab *el = c->el;
-    NodeId x = operand(c, 0);
+    NodeId x = call_tensor(c, 0);
     if (!x) return value_error();
-    int64_t rank = type_of(c, x)->rank, a = -2, b = -1;
-    if ((c->args[1].kind != V_NONE && !value_to_int(el, c->args[1], c->locs[1], "an axis", &a)) ||
-        (c->args[2].kind != V_NONE && !value_to_int(el, c->args[2], c->locs[2], "an axis", &b)))
-        return value_error();
+    int64_t rank = call_type(c, x)->rank, a = -2, b = -1;
+    if (!call_int(c, 1, "an axis", &a) || !call_int(c, 2, "an axis", &b)) return value_error();
     if (a < 0) a += rank;
     if (b < 0) b += rank;
-    if (a < 0 || b < 0 || a >= rank || b >= rank) {
-        el_error(el, c->loc, "%s has no such two axes", type_text(el->arena, type_of(c, x)));
-        return value_error();
-    }
+    if (a < 0 || b < 0 || a >= rank || b >= rank)
+        return el_fail(el, c->loc, "%s has no such two axes",
+                       type_text(el->arena, call_type(c, x)));
     int64_t *perm = arena_array(el->arena, int64_t, rank);
     for (int64_t i = 0; i < rank; i++) perm[i] = i == a ? b : i == b ? a : i;
-    uint32_t before = diag_errors(el->diag);
-    el->graph->here = c->loc;
-    return el_node(el, graph_transpose(el->graph, x, perm), before);
+    return call_node(c, graph_transpose(call_graph(c), x, perm));
 }
 
 Value builtin_broadcast_to(const Call *c)
 {
     Axis *axes;
     uint32_t rank;
-    NodeId x = operand(c, 0);
-    if (!x || !value_to_axes(c->el, c->args[1], c->locs[1], &axes, &rank)) return value_error();
-    uint32_t before = diag_errors(c->el->diag);
-    c->el->graph->here = c->loc;
-    return el_node(c->el, graph_broadcast_to(c->el->graph, x, rank, axes), before);
+    NodeId x = call_tensor(c, 0);
+    if (!x || !call_sizes(c, 1, &axes, &rank)) return value_error();
+    return call_node(c, graph_broadcast_to(call_graph(c), x, rank, axes));
 }
 
 // The tensors of a list in one type. NULL when reported.
@@ -253,7 +221,7 @@ static NodeId *tensors(const Call *c, uint32_t *n)
         if (v.kind != V_TENSOR) continue;
         xs[i] = value_tensor(el, v, DT_NONE, c->locs[0]);
         if (!xs[i]) return NULL;
-        DType mine = type_of(c, xs[i])->dtype;
+        DType mine = call_type(c, xs[i])->dtype;
         dt = dt == DT_NONE ? mine : dtype_promote(dt, mine);
     }
     for (uint32_t i = 0; i < *n; i++) {
@@ -265,13 +233,12 @@ static NodeId *tensors(const Call *c, uint32_t *n)
 
 Value builtin_concat(const Call *c)
 {
-    uint32_t n, before = diag_errors(c->el->diag);
+    uint32_t n;
     NodeId *xs = tensors(c, &n);
     if (!xs) return value_error();
-    int64_t axis = one_axis(c, 1, type_of(c, xs[0])->rank);
+    int64_t axis = one_axis(c, 1, call_type(c, xs[0])->rank);
     if (axis < 0) return value_error();
-    c->el->graph->here = c->loc;
-    return el_node(c->el, n == 1 ? xs[0] : graph_concat(c->el->graph, n, xs, axis), before);
+    return call_node(c, n == 1 ? xs[0] : graph_concat(call_graph(c), n, xs, axis));
 }
 
 // Numbers of a list as a vector: a choice by index, which any kernel can compute in place.
@@ -298,22 +265,22 @@ Value builtin_stack(const Call *c)
     for (uint32_t i = 0; i < items->v.n; i++) numbers &= value_number(items->v.at[i], &ignored);
     el->graph->here = c->loc;
     if (numbers) return vector(c, items);
-    uint32_t n, before = diag_errors(el->diag);
+    uint32_t n;
     NodeId *xs = tensors(c, &n);
     if (!xs) return value_error();
-    uint32_t rank = type_of(c, xs[0])->rank + 1;
+    uint32_t rank = call_type(c, xs[0])->rank + 1;
     int64_t axis = c->args[1].kind == V_NONE ? 0 : one_axis(c, 1, rank);
     if (axis < 0) return value_error();
     for (uint32_t i = 0; i < n; i++) {
-        const Type *t = type_of(c, xs[i]);
+        const Type *t = call_type(c, xs[i]);
         Axis *axes = arena_array(el->arena, Axis, t->rank + 1);
         for (uint32_t k = 0, at = 0; k < t->rank + 1; k++)
             axes[k] = k == axis ? (Axis){1, 0} : t->axes[at++];
         el->graph->here = c->loc;
         xs[i] = graph_reshape(el->graph, xs[i], t->rank + 1, axes);
-        if (!xs[i]) return el_node(el, 0, before);
+        if (!xs[i]) return call_node(c, 0);
     }
-    return el_node(el, n == 1 ? xs[0] : graph_concat(el->graph, n, xs, axis), before);
+    return call_node(c, n == 1 ? xs[0] : graph_concat(el->graph, n, xs, axis));
 }
 
 // The nearest numbers of equal parts in the place of one, and where a size is of too many, that.
@@ -325,7 +292,7 @@ static void guess_parts_of(Elab *el, Loc at, int64_t size, int64_t parts)
     const int64_t both[] = {below > 1 ? below : 1, above};
     for (int i = 0; i < 2; i++) {
         const char *text = str_printf(el->arena, "%lld", (long long)both[i]);
-        guess_add(el, at, text, str_printf(el->arena, "%s in place of %s", text, text_at(el, at)));
+        guess_exchanged(el, at, text, text_at(el, at));
     }
     if (parts > 0) guess_multiples(el, size, parts);
 }
@@ -334,10 +301,10 @@ Value builtin_split(const Call *c)
 {
     Elab *el = c->el;
     int64_t parts;
-    NodeId x = operand(c, 0);
+    NodeId x = call_tensor(c, 0);
     if (!x || !value_to_int(el, c->args[1], c->locs[1], "the number of parts", &parts))
         return value_error();
-    const Type *t = type_of(c, x);
+    const Type *t = call_type(c, x);
     int64_t axis = one_axis(c, 2, t->rank);
     if (axis < 0) return value_error();
     if (parts < 1 || t->axes[axis].size % parts) {
@@ -367,10 +334,8 @@ static bool amounts(const Call *c, uint32_t i, uint32_t rank, int64_t *out)
 {
     const ValueList *items;
     if (!value_items(c->el, c->args[i], c->locs[i], &items)) return false;
-    if (items->v.n != rank) {
-        el_error(c->el, c->locs[i], "%u numbers for a tensor of %u axes", items->v.n, rank);
-        return false;
-    }
+    if (items->v.n != rank)
+        return el_error(c->el, c->locs[i], "%u numbers for a tensor of %u axes", items->v.n, rank);
     for (uint32_t k = 0; k < rank; k++)
         if (!value_to_int(c->el, items->v.at[k], c->locs[i], "an amount", &out[k])) return false;
     return true;
@@ -379,49 +344,34 @@ static bool amounts(const Call *c, uint32_t i, uint32_t rank, int64_t *out)
 Value builtin_pad(const Call *c)
 {
     Elab *el = c->el;
-    NodeId x = operand(c, 0);
+    NodeId x = call_tensor(c, 0);
     if (!x) return value_error();
-    uint32_t rank = type_of(c, x)->rank, before = diag_errors(el->diag);
+    uint32_t rank = call_type(c, x)->rank;
     int64_t *lo = arena_array(el->arena, int64_t, rank + 1),
             *hi = arena_array(el->arena, int64_t, rank + 1);
     if (!amounts(c, 1, rank, lo) || !amounts(c, 2, rank, hi)) return value_error();
     Value fill = c->args[3].kind == V_NONE ? value_int(0) : c->args[3];
-    NodeId f = value_tensor(el, fill, type_of(c, x)->dtype, c->locs[3]);
-    el->graph->here = c->loc;
-    return el_node(el, graph_pad(el->graph, x, f, lo, hi), before);
+    NodeId f = value_tensor(el, fill, call_type(c, x)->dtype, c->locs[3]);
+    return call_node(c, graph_pad(call_graph(c), x, f, lo, hi));
 }
 
 Value builtin_flip(const Call *c)
 {
-    NodeId x = operand(c, 0);
+    NodeId x = call_tensor(c, 0);
     int64_t *axes;
     uint32_t n;
-    if (!x || !call_axes(c, 1, type_of(c, x)->rank, &axes, &n)) return value_error();
-    uint32_t before = diag_errors(c->el->diag);
-    c->el->graph->here = c->loc;
+    if (!x || !call_axes(c, 1, call_type(c, x)->rank, &axes, &n)) return value_error();
     Attr a = attr_ints(ATTR_AXES, axes, n);
-    return el_node(c->el, graph_add(c->el->graph, OP_REVERSE, 1, &x, 1, &a), before);
+    return call_node(c, graph_add(call_graph(c), OP_REVERSE, 1, &x, 1, &a));
 }
 
 Value builtin_gather(const Call *c)
 {
-    Elab *el = c->el;
     int64_t batch = 0;
-    NodeId x = operand(c, 0), i = value_tensor(el, c->args[1], DT_NONE, c->locs[1]);
-    if (!x || !i) return value_error();
-    if (c->args[2].kind != V_NONE && !value_to_int(el, c->args[2], c->locs[2], "batch", &batch))
-        return value_error();
-    uint32_t before = diag_errors(el->diag);
-    if (dtype_is_float(type_of(c, i)->dtype)) {
-        el_error(el, c->locs[1], "indices are integers, not %s",
-                 type_text(el->arena, type_of(c, i)));
-        suggest_cast(el, DT_I32);
-        return value_error();
-    }
-    i = node_cast(el, i, DT_I32);
-    el->graph->here = c->loc;
+    NodeId x = call_tensor(c, 0), i = call_integers(c, c->args[1], c->locs[1], "indices");
+    if (!x || !i || !call_int(c, 2, "batch", &batch)) return value_error();
     Attr a = attr_int(ATTR_BATCH, batch);
-    return el_node(el, graph_add(el->graph, OP_GATHER, 2, (NodeId[]){x, i}, 1, &a), before);
+    return call_node(c, graph_add(call_graph(c), OP_GATHER, 2, (NodeId[]){x, i}, 1, &a));
 }
 
 // ---- made from nothing ------------------------------------------------------------------------
@@ -430,13 +380,12 @@ static Value fill(const Call *c, Value v, uint32_t dtype_at)
 {
     Elab *el = c->el;
     Axis *axes;
-    uint32_t rank, before = diag_errors(el->diag);
+    uint32_t rank;
     DType dt = DT_F32;
-    if (!value_to_axes(el, c->args[0], c->locs[0], &axes, &rank)) return value_error();
+    if (!call_sizes(c, 0, &axes, &rank)) return value_error();
     if (c->args[dtype_at].kind != V_NONE && !call_dtype(c, dtype_at, &dt)) return value_error();
     NodeId x = value_tensor(el, v, dt, c->loc);
-    el->graph->here = c->loc;
-    return el_node(el, x ? graph_broadcast_to(el->graph, x, rank, axes) : 0, before);
+    return call_node(c, x ? graph_broadcast_to(call_graph(c), x, rank, axes) : 0);
 }
 
 Value builtin_zeros(const Call *c)
@@ -455,23 +404,20 @@ Value builtin_full(const Call *c)
 Value builtin_arange(const Call *c)
 {
     Axis *axes;
-    uint32_t rank, before = diag_errors(c->el->diag);
-    if (!value_to_axes(c->el, c->args[0], c->locs[0], &axes, &rank)) return value_error();
-    if (rank != 1) {
-        el_error(c->el, c->locs[0], "one number is needed here");
-        return value_error();
-    }
-    return el_node(c->el, graph_iota(c->el->graph, DT_I32, 1, axes, 0), before);
+    uint32_t rank;
+    if (!call_sizes(c, 0, &axes, &rank)) return value_error();
+    if (rank != 1) return el_fail(c->el, c->locs[0], "one number is needed here");
+    return call_node(c, graph_iota(c->el->graph, DT_I32, 1, axes, 0));
 }
 
 Value builtin_iota(const Call *c)
 {
     Axis *axes;
-    uint32_t rank, before = diag_errors(c->el->diag);
-    if (!value_to_axes(c->el, c->args[0], c->locs[0], &axes, &rank)) return value_error();
+    uint32_t rank;
+    if (!call_sizes(c, 0, &axes, &rank)) return value_error();
     int64_t axis = one_axis(c, 1, rank);
     if (axis < 0) return value_error();
-    return el_node(c->el, graph_iota(c->el->graph, DT_I32, rank, axes, axis), before);
+    return call_node(c, graph_iota(c->el->graph, DT_I32, rank, axes, axis));
 }
 
 // ---- random numbers ---------------------------------------------------------------------------
@@ -506,10 +452,10 @@ static Value affine(const Call *c, NodeId x, Value a, Value b)
 Value builtin_random_uniform(const Call *c)
 {
     Axis *axes;
-    uint32_t rank, before = diag_errors(c->el->diag);
-    if (!value_to_axes(c->el, c->args[0], c->locs[0], &axes, &rank)) return value_error();
+    uint32_t rank;
+    if (!call_sizes(c, 0, &axes, &rank)) return value_error();
     NodeId x = uniform_bits(c, rank, axes);
-    if (!x) return el_node(c->el, 0, before);
+    if (!x) return call_node(c, 0);
     Value lo = c->args[1].kind == V_NONE ? value_int(0) : c->args[1];
     Value hi = c->args[2].kind == V_NONE ? value_int(1) : c->args[2];
     return affine(c, x, lo, arith(c->el, EOP_SUB, hi, lo, c->loc));
@@ -521,10 +467,10 @@ Value builtin_random_normal(const Call *c)
     Elab *el = c->el;
     Graph *g = el->graph;
     Axis *axes;
-    uint32_t rank, before = diag_errors(el->diag);
-    if (!value_to_axes(el, c->args[0], c->locs[0], &axes, &rank)) return value_error();
+    uint32_t rank;
+    if (!call_sizes(c, 0, &axes, &rank)) return value_error();
     NodeId u = uniform_bits(c, rank, axes), v = uniform_bits(c, rank, axes);
-    if (!u || !v) return el_node(el, 0, before);
+    if (!u || !v) return call_node(c, 0);
     NodeId log = graph_unary(g, OP_LOG, graph_binary(g, OP_SUB, graph_const(g, DT_F32, 1), u));
     NodeId radius =
         graph_unary(g, OP_SQRT, graph_binary(g, OP_MUL, graph_const(g, DT_F32, -2), log));
@@ -538,12 +484,9 @@ Value builtin_random_normal(const Call *c)
 
 Value builtin_grad(const Call *c)
 {
-    Elab *el = c->el;
-    NodeId loss = operand(c, 0), x = operand(c, 1);
-    uint32_t before = diag_errors(el->diag);
+    NodeId loss = call_tensor(c, 0), x = call_tensor(c, 1);
     if (!loss || !x) return value_error();
-    el->graph->here = c->loc;
-    return el_node(el, graph_add(el->graph, OP_GRAD, 2, (NodeId[]){loss, x}, 0, NULL), before);
+    return call_node(c, graph_add(call_graph(c), OP_GRAD, 2, (NodeId[]){loss, x}, 0, NULL));
 }
 
 // param(shape, init, max): evaluated arguments; init is a number or a tensor made of compile-time
@@ -560,10 +503,8 @@ Value builtin_param(const Call *c)
         diag_help(el->diag, "write it as the value of a row of params:, in: or let:");
         return value_error();
     }
-    if (c->args[0].kind != V_NONE && !value_to_axes(el, c->args[0], c->locs[0], &axes, &rank))
-        return value_error();
-    if (c->args[1].kind != V_NONE && !value_to_float(el, c->args[1], c->locs[1], "init", &init))
-        return value_error();
+    if (c->args[0].kind != V_NONE && !call_sizes(c, 0, &axes, &rank)) return value_error();
+    if (!call_float(c, 1, "init", &init)) return value_error();
     Frame *owner = c->scope->frame->owner;
     const char *path = path_join(el, owner->path, b->name);
     const Type *type = type_new(el->arena, DT_F32, rank, axes);

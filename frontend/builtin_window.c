@@ -143,8 +143,7 @@ static NodeId repeated(const Window *w, NodeId x, Skew *at)
 Value builtin_window(const Call *c)
 {
     Elab *el = c->el;
-    uint32_t before = diag_errors(el->diag);
-    NodeId x = value_tensor(el, c->args[0], DT_NONE, c->locs[0]);
+    NodeId x = call_tensor(c, 0);
     if (!x) return value_error();
     Window w = {.c = c, .type = graph_type(el->graph, x)};
     if (!read(&w)) return value_error();
@@ -154,5 +153,5 @@ Value builtin_window(const Call *c)
     Skew *at = arena_array(el->arena, Skew, w.n);
     el->graph->here = c->loc;
     NodeId wide = repeated(&w, x, at);
-    return el_node(el, graph_skew(el->graph, wide, fill, w.n, at), before);
+    return call_node(c, graph_skew(el->graph, wide, fill, w.n, at));
 }

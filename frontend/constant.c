@@ -145,7 +145,7 @@ static void suggest_checksum(Elab *el, const Tree *map)
 
 void put_checksum(Elab *el, Json *j, const Tree *map)
 {
-    const Tree *t = map->kind == TREE_MAP ? tree_get(map, "checksum") : NULL;
+    const Tree *t = tree_get(map, "checksum");
     if (!t) return;
     const char *s = t->text;
     if (strlen(s) == SHA256_DIGITS && strspn(s, "0123456789abcdefABCDEF") == SHA256_DIGITS) {

@@ -337,8 +337,7 @@ static void check_crop(Elab *el, const Tree *t)
 // The series that a view, a field or what is replayed names.
 static void check_series(Elab *el, const Tree *t)
 {
-    const Tree *data = tree_get(el->root, "data");
-    names_key(el, t, "series", "series", tree_get(data, "series"));
+    names_key(el, t, "series", "series", data_section(el, "series"));
 }
 
 static void check_replay(Elab *el, const Tree *view, const Tree *t)
@@ -433,14 +432,13 @@ static bool is_role(const Tree *t, const char *role)
 static void check_follow(Elab *el, const Tree *t)
 {
     static const char *const roles[] = {"normals", "boxes", "points"};
-    const Tree *data = tree_get(el->root, "data"), *follow = tree_get(t, "follow"),
-               *views = tree_get(data, "views"), *view = NULL;
+    const Tree *follow = tree_get(t, "follow"), *views = data_section(el, "views"), *view = NULL;
     names_key(el, t, "follow", "view", views);
     if (follow && follow->kind == TREE_SCALAR && views)
         view = tree_get(views, follow->text);
     else if (!follow && views && views->entries.n)
         view = views->entries.at[0].value;
-    const Tree *replay = view && view->kind == TREE_MAP ? tree_get(view, "replay") : NULL;
+    const Tree *replay = tree_get(view, "replay");
     if (!replay || replay->kind != TREE_MAP || !tree_get(replay, "ops")) return;
     for (uint32_t i = 0; i < sizeof roles / sizeof *roles; i++)
         if (is_role(t, roles[i])) {

@@ -9,7 +9,7 @@
 
 static const Tree *data_draws(const Elab *el)
 {
-    const Tree *data = tree_get(el->root, "data"), *draws = data ? tree_get(data, "draw") : NULL;
+    const Tree *draws = data_section(el, "draw");
     return draws && draws->kind == TREE_MAP ? draws : NULL;
 }
 
@@ -71,7 +71,7 @@ static void clash(Elab *el, const Tree *views, const Tree *draws, const char *na
 void draws_bind(Elab *el, Scope *s)
 {
     const Tree *draws = data_draws(el);
-    const Tree *views = draws ? tree_get(tree_get(el->root, "data"), "views") : NULL;
+    const Tree *views = draws ? data_section(el, "views") : NULL;
     for (uint32_t i = 0; draws && i < draws->entries.n; i++) {
         const TreeEntry *e = &draws->entries.at[i];
         if (views && tree_get(views, e->key->text)) // both would be an input of this name
@@ -79,8 +79,8 @@ void draws_bind(Elab *el, Scope *s)
         Field *f = arena_make(el->arena, Field);
         Axis *axis = arena_make(el->arena, Axis);
         *axis = (Axis){el->batch, 1};
-        *f = (Field){
-            .name = e->key->text, .role = FIELD_DRAW, .tree = e->value, .loc = e->key->loc};
+        *f =
+            (Field){.name = e->key->text, .role = FIELD_DRAW, .tree = e->value, .loc = e->key->loc};
         if (!data_wrong(el, e->value)) f->type = type_new(el->arena, DT_I32, 1, axis);
         scope_value(el, s, f->name, f->loc, (Value){.kind = V_FIELD, .field = f});
     }

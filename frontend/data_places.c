@@ -54,9 +54,7 @@ static void suggest_part(Elab *el, const Field *f, const char *name)
     const char *const parts[] = {coordinates(f), "class", "score",  "valid",
                                  "labelled",     "size",  "classes"};
     const char *ours = part_called(f, name);
-    Map names = {0};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        map_set(el->arena, &names, parts[i], NULL);
+    const Map names = words_map(el, parts, sizeof parts / sizeof *parts);
     diag_help(el->diag, "its parts are %s, class, score, valid, labelled, size and classes",
               parts[0]);
     if (ours)
@@ -110,10 +108,8 @@ static void read_lines(Elab *el, const char *text, List *to)
 
 static bool read_list(Elab *el, const Tree *list, Loc loc, List *to)
 {
-    if (!list || list->kind != TREE_LIST) {
-        el_error(el, loc, "there is no list of names of classes here");
-        return false;
-    }
+    if (!list || list->kind != TREE_LIST)
+        return el_error(el, loc, "there is no list of names of classes here");
     for (uint32_t i = 0; i < list->items.n; i++) {
         const Tree *item = list->items.at[i];
         if (item->kind != TREE_SCALAR || !*item->text) {

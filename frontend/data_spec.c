@@ -31,10 +31,9 @@ static const char the_roles[] =
     "the roles are class_map, map, normals, vector, tokens, class, array, boxes, points";
 static const char common_keys[] = " as member series key optional ";
 
-static const Tree *data_section(const Elab *el, const char *name)
+const Tree *data_section(const Elab *el, const char *name)
 {
-    const Tree *data = tree_get(el->root, "data");
-    return data ? tree_get(data, name) : NULL;
+    return tree_get(tree_get(el->root, "data"), name);
 }
 
 // ---- fields -----------------------------------------------------------------------------------
@@ -64,11 +63,7 @@ static bool role_of(Elab *el, Field *f)
     Map names = {0};
     for (uint32_t i = 0; i < sizeof roles / sizeof *roles; i++)
         map_set(el->arena, &names, roles[i].name, NULL);
-    const char *best = nearest_key(&names, name, NULL);
-    if (best)
-        diag_did_you_mean(el->diag, name, best);
-    else
-        diag_help(el->diag, the_roles);
+    if (!suggest_near(el, name, &names)) diag_help(el->diag, the_roles);
     return false;
 }
 
@@ -132,8 +127,8 @@ static bool field_sizes(Elab *el, const Field *f, const char *key, uint32_t want
     }
     if (!sizes_read(el, t, want, axes, rank)) return false;
     if (want == UINT32_MAX || *rank == want) return true;
-    el_error(el, t->loc, "'%s' of field '%s' has %u numbers, not %u", key, f->name, want, *rank);
-    return false;
+    return el_error(el, t->loc, "'%s' of field '%s' has %u numbers, not %u", key, f->name, want,
+                    *rank);
 }
 
 // The name of the view that a field follows; NULL where it says none. Places always follow one, the
@@ -149,7 +144,7 @@ static const Tree *followed(const Elab *el, const Field *f)
 {
     const Tree *views = data_section(el, "views");
     const char *name = followed_name(el, f);
-    return name && views ? tree_get(views, name) : NULL;
+    return name ? tree_get(views, name) : NULL;
 }
 
 // Values of a label a sample: as many as the view it follows has.
@@ -158,7 +153,7 @@ static int64_t follow_count(Elab *el, const Field *f)
     const Tree *follow = tree_get(f->tree, "follow"), *view = followed(el, f);
     if (follow && follow->kind == TREE_SCALAR && !view)
         el_error(el, follow->loc, "there is no view '%s'", follow->text);
-    const Tree *t = view && view->kind == TREE_MAP ? tree_get(view, "count") : NULL;
+    const Tree *t = tree_get(view, "count");
     int64_t count = 1;
     if (t && !value_to_int(el, tree_eval(el, el->scope, t, NULL), t->loc, "count", &count))
         return 1;
@@ -251,8 +246,7 @@ static bool optional_field(Elab *el, const Field *f)
     const Tree *name = tree_get(f->tree, "series"), *all = data_section(el, "series");
     const Tree *series =
         all && name && name->kind == TREE_SCALAR ? tree_get(all, name->text) : NULL;
-    const Tree *said[] = {series && series->kind == TREE_MAP ? tree_get(series, "optional") : NULL,
-                          tree_get(f->tree, "optional")};
+    const Tree *said[] = {tree_get(series, "optional"), tree_get(f->tree, "optional")};
     bool yes = name != NULL;
     for (int i = 0; i < 2; i++)
         if (said[i])
@@ -328,21 +322,17 @@ static bool view_sizes(Elab *el, const Tree *t, Axis **size, int64_t *count)
     uint32_t rank;
     *count = 1;
     if (!sizes_read(el, s, 2, size, &rank)) return false;
-    if (rank != 2) {
-        el_error(el, s->loc, "a view's size is [height, width], or one number for both");
-        return false;
-    }
+    if (rank != 2)
+        return el_error(el, s->loc, "a view's size is [height, width], or one number for both");
     return !c || value_to_int(el, tree_eval(el, el->scope, c, NULL), c->loc, "count", count);
 }
 
 Value view_read(Elab *el, const char *name, Loc loc)
 {
-    const Tree *views = data_section(el, "views"), *t = views ? tree_get(views, name) : NULL;
+    const Tree *views = data_section(el, "views"), *t = tree_get(views, name);
     if (!t) {
         el_error(el, loc, "there is no view '%s'", name);
-        Map names = {0};
-        for (uint32_t i = 0; views && i < views->entries.n; i++)
-            map_set(el->arena, &names, views->entries.at[i].key->text, NULL);
+        const Map names = keys_map(el, views);
         const Binding *field = el->scope ? scope_find(el->scope, name) : NULL;
         if (field && field->forced && field->value.kind == V_FIELD && is_users(el, loc)) {
             diag_help(el->diag, "write %s: fields are called by their own names", name);

@@ -54,10 +54,7 @@ static bool shape_text(Elab *el, const Tree *t, Decl *d)
         if (!add_dim(el, t, begin, i, d)) return false;
         begin = i + 1;
     }
-    if (!s[i]) {
-        el_error(el, t->loc, "the shape has no closing bracket");
-        return false;
-    }
+    if (!s[i]) return el_error(el, t->loc, "the shape has no closing bracket");
     size_t first = begin;
     while (s[first] == ' ') first++;
     if (first < i && !add_dim(el, t, begin, i, d)) return false;
@@ -69,8 +66,7 @@ static bool shape_text(Elab *el, const Tree *t, Decl *d)
     if (!*p) return true;
     d->dtype = dtype_find(p);
     if (d->dtype != DT_NONE) return true;
-    el_error(el, tree_place(t, (size_t)(p - s), strlen(s)), "'%s' is no element type", p);
-    return false;
+    return el_error(el, tree_place(t, (size_t)(p - s), strlen(s)), "'%s' is no element type", p);
 }
 
 static bool shape_list(Elab *el, const Tree *t, Decl *d)
@@ -144,7 +140,7 @@ static bool type_text_parse(Elab *el, const Tree *t, Decl *d, bool *bad)
 {
     const char *s = t->text;
     size_t n = 0;
-    while (isalnum((unsigned char)s[n]) || s[n] == '_') n++;
+    while (word_part(s[n])) n++;
     const size_t p = skip_blanks(s, n);
     const bool sign = p > n && s[p] == '-';
     const bool range = isdigit((unsigned char)s[p + sign]) || !strncmp(s + p, "..", 2);
@@ -208,8 +204,8 @@ static void suggest_form(Elab *el, const Decl *d, Value v)
     else if (d->word == WORD_INT && v.kind == V_TENSOR)
         guess_number(el);
     else if ((d->word == WORD_INT || d->word == WORD_FLOAT) && v.kind == V_STR &&
-             strspn(v.s, "0123456789.e-") == strlen(v.s) && diag_last(el->diag, &at))
-        guess_sure(el, at, v.s, v.s);
+             is_number_text(v.s) && diag_last(el->diag, &at))
+        guess_sure_word(el, at, v.s);
     else if ((d->word == WORD_INT || d->word == WORD_FLOAT) && v.kind == V_STR &&
              usual_value(d->name, 0))
         suggest_guess(el, usual_value(d->name, 0), usual_value(d->name, 1));
@@ -414,7 +410,7 @@ static void guess_axis_names(Elab *el, const Decl *d, const char *called, uint32
         const char *name = e->kind == EXPR_NAME && !called
                                ? str_printf(el->arena, "%c%s%c", quote, e->text, quote)
                                : str_printf(el->arena, "%u", axis);
-        guess_add(el, loc, name, str_printf(el->arena, "%s in place of %s", name, text));
+        guess_exchanged(el, loc, name, text);
     }
     for (uint32_t i = 1; !called && i < rank; i++)
         guess_add(el, loc, str_printf(el->arena, "%u", i),

@@ -90,7 +90,7 @@ static const char *beside(Arena *arena, const char *path, const char *name)
 const char *graph_extends(Arena *arena, Diag *diag, const char *path)
 {
     const Tree *t = tree_read_file(arena, diag, path, (Loc){0}, NULL);
-    const Tree *extends = t ? tree_get(t, "extends") : NULL;
+    const Tree *extends = tree_get(t, "extends");
     return extends && extends->kind == TREE_SCALAR ? beside(arena, path, extends->text) : NULL;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/glob.h"
 #include "frontend/frontend.h"
+#include "frontend/text.h"
 #include "frontend/value.h"
 
 enum { DEPTH_LIMIT = 300 }; // of names, functions and modules that wait for each other
@@ -61,6 +62,9 @@ Scope *scope_new(Elab *el, Scope *parent, Frame *frame);
 Frame *frame_new(Elab *el, Frame *parent, const char *what, const char *path, Loc call);
 // Add a name; a second one is reported at both places.
 Binding *scope_add(Elab *el, Scope *s, const char *name, Loc loc, BindKind kind);
+// A binding of no scope: of a value; of what is evaluated in one.
+Binding *binding_value(Elab *el, const char *name, Loc loc, Value v);
+Binding *binding_tree(Elab *el, const char *name, const Tree *t, Scope *scope);
 void scope_value(Elab *el, Scope *s, const char *name, Loc loc, Value v);
 Binding *scope_find(const Scope *s, const char *name);
 // Evaluate (once) what a name stands for.
@@ -73,7 +77,9 @@ Value callee_read(Elab *el, Scope *s, const char *name, Loc loc);
 // ---- errors -----------------------------------------------------------------------------------
 
 // Report at loc, or where the user is to blame for it, with a note for each module on the way.
-void el_error(Elab *el, Loc loc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+// False, so that `return el_error(...)` reads well; el_fail gives a value.
+bool el_error(Elab *el, Loc loc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+#define el_fail(...) (el_error(__VA_ARGS__), value_error())
 // The same for the error just reported by somebody else.
 void el_notes(Elab *el);
 // Wrap a node just made: notes when it is 0 and an error was reported since `before`.
@@ -121,7 +127,7 @@ typedef struct Decl {
     const char *shape; // its text
     DType dtype;       // DT_NONE: any
     Word word;
-    const Bounds *range; // of it, or of a list's items; NULL: any
+    const Bounds *range;  // of it, or of a list's items; NULL: any
     const char *role;     // "class_map": a field that is given has this role; NULL: no matter
     const Expr *def;      // default, or NULL
     const Tree *def_tree; // default given as a list or mapping
@@ -158,7 +164,8 @@ struct FunctionDef {
 // Parse a declaration `name: value`. False when reported.
 bool decl_parse(Elab *el, const TreeEntry *entry, Decl *decl);
 const Decl *decl_find(const Decls *decls, const char *name);
-// Is a default, where it is a number, one, and in its range? Where it is not that is not asked again.
+// Is a default, where it is a number, one, and in its range? Where it is not that is not asked
+// again.
 void decl_check_default(Elab *el, Decl *d);
 // Check a value against a declaration's word and convert (int to float).
 Value decl_check(Elab *el, const Decl *d, Value v, Loc loc);
@@ -250,6 +257,11 @@ bool role_check(Elab *el, const ModuleDef *def, ModuleRole role, Loc loc);
 // The module a mapping's `module:` key names. NULL when reported.
 const ModuleDef *tree_module(Elab *el, const Tree *map, Scope *scope);
 Items items_read(Elab *el, const Tree *map);
+// library.c: the module that is defined under a name; that of definition i where it is of a role;
+// NULL: none. An input or a setting of one.
+const ModuleDef *def_named(const Elab *el, const char *name);
+const ModuleDef *def_at(const Elab *el, uint32_t i, ModuleRole role);
+const Decl *def_setting(const ModuleDef *def, const char *name);
 
 // ---- evaluation -------------------------------------------------------------------------------
 
@@ -286,6 +298,7 @@ typedef struct Call {
     const Loc *locs;
     const ValueList *rest; // of a variadic last parameter
     const Args *named;     // for built-ins that take any names (einsum sizes)
+    uint32_t before;       // errors when it began
 } Call;
 
 struct Builtin {
@@ -558,6 +571,9 @@ struct Field {
     int64_t view_size[2]; // of boxes and points: height and width of the view they follow
     bool has_valid;       // a loss takes its validity unasked
 };
+
+// A section of data:, as views; NULL where there is none.
+const Tree *data_section(const Elab *el, const char *name);
 
 // data_check.c: report what the loader would refuse; what is wrong is put into el->wrong.
 void data_check(Elab *el);

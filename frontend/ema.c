@@ -13,12 +13,10 @@ static const char *slow_path(Elab *el, const Ema *ema, const char *path)
 // False where it is not known what is copied.
 static bool copy_part(Elab *el, Ema *ema, const Tree *name, Map *parts)
 {
-    Value *v = arena_make(el->arena, Value);
     Binding *b = name->kind == TREE_SCALAR ? map_get(&el->scope->names, name->text) : NULL;
     if (!b || b->value.kind != V_INSTANCE) {
         if (b && b->value.kind == V_ERROR && b->forced) { // reported
-            *v = value_error();
-            map_set(el->arena, parts, name->text, v);
+            record_put(el, parts, name->text, value_error());
             return true;
         }
         el_error(el, name->loc, "'%s' is no encoder or head",
@@ -32,8 +30,7 @@ static bool copy_part(Elab *el, Ema *ema, const Tree *name, Map *parts)
     slow->path = slow_path(el, ema, slow->path);
     slow->ema = ema;
     slow->app = NULL;
-    *v = (Value){.kind = V_INSTANCE, .instance = slow};
-    map_set(el->arena, parts, name->text, v);
+    record_put(el, parts, name->text, (Value){.kind = V_INSTANCE, .instance = slow});
     vec_push(el->arena, &ema->of, name->text);
     return true;
 }
@@ -42,7 +39,7 @@ static bool copy_part(Elab *el, Ema *ema, const Tree *name, Map *parts)
 static const Tree *eval_model(Elab *el)
 {
     const Tree *eval = tree_get(el->root, "eval");
-    const Tree *model = eval && eval->kind == TREE_MAP ? tree_get(eval, "model") : NULL;
+    const Tree *model = tree_get(eval, "model");
     return model && model->kind == TREE_SCALAR ? model : NULL;
 }
 
@@ -83,7 +80,7 @@ static void ema_bind(Elab *el, const TreeEntry *e)
     }
     map_set(el->arena, &el->emas, ema->name, ema);
     stand_in(el, ema, parts);
-    if (known) b->value = (Value){.kind = V_RECORD, .record = parts};
+    if (known) b->value = value_record(parts);
 }
 
 static void check_model(Elab *el)
@@ -135,7 +132,7 @@ static void guess_bounds(Elab *el, const Ema *ema)
         if (!x) continue;
         if (row && x->kind == TREE_SCALAR && !tree_get(row, keys[k]))
             guess_entry(el, row->loc, keys[k], x->text);
-        guess_add(el, x->loc, wide[k], str_printf(el->arena, "%s: %s", keys[k], wide[k]));
+        guess_key_as(el, x->loc, keys[k], wide[k]);
         guess_left_out(el, x->loc);
     }
 }

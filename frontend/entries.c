@@ -78,8 +78,7 @@ static void task_outputs(Elab *el, Entry *e)
 
 static NodeId minimized(Elab *el)
 {
-    const Tree *train = tree_get(el->root, "train"),
-               *t = train ? tree_get(train, "minimize") : NULL;
+    const Tree *train = tree_get(el->root, "train"), *t = tree_get(train, "minimize");
     Value v;
     Loc loc = t ? t->loc : train ? train->loc : el->root->loc;
     if (t) {

@@ -92,8 +92,7 @@ static void check_parts(Elab *el, const Export *x)
         if (x->met[i] || (row->kind == TREE_SCALAR && may_be_part(el, &names, row->text))) continue;
         const char *text = row->kind == TREE_SCALAR ? row->text : "";
         el_error(el, row->loc, "no part with parameters is called '%s'", text);
-        const char *best = nearest_key(&names, text, NULL);
-        if (best) diag_did_you_mean(el->diag, text, best);
+        suggest_near(el, text, &names);
     }
 }
 
@@ -115,7 +114,7 @@ void put_export(Elab *el, Json *j)
 {
     const Tree *t = tree_get(el->root, "export"), *eval = tree_get(el->root, "eval");
     if (t && (t->kind != TREE_MAP || !keys_check(el, t, MAPPING_EXPORT, false))) return;
-    Export x = {.parts = t ? tree_get(t, "parts") : NULL, .copy = t ? tree_get(t, "model") : NULL};
+    Export x = {.parts = tree_get(t, "parts"), .copy = tree_get(t, "model")};
     if (!x.copy && eval && eval->kind == TREE_MAP) x.copy = tree_get(eval, "model");
     if (x.copy && x.copy->kind != TREE_SCALAR) x.copy = NULL; // reported
     const Tree *emas = tree_get(el->root, "ema");
@@ -135,9 +134,9 @@ void put_export(Elab *el, Json *j)
     x.met = arena_array(el->arena, bool, (x.parts ? x.parts->items.n : 0) + 1);
     json_open(j, "export", '{');
     put_tensors(el, j, &x);
-    json_str(j, "dtype", read_dtype(el, t ? tree_get(t, "dtype") : NULL));
+    json_str(j, "dtype", read_dtype(el, tree_get(t, "dtype")));
     json_open(j, "rename", '[');
-    put_rename(el, j, t ? tree_get(t, "rename") : NULL, NULL);
+    put_rename(el, j, tree_get(t, "rename"), NULL);
     json_close(j, ']');
     json_close(j, '}');
     check_parts(el, &x);

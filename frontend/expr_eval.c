@@ -24,8 +24,7 @@ static Value list_member(Elab *el, Value v, const char *name, Loc loc)
     long long i = strtoll(name, &end, 10);
     if (!*end && *name) {
         if (i < (long long)v.list->v.n) return v.list->v.at[i];
-        el_error(el, loc, "there is no %lld in a list of %u", i, v.list->v.n);
-        return value_error();
+        return el_fail(el, loc, "there is no %lld in a list of %u", i, v.list->v.n);
     }
     ValueList *out = arena_make(el->arena, ValueList);
     for (uint32_t k = 0; k < v.list->v.n; k++) {
@@ -115,8 +114,7 @@ static Value space_member(Elab *el, Space space, const char *name, Loc loc)
         const Task *o = el->tasks.at[i].value;
         if (o->expert == (space == SPACE_EXPERTS)) map_set(el->arena, &names, o->name, NULL);
     }
-    const char *best = nearest_key(&names, name, NULL);
-    if (best) diag_did_you_mean(el->diag, name, best);
+    suggest_near(el, name, &names);
     return value_error();
 }
 
@@ -124,10 +122,8 @@ static Value app_read(Elab *el, App *app, const char *name, Loc loc)
 {
     Value out;
     if (app_member(el, app, name, &out)) return out;
-    static const char *const of_tensor[] = {"shape", "rank", "dtype"};
-    for (int i = 0; i < 3; i++)
-        if (strcmp(name, of_tensor[i]) == 0)
-            return member_read(el, app_main(el, app, loc), name, loc);
+    static const char *const of_tensor[] = {"shape", "rank", "dtype", NULL};
+    if (is_one_of(name, of_tensor)) return member_read(el, app_main(el, app, loc), name, loc);
     no_member(el, app, name, loc);
     return value_error();
 }
@@ -232,10 +228,9 @@ Value function_call(Elab *el, const FunctionDef *f, const Args *args, Scope *sco
             if (best) diag_did_you_mean(el->diag, a->name, best);
             return value_error();
         }
-        if (map_find(&s->names, f->params.at[k])) {
-            el_error(el, a->loc, "argument '%s' of %s is given twice", f->params.at[k], f->name);
-            return value_error();
-        }
+        if (map_find(&s->names, f->params.at[k]))
+            return el_fail(el, a->loc, "argument '%s' of %s is given twice", f->params.at[k],
+                           f->name);
         scope_value(el, s, f->params.at[k], a->loc, a->value);
         if (a->value.kind == V_ERROR) return value_error();
     }
@@ -330,26 +325,19 @@ static Value binary_eval(Elab *el, Scope *s, const Expr *e)
         if (a.kind == V_BOOL) {
             Value b = value_plain(el, expr_eval(el, s, e->args[1]), e->args[1]->loc);
             if (b.kind == V_BOOL || b.kind == V_TENSOR || b.kind == V_ERROR) return b;
-            el_error(el, e->args[1]->loc, "a truth value is needed here, not %s",
-                     value_text(el, b));
-            return value_error();
+            return el_fail(el, e->args[1]->loc, "a truth value is needed here, not %s",
+                           value_text(el, b));
         }
     }
     Value b = expr_eval(el, s, e->args[1]);
     return arith(el, e->op, a, b, e->loc);
 }
 
-static const char *source_of(Elab *el, const Expr *e)
-{
-    const char *s = diag_source_text(el->diag, e->loc.source, NULL);
-    return str_slice(el->arena, s + e->loc.begin, e->loc.end - e->loc.begin);
-}
-
 // select(condition, a, b) in place of an if.
 static void mend_choice(Elab *el, const Expr *e)
 {
-    const char *text = str_printf(el->arena, "select(%s, %s, %s)", source_of(el, e->args[1]),
-                                  source_of(el, e->args[0]), source_of(el, e->args[2]));
+    const char *text = str_printf(el->arena, "select(%s, %s, %s)", text_at(el, e->args[1]->loc),
+                                  text_at(el, e->args[0]->loc), text_at(el, e->args[2]->loc));
     Loc at = e->loc;
     if (!is_users(el, at) || !diag_last_error(el->diag)) return;
     text = quoted_in(el, &at, text);
@@ -397,8 +385,7 @@ Value expr_eval(Elab *el, Scope *s, const Expr *e)
     case EXPR_COMP: return comprehension(el, s, e);
     case EXPR_SLICE: break;
     }
-    el_error(el, e->loc, "a slice belongs between brackets");
-    return value_error();
+    return el_fail(el, e->loc, "a slice belongs between brackets");
 }
 
 // ---- YAML values ------------------------------------------------------------------------------
@@ -423,7 +410,7 @@ static Value tree_record(Elab *el, Scope *s, const Tree *t)
         *v = tree_eval(el, s, t->entries.at[i].value, NULL);
         map_set(el->arena, record, t->entries.at[i].key->text, v);
     }
-    return (Value){.kind = V_RECORD, .record = record};
+    return value_record(record);
 }
 
 // {module: m, input: .., let: ..}: construct and apply. Without a name it takes the owner's path.

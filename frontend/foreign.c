@@ -5,11 +5,6 @@
 
 #include <ctype.h>
 
-static bool part_of_word(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
-}
-
 // Is the name known: there, or in a file that may be imported?
 static bool is_known(Elab *el, const Scope *s, const char *name)
 {
@@ -29,24 +24,16 @@ static const char *ours(Elab *el, const Scope *s, const char *name, bool prefix)
 
 static bool is_prefix(const char *name)
 {
-    static const char *const all[] = {"torch", "nn",   "F",  "np",    "numpy", "jnp",
-                                      "jax",   "flax", "tf", "keras", "math",  "optim"};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (strcmp(all[i], name) == 0) return true;
-    return false;
+    static const char *const all[] = {"torch", "nn", "F",     "np",   "numpy", "jnp", "jax",
+                                      "flax",  "tf", "keras", "math", "optim", NULL};
+    return is_one_of(name, all);
 }
 
 // The arguments behind a name: *end is behind the closing bracket. NULL where there are none.
-static const char *arguments(Elab *el, const char *s, size_t size, uint32_t *end)
+static const char *arguments(Elab *el, const char *s, uint32_t *end)
 {
-    uint32_t at = *end;
-    int depth = 0;
-    if (at >= size || s[at] != '(') return NULL;
-    do {
-        depth += !!strchr("([", s[at]) - !!strchr(")]", s[at]);
-        at++;
-    } while (at < size && depth && s[at] != '\n');
-    if (depth) return NULL;
+    const uint32_t at = s[*end] == '(' ? bracket_end(s, *end) : 0;
+    if (!at) return NULL;
     const char *text = str_slice(el->arena, s + *end + 1, at - *end - 2);
     *end = at;
     return text;
@@ -107,29 +94,22 @@ static const char *filled(Elab *el, const char *text, const char *const *args)
 // at: the name, with its prefix; its call is written otherwise.
 static bool suggest_call(Elab *el, const char *name, Loc at)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size), *given[2] = {0};
-    const char *args = arguments(el, s, size, &at.end);
+    const char *given[2] = {0}, *args = arguments(el, source_of(el, at), &at.end);
     const uint32_t n = args ? split(el, args, given, 2) : 0;
     for (size_t i = 0; n && i < sizeof calls / sizeof *calls; i++) {
         const uint32_t takes = strstr(calls[i].text, "$2") ? 2 : 1;
         if (strcmp(calls[i].name, name) || n != takes) continue;
-        const char *text = filled(el, calls[i].text, given);
-        diag_help(el->diag, "write %s", text);
-        if (diag_last_error(el->diag)) diag_mend(el->diag, at, text);
-        return true;
+        return suggest_text(el, at, filled(el, calls[i].text, given));
     }
     return false;
 }
 
 bool suggest_foreign(Elab *el, const Scope *s, const char *name, Loc loc)
 {
-    size_t size;
-    const char *text = diag_source_text(el->diag, loc.source, &size), *word = name;
-    if (!text || loc.end > size || !is_users(el, loc)) return false;
+    const char *text = source_of(el, loc), *word = name;
+    if (!text || !is_users(el, loc)) return false;
     bool prefix = is_prefix(name) && text[loc.end] == '.';
-    while (prefix && loc.end < size && (part_of_word(text[loc.end]) || text[loc.end] == '.'))
-        loc.end++;
+    while (prefix && path_part(text[loc.end])) loc.end++;
     if (prefix) word = strrchr(text_at(el, loc), '.') + 1;
     if (suggest_call(el, word, loc)) return true;
     const char *here = ours(el, s, word, prefix);
@@ -137,7 +117,7 @@ bool suggest_foreign(Elab *el, const Scope *s, const char *name, Loc loc)
                 (scope_find(s, here) || builtin_find(here) || !strcmp(here, name));
     if (!here || near) return false;
     diag_help(el->diag, prefix ? "write %s" : "here it is called '%s'", here);
-    if (diag_last_error(el->diag)) diag_mend(el->diag, loc, here);
+    diag_mend(el->diag, loc, here);
     return true;
 }
 
@@ -154,16 +134,10 @@ static uint32_t value_begin(const char *s, uint32_t end)
             depth += !!strchr(")]", s[at - 1]) - !!strchr("([", s[at - 1]);
             at--;
         }
-        while (at && (part_of_word(s[at - 1]) || s[at - 1] == '.')) at--;
+        while (at && (word_part(s[at - 1]) || s[at - 1] == '.')) at--;
         if (at == from) break;
     }
     return at;
-}
-
-static bool is_one_of(const char *name, const char *const *all)
-{
-    while (*all && strcmp(*all, name)) all++;
-    return *all != NULL;
 }
 
 // The arguments with our words for their names: axis= for dim=.
@@ -172,7 +146,7 @@ static const char *our_arguments(Elab *el, const char *args)
     const char *out = "";
     for (const char *p = args; *p;) {
         size_t n = 0;
-        while (part_of_word(p[n])) n++;
+        while (word_part(p[n])) n++;
         const char *word = n ? str_slice(el->arena, p, n) : NULL;
         const char *ours = word && p[n] == '=' && p[n + 1] != '=' ? str_our_word(word) : NULL;
         if (!n) n = 1;
@@ -218,30 +192,24 @@ static const char *method_text(Elab *el, const char *of, const char *name, const
 
 bool suggest_method(Elab *el, const char *name, Loc loc)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, loc.source, &size);
-    if (!s || loc.end > size || !loc.begin || s[loc.begin - 1] != '.' || !is_users(el, loc))
-        return false;
+    const char *s = source_of(el, loc);
+    if (!s || !loc.begin || s[loc.begin - 1] != '.' || !is_users(el, loc)) return false;
     Loc at = loc_in(loc.source, value_begin(s, loc.begin - 1), loc.end);
-    const char *args = arguments(el, s, size, &at.end);
+    const char *args = arguments(el, s, &at.end);
     const char *of = str_slice(el->arena, s + at.begin, loc.begin - 1 - at.begin);
     const char *text = *of && el->scope ? method_text(el, of, name, args) : NULL;
     if (!text) return false;
     text = quoted_in(el, &at, text);
-    diag_help(el->diag, "write %s", text);
-    if (diag_last_error(el->diag)) diag_mend(el->diag, at, text);
-    return true;
+    return suggest_text(el, at, text);
 }
 
 void suggest_cast_of(Elab *el, Loc call, DType dtype)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, call.source, &size), *args;
+    const char *s = source_of(el, call), *args;
     const char *name = dtype_name(dtype);
     if (!s || !is_users(el, call) || strncmp(s + call.begin, name, strlen(name))) return;
     Loc at = loc_in(call.source, call.begin, call.begin + (uint32_t)strlen(name));
-    if (!(args = arguments(el, s, size, &at.end)) || !*args) return;
+    if (!(args = arguments(el, s, &at.end)) || !*args) return;
     const char *text = quoted_in(el, &at, str_printf(el->arena, "cast(%s, %s)", args, name));
-    diag_help(el->diag, "write %s", text);
-    if (diag_last_error(el->diag)) diag_mend(el->diag, at, text);
+    suggest_text(el, at, text);
 }

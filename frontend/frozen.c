@@ -53,15 +53,12 @@ void teachers_bind(Elab *el)
 {
     const Tree *t = teacher_trees(el);
     if (!t) return;
-    Binding *b = scope_add(el, el->scope, "teachers", t->loc, BIND_VALUE);
     Map *all = arena_make(el->arena, Map);
-    b->forced = true;
-    b->value = (Value){.kind = V_RECORD, .record = all};
+    scope_value(el, el->scope, "teachers", t->loc, value_record(all));
     for (uint32_t i = 0; i < t->entries.n; i++) {
         Instance *inst = teacher_new(el, &t->entries.at[i]);
-        Value *v = arena_make(el->arena, Value);
-        if (inst) *v = (Value){.kind = V_INSTANCE, .instance = inst};
-        map_set(el->arena, all, t->entries.at[i].key->text, v);
+        record_put(el, all, t->entries.at[i].key->text,
+                   inst ? (Value){.kind = V_INSTANCE, .instance = inst} : value_error());
     }
 }
 
@@ -73,8 +70,8 @@ bool is_teacher(const Elab *el, const char *name)
 
 const char *teacher_file(const Elab *el, const char *name)
 {
-    const Tree *t = teacher_trees(el), *one = t ? tree_get(t, name) : NULL,
-               *weights = one ? tree_get(one, "weights") : NULL;
+    const Tree *t = teacher_trees(el), *one = tree_get(t, name),
+               *weights = tree_get(one, "weights");
     if (weights && weights->kind == TREE_MAP) weights = tree_get(weights, "file");
     return weights && weights->kind == TREE_SCALAR ? weights->text : "";
 }
@@ -91,11 +88,6 @@ Scope *teacher_names(Elab *el)
     return s;
 }
 
-static bool is_word_part(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
-}
-
 // A plain name that nothing has: what the module gives is meant.
 static bool no_such_output(Elab *el, const App *app, const Scope *s, const Tree *value)
 {
@@ -103,9 +95,9 @@ static bool no_such_output(Elab *el, const App *app, const Scope *s, const Tree 
     const Items *both[] = {&def->out, &def->body};
     const char *name = value->kind == TREE_SCALAR ? value->text : "";
     Map names = {0};
-    if (!is_word_part(*name) || isdigit((unsigned char)*name)) return false;
+    if (!word_part(*name) || isdigit((unsigned char)*name)) return false;
     for (const char *c = name; *c; c++)
-        if (!is_word_part(*c)) return false;
+        if (!word_part(*c)) return false;
     if (scope_find(s, name) || builtin_find(name)) return false;
     for (int k = 0; k < 2; k++)
         for (uint32_t i = 0; i < both[k]->n; i++)
@@ -124,14 +116,10 @@ void teacher_outputs(Elab *el, App *app)
         map_set(el->arena, &s->names, app->out.at[i].key, app->out.at[i].value);
     for (uint32_t i = 0; i < t->entries.n; i++) {
         const TreeEntry *e = &t->entries.at[i];
-        Binding *b = arena_make(el->arena, Binding);
-        *b = (Binding){.name = e->key->text,
-                       .loc = e->key->loc,
-                       .kind = BIND_TREE,
-                       .tree = e->value,
-                       .scope = s};
+        Binding *b = binding_tree(el, e->key->text, e->value, s);
         if (no_such_output(el, app, s, e->value))
-            b->kind = BIND_VALUE, b->forced = true, b->value = value_error();
+            b = binding_value(el, e->key->text, e->key->loc, value_error());
+        b->loc = e->key->loc;
         map_set(el->arena, &app->extra, e->key->text, b);
         if (!map_find(&s->names, e->key->text)) map_set(el->arena, &s->names, e->key->text, b);
     }
@@ -167,7 +155,7 @@ static void put_teacher(Elab *el, Json *j, const TreeEntry *e)
     if (weights->kind == TREE_MAP) put_checksum(el, j, weights);
     json_open(j, "rename", '[');
     const char *prefix = str_printf(el->arena, "%s.", path);
-    put_rename(el, j, weights->kind == TREE_MAP ? tree_get(weights, "rename") : NULL, prefix);
+    put_rename(el, j, tree_get(weights, "rename"), prefix);
     json_close(j, ']');
     if (weights->kind == TREE_MAP) put_resize(el, j, tree_get(weights, "resize"), prefix);
     json_close(j, '}');
@@ -185,16 +173,11 @@ void put_file_rule(Json *j, const char *from, const char *to)
 // Does a value below the tree have the name as a word? `teachers` alone is all of them.
 static bool mentions(const Tree *t, const char *name)
 {
-    size_t n = strlen(name);
     for (uint32_t i = 0; t->kind == TREE_MAP && i < t->entries.n; i++)
         if (mentions(t->entries.at[i].value, name)) return true;
     for (uint32_t i = 0; t->kind == TREE_LIST && i < t->items.n; i++)
         if (mentions(t->items.at[i], name)) return true;
-    const char *s = t->kind == TREE_SCALAR ? t->text : NULL;
-    if (s && strcmp(s, "teachers") == 0) return true;
-    for (const char *at = s; at && (at = strstr(at, name)); at++)
-        if ((at == s || !is_word_part(at[-1])) && !is_word_part(at[n])) return true;
-    return false;
+    return t->kind == TREE_SCALAR && (strcmp(t->text, "teachers") == 0 || has_word(t->text, name));
 }
 
 // Would a task that is off read the teacher? It is then no mistake that nothing does.

@@ -157,7 +157,7 @@ void build_begin(Elab *el, bool training)
 static bool read_number(Elab *el, const Tree *map, const char *key, int64_t def, int64_t least,
                         int64_t *out)
 {
-    const Tree *t = map ? tree_get(map, key) : NULL;
+    const Tree *t = tree_get(map, key);
     *out = def;
     if (!t) return true;
     if (!value_to_int(el, tree_eval(el, el->scope, t, NULL), t->loc, key, out)) return false;
@@ -236,7 +236,7 @@ static void read_parts(Elab *el, const Tree *train, int64_t batch)
 // train.memory: a size with its unit, or a number of bytes. The case of check: has none.
 static void read_memory(Elab *el, const Tree *train)
 {
-    const Tree *t = train ? tree_get(train, "memory") : NULL;
+    const Tree *t = tree_get(train, "memory");
     if (!t || el->options->use_check) return;
     el->out->memory = (MemoryInfo){t->loc, entry_span(el, train, "memory")};
     if (t->kind == TREE_SCALAR && bytes_read(t->text, &el->memory)) return;
@@ -335,7 +335,7 @@ static void read_check(Elab *el)
 
 static bool apply_sets(Elab *el, Tree *root)
 {
-    const Tree *check = tree_get(root, "check"), *set = check ? tree_get(check, "set") : NULL;
+    const Tree *check = tree_get(root, "check"), *set = tree_get(check, "set");
     bool ok = true;
     for (uint32_t i = 0; i < el->options->nset; i++) ok &= set_apply(el, root, i);
     if (el->options->use_check) // last: the case has its own sizes, whatever the user sets

@@ -12,7 +12,7 @@
 
 static bool part_of_number(char c)
 {
-    return isalnum((unsigned char)c) || c == '_' || c == '.' || c == '-';
+    return path_part(c) || c == '-';
 }
 
 // Numbers that have no part in shapes.
@@ -42,7 +42,7 @@ const char *with_key(Elab *el, const char *s, Loc at, const char *number)
         return str_printf(el->arena, "%s in place of %.*s", number, (int)(at.end - at.begin),
                           s + at.begin);
     uint32_t end = i - 1, begin = end;
-    while (begin && (isalnum((unsigned char)s[begin - 1]) || s[begin - 1] == '_')) begin--;
+    while (begin && word_part(s[begin - 1])) begin--;
     const char *space = s[end] == ':' ? " " : "";
     return str_printf(el->arena, "%.*s%s%s", (int)(end + 1 - begin), s + begin, space, number);
 }
@@ -58,11 +58,10 @@ typedef struct Change {
 // Guess the change of every number in a place.
 static void change_numbers(Elab *el, Loc at, Change c)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size);
+    const char *s = source_of(el, at);
     bool comment = false;
     if (!s || !is_users(el, at)) return;
-    for (uint32_t i = at.begin; i < at.end && i < size; i++) {
+    for (uint32_t i = at.begin; i < at.end; i++) {
         comment = s[i] == '\n' ? false : comment || (s[i] == '#' && (!i || s[i - 1] == ' '));
         bool begins = isdigit((unsigned char)s[i]) && i && !part_of_number(s[i - 1]) &&
                       s[i - 1] != ':'; // of a slice
@@ -158,11 +157,6 @@ void guess_multiples(Elab *el, int64_t size, int64_t factor)
 
 // ---- values -----------------------------------------------------------------------------------
 
-static bool part_of_name(char c)
-{
-    return isalnum((unsigned char)c) || c == '_' || c == '.';
-}
-
 // stats.phi.big.out of another teacher.
 static void other_teachers(Elab *el, Loc at, const char *name)
 {
@@ -171,9 +165,9 @@ static void other_teachers(Elab *el, Loc at, const char *name)
     const Binding *b = scope_find(el->scope, "teachers");
     if (!rest || !b || !b->forced || b->value.kind != V_RECORD) return;
     for (uint32_t i = 0; i < b->value.record->n; i++) {
-        const char *text = str_printf(el->arena, "%.*s.%s%s", (int)(teacher - name), name,
-                                      b->value.record->at[i].key, rest);
-        guess_add(el, at, text, text);
+        guess_word(el, at,
+                   str_printf(el->arena, "%.*s.%s%s", (int)(teacher - name), name,
+                              b->value.record->at[i].key, rest));
     }
 }
 
@@ -220,8 +214,7 @@ static void other_forms(Elab *el, Loc at, const char *text, uint32_t rank, uint3
         const bool last = !strcmp(forms[i].before, "channels_last("); // of a file
         if (last && !map_find(&el->defs, "channels_last")) continue;
         const char *x = str_printf(el->arena, "%s%s%s", forms[i].before, text, forms[i].after);
-        const char *written = quoted(el, at, x);
-        guess_add(el, at, written, written);
+        guess_word(el, at, quoted(el, at, x));
     }
 }
 
@@ -234,7 +227,7 @@ static uint32_t axis_at(const char *s, uint32_t i, uint32_t end)
         digit = i + 2;
     else if (i + 5 < end && memcmp(s + i, "axis", 4) == 0 && strchr("=:", s[i + 4]))
         digit = i + 5 + (s[i + 4] == ':');
-    return digit && isdigit((unsigned char)s[digit]) && !part_of_name(s[digit + 1]) ? digit : 0;
+    return digit && isdigit((unsigned char)s[digit]) && !path_part(s[digit + 1]) ? digit : 0;
 }
 
 void guess_other_axes(Elab *el, Loc at)
@@ -252,27 +245,32 @@ void guess_other_axes(Elab *el, Loc at)
     }
 }
 
+// Is it a place of the user's, with something in it, all in one line?
+static bool in_line(const Elab *el, Loc at)
+{
+    const char *s = is_users(el, at) ? source_of(el, at) : NULL;
+    return s && at.begin < at.end && !memchr(s + at.begin, '\n', at.end - at.begin);
+}
+
 uint32_t guess_each_name(Elab *el, Loc at, NameGuess *fn, const void *how)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size);
-    if (!s || at.end > size || at.begin >= at.end || !is_users(el, at)) return 0;
-    if (memchr(s + at.begin, '\n', at.end - at.begin)) return 0;
+    const char *s = source_of(el, at);
+    if (!in_line(el, at)) return 0;
     char quote = 0;
     uint32_t names = 0;
     for (uint32_t i = at.begin; i < at.end; i++) {
-        bool begins = isalpha((unsigned char)s[i]) && !(i && part_of_name(s[i - 1]));
+        bool begins = isalpha((unsigned char)s[i]) && !(i && path_part(s[i - 1]));
         bool string = (s[i] == '"' || s[i] == '\'') && i > at.begin && strchr("(, ", s[i - 1]) &&
                       memchr(s + i, ',', at.end - i); // a pattern, not a quoted scalar
         if (quote ? s[i] == quote : string) quote = quote ? 0 : s[i];
         if (quote || !begins) continue;
         uint32_t end = i;
-        while (end < at.end && part_of_name(s[end])) end++;
+        while (end < at.end && path_part(s[end])) end++;
         const Loc place = loc_in(at.source, i, end);
         const char *name = str_slice(el->arena, s + i, end - i);
         const uint32_t begin = i;
         i = end - 1;
-        if (end < size && strchr("(:=", s[end])) continue; // a function, or a key
+        if (s[end] && strchr("(:=", s[end])) continue; // a function, or a key
         if (begin >= 8 && !strncmp(s + begin - 8, "module: ", 8)) continue;
         fn(el, place, name, how);
         names++;
@@ -310,10 +308,8 @@ static void value_of_name(Elab *el, Loc at, const char *name, const void *how)
 
 static void values_of(Elab *el, Loc at, uint32_t rank, uint32_t wanted)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size);
-    if (!s || at.end > size || at.begin >= at.end || !is_users(el, at)) return;
-    if (memchr(s + at.begin, '\n', at.end - at.begin)) return;
+    const char *s = source_of(el, at);
+    if (!in_line(el, at)) return;
     guess_other_axes(el, at);
     uint32_t names = guess_each_name(el, at, value_of_name, &(Ranks){rank, wanted});
     bool whole = s[at.begin] == '{' || s[at.begin] == '"' || s[at.begin] == '\'';
@@ -339,6 +335,21 @@ void guess_word(Elab *el, Loc at, const char *word)
     guess_add(el, at, word, word);
 }
 
+void guess_sure_word(Elab *el, Loc at, const char *text)
+{
+    guess_sure(el, at, text, text);
+}
+
+void guess_exchanged(Elab *el, Loc at, const char *text, const char *old)
+{
+    guess_add(el, at, text, str_printf(el->arena, "%s in place of %s", text, old));
+}
+
+void guess_key_as(Elab *el, Loc value, const char *key, const char *text)
+{
+    guess_add(el, value, text, str_printf(el->arena, "%s: %s", key, text));
+}
+
 typedef void GuessFn(Elab *el, Loc at, const char *text, const char *said);
 
 // Where the value of a key belongs that has none, or null, in a place: that, or the key itself.
@@ -362,9 +373,8 @@ static bool no_value(const char *s, Loc *at, const char *key)
 
 static void new_entry(Elab *el, Loc map, const char *key, const char *value, GuessFn *guess)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, map.source, &size);
-    if (!s || map.begin >= size) return;
+    const char *s = source_of(el, map);
+    if (!s || !s[map.begin]) return;
     const char *said = str_printf(el->arena, "%s: %s", key, value);
     Loc there = map;
     if (no_value(s, &there, key)) {
@@ -376,19 +386,16 @@ static void new_entry(Elab *el, Loc map, const char *key, const char *value, Gue
         guess(el, at, str_printf(el->arena, "%s, ", said), said);
         return;
     }
-    uint32_t end = map.end, line = map.begin, column = 0;
-    while (end < size && s[end] == ' ') end++;
+    const uint32_t end = map.end + (uint32_t)strspn(s + map.end, " ");
+    const uint32_t line = line_begin(s, map.begin);
     const Loc at = loc_in(map.source, map.end, map.end);
-    while (line && s[line - 1] != '\n') line--;
-    while (s[line + column] == ' ') column++;
-    bool flow = end < size && (s[end] == ',' || s[end] == '}');
-    if (end < size && s[end] == ':') // its first key
+    if (s[end] == ':') // its first key
         guess(el, loc_in(map.source, map.begin, map.begin),
               str_printf(el->arena, "%s\n%*s", said, (int)(map.begin - line), ""), said);
-    else if (flow)
+    else if (s[end] == ',' || s[end] == '}')
         guess(el, at, str_printf(el->arena, ", %s", said), said);
-    else if (end < size && s[end] == '\n')
-        guess(el, at, str_printf(el->arena, "\n%*s%s", (int)column, "", said), said);
+    else if (s[end] == '\n')
+        guess(el, at, str_printf(el->arena, "\n%*s%s", (int)strspn(s + line, " "), "", said), said);
 }
 
 void guess_entry(Elab *el, Loc map, const char *key, const char *value)
@@ -405,14 +412,8 @@ void guess_names(Elab *el, Loc one, Loc other, const char *name)
 {
     const char *better = str_printf(el->arena, "%s_2", name);
     const Loc places[] = {one, other};
-    for (int i = 0; i < 2; i++) {
-        size_t size;
-        const char *s = diag_source_text(el->diag, places[i].source, &size);
-        bool there = s && places[i].end <= size && places[i].end - places[i].begin == strlen(name);
-        if (there && !strncmp(s + places[i].begin, name, strlen(name)))
-            guess_add(el, places[i], better,
-                      str_printf(el->arena, "%s in place of %s", better, name));
-    }
+    for (int i = 0; i < 2; i++)
+        if (!strcmp(text_at(el, places[i]), name)) guess_exchanged(el, places[i], better, name);
     el->turn = TURN_LATE;
     for (int i = 0; i < 2; i++) guess_left_out(el, places[i]);
     el->turn = TURN_PLAIN;
@@ -420,17 +421,13 @@ void guess_names(Elab *el, Loc one, Loc other, const char *name)
 
 void guess_item(Elab *el, Loc at, uint32_t n)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size);
-    if (!s || at.end > size || at.end < at.begin + 3 || s[at.begin] != '[' || s[at.end - 1] != ']')
-        return;
-    const char *items = str_slice(el->arena, s + at.begin + 1, at.end - at.begin - 2);
-    if (n == 1) {
-        suggest(el, items, NULL);
-        return;
-    }
-    const char *sum = quoted(el, at, str_printf(el->arena, "sum([%s])", items));
-    guess_word(el, at, sum);
+    const char *list = text_at(el, at);
+    const size_t size = strlen(list);
+    if (size < 3 || *list != '[' || list[size - 1] != ']') return;
+    if (n == 1)
+        suggest(el, str_slice(el->arena, list + 1, size - 2), NULL);
+    else
+        guess_word(el, at, quoted(el, at, str_printf(el->arena, "sum(%s)", list)));
 }
 
 void guess_number(Elab *el)
@@ -450,7 +447,7 @@ static void other_values(Elab *el, const char *section, const char *key, const c
         const Tree *x = tree_get(t->entries.at[i].value, key);
         if (!x || x->kind != TREE_SCALAR || (said && strcmp(x->text, said))) continue;
         const char *text = other ? other : t->entries.at[i].key->text;
-        guess_add(el, x->loc, text, str_printf(el->arena, "%s: %s", key, text));
+        guess_key_as(el, x->loc, key, text);
         el->turn = TURN_LATE;
         if (!said) guess_left_out(el, x->loc);
         el->turn = TURN_PLAIN;
@@ -480,7 +477,7 @@ void guess_weights(Elab *el)
 // Fields whose role is this; any role where that is NULL.
 static const Tree *next_field(const Elab *el, uint32_t *i, const char *role, const char **name)
 {
-    const Tree *data = tree_get(el->root, "data"), *fields = data ? tree_get(data, "fields") : NULL;
+    const Tree *fields = data_section(el, "fields");
     while (fields && *i < fields->entries.n) {
         const TreeEntry *e = &fields->entries.at[(*i)++];
         const Tree *as = tree_get(e->value, "as");
@@ -494,10 +491,9 @@ static const Tree *next_field(const Elab *el, uint32_t *i, const char *role, con
 void guess_role(Elab *el, const char *role, const Field *f, Loc at)
 {
     const char *name;
-    for (uint32_t i = 0; next_field(el, &i, role, &name);) guess_sure(el, at, name, name);
-    const Tree *as = f->tree->kind == TREE_MAP ? tree_get(f->tree, "as") : NULL;
-    if (as && as->kind == TREE_SCALAR)
-        guess_add(el, as->loc, role, str_printf(el->arena, "as: %s", role));
+    for (uint32_t i = 0; next_field(el, &i, role, &name);) guess_sure_word(el, at, name);
+    const Tree *as = tree_get(f->tree, "as");
+    if (as && as->kind == TREE_SCALAR) guess_key_as(el, as->loc, "as", role);
 }
 
 // Is a field of integers, which a value of numbers is not made of?
@@ -522,7 +518,7 @@ static void guess_fields(Elab *el, const Decl *d, Loc loc)
 // What the task around a mapping gives to an input of that name: itself, or its loss.
 static void guess_beside(Elab *el, const Decl *d, Loc loc)
 {
-    const Tree *task = task_around(el, loc), *loss = task ? tree_get(task, "loss") : NULL;
+    const Tree *task = task_around(el, loc), *loss = tree_get(task, "loss");
     const Tree *x = task ? tree_get(task, d->name) : NULL;
     if (!x && loss) x = tree_get(loss, d->name);
     if (!x || x->kind != TREE_SCALAR) return;
@@ -540,7 +536,7 @@ static void guess_beside(Elab *el, const Decl *d, Loc loc)
 // Views as images of an encoder.
 static void guess_images(Elab *el, const Decl *d, Loc loc)
 {
-    const Tree *data = tree_get(el->root, "data"), *views = data ? tree_get(data, "views") : NULL;
+    const Tree *views = data_section(el, "views");
     for (uint32_t i = 0; views && views->kind == TREE_MAP && i < views->entries.n; i++)
         for (int k = 0; k < 2; k++) {
             const char *name = views->entries.at[i].key->text;
@@ -603,7 +599,7 @@ static void guess_kept(Elab *el, Loc at)
     for (size_t k = 0; k < sizeof names / sizeof *names; k++)
         for (const char *p = text; (p = strstr(p, names[k])); p++) {
             const char *end = p + strlen(names[k]);
-            if (p > text && part_of_name(p[-1])) continue;
+            if (p > text && path_part(p[-1])) continue;
             for (int depth = 1; *end && depth; end++)
                 depth += (strchr("([", *end) != NULL) - (strchr(")]", *end) != NULL);
             const char *call = str_slice(el->arena, p, (size_t)(end - p));

@@ -69,8 +69,6 @@ void guess_whole_parts(Elab *el, Loc at);
 void guess_cast_names(Elab *el, Loc at);
 // What reads a tensor at an index that is a tensor: e is x[i].
 void guess_gathered(Elab *el, const Expr *e);
-// The text of a place; "" where it is none.
-const char *text_at(const Elab *el, Loc at);
 
 // guess_syntax.c: expressions in the place of a text that is none.
 void guess_syntax(Elab *el, const Tree *scalar);

@@ -22,10 +22,8 @@ static const char *trimmed(Arena *arena, const char *s, size_t n)
 // False where the place is not one call, or holds strings.
 static bool read_call(Elab *el, Loc at, Written *call)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size);
-    if (!s || at.end > size || at.begin >= at.end || !is_users(el, at)) return false;
-    const char *text = str_slice(el->arena, s + at.begin, at.end - at.begin);
+    const char *text = text_at(el, at);
+    if (!*text || !is_users(el, at)) return false;
     const char *open = strchr(text, '('), *end = text + strlen(text) - 1;
     if (!open || *end != ')' || strpbrk(text, "\"'")) return false;
     *call = (Written){.at = at, .name = trimmed(el->arena, text, (size_t)(open - text))};
@@ -42,7 +40,7 @@ static bool read_call(Elab *el, Loc at, Written *call)
 
 static bool is_number(const char *text)
 {
-    return *text && strspn(text, "0123456789.e-") == strlen(text);
+    return *text && is_number_text(text);
 }
 
 // What a call means whose first argument is the update: another schedule, through the number that
@@ -82,16 +80,9 @@ void guess_end(Elab *el, Loc at, const char *counted)
 
 void guess_uncalled(Elab *el, Loc name)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, name.source, &size);
-    int depth = 0;
-    if (!s || name.end >= size || s[name.end] != '(') return;
-    for (uint32_t i = name.end; i < size && s[i] != '\n'; i++) {
-        depth += (s[i] == '(') - (s[i] == ')');
-        if (depth) continue;
-        guess_end(el, loc_in(name.source, name.begin, i + 1), NULL);
-        return;
-    }
+    const char *s = source_of(el, name);
+    const uint32_t end = s && s[name.end] == '(' ? bracket_end(s, name.end) : 0;
+    if (end) guess_end(el, loc_in(name.source, name.begin, end), NULL);
 }
 
 // ---- parts ------------------------------------------------------------------------------------
@@ -149,28 +140,26 @@ const char *call_as_mapping(Elab *el, Loc at)
 {
     Written call;
     if (!read_call(el, at, &call)) return NULL;
-    const Binding *b = map_get(&el->defs, call.name);
-    return as_mapping(el, &call, b && b->value.kind == V_MODULE ? b->value.module : NULL, 0, 0);
+    return as_mapping(el, &call, def_named(el, call.name), 0, 0);
 }
 
 void guess_as_mapping(Elab *el, Loc at, const char *name)
 {
     Written call;
-    const Binding *b = map_get(&el->defs, name);
+    const ModuleDef *def = def_named(el, name);
     const char *text = text_at(el, at);
     const bool quotes = *text == '"' || *text == '\'';
     const Loc inside = loc_in(at.source, at.begin + quotes, at.end - quotes);
-    if (!b || b->value.kind != V_MODULE || !read_call(el, inside, &call)) return;
-    const ModuleDef *def = b->value.module;
+    if (!def || !read_call(el, inside, &call)) return;
     const char *part = strcmp(call.name, name) ? NULL : as_mapping(el, &call, def, 0, def->in.n);
-    if (part) guess_sure(el, at, part, part);
+    if (part) guess_sure_word(el, at, part);
 }
 
 void guess_part(Elab *el, const ModuleDef *def, Loc at)
 {
     Written call;
     const char *text = NULL;
-    const Tree *task = task_around(el, at), *params = task ? tree_get(task, "params") : NULL;
+    const Tree *task = task_around(el, at), *params = tree_get(task, "params");
     if (!task || def->in.n != 1 || !read_call(el, at, &call)) return;
     const char *part = as_mapping(el, &call, def, 1, 1),
                *name = str_printf(el->arena, "%s_2", call.name);

@@ -98,18 +98,14 @@ static void add(Columns *c, const Tree *map, uint32_t first, uint32_t last, size
     if (from.source && end.source) add_until(c, map, first, last, end.end, to, where);
 }
 
-static bool in_word(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
-}
-
 // Is a name written elsewhere too?
 static bool is_read(const Columns *c, const Tree *key)
 {
     const char *name = key->text, *s = c->text.text;
     const size_t n = strlen(name);
     for (const char *p = s; n && (p = strstr(p, name)); p += n)
-        if (p != s + key->loc.begin && !in_word(p[n]) && (p == s || !in_word(p[-1]))) return true;
+        if (p != s + key->loc.begin && !word_part(p[n]) && (p == s || !word_part(p[-1])))
+            return true;
     return false;
 }
 

@@ -5,16 +5,17 @@
 
 #include <ctype.h>
 
-static bool part_of_word(char c)
+const char *source_of(const Elab *el, Loc at)
 {
-    return isalnum((unsigned char)c) || c == '_';
+    size_t size;
+    const char *s = diag_source_text(el->diag, at.source, &size);
+    return s && at.begin <= at.end && at.end <= size ? s : NULL;
 }
 
 const char *text_at(const Elab *el, Loc at)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size);
-    if (!s || at.end > size || at.begin >= at.end || strchr("|>", s[at.begin])) return "";
+    const char *s = source_of(el, at);
+    if (!s || at.begin == at.end || strchr("|>", s[at.begin])) return "";
     return str_slice(el->arena, s + at.begin, at.end - at.begin);
 }
 
@@ -25,8 +26,7 @@ void guess_wrapped(Elab *el, Loc at, const char *before, const char *after)
     bool scalar = n > 1 && (quote == '"' || quote == '\'') && text[n - 1] == quote;
     if (!n || quote == '{' || strchr(text, '\n')) return;
     if (scalar) text = str_slice(el->arena, text + 1, n - 2);
-    const char *more = quoted(el, at, str_printf(el->arena, "%s%s%s", before, text, after));
-    guess_add(el, at, more, more);
+    guess_word(el, at, quoted(el, at, str_printf(el->arena, "%s%s%s", before, text, after)));
 }
 
 void guess_unindexed(Elab *el, Loc at)
@@ -48,8 +48,7 @@ static void stack_name(Elab *el, Loc at, const char *name, const void *how)
     (void)how;
     const Binding *b = el->scope ? scope_find(el->scope, name) : NULL;
     if (!b || !b->forced || b->value.kind != V_LIST) return;
-    const char *text = str_printf(el->arena, "stack(%s)", name);
-    guess_sure(el, at, text, text);
+    guess_sure_word(el, at, str_printf(el->arena, "stack(%s)", name));
 }
 
 void guess_stacked(Elab *el, Loc at)
@@ -57,15 +56,15 @@ void guess_stacked(Elab *el, Loc at)
     const char *text = text_at(el, at);
     int depth = 0;
     for (const char *p = text, *open = text; *p; p++) {
-        const bool index = p > text && (part_of_word(p[-1]) || strchr("])", p[-1]));
+        const bool index = p > text && (word_part(p[-1]) || strchr("])", p[-1]));
         if (*p == '[' && !depth++) open = index ? NULL : p;
         if (*p == '(' && depth) depth++;
         const bool closes = (*p == ']' || *p == ')') && depth && !--depth;
         if (!closes || !open || p - open < 2) continue;
         const uint32_t begin = at.begin + (uint32_t)(open - text);
         const char *list = str_slice(el->arena, open, (size_t)(p + 1 - open));
-        const char *tensor = str_printf(el->arena, "stack(%s)", list);
-        guess_sure(el, loc_in(at.source, begin, begin + (uint32_t)(p + 1 - open)), tensor, tensor);
+        guess_sure_word(el, loc_in(at.source, begin, begin + (uint32_t)(p + 1 - open)),
+                        str_printf(el->arena, "stack(%s)", list));
     }
     guess_each_name(el, at, stack_name, NULL);
 }
@@ -119,13 +118,12 @@ static bool is_tensor(const Elab *el, const Binding *b, const Wanted *w)
 // The brackets on its line that a place stands in; the line where there are none.
 static Loc around(const Elab *el, Loc at)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size);
+    const char *s = source_of(el, at);
     int depth = 0;
     for (; at.begin && s[at.begin - 1] != '\n' && depth < 1; at.begin--)
         depth += !!strchr("{([", s[at.begin - 1]) - !!strchr("])}", s[at.begin - 1]);
     depth = 0;
-    for (; at.end < size && s[at.end] != '\n' && depth < 1; at.end++)
+    for (; s[at.end] && s[at.end] != '\n' && depth < 1; at.end++)
         depth += !!strchr("])}", s[at.end]) - !!strchr("{([", s[at.end]);
     return at;
 }
@@ -133,14 +131,14 @@ static Loc around(const Elab *el, Loc at)
 // Is the name, or a part of it, read beside a place? Not where it is a key.
 static bool read_beside(const Elab *el, Loc at, const char *name)
 {
-    size_t size, n = strlen(name);
-    const char *s = diag_source_text(el->diag, at.source, &size);
+    const size_t n = strlen(name);
+    const char *s = source_of(el, at);
     const Loc all = around(el, at);
     for (uint32_t i = all.begin; i + n < all.end; i++) {
-        bool begins = !i || !(part_of_word(s[i - 1]) || s[i - 1] == '.');
+        bool begins = !i || !(word_part(s[i - 1]) || s[i - 1] == '.');
         if (!begins || strncmp(s + i, name, n) || (i >= at.begin && i < at.end)) continue;
         if (i >= 8 && !strncmp(s + i - 8, "module: ", 8)) continue;
-        if (!part_of_word(s[i + n]) && s[i + n] != ':' && s[i + n] != '=') return true;
+        if (!word_part(s[i + n]) && s[i + n] != ':' && s[i + n] != '=') return true;
     }
     return false;
 }
@@ -169,17 +167,10 @@ void guess_tensors(Elab *el, Loc at)
 static void without_index(Elab *el, Loc at, const char *name, const void *how)
 {
     (void)how;
-    size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size);
-    int depth = 0;
-    if (at.end >= size || s[at.end] != '[') return;
-    for (; at.end < size && s[at.end] != '\n'; at.end++) {
-        depth += (s[at.end] == '[') - (s[at.end] == ']');
-        if (depth) continue;
-        at.end++;
-        guess_add(el, at, name, str_printf(el->arena, "%s in place of %s", name, text_at(el, at)));
-        return;
-    }
+    const char *s = source_of(el, at);
+    const uint32_t end = s[at.end] == '[' ? bracket_end(s, at.end) : 0;
+    const Loc whole = loc_in(at.source, at.begin, end);
+    if (end) guess_exchanged(el, whole, name, text_at(el, whole));
 }
 
 static void instead(Elab *el, Loc at, const char *name, const void *how)
@@ -201,7 +192,7 @@ void guess_instead(Elab *el, Loc at, const char *name)
 
 void guess_views(Elab *el, Loc at)
 {
-    const Tree *data = tree_get(el->root, "data"), *views = data ? tree_get(data, "views") : NULL;
+    const Tree *views = data_section(el, "views");
     for (uint32_t i = 0; views && views->kind == TREE_MAP && i < views->entries.n; i++) {
         const char *name = views->entries.at[i].key->text;
         const char *text = str_printf(el->arena, "normalize(views.%s, norm.clip)", name);
@@ -241,9 +232,9 @@ void guess_last_part(Elab *el, Loc at, const Map *names)
 {
     const char *text = text_at(el, at), *dot = strrchr(text, '.');
     for (uint32_t i = 0; *text && i < names->n; i++) {
-        const char *more = str_printf(el->arena, "%.*s%s", dot ? (int)(dot - text) + 1 : 0, text,
-                                      names->at[i].key);
-        guess_sure(el, at, more, more);
+        guess_sure_word(el, at,
+                        str_printf(el->arena, "%.*s%s", dot ? (int)(dot - text) + 1 : 0, text,
+                                   names->at[i].key));
     }
 }
 
@@ -272,7 +263,7 @@ void guess_tensor_of(Elab *el, Loc at, Value v)
     if (v.kind == V_LIST) guess_wrapped(el, at, "stack(", ")");
     if (v.kind != V_STR) return;
     if (scope_find(el->scope, v.s))
-        guess_sure(el, at, v.s, v.s);
+        guess_sure_word(el, at, v.s);
     else
         guess_tensors(el, at);
 }
@@ -281,13 +272,12 @@ void guess_tensor_of(Elab *el, Loc at, Value v)
 
 void guess_less(Elab *el, Loc at)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size);
-    if (!s || at.end > size || at.begin >= at.end) return;
+    const char *s = source_of(el, at);
+    if (!s || at.begin == at.end) return;
     uint32_t begin = at.begin, end = at.end;
     if (begin && s[begin - 1] == '=') { // bias=x
         begin--;
-        while (begin && part_of_word(s[begin - 1])) begin--;
+        while (begin && word_part(s[begin - 1])) begin--;
     }
     const uint32_t first = begin, last = end;
     while (begin && (s[begin - 1] == ' ' || s[begin - 1] == '\n')) begin--;
@@ -295,10 +285,9 @@ void guess_less(Elab *el, Loc at)
         begin--;
     } else { // the first one: the comma behind it goes too
         begin = first;
-        while (end < size && s[end] == ' ') end++;
-        if (end >= size || s[end] != ',') return;
-        end++;
-        while (end < size && s[end] == ' ') end++;
+        end += (uint32_t)strspn(s + end, " ");
+        if (s[end] != ',') return;
+        end += 1 + (uint32_t)strspn(s + end + 1, " ");
     }
     const char *said = str_printf(el->arena, "'%.*s'", (int)(last - first), s + first);
     guess_sure(el, loc_in(at.source, begin, end), "", said);
@@ -344,13 +333,12 @@ void guess_shorter(Elab *el, Loc at, uint32_t n)
 
 void guess_renamed(Elab *el, Loc at, const char *name)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size), *value = text_at(el, at);
+    const char *s = source_of(el, at), *value = text_at(el, at);
     const char *text = str_printf(el->arena, "%s=%s", name, value);
     if (!*value) return;
     if (at.begin && s[at.begin - 1] == '=') {
         at.begin--;
-        while (at.begin && part_of_word(s[at.begin - 1])) at.begin--;
+        while (at.begin && word_part(s[at.begin - 1])) at.begin--;
     }
     guess_word(el, at, text);
 }

@@ -51,16 +51,11 @@ static void guess_module(Elab *el, Loc at, const ModuleDef *def)
 void guess_modules(Elab *el, ModuleRole role, const ModuleDef *wrong, Loc at)
 {
     enum { MOST_ALIKE = 8 };
-    size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size);
-    const size_t n = strlen(wrong->name);
-    const bool word =
-        s && at.end <= size && at.end - at.begin == n && !memcmp(s + at.begin, wrong->name, n);
+    const bool word = !strcmp(text_at(el, at), wrong->name);
     for (uint32_t same = MOST_ALIKE + 1; word && same--;)
         for (uint32_t i = 0; i < el->defs.n; i++) {
-            const Binding *b = el->defs.at[i].value;
-            const ModuleDef *def = b->value.kind == V_MODULE ? b->value.module : NULL;
-            if (!def || def->role != role || alike(wrong, def) != same) continue;
+            const ModuleDef *def = def_at(el, i, role);
+            if (!def || alike(wrong, def) != same) continue;
             if (same || role != ROLE_MODULE) guess_module(el, at, def);
         }
     guess_no_entry_around(el, at);
@@ -69,9 +64,8 @@ void guess_modules(Elab *el, ModuleRole role, const ModuleDef *wrong, Loc at)
 void guess_metrics(Elab *el, const ModuleDef *baseline, Loc at)
 {
     for (uint32_t i = 0; i < el->defs.n; i++) {
-        const Binding *b = el->defs.at[i].value;
-        const ModuleDef *def = b->value.kind == V_MODULE ? b->value.module : NULL;
-        if (!def || def->role != ROLE_METRIC || def == baseline) continue;
+        const ModuleDef *def = def_at(el, i, ROLE_METRIC);
+        if (!def || def == baseline) continue;
         uint32_t has = 0;
         for (uint32_t k = 0; k < baseline->out.n; k++)
             for (uint32_t j = 0; j < def->out.n; j++)
@@ -113,20 +107,19 @@ static void guess_valid_of(Elab *el, const Tree *task, const Tree *fields)
                 target && target->kind == TREE_SCALAR && strstr(target->text, name) != NULL;
             if (said != of_target) continue;
             guess_added(el, task, "valid", str_printf(el->arena, "%s.valid", name));
-            if (said) guess_add(el, target->loc, name, str_printf(el->arena, "target: %s", name));
+            if (said) guess_key_as(el, target->loc, "target", name);
         }
 }
 
 void guess_valid(Elab *el, Loc task)
 {
     static const char *const sections[] = {"experts", "losses"};
-    const Tree *data = tree_get(el->root, "data");
     for (int k = 0; k < 2; k++) {
         const Tree *section = tree_get(el->root, sections[k]);
         for (uint32_t i = 0; section && i < section->entries.n; i++) {
             const TreeEntry *e = &section->entries.at[i];
             if (e->key->loc.source == task.source && e->key->loc.begin == task.begin)
-                guess_valid_of(el, e->value, tree_get(data, "fields"));
+                guess_valid_of(el, e->value, data_section(el, "fields"));
         }
     }
 }
@@ -162,18 +155,17 @@ void guess_minimized(Elab *el, const Tree *task, const Tree *loss)
 // [linear, 3] where an instance is wanted: {module: linear, x: FIELD, out: 3}.
 void guess_instance(Elab *el, const Tree *t)
 {
-    const Tree *data = tree_get(el->root, "data"), *fields = data ? tree_get(data, "fields") : NULL;
+    const Tree *fields = data_section(el, "fields");
     const Tree *name = t->kind == TREE_LIST && t->items.n == 2 ? t->items.at[0] : NULL;
     const Tree *setting = name ? t->items.at[1] : NULL;
     const bool words = name && name->kind == TREE_SCALAR && setting->kind == TREE_SCALAR;
-    const Binding *b = words ? map_get(&el->defs, name->text) : NULL;
-    const ModuleDef *def = b && b->value.kind == V_MODULE ? b->value.module : NULL;
+    const ModuleDef *def = words ? def_named(el, name->text) : NULL;
     for (uint32_t i = 0; def && def->in.n == 1 && fields && i < fields->entries.n; i++)
         for (uint32_t k = def->let.n; k--;) {
-            const char *text = str_printf(el->arena, "{module: %s, %s: %s, %s: %s}", name->text,
-                                          def->in.at[0].name, fields->entries.at[i].key->text,
-                                          def->let.at[k].name, setting->text);
-            guess_add(el, t->loc, text, text);
+            guess_word(el, t->loc,
+                       str_printf(el->arena, "{module: %s, %s: %s, %s: %s}", name->text,
+                                  def->in.at[0].name, fields->entries.at[i].key->text,
+                                  def->let.at[k].name, setting->text));
         }
     guess_no_entry_around(el, t->loc);
 }
@@ -189,7 +181,7 @@ void guess_init(Elab *el, Loc name)
         if (!init || e->key->loc.source != name.source || e->key->loc.begin != name.begin) continue;
         for (int k = 0; k < 3; k++) {
             const char *text = quoted(el, init->loc, usual[k]);
-            guess_add(el, init->loc, text, str_printf(el->arena, "init: %s", text));
+            guess_key_as(el, init->loc, "init", text);
         }
     }
 }

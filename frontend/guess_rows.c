@@ -37,9 +37,7 @@ void guess_rows(Elab *own)
     for (uint32_t i = 0; several && i < s->row->entries.n; i++) {
         const TreeEntry *e = &s->row->entries.at[i];
         const char *text = is_constant(e) ? first_value(own, e->key->text) : NULL;
-        if (text)
-            guess_add(own, e->value->loc, text,
-                      str_printf(own->arena, "%s: %s", e->key->text, text));
+        if (text) guess_key_as(own, e->value->loc, e->key->text, text);
         if (text && s->row->entries.n > 1) guess_without(own, s->row, e->key->text);
     }
     for (uint32_t i = 0; several && i < first->row->entries.n; i++) {
@@ -77,8 +75,8 @@ static void other_times(Elab *own, const Tree *t)
         const char *a = number_text(own, tree_eval(first, first->scope, x, NULL));
         const char *b = number_text(own, tree_eval(own, own->scope, x, NULL));
         if (!a || !b || strcmp(a, b) == 0) continue;
-        guess_add(own, x->loc, a, str_printf(own->arena, "%s: %s", keys[i], a));
-        guess_add(own, x->loc, b, str_printf(own->arena, "%s: %s", keys[i], b));
+        guess_key_as(own, x->loc, keys[i], a);
+        guess_key_as(own, x->loc, keys[i], b);
     }
 }
 
@@ -103,8 +101,7 @@ void guess_row(Elab *el, const Tree *row, const Tree *list, uint32_t number)
         for (uint32_t k = 0; k < list->items.n; k++)
             set |= tree_get(list->items.at[k], key) != NULL;
         if (!set) continue;
-        const char *text = str_printf(el->arena, "{%s: %s}", key, row->text);
-        guess_add(el, row->loc, text, text);
+        guess_word(el, row->loc, str_printf(el->arena, "{%s: %s}", key, row->text));
     }
     guess_without_item(el, list, number, "the row");
 }

@@ -87,11 +87,6 @@ static void put_list(const Text *t)
     if (t->s[t->begin] == ',') put(t, 0, t->n, str_printf(t->el->arena, "[%s]", t->s));
 }
 
-static bool in_name(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
-}
-
 // (a, b): each pair of brackets that calls nothing and has a comma of its own.
 static void put_tuples(const Text *t)
 {
@@ -106,7 +101,7 @@ static void put_tuples(const Text *t)
         }
         if (!open.n) continue;
         const size_t begin = open.at[open.n - 1];
-        const bool call = t->s[begin] != '(' || (begin && in_name(t->s[begin - 1]));
+        const bool call = t->s[begin] != '(' || (begin && word_part(t->s[begin - 1]));
         if (c == ',') comma.at[comma.n - 1] = true;
         if (!strchr(")]}", c)) continue;
         if (!call && c == ')' && comma.at[comma.n - 1]) text[begin] = '[', text[i] = ']';
@@ -124,7 +119,7 @@ static void put_arguments(const Text *t)
         const char c = t->s[i];
         if (strchr("\"'[{", c)) return;
         round += (c == '(') - (c == ')');
-        const bool names = c == ':' && round > 0 && i && in_name(t->s[i - 1]);
+        const bool names = c == ':' && round > 0 && i && word_part(t->s[i - 1]);
         *to++ = names ? '=' : c;
         if (names && t->s[i + 1] == ' ') i++;
     }
@@ -145,9 +140,9 @@ static void put_call(const Text *t)
     int open = 0;
     for (size_t i = 0; i < t->n; i++) open += (t->s[i] == '(') - (t->s[i] == ')');
     for (size_t i = 0; open < 0 && i < t->begin; i++) {
-        if (!isalpha((unsigned char)t->s[i]) || (i && in_name(t->s[i - 1]))) continue;
+        if (!isalpha((unsigned char)t->s[i]) || (i && word_part(t->s[i - 1]))) continue;
         size_t end = i;
-        while (in_name(t->s[end])) end++;
+        while (word_part(t->s[end])) end++;
         for (; end > i; end--)
             if (is_callee(t->el, str_slice(t->el->arena, t->s + i, end - i))) put(t, end, end, "(");
     }

@@ -16,8 +16,8 @@ static void unknown_word(Elab *el, Loc at, const char *name, const void *how)
     Words *w = ((const Search *)how)->found;
     bool known = strchr(name, '.') || scope_find(el->scope, name) || map_find(&el->defs, name) ||
                  builtin_find(name) || name_reserved(name);
-    static const char *const own[] = {"output", "target", "valid", "decoded"};
-    for (int i = 0; !known && i < 4; i++) known = !strcmp(own[i], name);
+    static const char *const own[] = {"output", "target", "valid", "decoded", NULL};
+    known |= is_one_of(name, own);
     for (uint32_t i = 0; !known && i < w->n; i++) known = !strcmp(w->at[i], name);
     if (!known) vec_push(el->arena, w, name);
 }
@@ -62,18 +62,11 @@ void suggest_items(Elab *el, const Tree *entry)
 
 // ---- what a task needs ------------------------------------------------------------------------
 
-static const ModuleDef *def_of(const Elab *el, uint32_t i, ModuleRole role)
-{
-    const Binding *b = el->defs.at[i].value;
-    bool module = b->kind == BIND_VALUE && b->value.kind == V_MODULE;
-    return module && b->value.module->role == role ? b->value.module : NULL;
-}
-
 void guess_loss(Elab *el, const Tree *task, bool expert)
 {
     const Tree *output = tree_get(task, "output"), *target = tree_get(task, "target");
     for (uint32_t i = 0; output && target && i < el->defs.n; i++) {
-        const ModuleDef *def = def_of(el, i, ROLE_MODULE);
+        const ModuleDef *def = def_at(el, i, ROLE_MODULE);
         if (!def || !decl_find(&def->in, "output") || !decl_find(&def->in, "target")) continue;
         const char *row = str_printf(el->arena, "{module: %s}", def->name);
         if (expert)
@@ -92,7 +85,7 @@ void guess_kinds(Elab *el, Loc at, const ModuleDef *metric)
 {
     for (int with = metric != NULL; with >= 0; with--)
         for (uint32_t i = 0; i < el->defs.n; i++) {
-            const ModuleDef *def = def_of(el, i, ROLE_KIND);
+            const ModuleDef *def = def_at(el, i, ROLE_KIND);
             if (!def) continue;
             const char *more =
                 with ? str_printf(el->arena, ", metric: {module: %s}", metric->name) : "";

@@ -58,8 +58,8 @@ void guess_unquoted(Elab *el, Loc at)
         const uint32_t begin = at.begin + (uint32_t)(p - text), n = (uint32_t)(end - p) + 1;
         const Loc place = loc_in(at.source, begin, begin + n);
         const char *bare = str_slice(el->arena, p + 1, (size_t)(end - p - 1));
-        if (*bare) guess_sure(el, place, bare, bare);
-        const bool number = strspn(bare, "0123456789.e-") == strlen(bare);
+        if (*bare) guess_sure_word(el, place, bare);
+        const bool number = is_number_text(bare);
         for (int i = 0; !number && i < 2; i++) // a class has a number
             guess_add(el, place, i ? "1" : "0",
                       str_printf(el->arena, "%d in place of %s", i, text_at(el, place)));
@@ -71,15 +71,13 @@ void guess_whole_parts(Elab *el, Loc at)
 {
     const char *text = text_at(el, at), *by = strchr(text, '/');
     if (!by || by[1] == '/') return;
-    const char *more = str_printf(el->arena, "%.*s/%s", (int)(by - text) + 1, text, by + 1);
-    guess_sure(el, at, more, more);
+    guess_sure_word(el, at, str_printf(el->arena, "%.*s/%s", (int)(by - text) + 1, text, by + 1));
 }
 
 static void as_integer(Elab *el, Loc at, const char *name, const void *how)
 {
     (void)how;
-    const char *text = str_printf(el->arena, "cast(%s, i32)", name);
-    guess_sure(el, at, text, text);
+    guess_sure_word(el, at, str_printf(el->arena, "cast(%s, i32)", name));
 }
 
 void guess_cast_names(Elab *el, Loc at)
@@ -97,7 +95,6 @@ void guess_gathered(Elab *el, const Expr *e)
         return;
     }
     const char *pick = str_printf(el->arena, "pick(%s, %s, 1)", of, last);
-    const char *gather = str_printf(el->arena, "gather(%s, %s, batch=1)", of, last);
-    guess_add(el, e->loc, gather, gather);
+    guess_word(el, e->loc, str_printf(el->arena, "gather(%s, %s, batch=1)", of, last));
     guess_add(el, e->loc, pick, pick);
 }

@@ -26,10 +26,7 @@ static bool slice_range(Elab *el, Scope *s, const Expr *e, int64_t n, Range *r)
         !bound(el, s, e->args[1], "the end", &has_hi, &hi) ||
         !bound(el, s, e->args[2], "the step", &has_step, &step))
         return false;
-    if (step == 0) {
-        el_error(el, e->loc, "the step of a slice cannot be 0");
-        return false;
-    }
+    if (step == 0) return el_error(el, e->loc, "the step of a slice cannot be 0");
     if (has_lo && lo < 0) lo += n;
     if (has_hi && hi < 0) hi += n;
     if (step > 0) {
@@ -71,10 +68,7 @@ static bool index_range(Elab *el, Scope *s, const Expr *e, const Expr *whole, in
 static Value index_list(Elab *el, Scope *s, const Expr *e, const ValueList *l)
 {
     Range r;
-    if (e->nargs != 2) {
-        el_error(el, e->loc, "a list takes one index");
-        return value_error();
-    }
+    if (e->nargs != 2) return el_fail(el, e->loc, "a list takes one index");
     if (!index_range(el, s, e->args[1], NULL, l->v.n, "a list", &r)) return value_error();
     if (r.drop) return l->v.at[r.lo];
     ValueList *out = arena_make(el->arena, ValueList);

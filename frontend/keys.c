@@ -170,9 +170,7 @@ static bool has_blanks(Elab *el, const Tree *key, MappingId id)
     *to = 0;
     const size_t n = strlen(text), plus = n && text[n - 1] == '+';
     if (!strchr(key->text, ' ') || !find(id, str_slice(el->arena, text, n - plus))) return false;
-    diag_help(el->diag, "write %s", text);
-    if (is_users(el, key->loc)) diag_mend(el->diag, key->loc, text);
-    return true;
+    return suggest_text(el, key->loc, text);
 }
 
 static bool said_otherwise(Elab *el, const Tree *map, const Tree *key, MappingId id)
@@ -180,18 +178,11 @@ static bool said_otherwise(Elab *el, const Tree *map, const Tree *key, MappingId
     const Tree *value = tree_get(map, key->text);
     const struct Otherwise *o = as_ours(map, key, id);
     if (!o || (value->kind != TREE_SCALAR && *o->before)) return false;
-    if (value->kind != TREE_SCALAR) {
-        diag_help(el->diag, "write %s", o->ours);
-        if (is_users(el, key->loc)) diag_mend(el->diag, key->loc, o->ours);
-        return true;
-    }
+    if (value->kind != TREE_SCALAR) return suggest_text(el, key->loc, o->ours);
     const char *text = str_printf(el->arena, "%s%s%s", o->before, value->text, o->after);
     if (*o->before != '{') text = quoted(el, value->loc, text);
-    text = str_printf(el->arena, "%s: %s", o->ours, text);
-    diag_help(el->diag, "write %s", text);
-    if (is_users(el, key->loc))
-        diag_mend(el->diag, loc_in(key->loc.source, key->loc.begin, value->loc.end), text);
-    return true;
+    return suggest_text(el, loc_in(key->loc.source, key->loc.begin, value->loc.end),
+                        str_printf(el->arena, "%s: %s", o->ours, text));
 }
 
 // ---- keys of other mappings ---------------------------------------------------------------------
@@ -212,11 +203,11 @@ static bool move_to(Elab *el, const Tree *from, uint32_t i, const Tree *to, cons
 // May the module that a mapping names have such an input or setting? It may not be read yet.
 static bool may_have(const Elab *el, const Tree *call, const char *name)
 {
-    const Tree *module = call && call->kind == TREE_MAP ? tree_get(call, "module") : NULL;
+    const Tree *module = tree_get(call, "module");
     if (!module || module->kind != TREE_SCALAR) return false;
     const Binding *b = map_get(&el->defs, module->text);
     if (!b || b->value.kind != V_MODULE) return !b;
-    return decl_find(&b->value.module->in, name) || decl_find(&b->value.module->let, name);
+    return def_setting(b->value.module, name);
 }
 
 // The number of a root's section that a mapping is; the number of sections: it is none.
@@ -354,24 +345,21 @@ static void guess_within(Elab *el, MappingId id, const TreeEntry *e)
     if (e->value->kind == TREE_NULL || strchr(text, '\n')) return;
     const size_t word = strspn(text, WORD), rest = word + strspn(text + word, " ");
     if (word && rest > word && text[rest]) { // `key value`
-        const char *entry = str_printf(el->arena, "%.*s: %s", (int)word, text, text + rest);
-        guess_sure(el, e->value->loc, entry, entry);
+        guess_sure_word(el, e->value->loc,
+                        str_printf(el->arena, "%.*s: %s", (int)word, text, text + rest));
     }
     if (!schema_value(id, e->key->text, &in)) return;
     for (int i = 0; i < KEYS; i++) {
         if (keys[i].mapping != in || !kind_suits(keys[i].kind, e->value)) continue;
-        const char *more = str_printf(el->arena, "{%s: %s}", keys[i].name, text);
-        guess_sure(el, e->value->loc, more, more);
+        guess_sure_word(el, e->value->loc, str_printf(el->arena, "{%s: %s}", keys[i].name, text));
     }
 }
 
 // Is a key's mapping a module with its settings?
 static bool is_call(const char *key)
 {
-    static const char *const keys_of_calls[] = {"optimizer", "clip_grad", "metric"};
-    for (int i = 0; i < 3; i++)
-        if (strcmp(keys_of_calls[i], key) == 0) return true;
-    return false;
+    static const char *const keys_of_calls[] = {"optimizer", "clip_grad", "metric", NULL};
+    return is_one_of(key, keys_of_calls);
 }
 
 bool keys_strange(Elab *el, const Tree *t, MappingId id)
@@ -428,11 +416,9 @@ static bool suggest_limit(Elab *el, const Tree *map, const TreeEntry *e)
 // What is meant to take an entry away, as null does.
 static bool says_none(const Tree *t)
 {
-    static const char *const words[] = {"none", "None", "false", "False",
-                                        "off",  "no",   "nil",   "nothing"};
-    for (size_t i = 0; t->kind == TREE_SCALAR && i < sizeof words / sizeof *words; i++)
-        if (strcmp(words[i], t->text) == 0) return true;
-    return false;
+    static const char *const words[] = {"none", "None", "false",   "False", "off",
+                                        "no",   "nil",  "nothing", NULL};
+    return t->kind == TREE_SCALAR && is_one_of(t->text, words);
 }
 
 // What is written where a mapping is wanted.

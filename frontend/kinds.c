@@ -10,26 +10,17 @@
 
 static const ModuleDef *kind_find(Elab *el, const Tree *name)
 {
-    const Binding *b = map_get(&el->defs, name->text);
-    if (b && b->value.kind == V_MODULE && b->value.module->role == ROLE_KIND)
-        return b->value.module;
-    if (b && b->value.kind == V_MODULE) {
-        role_check(el, b->value.module, ROLE_KIND, name->loc);
-        guess_kinds(el, name->loc, b->value.module->role == ROLE_METRIC ? b->value.module : NULL);
+    const ModuleDef *def = def_named(el, name->text);
+    if (def && role_check(el, def, ROLE_KIND, name->loc)) return def;
+    if (def) {
+        guess_kinds(el, name->loc, def->role == ROLE_METRIC ? def : NULL);
         return NULL;
     }
     el_error(el, name->loc, "there is no expert kind '%s'", name->text);
     Map kinds = {0};
-    for (uint32_t i = 0; i < el->defs.n; i++) {
-        const Binding *d = el->defs.at[i].value;
-        if (d->value.kind == V_MODULE && d->value.module->role == ROLE_KIND)
-            map_set(el->arena, &kinds, d->name, NULL);
-    }
-    const char *best = nearest_key(&kinds, name->text, NULL);
-    if (suggest_import(el, name->text)) return NULL;
-    if (best)
-        diag_did_you_mean(el->diag, name->text, best);
-    else
+    for (uint32_t i = 0; i < el->defs.n; i++)
+        if (def_at(el, i, ROLE_KIND)) map_set(el->arena, &kinds, el->defs.at[i].key, NULL);
+    if (!suggest_import(el, name->text) && !suggest_near(el, name->text, &kinds))
         diag_help(el->diag, "kinds are under experts: of library files; cztc lib lists them");
     return NULL;
 }
@@ -75,7 +66,7 @@ bool kind_open(Elab *el, Task *t)
 
 TaskKey task_key(const Task *t, const char *key)
 {
-    const Tree *own = t->tree->kind == TREE_MAP ? tree_get(t->tree, key) : NULL;
+    const Tree *own = tree_get(t->tree, key);
     if (own || !t->kind) return (TaskKey){own, t->scope};
     return (TaskKey){tree_get(t->kind->instance->def->tree, key), t->kind->scope};
 }
@@ -112,8 +103,7 @@ static bool loop_read(Elab *el, const Tree *family, const TreeEntry *e, MappingI
         l->n = l->values->v.n;
     }
     if (l->n) return true;
-    el_error(el, e->value->loc, "a family over no items has no member");
-    return false;
+    return el_error(el, e->value->loc, "a family over no items has no member");
 }
 
 // What a member is called: the item where that is a word or a number, else its place.
@@ -201,10 +191,7 @@ Value family_value(Elab *el, const char *name, bool experts)
     for (uint32_t i = 0; i < el->tasks.n; i++) {
         Task *t = el->tasks.at[i].value;
         if (t->expert != experts || strncmp(t->path, prefix, strlen(prefix)) != 0) continue;
-        Value *v = arena_make(el->arena, Value);
-        *v = (Value){.kind = V_TASK, .task = t};
-        map_set(el->arena, members, t->path + strlen(prefix), v);
+        record_put(el, members, t->path + strlen(prefix), (Value){.kind = V_TASK, .task = t});
     }
-    if (!members->n) return value_none();
-    return (Value){.kind = V_RECORD, .record = members};
+    return members->n ? value_record(members) : value_none();
 }

@@ -115,8 +115,7 @@ Map lib_names(Elab *el, const char *section)
 static void mend_import(Elab *el, Loc at, const char *file)
 {
     const char *text = diag_source_text(el->diag, at.source, NULL);
-    uint32_t line = at.end = at.begin;
-    while (line > 0 && text[line - 1] != '\n') line--;
+    uint32_t line = line_begin(text, at.end = at.begin);
     const char *before = str_slice(el->arena, text + line, at.begin - line); // "  - "
     diag_mend(el->diag, at,
               strchr(before, '[') ? str_printf(el->arena, "%s, ", file)
@@ -272,13 +271,12 @@ static void print_import(const char *file, FILE *out)
 // What a kind says for its experts.
 static void print_kind(Arena *arena, const Tree *kind, FILE *out)
 {
-    static const char *const not_said[] = {"doc", "needs", "params"};
+    static const char *const not_said[] = {"doc", "needs", "params", NULL};
     Items rows = {0};
     for (uint32_t i = 0; i < kind->entries.n; i++) {
         const TreeEntry *e = &kind->entries.at[i];
-        bool said = true;
-        for (int k = 0; k < 3; k++) said &= strcmp(e->key->text, not_said[k]) != 0;
-        if (said) vec_push(arena, &rows, (Item){e->key->text, e->key->loc, e->value});
+        if (!is_one_of(e->key->text, not_said))
+            vec_push(arena, &rows, (Item){e->key->text, e->key->loc, e->value});
     }
     print_rows(arena, "says", &rows, out);
 }

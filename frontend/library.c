@@ -55,6 +55,24 @@ static Binding *define(Elab *el, const char *name, Loc loc)
     return b;
 }
 
+const ModuleDef *def_named(const Elab *el, const char *name)
+{
+    const Binding *b = map_get(&el->defs, name);
+    return b && b->value.kind == V_MODULE ? b->value.module : NULL;
+}
+
+const ModuleDef *def_at(const Elab *el, uint32_t i, ModuleRole role)
+{
+    const ModuleDef *def = def_named(el, el->defs.at[i].key);
+    return def && def->role == role ? def : NULL;
+}
+
+const Decl *def_setting(const ModuleDef *def, const char *name)
+{
+    const Decl *d = decl_find(&def->let, name);
+    return d ? d : decl_find(&def->in, name);
+}
+
 static void read_decls(Elab *el, const Tree *map, Decls *out)
 {
     for (uint32_t i = 0; map && i < map->entries.n; i++) {
@@ -267,8 +285,7 @@ static bool import_several(Elab *el, const char *name, const char *dir, Loc from
     }
     diag_help(el->diag, "write %s", said);
     const char *s = diag_source_text(el->diag, from.source, NULL), *text = said;
-    uint32_t line = from.begin;
-    while (line && s[line - 1] != '\n') line--;
+    uint32_t line = line_begin(s, from.begin);
     const size_t dash = strspn(s + line, " ");
     if (s[line + dash] == '-') { // a line each
         text = "";
@@ -311,10 +328,7 @@ bool library_file(Elab *el, const char *name, const char *dir, Loc from)
         return false;
     }
     const LibFile *file = map_get(&el->files, file_key(el, path));
-    if (file && !file->done) {
-        el_error(el, from, "'%s' imports itself", name);
-        return false;
-    }
+    if (file && !file->done) return el_error(el, from, "'%s' imports itself", name);
     return file || library_read(el, path, name, from);
 }
 

@@ -67,19 +67,12 @@ static void look_expr(Elab *el, const Names *n, const Expr *e)
 
 static void look(Elab *el, const Names *n, const Tree *t);
 
-static bool is_one_of(const char *const *words, const char *text)
-{
-    while (*words && strcmp(*words, text) != 0) words++;
-    return *words != NULL;
-}
-
 // The library's module of that name; NULL where it is known only when it is applied.
 static const ModuleDef *module_of(Elab *el, const Names *n, const Tree *t)
 {
     const Expr *e = t->kind == TREE_SCALAR ? el_parse(el, t) : NULL;
     if (!e || e->kind != EXPR_NAME || is_local(n, e->text)) return NULL;
-    const Binding *b = map_get(&el->defs, e->text);
-    return b && b->value.kind == V_MODULE ? b->value.module : NULL;
+    return def_named(el, e->text);
 }
 
 // What a mapping gives to a module, but for the keys that are its own; words are never looked up.
@@ -88,9 +81,8 @@ static void look_arguments(Elab *el, const Names *n, const ModuleDef *def, const
 {
     for (uint32_t i = 0; i < t->entries.n; i++) {
         const TreeEntry *e = &t->entries.at[i];
-        if (is_one_of(own, e->key->text)) continue;
-        const Decl *d = def ? decl_find(&def->let, e->key->text) : NULL;
-        if (def && !d) d = decl_find(&def->in, e->key->text);
+        if (is_one_of(e->key->text, own)) continue;
+        const Decl *d = def ? def_setting(def, e->key->text) : NULL;
         if (def && !d)
             el_error(el, e->key->loc, "%s has no input or setting '%s'", def->name, e->key->text);
         else if (e->value->kind != TREE_SCALAR || (d && d->word != WORD_NAME))
@@ -191,7 +183,7 @@ static void look_kind(Elab *el, Names *n, const Tree *t)
                                                                                        NULL};
     for (int i = 0; i < 4; i++) add(el, n, brought[i]);
     for (uint32_t i = 0; i < t->entries.n; i++)
-        if (!is_one_of(rest, t->entries.at[i].key->text)) look(el, n, t->entries.at[i].value);
+        if (!is_one_of(t->entries.at[i].key->text, rest)) look(el, n, t->entries.at[i].value);
 }
 
 static void look_module(Elab *el, const ModuleDef *m)

@@ -20,13 +20,8 @@ static void bind_phase_step(Elab *el, Task *t)
 {
     int64_t from = phase_bound(el, t->tree, "from", 0);
     if (!from) return;
-    Binding *b = arena_make(el->arena, Binding);
-    *b = (Binding){.name = "phase_step",
-                   .loc = t->loc,
-                   .kind = BIND_VALUE,
-                   .forced = true,
-                   .value = updates_since(el, el->phase == PHASE_ALL ? 0 : from)};
-    task_name(el, t, "phase_step", b);
+    const Value since = updates_since(el, el->phase == PHASE_ALL ? 0 : from);
+    task_name(el, t, "phase_step", binding_value(el, "phase_step", t->loc, since));
 }
 
 // Is a weight 0 whatever the step: 0 * step, (1 - 1) * ramp(..)? Operands precede their users.
@@ -79,9 +74,7 @@ static void bind_key(Elab *el, Task *t, const char *key, const char *name)
 {
     TaskKey k = task_key(t, key);
     if (!k.tree) return;
-    Binding *b = arena_make(el->arena, Binding);
-    *b = (Binding){
-        .name = name, .loc = k.tree->loc, .kind = BIND_TREE, .tree = k.tree, .scope = k.scope};
+    Binding *b = binding_tree(el, name, k.tree, k.scope);
     if (t->kind) b->decl = decl_find(&t->kind->instance->def->in, name);
     task_name(el, t, name, b);
 }
@@ -89,7 +82,7 @@ static void bind_key(Elab *el, Task *t, const char *key, const char *name)
 // The prefix of a task's parameters; members of a family with a `path:` keep their own names.
 static const char *prefix_of(Elab *el, const TreeEntry *e, const char *name, const char *label)
 {
-    const Tree *path = e->value->kind == TREE_MAP ? tree_get(e->value, "path") : NULL;
+    const Tree *path = tree_get(e->value, "path");
     if (!path) return label;
     const char *given = path->kind == TREE_SCALAR ? path->text : "";
     const char *member = name + strlen(e->key->text);
@@ -241,13 +234,8 @@ static bool task_inputs(Elab *el, Task *t)
     else if (given.kind == V_FIELD && given.field->has_valid)
         v = field_member(el, given.field, field_is_places(given.field) ? "labelled" : "valid",
                          t->loc);
-    Binding *b = arena_make(el->arena, Binding);
-    *b = (Binding){.name = "valid",
-                   .loc = valid.tree ? valid.tree->loc : t->loc,
-                   .kind = BIND_VALUE,
-                   .forced = true,
-                   .value = v};
-    task_name(el, t, "valid", b);
+    const Loc loc = valid.tree ? valid.tree->loc : t->loc;
+    task_name(el, t, "valid", binding_value(el, "valid", loc, v));
     Binding *output = map_get(&t->scope->names, "output");
     bool bad = output && binding_force(el, output).kind == V_ERROR;
     if (output && output->value.kind == V_APP)
@@ -296,13 +284,8 @@ static bool bind_reaching(Elab *el, Instance *inst, Scope *s)
             ok = false;
             continue;
         }
-        Binding *b = arena_make(el->arena, Binding);
-        *b = (Binding){.name = d->name,
-                       .loc = from->loc,
-                       .kind = BIND_VALUE,
-                       .decl = d,
-                       .forced = true,
-                       .value = binding_force(el, from)};
+        Binding *b = binding_value(el, d->name, from->loc, binding_force(el, from));
+        b->decl = d;
         map_set(el->arena, &inst->args, names[i], b);
     }
     return ok;
@@ -589,8 +572,7 @@ bool task_find(Elab *el, const Task *t, const char *name, Value *out)
 static void unknown_member(Elab *el, const Task *t, const char *name, Loc loc)
 {
     static const char *const all[] = {"loss", "per_sample", "weight", "name"};
-    Map names = {0};
-    for (int i = 0; i < 4; i++) map_set(el->arena, &names, all[i], NULL);
+    const Map names = words_map(el, all, 4);
     const char *best = nearest_key(&t->scope->names, name, nearest_key(&names, name, NULL));
     if (t->kind) best = nearest_key(&t->kind->scope->names, name, best);
     if (t->module) best = nearest_key(&t->module->scope->names, name, best);
@@ -612,8 +594,7 @@ Value task_member(Elab *el, Task *t, const char *name, Loc loc)
     if (!t->on && loss) return value_int(0);
     if (!t->on) {
         if (el->tapping) return value_error();
-        el_error(el, loc, "%s is off; it has no '%s'", t->path, name);
-        return value_error();
+        return el_fail(el, loc, "%s is off; it has no '%s'", t->path, name);
     }
     if (!task_build(el, t)) return value_error();
     if (loss || each) return value_node(el, loss ? t->loss : t->per_sample);

@@ -30,24 +30,17 @@ static bool is_of_row(const Elab *el, Loc at)
 // The place of the last error, where it is the user's.
 static bool error_place(const Elab *el, Loc *at, const char **text)
 {
-    size_t size;
     if (!diag_last(el->diag, at) || !is_users(el, *at) || !is_of_row(el, *at)) return false;
-    const char *s = diag_source_text(el->diag, at->source, &size);
-    if (!s || at->end > size || at->begin >= at->end) return false;
-    if (strchr("|>", s[at->begin])) return false; // of a text in lines of its own, only the head
-    *text = str_slice(el->arena, s + at->begin, at->end - at->begin);
-    return true;
+    *text = text_at(el, *at); // of a text in lines of its own there is but the head
+    return **text;
 }
 
 // Does the place lie inside of quotes that were opened on its line?
 static bool in_quotes(const Elab *el, Loc at)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size);
-    uint32_t i = at.begin;
+    const char *s = diag_source_text(el->diag, at.source, NULL);
     char quote = 0;
-    while (i && s[i - 1] != '\n') i--;
-    for (; i < at.begin; i++) {
+    for (uint32_t i = line_begin(s, at.begin); i < at.begin; i++) {
         if (quote ? s[i] == quote : s[i] == '"' || s[i] == '\'') quote = quote ? 0 : s[i];
     }
     return quote != 0;
@@ -101,9 +94,8 @@ const char *quoted_in(Elab *el, Loc *at, const char *text)
 
 const char *quoted(Elab *el, Loc at, const char *text)
 {
-    size_t size;
     bool flow = false;
-    const char *s = diag_source_text(el->diag, at.source, &size);
+    const char *s = diag_source_text(el->diag, at.source, NULL);
     const Tree *whole = plain_at(el, el->root, at, &flow);
     if (in_quotes(el, at) || is_part(whole, at)) return text;
     if (whole && !flow && is_plain(text)) return text;
@@ -140,6 +132,13 @@ void suggest(Elab *el, const char *a, const char *b)
 void suggest_guess(Elab *el, const char *a, const char *b)
 {
     suggest_either(el, a, b, true);
+}
+
+bool suggest_text(Elab *el, Loc at, const char *text)
+{
+    diag_help(el->diag, "write %s", text);
+    if (is_users(el, at)) diag_mend(el->diag, at, text);
+    return true;
 }
 
 static const char *bare(Elab *el, const char *text)
@@ -257,6 +256,35 @@ void suggest_words(Elab *el, const char *wrong, const Map *names)
         diag_mend(el->diag, at, quoted(el, at, names->at[i].key));
 }
 
+bool suggest_near(Elab *el, const char *wrong, const Map *names)
+{
+    const char *best = nearest_key(names, wrong, NULL);
+    if (best) diag_did_you_mean(el->diag, wrong, best);
+    return best != NULL;
+}
+
+Map words_map(const Elab *el, const char *const *words, size_t n)
+{
+    Map names = {0};
+    for (size_t i = 0; i < n; i++) map_set(el->arena, &names, words[i], NULL);
+    return names;
+}
+
+Map keys_map(const Elab *el, const Tree *map)
+{
+    Map names = {0};
+    for (uint32_t i = 0; map && i < map->entries.n; i++)
+        map_set(el->arena, &names, map->entries.at[i].key->text, NULL);
+    return names;
+}
+
+Map items_map(const Elab *el, const Items *items)
+{
+    Map names = {0};
+    for (uint32_t i = 0; i < items->n; i++) map_set(el->arena, &names, items->at[i].name, NULL);
+    return names;
+}
+
 void suggest_list(Elab *el, uint32_t n)
 {
     Loc at;
@@ -266,12 +294,10 @@ void suggest_list(Elab *el, uint32_t n)
     while (--n) text = str_printf(el->arena, "%s, %s", text, one);
     const bool closed = !n && text[strlen(text) - 1] == ']' && !strchr(text, '[');
     text = str_printf(el->arena, closed ? "[%s" : "[%s]", text);
-    if (*old != '{') {
+    if (*old == '{')
+        suggest_text(el, at, text);
+    else
         suggest(el, text, NULL);
-        return;
-    }
-    diag_help(el->diag, "write %s", text);
-    diag_mend(el->diag, at, text);
 }
 
 void suggest_row(Elab *el, const char *key, bool list)
@@ -294,8 +320,7 @@ void suggest_row(Elab *el, const char *key, bool list)
         for (int i = 0; i < 2; i++) diag_guess(el->diag, at, rows[i]);
         return;
     }
-    diag_help(el->diag, "write %s", row);
-    diag_mend(el->diag, at, row);
+    suggest_text(el, at, row);
 }
 
 // What is usual for settings that have no default, to begin with: two guesses each.
@@ -338,10 +363,9 @@ const char *usual_value(const char *key, int which)
 // Another number for a constant of the graph, where it is this one.
 static void guess_constant(Elab *el, Loc at, const char *number, int64_t x)
 {
-    const char *s = diag_source_text(el->diag, at.source, NULL);
-    if (strcmp(str_slice(el->arena, s + at.begin, at.end - at.begin), number)) return;
     const char *text = str_printf(el->arena, "%lld", (long long)x);
-    guess_add(el, at, text, with_key(el, s, at, text));
+    if (!strcmp(text_at(el, at), number))
+        guess_add(el, at, text, with_key(el, source_of(el, at), at, text));
 }
 
 void suggest_factor(Elab *el, int64_t whole, int64_t wrong)
@@ -377,13 +401,12 @@ void suggest_argument(Elab *el, const char *key)
     at.begin = at.end -= bare(el, old) != old;
     if (bare(el, old)[n - 1] != ')') return;
     at.begin = --at.end;
-    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
-        if (strcmp(usual[i].key, key)) continue;
-        diag_help(el->diag, "write %s=%s, or %s=%s, before the closing bracket", key,
-                  usual[i].first, key, usual[i].second);
-        diag_mend(el->diag, at, str_printf(el->arena, ", %s=%s", key, usual[i].first));
-        diag_mend(el->diag, at, str_printf(el->arena, ", %s=%s", key, usual[i].second));
-    }
+    const char *text[2] = {usual_value(key, 0), usual_value(key, 1)};
+    if (!text[0]) return;
+    diag_help(el->diag, "write %s=%s, or %s=%s, before the closing bracket", key, text[0], key,
+              text[1]);
+    for (int k = 0; k < 2; k++)
+        diag_mend(el->diag, at, str_printf(el->arena, ", %s=%s", key, text[k]));
 }
 
 void suggest_wrapped(Elab *el, const char *const a[2], const char *const b[2])
@@ -453,16 +476,11 @@ void suggest_type(Elab *el, Value v)
     if (v.kind == V_STR && !word) word = v.s;
     Loc at;
     if (word && dtype_find(word) != DT_NONE && diag_last(el->diag, &at) && is_users(el, at)) {
-        diag_help(el->diag, "write %s", word);
-        diag_mend(el->diag, at, word);
-        return;
-    }
-    if (v.kind != V_STR) {
-        suggest(el, "f32", "i32");
+        suggest_text(el, at, word);
         return;
     }
     for (int i = 0; i < DT_COUNT; i++) map_set(el->arena, &names, dtype_name((DType)i), NULL);
-    const char *best = nearest_key(&names, v.s, NULL);
+    const char *best = v.kind == V_STR ? nearest_key(&names, v.s, NULL) : NULL;
     if (best)
         suggest(el, best, NULL);
     else
@@ -488,23 +506,18 @@ void suggest_without(Elab *el, const Tree *map, const Tree *key)
 
 void suggest_key(Elab *el, Loc map, const char *key)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, map.source, &size);
-    if (!s || !is_users(el, map) || map.begin >= size) return;
-    uint32_t line = map.begin;
-    while (line && s[line - 1] != '\n') line--;
+    const char *s = source_of(el, map);
+    if (!s || !is_users(el, map)) return;
+    uint32_t line = line_begin(s, map.begin);
     bool flow = s[map.begin] == '{';
     if (flow) map.begin++;
     Loc at = loc_in(map.source, map.begin, map.begin);
-    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
-        if (strcmp(usual[i].key, key)) continue;
-        const char *text[2] = {usual[i].first, usual[i].second};
-        diag_help(el->diag, "write %s: %s, or %s", key, text[0], text[1]);
-        for (int k = 0; k < 2; k++)
-            diag_mend(el->diag, at,
-                      flow ? str_printf(el->arena, "%s: %s, ", key, text[k])
-                           : str_printf(el->arena, "%s: %s\n%*s", key, text[k],
-                                        (int)(map.begin - line), ""));
-        return;
-    }
+    const char *text[2] = {usual_value(key, 0), usual_value(key, 1)};
+    if (!text[0]) return;
+    diag_help(el->diag, "write %s: %s, or %s", key, text[0], text[1]);
+    for (int k = 0; k < 2; k++)
+        diag_mend(
+            el->diag, at,
+            flow ? str_printf(el->arena, "%s: %s, ", key, text[k])
+                 : str_printf(el->arena, "%s: %s\n%*s", key, text[k], (int)(map.begin - line), ""));
 }

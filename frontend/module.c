@@ -96,12 +96,6 @@ static Instance *instance_new(Elab *el, const ModuleDef *def, const char *path, 
     return inst;
 }
 
-static const Decl *find_setting(const ModuleDef *def, const char *name)
-{
-    const Decl *d = decl_find(&def->let, name);
-    return d ? d : decl_find(&def->in, name);
-}
-
 // own: further keys of the mapping that the arguments stand in, or NULL. The nearest name, or NULL.
 static const char *unknown_argument(Elab *el, const ModuleDef *def, const char *name, Loc loc,
                                     const char *const *own)
@@ -128,13 +122,6 @@ static const char *unknown_argument(Elab *el, const ModuleDef *def, const char *
     else
         diag_help(el->diag, "it has none");
     return best;
-}
-
-static bool in_list(const char *const *list, const char *name)
-{
-    for (; list && *list; list++)
-        if (strcmp(*list, name) == 0) return true;
-    return false;
 }
 
 static Binding *argument(Elab *el, Instance *inst, const Decl *d, Loc loc, BindKind kind,
@@ -177,7 +164,7 @@ static const char *suggest_missing(Elab *el, const Instance *inst, const Tree *m
             !tree_get(map, in->at[i].name))
             only = in->at[i].name, n++;
     for (uint32_t i = 0; i < map->entries.n; i++)
-        strange += !find_setting(inst->def, map->entries.at[i].key->text) &&
+        strange += !def_setting(inst->def, map->entries.at[i].key->text) &&
                    strcmp(map->entries.at[i].key->text, "module");
     const bool value = b && b->value.kind != V_MODULE && b->value.kind != V_FUNCTION;
     if (!value || n != 1 || strange != 1 || inst->def->role != ROLE_MODULE) return NULL;
@@ -190,11 +177,9 @@ static const char *suggest_missing(Elab *el, const Instance *inst, const Tree *m
 // `frozen: true` of an encoder or the like: a row of train.freeze. False where it is none of that.
 static bool suggest_freeze(Elab *el, const Instance *inst, const Tree *map, const TreeEntry *e)
 {
-    static const char *const words[] = {"frozen", "freeze", "trainable", "requires_grad"};
+    static const char *const words[] = {"frozen", "freeze", "trainable", "requires_grad", NULL};
     const Tree *train = tree_get(el->root, "train");
-    bool is = false;
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) is |= !strcmp(words[i], e->key->text);
-    if (!is || !*inst->path) return false;
+    if (!is_one_of(e->key->text, words) || !*inst->path) return false;
     const char *row = str_printf(el->arena, "[{match: \"%s.*\"}]", inst->path), *text;
     diag_help(el->diag, "what rests in training is said by train: freeze: %s", row);
     uint32_t i = 0;
@@ -229,12 +214,12 @@ static bool give_misnamed(Elab *el, Instance *inst, const Tree *map, const TreeE
                         diag_has_mend(el->diag, diag_last_error(el->diag));
     if (!mended && !guess_moved(el, map, e->key)) suggest_without(el, map, e->key);
     if (others) return true;
-    if (best && in_list(own, best)) {
+    if (best && is_one_of(best, own)) {
         if (strcmp(best, "path") == 0) return false; // which has been read
         if (!tree_get(map, best)) key_read_as(el, tree_entry(map, name), best);
         return true;
     }
-    const Decl *d = best ? find_setting(inst->def, best) : NULL;
+    const Decl *d = best ? def_setting(inst->def, best) : NULL;
     const TreeEntry *said = d ? tree_entry(map, best) : NULL;
     if (d && (!said || said->key->loc.source != loc.source)) give_tree(el, inst, d, e, scope);
     return d != NULL;
@@ -247,12 +232,12 @@ Instance *instance_from_tree(Elab *el, const ModuleDef *def, const char *path, c
     bool ok = true;
     for (uint32_t i = 0; i < map->entries.n; i++) {
         const TreeEntry *e = &map->entries.at[i];
-        const Decl *d = find_setting(def, e->key->text);
-        if (d && !in_list(skip, e->key->text)) give_tree(el, inst, d, e, scope);
+        const Decl *d = def_setting(def, e->key->text);
+        if (d && !is_one_of(e->key->text, skip)) give_tree(el, inst, d, e, scope);
     }
     for (uint32_t i = 0; i < map->entries.n; i++) {
         const TreeEntry *e = &map->entries.at[i];
-        if (in_list(skip, e->key->text) || find_setting(def, e->key->text)) continue;
+        if (is_one_of(e->key->text, skip) || def_setting(def, e->key->text)) continue;
         ok &= give_misnamed(el, inst, map, e, skip, scope);
     }
     if (!ok) look_later(el, &inst->args);
@@ -262,11 +247,9 @@ Instance *instance_from_tree(Elab *el, const ModuleDef *def, const char *path, c
 // Give a value to an input or setting; false when reported.
 static bool give(Elab *el, Instance *inst, const char *name, const Arg *a, Loc loc)
 {
-    if (map_find(&inst->args, name)) {
-        el_error(el, loc, "'%s' of %s is given twice", name, inst->def->name);
-        return false;
-    }
-    const Decl *d = find_setting(inst->def, name);
+    if (map_find(&inst->args, name))
+        return el_error(el, loc, "'%s' of %s is given twice", name, inst->def->name);
+    const Decl *d = def_setting(inst->def, name);
     if (!d) {
         unknown_argument(el, inst->def, name, loc, NULL);
         return false;
@@ -437,12 +420,8 @@ App *app_open(Elab *el, Instance *inst, const Map *given, bool main, Loc loc)
         body_bind(el, &inst->def->body, app->scope);
         for (uint32_t i = 0; i < inst->def->out.n; i++) {
             const Item *item = &inst->def->out.at[i];
-            Binding *b = arena_make(el->arena, Binding);
-            *b = (Binding){.name = item->name,
-                           .loc = item->loc,
-                           .kind = BIND_TREE,
-                           .tree = item->value,
-                           .scope = app->scope};
+            Binding *b = binding_tree(el, item->name, item->value, app->scope);
+            b->loc = item->loc;
             map_set(el->arena, &app->out, item->name, b);
         }
         if (inst->outputs) teacher_outputs(el, app);
@@ -504,12 +483,8 @@ App *instance_apply(Elab *el, Instance *inst, const Args *args, Loc loc)
                           "settings are given where the instance is made, not where it is called");
             return NULL;
         }
-        Binding *b = arena_make(el->arena, Binding);
-        *b = (Binding){.name = name,
-                       .loc = a->loc,
-                       .decl = d,
-                       .forced = true,
-                       .value = decl_check(el, d, a->value, a->loc)};
+        Binding *b = binding_value(el, name, a->loc, decl_check(el, d, a->value, a->loc));
+        b->decl = d;
         if (!map_set(el->arena, &given, name, b)) {
             el_error(el, a->loc, "input '%s' of %s is given twice", name, inst->def->name);
             return NULL;
@@ -564,9 +539,6 @@ bool app_member(Elab *el, App *app, const char *name, Value *out)
 
 Value app_main(Elab *el, App *app, Loc loc)
 {
-    if (!app->out.n) {
-        el_error(el, loc, "%s has no output", app->instance->def->name);
-        return value_error();
-    }
+    if (!app->out.n) return el_fail(el, loc, "%s has no output", app->instance->def->name);
     return value_plain(el, binding_force(el, app->out.at[0].value), loc);
 }

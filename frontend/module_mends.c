@@ -7,15 +7,14 @@ typedef VEC(const char *) Names;
 
 static void add_name(Elab *el, Names *to, const char *name, ModuleRole role, const Tree *map)
 {
-    const Binding *b = map_get(&el->defs, name);
-    if (!b || b->value.kind != V_MODULE || b->value.module->role != role) return;
-    const ModuleDef *def = b->value.module;
+    const ModuleDef *def = def_named(el, name);
+    if (!def || def->role != role) return;
     for (uint32_t i = 0; i < to->n; i++)
         if (strcmp(to->at[i], name) == 0) return;
     for (uint32_t i = 0; map && map->kind == TREE_MAP && i < map->entries.n; i++) {
         const char *key = map->entries.at[i].key->text;
         bool taken = keys_reserved(MAPPING_TEACHER, key) || keys_reserved(MAPPING_INSTANCE, key) ||
-                     decl_find(&def->in, key) || decl_find(&def->let, key);
+                     def_setting(def, key);
         if (!taken) return;
     }
     vec_push(el->arena, to, name);
@@ -50,7 +49,7 @@ static Choice module_choice(Elab *el, const TreeEntry *e, const Tree *at, const 
 // {of: visual} where a module is wanted: what that encoder says.
 static bool suggest_copied(Elab *el, const Tree *map)
 {
-    const Tree *of = map->kind == TREE_MAP ? tree_get(map, "of") : NULL;
+    const Tree *of = tree_get(map, "of");
     const Tree *encoders = tree_get(el->root, "encoders");
     const Tree *copied =
         of && of->kind == TREE_SCALAR && encoders ? tree_get(encoders, of->text) : NULL;

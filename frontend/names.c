@@ -42,12 +42,7 @@ const char *name_reserved(const char *name)
 // Another name in the place of one, or a second.
 static void guess_name(Elab *el, Loc at, const char *name, const char *better, const char *other)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size);
-    if (!s || at.end > size) return;
-    const char *old = str_slice(el->arena, s + at.begin, at.end - at.begin);
-    guess_add(el, at, better,
-              str_printf(el->arena, "%s in place of %s", better, *name ? name : old));
+    guess_exchanged(el, at, better, *name ? name : text_at(el, at));
     guess_word(el, at, other);
 }
 
@@ -156,7 +151,7 @@ bool suggest_formed(Elab *el, const Scope *s, const char *name)
 // Has what a name stands for a member of that name? Nothing is evaluated for that.
 static bool owns(const Elab *el, const Binding *b, const char *name)
 {
-    const Tree *data = tree_get(el->root, "data"), *views = data ? tree_get(data, "views") : NULL;
+    const Tree *views = data_section(el, "views");
     const Tree *t = b->kind == BIND_TREE && b->tree ? b->tree : NULL;
     if (b->forced && b->value.kind == V_RECORD) return map_find(b->value.record, name);
     if (b->forced && b->value.kind == V_SPACE)
@@ -168,18 +163,16 @@ static bool owns(const Elab *el, const Binding *b, const char *name)
 
 bool guess_owned(Elab *el, const Scope *s, const char *name, Loc loc)
 {
-    size_t size;
-    const char *text = diag_source_text(el->diag, loc.source, &size), *word = str_our_word(name);
+    const char *text = source_of(el, loc), *word = str_our_word(name);
     bool found = false;
-    if (!text || loc.end > size || text[loc.end] == '(') return false; // no function is a member
+    if (!text || text[loc.end] == '(') return false; // no function is a member
     for (; s; s = s->parent)
         for (uint32_t i = 0; i < s->names.n; i++) {
             if (!owns(el, s->names.at[i].value, name)) continue;
-            const char *whole = str_printf(el->arena, "%s.%s", s->names.at[i].key, name);
-            guess_sure(el, loc, whole, whole);
+            guess_sure_word(el, loc, str_printf(el->arena, "%s.%s", s->names.at[i].key, name));
             found = true;
         }
-    if (found && word && dtype_find(word) != DT_NONE) guess_sure(el, loc, word, word);
+    if (found && word && dtype_find(word) != DT_NONE) guess_sure_word(el, loc, word);
     return found;
 }
 

@@ -23,7 +23,7 @@ static void add_section(Elab *el, Map *off, const char *section)
     const Tree *t = tree_get(el->root, section);
     for (uint32_t i = 0; t && t->kind == TREE_MAP && i < t->entries.n; i++) {
         const TreeEntry *e = &t->entries.at[i];
-        const Tree *path = e->value->kind == TREE_MAP ? tree_get(e->value, "path") : NULL;
+        const Tree *path = tree_get(e->value, "path");
         add(el, off, path && path->kind == TREE_SCALAR ? path->text : e->key->text);
     }
 }

@@ -14,7 +14,7 @@ static bool is_capture(const char *p, const char **end)
 {
     const char *at = p + 1;
     if (*p != '{') return false;
-    while (isalnum((unsigned char)*at) || *at == '_') at++;
+    while (word_part(*at)) at++;
     *end = at + 1;
     return *at == '}' && at > p + 1;
 }
@@ -131,8 +131,7 @@ static void suggest_setting(Elab *el, const Optimizers *o, const char *wrong)
     for (uint32_t i = 0; i < o->at.n; i++)
         for (uint32_t k = 0; k < o->at.at[i].def->in.n; k++)
             map_set(el->arena, &names, o->at.at[i].def->in.at[k].name, NULL);
-    const char *best = nearest_key(&names, wrong, NULL);
-    if (best) diag_did_you_mean(el->diag, wrong, best);
+    suggest_near(el, wrong, &names);
 }
 
 // What parts the encoder, or what else a glob begins with, has parameters in.
@@ -228,7 +227,7 @@ static void guess_captured(Elab *el, const Tree *row)
                       star + 1);
     const Turn turn = el->turn;
     el->turn = TURN_FIRST;
-    guess_add(el, glob->loc, text, str_printf(el->arena, "match: %s", text));
+    guess_key_as(el, glob->loc, "match", text);
     el->turn = turn;
 }
 

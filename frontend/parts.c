@@ -42,10 +42,7 @@ void body_bind(Elab *el, const Items *body, Scope *scope)
 
 Value body_eval(Elab *el, Binding *b)
 {
-    if (b->tree->kind == TREE_NULL) {
-        el_error(el, b->loc, "'%s' has no value", b->name);
-        return value_error();
-    }
+    if (b->tree->kind == TREE_NULL) return el_fail(el, b->loc, "'%s' has no value", b->name);
     return tree_eval(el, b->scope, b->tree, b->name);
 }
 
@@ -104,15 +101,9 @@ static bool claim(Elab *el, const char *path, const Frame *owner, Loc loc)
 
 static bool reads(const Tree *t, const char *name)
 {
-    size_t n = strlen(name);
     for (uint32_t i = 0; t->kind == TREE_LIST && i < t->items.n; i++)
         if (reads(t->items.at[i], name)) return true;
-    if (t->kind != TREE_SCALAR) return false;
-    for (const char *at = strstr(t->text, name); at; at = strstr(at + 1, name)) {
-        bool begins = at == t->text || !(isalnum((unsigned char)at[-1]) || at[-1] == '_');
-        if (begins && !isalnum((unsigned char)at[n]) && at[n] != '_') return true;
-    }
-    return false;
+    return t->kind == TREE_SCALAR && has_word(t->text, name);
 }
 
 // The setting as the last size of each input that an application has.
@@ -164,17 +155,12 @@ static void help_sizes(Elab *el, const Binding *b, const Tree *shape, const char
 static Value param_own(Elab *el, const char *path, const Type *type, const Tree *init_tree,
                        const Expr *init, Scope *scope, bool trainable, Value max, Loc loc)
 {
-    if (el->initialising) {
-        el_error(el, loc, "an initialiser cannot use a parameter");
-        return value_error();
-    }
+    if (el->initialising) return el_fail(el, loc, "an initialiser cannot use a parameter");
     if (!claim(el, path, scope->frame->owner, loc)) return value_error();
     const StateVar *old = program_find_state(el->program, path);
-    if (old && !type_equal(old->type, type)) {
-        el_error(el, blame_call(el, loc), "parameter '%s' is %s here and %s elsewhere", path,
-                 type_text(el->arena, type), type_text(el->arena, old->type));
-        return value_error();
-    }
+    if (old && !type_equal(old->type, type))
+        return el_fail(el, blame_call(el, loc), "parameter '%s' is %s here and %s elsewhere", path,
+                       type_text(el->arena, type), type_text(el->arena, old->type));
     StateKind kind =
         scope->frame->owner->frozen || map_get(&el->constants, path) ? STATE_FROZEN : STATE_PARAM;
     if (old && old->kind != kind) {
@@ -291,10 +277,8 @@ Value param_eval(Elab *el, Binding *b)
             diag_mend(el->diag, t->loc, str_printf(el->arena, "{shape: [], init: %s}", t->text));
         return value_error();
     }
-    if (t->kind != TREE_MAP) {
-        el_error(el, b->loc, "a parameter is {shape:, init:} or a call such as linear(D, D)");
-        return value_error();
-    }
+    if (t->kind != TREE_MAP)
+        return el_fail(el, b->loc, "a parameter is {shape:, init:} or a call such as linear(D, D)");
     if (!tree_get(t, "module")) return param_tensor(el, b);
     const ModuleDef *def = tree_module(el, t, b->scope);
     if (!def || !role_check(el, def, ROLE_MODULE, tree_get(t, "module")->loc)) return value_error();
@@ -327,10 +311,7 @@ static bool repeat_read(Elab *el, Repeat *r)
     r->carry = items_read(el, tree_get(t, "carry"));
     r->body = items_read(el, tree_get(t, "body"));
     r->index = index ? index->text : NULL;
-    if (!module && !r->body.n) {
-        el_error(el, t->loc, "a repetition needs a module or a body");
-        return false;
-    }
+    if (!module && !r->body.n) return el_error(el, t->loc, "a repetition needs a module or a body");
     if (module && !(r->def = tree_module(el, t, r->scope))) return false;
     if (module && !role_check(el, r->def, ROLE_MODULE, tree_get(t, "module")->loc)) return false;
     const char *const *keys = keys_names(el, MAPPING_REPEAT);
@@ -383,12 +364,11 @@ static Value turn_body(Elab *el, const Repeat *r, Scope *s, Scope **inner)
     *inner = scope_new(el, s, s->frame);
     body_bind(el, &r->body, *inner);
     for (uint32_t i = 0; i < (*inner)->names.n; i++) {
-        Value *v = arena_make(el->arena, Value);
-        *v = binding_force(el, (*inner)->names.at[i].value);
-        if (v->kind == V_ERROR) return *v;
-        map_set(el->arena, record, (*inner)->names.at[i].key, v);
+        const Value v = binding_force(el, (*inner)->names.at[i].value);
+        if (v.kind == V_ERROR) return v;
+        record_put(el, record, (*inner)->names.at[i].key, v);
     }
-    return (Value){.kind = V_RECORD, .record = record};
+    return value_record(record);
 }
 
 // What the carried values become.
@@ -410,8 +390,7 @@ static bool turn_next(Elab *el, Repeat *r, Scope *inner, Value turn)
         } else if (r->carry.n == 1) {
             fresh[k] = *(Value *)turn.record->at[turn.record->n - 1].value;
         } else {
-            el_error(el, r->carry.at[k].loc, "next: does not say what '%s' becomes", name);
-            return false;
+            return el_error(el, r->carry.at[k].loc, "next: does not say what '%s' becomes", name);
         }
         if (fresh[k].kind == V_ERROR) return false;
     }
@@ -452,11 +431,9 @@ Value repeat_eval(Elab *el, const Tree *t, Scope *scope, const char *name)
     if (!repeat_read(el, &r)) return value_error();
     if (!value_to_int(el, tree_eval(el, scope, count, NULL), count->loc, "repeat", &n))
         return value_error();
-    if (n < 0 || n > MOST_TURNS) {
-        el_error(el, count->loc, "cannot repeat %lld times: 0 to %d are possible", (long long)n,
-                 MOST_TURNS);
-        return value_error();
-    }
+    if (n < 0 || n > MOST_TURNS)
+        return el_fail(el, count->loc, "cannot repeat %lld times: 0 to %d are possible",
+                       (long long)n, MOST_TURNS);
     ValueList *out = arena_make(el->arena, ValueList);
     for (int64_t i = 0; i < n; i++)
         if (!turn(el, &r, i, out)) return value_error();

@@ -42,16 +42,14 @@ static bool term_parse(Elab *el, Loc loc, const char **text, uint32_t lead, Term
             continue;
         }
         const char *end = p;
-        while (isalnum((unsigned char)*end) || *end == '_') end++;
+        while (word_part(*end)) end++;
         if (end == p) break;
         vec_push(el->arena, &t->names, str_slice(el->arena, p, (size_t)(end - p)));
         vec_push(el->arena, &t->group, open ? t->ngroups : t->ngroups++);
         p = skip(end);
     }
-    if ((*p && *p != ',' && strncmp(p, "->", 2) != 0) || open) {
-        el_error(el, loc, "the pattern goes wrong at '%s'", *p ? p : "its end");
-        return false;
-    }
+    if ((*p && *p != ',' && strncmp(p, "->", 2) != 0) || open)
+        return el_error(el, loc, "the pattern goes wrong at '%s'", *p ? p : "its end");
     *text = p;
     return true;
 }
@@ -67,9 +65,9 @@ static uint32_t plain_names(const char *p)
 {
     uint32_t n = 0;
     while (*p && *p != ',' && strncmp(p, "->", 2) != 0) {
-        if (isalnum((unsigned char)*p) || *p == '_') {
+        if (word_part(*p)) {
             n++;
-            while (isalnum((unsigned char)*p) || *p == '_') p++;
+            while (word_part(*p)) p++;
         } else {
             p++;
         }
@@ -173,10 +171,8 @@ static bool operand_check(Elab *el, const Call *c, const char *pattern, Operand 
     }
     for (uint32_t a = 0; a < t->rank; a++) {
         const char *name = x->term.names.at[a];
-        if (find(&x->term, name) != (int64_t)a) {
-            el_error(el, c->locs[0], "axis '%s' stands twice in operand %u", name, i + 1);
-            return false;
-        }
+        if (find(&x->term, name) != (int64_t)a)
+            return el_error(el, c->locs[0], "axis '%s' stands twice in operand %u", name, i + 1);
         const Axis *old = map_get(sizes, name);
         if (old && old->size != t->axes[a].size) {
             el_error(el, c->loc, "axis '%s' is %lld and %lld", name, (long long)old->size,
@@ -207,10 +203,9 @@ static bool operands_read(const Call *c, const char **p, Operand *ops, uint32_t 
         uint32_t rank = graph_type(el->graph, ops[i].node)->rank, names = plain_names(*p);
         uint32_t lead = has_lead(*p) && rank > names ? rank - names : 0;
         if (!term_parse(el, c->locs[0], p, lead, &ops[i].term)) return false;
-        if ((**p == ',') != (i + 1 < n)) {
-            el_error(el, c->locs[0], "%u operands do not fit the pattern \"%s\"", n, pattern);
-            return false;
-        }
+        if ((**p == ',') != (i + 1 < n))
+            return el_error(el, c->locs[0], "%u operands do not fit the pattern \"%s\"", n,
+                            pattern);
         if (**p == ',') ++*p;
         if (!operand_check(el, c, pattern, &ops[i], i, sizes)) return false;
         ops[i].node = node_cast(el, ops[i].node, dt);
@@ -236,21 +231,17 @@ static NodeId order(Elab *el, Operand *x, const Term *out, Loc loc)
 Value builtin_einsum(const Call *c)
 {
     Elab *el = c->el;
-    if (c->args[0].kind != V_STR) {
-        el_error(el, c->locs[0], "the first argument is a pattern such as \"b i d, o d -> b i o\"");
-        return value_error();
-    }
-    uint32_t n = c->rest->v.n, before = diag_errors(el->diag), lead = 0;
+    if (c->args[0].kind != V_STR)
+        return el_fail(el, c->locs[0],
+                       "the first argument is a pattern such as \"b i d, o d -> b i o\"");
+    uint32_t n = c->rest->v.n, lead = 0;
     Operand *ops = arena_array(el->arena, Operand, n + 1);
     Map sizes = {0};
     const char *p = c->args[0].s;
     if (!n || !operands_read(c, &p, ops, n, &sizes)) return value_error();
     while (map_find(&sizes, str_printf(el->arena, "...%u", lead))) lead++;
     Term out = {0};
-    if (strncmp(p, "->", 2) != 0) {
-        el_error(el, c->locs[0], "the pattern has no '->'");
-        return value_error();
-    }
+    if (strncmp(p, "->", 2) != 0) return el_fail(el, c->locs[0], "the pattern has no '->'");
     p += 2;
     if (!term_parse(el, c->locs[0], &p, lead, &out)) return value_error();
     el->graph->here = c->loc;
@@ -264,7 +255,7 @@ Value builtin_einsum(const Call *c)
     }
     for (uint32_t i = 1; i < n && ops[0].node; i++)
         dot_pair(el, &ops[0], &ops[i], &ops[i + 1], n - i - 1, &out);
-    return el_node(el, order(el, &ops[0], &out, c->locs[0]), before);
+    return call_node(c, order(el, &ops[0], &out, c->locs[0]));
 }
 
 // ---- rearrange --------------------------------------------------------------------------------
@@ -377,24 +368,20 @@ static NodeId reorder(const Call *c, NodeId x, const Term *left, const Term *rig
 Value builtin_rearrange(const Call *c)
 {
     Elab *el = c->el;
-    uint32_t before = diag_errors(el->diag);
-    NodeId x = value_tensor(el, c->args[0], DT_NONE, c->locs[0]);
+    NodeId x = call_tensor(c, 0);
     if (!x) return value_error();
-    if (c->args[1].kind != V_STR) {
-        el_error(el, c->locs[1],
-                 "the second argument is a pattern such as \"b n (h d) -> b h n d\"");
-        return value_error();
-    }
+    if (c->args[1].kind != V_STR)
+        return el_fail(el, c->locs[1],
+                       "the second argument is a pattern such as \"b n (h d) -> b h n d\"");
     const Type *type = graph_type(el->graph, x);
     Map sizes = {0};
     for (uint32_t i = 0; i < c->named->n; i++) {
         Axis *a = arena_make(el->arena, Axis);
         const Arg *arg = &c->named->at[i];
         if (!value_to_int(el, arg->value, arg->loc, "a size", &a->size)) return value_error();
-        if (a->size < 1) {
-            el_error(el, arg->loc, "size %lld of '%s' is below 1", (long long)a->size, arg->name);
-            return value_error();
-        }
+        if (a->size < 1)
+            return el_fail(el, arg->loc, "size %lld of '%s' is below 1", (long long)a->size,
+                           arg->name);
         a->per = arg->value.kind == V_INT ? arg->value.per : 0;
         map_set(el->arena, &sizes, arg->name, a);
     }
@@ -404,11 +391,9 @@ Value builtin_rearrange(const Call *c)
     if (!term_parse(el, c->locs[1], &q, 0, &count)) return value_error();
     uint32_t lead = has_lead(p) && type->rank > count.ngroups ? type->rank - count.ngroups : 0;
     if (!term_parse(el, c->locs[1], &p, lead, &left)) return value_error();
-    if (strncmp(p, "->", 2) != 0 || left.ngroups != type->rank) {
-        el_error(el, c->loc, "the pattern \"%s\" does not fit %s", c->args[1].s,
-                 type_text(el->arena, type));
-        return value_error();
-    }
+    if (strncmp(p, "->", 2) != 0 || left.ngroups != type->rank)
+        return el_fail(el, c->loc, "the pattern \"%s\" does not fit %s", c->args[1].s,
+                       type_text(el->arena, type));
     p += 2;
     if (!term_parse(el, c->locs[1], &p, lead, &right)) return value_error();
     for (uint32_t g = 0; g < left.ngroups; g++)
@@ -418,5 +403,5 @@ Value builtin_rearrange(const Call *c)
     el->graph->here = c->loc;
     x = graph_reshape(el->graph, x, left.names.n, axes);
     if (x) x = reorder(c, x, &left, &right, &sizes);
-    return el_node(el, merge_groups(el, x, &right), before);
+    return call_node(c, merge_groups(el, x, &right));
 }

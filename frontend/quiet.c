@@ -34,8 +34,7 @@ static const char *parameter_of(Elab *el, const bool *seen, NodeId last, const b
 // its own may be there to be looked at.
 void warn_untrained(Elab *el, NodeId loss)
 {
-    const Tree *train = tree_get(el->root, "train"),
-               *minimize = train ? tree_get(train, "minimize") : NULL;
+    const Tree *train = tree_get(el->root, "train"), *minimize = tree_get(train, "minimize");
     if (!minimize || !loss || diag_errors(el->diag)) return;
     const bool *minimized = reached(el, loss);
     for (uint32_t i = 0; i < el->tasks.n; i++) {
@@ -52,7 +51,7 @@ void warn_untrained(Elab *el, NodeId loss)
 
 static bool is_optional(Elab *el, const Tree *field)
 {
-    const Tree *t = field->kind == TREE_MAP ? tree_get(field, "optional") : NULL;
+    const Tree *t = tree_get(field, "optional");
     bool yes = false;
     return t && value_to_bool(el, tree_eval(el, el->scope, t, NULL), t->loc, "optional", &yes) &&
            yes;
@@ -89,7 +88,7 @@ static void warn_of_field(Elab *el, const Task *t, const bool *seen, const Tree 
 
 void warn_unasked(Elab *el)
 {
-    const Tree *data = tree_get(el->root, "data"), *fields = data ? tree_get(data, "fields") : NULL;
+    const Tree *fields = data_section(el, "fields");
     if (!fields || fields->kind != TREE_MAP || diag_errors(el->diag)) return;
     for (uint32_t i = 0; i < fields->entries.n; i++) {
         const TreeEntry *e = &fields->entries.at[i];

@@ -9,10 +9,9 @@
 
 static const Choice no_choice = {.text = NULL};
 
-static const char *source_of(Elab *el, Loc at, size_t *size)
+static const char *users_text(Elab *el, Loc at)
 {
-    const char *s = diag_source_text(el->diag, at.source, size);
-    return s && is_users(el, at) && at.begin <= at.end && at.end <= *size ? s : NULL;
+    return is_users(el, at) ? source_of(el, at) : NULL;
 }
 
 // The length of the verb that two choices begin with, and of the key behind it: said once.
@@ -61,8 +60,7 @@ static bool in_flow(const char *s, const Tree *t)
 
 Loc entry_span(Elab *el, const Tree *map, const char *key)
 {
-    size_t size;
-    const char *s = source_of(el, map->loc, &size);
+    const char *s = users_text(el, map->loc);
     uint32_t i = 0, n = map->entries.n;
     while (i < n && strcmp(map->entries.at[i].key->text, key)) i++;
     if (!s || i == n || (n == 1 && !in_flow(s, map))) return (Loc){0};
@@ -86,8 +84,7 @@ Choice with_entry(Elab *el, const Tree *map, const char *key, const char *value)
 
 Choice as_list(Elab *el, const Tree *map)
 {
-    size_t size;
-    const char *s = source_of(el, map->loc, &size), *text = "- ";
+    const char *s = users_text(el, map->loc), *text = "- ";
     if (!s || map->kind != TREE_MAP || in_flow(s, map)) return no_choice;
     uint32_t line = map->loc.begin;
     while (line && s[line - 1] == ' ') line--;
@@ -105,8 +102,7 @@ Choice as_list(Elab *el, const Tree *map)
 
 Choice with_setting(Elab *el, Loc at, const char *key, const char *value)
 {
-    size_t size;
-    const char *s = source_of(el, at, &size);
+    const char *s = users_text(el, at);
     if (!s || at.begin >= at.end) return no_choice;
     uint32_t end = at.end;
     if (s[at.begin] == '{') {
@@ -125,8 +121,7 @@ Choice with_setting(Elab *el, Loc at, const char *key, const char *value)
 
 const char *written(Elab *el, const Tree *t)
 {
-    size_t size;
-    const char *s = source_of(el, t->loc, &size);
+    const char *s = users_text(el, t->loc);
     if (!s || t->kind == TREE_NULL || (t->kind != TREE_SCALAR && !in_flow(s, t))) return "";
     if (t->kind == TREE_SCALAR && strchr("|>", s[t->loc.begin])) return ""; // a text in lines
     return str_slice(el->arena, s + t->loc.begin, t->loc.end - t->loc.begin);

@@ -21,8 +21,7 @@ static const StateVar *running_state(Elab *el, App *app, const Item *item)
     if (i == params->n) {
         el_error(el, item->loc, "'%s' is no parameter of %s", item->name, def->name);
         diag_help(el->diag, "update: has a row for each parameter that changes without a gradient");
-        Map names = {0};
-        for (i = 0; i < params->n; i++) map_set(el->arena, &names, params->at[i].name, NULL);
+        const Map names = items_map(el, params);
         suggest_words(el, item->name, &names);
         return NULL;
     }

@@ -6,11 +6,6 @@
 
 #include <ctype.h>
 
-static bool part_of_name(char c)
-{
-    return isalnum((unsigned char)c) || c == '_' || c == '.';
-}
-
 // sum(x, axis=0), mean(x, axis=0): the batch function of that name.
 static void batch_function(Elab *el, Loc at, const char *s)
 {
@@ -24,9 +19,9 @@ static void batch_function(Elab *el, Loc at, const char *s)
         bool first =
             !strcmp(rest, ", axis=0)") || !strcmp(rest, ", 0)") || !strcmp(rest, ", axis=[0])");
         if (!first) continue;
-        const char *text =
-            str_printf(el->arena, "batch_%s(%.*s)", names[i], (int)(end - begin), s + begin);
-        guess_add(el, at, text, text);
+        guess_word(
+            el, at,
+            str_printf(el->arena, "batch_%s(%.*s)", names[i], (int)(end - begin), s + begin));
     }
 }
 
@@ -34,8 +29,7 @@ static void batch_function(Elab *el, Loc at, const char *s)
 static void gathered_still(Elab *el, Loc at, const char *name, const void *how)
 {
     (void)how;
-    const char *text = str_printf(el->arena, "stop_gradient(batch_gather(%s))", name);
-    guess_add(el, at, text, text);
+    guess_word(el, at, str_printf(el->arena, "stop_gradient(batch_gather(%s))", name));
 }
 
 // The whole batch in the place of each name.
@@ -43,12 +37,12 @@ static void gathered(Elab *el, Loc at, const char *s)
 {
     for (uint32_t i = at.begin, end; i < at.end; i = end + 1) {
         end = i;
-        while (end < at.end && part_of_name(s[end])) end++;
+        while (end < at.end && path_part(s[end])) end++;
         bool name = isalpha((unsigned char)s[i]) && end > i && !strchr("(=:", s[end]) &&
                     !(i && strchr("\"'", s[i - 1]));
         if (!name) continue;
-        const char *text = str_printf(el->arena, "batch_gather(%.*s)", (int)(end - i), s + i);
-        guess_add(el, loc_in(at.source, i, end), text, text);
+        guess_word(el, loc_in(at.source, i, end),
+                   str_printf(el->arena, "batch_gather(%.*s)", (int)(end - i), s + i));
     }
     guess_other_axes(el, at);
     guess_each_name(el, at, gathered_still, NULL);
@@ -87,7 +81,7 @@ void guess_axis_said(Elab *el, Loc call, const char *name, const Type *t)
     if (*all) reduced(el, call, str_printf(el->arena, "axis=%s", all));
     const bool batch = sample && (!strcmp(name, "sum") || !strcmp(name, "mean"));
     const char *whole = str_printf(el->arena, "batch_%s%s", name, text + n);
-    if (batch && t->rank == 1) guess_sure(el, call, whole, whole);
+    if (batch && t->rank == 1) guess_sure_word(el, call, whole);
     el->turn = TURN_LATE;
     if (t->rank > 1u + sample) reduced(el, call, "axis=1");
     if (t->rank > 1u + sample) reduced(el, call, "axis=-1");
@@ -101,7 +95,7 @@ static void other_number(Elab *el, Loc at)
     if (!isdigit((unsigned char)*text) || text[1]) return;
     for (int k = 1; k <= 3; k++) {
         const char *number = str_printf(el->arena, "%d", (text[0] - '0' + k) % 4);
-        guess_add(el, at, number, str_printf(el->arena, "%s in place of %s", number, text));
+        guess_exchanged(el, at, number, text);
     }
 }
 

@@ -75,6 +75,20 @@ Binding *scope_add(Elab *el, Scope *s, const char *name, Loc loc, BindKind kind)
     return b;
 }
 
+Binding *binding_value(Elab *el, const char *name, Loc loc, Value v)
+{
+    Binding *b = arena_make(el->arena, Binding);
+    *b = (Binding){.name = name, .loc = loc, .kind = BIND_VALUE, .forced = true, .value = v};
+    return b;
+}
+
+Binding *binding_tree(Elab *el, const char *name, const Tree *t, Scope *scope)
+{
+    Binding *b = arena_make(el->arena, Binding);
+    *b = (Binding){.name = name, .loc = t->loc, .kind = BIND_TREE, .tree = t, .scope = scope};
+    return b;
+}
+
 void scope_value(Elab *el, Scope *s, const char *name, Loc loc, Value v)
 {
     Binding *b = scope_add(el, s, name, loc, BIND_VALUE);
@@ -97,10 +111,8 @@ static Value unpack(Elab *el, Binding *b)
     if (v.kind == V_ERROR) return v;
     const ValueList *items;
     if (!value_items(el, v, b->loc, &items)) return value_error();
-    if (items->v.n != b->npack) {
-        el_error(el, b->pack->loc, "%u names for a list of %u values", b->npack, items->v.n);
-        return value_error();
-    }
+    if (items->v.n != b->npack)
+        return el_fail(el, b->pack->loc, "%u names for a list of %u values", b->npack, items->v.n);
     return items->v.at[b->index];
 }
 
@@ -124,10 +136,7 @@ Value binding_force(Elab *el, Binding *b)
         b->forced = true;
         return b->value = value_error();
     }
-    if (el->depth > DEPTH_LIMIT) {
-        el_error(el, b->loc, "'%s' nests too deep", b->name);
-        return value_error();
-    }
+    if (el->depth > DEPTH_LIMIT) return el_fail(el, b->loc, "'%s' nests too deep", b->name);
     Frame *frame = el->frame;
     const Binding *naming = b->scope ? b->scope->naming : NULL;
     if (b->scope) {
@@ -165,8 +174,8 @@ static bool sees_all(const Elab *el, const Scope *s)
 static void guess_own_names(Elab *el, const Scope *s, const char *name, Loc loc)
 {
     const Tree *train = tree_get(el->root, "train");
-    const Tree *with = train ? tree_get(train, "optimizer") : NULL;
-    const Tree *set = train ? tree_get(train, name) : NULL;
+    const Tree *with = tree_get(train, "optimizer");
+    const Tree *set = tree_get(train, name);
     if (!set && with) set = tree_get(with, name);
     if (set && set->kind == TREE_SCALAR)
         guess_add(el, loc, quoted(el, loc, set->text),
@@ -177,30 +186,26 @@ static void guess_own_names(Elab *el, const Scope *s, const char *name, Loc loc)
             for (uint32_t i = 0; i < at->names.n; i++) {
                 const Binding *b = at->names.at[i].value;
                 if ((b->kind == BIND_BODY) != body || b->value.kind == V_INT) continue;
-                guess_add(el, loc, b->name,
-                          str_printf(el->arena, "%s in place of %s", b->name, name));
+                guess_exchanged(el, loc, b->name, name);
             }
 }
 
 static bool is_section(const char *name)
 {
-    static const char *const sections[] = {"ema",    "encoders", "heads", "values",
-                                           "params", "fields",   "data",  "let"};
-    size_t i = 0;
-    while (i < sizeof sections / sizeof *sections && strcmp(sections[i], name)) i++;
-    return i < sizeof sections / sizeof *sections;
+    static const char *const sections[] = {"ema",    "encoders", "heads", "values", "params",
+                                           "fields", "data",     "let",   NULL};
+    return is_one_of(name, sections);
 }
 
 // A section's name before that of what is in it, ema.slow for slow; B for the samples of a step.
 static bool suggest_unnamed(Elab *el, const Scope *s, const char *name, Loc loc)
 {
-    size_t size;
-    const char *text = diag_source_text(el->diag, loc.source, &size), *own = name;
+    const char *text = source_of(el, loc), *own = name;
     uint32_t begin = loc.begin, end = loc.end;
-    if (!is_users(el, loc)) return false;
-    while (is_section(own) && end < size && text[end] == '.') {
+    if (!text || !is_users(el, loc)) return false;
+    while (is_section(own) && text[end] == '.') {
         begin = ++end;
-        while (end < size && (isalnum((unsigned char)text[end]) || text[end] == '_')) end++;
+        end += (uint32_t)word_size(text + end);
         own = str_slice(el->arena, text + begin, end - begin);
     }
     const Tree *ema = tree_get(el->root, "ema");
@@ -208,19 +213,17 @@ static bool suggest_unnamed(Elab *el, const Scope *s, const char *name, Loc loc)
         const char *slow =
             ema->kind == TREE_MAP && ema->entries.n ? ema->entries.at[0].key->text : "slow";
         diag_help(el->diag, "write %s.%s, as the copy is called", slow, own);
-        if (diag_last_error(el->diag))
-            (ema->entries.n == 1 ? diag_mend : diag_guess)(el->diag, loc, slow);
+        (ema->entries.n == 1 ? diag_mend : diag_guess)(el->diag, loc, slow);
         return true;
     }
     if (begin > loc.begin && scope_find(s, own)) {
         diag_help(el->diag, "write %s: what is under %s: is called by its own name", own, name);
-        if (diag_last_error(el->diag))
-            diag_mend(el->diag, loc_in(loc.source, loc.begin, begin), "");
+        diag_mend(el->diag, loc_in(loc.source, loc.begin, begin), "");
         return true;
     }
     if (begin > loc.begin || strcmp(name, "B")) return false;
     diag_help(el->diag, "write batch, the number of samples of a step");
-    if (diag_last_error(el->diag)) diag_mend(el->diag, loc, "batch");
+    diag_mend(el->diag, loc, "batch");
     return true;
 }
 
@@ -229,9 +232,8 @@ typedef enum { AS_VALUE, AS_CALLEE, AS_MODULE } Use;
 
 static Use use_at(Elab *el, Loc at)
 {
-    size_t size;
-    const char *s = diag_source_text(el->diag, at.source, &size);
-    if (!s || at.end >= size) return AS_VALUE;
+    const char *s = source_of(el, at);
+    if (!s) return AS_VALUE;
     if (s[at.end] == '(') return AS_CALLEE;
     uint32_t i = at.begin;
     while (i && strchr(" \"'", s[i - 1])) i--;
@@ -379,7 +381,7 @@ static const char *first_of(Elab *el, Loc at, const char *text)
     return first ? first : text;
 }
 
-void el_error(Elab *el, Loc loc, const char *fmt, ...)
+bool el_error(Elab *el, Loc loc, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -394,6 +396,7 @@ void el_error(Elab *el, Loc loc, const char *fmt, ...)
         guess_blamed(el, at);
     }
     chain_notes(el);
+    return false;
 }
 
 Value el_node(Elab *el, NodeId node, uint32_t before)

@@ -88,9 +88,7 @@ void suggest_nested(Elab *el, const Tree *map, const Tree *key)
 
 static void removes_nothing(Elab *el, const Tree *map, const Tree *over, const Tree *key)
 {
-    Map names = {0};
-    for (uint32_t i = 0; i < map->entries.n; i++)
-        map_set(el->arena, &names, map->entries.at[i].key->text, NULL);
+    const Map names = keys_map(el, map);
     const char *best = nearest_key(&names, key->text, NULL);
     size_t first = strcspn(key->text, ".");
     const bool path = key->text[first] && tree_get(map, str_slice(el->arena, key->text, first));
@@ -204,7 +202,7 @@ static Tree *read_chain(Elab *el, const char *path, Loc from, Map *seen)
                                 : extends->text;
     Tree *base = read_chain(el, base_path, extends->loc, seen);
     const TreeEntry *own = tree_entry(t, "import");
-    const Tree *list = base ? tree_get(base, "import") : NULL;
+    const Tree *list = tree_get(base, "import");
     if (own && own->value->kind == TREE_LIST && list && list->kind == TREE_LIST)
         vec_push(el->arena, &el->dropped, (Dropped){own->key, list});
     return base ? merge(el, base, t) : NULL;
@@ -279,13 +277,8 @@ static bool set_path(Elab *el, Tree *root, const char *name, const TreeEntry *ro
     if (section && tree_get(root, name)) set_walk(el, root, parts.at, parts.n, row, false, &count);
     if (count) return true;
     diag_error(el->diag, row->key->loc, "'%s' sets nothing", name);
-    Map names = {0};
-    for (uint32_t i = 0; let && i < let->entries.n; i++)
-        map_set(el->arena, &names, let->entries.at[i].key->text, NULL);
-    const char *best = nearest_key(&names, name, NULL);
-    if (best)
-        diag_did_you_mean(el->diag, name, best);
-    else
+    const Map names = keys_map(el, let);
+    if (!suggest_near(el, name, &names))
         diag_help(el->diag,
                   "a name is one of let:, or a path such as train.steps or experts.*.enabled");
     return false;

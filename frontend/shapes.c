@@ -62,7 +62,7 @@ static bool sets(Elab *el, const char *assignment, const char *constant)
 static bool set_elsewhere(Elab *el, const Tree *key)
 {
     const Tree *check = el->options->use_check ? tree_get(el->root, "check") : NULL,
-               *set = check ? tree_get(check, "set") : NULL;
+               *set = tree_get(check, "set");
     for (uint32_t i = 0; i < el->options->nset; i++) {
         if (!sets(el, el->options->set[i], key->text)) continue;
         el_error(el, key->loc, "'%s' is set by --set and by this row", key->text);
@@ -192,7 +192,7 @@ void shape_settle(Elab *el, Shape *s)
 
 static bool unequal(Elab *own, const char *key, int64_t here, int64_t first)
 {
-    const Tree *train = tree_get(own->root, "train"), *t = train ? tree_get(train, key) : NULL;
+    const Tree *train = tree_get(own->root, "train"), *t = tree_get(train, key);
     if (here == first) return false;
     el_error(own, t ? t->loc : own->shape->row->loc, "%s is %lld with %s and %lld with %s", key,
              (long long)here, own->shape->text, (long long)first, own->shapes.at[0]->text);

@@ -42,10 +42,16 @@ static const char *split(Elab *el, const char *text, const char **output)
     return dot ? str_slice(el->arena, text, (size_t)(dot - text)) : text;
 }
 
+// The record that a name of the graph is; NULL where there is none.
+static const Map *record_named(const Elab *el, const char *name)
+{
+    const Binding *b = map_get(&el->scope->names, name);
+    return b && b->value.kind == V_RECORD ? b->value.record : NULL;
+}
+
 static const Map *all_teachers(const Elab *el)
 {
-    const Binding *b = map_get(&el->scope->names, "teachers");
-    return b && b->value.kind == V_RECORD ? b->value.record : NULL;
+    return record_named(el, "teachers");
 }
 
 static bool check_of(Elab *el, const Tree *of)
@@ -53,8 +59,7 @@ static bool check_of(Elab *el, const Tree *of)
     bool ok = true;
     if (of->kind == TREE_SCALAR && strcmp(of->text, "teachers") == 0) {
         if (all_teachers(el)) return true;
-        el_error(el, of->loc, "the graph has no teachers");
-        return false;
+        return el_error(el, of->loc, "the graph has no teachers");
     }
     if (of->kind != TREE_LIST) {
         el_error(el, of->loc, "statistics are of `teachers`, or of a list of some of them");
@@ -67,8 +72,7 @@ static bool check_of(Elab *el, const Tree *of)
         const char *output, *name = t->kind == TREE_SCALAR ? split(el, t->text, &output) : "";
         if (is_teacher(el, name)) continue;
         el_error(el, t->loc, "there is no teacher '%s'", name);
-        const char *best = all_teachers(el) ? nearest_key(all_teachers(el), name, NULL) : NULL;
-        if (best) diag_did_you_mean(el->diag, name, best);
+        if (all_teachers(el)) suggest_near(el, name, all_teachers(el));
         ok = false;
     }
     return ok;
@@ -106,9 +110,7 @@ static bool check_settings(Elab *el, const Tree *t, const ModuleDef *def)
         for (const char *const *k = keys_names(el, MAPPING_STATS); *k; k++)
             map_set(el->arena, &names, *k, NULL);
         el_error(el, key->loc, "neither a statistic nor %s has a key '%s'", def->name, key->text);
-        const char *best = nearest_key(&names, key->text, NULL);
-        if (best) diag_did_you_mean(el->diag, key->text, best);
-        if (!best) suggest_without(el, t, key);
+        if (!suggest_near(el, key->text, &names)) suggest_without(el, t, key);
         ok = false;
     }
     return ok;
@@ -117,21 +119,15 @@ static bool check_settings(Elab *el, const Tree *t, const ModuleDef *def)
 // One hole, with its braces, n characters.
 static bool check_hole(Elab *el, const Tree *file, const char *open, size_t n)
 {
-    Map names = {0};
+    const Map names = words_map(el, holes, HOLES);
     size_t at = (size_t)(open - file->text);
     const char *name = str_slice(el->arena, open + 1, n - 2);
-    for (int k = 0; k < HOLES; k++) {
-        if (strcmp(name, holes[k]) == 0) return true;
-        map_set(el->arena, &names, holes[k], NULL);
-    }
+    if (map_find(&names, name)) return true;
     el_error(el, tree_place(file, at, at + n), "the name of a file of statistics has no '{%s}'",
              name);
-    const char *best = nearest_key(&names, name, NULL);
-    if (best)
-        diag_did_you_mean(el->diag, name, best);
-    else
-        diag_help(el->diag, "{teacher} and {output} stand for what each file is of");
-    for (int k = 0; !best && k < HOLES; k++)
+    if (suggest_near(el, name, &names)) return false;
+    diag_help(el->diag, "{teacher} and {output} stand for what each file is of");
+    for (int k = 0; k < HOLES; k++)
         guess_word(el, tree_place(file, at, at + n), str_printf(el->arena, "{%s}", holes[k]));
     return false;
 }
@@ -143,8 +139,8 @@ static void guess_brace(Elab *el, const Tree *file, const char *brace)
     for (int k = 0; *brace == '{' && k < HOLES; k++) {
         const size_t n = strlen(holes[k]);
         if (strncmp(brace + 1, holes[k], n)) continue;
-        const char *text = str_printf(el->arena, "{%s}", holes[k]);
-        guess_sure(el, tree_place(file, at, at + 1 + n), text, text);
+        guess_sure_word(el, tree_place(file, at, at + 1 + n),
+                        str_printf(el->arena, "{%s}", holes[k]));
         return;
     }
     guess_sure(el, tree_place(file, at, at + 1), "", str_printf(el->arena, "'%c'", *brace));
@@ -174,13 +170,12 @@ static bool check_file(Elab *el, const Tree *file)
 static void guess_methods(Elab *el, Loc at, const char *key)
 {
     for (uint32_t i = 0; i < el->defs.n; i++) {
-        const Binding *b = el->defs.at[i].value;
-        const ModuleDef *def = b->value.kind == V_MODULE ? b->value.module : NULL;
-        if (!def || def->role != ROLE_METRIC || def->in.n != 1) continue;
+        const ModuleDef *def = def_at(el, i, ROLE_METRIC);
+        if (!def || def->in.n != 1) continue;
         if (key)
             guess_setting(el, at, key, def->name);
         else
-            guess_sure(el, at, def->name, def->name);
+            guess_sure_word(el, at, def->name);
     }
 }
 
@@ -227,15 +222,11 @@ void stats_bind(Elab *el)
 {
     const Tree *t = tree_get(el->root, "stats");
     if (!t || t->kind != TREE_MAP) return;
-    Binding *b = scope_add(el, el->scope, "stats", t->loc, BIND_VALUE);
     Map *all = arena_make(el->arena, Map);
-    b->forced = true;
-    b->value = (Value){.kind = V_RECORD, .record = all};
+    scope_value(el, el->scope, "stats", t->loc, value_record(all));
     for (uint32_t i = 0; i < t->entries.n; i++) {
         const Stats *s = stats_new(el, &t->entries.at[i]);
-        Value *v = arena_make(el->arena, Value);
-        if (s) *v = at(el, s, NULL, NULL);
-        map_set(el->arena, all, t->entries.at[i].key->text, v);
+        record_put(el, all, t->entries.at[i].key->text, s ? at(el, s, NULL, NULL) : value_error());
     }
 }
 
@@ -278,12 +269,7 @@ static bool own_file(Elab *el, const Stats *s, const char *path, const char *fil
 static Map outputs_of(Elab *el, const Instance *teacher)
 {
     const Tree *named = teacher->outputs;
-    Map names = {0};
-    for (uint32_t i = 0; named && i < named->entries.n; i++)
-        map_set(el->arena, &names, named->entries.at[i].key->text, NULL);
-    for (uint32_t i = 0; i < teacher->def->out.n && !named; i++)
-        map_set(el->arena, &names, teacher->def->out.at[i].name, NULL);
-    return names;
+    return named ? keys_map(el, named) : items_map(el, &teacher->def->out);
 }
 
 // The method applied to the output, whose scope has dimensions and settings; *of is the output.
@@ -308,10 +294,9 @@ static App *method_app(Elab *el, const Stats *s, const char *path, Instance *tea
     Scope *own = part_scope(el, path, path, NULL, method->loc);
     Instance *inst = instance_from_tree(el, s->def, path, s->tree, skip, own);
     if (!inst) return NULL;
-    Binding *b = arena_make(el->arena, Binding);
     const Decl *d = &s->def->in.at[0];
-    *b = (Binding){.name = d->name, .loc = loc, .kind = BIND_VALUE, .decl = d, .forced = true};
-    b->value = x;
+    Binding *b = binding_value(el, d->name, loc, x);
+    b->decl = d;
     map_set(el->arena, &inst->args, d->name, b);
     return app_open(el, inst, NULL, true, loc);
 }
@@ -363,17 +348,12 @@ static Value state_read(Elab *el, Statistic *s, const char *name, Loc loc)
 {
     const Item *item = result_item(s->tally.def, name);
     if (!item) {
-        Map names = {0};
-        for (uint32_t i = 0; i < s->tally.def->out.n; i++)
-            map_set(el->arena, &names, s->tally.def->out.at[i].name, NULL);
+        const Map names = items_map(el, &s->tally.def->out);
         el_error(el, loc, "%s gives no '%s'", s->tally.def->name, name);
         suggest_words(el, name, &names);
         return value_error();
     }
-    if (el->initialising) {
-        el_error(el, loc, "an initialiser cannot use a statistic");
-        return value_error();
-    }
+    if (el->initialising) return el_fail(el, loc, "an initialiser cannot use a statistic");
     const char *path = str_printf(el->arena, "%s.%s", s->path, name);
     const Type *type = map_get(&s->used, name);
     if (!type) {
@@ -383,11 +363,9 @@ static Value state_read(Elab *el, Statistic *s, const char *name, Loc loc)
         map_set(el->arena, &s->used, name, (void *)type);
         program_state(el->program, path, STATE_FROZEN, type, loc)->trainable = false;
         Init *how = arena_make(el->arena, Init);
-        const char *what = tree_get(s->stats->tree, "file") ? "stats.%s" : "stats.%s (of nothing)";
+        const char *what = tree_get(s->stats->tree, "file") ? "" : " (of nothing)";
         *how = (Init){.name = path, .loc = loc, .statistic = s};
-        how->part = strchr(what, '(')
-                        ? str_printf(el->arena, "stats.%s (of nothing)", s->stats->name)
-                        : str_printf(el->arena, "stats.%s", s->stats->name);
+        how->part = str_printf(el->arena, "stats.%s%s", s->stats->name, what);
         map_set(el->arena, &el->inits, path, how);
     }
     el->graph->here = loc;
@@ -408,7 +386,7 @@ static void guess_of(Elab *el, const Stats *s, const char *one)
     const size_t n = strlen(text);
     if (of->kind != TREE_LIST || !of->items.n || *text != '[' || text[n - 1] != ']') return;
     const char *more = str_printf(el->arena, "%.*s, %s]", (int)n - 1, text, one);
-    guess_add(el, of->loc, more, str_printf(el->arena, "of: %s", more));
+    guess_key_as(el, of->loc, "of", more);
 }
 
 // In place of a teacher's name in an expression those of others that the row has.
@@ -432,15 +410,15 @@ static Value of_teacher(Elab *el, const StatsAt *a, Instance *teacher, Loc loc)
     return value_error();
 }
 
-// Does the row name this output, `teacher.output`?
-static bool names_output(Elab *el, const Stats *s, const char *teacher, const char *output)
+// Where the row names this output, `teacher.output`; NULL where it does not.
+static const Tree *row_item(Elab *el, const Stats *s, const char *teacher, const char *output)
 {
     const Tree *of = tree_get(s->tree, "of");
     for (uint32_t i = 0; of->kind == TREE_LIST && i < of->items.n; i++) {
         const char *one, *name = split(el, of->items.at[i]->text, &one);
-        if (strcmp(name, teacher) == 0 && one && strcmp(one, output) == 0) return true;
+        if (strcmp(name, teacher) == 0 && one && strcmp(one, output) == 0) return of->items.at[i];
     }
-    return false;
+    return NULL;
 }
 
 // The row with the output in the place of others of the teacher, or of all; those instead of it.
@@ -452,8 +430,7 @@ static void guess_others(Elab *el, const Stats *s, const char *teacher, const ch
         const char *one, *name = split(el, item->text, &one);
         if (!one || strcmp(name, teacher)) continue;
         const char *text = str_printf(el->arena, "%s.%s", teacher, output);
-        guess_add(el, item->loc, text,
-                  str_printf(el->arena, "%s in place of %s", text, item->text));
+        guess_exchanged(el, item->loc, text, item->text);
         guess_word(el, loc, one);
     }
     guess_add(el, of->loc, "teachers", "of: teachers");
@@ -463,7 +440,7 @@ static Value of_output(Elab *el, const StatsAt *a, const char *name, Loc loc)
 {
     const Instance *t = a->teacher;
     const Map names = outputs_of(el, t);
-    bool has = map_find(&names, name) || names_output(el, a->stats, t->name, name);
+    bool has = map_find(&names, name) || row_item(el, a->stats, t->name, name);
     if (has && covers(el, a->stats, t->name, name)) return at(el, a->stats, a->teacher, name);
     el_error(el, loc, "stats.%s is not of %s.%s", a->stats->name, t->name, name);
     if (!has) suggest_words(el, name, &names);
@@ -485,8 +462,7 @@ Value stats_member(Elab *el, const StatsAt *a, const char *name, Loc loc)
     if (v && v->kind == V_INSTANCE) return of_teacher(el, a, v->instance, loc);
     if (v) return value_error(); // reported
     el_error(el, loc, "there is no teacher '%s'", name);
-    const char *best = all ? nearest_key(all, name, NULL) : NULL;
-    if (best) diag_did_you_mean(el->diag, name, best);
+    if (all) suggest_near(el, name, all);
     return value_error();
 }
 
@@ -508,10 +484,7 @@ Value stats_index(Elab *el, Scope *scope, const Expr *e, const StatsAt *a)
 
 Map stats_results(const Elab *el, const StatsAt *a)
 {
-    Map names = {0};
-    for (uint32_t i = 0; a->output && i < a->stats->def->out.n; i++)
-        map_set(el->arena, &names, a->stats->def->out.at[i].name, NULL);
-    return names;
+    return a->output ? items_map(el, &a->stats->def->out) : (Map){0};
 }
 
 const char *stats_text(const Elab *el, const StatsAt *a)
@@ -544,13 +517,8 @@ static void take(Elab *el, const Stats *s, Instance *teacher, const char *output
 // Where the row names the output; all of what it is of where it does not.
 static Loc item_loc(Elab *el, const StatsAt *a)
 {
-    const Tree *of = tree_get(a->stats->tree, "of");
-    for (uint32_t i = 0; of->kind == TREE_LIST && i < of->items.n; i++) {
-        const char *one, *name = split(el, of->items.at[i]->text, &one);
-        if (!strcmp(name, a->teacher->name) && one && !strcmp(one, a->output))
-            return of->items.at[i]->loc;
-    }
-    return of->loc;
+    const Tree *item = row_item(el, a->stats, a->teacher->name, a->output);
+    return (item ? item : tree_get(a->stats->tree, "of"))->loc;
 }
 
 // What a row is of: outputs of teachers; behind them those that `outputs:` does not name, taps.
@@ -584,12 +552,6 @@ static void check_asked(Elab *el, const Map *all)
     }
 }
 
-static const Map *all_stats(const Elab *el)
-{
-    const Binding *b = map_get(&el->scope->names, "stats");
-    return b && b->value.kind == V_RECORD ? b->value.record : NULL;
-}
-
 // What a teacher gives of which no statistic can be: another output of it, or all of them.
 static void guess_outputs(Elab *el, const StatsAt *at)
 {
@@ -619,7 +581,7 @@ static void update_row(Elab *el, const Stats *s, Entry *entry)
 
 void stats_update(Elab *el, Entry *entry)
 {
-    const Map *all = all_stats(el);
+    const Map *all = record_named(el, "stats");
     check_asked(el, all);
     if (!all && !el->options->nstats)
         diag_error(el->diag, (Loc){0}, "the graph has no statistics: there is no stats:");
@@ -642,7 +604,7 @@ static bool row_unread(Elab *el, const Stats *s)
 
 bool stats_unread(Elab *el)
 {
-    const Map *all = all_stats(el);
+    const Map *all = record_named(el, "stats");
     bool any = false;
     for (uint32_t i = 0; all && all_teachers(el) && i < all->n; i++) {
         const Value *v = all->at[i].value;
@@ -653,7 +615,7 @@ bool stats_unread(Elab *el)
 
 void stats_warn(Elab *el)
 {
-    const Map *all = all_stats(el);
+    const Map *all = record_named(el, "stats");
     for (uint32_t i = 0; all && i < all->n; i++) {
         const char *name = all->at[i].key, *path = str_printf(el->arena, "stats.%s.", name);
         bool read = false;

@@ -9,6 +9,8 @@
 
 // One text or another (b may be NULL) in the error's place, quoted where it must be.
 void suggest(Elab *el, const char *a, const char *b);
+// A text in a place, as the help says; true.
+bool suggest_text(Elab *el, Loc at, const char *text);
 // The same of what is not known to be meant, though it may be the only text.
 void suggest_guess(Elab *el, const char *a, const char *b);
 // A guess with the reason for it, or another.
@@ -19,6 +21,12 @@ void suggest_number(Elab *el, double x, double lo, double hi, bool whole);
 void suggest_bool(Elab *el, Value v);
 // The word nearest to a wrong one; all of them where none is near.
 void suggest_words(Elab *el, const char *wrong, const Map *names);
+// The same where one is near; false where none is. And the names for that: words, keys of a mapping
+// (NULL: none), items.
+bool suggest_near(Elab *el, const char *wrong, const Map *names);
+Map words_map(const Elab *el, const char *const *words, size_t n);
+Map keys_map(const Elab *el, const Tree *map);
+Map items_map(const Elab *el, const Items *items);
 // [x], [x, x]: a list of n where there is one value.
 void suggest_list(Elab *el, uint32_t n);
 // A mapping {key: x}, and [..] around it for a list, where the place has x alone.
@@ -37,6 +45,12 @@ const char *quoted(Elab *el, Loc at, const char *text);
 // The same, where the place may be a part of a text: it becomes all of it where that needs quotes.
 const char *quoted_in(Elab *el, Loc *at, const char *text);
 
+// guess_form.c: the text of a source that a place is in, NULL where it is in none; that of the
+// place,
+// "" where it is none
+const char *source_of(const Elab *el, Loc at);
+const char *text_at(const Elab *el, Loc at);
+
 // trial.c: mends of the last error that are offered only where they help: a text in a place of the
 // user's, said so
 void guess_add(Elab *el, Loc at, const char *text, const char *said);
@@ -50,7 +64,11 @@ void guess_sizes(Elab *el, int64_t a, int64_t b);
 // A value in a place, or in the calls that lead here, of `rank` axes where `wanted` are; 0 where
 // that is not known.
 void guess_values(Elab *el, Loc at, uint32_t rank, uint32_t wanted);
-// Another word in the place of one, or an entry before the first of a mapping.
+// Another word in the place of one, which may be sure where no other helps, or is said with the old
+// one; a value of a key; an entry before the first of a mapping.
+void guess_sure_word(Elab *el, Loc at, const char *word);
+void guess_exchanged(Elab *el, Loc at, const char *word, const char *old);
+void guess_key_as(Elab *el, Loc value, const char *key, const char *word);
 void guess_word(Elab *el, Loc at, const char *word);
 void guess_entry(Elab *el, Loc map, const char *key, const char *value);
 // Another name for one of two things that have the same.

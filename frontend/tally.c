@@ -77,13 +77,8 @@ static void update_row(Elab *el, const Tally *t, const Item *item, Entry *entry)
     const StateVar *v = program_find_state(el->program, state_name(el, t, item->name));
     if (!v) {
         el_error(el, item->loc, "'%s' is no state of %s", item->name, t->def->name);
-        Map names = {0};
-        for (uint32_t i = 0; i < t->def->state.n; i++)
-            map_set(el->arena, &names, t->def->state.at[i].name, NULL);
-        const char *best = nearest_key(&names, item->name, NULL);
-        if (best)
-            diag_did_you_mean(el->diag, item->name, best);
-        else
+        const Map names = items_map(el, &t->def->state);
+        if (!suggest_near(el, item->name, &names))
             diag_help(el->diag, "state: declares it: %s: {}", item->name);
         return;
     }

@@ -145,17 +145,13 @@ static bool clip(Elab *el, TrainedList *list)
     App *app = instance_apply(el, inst, &args, t->loc);
     const ValueList *out;
     if (!app || !value_items(el, app_main(el, app, t->loc), t->loc, &out)) return false;
-    if (out->v.n != list->n) {
-        el_error(el, t->loc, "%s gives %u gradients for %u", def->name, out->v.n, list->n);
-        return false;
-    }
+    if (out->v.n != list->n)
+        return el_error(el, t->loc, "%s gives %u gradients for %u", def->name, out->v.n, list->n);
     for (uint32_t i = 0; i < list->n; i++) {
         NodeId g = value_tensor(el, out->v.at[i], DT_F32, t->loc);
         if (!g) return false;
-        if (!type_equal(graph_type(el->graph, g), list->at[i].var->type)) {
-            el_error(el, t->loc, "%s changes the shape of gradient %u", def->name, i);
-            return false;
-        }
+        if (!type_equal(graph_type(el->graph, g), list->at[i].var->type))
+            return el_error(el, t->loc, "%s changes the shape of gradient %u", def->name, i);
         list->at[i].g = g;
     }
     return true;
@@ -184,7 +180,7 @@ static NodeId all_finite(Elab *el, NodeId loss, const TrainedList *list)
 const char *nonfinite(Elab *el)
 {
     const Tree *train = tree_get(el->root, "train");
-    const Tree *t = train && train->kind == TREE_MAP ? tree_get(train, "nonfinite") : NULL;
+    const Tree *t = tree_get(train, "nonfinite");
     if (!t || t->kind != TREE_SCALAR) return "stop";
     if (strcmp(t->text, "stop") && strcmp(t->text, "skip")) {
         el_error(el, t->loc, "nonfinite is stop or skip, not '%s'", t->text);
@@ -202,7 +198,7 @@ static void look_at_train(Elab *el)
                *rows = tree_get(train, "freeze");
     for (uint32_t i = 0; rows && i < rows->items.n; i++) {
         const Tree *row = rows->items.at[i];
-        const Tree *condition = row->kind == TREE_MAP ? tree_get(row, "while") : NULL;
+        const Tree *condition = tree_get(row, "while");
         if (condition) frozen_while(el, condition, "");
     }
     if (clip && clip->kind == TREE_MAP) clip_open(el, clip);
@@ -248,7 +244,7 @@ void train_step(Elab *el, Entry *entry, NodeId loss)
 static void put_every(Elab *el, Json *j, const char *section, const char *key, const char *name,
                       int64_t def)
 {
-    const Tree *map = tree_get(el->root, section), *t = map ? tree_get(map, key) : NULL;
+    const Tree *map = tree_get(el->root, section), *t = tree_get(map, key);
     int64_t x = def;
     if (t) value_to_int(el, tree_eval(el, el->scope, t, NULL), t->loc, key, &x);
     json_int(j, name, x);
@@ -276,7 +272,7 @@ const char *train_json(Elab *el)
 
 const char *eval_json(Elab *el)
 {
-    const Tree *t = tree_get(el->root, "eval"), *sets = t ? tree_get(t, "sets") : NULL;
+    const Tree *t = tree_get(el->root, "eval"), *sets = tree_get(t, "sets");
     if (!t) return NULL;
     Json j = {.arena = el->arena};
     json_open(&j, NULL, '{');

@@ -94,10 +94,8 @@ static size_t after_anchor(const TreeText *t, size_t at, size_t end)
 
 static bool is_null_text(const char *s)
 {
-    static const char *const words[] = {"", "~", "null", "Null", "NULL"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strcmp(s, words[i]) == 0) return true;
-    return false;
+    static const char *const words[] = {"", "~", "null", "Null", "NULL", NULL};
+    return is_one_of(s, words);
 }
 
 // The first repaired value that begins in [begin, end); scalars come in order of place.
@@ -115,8 +113,7 @@ static Tree *build_scalar(Builder *b, const yaml_event_t *event)
     size_t end = tree_text_byte(t, &event->end_mark);
     size_t begin = after_anchor(t, tree_text_byte(t, &event->start_mark), end);
     if (event->data.scalar.tag) { // inside of what was taken for another value
-        diag_error(t->diag, tree_text_loc(t, begin, begin + 1),
-                   "tags are not part of the language");
+        tree_error(t, begin, begin + 1, "tags are not part of the language");
         mend_line(t, begin, begin);
         b->stop = true;
         return NULL;
@@ -351,7 +348,7 @@ static Tree *build(TreeText *t)
     Tree *root = build_document(&b);
     yaml_parser_delete(&parser);
     if (b.stop || (root && root->kind != TREE_NULL)) return root;
-    diag_error(t->diag, tree_text_loc(t, 0, 0), "the file is empty");
+    tree_error(t, 0, 0, "the file is empty");
     mend_empty(t);
     return NULL;
 }

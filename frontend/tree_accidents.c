@@ -15,11 +15,6 @@ enum { MAX_PASSES = 200, MAX_ACCIDENTS = 1000 };
 
 typedef VEC(char) Chars;
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 // Bytes [begin, end) of the source; line breaks and the blanks around them become one space.
 static void put_source(const TreeText *t, Chars *out, size_t begin, size_t end, char quote,
                        bool escape)
@@ -27,8 +22,8 @@ static void put_source(const TreeText *t, Chars *out, size_t begin, size_t end, 
     for (size_t i = begin; i < end; i++) {
         char c = t->text[i];
         if (c == '\n' || c == '\r') {
-            while (out->n && is_space(out->at[out->n - 1])) out->n--;
-            while (i + 1 < end && is_space(t->text[i + 1])) i++;
+            while (out->n && tree_space(out->at[out->n - 1])) out->n--;
+            while (i + 1 < end && tree_space(t->text[i + 1])) i++;
             c = ' ';
         }
         if (quote && c == '\'' && quote == '\'') vec_push(t->arena, out, '\'');
@@ -59,10 +54,9 @@ const char *quoted_source(const TreeText *t, size_t begin, size_t end)
 // The lines of a value, all accidents on them quoted.
 static const char *quoted_lines(const TreeText *t, const Patch *p)
 {
-    size_t begin = p->begin, end = p->end;
-    while (begin > 0 && t->text[begin - 1] != '\n') begin--;
+    size_t begin = line_begin(t->text, (uint32_t)p->begin), end = p->end;
     while (end < t->size && t->text[end] != '\n' && t->text[end] != '\r') end++;
-    while (begin < p->begin && is_space(t->text[begin])) begin++;
+    while (begin < p->begin && tree_space(t->text[begin])) begin++;
     Chars out = {0};
     while (begin < end) {
         const Patch *next = NULL;
@@ -82,7 +76,7 @@ static const char *quoted_lines(const TreeText *t, const Patch *p)
 static void repair(TreeText *t, const Patch *p)
 {
     for (size_t i = p->begin; i < p->end; i++)
-        if (!is_space(t->fed[i])) t->fed[i] = 'x';
+        if (!tree_space(t->fed[i])) t->fed[i] = 'x';
     vec_push(t->arena, &t->patches, *p);
     t->repairs++;
 }
@@ -109,8 +103,7 @@ void accidents_add(TreeText *t, const Patch *found, uint32_t n)
             repair(t, &found[i]);
             continue;
         }
-        diag_error(t->diag, tree_text_loc(t, found[i].caret, found[i].caret + 1), "%s",
-                   found[i].message);
+        tree_error(t, found[i].caret, found[i].caret + 1, "%s", found[i].message);
         mend_line(t, found[i].caret, found[i].begin);
         t->hopeless = true;
     }
@@ -129,7 +122,7 @@ static void report(TreeText *t)
 {
     for (uint32_t i = 0; i < t->patches.n; i++) {
         const Patch *p = &t->patches.at[i];
-        diag_error(t->diag, tree_text_loc(t, p->caret, p->caret + 1), "%s", p->message);
+        tree_error(t, p->caret, p->caret + 1, "%s", p->message);
         diag_help(t->diag, "%s", quoted_lines(t, p));
         diag_mend(t->diag, tree_text_loc(t, p->begin, p->end), quoted_source(t, p->begin, p->end));
     }
@@ -159,7 +152,7 @@ static Span without_comments(TreeText *t, size_t begin)
         char c = t->cleaned[end];
         depth += (c == '(' || c == '[') - (c == ')' || c == ']');
         if (depth == 0 && (c == '\n' || c == ')' || c == ']')) break;
-        if (c == '#' && is_space(t->cleaned[end - 1]))
+        if (c == '#' && tree_space(t->cleaned[end - 1]))
             for (; end < t->size && t->cleaned[end] != '\n'; end++)
                 t->cleaned[end] = t->fed[end] = ' ';
     }
@@ -204,7 +197,7 @@ static void quote_from(TreeText *t, size_t begin, bool flow, const char *message
         accidents_add(t, &p, 1);
         return;
     }
-    diag_error(t->diag, tree_text_loc(t, begin, begin + 1), "%s", message);
+    tree_error(t, begin, begin + 1, "%s", message);
     mend_line(t, begin, begin);
     t->hopeless = true;
 }
@@ -233,9 +226,9 @@ static void tag(TreeText *t, size_t at, bool plain, bool flow)
         return;
     }
     size_t end = at;
-    while (end < t->size && !is_space(t->fed[end]) && !(flow && strchr(",[]{}", t->fed[end])))
+    while (end < t->size && !tree_space(t->fed[end]) && !(flow && strchr(",[]{}", t->fed[end])))
         end++;
-    diag_error(t->diag, tree_text_loc(t, at, end), "tags are not part of the language");
+    tree_error(t, at, end, "tags are not part of the language");
     mend_tag(t, at, end, plain, flow);
     memset(t->fed + at, ' ', end - at);
     t->repairs++;
@@ -272,8 +265,7 @@ static void begin_event(Pass *p, size_t begin, bool flow, const yaml_char_t *anc
     note_anchor(p, anchor);
     if (tagged) tag(t, begin, false, flow);
     if (++p->depth > TREE_DEPTH) {
-        diag_error(t->diag, tree_text_loc(t, begin, begin + 1), "values are nested deeper than %d",
-                   TREE_DEPTH);
+        tree_error(t, begin, begin + 1, "values are nested deeper than %d", TREE_DEPTH);
         mend_nesting(t, begin);
         t->hopeless = true;
     }
@@ -298,7 +290,7 @@ static void document(Pass *p, size_t at)
 {
     TreeText *t = p->t;
     if (!p->documents++ || strncmp(t->fed + at, "---", 3)) return;
-    diag_error(t->diag, tree_text_loc(t, at, at + 3), "a file has one document");
+    tree_error(t, at, at + 3, "a file has one document");
     mend_documents(t, at);
     memset(t->fed + at, ' ', 3);
     t->repairs++;

@@ -92,7 +92,7 @@ static void report_utf16(const TreeText *t)
         if (c >= 0xd800 && c < 0xe000) c = 0xfffd; // half of a pair
         if (c) to += utf8_put(to, c);
     }
-    diag_error(t->diag, tree_text_loc(t, 0, 2), "the file is UTF-16, and not UTF-8");
+    tree_error(t, 0, 2, "the file is UTF-16, and not UTF-8");
     diag_help(t->diag, "save it as UTF-8");
     diag_mend(t->diag, tree_text_loc(t, 0, t->size), out);
 }
@@ -101,7 +101,7 @@ static void report_byte(const TreeText *t, size_t at)
 {
     const unsigned char byte = (unsigned char)t->text[at];
     char text[5] = {0};
-    diag_error(t->diag, tree_text_loc(t, at, at + 1), "the byte 0x%02X is not UTF-8", byte);
+    tree_error(t, at, at + 1, "the byte 0x%02X is not UTF-8", byte);
     if (western(byte)) {
         utf8_put(text, western(byte));
         diag_help(t->diag, "save the file as UTF-8, where it is '%s'; or leave it out", text);
@@ -116,8 +116,7 @@ bool bytes_check(const TreeText *t)
 {
     const unsigned char *s = (const unsigned char *)t->text;
     if (t->size > MAX_SIZE) {
-        diag_error(t->diag, tree_text_loc(t, 0, 0),
-                   "the file has %zu bytes; at most 16 MiB are read", t->size);
+        tree_error(t, 0, 0, "the file has %zu bytes; at most 16 MiB are read", t->size);
         return false;
     }
     if (is_utf16(t)) {
@@ -132,8 +131,7 @@ bool bytes_check(const TreeText *t)
             report_byte(t, i);
             return false;
         }
-        diag_error(t->diag, tree_text_loc(t, i, i + n), "a control character (U+%04X) in the text",
-                   code);
+        tree_error(t, i, i + n, "a control character (U+%04X) in the text", code);
         diag_help(t->diag, "leave it out");
         mend_all(t, true, LEFT_OUT);
         return false;

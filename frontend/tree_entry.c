@@ -4,25 +4,15 @@
 #include <ctype.h>
 #include <string.h>
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
-static char at_byte(const TreeText *t, size_t i)
-{
-    return i < t->size ? t->text[i] : '\0';
-}
-
 // ---- entries ----------------------------------------------------------------------------------
 
 // What goes with an entry, or an item, of flow style: its comma.
 EntrySpan span_comma(const TreeText *t, EntrySpan e)
 {
     size_t end = e.end, begin = e.begin;
-    while (is_blank(at_byte(t, end))) end++;
-    if (at_byte(t, end) == ',') {
-        for (end++; is_blank(at_byte(t, end));) end++;
+    while (line_blank(text_byte(t, end))) end++;
+    if (text_byte(t, end) == ',') {
+        for (end++; line_blank(text_byte(t, end));) end++;
         return (EntrySpan){e.begin, end};
     }
     while (begin && strchr(" \t\r\n", t->text[begin - 1])) begin--;
@@ -37,7 +27,7 @@ EntrySpan span_lines(const TreeText *t, EntrySpan e)
     while (last.begin > first.begin && (line_empty(&last) || last.text >= e.end))
         line_before(t, &last);
     size_t at = first.begin;
-    while (at < e.begin && (is_blank(t->text[at]) || t->text[at] == '?')) at++;
+    while (at < e.begin && (line_blank(t->text[at]) || t->text[at] == '?')) at++;
     if (at == e.begin) return (EntrySpan){first.begin, last.next};
     Line next = last;
     bool beside = line_behind(t, &next) && next.text - next.begin == e.begin - first.begin;
@@ -61,18 +51,13 @@ void mend_key(TreeText *t, const Tree *key, EntrySpan entry, bool flow)
 {
     const size_t begin = key->loc.begin, end = key->loc.end;
     const char *text = tree_slice(t, begin, end);
-    if (begin && t->text[begin - 1] == '{' && *text == '{' && at_byte(t, end) == '}') {
+    if (begin && t->text[begin - 1] == '{' && *text == '{' && text_byte(t, end) == '}') {
         size_t from = begin + 1, to = end - 1; // {{ name }}
-        while (is_blank(t->text[from])) from++;
-        while (to > from && is_blank(t->text[to - 1])) to--;
-        const char *name = tree_slice(t, from, to);
-        try_edit(t, try_only(t, str_printf(t->arena, "write %s", name)), begin - 1, end + 1, name);
+        while (line_blank(t->text[from])) from++;
+        while (to > from && line_blank(t->text[to - 1])) to--;
+        try_write_only(t, begin - 1, end + 1, tree_slice(t, from, to));
     }
-    if (key->loc.end > key->loc.begin + 1 && !strchr(text, '\n')) {
-        const char *quoted = quoted_source(t, key->loc.begin, key->loc.end);
-        try_edit(t, try_new(t, str_printf(t->arena, "write %s", quoted)), key->loc.begin,
-                 key->loc.end, quoted);
-    }
+    if (end > begin + 1 && !strchr(text, '\n')) try_quoted(t, begin, end);
     leave_out(t, entry, flow, "leave out the entry");
 }
 
@@ -80,7 +65,7 @@ void mend_key(TreeText *t, const Tree *key, EntrySpan entry, bool flow)
 void mend_no_key(TreeText *t, size_t at)
 {
     size_t value = at + 1;
-    while (is_blank(at_byte(t, value))) value++;
+    while (line_blank(text_byte(t, value))) value++;
     const Span s = span_scan(t, value, true);
     const size_t end = s.open == SIZE_MAX && s.end > value ? s.end : at + 1;
     leave_out(t, (EntrySpan){at, end}, true, "write its key, or leave it out");
@@ -130,7 +115,7 @@ static void merge_entry(Merge *m, const TreeEntry *e, bool flow)
 static void merge_map(Merge *m, const Tree *from)
 {
     if (from->kind != TREE_MAP) m->fails = true;
-    const bool flow = at_byte(m->t, from->loc.begin) == '{';
+    const bool flow = text_byte(m->t, from->loc.begin) == '{';
     for (uint32_t i = 0; i < from->entries.n; i++) merge_entry(m, &from->entries.at[i], flow);
 }
 
@@ -163,7 +148,7 @@ void mend_nul(TreeText *t, const Tree *scalar, const char *value, size_t length)
         Try *try = try_new(t, said[doubled]);
         for (size_t i = 0; i < length; i++) {
             const size_t at = scalar->place[i];
-            const char c = at_byte(t, at + 1);
+            const char c = text_byte(t, at + 1);
             const size_t n = c == 'x' ? 4 : c == 'u' ? 6 : c == 'U' ? 10 : 2;
             if (value[i]) continue;
             if (doubled)
@@ -177,13 +162,10 @@ void mend_nul(TreeText *t, const Tree *scalar, const char *value, size_t length)
 void mend_tag(TreeText *t, size_t begin, size_t end, bool plain, bool flow)
 {
     size_t value = end;
-    while (is_blank(at_byte(t, value))) value++;
+    while (line_blank(text_byte(t, value))) value++;
     const Span s = span_scan(t, value, flow);
-    if (plain && s.open == SIZE_MAX && s.end > value &&
-        !strcmp(tree_slice(t, begin, end), "!!str")) {
-        const char *quoted = quoted_source(t, value, s.end);
-        try_edit(t, try_only(t, str_printf(t->arena, "write %s", quoted)), begin, s.end, quoted);
-    }
+    if (plain && s.open == SIZE_MAX && s.end > value && !strcmp(tree_slice(t, begin, end), "!!str"))
+        try_write_only(t, begin, s.end, quoted_source(t, value, s.end));
     try_edit(t, try_new(t, "leave out the tag"), begin, value, "");
 }
 
@@ -206,9 +188,8 @@ void mend_empty(TreeText *t)
 
 void mend_alias(TreeText *t, size_t begin, size_t end)
 {
-    const char *quoted = quoted_source(t, begin, end);
     const EntrySpan item = span_comma(t, (EntrySpan){begin, end});
-    try_edit(t, try_new(t, str_printf(t->arena, "write %s", quoted)), begin, end, quoted);
+    try_quoted(t, begin, end);
     try_edit(t, try_new(t, "leave it out"), item.begin, item.end, "");
 }
 

@@ -9,7 +9,7 @@
 // Of a key, which --set and check: have as a path with stars.
 static bool is_key(char c)
 {
-    return tree_word(c) || c == '.' || c == '*';
+    return word_part(c) || c == '.' || c == '*';
 }
 
 static size_t before_blanks(const TreeText *t, size_t begin, size_t i)
@@ -33,10 +33,10 @@ bool slip_sign(TreeText *t, size_t begin)
 {
     const char c = fed_at(t, begin);
     size_t end = begin + 1;
-    if (!(c == '@' || c == '`') || !tree_word(fed_at(t, end))) return false;
+    if (!(c == '@' || c == '`') || !word_part(fed_at(t, end))) return false;
     while (c == '`' && end < t->size && t->fed[end] != '\n' && t->fed[end] != '`') end++;
     if (c == '`' && fed_at(t, end) != '`') return false;
-    diag_error(t->diag, tree_text_loc(t, begin, begin + 1),
+    tree_error(t, begin, begin + 1,
                c == '`' ? "'`' quotes nothing here" : "a name stands without '@'");
     diag_help(t->diag, c == '`' ? "leave out both" : "leave out the '@'");
     diag_mend(t->diag, tree_text_loc(t, begin, begin + 1), "");
@@ -68,7 +68,7 @@ bool slip_marks(TreeText *t, size_t begin, size_t last)
     while (end < last && !strchr("\n\"\\", t->fed[end]) && !is_mark(t, end)) end++;
     if (!is_mark(t, end) || end + 3 != last) return false;
     const char *text = str_printf(t->arena, "\"%s\"", tree_slice(t, begin + 3, end));
-    diag_error(t->diag, tree_text_loc(t, begin, begin + 3), "this is no quote of YAML");
+    tree_error(t, begin, begin + 3, "this is no quote of YAML");
     diag_help(t->diag, "write %s", text);
     diag_mend(t->diag, tree_text_loc(t, begin, end + 3), text);
     write_over(t, begin, "  \"");
@@ -98,7 +98,7 @@ bool slip_comment(TreeText *t, size_t place)
     if (!n && line_before(t, &l) && line_indent(&l) == column) n = comment_sign(t, &l);
     if (!n || line_empty(&l) || line_inside(t, &l)) return false;
     accidents_drop(t, l.text);
-    diag_error(t->diag, tree_text_loc(t, l.text, l.text + n), "a comment begins with '#'");
+    tree_error(t, l.text, l.text + n, "a comment begins with '#'");
     diag_help(t->diag, "write '#' in place of '%s'", tree_slice(t, l.text, l.text + n));
     diag_mend(t->diag, tree_text_loc(t, l.text, l.text + n), "#");
     write_over(t, l.text, "#");
@@ -111,7 +111,7 @@ bool slip_comment(TreeText *t, size_t place)
 bool slip_argument(TreeText *t, size_t begin, size_t colon)
 {
     size_t word = colon, depth = 0;
-    while (word > begin && tree_word(t->fed[word - 1])) word--;
+    while (word > begin && word_part(t->fed[word - 1])) word--;
     size_t i = before_blanks(t, begin, word);
     if (word == colon || i == begin || !strchr("(,", t->fed[i - 1])) return false;
     for (; i > begin; i--) {
@@ -120,9 +120,8 @@ bool slip_argument(TreeText *t, size_t begin, size_t colon)
         depth += strchr(")]}", c) != NULL;
         depth -= strchr("([{", c) != NULL;
     }
-    if (i < begin + 2 || t->fed[i - 1] != '(' || !tree_word(t->fed[i - 2])) return false;
-    diag_error(t->diag, tree_text_loc(t, word, colon + 1),
-               "an argument of a call is written name=value");
+    if (i < begin + 2 || t->fed[i - 1] != '(' || !word_part(t->fed[i - 2])) return false;
+    tree_error(t, word, colon + 1, "an argument of a call is written name=value");
     diag_help(t->diag, "write %s=", tree_slice(t, word, colon));
     diag_mend(t->diag, tree_text_loc(t, colon, fed_skip(t, colon + 1)), "=");
     write_over(t, colon, "=");
@@ -156,8 +155,7 @@ static bool key_sign(const TreeText *t, const Line *l, KeySign *s)
 static bool comma_behind(TreeText *t, const Line *l, const KeySign *s)
 {
     if (!s->colon || s->end + 1 != l->end || !strchr(",;", t->fed[s->end])) return false;
-    diag_error(t->diag, tree_text_loc(t, s->end, l->end), "'%c' stands behind the key",
-               t->fed[s->end]);
+    tree_error(t, s->end, l->end, "'%c' stands behind the key", t->fed[s->end]);
     diag_help(t->diag, "leave out the '%c'", t->fed[s->end]);
     diag_mend(t->diag, tree_text_loc(t, s->end - 1, l->end), ":");
     write_over(t, s->end, " ");
@@ -167,17 +165,15 @@ static bool comma_behind(TreeText *t, const Line *l, const KeySign *s)
 // `key {..}`, `key [..]`
 bool slip_opening(TreeText *t, size_t begin)
 {
-    size_t word = begin;
-    while (tree_word(fed_at(t, word))) word++;
+    const size_t word = begin + word_size(t->fed + begin);
     const size_t open = fed_skip(t, word);
     if (word == begin || open == word || !strchr("{[", fed_at(t, open)) || !fed_at(t, open))
         return false;
-    diag_error(t->diag, tree_text_loc(t, word, word + 1), "a key ends with ':'");
+    tree_error(t, word, word + 1, "a key ends with ':'");
     const char *said =
         str_printf(t->arena, "write '%s: %c'", tree_slice(t, begin, word), fed_at(t, open));
     try_edit(t, try_only(t, said), word, word, ":");
-    t->hopeless = true;
-    return true;
+    return t->hopeless = true;
 }
 
 bool slip_entries(TreeText *t, size_t place)
@@ -192,7 +188,7 @@ bool slip_entries(TreeText *t, size_t place)
         first = next;
     key_sign(t, &first, &s);
     const size_t sign = fed_skip(t, s.begin);
-    diag_error(t->diag, tree_text_loc(t, sign, sign + 1),
+    tree_error(t, sign, sign + 1,
                s.colon ? "a blank is missing behind ':'" : "a key ends with ':'");
     next = first;
     const bool one = !line_behind(t, &next) || line_indent(&next) != line_indent(&first) ||
@@ -208,8 +204,7 @@ bool slip_entries(TreeText *t, size_t place)
         if (!line_behind(t, &next)) break;
     }
     accidents_drop(t, first.text);
-    t->hopeless = true;
-    return true;
+    return t->hopeless = true;
 }
 
 // Where a key begins on the line that has a value already, behind a comma or a blank at i; 0: none.
@@ -238,8 +233,7 @@ bool slip_line(TreeText *t, size_t begin, size_t colon)
         if (depth || !(next = next_key(t, begin, i))) continue;
         if (!any && next > colon) return false;
         if (!any) {
-            diag_error(t->diag, tree_text_loc(t, next, next + 1),
-                       "this would be a second key on the line");
+            tree_error(t, next, next + 1, "this would be a second key on the line");
             const char *said =
                 str_printf(t->arena, "begin a line before '%s'", tree_slice(t, next, l.end));
             try = try_new(t, said);
@@ -249,8 +243,7 @@ bool slip_line(TreeText *t, size_t begin, size_t colon)
         i = next - 1;
     }
     if (!any) return false;
-    const char *text = quoted_source(t, begin, l.end);
-    try_edit(t, try_new(t, str_printf(t->arena, "write %s", text)), begin, l.end, text);
+    try_quoted(t, begin, l.end);
     return t->hopeless = true;
 }
 
@@ -261,7 +254,7 @@ bool slip_early(TreeText *t, size_t begin, size_t end)
     const size_t sign = end - 1;
     if (fed_at(t, begin) != '{' || !key_follows(t, fed_skip(t, end)) || t->fed[l.end - 1] != '}')
         return false;
-    diag_error(t->diag, tree_text_loc(t, sign, end), "the mapping goes on behind its '}'");
+    tree_error(t, sign, end, "the mapping goes on behind its '}'");
     diag_help(t->diag, "leave out the '}'");
     diag_mend(t->diag, tree_text_loc(t, sign, end), "");
     write_over(t, sign, " ");

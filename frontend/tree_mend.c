@@ -7,16 +7,6 @@
 
 // ---- lines ------------------------------------------------------------------------------------
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
-static char at_byte(const TreeText *t, size_t i)
-{
-    return i < t->size ? t->text[i] : '\0';
-}
-
 // Where the comment of a line begins, or its end; a quote opens where a value does.
 static size_t comment_at(const TreeText *t, size_t begin, size_t end)
 {
@@ -27,7 +17,7 @@ static size_t comment_at(const TreeText *t, size_t begin, size_t end)
             if (c == quote) quote = 0;
         } else if ((c == '"' || c == '\'') && (i == begin || strchr(" [{(,", t->text[i - 1]))) {
             quote = c;
-        } else if (c == '#' && (i == begin || is_blank(t->text[i - 1]))) {
+        } else if (c == '#' && (i == begin || line_blank(t->text[i - 1]))) {
             return i;
         }
     }
@@ -37,21 +27,21 @@ static size_t comment_at(const TreeText *t, size_t begin, size_t end)
 // A line break as libyaml has it, or the last byte of one.
 static bool is_break(const TreeText *t, size_t i)
 {
-    return t->text[i] == '\n' || (t->text[i] == '\r' && at_byte(t, i + 1) != '\n');
+    return t->text[i] == '\n' || (t->text[i] == '\r' && text_byte(t, i + 1) != '\n');
 }
 
 Line line_at(const TreeText *t, size_t at)
 {
     Line l = {.begin = at < t->size ? at : t->size};
     while (l.begin && !is_break(t, l.begin - 1)) l.begin--;
-    for (l.text = l.begin; l.text < t->size && is_blank(t->text[l.text]);) {
+    for (l.text = l.begin; l.text < t->size && line_blank(t->text[l.text]);) {
         if (is_break(t, l.text)) break;
         l.text++;
     }
     for (l.end = l.text; l.end < t->size && !is_break(t, l.end);) l.end++;
     l.next = l.end < t->size ? l.end + 1 : l.end;
     l.end = comment_at(t, l.text, l.end);
-    while (l.end > l.text && is_blank(t->text[l.end - 1])) l.end--;
+    while (l.end > l.text && line_blank(t->text[l.end - 1])) l.end--;
     return l;
 }
 
@@ -113,7 +103,7 @@ static bool saying(const TreeText *t, size_t at, Line *l)
 
 static bool is_item(const TreeText *t, const Line *l)
 {
-    return at_byte(t, l->text) == '-' && is_blank(at_byte(t, l->text + 1));
+    return text_byte(t, l->text) == '-' && line_blank(text_byte(t, l->text + 1));
 }
 
 // Its key, or all of a line that has none; at most a few words of it.
@@ -127,7 +117,7 @@ static const char *name_of(const TreeText *t, const Line *l)
 static bool has_colon(const TreeText *t, const Line *l)
 {
     for (size_t i = l->text; i < l->end; i++)
-        if (t->text[i] == ':' && (i + 1 == l->end || is_blank(t->text[i + 1]))) return true;
+        if (t->text[i] == ':' && (i + 1 == l->end || line_blank(t->text[i + 1]))) return true;
     return false;
 }
 
@@ -190,7 +180,7 @@ bool line_inside(const TreeText *t, const Line *l)
 static void close_quote(TreeText *t, size_t quote, size_t end)
 {
     const char mark[] = {t->text[quote], 0};
-    while (end > quote + 1 && is_blank(t->text[end - 1])) end--;
+    while (end > quote + 1 && line_blank(t->text[end - 1])) end--;
     const char *said = str_printf(t->arena, "write %s%s", tree_slice(t, quote, end), mark);
     if (end > quote + 1) try_edit(t, try_new(t, said), end, end, mark);
 }
@@ -215,7 +205,7 @@ void mend_quote(TreeText *t, size_t at, size_t from)
     mend_other_quote(t, at, end);
     bool flow = *closers(t, l.text, at) != 0;
     for (size_t i = at + 1; i < end; i++) {
-        bool comment = t->text[i] == '#' && is_blank(t->text[i - 1]);
+        bool comment = t->text[i] == '#' && line_blank(t->text[i - 1]);
         if (!comment && !(flow && strchr(",]}", t->text[i]))) continue;
         close_quote(t, at, i);
         break;
@@ -226,11 +216,11 @@ void mend_quote(TreeText *t, size_t at, size_t from)
 
 bool key_follows(const TreeText *t, size_t i)
 {
-    if (at_byte(t, i) != ',') return false;
-    for (i++; is_blank(at_byte(t, i));) i++;
+    if (text_byte(t, i) != ',') return false;
+    for (i++; line_blank(text_byte(t, i));) i++;
     size_t begin = i;
-    while (isalnum((unsigned char)at_byte(t, i)) || at_byte(t, i) == '_') i++;
-    return i > begin && at_byte(t, i) == ':';
+    while (word_part(text_byte(t, i))) i++;
+    return i > begin && text_byte(t, i) == ':';
 }
 
 void mend_unclosed(TreeText *t, size_t value)
@@ -241,14 +231,11 @@ void mend_unclosed(TreeText *t, size_t value)
         bool close = strchr(")]}", t->text[end]) != NULL;
         if (close && *open != t->text[end]) break;
     }
-    while (end > value && is_blank(t->text[end - 1])) end--;
+    while (end > value && line_blank(t->text[end - 1])) end--;
     const char *text = tree_slice(t, value, end);
     const char *whole = str_printf(t->arena, "%s%s", text, closers(t, value, end));
     const char *forms[] = {in_quotes(t, whole), in_quotes(t, text)};
-    for (int i = 0; i < 2; i++) {
-        const char *said = str_printf(t->arena, "write %s", forms[i]);
-        try_edit(t, try_new(t, said), value, end, forms[i]);
-    }
+    for (int i = 0; i < 2; i++) try_write(t, value, end, forms[i]);
 }
 
 static void close_flow(TreeText *t, size_t from, size_t end)
@@ -265,7 +252,7 @@ static void close_flow(TreeText *t, size_t from, size_t end)
 static void comma_before(TreeText *t, size_t at, size_t from)
 {
     size_t word = at, end;
-    if (at_byte(t, at) == ':')
+    if (text_byte(t, at) == ':')
         while (word > from + 1 && !strchr(" \t\r\n,", t->text[word - 1])) word--;
     for (end = word; end > from + 1 && strchr(" \t\r\n", t->text[end - 1]);) end--;
     if (end <= from + 1 || t->text[end - 1] == ',') return;
@@ -321,6 +308,16 @@ static void move_lines(TreeText *t, const Line *first, size_t column, const char
     }
 }
 
+// Lines, up to a place, that are moved by as much as from one column to another.
+static void shift_lines(TreeText *t, Try *try, Line l, size_t until, size_t from, size_t to)
+{
+    while (try && l.begin < until) {
+        const size_t column = line_indent(&l) + to;
+        try_edit(t, try, l.begin, l.text, spaces(t, column < from ? 0 : column - from));
+        if (!line_behind(t, &l)) return;
+    }
+}
+
 // Is it a key alone?
 static bool opens(const TreeText *t, const Line *l)
 {
@@ -347,11 +344,7 @@ static void move_above(TreeText *t, const Line *line, bool early)
     if (line_indent(&first) != now || is_item(t, &first)) return;
     const char *said = str_printf(t->arena, "indent '%s' by %zu, as '%s'", name_of(t, &first), to,
                                   name_of(t, line));
-    Try *try = try_new(t, said);
-    for (Line l = first; try && l.begin < line->begin;) {
-        try_edit(t, try, l.begin, l.text, spaces(t, line_indent(&l) - now + to));
-        if (!line_behind(t, &l)) break;
-    }
+    shift_lines(t, try_new(t, said), first, line->begin, now, to);
 }
 
 // The nearest line above in a column before this one's, with deeper ones between them: they are its
@@ -378,7 +371,7 @@ void mend_column(TreeText *t, size_t at, size_t from)
     (void)from;
     Line line;
     if (!saying(t, at, &line)) return;
-    const char first = t->text[line.text], out[] = {at_byte(t, at), 0};
+    const char first = t->text[line.text], out[] = {text_byte(t, at), 0};
     if (first == ':')
         try_edit(t, try_only(t, "write its key before ':', or leave out the line"), line.begin,
                  line.next, "");
@@ -390,7 +383,7 @@ void mend_column(TreeText *t, size_t at, size_t from)
     for (Line l = line; n < MOST_COLUMNS && line_before(t, &l);) {
         const bool of_item = is_item(t, &l);
         size_t text = l.text;
-        while (of_item && !item && (t->text[text] == '-' || is_blank(t->text[text]))) text++;
+        while (of_item && !item && (t->text[text] == '-' || line_blank(t->text[text]))) text++;
         const size_t column = text - l.begin;
         bool known = of_item != item && item;
         for (size_t i = 0; i < n; i++) known |= done[i] == column;
@@ -425,7 +418,7 @@ static void mend_bare(TreeText *t, const Line *l)
     size_t word = l->text;
     while (word < l->end && (isalnum((unsigned char)t->text[word]) || strchr("_.*", t->text[word])))
         word++;
-    if (word == l->text || !is_blank(at_byte(t, word)) || word >= l->end) return;
+    if (word == l->text || !line_blank(text_byte(t, word)) || word >= l->end) return;
     const char *key = tree_slice(t, l->text, word), *said;
     said = str_printf(t->arena, "write '%s:%s'", key, tree_slice(t, word, l->end));
     try_edit(t, try_new(t, said), word, word, ":");
@@ -513,7 +506,7 @@ void mend_escape(TreeText *t, size_t at, size_t from)
     if (!strchr(text, '\'') && !strstr(text, "\\\""))
         try_edit(t, try_new(t, str_printf(t->arena, "write %s, as single quotes take it", single)),
                  from, end, single);
-    try_edit(t, try_new(t, str_printf(t->arena, "write %s", doubled)), from, end, doubled);
+    try_write(t, from, end, doubled);
 }
 
 // The end of a value that begins on the line of `at`, with the deeper lines below.
@@ -535,8 +528,7 @@ void mend_block_header(TreeText *t, size_t at, size_t from)
     const char *line =
         str_printf(t->arena, "\n%s", spaces(t, deeper ? line_indent(&below) : indent + 2));
     try_edit(t, try_new(t, "begin the text on the next line"), at, at, line);
-    const char *quoted = quoted_source(t, from, end);
-    try_edit(t, try_new(t, str_printf(t->arena, "write %s", quoted)), from, end, quoted);
+    try_quoted(t, from, end);
 }
 
 // All lines before this one moved to its column; or it to theirs.
@@ -547,12 +539,7 @@ static void one_column(TreeText *t, const Line *line)
     const size_t now = line_indent(&first), to = line_indent(line);
     if (first.begin >= line->begin || now <= to) return;
     const char *said = str_printf(t->arena, "indent the lines above it by %zu less", now - to);
-    Try *try = try_new(t, said);
-    for (Line l = first; try && l.begin < line->begin;) {
-        const size_t indent = line_indent(&l), less = indent < now - to ? 0 : indent - (now - to);
-        try_edit(t, try, l.begin, l.text, spaces(t, less));
-        if (!line_behind(t, &l)) break;
-    }
+    shift_lines(t, try_new(t, said), first, line->begin, now, to);
     move_lines(t, line, now, name_of(t, &first));
 }
 
@@ -573,7 +560,7 @@ void mend_no_value(TreeText *t, size_t at, size_t from)
     (void)from;
     if (at >= t->size || !strchr(",)]}", t->text[at])) return;
     size_t end = at + 1;
-    while (t->text[at] == ',' && is_blank(at_byte(t, end))) end++;
+    while (t->text[at] == ',' && line_blank(text_byte(t, end))) end++;
     const char *out = str_printf(t->arena, "leave out the '%c'", t->text[at]);
     try_edit(t, try_new(t, out), at, end, "");
     if (t->text[at] == ',') try_edit(t, try_new(t, "write null before it"), at, at, "null");
@@ -588,16 +575,15 @@ void mend_own_line(TreeText *t, size_t at, size_t from)
     size_t begin = at, indent = line_indent(&l) + 2;
     if (line_behind(t, &below) && is_item(t, &below) && line_indent(&below) >= indent)
         indent = line_indent(&below);
-    while (begin > l.begin && is_blank(t->text[begin - 1])) begin--;
+    while (begin > l.begin && line_blank(t->text[begin - 1])) begin--;
     if (l.end <= at + 1) {
         try_edit(t, try_new(t, "leave out the '-'"), begin, at + 1, "");
         return;
     }
     Try *try = try_new(t, "begin the list on a line of its own");
     try_edit(t, try, begin, at, str_printf(t->arena, "\n%s", spaces(t, indent)));
-    const char *one = str_printf(t->arena, "[%s]", tree_slice(t, at + 2, l.end));
     if (l.end > at + 2)
-        try_edit(t, try_new(t, str_printf(t->arena, "write %s", one)), at, l.end, one);
+        try_write(t, at, l.end, str_printf(t->arena, "[%s]", tree_slice(t, at + 2, l.end)));
 }
 
 // `%x: 1`, which begins a line.
@@ -607,8 +593,7 @@ void mend_directive(TreeText *t, size_t at, size_t from)
     const Line l = line_at(t, at);
     size_t end = at;
     while (end < l.end && t->text[end] != ':') end++;
-    const char *quoted = quoted_source(t, at, end);
-    try_edit(t, try_new(t, str_printf(t->arena, "write %s", quoted)), at, end, quoted);
+    try_quoted(t, at, end);
     try_edit(t, try_new(t, "make it a comment, with '# ' before it"), at, at, "# ");
 }
 

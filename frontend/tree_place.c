@@ -26,11 +26,6 @@ size_t break_size(const char *text, size_t size, size_t at)
     return 0;
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 static size_t break_here(const Walk *w, size_t at)
 {
     return break_size(w->text, w->end, at);
@@ -68,7 +63,7 @@ static void fold(Walk *w, bool escaped)
     size_t begin = w->at, first = 0, breaks = 0;
     while (w->at < w->end) {
         size_t n = break_here(w, w->at);
-        if (!n && !is_blank(w->text[w->at])) break;
+        if (!n && !tree_blank(w->text[w->at])) break;
         if (n && !breaks++) first = w->at;
         w->at += n ? n : 1;
     }
@@ -87,7 +82,7 @@ static void fold(Walk *w, bool escaped)
 
 static bool at_space(const Walk *w)
 {
-    return is_blank(w->text[w->at]) || break_here(w, w->at);
+    return tree_blank(w->text[w->at]) || break_here(w, w->at);
 }
 
 static void walk_plain(Walk *w)
@@ -200,7 +195,7 @@ static void walk_block(Walk *w, bool literal)
     bool was_blank = false;
     empty_lines(w, indent, &b);
     while (!w->differs && b.column == indent && w->at < w->end) {
-        bool blank = is_blank(w->text[w->at]);
+        bool blank = tree_blank(w->text[w->at]);
         bool folds = !literal && b.has_lead && break_here(w, b.lead) < 3 && !was_blank && !blank;
         if (folds && !b.empty) emit(w, ' ', b.lead);
         emit_breaks(w, &b, !folds);

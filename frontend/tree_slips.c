@@ -12,8 +12,7 @@ static bool ends_line(char c)
 
 static size_t word_end(const TreeText *t, size_t i)
 {
-    while (tree_word(fed_at(t, i))) i++;
-    return i;
+    return i < t->size ? i + word_size(t->fed + i) : i;
 }
 
 static void write_sign(TreeText *t, size_t i, char sign)
@@ -33,7 +32,7 @@ bool slip_behind(TreeText *t, size_t end)
         return false;
     const char last[] = {t->fed[end - 1], 0}; // so that the mend is one that writes
     const char *signs = tree_slice(t, sign, i);
-    diag_error(t->diag, tree_text_loc(t, sign, i), "'%s' stands behind the value", signs);
+    tree_error(t, sign, i, "'%s' stands behind the value", signs);
     diag_help(t->diag, "leave out the '%s'", signs);
     diag_mend(t->diag, tree_text_loc(t, end - 1, i), last);
     for (size_t k = sign; k < i; k++) write_sign(t, k, ' ');
@@ -43,7 +42,7 @@ bool slip_behind(TreeText *t, size_t end)
 bool slip_between(TreeText *t, size_t sign)
 {
     if (fed_at(t, sign) != ';') return false;
-    diag_error(t->diag, tree_text_loc(t, sign, sign + 1), "';' separates nothing: write ','");
+    tree_error(t, sign, sign + 1, "';' separates nothing: write ','");
     diag_help(t->diag, "write ',' in place of ';'");
     diag_mend(t->diag, tree_text_loc(t, sign, sign + 1), ",");
     write_sign(t, sign, ',');
@@ -64,7 +63,7 @@ bool slip_round(TreeText *t, size_t begin)
     if (source[end - 1] != ')' && source[end - 1] != '}') return false;
     accidents_drop(t, begin);
     memcpy(t->fed + begin, source + begin, line - begin);
-    diag_error(t->diag, tree_text_loc(t, begin, begin + 1), "a mapping stands in { }");
+    tree_error(t, begin, begin + 1, "a mapping stands in { }");
     diag_help(t->diag, "write '{' in place of '('%s",
               source[end - 1] == ')' ? ", and '}' in place of ')'" : "");
     diag_mend(t->diag, tree_text_loc(t, begin, begin + 1), "{");
@@ -82,11 +81,10 @@ bool slip_dash(TreeText *t, size_t begin)
     if (fed_at(t, begin) != '-' || (line && t->fed[line - 1] != '\n')) return false;
     if (fed_at(t, begin + 1) != '{' && fed_at(t, begin + 1) != '[') return false;
     accidents_drop(t, begin);
-    diag_error(t->diag, tree_text_loc(t, begin, begin + 1), "a blank is missing behind '-'");
+    tree_error(t, begin, begin + 1, "a blank is missing behind '-'");
     const char *said = str_printf(t->arena, "write '- %c'", t->fed[begin + 1]);
     try_edit(t, try_only(t, said), begin + 1, begin + 1, " ");
-    t->hopeless = true;
-    return true;
+    return t->hopeless = true;
 }
 
 // `key: a: 1, b: 2`, the second colon at `colon`.
@@ -99,16 +97,14 @@ bool slip_nested(TreeText *t, size_t begin, size_t colon)
     for (size_t i = begin; i < l.end; i++) open += (t->text[i] == '{') - (t->text[i] == '}');
     const bool closed = open < 0;
     const char *whole = str_printf(t->arena, closed ? "{%s" : "{%s}", tree_slice(t, begin, l.end));
-    diag_error(t->diag, tree_text_loc(t, colon, colon + 1), "a mapping on one line stands in { }");
+    tree_error(t, colon, colon + 1, "a mapping on one line stands in { }");
     const char *said = str_printf(t->arena, "write %s", whole);
     bool several = false;
     for (size_t i = colon; i < l.end; i++) several |= key_follows(t, i);
-    const char *text = quoted_source(t, begin, l.end);
     try_edit(t, (several ? try_only : try_new)(t, said), begin, l.end, whole);
-    try_edit(t, try_new(t, str_printf(t->arena, "write %s", text)), begin, l.end, text);
+    try_quoted(t, begin, l.end);
     mend_line(t, begin, begin);
-    t->hopeless = true;
-    return true;
+    return t->hopeless = true;
 }
 
 bool slip_entry(const TreeText *t, size_t begin, size_t end, EntryText *e)

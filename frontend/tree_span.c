@@ -6,10 +6,6 @@
 #include <ctype.h>
 #include <string.h>
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
 static char at(const TreeText *t, size_t i)
 {
     return i < t->size ? t->fed[i] : '\n';
@@ -29,7 +25,7 @@ static bool flow_end(char c)
 
 static bool comment_at(const TreeText *t, size_t i)
 {
-    return at(t, i) == '#' && (i == 0 || is_space(t->fed[i - 1]));
+    return at(t, i) == '#' && (i == 0 || tree_space(t->fed[i - 1]));
 }
 
 static size_t skip_line(const TreeText *t, size_t i)
@@ -41,7 +37,7 @@ static size_t skip_line(const TreeText *t, size_t i)
 // Over blanks, line breaks and comments.
 static size_t skip_space(const TreeText *t, size_t i)
 {
-    while (i < t->size && (is_space(t->fed[i]) || comment_at(t, i)))
+    while (i < t->size && (tree_space(t->fed[i]) || comment_at(t, i)))
         i = t->fed[i] == '#' ? skip_line(t, i) : i + 1;
     return i;
 }
@@ -77,7 +73,7 @@ static bool value_ends(const TreeText *t, size_t i, bool flow)
 {
     char c = at(t, i), next = at(t, i + 1);
     if (comment_at(t, i)) return true;
-    if (flow) return flow_end(c) || (c == ':' && (is_space(next) || flow_end(next)));
+    if (flow) return flow_end(c) || (c == ':' && (tree_space(next) || flow_end(next)));
     return c == '\n' || c == '\r';
 }
 
@@ -87,7 +83,7 @@ static bool misread(const TreeText *t, size_t i, bool flow, bool nested)
     char c = at(t, i);
     if (flow && (c == '[' || c == '{' || c == ']' || c == '}' || (c == ',' && nested))) return true;
     if (comment_at(t, i)) return true;
-    return c == ':' && (is_space(at(t, i + 1)) || (flow && flow_end(at(t, i + 1))));
+    return c == ':' && (tree_space(at(t, i + 1)) || (flow && flow_end(at(t, i + 1))));
 }
 
 static bool matches(char open, char close)
@@ -111,7 +107,7 @@ Span span_scan(const TreeText *t, size_t begin, bool flow)
         else if (closes(c) && open.n)
             open.n--;
         i = string ? skip_string(t, i) : i + 1;
-        if (!is_space(c)) last = i;
+        if (!tree_space(c)) last = i;
     }
     s.end = last;
     if (open.n) s.open = open.at[open.n - 1];
@@ -160,7 +156,7 @@ static void plain(Flow *f, char within)
     }
     const bool opens_value = s.caret != SIZE_MAX && strchr("[{", at(f->t, s.caret));
     size_t before = begin;
-    while (before && is_space(f->t->fed[before - 1])) before--;
+    while (before && tree_space(f->t->fed[before - 1])) before--;
     const bool key = within == '{' && before && strchr("{,", f->t->fed[before - 1]);
     if (key && opens_value && slip_opening(f->t, begin)) {
         f->stop = true;
@@ -182,8 +178,8 @@ static void plain(Flow *f, char within)
 static bool word_at(const TreeText *t, size_t i, const char *word)
 {
     size_t n = strlen(word);
-    return i + n < t->size && strncmp(t->fed + i, word, n) == 0 && is_space(t->fed[i + n]) &&
-           i > 0 && is_space(t->fed[i - 1]);
+    return i + n < t->size && strncmp(t->fed + i, word, n) == 0 && tree_space(t->fed[i + n]) &&
+           i > 0 && tree_space(t->fed[i - 1]);
 }
 
 // The place of `for` in "[x for x in y" that begins at `open`; SIZE_MAX where it is no such list.
@@ -223,7 +219,7 @@ static bool closes_next(const TreeText *t, size_t begin, size_t end)
 {
     const char quote = t->fed[begin];
     size_t comma = end - 1;
-    while (comma > begin + 1 && is_space(t->fed[comma - 1])) comma--;
+    while (comma > begin + 1 && tree_space(t->fed[comma - 1])) comma--;
     return end > begin + 2 && t->fed[end - 1] == quote && comma > begin + 1 &&
            t->fed[comma - 1] == ',';
 }
@@ -236,8 +232,8 @@ static void goes_on(Flow *f, size_t begin, char within, uint32_t keep)
     size_t i = f->at;
     while (at(t, i) == ' ' || at(t, i) == '\t') i++;
     char c = at(t, i), first = t->fed[begin];
-    if (is_space(c) || comment_at(t, i) || closes(c) || (within && c == ',')) return;
-    if (c == ':' && (is_space(at(t, i + 1)) || within)) return;
+    if (tree_space(c) || comment_at(t, i) || closes(c) || (within && c == ',')) return;
+    if (c == ':' && (tree_space(at(t, i + 1)) || within)) return;
     bool quoted = first == '"' || first == '\'';
     bool comma = within && quoted && (c == '"' || c == '\''); // is missing, between two texts
     if (comma || (within && quoted && memchr(t->fed + begin, '\n', f->at - begin))) return;
@@ -247,7 +243,7 @@ static void goes_on(Flow *f, size_t begin, char within, uint32_t keep)
         return;
     }
     if (quoted && within && closes_next(t, begin, f->at)) {
-        diag_error(t->diag, tree_text_loc(t, begin, begin + 1), "the quote is not closed");
+        tree_error(t, begin, begin + 1, "the quote is not closed");
         mend_quote(f->t, begin, begin);
         accidents_drop(f->t, begin);
         f->t->hopeless = f->stop = true;
@@ -302,7 +298,7 @@ static void collection(Flow *f, uint32_t depth)
             f->at++;
             return;
         } else if (c == ',' ||
-                   ((c == ':' || c == '?') && (is_space(at(t, f->at + 1)) || c == ':'))) {
+                   ((c == ':' || c == '?') && (tree_space(at(t, f->at + 1)) || c == ':'))) {
             f->at++;
         } else if (c == '&') { // an anchor stands before its node
             do f->at++;

@@ -6,11 +6,6 @@
 
 #include <string.h>
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 static bool says(const char *text, const char *part)
 {
     return text && strstr(text, part) != NULL;
@@ -33,19 +28,18 @@ static bool quote_value(TreeText *t, size_t begin, bool flow, size_t caret, cons
 // where none does.
 static size_t value_begin(const TreeText *t, size_t at)
 {
-    size_t line = at, begin = SIZE_MAX;
-    while (line > 0 && t->fed[line - 1] != '\n') line--;
+    size_t line = line_begin(t->fed, (uint32_t)at), begin = SIZE_MAX;
     size_t i = line;
-    while (is_blank(t->fed[i])) i++;
-    while (t->fed[i] == '-' && i + 1 < at && is_blank(t->fed[i + 1])) {
-        for (i++; is_blank(t->fed[i]);) i++;
+    while (tree_blank(t->fed[i])) i++;
+    while (t->fed[i] == '-' && i + 1 < at && tree_blank(t->fed[i + 1])) {
+        for (i++; tree_blank(t->fed[i]);) i++;
         begin = i;
     }
     for (; i + 1 < at; i++) {
         if (t->fed[i] == '"' || t->fed[i] == '\'')
             i = span_quoted(t, i) - 1;
-        else if (t->fed[i] == ':' && is_blank(t->fed[i + 1])) {
-            for (i++; is_blank(t->fed[i]);) i++;
+        else if (t->fed[i] == ':' && tree_blank(t->fed[i + 1])) {
+            for (i++; tree_blank(t->fed[i]);) i++;
             return i < at ? i : SIZE_MAX;
         }
     }
@@ -221,8 +215,7 @@ static size_t quote_end(const TreeText *t, size_t open)
 // when there is none.
 static size_t runaway_quote(const TreeText *t, size_t at)
 {
-    size_t line = at, i = 0;
-    while (line > 0 && t->fed[line - 1] != '\n') line--;
+    size_t line = line_begin(t->fed, (uint32_t)at), i = 0;
     char before = '\n'; // the last character that is no blank
     while (i < line) {
         char c = t->fed[i];
@@ -245,8 +238,7 @@ static size_t runaway_quote(const TreeText *t, size_t at)
 // "visual" alone on the line above a deeper key: its colon is missing. SIZE_MAX when it is not so.
 static size_t bare_key(const TreeText *t, size_t at)
 {
-    size_t line = at, indent, begin, end;
-    while (line > 0 && t->fed[line - 1] != '\n') line--;
+    size_t line = line_begin(t->fed, (uint32_t)at), indent, begin, end;
     for (indent = 0; t->fed[line + indent] == ' '; indent++) {
     }
     if (!line) return SIZE_MAX;
@@ -254,8 +246,7 @@ static size_t bare_key(const TreeText *t, size_t at)
     }
     size_t first = begin;
     while (t->fed[first] == ' ') first++;
-    for (end = first; end < t->size && (isalnum((unsigned char)t->fed[end]) || t->fed[end] == '_');)
-        end++;
+    for (end = first; end < t->size && word_part(t->fed[end]);) end++;
     bool alone = end > first && t->fed[end] == '\n' && first - begin < indent;
     return alone ? end - 1 : SIZE_MAX;
 }
@@ -265,14 +256,14 @@ static bool reported_late(TreeText *t, const yaml_parser_t *p, size_t at)
 {
     size_t quote = runaway_quote(t, at), key = bare_key(t, at);
     if (quote != SIZE_MAX) {
-        diag_error(t->diag, tree_text_loc(t, quote, quote + 1), "the quote is not closed");
+        tree_error(t, quote, quote + 1, "the quote is not closed");
         diag_note(t->diag, error_loc(t, at), "it ends at the next quote, before this");
         mend_quote(t, quote, at);
         accidents_drop(t, quote);
         return true;
     }
     if (key == SIZE_MAX || !says(p->problem, "mapping values are not allowed")) return false;
-    diag_error(t->diag, tree_text_loc(t, key, key + 1), "expected ':' after this key");
+    tree_error(t, key, key + 1, "expected ':' after this key");
     diag_note(t->diag, error_loc(t, at), "this key stands below it");
     mend_colon(t, key, at);
     return true;

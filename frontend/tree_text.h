@@ -2,6 +2,7 @@
 #ifndef CZT_FRONTEND_TREE_TEXT_H
 #define CZT_FRONTEND_TREE_TEXT_H
 
+#include "frontend/text.h"
 #include "frontend/tree.h"
 
 #include <ctype.h>
@@ -54,15 +55,31 @@ static inline char fed_at(const TreeText *t, size_t i)
     return i < t->size ? t->fed[i] : '\0';
 }
 
+// The same of the source.
+static inline char text_byte(const TreeText *t, size_t i)
+{
+    return i < t->size ? t->text[i] : '\0';
+}
+
 static inline bool tree_blank(char c)
 {
     return c == ' ' || c == '\t';
 }
 
-static inline bool tree_word(char c)
+// A blank, or the end of a line.
+static inline bool tree_space(char c)
 {
-    return isalnum((unsigned char)c) || c == '_';
+    return tree_blank(c) || c == '\n' || c == '\r';
 }
+
+// A blank, or the first byte of an end of a line that has two.
+static inline bool line_blank(char c)
+{
+    return tree_blank(c) || c == '\r';
+}
+
+#define tree_error(t, begin, end, ...)                                                             \
+    diag_error((t)->diag, tree_text_loc((t), (begin), (end)), __VA_ARGS__)
 
 static inline size_t fed_skip(const TreeText *t, size_t i)
 {
@@ -186,6 +203,10 @@ Try *try_new(TreeText *t, const char *said);
 Try *try_only(TreeText *t, const char *said);
 // It is offered where no other one mends the error; without edits it is but a help.
 Try *try_last(TreeText *t, const char *said);
+// One that writes a text, and is said so; the same of what stands there, in quotes.
+void try_write(TreeText *t, size_t begin, size_t end, const char *text);
+void try_write_only(TreeText *t, size_t begin, size_t end, const char *text);
+void try_quoted(TreeText *t, size_t begin, size_t end);
 void try_edit(TreeText *t, Try *try, size_t begin, size_t end, const char *text);
 // When all is read: try them, and offer what mends.
 void tries_offer(TreeText *t);

@@ -8,13 +8,13 @@
 #include <string.h>
 
 enum {
-    OFFERED = 2,          // mends of one error
-    JUDGED = 6,           // of which there may be a choice
+    OFFERED = 2,           // mends of one error
+    JUDGED = 6,            // of which there may be a choice
     JUDGED_SIZE = 1 << 15, // larger files are read once a candidate alone
-    JUDGED_ERRORS = 4,    // of one file
-    MOST = 12,            // candidates for one error
-    TRIED_SIZE = 1 << 18, // larger files are read but once
-    TRIED_ERRORS = 16     // of one file
+    JUDGED_ERRORS = 4,     // of one file
+    MOST = 12,             // candidates for one error
+    TRIED_SIZE = 1 << 18,  // larger files are read but once
+    TRIED_ERRORS = 16      // of one file
 };
 
 static Try *add(TreeText *t, Try try)
@@ -48,6 +48,21 @@ void try_edit(TreeText *t, Try *try, size_t begin, size_t end, const char *text)
     if (try->edits.n && begin < try->edits.at[try->edits.n - 1].end)
         bug("edits of '%s' are not in order of place", try->said);
     vec_push(t->arena, &try->edits, ((TreeEdit){begin, end, str_copy(t->arena, text)}));
+}
+
+void try_write(TreeText *t, size_t begin, size_t end, const char *text)
+{
+    try_edit(t, try_new(t, str_printf(t->arena, "write %s", text)), begin, end, text);
+}
+
+void try_write_only(TreeText *t, size_t begin, size_t end, const char *text)
+{
+    try_edit(t, try_only(t, str_printf(t->arena, "write %s", text)), begin, end, text);
+}
+
+void try_quoted(TreeText *t, size_t begin, size_t end)
+{
+    try_write(t, begin, end, quoted_source(t, begin, end));
 }
 
 // ---- trials -----------------------------------------------------------------------------------
@@ -85,12 +100,6 @@ static size_t moved(const Try *try, size_t at)
     return to;
 }
 
-static size_t line_begin(const TreeText *t, size_t at)
-{
-    while (at && t->text[at - 1] != '\n') at--;
-    return at;
-}
-
 static size_t line_end(const TreeText *t, size_t at)
 {
     while (at < t->size && t->text[at] != '\n') at++;
@@ -124,7 +133,7 @@ static bool helps(const TreeText *t, const Try *try)
     size_t size;
     const char *wrong = diag_last(t->diag, &failed), *text;
     char *copy = edited(t, arena, try, &size);
-    const size_t from = line_begin(t, failed.begin), edit = edits_end(try);
+    const size_t from = line_begin(t->text, failed.begin), edit = edits_end(try);
     const size_t line = line_end(t, edit > failed.begin ? edit : failed.begin);
     const size_t behind = moved(try, line), place = moved(try, edit < from ? failed.begin : line);
     tree_read_trial(arena, diag, diag_source(diag, "", copy, size));

@@ -332,7 +332,7 @@ static bool writes_error(Elab *el, const Guess *g)
             p = close + 1;
             continue;
         }
-        while (isalnum((unsigned char)p[n]) || p[n] == '_' || p[n] == '.') n++;
+        while (path_part(p[n])) n++;
         const char *name = str_slice(el->arena, p, strcspn(p, ".") < n ? strcspn(p, ".") : n);
         const bool value = n && (isalpha((unsigned char)*p) || *p == '_') && p[n] != '(' &&
                            p[n] != ':' && p[n] != '=';

@@ -4,6 +4,16 @@
 
 #include <math.h>
 
+void record_put(const Elab *el, Map *record, const char *name, Value v)
+{
+    map_set(el->arena, record, name, arena_copy(el->arena, &v, sizeof v));
+}
+
+Value value_record(Map *record)
+{
+    return (Value){.kind = V_RECORD, .record = record};
+}
+
 Value value_node(const Elab *el, NodeId node)
 {
     return (Value){.kind = node ? V_TENSOR : V_ERROR, .build = el->build, .node = node};
@@ -138,10 +148,8 @@ bool value_items(Elab *el, Value v, Loc loc, const ValueList **items)
     if (v.kind == V_RECORD) v = family_items(el, v);
     if (v.kind == V_APP || v.kind == V_INSTANCE) v = value_plain(el, v, loc);
     if (v.kind == V_ERROR) return false;
-    if (v.kind != V_LIST) {
-        el_error(el, loc, "a list is needed here, not %s", value_text(el, v));
-        return false;
-    }
+    if (v.kind != V_LIST)
+        return el_error(el, loc, "a list is needed here, not %s", value_text(el, v));
     *items = v.list;
     return true;
 }
@@ -240,10 +248,8 @@ bool value_to_axes(Elab *el, Value v, Loc loc, Axis **axes, uint32_t *rank)
         Value x = items->v.at[i];
         int64_t size;
         if (!value_to_int(el, x, loc, "a size", &size)) return false;
-        if (size < 0) {
-            el_error(el, loc, "size %lld of axis %u is negative", (long long)size, i);
-            return false;
-        }
+        if (size < 0)
+            return el_error(el, loc, "size %lld of axis %u is negative", (long long)size, i);
         (*axes)[i] = (Axis){size, x.kind == V_INT ? x.per : 0};
     }
     return true;
@@ -261,10 +267,7 @@ static bool axis_add(Elab *el, Value v, Loc loc, uint32_t rank, int64_t *axes, u
     if (a < 0) a += rank;
     uint32_t at = *n;
     for (; at > 0 && axes[at - 1] >= a; at--) {
-        if (axes[at - 1] == a) {
-            el_error(el, loc, "axis %lld is given twice", (long long)a);
-            return false;
-        }
+        if (axes[at - 1] == a) return el_error(el, loc, "axis %lld is given twice", (long long)a);
         axes[at] = axes[at - 1];
     }
     axes[at] = a;

@@ -49,8 +49,8 @@ typedef struct ValueList ValueList;
 
 typedef struct Value {
     ValueKind kind;
-    uint32_t build; // V_TENSOR: the build whose graph holds the node
-    int64_t per;    // V_INT: k when it is the size of a batch axis with k values a sample
+    uint32_t build;           // V_TENSOR: the build whose graph holds the node
+    int64_t per;              // V_INT: k when it is the size of a batch axis with k values a sample
     const struct Decl *names; // V_TENSOR: the declaration whose axes it has, or NULL
     union {
         int64_t i;
@@ -110,6 +110,9 @@ static inline Value value_list(const ValueList *l)
     return (Value){.kind = V_LIST, .list = l};
 }
 // A node of the graph being built; node 0 gives V_ERROR.
+// Records: a member more; the value.
+void record_put(const Elab *el, Map *record, const char *name, Value v);
+Value value_record(Map *record);
 Value value_node(const Elab *el, NodeId node);
 
 // True for int and float; the number comes back.
