@@ -46,8 +46,7 @@ const char *quoted(Elab *el, Loc at, const char *text);
 const char *quoted_in(Elab *el, Loc *at, const char *text);
 
 // guess_form.c: the text of a source that a place is in, NULL where it is in none; that of the
-// place,
-// "" where it is none
+// place, "" where it is none.
 const char *source_of(const Elab *el, Loc at);
 const char *text_at(const Elab *el, Loc at);
 
