@@ -18,60 +18,24 @@ static Group *group_at(const Grouping *gr, uint32_t k)
 
 static uint32_t add_group(Grouping *gr, GroupKind kind, int64_t total)
 {
-    Group gp = {.kind = kind, .total = total, .outer = total, .red = 1, .inner = 1};
-    gp.needs = arena_array(gr->arena, uint64_t, gr->words);
-    vec_push(gr->arena, &gr->groups, gp);
-    return gr->groups.n - 1;
+    gr->groups.at[gr->groups.n] =
+        (Group){.kind = kind, .total = total, .outer = total, .red = 1, .inner = 1};
+    return gr->groups.n++;
 }
 
-// ---- dependences -------------------------------------------------------------------------------
-
-typedef struct Needs {
-    const Grouping *gr;
-    uint64_t *set;
-} Needs;
-
-static void need_source(void *ctx, NodeId source, uint32_t operand, bool exact)
+static void note_source(void *ctx, NodeId source, uint32_t operand, bool exact)
 {
     (void)operand, (void)exact;
-    Needs *needs = ctx;
-    uint32_t k = needs->gr->group_of[source];
-    if (!k || set_has(needs->set, k - 1)) return;
-    set_add(needs->set, k - 1);
-    for (uint32_t w = 0; w < needs->gr->words; w++)
-        needs->set[w] |= group_at(needs->gr, k - 1)->needs[w];
+    Grouping *gr = ctx;
+    vec_push(gr->arena, &gr->sources, source);
 }
 
-// The groups that a node needs, closed; good until the next call.
-static const uint64_t *node_needs(const Grouping *gr, NodeId id)
+// The nodes that a node reads; good until the next call.
+static const Nodes *node_reads(Grouping *gr, NodeId id)
 {
-    Needs needs = {gr, gr->set};
-    memset(needs.set, 0, gr->words * sizeof *needs.set);
-    visit_sources(gr, id, need_source, &needs);
-    return needs.set;
-}
-
-static bool covers(const Grouping *gr, const uint64_t *big, const uint64_t *small, uint32_t but)
-{
-    for (uint32_t w = 0; w < gr->words; w++) {
-        uint64_t rest = small[w] & ~big[w];
-        if (but / 64 == w) rest &= ~(UINT64_C(1) << (but % 64));
-        if (rest) return false;
-    }
-    return true;
-}
-
-// Group k now also needs `set`; so does every group that needs k. All sets are closed, so nothing
-// is new to those that need k when nothing is new to k.
-static void extend_needs(Grouping *gr, uint32_t k, const uint64_t *set)
-{
-    if (covers(gr, group_at(gr, k)->needs, set, k)) return;
-    for (uint32_t i = 0; i < gr->groups.n; i++) {
-        Group *gp = group_at(gr, i);
-        if (gp->gone || (i != k && !set_has(gp->needs, k))) continue;
-        for (uint32_t w = 0; w < gr->words; w++) gp->needs[w] |= set[w];
-        set_drop(gp->needs, i);
-    }
+    gr->sources.n = 0;
+    visit_sources(gr, id, note_source, gr);
+    return &gr->sources;
 }
 
 // ---- does a node fit at the points of a group?
@@ -266,40 +230,21 @@ static bool apart(const Group *x, const Group *y)
 static void put(Grouping *gr, uint32_t k, NodeId id, Level level)
 {
     Group *gp = group_at(gr, k);
+    if (!gp->members.n) gp->rank = (uint64_t)id << 32; // room for groups that rise
     vec_push(gr->arena, &gp->members, id);
     gp->again |= is_again(gr, id);
     gp->early |= id < gr->again;
     gr->group_of[id] = k + 1;
     gr->level[id] = (uint8_t)level;
+    const Nodes *reads = node_reads(gr, id);
+    for (uint32_t i = 0; i < reads->n; i++) group_read(gr, k, id, reads->at[i]);
 }
 
-typedef struct Waits {
-    const Grouping *gr;
-    uint32_t group, but;
-    bool found;
-} Waits;
-
-static void wait_source(void *ctx, NodeId source, uint32_t operand, bool exact)
-{
-    (void)operand, (void)exact;
-    Waits *w = ctx;
-    uint32_t k = w->gr->group_of[source];
-    if (!k || k - 1 == w->group || k - 1 == w->but) return;
-    w->found |= set_has(group_at(w->gr, k - 1)->needs, w->group);
-}
-
-// Does an operand of these nodes wait for a group, outside of it and of group `but`?
-static bool waits(const Grouping *gr, uint32_t group, uint32_t but, uint32_t n, const NodeId *nodes)
-{
-    Waits w = {.gr = gr, .group = group, .but = but};
-    for (uint32_t i = 0; i < n && !w.found; i++) visit_sources(gr, nodes[i], wait_source, &w);
-    return w.found;
-}
-
-static bool join(Grouping *gr, uint32_t k, NodeId id, const uint64_t *needs)
+static bool join(Grouping *gr, uint32_t k, NodeId id)
 {
     Group tried = *group_at(gr, k);
     const Node *n = graph_node(gr->graph, id);
+    const Nodes *reads = node_reads(gr, id);
     Level level = LEVEL_FULL;
     if (tried.kind != GROUP_LOOP || tried.gone || tried.members.n >= MOST_MEMBERS) return false;
     if (tried.early && is_again(gr, id)) return false;
@@ -308,28 +253,26 @@ static bool join(Grouping *gr, uint32_t k, NodeId id, const uint64_t *needs)
     } else if (type_count(n->type) != tried.total) {
         bool outer = (tried.split == SPLIT_ROW || tried.split == SPLIT_MIDDLE) &&
                      type_count(n->type) == tried.outer * tried.inner;
-        if (!outer || !covers(gr, tried.needs, needs, k)) return false;
+        if (!outer || !group_follows(gr, reads, k, k)) return false;
         level = LEVEL_OUTER;
     }
-    if (waits(gr, k, k, 1, &id)) return false; // no operand may wait for k elsewhere
     if (!fits(gr, &tried, k, k, id, level)) return false;
+    if (group_waits(gr, reads, k, k)) return false; // no operand may wait for k elsewhere
     *group_at(gr, k) = tried;
     put(gr, k, id, level);
-    extend_needs(gr, k, needs);
     return true;
 }
 
 // Is there a way from one group to the other that leads through a third?
-static bool detour(const Grouping *gr, uint32_t from, uint32_t to)
+static bool detour(Grouping *gr, uint32_t from, uint32_t to)
 {
-    const Group *gp = group_at(gr, to);
-    return set_has(gp->needs, from) && waits(gr, from, to, gp->members.n, gp->members.at);
+    return group_waits(gr, &group_at(gr, to)->reads, to, from);
 }
 
 static void absorb(Grouping *gr, uint32_t k, uint32_t other)
 {
     Group *from = group_at(gr, other);
-    VEC(NodeId) all = {0};
+    Nodes all = {0};
     const Group *to = group_at(gr, k);
     for (uint32_t i = 0, j = 0; i < to->members.n || j < from->members.n;) {
         bool first =
@@ -337,23 +280,11 @@ static void absorb(Grouping *gr, uint32_t k, uint32_t other)
         vec_push(gr->arena, &all, first ? to->members.at[i++] : from->members.at[j++]);
     }
     for (uint32_t j = 0; j < from->members.n; j++) gr->group_of[from->members.at[j]] = k + 1;
-    memcpy(&group_at(gr, k)->members, &all, sizeof all);
+    group_at(gr, k)->members = all;
     group_at(gr, k)->again |= from->again;
     group_at(gr, k)->early |= from->early;
     from->gone = true;
-    uint64_t *needs = group_at(gr, k)->needs;
-    for (uint32_t w = 0; w < gr->words; w++) needs[w] |= from->needs[w];
-    set_drop(needs, k);
-    set_drop(needs, other);
-    for (uint32_t i = 0; i < gr->groups.n; i++) { // what needed one now needs all that both need
-        Group *gp = group_at(gr, i);
-        if (i == k || gp->gone) continue;
-        bool one = set_has(gp->needs, k), two = set_has(gp->needs, other);
-        if (two) set_drop(gp->needs, other);
-        if (one == two) continue; // neither, or both and so all of it
-        set_add(gp->needs, k);
-        for (uint32_t w = 0; w < gr->words; w++) gp->needs[w] |= needs[w];
-    }
+    group_read_all(gr, k, other);
 }
 
 static bool merge(Grouping *gr, uint32_t k, uint32_t other)
@@ -402,7 +333,7 @@ static bool take_rows(Grouping *gr, uint32_t k, uint32_t other)
         y->split != SPLIT_NONE || apart(x, y))
         return false;
     if (y->total != x->outer * x->inner || x->total == y->total) return false;
-    if (x->members.n + y->members.n > MOST_MEMBERS || !covers(gr, x->needs, y->needs, k))
+    if (x->members.n + y->members.n > MOST_MEMBERS || !group_follows(gr, &y->reads, other, k))
         return false;
     if (detour(gr, k, other) || detour(gr, other, k)) return false;
     bool ok = true;
@@ -432,7 +363,7 @@ static uint32_t join_rows(Grouping *gr, NodeId id, const Candidates *c)
         bool merged = false;
         for (uint32_t j = 0; j < c->at.n; j++)
             if (j != i && !group_at(gr, c->at.at[j])->gone) merged |= merge(gr, k, c->at.at[j]);
-        if (merged && join(gr, k, id, node_needs(gr, id))) return k;
+        if (merged && join(gr, k, id)) return k;
     }
     return UINT32_MAX;
 }
@@ -480,25 +411,21 @@ static void place_loop_node(Grouping *gr, NodeId id, uint32_t mask)
 {
     const Node *n = graph_node(gr->graph, id);
     bool reduces = op_info(n->op)->class == CLASS_REDUCE;
-    const uint64_t *needs = node_needs(gr, id);
     Candidates c = {.gr = gr};
     visit_sources(gr, id, candidate, &c);
     uint32_t found = UINT32_MAX;
     for (uint32_t i = 0; i < c.at.n && found == UINT32_MAX; i++) {
         bool with_reduction = reduces || group_at(gr, c.at.at[i])->split != SPLIT_NONE;
-        if ((mask & (with_reduction ? FUSE_REDUCE : FUSE_POINTWISE)) &&
-            join(gr, c.at.at[i], id, needs))
+        if ((mask & (with_reduction ? FUSE_REDUCE : FUSE_POINTWISE)) && join(gr, c.at.at[i], id))
             found = c.at.at[i];
     }
     if (found == UINT32_MAX && !reduces && (mask & FUSE_REDUCE)) found = join_rows(gr, id, &c);
     if (found == UINT32_MAX) {
-        needs = node_needs(gr, id); // groups may have merged
         const Type *domain = reduces ? graph_type(gr->graph, n->args[0]) : n->type;
         found = add_group(gr, GROUP_LOOP, type_count(domain));
         Level level = LEVEL_FULL;
         if (reduces && !split_for(gr->graph, n, group_at(gr, found), &level)) bug("fresh group");
         put(gr, found, id, level);
-        memcpy(group_at(gr, found)->needs, needs, gr->words * sizeof *needs);
     } else if (gr->level[id] == LEVEL_FULL && (mask & FUSE_POINTWISE)) {
         for (uint32_t i = 0; i < c.at.n; i++)
             if (c.at.at[i] != found) merge(gr, found, c.at.at[i]);
@@ -513,7 +440,6 @@ static void place_engine(Grouping *gr, NodeId id, GroupKind kind)
 {
     const Type *type = graph_type(gr->graph, id);
     uint32_t k = add_group(gr, kind, type->nparts ? 0 : type_count(type));
-    memcpy(group_at(gr, k)->needs, node_needs(gr, id), gr->words * sizeof(uint64_t));
     put(gr, k, id, LEVEL_FULL);
 }
 
@@ -545,7 +471,6 @@ static void place_root(Grouping *gr, NodeId id)
 {
     if (gr->group_of[id]) return;
     uint32_t k = add_group(gr, GROUP_LOOP, type_count(graph_type(gr->graph, id)));
-    memcpy(group_at(gr, k)->needs, node_needs(gr, id), gr->words * sizeof(uint64_t));
     put(gr, k, id, LEVEL_FULL);
 }
 
@@ -592,11 +517,7 @@ static void place_operands(Grouping *gr, NodeId id)
         NodeId x = n->args[i];
         if (gr->group_of[x] || reads_in_place(gr, x, outer, dense)) continue;
         place_root(gr, x);
-        uint32_t copy = gr->group_of[x] - 1;
-        uint64_t *set = arena_array(gr->arena, uint64_t, gr->words);
-        memcpy(set, group_at(gr, copy)->needs, gr->words * sizeof *set);
-        set_add(set, copy);
-        extend_needs(gr, gr->group_of[id] - 1, set);
+        group_read(gr, gr->group_of[id] - 1, id, x);
     }
 }
 
@@ -615,8 +536,7 @@ static Grouping *groups_form(Arena *arena, const Layout *layout, uint32_t mask)
     const Graph *g = layout->graph;
     const Entry *entry = layout->entry;
     *gr = (Grouping){.arena = arena, .graph = g, .layout = layout};
-    gr->words = (most_groups(layout) + 63) / 64;
-    gr->set = arena_array(arena, uint64_t, gr->words);
+    gr->groups.at = arena_array(arena, Group, most_groups(layout));
     gr->group_of = arena_array(arena, uint32_t, g->nodes.n);
     gr->level = arena_array(arena, uint8_t, g->nodes.n);
     for (gr->again = 1; gr->again < g->nodes.n && !is_again(gr, gr->again);) gr->again++;

@@ -54,6 +54,8 @@ typedef enum {
                  // the group
 } Level;
 
+typedef VEC(NodeId) Nodes;
+
 typedef struct Group {
     GroupKind kind;
     bool gone; // merged into another
@@ -63,17 +65,38 @@ typedef struct Group {
     bool again;   // has members that are computed again, only when they are needed (COPY_AGAIN)
     bool early;   // has members that come before any of those
     int64_t total, outer, red, inner;
-    VEC(NodeId) members; // rising
-    uint64_t *needs;     // bit set of groups that must be finished before, transitively closed
+    Nodes members;    // rising
+    Nodes reads;      // nodes of groups that must be finished before (of this one too, once merged)
+    Nodes readers;    // nodes of groups that wait for this one
+    uint64_t rank;    // above that of every group that it waits for
+    uint64_t seen[2]; // by the way it went: the last search that met it
 } Group;
+
+typedef enum {
+    WAY_BACK, // to what is read
+    WAY_FORTH // to who reads
+} Way;
+
+typedef VEC(Group *) Groups;
+
+// For a group that waits for another (group_reach.c).
+typedef struct Search {
+    uint64_t number, low, high; // ranks that it does not leave
+    Groups stack[2];            // by way: what is to be looked at
+    uint64_t taken[2];          // steps
+    uint64_t steps;             // of all searches: edges that were followed
+} Search;
 
 typedef struct Grouping {
     Arena *arena;
     const Graph *graph;
     const Layout *layout;
-    VEC(Group) groups;
-    uint32_t words;     // of a bit set
-    uint64_t *set;      // one, for a node being placed
+    struct {
+        Group *at; // they stay where they are
+        uint32_t n;
+    } groups;
+    Nodes sources; // of a node being placed
+    Search search;
     NodeId again;       // the first node that is computed again; nodes.n: none
     uint32_t *group_of; // node -> group + 1; 0 for leaves and views
     uint8_t *level;     // of members
@@ -99,6 +122,14 @@ bool reduction_extent(const Graph *g, const Node *n, int64_t *before, int64_t *r
 void reduce_coordinates(IndexPool *pool, const Node *n, const Type *of, const IndexId *at,
                         IndexId red, IndexId *to);
 
+// Node `reader` of group k reads `source` (nothing where that is in no other group).
+void group_read(Grouping *gr, uint32_t k, NodeId reader, NodeId source);
+// Group k reads what `other` does, and is read by its readers.
+void group_read_all(Grouping *gr, uint32_t k, uint32_t other);
+// Does one of the groups that are read, but for k itself and `but`, wait for k?
+bool group_waits(Grouping *gr, const Nodes *reads, uint32_t but, uint32_t k);
+// Does group k wait for all groups that are read, but for itself and `but`?
+bool group_follows(Grouping *gr, const Nodes *reads, uint32_t but, uint32_t k);
 // The order in which groups run; returns how many there are.
 uint32_t groups_order(const Grouping *gr, Arena *arena, uint32_t **order);
 // A cast from a wider float to one of 16 bits, or rounding to tf32.
@@ -121,18 +152,5 @@ void visit_sources(const Grouping *gr, NodeId user,
 // Expected row-major index of a member of this level at the point (a, r, c) of its group.
 IndexId level_linear(IndexPool *pool, const Group *gp, Level level, IndexId a, IndexId r,
                      IndexId c);
-
-static inline bool set_has(const uint64_t *set, uint32_t i)
-{
-    return set[i / 64] >> (i % 64) & 1;
-}
-static inline void set_drop(uint64_t *set, uint32_t i)
-{
-    set[i / 64] &= ~(UINT64_C(1) << (i % 64));
-}
-static inline void set_add(uint64_t *set, uint32_t i)
-{
-    set[i / 64] |= UINT64_C(1) << (i % 64);
-}
 
 #endif

@@ -15,11 +15,10 @@ uint32_t lower_constant(Lower *lo, int64_t x)
     uint32_t i = 0;
     while (i < lo->plan->constants.n && lo->plan->constants.at[i] != x) i++;
     if (i == lo->plan->constants.n) vec_push(lo->arena, &lo->plan->constants, x);
-    for (uint32_t b = 0; b < lo->entry->buffers.n; b++)
-        if (lo->entry->buffers.at[b].block == BLOCK_CONST &&
-            lo->entry->buffers.at[b].offset == (int64_t)sizeof x * i)
-            return b;
+    while (lo->constant_of.n <= i) vec_push(lo->arena, &lo->constant_of, 0);
+    if (lo->constant_of.at[i]) return lo->constant_of.at[i] - 1;
     uint32_t b = lower_buffer(lo, BLOCK_CONST, DT_I64, 1, NULL);
+    lo->constant_of.at[i] = b + 1;
     lo->entry->buffers.at[b].offset = (int64_t)sizeof x * i;
     return b;
 }

@@ -14,11 +14,12 @@ typedef struct Lower {
     PlanEntry *entry;
     const Program *program;
     const Target *target;
-    const Layout *layout; // by layout
-    Grouping *gr;         // by fuse
-    uint32_t *buffer_of;  // by lower: node -> plan buffer + 1
-    uint32_t *copy_of;    // leaf that is a result -> buffer of its copy + 1
-    bool late;            // of the launches that are made now (Segment.late)
+    const Layout *layout;      // by layout
+    Grouping *gr;              // by fuse
+    uint32_t *buffer_of;       // by lower: node -> plan buffer + 1
+    uint32_t *copy_of;         // leaf that is a result -> buffer of its copy + 1
+    VEC(uint32_t) constant_of; // number of the plan's constant -> buffer + 1
+    bool late;                 // of the launches that are made now (Segment.late)
 } Lower;
 
 // The way of a program through the passes that need a target; given to them in

@@ -32,16 +32,19 @@ static void print_layouts(const Layout *l, FILE *out)
 static void print_group(const Grouping *gr, uint32_t k, FILE *out)
 {
     static const char *const kinds[] = {
-        "loop", "dot", "attention", "attention_grad", "attention_bias_grad", "scatter",
-        "ordered"};
+        "loop", "dot", "attention", "attention_grad", "attention_bias_grad", "scatter", "ordered"};
     static const char *const splits[] = {"pointwise", "row", "middle", "column"};
     static const char *const levels[] = {"", " outer", " column"};
     const Group *gp = &gr->groups.at[k];
     fprintf(out, "  group %u %s", k, gp->kind == GROUP_LOOP ? splits[gp->split] : kinds[gp->kind]);
     if (gp->kind == GROUP_LOOP)
         fprintf(out, " %" PRId64 " x %" PRId64 " x %" PRId64, gp->outer, gp->red, gp->inner);
-    for (uint32_t i = 0, n = 0; i < gr->groups.n; i++)
-        if (set_has(gp->needs, i)) fprintf(out, "%s%u", n++ ? " " : " after ", i);
+    for (uint32_t i = 0, n = 0; i < gp->reads.n; i++) {
+        uint32_t of = gr->group_of[gp->reads.at[i]] - 1;
+        bool known = of == k;
+        for (uint32_t j = 0; j < i && !known; j++) known = gr->group_of[gp->reads.at[j]] - 1 == of;
+        if (!known) fprintf(out, "%s%u", n++ ? " " : " after ", of);
+    }
     fputc('\n', out);
     for (uint32_t i = 0; i < gp->members.n; i++) {
         NodeId id = gp->members.at[i];
@@ -122,10 +125,12 @@ void lowering_print(const Lowering *l, uint32_t facts, FILE *out)
 void lowering_count(const Lowering *l, uint32_t facts, char *text, size_t size)
 {
     uint32_t groups = 0, launches = 0;
+    uint64_t steps = 0;
     int64_t scratch = 0;
     for (uint32_t i = 0; i < l->plan->entries.n; i++) {
         const Grouping *gr = facts & FACT_LAYOUT ? NULL : l->entries[i].gr;
         for (uint32_t k = 0; gr && k < gr->groups.n; k++) groups += !gr->groups.at[k].gone;
+        steps += gr ? gr->search.steps : 0;
         launches += l->plan->entries.at[i].launches.n;
         if (l->plan->entries.at[i].scratch_bytes > scratch)
             scratch = l->plan->entries.at[i].scratch_bytes;
@@ -133,7 +138,7 @@ void lowering_count(const Lowering *l, uint32_t facts, char *text, size_t size)
     if (facts & FACT_LAYOUT)
         snprintf(text, size, "%u entries", l->plan->entries.n);
     else if (facts & FACT_GROUPED)
-        snprintf(text, size, "%u groups", groups);
+        snprintf(text, size, "%u groups, %" PRIu64 " steps of search", groups, steps);
     else if (facts & FACT_PLANNED)
         snprintf(text, size, "%.1f MiB of scratch", (double)scratch / 1048576);
     else

@@ -35,13 +35,20 @@ static void find_lifetimes(PlanEntry *e)
         }
 }
 
-// May two buffers not share bytes?
-static bool apart(const PlanEntry *e, const Sequence *q, const PlanBuffer *x, const PlanBuffer *y)
+// A buffer that has its place.
+typedef struct Placed {
+    int64_t from, to; // bytes
+    uint32_t first, last, buffer;
+} Placed;
+
+// May buffer b not share bytes with it?
+static bool apart(const PlanEntry *e, const Sequence *q, const Placed *x, uint32_t b)
 {
-    if (x->first > y->first) return apart(e, q, y, x);
-    const PlanBuffer *all = e->buffers.at;
-    return y->first <= x->last ||
-           (q && !sequence_after(q, (uint32_t)(x - all), (uint32_t)(y - all)));
+    const PlanBuffer *y = &e->buffers.at[b];
+    if (x->first <= y->last && y->first <= x->last) return true;
+    if (!q) return false;
+    return x->first > y->first ? !sequence_after(q, b, x->buffer)
+                               : !sequence_after(q, x->buffer, b);
 }
 
 static int by_size(const void *a, const void *b)
@@ -56,29 +63,26 @@ static void place_scratch(Lower *lo, const Sequence *q)
 {
     PlanEntry *e = lo->entry;
     e->scratch_bytes = e->unplanned_bytes = 0;
-    VEC(PlanBuffer *) all = {0}, placed = {0}; // placed: by offset
+    VEC(PlanBuffer *) all = {0};
+    VEC(Placed) placed = {0}; // by offset
     for (uint32_t i = 0; i < e->buffers.n; i++)
         if (e->buffers.at[i].block == BLOCK_SCRATCH && e->buffers.at[i].first != UINT32_MAX)
             vec_push(lo->arena, &all, &e->buffers.at[i]);
     if (all.n) qsort(all.at, all.n, sizeof *all.at, by_size);
     for (uint32_t i = 0; i < all.n; i++) {
         PlanBuffer *b = all.at[i];
+        const uint32_t number = (uint32_t)(b - e->buffers.at);
         int64_t at = 0, size = bytes_of(b);
-        for (uint32_t j = 0; j < placed.n; j++) {
-            const PlanBuffer *rival = placed.at[j];
-            if (rival->offset >= at + size) break;
-            if (!apart(e, q, rival, b)) continue;
-            int64_t end = rival->offset + bytes_of(rival);
-            if (end > at) at = end;
-        }
+        for (uint32_t j = 0; j < placed.n && placed.at[j].from < at + size; j++)
+            if (placed.at[j].to > at && apart(e, q, &placed.at[j], number)) at = placed.at[j].to;
         b->offset = at;
         if (at + size > e->scratch_bytes) e->scratch_bytes = at + size;
         e->unplanned_bytes += size;
         uint32_t place = placed.n;
-        vec_push(lo->arena, &placed, b);
-        for (; place && placed.at[place - 1]->offset > at; place--)
+        vec_push(lo->arena, &placed, (Placed){0});
+        for (; place && placed.at[place - 1].from > at; place--)
             placed.at[place] = placed.at[place - 1];
-        placed.at[place] = b;
+        placed.at[place] = (Placed){at, at + size, b->first, b->last, number};
     }
 }
 

@@ -3,6 +3,8 @@
 // is written, and buffers that are needed at the same time never share bytes.
 #include "passes/lower.h"
 
+#include <stdlib.h>
+
 enum { NEVER = UINT32_MAX };
 
 // Of one buffer: launches that touch it first and last and the first that writes it; and in the
@@ -86,26 +88,89 @@ static int64_t block_bytes(const Plan *plan, const PlanEntry *e, Block block)
     return 0;
 }
 
-static bool verify_offsets(const Plan *plan, const PlanEntry *e, const Life *life, Error *err)
+// A tree over launches; each node has a range of them, its children the halves.
+typedef struct Ends {
+    const PlanEntry *e;
+    uint32_t *whole, *some; // by node: the buffer (+ 1) that ends last so far, of those that live
+                            // in all of its launches, and in any
+} Ends;
+
+static int64_t end_of(const Ends *t, uint32_t b)
 {
-    for (uint32_t i = 0; i < e->buffers.n; i++) {
-        const PlanBuffer *x = &e->buffers.at[i];
-        int64_t from = x->offset, to = from + bytes_of(x);
-        if (life[i].first == NEVER) continue;
-        if (from < 0 || to > block_bytes(plan, e, x->block))
-            return error_set(err, "buffer %u lies outside its block", i);
-        if (from % (x->block == BLOCK_CONST ? 8 : 64))
-            return error_set(err, "buffer %u is not aligned", i);
-        for (uint32_t j = 0; j < i; j++) {
-            const PlanBuffer *y = &e->buffers.at[j];
-            if (life[j].first == NEVER || x->block != y->block) continue;
-            bool together = x->block != BLOCK_SCRATCH ||
-                            (life[i].first <= life[j].last && life[j].first <= life[i].last);
-            if (together && from < y->offset + bytes_of(y) && y->offset < to)
-                return error_set(err, "buffers %u and %u share bytes", j, i);
-        }
+    return b ? t->e->buffers.at[b - 1].offset + bytes_of(&t->e->buffers.at[b - 1]) : 0;
+}
+
+static void keep_last(const Ends *t, uint32_t *at, uint32_t b)
+{
+    if (end_of(t, b) > end_of(t, *at)) *at = b;
+}
+
+// Into node `at` of launches low to high goes buffer b; found: what ends last beside it.
+static void place(Ends *t, uint32_t at, uint32_t low, uint32_t high, uint32_t b, const Life *life,
+                  uint32_t *found)
+{
+    if (life->last < low || high < life->first) return;
+    keep_last(t, found, t->whole[at]);
+    bool inside = life->first <= low && high <= life->last;
+    if (inside) {
+        keep_last(t, found, t->some[at]);
+        keep_last(t, &t->whole[at], b);
+    } else {
+        uint32_t middle = (low + high) / 2;
+        place(t, 2 * at, low, middle, b, life, found);
+        place(t, 2 * at + 1, middle + 1, high, b, life, found);
+    }
+    keep_last(t, &t->some[at], b);
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const PlanBuffer *x = *(PlanBuffer *const *)a, *y = *(PlanBuffer *const *)b;
+    if (x->block != y->block) return x->block < y->block ? -1 : 1;
+    if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+// In the order of their offsets: what lives beside a buffer and was placed before it ends before
+// it. Outside of scratch all live beside each other.
+static bool verify_apart(const PlanEntry *e, const Life *life, PlanBuffer **all, uint32_t n,
+                         Arena *scratch, Error *err)
+{
+    const uint32_t last = e->launches.n - 1;
+    Ends t = {e, arena_array(scratch, uint32_t, 4 * (size_t)e->launches.n),
+              arena_array(scratch, uint32_t, 4 * (size_t)e->launches.n)};
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t b = (uint32_t)(all[i] - e->buffers.at), found = 0;
+        bool alone = all[i]->block != BLOCK_SCRATCH;
+        if (alone && i && all[i - 1]->block == all[i]->block)
+            found = (uint32_t)(all[i - 1] - e->buffers.at) + 1;
+        if (!alone) place(&t, 1, 0, last, b + 1, &life[b], &found);
+        if (end_of(&t, found) <= all[i]->offset) continue;
+        uint32_t other = found - 1;
+        return error_set(err, "buffers %u and %u share bytes", other < b ? other : b,
+                         other < b ? b : other);
     }
     return true;
+}
+
+static bool verify_offsets(const Plan *plan, const PlanEntry *e, const Life *life, Error *err)
+{
+    Arena *scratch = arena_new();
+    VEC(PlanBuffer *) all = {0};
+    bool good = true;
+    for (uint32_t i = 0; i < e->buffers.n && good; i++) {
+        PlanBuffer *x = &e->buffers.at[i];
+        if (life[i].first == NEVER) continue;
+        if (x->offset < 0 || x->offset + bytes_of(x) > block_bytes(plan, e, x->block))
+            good = error_set(err, "buffer %u lies outside its block", i);
+        else if (x->offset % (x->block == BLOCK_CONST ? 8 : 64))
+            good = error_set(err, "buffer %u is not aligned", i);
+        vec_push(scratch, &all, x);
+    }
+    if (all.n) qsort(all.at, all.n, sizeof *all.at, by_offset);
+    good = good && verify_apart(e, life, all.at, all.n, scratch, err);
+    arena_free(scratch);
+    return good;
 }
 
 bool plan_verify(const Plan *plan, bool planned, Error *err)

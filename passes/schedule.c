@@ -259,47 +259,47 @@ static void merge_launches(Lower *lo)
 // What may live on so that its reader can go later: a column sum of partials of a wide matrix, say.
 enum { SMALL_BYTES = 1 << 24 };
 
-static bool touches(const Segment *seg, uint32_t buffer)
+// Of a buffer: the launches behind the one looked at that touch it, and those that write it.
+typedef struct Later {
+    Launches touch, write; // falling
+} Later;
+
+static void note_launch(Lower *lo, Launches *all, uint32_t launch)
 {
-    for (uint32_t i = 0; i < seg->buffers.n; i++)
-        if (seg->buffers.at[i] == buffer) return true;
-    return false;
+    uint32_t i = all->n;
+    vec_push(lo->arena, all, launch);
+    for (; i && all->at[i - 1] < launch; i--) all->at[i] = all->at[i - 1];
+    all->at[i] = launch;
 }
 
-static bool conflict(const Plan *plan, const Segment *x, const Segment *y)
+static void note_segment(Lower *lo, Later *later, const Segment *seg, uint32_t launch)
 {
-    for (uint32_t i = 0; i < x->buffers.n; i++)
-        for (uint32_t j = 0; j < y->buffers.n; j++)
-            if (x->buffers.at[i] == y->buffers.at[j] &&
-                (plan->kernels.at[x->kernel]->buffers.at[i].written ||
-                 plan->kernels.at[y->kernel]->buffers.at[j].written))
-                return true;
-    return false;
+    const Kernel *k = lo->plan->kernels.at[seg->kernel];
+    for (uint32_t i = 0; i < seg->buffers.n; i++) {
+        note_launch(lo, &later[seg->buffers.at[i]].touch, launch);
+        if (k->buffers.at[i].written) note_launch(lo, &later[seg->buffers.at[i]].write, launch);
+    }
 }
 
 // The latest launch that the segment of launch l may be in: before the first that needs it over,
 // and no later than the last other use of what it reads, which would have to be kept for it.
-static uint32_t latest_launch(const Lower *lo, uint32_t l, const Segment *seg)
+static uint32_t latest_launch(const Lower *lo, uint32_t l, const Segment *seg, const Later *later)
 {
     const PlanEntry *e = lo->entry;
-    uint32_t latest = l;
-    for (; latest + 1 < e->launches.n; latest++) {
-        const Launch *next = &e->launches.at[latest + 1];
-        bool free = true;
-        for (uint32_t s = 0; free && s < next->segments.n; s++)
-            free = !conflict(lo->plan, seg, &next->segments.at[s]);
-        if (!free) break;
+    const Kernel *k = lo->plan->kernels.at[seg->kernel];
+    uint32_t latest = e->launches.n - 1;
+    for (uint32_t i = 0; i < seg->buffers.n; i++) {
+        const Later *of = &later[seg->buffers.at[i]];
+        const Launches *against = k->buffers.at[i].written ? &of->touch : &of->write;
+        if (against->n && against->at[against->n - 1] <= latest)
+            latest = against->at[against->n - 1] - 1;
     }
     for (uint32_t i = 0; i < seg->buffers.n && latest > l; i++) {
         const PlanBuffer *b = &e->buffers.at[seg->buffers.at[i]];
         if (b->block != BLOCK_SCRATCH || b->count * dtype_size(b->dtype) <= SMALL_BYTES) continue;
-        if (lo->plan->kernels.at[seg->kernel]->buffers.at[i].written) continue;
-        uint32_t use = e->launches.n - 1;
-        for (bool found = false; use > l; use -= !found) {
-            for (uint32_t s = 0; !found && s < e->launches.at[use].segments.n; s++)
-                found = touches(&e->launches.at[use].segments.at[s], seg->buffers.at[i]);
-            if (found) break;
-        }
+        if (k->buffers.at[i].written) continue;
+        const Launches *uses = &later[seg->buffers.at[i]].touch;
+        uint32_t use = uses->n ? uses->at[0] : l;
         if (use < latest) latest = use;
     }
     return latest;
@@ -311,17 +311,21 @@ static void gather_launches(Lower *lo)
 {
     PlanEntry *e = lo->entry;
     if (!lo->target->any_size) return;
+    Later *later = arena_array(lo->arena, Later, e->buffers.n + 1);
     for (uint32_t l = e->launches.n; l-- > 0;) {
         Launch *launch = &e->launches.at[l], stay = {0};
         for (uint32_t s = 0; s < launch->segments.n; s++) {
             Segment seg = launch->segments.at[s];
             bool moves = lo->target->any_size(lo->plan->kernels.at[seg.kernel]);
-            uint32_t to = moves ? latest_launch(lo, l, &seg) : l;
+            uint32_t to = moves ? latest_launch(lo, l, &seg, later) : l;
             vec_push(lo->arena, to == l ? &stay.segments : &e->launches.at[to].segments, seg);
+            if (to > l) note_segment(lo, later, &seg, to);
         }
         launch->segments.n = 0;
         for (uint32_t s = 0; s < stay.segments.n; s++)
             vec_push(lo->arena, &launch->segments, stay.segments.at[s]);
+        for (uint32_t s = 0; s < stay.segments.n; s++)
+            note_segment(lo, later, &stay.segments.at[s], l);
     }
     uint32_t n = 0;
     for (uint32_t l = 0; l < e->launches.n; l++)
