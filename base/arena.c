@@ -19,6 +19,7 @@ typedef struct Chunk {
 struct Arena {
     Chunk *chunks;
     size_t next_size, used;
+    Arena *kept, *next; // arenas that it keeps; the next one that is kept beside it
 };
 
 Arena *arena_new(void)
@@ -36,7 +37,17 @@ void arena_free(Arena *arena)
         next = c->next;
         free(c);
     }
+    for (Arena *a = arena->kept, *next; a; a = next) {
+        next = a->next;
+        arena_free(a);
+    }
     free(arena);
+}
+
+void arena_keep(Arena *arena, Arena *other)
+{
+    other->next = arena->kept;
+    arena->kept = other;
 }
 
 static Chunk *add_chunk(Arena *arena, size_t need)
@@ -77,7 +88,9 @@ void *arena_copy(Arena *arena, const void *from, size_t size)
 
 size_t arena_used(const Arena *arena)
 {
-    return arena->used;
+    size_t used = arena->used;
+    for (const Arena *a = arena->kept; a; a = a->next) used += arena_used(a);
+    return used;
 }
 
 char *str_slice(Arena *arena, const char *s, size_t n)

@@ -18,7 +18,9 @@ void arena_free(Arena *arena);
 void *arena_alloc(Arena *arena, size_t size);
 // A copy of size bytes.
 void *arena_copy(Arena *arena, const void *from, size_t size);
-// Bytes handed out so far.
+// Let another arena live as long as this one does.
+void arena_keep(Arena *arena, Arena *other);
+// Bytes handed out so far, by those it keeps too.
 size_t arena_used(const Arena *arena);
 
 #define arena_make(arena, T) ((T *)arena_alloc((arena), sizeof(T)))

@@ -35,6 +35,7 @@ static bool fits(Fit *fit, int64_t recompute)
     o.lowering = &lowering;
     o.dump_after = o.dump_dir = NULL;
     o.time = false;
+    o.discarded = true;
     fit->failed = !run(fit->program, &o, recompute, fit->err);
     int64_t bytes = fit->failed ? 0 : plan_bytes(lowering.plan, fit->target);
     arena_free(arena);

@@ -11,15 +11,15 @@ uint32_t build_slot(Build *b, uint32_t buffer, bool written)
             return i;
         }
     const PlanBuffer *pb = &b->lo->entry->buffers.at[buffer];
-    vec_push(b->lo->arena, &b->segment->buffers, buffer);
-    vec_push(b->lo->arena, &b->segment->from, 0);
-    vec_push(b->lo->arena, &b->kernel->buffers, (KernelBuffer){pb->dtype, pb->count, written});
+    vec_push(b->lo->work, &b->segment->buffers, buffer);
+    vec_push(b->lo->work, &b->segment->from, 0);
+    vec_push(b->lo->work, &b->kernel->buffers, (KernelBuffer){pb->dtype, pb->count, written});
     return b->segment->buffers.n - 1;
 }
 
 void build_axis(Build *b, int64_t size, AxisRole role)
 {
-    vec_push(b->lo->arena, &b->body->axes, (KernelAxis){size, role});
+    vec_push(b->lo->work, &b->body->axes, (KernelAxis){size, role});
 }
 
 static uint64_t index_axes(const KernelBody *body, IndexId e)
@@ -62,7 +62,7 @@ static uint32_t push(Build *b, KernelInstr in, uint32_t nargs)
     if (in.kind == KI_ACC) in.axes = 7; // (batch, m, n)
     for (uint32_t i = 0; i < body->code.n; i++)
         if (same_instr(&body->code.at[i], &in)) return i;
-    vec_push(b->lo->arena, &body->code, in);
+    vec_push(b->lo->work, &body->code, in);
     return body->code.n - 1;
 }
 
@@ -71,7 +71,7 @@ static const KernelGuard *guard_array(Build *b, uint32_t *count)
 {
     uint32_t n = 0;
     for (const GuardList *g = b->guards; g; g = g->next) n++;
-    KernelGuard *at = arena_array(b->lo->arena, KernelGuard, n + 1);
+    KernelGuard *at = arena_array(b->lo->work, KernelGuard, n + 1);
     *count = 0;
     for (const GuardList *g = b->guards; g; g = g->next) {
         const IndexNode *i = index_node(&b->body->index, g->guard.index);
@@ -98,7 +98,7 @@ static void guard(Build *b, IndexId index, int64_t lo, int64_t hi)
 {
     const IndexNode *i = index_node(&b->body->index, index);
     if (i->lo >= lo && i->hi < hi) return;
-    GuardList *g = arena_make(b->lo->arena, GuardList);
+    GuardList *g = arena_make(b->lo->work, GuardList);
     *g = (GuardList){{index, lo, hi}, b->guards};
     b->guards = g;
 }
@@ -108,7 +108,7 @@ static uint32_t test(Build *b, const GuardList *outer)
 {
     uint32_t n = 0;
     for (const GuardList *g = b->guards; g != outer; g = g->next) n++;
-    KernelGuard *at = arena_array(b->lo->arena, KernelGuard, n + 1);
+    KernelGuard *at = arena_array(b->lo->work, KernelGuard, n + 1);
     n = 0;
     for (const GuardList *g = b->guards; g != outer; g = g->next) at[n++] = g->guard;
     return push(b, (KernelInstr){.kind = KI_TEST, .dtype = DT_BOOL, .guards = at, .nguards = n}, 0);
@@ -127,7 +127,7 @@ static uint32_t pad_value(Build *b, const Node *n, const IndexId *at)
     const GuardList *outer = b->guards;
     uint32_t count;
     const int64_t *lo = node_ints(n, ATTR_LO, &count);
-    IndexId *to = arena_array(b->lo->arena, IndexId, of->rank + 1);
+    IndexId *to = arena_array(b->lo->work, IndexId, of->rank + 1);
     for (uint32_t i = 0; i < of->rank; i++) {
         to[i] = index_add(pool, at[i], index_const(pool, -lo[i]));
         if (n->type->axes[i].size != of->axes[i].size) guard(b, to[i], 0, of->axes[i].size);
@@ -142,7 +142,7 @@ static uint32_t skew_value(Build *b, const Node *n, const IndexId *at)
     IndexPool *pool = &b->body->index;
     const Type *of = graph_type(b->lo->gr->graph, n->args[0]);
     const GuardList *outer = b->guards;
-    IndexId *to = arena_array(b->lo->arena, IndexId, of->rank + 1);
+    IndexId *to = arena_array(b->lo->work, IndexId, of->rank + 1);
     memcpy(to, at, of->rank * sizeof *to);
     for (uint32_t k = 0; k < skew_count(n); k++) {
         Skew s = skew_at(n, k);
@@ -161,7 +161,7 @@ static uint32_t concat_value(Build *b, const Node *n, const IndexId *at)
     IndexPool *pool = &b->body->index;
     int64_t axis = node_int(n, ATTR_AXIS), start = n->type->axes[axis].size;
     const GuardList *outer = b->guards;
-    IndexId *to = arena_array(b->lo->arena, IndexId, n->type->rank + 1);
+    IndexId *to = arena_array(b->lo->work, IndexId, n->type->rank + 1);
     uint32_t value = 0;
     for (uint32_t i = n->nargs; i-- > 0;) {
         int64_t size = graph_type(b->lo->gr->graph, n->args[i])->axes[axis].size;
@@ -195,8 +195,8 @@ static uint32_t own_constant(Build *b, const Node *n)
 static uint32_t random_value(Build *b, const Node *n, const IndexId *at)
 {
     IndexPool *pool = &b->body->index;
-    int64_t *sizes = arena_array(b->lo->arena, int64_t, n->type->rank + 1);
-    IndexId *rest = arena_array(b->lo->arena, IndexId, n->type->rank + 1), sample = 0;
+    int64_t *sizes = arena_array(b->lo->work, int64_t, n->type->rank + 1);
+    IndexId *rest = arena_array(b->lo->work, IndexId, n->type->rank + 1), sample = 0;
     for (uint32_t i = 0; i < n->type->rank; i++) {
         Axis axis = n->type->axes[i];
         sizes[i] = axis.per ? axis.per : axis.size;
@@ -222,7 +222,7 @@ static uint32_t gather_value(Build *b, const Node *n, const IndexId *at)
     uint32_t batch = (uint32_t)node_int(n, ATTR_BATCH);
     uint32_t which =
         build_value(b, n->args[1], at); // the first axes of the result are those of the indices
-    IndexId *to = arena_array(b->lo->arena, IndexId, of->rank + 1);
+    IndexId *to = arena_array(b->lo->work, IndexId, of->rank + 1);
     memcpy(to, at, batch * sizeof *to);
     to[batch] = index_value(&b->body->index, which, 0, of->axes[batch].size - 1);
     for (uint32_t i = batch + 1; i < of->rank; i++) to[i] = at[by->rank + i - batch - 1];
@@ -232,7 +232,7 @@ static uint32_t gather_value(Build *b, const Node *n, const IndexId *at)
 static uint32_t reduce_value(Build *b, const Node *n, const IndexId *at, bool column)
 {
     const Type *of = graph_type(b->lo->gr->graph, n->args[0]);
-    IndexId *to = arena_array(b->lo->arena, IndexId, of->rank + 1);
+    IndexId *to = arena_array(b->lo->work, IndexId, of->rank + 1);
     reduce_coordinates(&b->body->index, n, of, at, column ? b->a : b->r, to);
     uint32_t arg = build_value(b, n->args[0], to);
     if (column) return arg;
@@ -290,7 +290,7 @@ static uint32_t remembered(Build *b, NodeId id, const IndexId *at, IndexId linea
         if (e->node == id && e->linear == linear && e->guards == b->guards) return e->instr;
     }
     uint32_t instr = compute(b, id, at);
-    vec_push(b->lo->arena, &b->emitted, (Emitted){id, linear, b->guards, instr});
+    vec_push(b->lo->work, &b->emitted, (Emitted){id, linear, b->guards, instr});
     return instr;
 }
 
@@ -307,8 +307,8 @@ uint32_t build_value(Build *b, NodeId id, const IndexId *at)
     if (mine &&
         !op_is_view(graph_node(gr->graph, id)->op)) { // at its canonical coordinates, in no guard
         IndexId linear = level_linear(pool, b->group, gr->level[id], b->a, b->r, b->c);
-        IndexId *own = arena_array(b->lo->arena, IndexId, type->rank + 1);
-        index_split(pool, linear, type->rank, type_sizes(b->lo->arena, type), own);
+        IndexId *own = arena_array(b->lo->work, IndexId, type->rank + 1);
+        index_split(pool, linear, type->rank, type_sizes(b->lo->work, type), own);
         if (gr->level[id] == LEVEL_COLUMN)
             return reduce_value(b, graph_node(gr->graph, id), own, true);
         return remembered(b, id, own, linear);
@@ -319,7 +319,7 @@ uint32_t build_value(Build *b, NodeId id, const IndexId *at)
     if (!mine && !copied && gr->group_of[id] && gr->stored[id]) return load(b, id, at);
     if (gr->layout->assembled[id]) return load(b, id, at);
     IndexId linear =
-        type->rank ? index_linear(pool, type->rank, at, type_sizes(b->lo->arena, type)) : 0;
+        type->rank ? index_linear(pool, type->rank, at, type_sizes(b->lo->work, type)) : 0;
     return remembered(b, id, at, linear);
 }
 
@@ -330,12 +330,12 @@ void build_store(Build *b, NodeId id, uint32_t value)
     const Type *type = graph_type(gr->graph, id);
     IndexId linear = level_linear(pool, b->group, gr->level[id], b->a, b->r, b->c),
             index = index_const(pool, lower_offset(b->lo, id));
-    IndexId *at = arena_array(b->lo->arena, IndexId, type->rank + 1);
-    index_split(pool, linear, type->rank, type_sizes(b->lo->arena, type), at);
+    IndexId *at = arena_array(b->lo->work, IndexId, type->rank + 1);
+    index_split(pool, linear, type->rank, type_sizes(b->lo->work, type), at);
     const int64_t *stride = b->lo->layout->stride[id];
     for (uint32_t i = 0; i < type->rank; i++)
         index = index_add(pool, index, index_mul(pool, at[i], stride[i]));
     KernelStore s = {.kind = STORE_PLAIN, .value = value, .index = index};
     s.buffer = build_slot(b, lower_result_buffer(b->lo, id), true);
-    vec_push(b->lo->arena, &b->body->stores, s);
+    vec_push(b->lo->work, &b->body->stores, s);
 }

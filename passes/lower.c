@@ -67,11 +67,11 @@ int64_t lower_offset(const Lower *lo, NodeId id)
 
 Kernel *lower_kernel(Lower *lo, KernelKind kind, const char *stem, NodeId node)
 {
-    Kernel *k = arena_make(lo->arena, Kernel);
+    Kernel *k = arena_make(lo->work, Kernel);
     k->kind = kind;
-    k->name = str_printf(lo->arena, "%s_%s_%u", lo->entry->name, stem, node);
-    index_init(&k->body.index, lo->arena);
-    index_init(&k->gemm.a.index, lo->arena);
+    k->name = str_printf(lo->work, "%s_%s_%u", lo->entry->name, stem, node);
+    index_init(&k->body.index, lo->work);
+    index_init(&k->gemm.a.index, lo->work);
     return k;
 }
 
@@ -83,15 +83,16 @@ void lower_origins(Lower *lo, Kernel *k, const Group *gp)
         Loc loc = n->origins.at[0];
         uint32_t i = 0;
         while (i < k->origins.n && memcmp(&k->origins.at[i], &loc, sizeof loc) != 0) i++;
-        if (i == k->origins.n && loc.source) vec_push(lo->arena, &k->origins, loc);
+        if (i == k->origins.n && loc.source) vec_push(lo->work, &k->origins, loc);
     }
 }
 
 uint32_t lower_intern(Lower *lo, Kernel *k)
 {
-    const char *text = kernel_text(lo->arena, k);
+    const char *text = kernel_text(lo->work, k);
     void *known = map_get(&lo->plan->kernel_index, text);
     if (known) return (uint32_t)((uintptr_t)known - 1);
+    lo->keep = true;
     vec_push(lo->arena, &lo->plan->kernels, k);
     map_set(lo->arena, &lo->plan->kernel_index, text, (void *)(uintptr_t)lo->plan->kernels.n);
     return lo->plan->kernels.n - 1;
@@ -108,12 +109,18 @@ static int64_t traffic(const Kernel *k)
 void lower_launch(Lower *lo, Kernel *k, Segment *segment)
 {
     lower_windows(lo, k, segment);
-    if (k->kind == KERNEL_LOOP) lower_canonical(lo->arena, k, segment);
+    if (k->kind == KERNEL_LOOP) lower_canonical(lo->work, k, segment);
     k->bytes = traffic(k);
     Segment s = *segment;
     memcpy(&s.origins, &k->origins, sizeof k->origins);
     s.kernel = lower_intern(lo, k);
     s.late = lo->late;
+    s.buffers.at = arena_copy(lo->arena, s.buffers.at, s.buffers.n * sizeof *s.buffers.at);
+    s.from.at = arena_copy(lo->arena, s.from.at, s.from.n * sizeof *s.from.at);
+    s.origins.at = arena_copy(lo->arena, s.origins.at, s.origins.n * sizeof *s.origins.at);
+    s.buffers.cap = s.buffers.n;
+    s.from.cap = s.from.n;
+    s.origins.cap = s.origins.n;
     Launch launch = {0};
     vec_push(lo->arena, &launch.segments, s);
     vec_push(lo->arena, &lo->entry->launches, launch);
@@ -130,12 +137,19 @@ static void lower_entry(Lower *lo)
     uint32_t *order, n = groups_order(gr, lo->arena, &order);
     for (uint32_t i = 0; i < n; i++) {
         lo->late = gr->groups.at[order[i]].again;
+        lo->work = arena_new();
+        lo->keep = false;
         if (gr->groups.at[order[i]].kind == GROUP_LOOP)
             lower_loop(lo, order[i]);
         else
             lower_engine(lo, order[i]);
+        if (lo->keep)
+            arena_keep(lo->arena, lo->work);
+        else
+            arena_free(lo->work);
     }
     lo->late = false;
+    lo->work = lo->arena;
 }
 
 bool pass_lower(Program *p, PassContext *ctx)

@@ -10,6 +10,8 @@
 // What the passes from layout on make of one entry.
 typedef struct Lower {
     Arena *arena;
+    Arena *work; // of a group's kernels while they are made; freed,
+    bool keep;   // but where one of them is new
     Plan *plan;
     PlanEntry *entry;
     const Program *program;

@@ -7,7 +7,7 @@ static const IndexId *dot_coordinates(Build *b, const Node *n, uint32_t operand,
                                       IndexId free, IndexId k)
 {
     IndexPool *pool = &b->body->index;
-    Arena *arena = b->lo->arena;
+    Arena *arena = b->lo->work;
     const Type *of = graph_type(b->lo->gr->graph, n->args[operand]);
     uint32_t nb, nc, nf = 0;
     const int64_t *ab = node_ints(n, operand ? ATTR_RBATCH : ATTR_LBATCH, &nb);
@@ -47,7 +47,7 @@ typedef struct Dot {
 static void operand_body(Build *b, const Dot *d, uint32_t operand)
 {
     int64_t free = operand ? d->cols : d->rows, each = d->depth / d->parts;
-    index_init(&b->body->index, b->lo->arena);
+    index_init(&b->body->index, b->lo->work);
     build_axis(b, d->batch * d->parts, ROLE_OUTER);
     build_axis(b, free, ROLE_OUTER);
     build_axis(b, each, ROLE_INNER);
@@ -59,7 +59,7 @@ static void operand_body(Build *b, const Dot *d, uint32_t operand)
     const IndexId *at = dot_coordinates(b, d->node, operand, batch, at_free, k);
     uint32_t value = build_value(b, d->node->args[operand], at);
     if (value + 1 != b->body->code.n) // the element is the last instruction
-        vec_push(b->lo->arena, &b->body->code, b->body->code.at[value]);
+        vec_push(b->lo->work, &b->body->code, b->body->code.at[value]);
 }
 
 // Launch the kernel that packs the right operand; its buffer comes back.
@@ -87,9 +87,9 @@ static void epilogue(Build *b, const Dot *d, KernelInstr acc)
     const Grouping *gr = b->lo->gr;
     DType dt = d->node->type->dtype;
     KernelInstr cast = {.kind = KI_OP, .op = OP_CAST, .dtype = dt, .axes = acc.axes};
-    vec_push(b->lo->arena, &b->body->code, acc);
+    vec_push(b->lo->work, &b->body->code, acc);
     cast.args[0] = b->body->code.n - 1;
-    if (dt != DT_F32) vec_push(b->lo->arena, &b->body->code, cast);
+    if (dt != DT_F32) vec_push(b->lo->work, &b->body->code, cast);
     b->acc = b->body->code.n;
     for (uint32_t i = 0; i < b->group->members.n; i++)
         if (gr->stored[b->group->members.at[i]])
@@ -143,8 +143,8 @@ static uint32_t products_of_parts(Lower *lo, NodeId id, const Dot *d, const Grou
     Build b = product(lo, id, d, gp, &segment);
     KernelStore store = {.kind = STORE_PLAIN, .index = b.a};
     store.buffer = build_slot(&b, sums, true);
-    vec_push(lo->arena, &b.body->code, finished);
-    vec_push(lo->arena, &b.body->stores, store);
+    vec_push(lo->work, &b.body->code, finished);
+    vec_push(lo->work, &b.body->stores, store);
     lower_launch(lo, b.kernel, &segment);
     return sums;
 }
@@ -176,7 +176,7 @@ static void lower_parts(Lower *lo, uint32_t group, NodeId id, const Dot *d)
     KernelInstr load = {.kind = KI_LOAD, .dtype = DT_F32, .axes = 15};
     load.index = product_index(pool, part, m, n, d);
     load.buffer = build_slot(&b, sums, false);
-    vec_push(lo->arena, &k->body.code, load);
+    vec_push(lo->work, &k->body.code, load);
     KernelInstr sum = {.kind = KI_REDUCE, .op = OP_SUM, .dtype = DT_F32, .axes = 11};
     sum.order = ORDER_CHAIN;
     epilogue(&b, d, sum);
@@ -228,7 +228,7 @@ static StridedView strided(Build *b, const Outer *outer, NodeId id, bool written
     IndexPool *pool = &b->body->index;
     const Graph *g = b->lo->gr->graph;
     const Type *type = graph_type(g, id);
-    IndexId *own = arena_array(b->lo->arena, IndexId, type->rank + 1);
+    IndexId *own = arena_array(b->lo->work, IndexId, type->rank + 1);
     for (uint32_t i = 0; i < type->rank; i++)
         own[i] = index_axis(pool, i < outer->n ? outer->at[i] : i, type->axes[i].size);
     const IndexId *at = own;
@@ -281,7 +281,7 @@ static Outer outer_axes(Build *b, const Node *n)
 {
     const Graph *g = b->lo->gr->graph;
     const Type *q = graph_type(g, n->args[0]), *bias = n->type;
-    uint32_t *at = arena_array(b->lo->arena, uint32_t, q->rank);
+    uint32_t *at = arena_array(b->lo->work, uint32_t, q->rank);
     Outer outer = {q->rank - 2, at};
     b->kernel->attention.shared = 1;
     for (uint32_t last = 0, next = 0; last < 2; last++)
@@ -375,7 +375,7 @@ uint32_t lower_dense(Build *b, NodeId id)
     const Grouping *gr = b->lo->gr;
     const Type *type = graph_type(gr->graph, id);
     bool placed = gr->group_of[id] && gr->stored[id];
-    IndexId *own = arena_array(b->lo->arena, IndexId, type->rank + 1);
+    IndexId *own = arena_array(b->lo->work, IndexId, type->rank + 1);
     for (uint32_t i = 0; i < type->rank; i++)
         own[i] = index_axis(&b->body->index, i, type->axes[i].size);
     const IndexId *at = own;

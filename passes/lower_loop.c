@@ -106,7 +106,7 @@ static void column_partial(Build *b, NodeId id, uint32_t value)
             lower_buffer(lo, BLOCK_SCRATCH, n->type->dtype, chunks * type_count(n->type), NULL);
     KernelStore s = {.kind = STORE_COLUMN, .value = value, .op = n->op};
     s.buffer = build_slot(b, partial, true);
-    vec_push(lo->arena, &b->body->stores, s);
+    vec_push(lo->work, &b->body->stores, s);
 }
 
 static void build_body(Build *b, int64_t inner)
@@ -117,9 +117,9 @@ static void build_body(Build *b, int64_t inner)
         NodeId id = b->group->members.at[i];
         if (!gr->stored[id]) continue;
         const Type *type = graph_type(gr->graph, id);
-        IndexId *at = arena_array(b->lo->arena, IndexId, type->rank + 1);
+        IndexId *at = arena_array(b->lo->work, IndexId, type->rank + 1);
         IndexId linear = level_linear(&b->body->index, b->group, gr->level[id], b->a, b->r, b->c);
-        index_split(&b->body->index, linear, type->rank, type_sizes(b->lo->arena, type), at);
+        index_split(&b->body->index, linear, type->rank, type_sizes(b->lo->work, type), at);
         uint32_t value = build_value(b, id, at);
         if (gr->level[id] == LEVEL_COLUMN)
             column_partial(b, id, value);
@@ -133,7 +133,7 @@ static Build start(Lower *lo, uint32_t group, Kernel *kernel, Segment *segment)
     Build b = {.lo = lo, .kernel = kernel, .body = &kernel->body, .segment = segment};
     b.group = &lo->gr->groups.at[group];
     b.group_id = group + 1;
-    index_init(&kernel->body.index, lo->arena);
+    index_init(&kernel->body.index, lo->work);
     return b;
 }
 
@@ -208,11 +208,11 @@ static void finish_column(Lower *lo, NodeId id, uint32_t partial, int64_t chunks
                        .dtype = type->dtype,
                        .order = ORDER_CHAIN,
                        .axes = 5};
-    vec_push(lo->arena, &k->body.code, load);
-    vec_push(lo->arena, &k->body.code, sum);
+    vec_push(lo->work, &k->body.code, load);
+    vec_push(lo->work, &k->body.code, sum);
     KernelStore s = {.kind = STORE_PLAIN, .value = 1, .index = at};
     s.buffer = build_slot(&b, lower_node_buffer(lo, id), true);
-    vec_push(lo->arena, &k->body.stores, s);
+    vec_push(lo->work, &k->body.stores, s);
     lower_tasks(k, false);
     lower_launch(lo, k, &segment);
 }

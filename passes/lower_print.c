@@ -29,6 +29,17 @@ static void print_layouts(const Layout *l, FILE *out)
 
 // ---- groups -------------------------------------------------------------------------------------
 
+// The first group from number `from` on that a group reads from; UINT32_MAX: none.
+static uint32_t next_read(const Grouping *gr, const Group *gp, uint32_t from)
+{
+    uint32_t next = UINT32_MAX;
+    for (uint32_t i = 0; i < gp->reads.n; i++) {
+        uint32_t k = gr->group_of[gp->reads.at[i]] - 1;
+        if (k >= from && k < next) next = k;
+    }
+    return next;
+}
+
 static void print_group(const Grouping *gr, uint32_t k, FILE *out)
 {
     static const char *const kinds[] = {
@@ -39,12 +50,8 @@ static void print_group(const Grouping *gr, uint32_t k, FILE *out)
     fprintf(out, "  group %u %s", k, gp->kind == GROUP_LOOP ? splits[gp->split] : kinds[gp->kind]);
     if (gp->kind == GROUP_LOOP)
         fprintf(out, " %" PRId64 " x %" PRId64 " x %" PRId64, gp->outer, gp->red, gp->inner);
-    for (uint32_t i = 0, n = 0; i < gp->reads.n; i++) {
-        uint32_t of = gr->group_of[gp->reads.at[i]] - 1;
-        bool known = of == k;
-        for (uint32_t j = 0; j < i && !known; j++) known = gr->group_of[gp->reads.at[j]] - 1 == of;
-        if (!known) fprintf(out, "%s%u", n++ ? " " : " after ", of);
-    }
+    for (uint32_t n = 0, i = next_read(gr, gp, 0); i != UINT32_MAX; i = next_read(gr, gp, i + 1))
+        if (i != k) fprintf(out, "%s%u", n++ ? " " : " after ", i);
     fputc('\n', out);
     for (uint32_t i = 0; i < gp->members.n; i++) {
         NodeId id = gp->members.at[i];

@@ -148,21 +148,21 @@ static uint32_t product_instr(Arena *arena, const Kernel *k, LibraryProduct *p)
 static uint32_t rest_kernel(Lower *lo, const Kernel *k, uint32_t product, uint32_t store,
                             uint32_t workspace)
 {
-    Kernel *rest = arena_make(lo->arena, Kernel);
+    Kernel *rest = arena_make(lo->work, Kernel);
     *rest = (Kernel){.kind = KERNEL_LOOP,
                      .rest = true,
-                     .name = str_printf(lo->arena, "%s_rest", k->name),
+                     .name = str_printf(lo->work, "%s_rest", k->name),
                      .grain = 1,
                      .tasks = k->gemm.batch * k->gemm.m};
     memcpy(&rest->origins, &k->origins, sizeof k->origins);
     memcpy(&rest->buffers, &k->buffers, sizeof k->buffers);
-    rest->buffers.at = arena_copy(lo->arena, k->buffers.at, k->buffers.n * sizeof *k->buffers.at);
+    rest->buffers.at = arena_copy(lo->work, k->buffers.at, k->buffers.n * sizeof *k->buffers.at);
     KernelBody *b = &rest->body;
     *b = k->body;
-    b->code.at = arena_copy(lo->arena, k->body.code.at, k->body.code.n * sizeof *b->code.at);
-    b->stores.at = arena_copy(lo->arena, b->stores.at, b->stores.n * sizeof *b->stores.at);
-    index_copy(&b->index, &k->body.index, lo->arena);
-    index_init(&rest->gemm.a.index, lo->arena);
+    b->code.at = arena_copy(lo->work, k->body.code.at, k->body.code.n * sizeof *b->code.at);
+    b->stores.at = arena_copy(lo->work, b->stores.at, b->stores.n * sizeof *b->stores.at);
+    index_copy(&b->index, &k->body.index, lo->work);
+    index_init(&rest->gemm.a.index, lo->work);
     KernelInstr load = {.kind = KI_LOAD, .buffer = workspace, .axes = 7};
     if (store) {
         load.buffer = b->stores.at[store - 1].buffer;
@@ -191,11 +191,11 @@ void lower_product(Lower *lo, Kernel *k, Build *b)
     int64_t a[3] = {k->gemm.batch, k->gemm.m, k->gemm.k};
     int64_t w[3] = {k->gemm.batch, k->gemm.n, k->gemm.k};
     int64_t c[3] = {k->gemm.batch, k->gemm.m, k->gemm.n};
-    if (!lo->target->library || !plain_operand(lo->arena, &k->gemm.a, a, &p.a) ||
-        !plain_operand(lo->arena, &k->gemm.b, w, &p.b) || !operands_fit(k, &p))
+    if (!lo->target->library || !plain_operand(lo->work, &k->gemm.a, a, &p.a) ||
+        !plain_operand(lo->work, &k->gemm.b, w, &p.b) || !operands_fit(k, &p))
         return;
-    uint32_t product = product_instr(lo->arena, k, &p), workspace = 0;
-    uint32_t store = product_store(lo->arena, &k->body, product, p.biased, c, &p.c);
+    uint32_t product = product_instr(lo->work, k, &p), workspace = 0;
+    uint32_t store = product_store(lo->work, &k->body, product, p.biased, c, &p.c);
     if (store && is_byte(k->buffers.at[p.a.buffer].dtype) && !even(&p.c)) return;
     if (!store) {
         DType dt = k->body.code.at[product].dtype;
@@ -205,5 +205,5 @@ void lower_product(Lower *lo, Kernel *k, Build *b)
         p.workspace = true;
     }
     if (!store || k->body.stores.n > 1) p.rest = rest_kernel(lo, k, product, store, workspace) + 1;
-    k->gemm.library = arena_copy(lo->arena, &p, sizeof p);
+    k->gemm.library = arena_copy(lo->work, &p, sizeof p);
 }

@@ -36,6 +36,7 @@ typedef struct PassOptions {
     int64_t stream_above;   // bytes of a product that pass stream cuts, and
     int64_t stream_piece;   // of a piece; 0: its own choice
     int64_t recompute; // what pass save gives up of the values it can, in parts of RECOMPUTE_ALL
+    bool discarded;    // what comes out is measured and thrown away: it is not verified
     bool time;         // print each pass's seconds, nodes before and after, to `out`
     FILE *out;         // NULL: stderr
     struct Lowering *lowering; // target and result of the passes that make kernels

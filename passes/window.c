@@ -59,8 +59,8 @@ static void move_body(const int64_t *by, KernelBody *b)
 
 void lower_windows(Lower *lo, Kernel *k, Segment *segment)
 {
-    Reach *reach = arena_array(lo->arena, Reach, k->buffers.n + 1);
-    int64_t *by = arena_array(lo->arena, int64_t, k->buffers.n + 1);
+    Reach *reach = arena_array(lo->work, Reach, k->buffers.n + 1);
+    int64_t *by = arena_array(lo->work, int64_t, k->buffers.n + 1);
     KernelBody *bodies[] = {&k->body, &k->gemm.a, &k->gemm.b};
     if (k->kind != KERNEL_LOOP && k->kind != KERNEL_PACK && k->kind != KERNEL_GEMM) return;
     for (int i = 0; i < 3; i++) note_body(reach, bodies[i]);

@@ -111,6 +111,74 @@ Test(run, kernel_passes_follow_each_other)
     }
 }
 
+// So many residual layers, the gradients of their weights clipped by their norm, and an update.
+static Program *deep_program(Arena *arena, uint32_t layers)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    fputs("program \"deep\" batch=8 steps=1 seed=0\n", f);
+    for (uint32_t i = 0; i < layers; i++)
+        fprintf(f, "state param \"w%u\" f32[4, 4] trainable\n", i);
+    fputs("entry \"step\" {\n  %x0 = input {name=\"x\"} : f32[8b, 4]\n", f);
+    for (uint32_t i = 0; i < layers; i++)
+        fprintf(f,
+                "  %%w%u = state {name=\"w%u\"} : f32[4, 4]\n"
+                "  %%p%u = dot %%x%u, %%w%u {lc=[1], rc=[1]} : f32[8b, 4]\n"
+                "  %%t%u = tanh %%p%u\n  %%x%u = add %%x%u, %%t%u\n",
+                i, i, i, i, i, i, i, i + 1, i, i);
+    fprintf(f,
+            "  %%l = sum %%x%u {axes=[0, 1], cross=1} : f32[]\n"
+            "  %%n0 = const {value=1} : f32[]\n",
+            layers);
+    for (uint32_t i = 0; i < layers; i++)
+        fprintf(f,
+                "  %%g%u = grad %%l, %%w%u : f32[4, 4]\n  %%q%u = mul %%g%u, %%g%u\n"
+                "  %%s%u = sum %%q%u {axes=[0, 1]} : f32[]\n  %%n%u = add %%n%u, %%s%u\n",
+                i, i, i, i, i, i, i, i + 1, i, i);
+    fprintf(f, "  %%n = broadcast %%n%u {axes=[]} : f32[4, 4]\n", layers);
+    for (uint32_t i = 0; i < layers; i++)
+        fprintf(f, "  %%d%u = div %%g%u, %%n\n  %%v%u = sub %%w%u, %%d%u\n", i, i, i, i, i);
+    fputs("  output \"loss\" %l\n", f);
+    for (uint32_t i = 0; i < layers; i++) fprintf(f, "  update \"w%u\" %%v%u\n", i, i);
+    fputs("}\n", f);
+    fclose(f);
+    Diag *diag = diag_new(arena);
+    Program *p = program_parse(arena, diag, diag_source(diag, "deep", text, size));
+    if (!p) diag_print(diag, stderr);
+    cr_assert(p);
+    return p;
+}
+
+typedef struct Work {
+    uint64_t steps, bytes; // of fuse's searches; of all that passes with a target make
+} Work;
+
+static Work work_of(uint32_t layers)
+{
+    Arena *arena = arena_new(), *made = arena_new();
+    Target target = {.name = "made up", .lanes = 4, .tasks = one};
+    Lowering lowering = {.arena = made, .target = &target, .mask = FUSE_ALL};
+    Error err = {0};
+    bool good =
+        passes_run(deep_program(arena, layers), &(PassOptions){.lowering = &lowering}, &err);
+    cr_assert(good, "%s", err.text);
+    Work work = {lowering.entries[0].gr->search.steps, arena_used(made)};
+    arena_free(made);
+    arena_free(arena);
+    return work;
+}
+
+// Twice the layers, twice the work.
+Test(run, work_grows_with_the_layers)
+{
+    Work once = work_of(200), twice = work_of(400);
+    cr_expect(twice.steps * 2 < once.steps * 5, "%lu steps, then %lu", (unsigned long)once.steps,
+              (unsigned long)twice.steps);
+    cr_expect(twice.bytes * 2 < once.bytes * 5, "%lu bytes, then %lu", (unsigned long)once.bytes,
+              (unsigned long)twice.bytes);
+}
+
 static char *printed(const Program *p)
 {
     char *text = NULL;
