@@ -23,7 +23,7 @@ static const Option options[] = {
     CHECK_OPTION(Values),
     CACHE_OPTION(Values),
     {"target", 0, OPTION_TARGET, offsetof(Values, target), "T",
-     "cpu (or cpu:x86-64-v3, cpu:x86-64-v4: any of that level), cuda (this machine's GPU), "
+     "cpu (or cpu:x86-64-v3, -v4, -v4+amx: any of that level), cuda (this machine's GPU), "
      "cuda:sm_90a"},
     {"threads", 0, OPTION_THREADS, offsetof(Values, threads), "N", "that compile (one a core)"},
     {"skip", 0, OPTION_TEXT, offsetof(Values, skip), "A,B", "passes to leave out"},

@@ -114,10 +114,11 @@ bool backend_open(Arena *arena, const char *target, Backend *backend, Error *err
     for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
         if (strlen(targets[i].name) == n && strncmp(targets[i].name, target, n) == 0)
             return targets[i].open(arena, rest, backend, err);
-    return error_set(err,
-                     "there is no target '%s': cpu, cpu:x86-64-v3, cpu:x86-64-v4, cuda, "
-                     "cuda:sm_90a, ..",
-                     target);
+    return error_set(
+        err,
+        "there is no target '%s': cpu, cpu:x86-64-v3, cpu:x86-64-v4, cpu:x86-64-v4+amx, cuda, "
+        "cuda:sm_90a, ..",
+        target);
 }
 
 bool backend_named(Arena *arena, const char *target, Error *err)

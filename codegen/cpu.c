@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/processor.h"
 
 #include "codegen/emit.h"
 #include "codegen/gemm.h"
@@ -22,14 +23,18 @@ static const char *take_message(Arena *arena, char *message)
     return copy;
 }
 
-// The levels of the x86-64 psABI that code is made for, best first; nothing else of a CPU is used.
+#define V3 "avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe"
+#define V4 V3 ",avx512f,avx512bw,avx512cd,avx512dq,avx512vl"
+
+// The levels of the x86-64 psABI that code is made for, best first, and tile registers beside the
+// best; nothing else of a CPU is used.
 static const struct {
-    const char *name, *features;
+    const char *name, *level, *features, *matrix;
     uint32_t lanes;
 } levels[] = {
-    {"x86-64-v4",
-     "avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe,avx512f,avx512bw,avx512cd,avx512dq,avx512vl", 16},
-    {"x86-64-v3", "avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe", 8},
+    {"x86-64-v4+amx", "x86-64-v4", V4, "amx-bf16,amx-tile", 16},
+    {"x86-64-v4", "x86-64-v4", V4, NULL, 16},
+    {"x86-64-v3", "x86-64-v3", V3, NULL, 8},
 };
 enum { LEVELS = sizeof levels / sizeof *levels };
 
@@ -42,6 +47,14 @@ static bool has_all(Arena *arena, const char *features, const char *wanted)
         wanted += n + (wanted[n] == ',');
     }
     return true;
+}
+
+// Does this machine have what level i asks for?
+static bool host_has(Arena *arena, const char *host, uint32_t i)
+{
+    const char *matrix = levels[i].matrix;
+    return has_all(arena, host, levels[i].features) &&
+           (!matrix || (has_all(arena, host, matrix) && processor_lends_tiles()));
 }
 
 // Of f64 there is plain arithmetic: functions, products and attention are f32.
@@ -59,22 +72,25 @@ bool cpu_target(Arena *arena, const char *level, Cpu *cpu, Error *err)
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
-    cpu->name = level ? level : take_message(arena, LLVMGetHostCPUName());
+    const char *self = take_message(arena, LLVMGetHostCPUName());
     const char *host = take_message(arena, LLVMGetHostCPUFeatures());
     uint32_t i = 0;
-    while (i < LEVELS &&
-           (level ? strcmp(level, levels[i].name) : !has_all(arena, host, levels[i].features)))
-        i++;
+    while (i < LEVELS && (level ? strcmp(level, levels[i].name) : !host_has(arena, host, i))) i++;
     if (i == LEVELS && level)
-        return error_set(
-            err, "there is no CPU level '%s': x86-64-v3 (AVX2) and x86-64-v4 (AVX-512)", level);
+        return error_set(err,
+                         "there is no CPU level '%s': x86-64-v3 (AVX2), x86-64-v4 (AVX-512) and "
+                         "x86-64-v4+amx (tile registers for bf16)",
+                         level);
     if (i == LEVELS)
         return error_set(err, "this CPU (%s) has no AVX2 and FMA; cztc needs x86-64-v3 or better",
-                         cpu->name);
-    cpu->level = levels[i].name;
+                         self);
+    cpu->name = level ? levels[i].level : self;
+    cpu->level = levels[i].level;
     cpu->features = levels[i].features;
+    cpu->matrix = levels[i].matrix;
     cpu->target = (Target){.name = "cpu",
                            .lanes = levels[i].lanes,
+                           .matrix = cpu->matrix != NULL,
                            .has = has,
                            .packs = true,
                            .packed_count = gemm_packed_count,
@@ -124,6 +140,7 @@ static void mark_function(LLVMContextRef c, LLVMValueRef fn, const Cpu *cpu)
     add_attribute(c, fn, "target-cpu", cpu->level);
     add_attribute(c, fn, "tune-cpu", cpu->name);
     if (cpu->target.lanes == 16) add_attribute(c, fn, "prefer-vector-width", "512");
+    if (cpu->matrix) add_attribute(c, fn, "target-features", "+amx-bf16,+amx-tile");
 }
 
 static EmitTypes module_types(LLVMContextRef c)
@@ -172,6 +189,7 @@ static void emit_kernel(Job *job, const Kernel *shared, const char *symbol)
               .module = job->module,
               .kernel = k,
               .t = module_types(job->context),
+              .target = &job->cpu->target,
               .lanes = job->cpu->target.lanes};
     LLVMTypeRef args[4] = {e.t.ptr, e.t.i64, e.t.i64, e.t.ptr};
     e.function = LLVMAddFunction(job->module, symbol, LLVMFunctionType(e.t.void_, args, 4, false));
@@ -268,14 +286,15 @@ static void *run_job(void *arg)
 // ---- a whole plan
 // -------------------------------------------------------------------------------------
 
-static int64_t worker_bytes(const Plan *plan, uint32_t lanes)
+static int64_t worker_bytes(const Plan *plan, const Target *target)
 {
+    const uint32_t lanes = target->lanes;
     int64_t most = 64;
     for (uint32_t i = 0; i < plan->kernels.n; i++) {
         const Kernel *k = plan->kernels.at[i];
         int64_t bytes = 0;
         if (k->kind == KERNEL_LOOP) bytes = emit_loop_worker_bytes(k);
-        if (k->kind == KERNEL_GEMM) bytes = emit_gemm_worker_bytes(k, lanes);
+        if (k->kind == KERNEL_GEMM) bytes = emit_gemm_worker_bytes(k, target);
         if (kernel_attends(k)) bytes = emit_attention_worker_bytes(k, lanes);
         if (kernel_orders(k)) bytes = emit_ordered_worker_bytes(k);
         if (bytes > most) most = bytes;
@@ -324,7 +343,7 @@ bool cpu_compile(Arena *arena, const Plan *plan, const Cpu *cpu, uint32_t thread
     double start = seconds_now();
     ok = ok && link_objects(arena, n, objects, sizes, plan->kernels.n, names, blob, err);
     stats->link_s = seconds_now() - start;
-    blob->worker_bytes = worker_bytes(plan, cpu->target.lanes);
+    blob->worker_bytes = worker_bytes(plan, &cpu->target);
     for (uint32_t i = 0; i < n; i++) arena_free(jobs[i].arena);
     return ok;
 }
@@ -356,10 +375,19 @@ const char *cpu_kernel_ir(Arena *arena, const Kernel *k, const Cpu *cpu, bool as
 
 // ---- for the step file --------------------------------------------------------------------------
 
-static const char *target_json(Arena *arena, const Cpu *cpu)
+static bool uses_matrix(const Cpu *cpu, const Plan *plan)
 {
-    const char *list = "";
-    for (const char *f = cpu->features; *f;) {
+    bool uses = false;
+    for (uint32_t i = 0; i < plan->kernels.n; i++)
+        uses |= gemm_in_matrix(&cpu->target, plan->kernels.at[i]);
+    return uses;
+}
+
+static const char *target_json(Arena *arena, const Cpu *cpu, const Plan *plan)
+{
+    const char *list = "", *all = cpu->features;
+    if (uses_matrix(cpu, plan)) all = str_printf(arena, "%s,%s", all, cpu->matrix);
+    for (const char *f = all; *f;) {
         size_t n = strcspn(f, ",");
         list = str_printf(arena, "%s%s\"%.*s\"", list, *list ? ", " : "", (int)n, f);
         f += n + (f[n] == ',');
@@ -372,7 +400,7 @@ Code cpu_code(Arena *arena, const Cpu *cpu, const Plan *plan, const Blob *blob)
 {
     KernelCode *kernels = arena_array(arena, KernelCode, plan->kernels.n + 1);
     for (uint32_t i = 0; i < plan->kernels.n; i++) kernels[i].offset = blob->offset[i];
-    Code code = {.target_json = target_json(arena, cpu),
+    Code code = {.target_json = target_json(arena, cpu, plan),
                  .label = cpu->name,
                  .kernels = kernels,
                  .worker_bytes = blob->worker_bytes,
@@ -393,6 +421,6 @@ bool cpu_backend_compile(const Backend *backend, Arena *arena, const Plan *plan,
 const char *cpu_backend_identity(const Backend *backend, Arena *arena, uint32_t threads)
 {
     const Cpu *cpu = backend->own;
-    return str_printf(arena, "cpu %s %s %s, %u threads", cpu->name, cpu->level, cpu->features,
-                      threads);
+    return str_printf(arena, "cpu %s %s %s %s, %u threads", cpu->name, cpu->level, cpu->features,
+                      cpu->matrix ? cpu->matrix : "", threads);
 }

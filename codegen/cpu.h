@@ -9,10 +9,11 @@ typedef struct Cpu {
     const char *name;     // LLVM's: "znver4", or the level; code is tuned for it
     const char *level;    // "x86-64-v3" or "x86-64-v4": what code may use
     const char *features; // of that level, "avx,avx2,.."
+    const char *matrix;   // what Target.matrix needs beside them; NULL: it is off
 } Cpu;
 
-// The host's CPU; or with `level` ("x86-64-v3" or "x86-64-v4", else NULL) any of that level. False
-// where the host lacks AVX2 and FMA (x86-64-v3), or there is no such level.
+// The host's CPU; or with `level` ("x86-64-v3", "x86-64-v4", "x86-64-v4+amx", else NULL) any of
+// that level. False where the host lacks AVX2 and FMA (x86-64-v3), or there is no such level.
 bool cpu_target(Arena *arena, const char *level, Cpu *cpu, Error *err);
 
 // Position-independent code of a plan: text, then read-only data. offset[i] is where kernel i

@@ -20,10 +20,10 @@ __asm__(".section .rodata\nczt_cuda_prelude: .incbin \"" CZT_CUDA_TEXTS
         "czt_cuda_scatter: .incbin \"" CZT_CUDA_TEXTS "/cuda_scatter.cuh\"\n.byte 0\n"
         "czt_cuda_ordered: .incbin \"" CZT_CUDA_TEXTS "/cuda_ordered.cuh\"\n.byte 0\n.text\n");
 
-static int64_t no_panels(const Target *t, int64_t batch, int64_t n, int64_t k)
+static int64_t no_panels(const Target *t, const Kernel *pack)
 {
     (void)t;
-    return batch * n * k;
+    return pack->gemm.batch * pack->gemm.n * pack->gemm.k;
 }
 
 static int64_t one_task(const Target *t, const Kernel *k)

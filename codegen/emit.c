@@ -95,6 +95,29 @@ void emit_store(const Emit *e, LLVMValueRef x, LLVMValueRef at, uint32_t align)
     LLVMSetAlignment(LLVMBuildStore(e->builder, x, at), align);
 }
 
+static void copy_attributes(const Emit *e, LLVMValueRef to)
+{
+    unsigned n = LLVMGetAttributeCountAtIndex(e->function, LLVMAttributeFunctionIndex);
+    LLVMAttributeRef *at = arena_array(e->arena, LLVMAttributeRef, n + 1);
+    LLVMGetAttributesAtIndex(e->function, LLVMAttributeFunctionIndex, at);
+    for (unsigned i = 0; i < n; i++) LLVMAddAttributeAtIndex(to, LLVMAttributeFunctionIndex, at[i]);
+}
+
+Emit emit_shared(const Emit *caller, const char *name, LLVMTypeRef *parameters, uint32_t n)
+{
+    Emit e = *caller;
+    e.builder = NULL;
+    e.function = LLVMGetNamedFunction(e.module, name);
+    if (e.function) return e;
+    e.function = LLVMAddFunction(e.module, name, LLVMFunctionType(e.t.void_, parameters, n, false));
+    LLVMSetLinkage(e.function, LLVMInternalLinkage);
+    copy_attributes(caller, e.function);
+    e.builder = LLVMCreateBuilderInContext(e.context);
+    LLVMPositionBuilderAtEnd(e.builder,
+                             LLVMAppendBasicBlockInContext(e.context, e.function, "entry"));
+    return e;
+}
+
 EmitLoop emit_loop_begin(Emit *e, LLVMValueRef from, LLVMValueRef to, int64_t step,
                          LLVMValueRef *carry, uint32_t n)
 {

@@ -4,7 +4,7 @@
 #ifndef CZT_CODEGEN_EMIT_H
 #define CZT_CODEGEN_EMIT_H
 
-#include "ir/kernel.h"
+#include "ir/target.h"
 
 #include <llvm-c/Core.h>
 
@@ -21,6 +21,7 @@ typedef struct Emit {
     LLVMModuleRef module;
     LLVMBuilderRef builder;
     EmitTypes t;
+    const Target *target;
     uint32_t lanes; // of an f32 register
     const Kernel *kernel;
     LLVMValueRef function, buffers, begin, end, worker;
@@ -60,6 +61,10 @@ LLVMValueRef emit_at(const Emit *e, LLVMTypeRef type, LLVMValueRef base, LLVMVal
 // Load or store with element alignment.
 LLVMValueRef emit_load(const Emit *e, LLVMTypeRef type, LLVMValueRef at, uint32_t align);
 void emit_store(const Emit *e, LLVMValueRef x, LLVMValueRef at, uint32_t align);
+
+// The module's function `void NAME(parameters)` that its kernels share, with the attributes of the
+// caller. Where the module had none, the Emit has a builder, to write it and to be disposed of.
+Emit emit_shared(const Emit *caller, const char *name, LLVMTypeRef *parameters, uint32_t n);
 
 // A counted loop: for (i = from; i < to; i += step). Between begin and end emit the body at the
 // builder. carry: n values carried round; on entry the initial ones, inside the loop their current
@@ -110,7 +115,7 @@ LLVMValueRef emit_identity(const Emit *e, OpCode op, DType dt);
 // Bytes of worker scratch that the kernel uses.
 int64_t emit_loop_worker_bytes(const Kernel *k);
 void emit_loop_kernel(Emit *e);
-int64_t emit_gemm_worker_bytes(const Kernel *k, uint32_t lanes);
+int64_t emit_gemm_worker_bytes(const Kernel *k, const Target *target);
 void emit_pack_kernel(Emit *e);
 void emit_gemm_kernel(Emit *e);
 int64_t emit_attention_worker_bytes(const Kernel *k, uint32_t lanes);

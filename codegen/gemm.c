@@ -1,26 +1,31 @@
-// The contraction generator. The right operand is packed once by a kernel of its own into panels of
-// NR columns
-// ([panel][k][NR], zero-filled). A task of the product takes a block of rows (and of columns, where
-// rows alone make too few tasks) and runs the register tile, KC steps of k at a time, panel by
-// panel over the rows of the block, which stay in the second cache while panels come and go. Rows
-// of a plain f32 left operand are read where they lie; any other (computed, in 16 bits or 8, transposed,
-// or all its rows on one set of the first cache) is first copied to the worker's scratch, as f32,
-// along the axis and in the runs in which its elements lie side by side (codegen/runs.h): windows
-// of an image, that is convolutions, are copied like any matrix.
-// Between blocks of k the sums stay as f32 in memory, so every dot product is one fma chain in
-// rising k. After the last block the epilogue body runs over the tile while it is in the nearest
-// cache.
+// The contraction generator. The right operand is packed once by a kernel of its own (panel.h). A
+// task of the product takes a block of rows (and of columns, where rows alone make too few tasks)
+// and runs the tile, KC steps of k at a time, panel by panel over the rows of the block, which stay
+// in the second cache while panels come and go. Rows of a plain f32 left operand are read where
+// they lie; any other (computed, in 16 bits or 8, transposed, or all its rows on one set of the
+// first cache) is first copied to the worker's scratch, as f32, along the axis and in the runs in
+// which its elements lie side by side (codegen/runs.h): windows of an image, that is convolutions,
+// are copied like any matrix. For tile registers rows of bf16 are copied; what lies along m is
+// copied so in strips, which are then turned.
+// Between blocks of k the sums stay as f32 in memory, so every dot product is one chain in rising
+// k. After the last block the epilogue body runs over the tile while it is in the nearest cache.
 //
-// Sums go straight to the result where the epilogue is nothing but its store.
+// f32 sums go straight to the result where the epilogue is nothing but its store.
 #include "codegen/gemm.h"
 
 #include "base/diag.h"
+#include "codegen/matrix.h"
 #include "codegen/micro.h"
+#include "codegen/panel.h"
 #include "codegen/runs.h"
 
 enum {
     MOST_DEPTH = 768,    // of a block of k: rows and a panel of it stay in the second cache
     BLOCK_ROWS = 96,     // of a task: with MOST_DEPTH the left block takes 300 KiB
+    PAIR_DEPTH = 3072,   // the same in pairs: sums leave their registers as seldom as can be
+    PAIR_ROWS = 256,     // of a task in pairs; fewer where
+    PAIR_BLOCK = 786432, // the left block would take more bytes
+    PAIR_SUMS = 1 << 18, // of a task in pairs, between blocks of k: 1 MiB
     VECTOR_ROWS = 48,    // whole tiles and whole vectors, of 16 lanes and of 8
     FEW_TASKS = 24,      // split columns too when rows give fewer tasks
     LEAST_COLUMNS = 256, // of a task; twice that to earn a copy of the left block
@@ -65,23 +70,6 @@ static Plain plain_left(const Kernel *k)
 // ---- which axis the elements of an operand lie along
 // --------------------------------------------------
 
-// True when loads run contiguously along `axis` and not along `other`.
-static bool runs_along(const KernelBody *body, uint32_t axis, uint32_t other)
-{
-    IndexPool *pool = (IndexPool *)&body->index;
-    bool along = false;
-    for (uint32_t i = 0; i < body->code.n; i++) {
-        const KernelInstr *in = &body->code.at[i];
-        if (in->kind != KI_LOAD) continue;
-        int64_t c = 0, d = 0;
-        IndexId rest;
-        if (!index_affine(pool, in->index, axis, &c, &rest)) return false;
-        bool affine = index_affine(pool, in->index, other, &d, &rest);
-        if (c == 1 && !(affine && d == 1)) along = true;
-    }
-    return along;
-}
-
 // How the left operand is read: in place, or copied along m or k, run by run.
 typedef struct Left {
     Plain plain;
@@ -96,7 +84,7 @@ static Left left_of(Arena *arena, const Kernel *k, uint32_t lanes)
     Runs along_m;
     runs_find(&along_m, arena, &k->gemm.a, 1, lanes);
     runs_find(&l.runs, arena, &k->gemm.a, 2, lanes);
-    l.along_m = runs_along(&k->gemm.a, 1, 2) || along_m.cost < l.runs.cost;
+    l.along_m = panel_runs_along(&k->gemm.a, 1, 2) || along_m.cost < l.runs.cost;
     if (l.along_m) l.runs = along_m;
     return l;
 }
@@ -105,56 +93,67 @@ static Left left_of(Arena *arena, const Kernel *k, uint32_t lanes)
 // -------------------------------------------------------------------------------------------
 
 typedef struct Blocks {
-    int64_t mr, nr, mc, nc, kc; // tile, block of a task, block of k
+    Tiling tile;
+    int64_t mc, nc, kc; // rows of a task, its panels; steps of a block of k
     int64_t mblocks, nblocks, kblocks, panels;
 } Blocks;
+
+static int64_t least_of(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t most_of(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
 
 static int64_t up(int64_t n, int64_t to)
 {
     return div_up(n, to) * to;
 }
 
-// Steps of a block of k: whole runs where the left operand is copied along k, else whole vectors.
-static int64_t block_depth(int64_t k, const Left *left, uint32_t lanes)
+// Steps of a block of k: whole tile registers; or whole runs where the left operand is copied along
+// k, else whole vectors.
+static int64_t block_depth(const Tiling *tile, int64_t k, const Left *left, uint32_t lanes)
 {
+    if (tile->pairs) return up(div_up(k, div_up(k, PAIR_DEPTH)), MATRIX_DEPTH);
     int64_t kc = div_up(k, div_up(k, MOST_DEPTH));
     if (left->plain.is || kc == k) return kc;
     int64_t runs = up(kc, left->runs.length);
     return !left->along_m && runs <= MOST_DEPTH ? runs : up(kc, lanes);
 }
 
-static Blocks blocks_of(const Kernel *k, const Left *left, uint32_t lanes)
+static Blocks blocks_of(const Kernel *k, const Left *left, const Target *target)
 {
-    Blocks b = {.mr = micro_mr(lanes), .nr = micro_columns(lanes, k->gemm.n)};
-    b.kc = block_depth(k->gemm.k, left, lanes);
+    Blocks b = {.tile = tiling_of(target, k)};
+    const int64_t mr = b.tile.mr, nr = b.tile.nr;
+    b.kc = block_depth(&b.tile, k->gemm.k, left, target->lanes);
     b.kblocks = div_up(k->gemm.k, b.kc);
-    b.panels = div_up(k->gemm.n, b.nr);
-    b.mc = BLOCK_ROWS / b.mr * b.mr;
+    b.panels = div_up(k->gemm.n, nr);
+    b.mc = BLOCK_ROWS / mr * mr;
+    if (b.tile.pairs) b.mc = least_of(PAIR_ROWS, PAIR_BLOCK / 2 / b.kc / mr * mr);
     b.mblocks = div_up(k->gemm.m, b.mc);
     // Even blocks of whole tiles; where they are many and copied along m, of whole vectors too.
-    int64_t unit = left->along_m && b.mblocks > 2 ? VECTOR_ROWS : b.mr;
+    int64_t unit = !b.tile.pairs && left->along_m && b.mblocks > 2 ? VECTOR_ROWS : mr;
     if (b.mblocks > 1) b.mc = up(div_up(k->gemm.m, b.mblocks), unit);
     b.mblocks = div_up(k->gemm.m, b.mc);
     int64_t rows = b.mblocks * k->gemm.batch,
             split = rows >= FEW_TASKS ? 1 : div_up(FEW_TASKS, rows);
     int64_t most = k->gemm.n / (left->plain.is ? LEAST_COLUMNS : 2 * LEAST_COLUMNS);
     if (split > most) split = most > 0 ? most : 1;
-    b.nc = div_up(b.panels, split); // in panels
+    if (b.tile.pairs && b.kblocks > 1)
+        split = most_of(split, div_up(b.panels * nr * b.mc, PAIR_SUMS));
+    b.nc = div_up(b.panels, split);
     b.nblocks = div_up(b.panels, b.nc);
     return b;
 }
 
-int64_t gemm_packed_count(const Target *t, int64_t batch, int64_t n, int64_t k)
-{
-    int64_t nr = micro_columns(t->lanes, n);
-    return batch * div_up(n, nr) * nr * k;
-}
-
-static int64_t product_tasks(const Kernel *k, uint32_t lanes)
+static int64_t product_tasks(const Kernel *k, const Target *target)
 {
     Arena *arena = arena_new();
-    Left left = left_of(arena, k, lanes);
-    Blocks b = blocks_of(k, &left, lanes);
+    Left left = left_of(arena, k, target->lanes);
+    Blocks b = blocks_of(k, &left, target);
     arena_free(arena);
     return k->gemm.batch * b.mblocks * b.nblocks;
 }
@@ -162,8 +161,8 @@ static int64_t product_tasks(const Kernel *k, uint32_t lanes)
 int64_t gemm_tasks(const Target *t, const Kernel *k)
 {
     switch (k->kind) {
-    case KERNEL_PACK: return k->gemm.batch * div_up(k->gemm.n, micro_columns(t->lanes, k->gemm.n));
-    case KERNEL_GEMM: return product_tasks(k, t->lanes);
+    case KERNEL_PACK: return k->gemm.batch * div_up(k->gemm.n, tiling_of(t, k).nr);
+    case KERNEL_GEMM: return product_tasks(k, t);
     case KERNEL_ATTENTION:
     case KERNEL_ATTENTION_GRAD:
     case KERNEL_ATTENTION_BIAS_GRAD: return emit_attention_tasks(k, t->lanes);
@@ -189,8 +188,7 @@ static Plain plain_result(const Kernel *k)
     return plain_matrix(&k->body, s->buffer, s->index);
 }
 
-// ---- packing
-// -----------------------------------------------------------------------------------------
+// ---- the product --------------------------------------------------------------------------------
 
 static LLVMValueRef add(Emit *e, LLVMValueRef x, LLVMValueRef y)
 {
@@ -217,143 +215,6 @@ static LLVMTypeRef vector(const Emit *e)
     return emit_vector_type(e, e->t.f32);
 }
 
-// Lanes from `start` that are below `end` (i64): the mask of the vector there.
-static LLVMValueRef mask_below(Emit *e, LLVMValueRef start, LLVMValueRef end)
-{
-    LLVMValueRef at = LLVMBuildAdd(e->builder, emit_splat(e, start), emit_iota(e), "");
-    return LLVMBuildICmp(e->builder, LLVMIntSLT, at, emit_splat(e, end), "");
-}
-
-// The vector of elements at this point, 0 where the mask (NULL: none) is off.
-static LLVMValueRef elements_here(Emit *e, LLVMValueRef mask)
-{
-    emit_forget(e, UINT64_MAX);
-    e->mask = mask;
-    LLVMValueRef x = emit_splat(e, emit_value(e, e->body->code.n - 1));
-    e->mask = NULL;
-    return mask ? LLVMBuildSelect(e->builder, mask, x, LLVMConstNull(vector(e)), "") : x;
-}
-
-// The same at (axis 1, axis 2).
-static LLVMValueRef elements(Emit *e, LLVMValueRef one, LLVMValueRef two, LLVMValueRef mask)
-{
-    e->axis[1] = one;
-    e->axis[2] = two;
-    return elements_here(e, mask);
-}
-
-// Elements of operands are f32 registers: f32, or narrower floats that the body widened.
-static void check_f32(const Emit *e)
-{
-    DType dt = e->body->code.at[e->body->code.n - 1].dtype;
-    if (!dtype_is_float(dt) || emit_type(e, dt) != e->t.f32)
-        bug("contraction of %s", dtype_name(dt));
-}
-
-// The first `width` lanes of x.
-static void store_lanes(Emit *e, LLVMValueRef x, LLVMValueRef at, uint32_t width)
-{
-    LLVMValueRef *pick = arena_array(e->arena, LLVMValueRef, width);
-    for (uint32_t i = 0; i < width; i++) pick[i] = LLVMConstInt(e->t.i32, i, false);
-    if (width < e->lanes)
-        x = LLVMBuildShuffleVector(e->builder, x, LLVMGetPoison(LLVMTypeOf(x)),
-                                   LLVMConstVector(pick, width), "");
-    emit_store(e, x, at, 4);
-}
-
-typedef struct Panel {
-    LLVMValueRef n0, to; // its first column, its memory
-    int64_t n, depth, nr;
-    uint32_t width;     // columns of a register: lanes, or fewer where a panel is narrower
-    LLVMValueRef block; // lanes x lanes floats, to be transposed
-} Panel;
-
-// Columns n0 .. n0 + nr, read along n.
-static void pack_along_n(Emit *e, const Panel *p)
-{
-    EmitLoop k = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, p->depth), 1, NULL, 0);
-    for (int64_t j = 0; j < p->nr; j += e->lanes) {
-        LLVMValueRef n = add(e, p->n0, emit_i64(e, j)),
-                     at = add(e, mul(e, k.index, p->nr), emit_i64(e, j));
-        bool partial = p->n % p->nr || p->width < e->lanes;
-        LLVMValueRef x =
-            elements(e, n, k.index, partial ? mask_below(e, n, emit_i64(e, p->n)) : NULL);
-        store_lanes(e, x, emit_at(e, e->t.f32, p->to, at), p->width);
-    }
-    emit_loop_end(e, &k);
-}
-
-// One square of a panel: `columns` columns from n, `steps` steps of k, read along k and transposed.
-static void pack_square(Emit *e, const Panel *p, LLVMValueRef n, LLVMValueRef columns,
-                        LLVMValueRef k, uint32_t steps, int64_t j)
-{
-    LLVMValueRef *x = arena_array(e->arena, LLVMValueRef, e->lanes),
-                 mask = steps < e->lanes ? emit_mask(e, steps) : NULL;
-    EmitLoop c = emit_loop_begin(e, emit_i64(e, 0), columns, 1, NULL, 0);
-    LLVMValueRef row = elements(e, add(e, n, c.index), k, mask);
-    emit_store(e, row, emit_at(e, e->t.f32, p->block, mul(e, c.index, e->lanes)), 64);
-    emit_loop_end(e, &c);
-    for (uint32_t i = 0; i < e->lanes; i++)
-        x[i] = emit_load(e, vector(e),
-                         emit_at(e, e->t.f32, p->block, emit_i64(e, (int64_t)i * e->lanes)),
-                         e->lanes * 4);
-    micro_transpose(e, x);
-    LLVMValueRef to = emit_at(e, e->t.f32, p->to, add(e, mul(e, k, p->nr), emit_i64(e, j)));
-    for (uint32_t i = 0; i < steps; i++)
-        store_lanes(e, x[i], emit_at(e, e->t.f32, to, emit_i64(e, i * p->nr)), p->width);
-}
-
-// The same read along k; columns that are not there stay 0 in the block.
-static void pack_along_k(Emit *e, const Panel *p)
-{
-    LLVMValueRef zero = emit_i64(e, 0), lanes = emit_i64(e, e->lanes);
-    int64_t whole = p->depth / e->lanes * e->lanes;
-    for (int64_t j = 0; j < p->nr; j += e->lanes) {
-        LLVMValueRef n = add(e, p->n0, emit_i64(e, j)), columns = lanes;
-        if (p->n % e->lanes || p->n % p->nr) {
-            for (int64_t i = 0; i < e->lanes; i++)
-                emit_store(e, LLVMConstNull(vector(e)),
-                           emit_at(e, e->t.f32, p->block, emit_i64(e, i * e->lanes)), e->lanes * 4);
-            columns = least(e, lanes, LLVMBuildSub(e->builder, emit_i64(e, p->n), n, ""));
-        }
-        EmitLoop k = emit_loop_begin(e, zero, emit_i64(e, whole), e->lanes, NULL, 0);
-        pack_square(e, p, n, columns, k.index, e->lanes, j);
-        emit_loop_end(e, &k);
-        if (p->depth > whole)
-            pack_square(e, p, n, columns, emit_i64(e, whole), (uint32_t)(p->depth - whole), j);
-    }
-}
-
-void emit_pack_kernel(Emit *e)
-{
-    const Kernel *k = e->kernel;
-    Panel p = {.n = k->gemm.n, .depth = k->gemm.k, .nr = micro_columns(e->lanes, k->gemm.n)};
-    p.width = p.nr < e->lanes ? (uint32_t)p.nr : e->lanes;
-    bool along_n = runs_along(&k->body, 1, 2);
-    emit_use_body(e, &k->body, along_n ? 1 : 2);
-    check_f32(e);
-    p.block = LLVMBuildAlloca(e->builder, LLVMArrayType2(vector(e), e->lanes), "");
-    LLVMSetAlignment(p.block, 64);
-    EmitLoop task = emit_loop_begin(e, e->begin, e->end, 1, NULL, 0);
-    LLVMValueRef size = emit_i64(e, div_up(p.n, p.nr));
-    e->axis[0] = LLVMBuildUDiv(e->builder, task.index, size, "");
-    p.n0 = mul(e, LLVMBuildURem(e->builder, task.index, size, ""), p.nr);
-    p.to = emit_at(e, e->t.f32, e->base[k->gemm.packed], mul(e, task.index, p.nr * p.depth));
-    if (along_n)
-        pack_along_n(e, &p);
-    else
-        pack_along_k(e, &p);
-    emit_loop_end(e, &task);
-}
-
-// ---- the product
-// -----------------------------------------------------------------------------------------
-
-static int64_t least_of(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 typedef struct Product {
     Emit *e;
     const Kernel *k;
@@ -362,44 +223,76 @@ typedef struct Product {
     Plain result;
     bool whole_vectors; // every run of a copied block
 
-    int64_t ars, aks;                     // strides of the left block
+    int64_t ars, aks;                     // strides of the left block, in elements
+    LLVMTypeRef element;                  // of the copied block
     LLVMValueRef batch, m0, rows, p0, p1; // this task: its rows from m0, panels [p0, p1)
     LLVMValueRef a, c,
-        out;           // copied block and sums in scratch; the batch's result where it is plain
-    LLVMValueRef copy; // scratch of the copied block
+        out; // copied block and sums in scratch; the batch's result where it is plain
+    LLVMValueRef copy, strip;     // scratch of the copied block; of what is turned into it
     LLVMValueRef k0, depth, last; // this block of k; is it the last
 } Product;
 
-// Floats from row to row of a copied block (along m: from step to step): whole cache lines, not a
-// multiple of a page.
+// ---- its left block -----------------------------------------------------------------------------
+
+// Elements from row to row of a copied block (of f32 along m: from step to step): whole cache
+// lines, not a multiple of a page.
 static int64_t copy_stride(const Blocks *b, bool along_m)
 {
+    if (b->tile.pairs) return b->kc + MATRIX_DEPTH;
     return along_m ? up(b->mc, 16) : up(b->kc, 16) + 16;
 }
 
-static int64_t a_floats(const Left *left, const Blocks *b)
+// The same of a strip: MATRIX_DEPTH steps of bf16 along m, with room behind them for a register.
+static int64_t strip_stride(const Blocks *b)
+{
+    return b->mc + MATRIX_DEPTH;
+}
+
+static int64_t copy_bytes(const Left *left, const Blocks *b)
 {
     if (left->plain.is) return 0;
-    return (left->along_m ? b->kc : b->mc) * copy_stride(b, left->along_m) + 16;
+    if (b->tile.pairs) return 2 * b->mc * copy_stride(b, false);
+    return 4 * up((left->along_m ? b->kc : b->mc) * copy_stride(b, left->along_m) + 16, 16);
 }
 
-static int64_t c_floats(const Blocks *b)
+static int64_t strip_bytes(const Left *left, const Blocks *b)
 {
-    int64_t tiles = b->kblocks == 1 ? 1 : b->mc / b->mr * b->nc;
-    return tiles * b->mr * b->nr;
+    return b->tile.pairs && left->along_m ? 2 * MATRIX_DEPTH * strip_stride(b) : 0;
 }
 
-int64_t emit_gemm_worker_bytes(const Kernel *k, uint32_t lanes)
+static int64_t sum_bytes(const Blocks *b)
+{
+    int64_t tiles = b->kblocks == 1 ? 1 : b->mc / b->tile.mr * b->nc;
+    return 4 * tiles * b->tile.mr * b->tile.nr;
+}
+
+int64_t emit_gemm_worker_bytes(const Kernel *k, const Target *target)
 {
     Arena *arena = arena_new();
-    Left left = left_of(arena, k, lanes);
-    Blocks b = blocks_of(k, &left, lanes);
+    Left left = left_of(arena, k, target->lanes);
+    Blocks b = blocks_of(k, &left, target);
     arena_free(arena);
-    return 4 * (up(a_floats(&left, &b), 16) + c_floats(&b)) + 256;
+    return copy_bytes(&left, &b) + strip_bytes(&left, &b) + sum_bytes(&b) + 256;
 }
 
-// Elements lo .. hi - 1 of a run, to `to` + the place in the run.
-static void copy_run(Product *p, LLVMValueRef lo, LLVMValueRef hi, LLVMValueRef to)
+// Lines of the left operand side by side: of rows, or along m of steps.
+typedef struct Lines {
+    LLVMValueRef first, n;      // axis outside
+    LLVMValueRef start, inside; // axis inside, that of the vectors: from, how many
+    LLVMValueRef to;
+    int64_t stride;
+} Lines;
+
+static void store_elements(const Product *p, LLVMValueRef x, LLVMValueRef to, LLVMValueRef at)
+{
+    Emit *e = p->e;
+    bool pairs = p->b.tile.pairs;
+    emit_store(e, pairs ? emit_narrow(e, DT_BF16, x) : x, emit_at(e, p->element, to, at),
+               pairs ? 2 : 4);
+}
+
+// Elements lo .. hi - 1 of a run, to `at` + the place in the run.
+static void copy_run(Product *p, LLVMValueRef lo, LLVMValueRef hi, LLVMValueRef to, LLVMValueRef at)
 {
     Emit *e = p->e;
     int64_t lanes = e->lanes;
@@ -408,44 +301,112 @@ static void copy_run(Product *p, LLVMValueRef lo, LLVMValueRef hi, LLVMValueRef 
     for (int tail = 0; tail < (p->whole_vectors ? 1 : 2); tail++) {
         EmitLoop i = emit_loop_begin(e, tail ? whole : lo, tail ? hi : whole, lanes, NULL, 0);
         e->axis[p->left.runs.inside] = i.index;
-        LLVMValueRef x = elements_here(e, tail ? mask_below(e, i.index, hi) : NULL);
-        // The stride leaves room for a whole register.
-        emit_store(e, x, emit_at(e, e->t.f32, p->copy, add(e, to, i.index)), 4);
+        LLVMValueRef x = panel_here(e, tail ? panel_mask_below(e, i.index, hi) : NULL);
+        store_elements(p, x, to, add(e, at, i.index)); // the stride leaves room for a register
         emit_loop_end(e, &i);
     }
 }
 
-// Copy this block of the left operand, with the axis that lies along the vectors inside.
-static void copy_left(Product *p)
+static void copy_lines(Product *p, const Lines *l)
 {
     Emit *e = p->e;
     bool along_m = p->left.along_m;
-    LLVMValueRef outside = along_m ? p->depth : p->rows, inside = along_m ? p->rows : p->depth;
-    LLVMValueRef start = along_m ? p->m0 : p->k0, end = add(e, start, inside);
+    LLVMValueRef end = add(e, l->start, l->inside);
     int64_t length = p->left.runs.length;
     bool single = length >= (along_m ? p->k->gemm.m : p->k->gemm.k);
     LLVMValueRef zero = emit_i64(e, 0), by = emit_i64(e, length), first = zero, last = zero;
     if (!single) {
-        first = LLVMBuildUDiv(e->builder, start, by, "");
+        first = LLVMBuildUDiv(e->builder, l->start, by, "");
         last = LLVMBuildUDiv(e->builder, add(e, end, emit_i64(e, -1)), by, "");
     }
     e->axis[0] = p->batch;
-    EmitLoop row = emit_loop_begin(e, zero, outside, 1, NULL, 0);
-    LLVMValueRef to =
-        LLVMBuildSub(e->builder, mul(e, row.index, copy_stride(&p->b, along_m)), start, "");
-    e->axis[along_m ? 2 : 1] = add(e, along_m ? p->k0 : p->m0, row.index);
+    EmitLoop row = emit_loop_begin(e, zero, l->n, 1, NULL, 0);
+    LLVMValueRef at = LLVMBuildSub(e->builder, mul(e, row.index, l->stride), l->start, "");
+    e->axis[along_m ? 2 : 1] = add(e, l->first, row.index);
     EmitLoop run = emit_loop_begin(e, first, add(e, last, emit_i64(e, 1)), 1, NULL, 0);
-    LLVMValueRef from = mul(e, run.index, length), lo = LLVMBuildSub(e->builder, start, from, ""),
+    LLVMValueRef from = mul(e, run.index, length),
+                 lo = LLVMBuildSub(e->builder, l->start, from, ""),
                  hi = LLVMBuildSub(e->builder, end, from, "");
     e->axis[along_m ? 1 : 2] = run.index;
     if (!single) {
         lo = most(e, lo, zero);
         hi = least(e, hi, by);
     }
-    copy_run(p, lo, hi, add(e, to, from));
+    copy_run(p, lo, hi, l->to, add(e, at, from));
     emit_loop_end(e, &run);
     emit_loop_end(e, &row);
 }
+
+// n lines of one tile register each: 0, where the depth is not one of whole registers.
+static void zero_lines(Product *p, LLVMValueRef from, LLVMValueRef to, LLVMValueRef at,
+                       int64_t stride, int64_t elements)
+{
+    Emit *e = p->e;
+    EmitLoop row = emit_loop_begin(e, from, to, 1, NULL, 0);
+    EmitLoop j = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, elements), e->lanes, NULL, 0);
+    store_elements(p, LLVMConstNull(vector(e)), at, add(e, mul(e, row.index, stride), j.index));
+    emit_loop_end(e, &j);
+    emit_loop_end(e, &row);
+}
+
+// Pairs of a strip to rows, from step k of the block on.
+static void turn_strip(Product *p, LLVMValueRef k)
+{
+    Emit *e = p->e;
+    LLVMTypeRef line = emit_vector_type(e, e->t.i16);
+    LLVMValueRef *x = arena_array(e->arena, LLVMValueRef, e->lanes);
+    EmitLoop row = emit_loop_begin(e, emit_i64(e, 0), p->rows, MATRIX_ROWS, NULL, 0);
+    for (int64_t u = 0; u < MATRIX_DEPTH / 2; u++) {
+        LLVMValueRef step[2];
+        for (int64_t i = 0; i < 2; i++) {
+            LLVMValueRef at = add(e, row.index, emit_i64(e, (2 * u + i) * strip_stride(&p->b)));
+            step[i] =
+                emit_widen(e, DT_BF16, emit_load(e, line, emit_at(e, e->t.i16, p->strip, at), 32));
+        }
+        x[u] = panel_pair(e, step[0], step[1]);
+    }
+    micro_transpose(e, x);
+    for (int64_t i = 0; i < MATRIX_ROWS; i++) {
+        LLVMValueRef at = add(e, mul(e, add(e, row.index, emit_i64(e, i)), p->ars), k);
+        emit_store(e, x[i], emit_at(e, e->t.i16, p->copy, at), 64);
+    }
+    emit_loop_end(e, &row);
+}
+
+// Rows of bf16 from an operand that lies along m.
+static void copy_turned(Product *p)
+{
+    Emit *e = p->e;
+    LLVMValueRef whole = emit_i64(e, MATRIX_DEPTH);
+    int64_t stride = strip_stride(&p->b);
+    EmitLoop k = emit_loop_begin(e, emit_i64(e, 0), p->depth, MATRIX_DEPTH, NULL, 0);
+    LLVMValueRef steps = least(e, LLVMBuildSub(e->builder, p->depth, k.index, ""), whole);
+    copy_lines(p, &(Lines){add(e, p->k0, k.index), steps, p->m0, p->rows, p->strip, stride});
+    if (p->k->gemm.k % MATRIX_DEPTH) zero_lines(p, steps, whole, p->strip, stride, p->b.mc);
+    turn_strip(p, k.index);
+    emit_loop_end(e, &k);
+}
+
+// Copy this block of the left operand, with the axis that lies along the vectors inside.
+static void copy_left(Product *p)
+{
+    Emit *e = p->e;
+    bool pairs = p->b.tile.pairs, along_m = p->left.along_m;
+    Lines rows = {p->m0, p->rows, p->k0, p->depth, p->copy, copy_stride(&p->b, along_m)},
+          steps = {p->k0, p->depth, p->m0, p->rows, p->copy, copy_stride(&p->b, along_m)};
+    if (pairs && along_m) {
+        copy_turned(p);
+        return;
+    }
+    if (pairs && p->k->gemm.k % MATRIX_DEPTH) {
+        LLVMValueRef last = LLVMBuildAnd(e->builder, p->depth, emit_i64(e, -MATRIX_DEPTH), "");
+        zero_lines(p, emit_i64(e, 0), p->rows, emit_at(e, p->element, p->copy, last), rows.stride,
+                   MATRIX_DEPTH);
+    }
+    copy_lines(p, along_m ? &steps : &rows);
+}
+
+// ---- its tiles ----------------------------------------------------------------------------------
 
 // The epilogue over a finished tile at c, its first element (m, n0), `columns` wide.
 static void epilogue(Product *p, LLVMValueRef c, LLVMValueRef m, LLVMValueRef rows, LLVMValueRef n0,
@@ -463,7 +424,7 @@ static void epilogue(Product *p, LLVMValueRef c, LLVMValueRef m, LLVMValueRef ro
         e->axis[2] = add(e, n0, emit_i64(e, j));
         e->mask = !scalar && columns - j < e->lanes ? emit_mask(e, (uint32_t)(columns - j)) : NULL;
         LLVMValueRef at =
-            emit_at(e, e->t.f32, c, add(e, mul(e, row.index, p->b.nr), emit_i64(e, j)));
+            emit_at(e, e->t.f32, c, add(e, mul(e, row.index, p->b.tile.nr), emit_i64(e, j)));
         e->acc = emit_load(e, scalar ? e->t.f32 : vector(e), at, 4);
         for (uint32_t i = 0; i < body->stores.n; i++) emit_body_store(e, &body->stores.at[i]);
     }
@@ -498,41 +459,83 @@ static void call_tile(Product *p, int64_t crs, LLVMValueRef rows, int64_t used, 
         later = LLVMBuildICmp(e->builder, LLVMIntNE, p->k0, emit_i64(e, 0), "");
         depth = p->depth;
     }
-    Micro shape = {(uint32_t)p->b.mr, (uint32_t)p->b.nr, (uint32_t)used, p->ars, p->aks, crs,
+    Micro shape = {(uint32_t)p->b.tile.mr,
+                   (uint32_t)p->b.tile.nr,
+                   (uint32_t)used,
+                   p->ars,
+                   p->aks,
+                   crs,
                    p->result.is};
-    LLVMValueRef full = LLVMBuildICmp(e->builder, LLVMIntEQ, rows, emit_i64(e, p->b.mr), "");
+    LLVMValueRef full = LLVMBuildICmp(e->builder, LLVMIntEQ, rows, emit_i64(e, p->b.tile.mr), "");
     LLVMBasicBlockRef after = begin_if(e, full);
     micro_call(e, shape, a, b, depth, c, later);
     end_if(e, after);
-    shape.rows = (uint32_t)(p->k->gemm.m % p->b.mr);
+    shape.rows = (uint32_t)(p->k->gemm.m % p->b.tile.mr);
     if (!shape.rows) return;
     after = begin_if(e, LLVMBuildNot(e->builder, full, ""));
     micro_call(e, shape, a, b, depth, c, later);
     end_if(e, after);
 }
 
+// The same with tile registers, which write whole ones to scratch; one row of them where the last
+// rows of m take no more.
+static void call_matrix(Product *p, LLVMValueRef rows, LLVMValueRef a, LLVMValueRef b,
+                        LLVMValueRef c)
+{
+    Emit *e = p->e;
+    const Tiling *t = &p->b.tile;
+    int64_t rest = p->k->gemm.m % t->mr;
+    LLVMValueRef later = LLVMBuildICmp(e->builder, LLVMIntNE, p->k0, emit_i64(e, 0), ""),
+                 trips = LLVMBuildUDiv(e->builder, add(e, p->depth, emit_i64(e, MATRIX_DEPTH - 1)),
+                                       emit_i64(e, MATRIX_DEPTH), "");
+    Matrix shape = {2, (uint32_t)t->nr / MATRIX_ROWS, p->ars, t->nr};
+    if (!rest || rest > MATRIX_ROWS) {
+        matrix_call(e, shape, a, b, trips, c, later);
+        return;
+    }
+    LLVMValueRef half = LLVMBuildICmp(e->builder, LLVMIntSLE, rows, emit_i64(e, MATRIX_ROWS), "");
+    LLVMBasicBlockRef after = begin_if(e, LLVMBuildNot(e->builder, half, ""));
+    matrix_call(e, shape, a, b, trips, c, later);
+    end_if(e, after);
+    after = begin_if(e, half);
+    shape.rows = 1;
+    matrix_call(e, shape, a, b, trips, c, later);
+    end_if(e, after);
+}
+
+// Where this block of k begins in a panel.
+static LLVMValueRef panel_at(Product *p, LLVMValueRef panel)
+{
+    Emit *e = p->e;
+    const Tiling *t = &p->b.tile;
+    LLVMValueRef which = add(e, panel, mul(e, p->batch, p->b.panels)),
+                 first = mul(e, p->k0, t->pairs ? t->nr / 2 : t->nr);
+    first = add(e, mul(e, which, tiling_units(t, p->k->gemm.k) * t->nr), first);
+    return emit_at(e, e->t.f32, e->base[p->k->gemm.packed], first);
+}
+
 // Tile number `tile` of the block in a panel with `columns` columns.
 static void one_tile(Product *p, LLVMValueRef tile, LLVMValueRef panel, int64_t columns)
 {
     Emit *e = p->e;
-    LLVMValueRef first = mul(e, tile, p->b.mr), m = add(e, p->m0, first),
-                 n0 = mul(e, panel, p->b.nr);
-    LLVMValueRef rows =
-        least(e, LLVMBuildSub(e->builder, p->rows, first, ""), emit_i64(e, p->b.mr));
-    LLVMValueRef a = emit_at(e, e->t.f32, p->a, mul(e, first, p->ars)), b = panel, c = p->c;
-    b = add(e, b, mul(e, p->batch, p->b.panels));
-    b = emit_at(e, e->t.f32, e->base[p->k->gemm.packed],
-                add(e, mul(e, b, p->k->gemm.k * p->b.nr), mul(e, p->k0, p->b.nr)));
+    const int64_t mr = p->b.tile.mr, nr = p->b.tile.nr;
+    LLVMValueRef first = mul(e, tile, mr), m = add(e, p->m0, first), n0 = mul(e, panel, nr);
+    LLVMValueRef rows = least(e, LLVMBuildSub(e->builder, p->rows, first, ""), emit_i64(e, mr));
+    LLVMValueRef a = emit_at(e, p->element, p->a, mul(e, first, p->ars)), b = panel_at(p, panel),
+                 c = p->c;
     if (p->result.is) {
         c = emit_at(e, e->t.f32, p->out, add(e, mul(e, m, p->result.stride), n0));
         call_tile(p, p->result.stride, rows, columns, a, b, c);
         return;
     }
     if (p->b.kblocks > 1) {
-        LLVMValueRef which = mul(e, LLVMBuildSub(e->builder, panel, p->p0, ""), p->b.mc / p->b.mr);
-        c = emit_at(e, e->t.f32, p->c, mul(e, add(e, which, tile), p->b.mr * p->b.nr));
+        LLVMValueRef which = mul(e, LLVMBuildSub(e->builder, panel, p->p0, ""), p->b.mc / mr);
+        c = emit_at(e, e->t.f32, p->c, mul(e, add(e, which, tile), mr * nr));
     }
-    call_tile(p, p->b.nr, rows, least_of(up(columns, e->lanes), p->b.nr), a, b, c);
+    if (p->b.tile.pairs)
+        call_matrix(p, rows, a, b, c);
+    else
+        call_tile(p, nr, rows, least_of(up(columns, e->lanes), nr), a, b, c);
     LLVMBasicBlockRef after = begin_if(e, p->last);
     epilogue(p, c, m, rows, n0, columns);
     end_if(e, after);
@@ -542,8 +545,9 @@ static void one_tile(Product *p, LLVMValueRef tile, LLVMValueRef panel, int64_t 
 static void panels(Product *p, LLVMValueRef from, LLVMValueRef to, int64_t columns)
 {
     Emit *e = p->e;
-    LLVMValueRef tiles = LLVMBuildUDiv(e->builder, add(e, p->rows, emit_i64(e, p->b.mr - 1)),
-                                       emit_i64(e, p->b.mr), "");
+    const int64_t mr = p->b.tile.mr;
+    LLVMValueRef tiles =
+        LLVMBuildUDiv(e->builder, add(e, p->rows, emit_i64(e, mr - 1)), emit_i64(e, mr), "");
     EmitLoop panel = emit_loop_begin(e, from, to, 1, NULL, 0);
     EmitLoop tile = emit_loop_begin(e, emit_i64(e, 0), tiles, 1, NULL, 0);
     one_tile(p, tile.index, panel.index, columns);
@@ -555,7 +559,7 @@ static void panels(Product *p, LLVMValueRef from, LLVMValueRef to, int64_t colum
 static void depth_block(Product *p)
 {
     Emit *e = p->e;
-    int64_t whole = p->k->gemm.n / p->b.nr;
+    int64_t whole = p->k->gemm.n / p->b.tile.nr;
     const Plain *plain = &p->left.plain;
     if (plain->is)
         p->a = emit_at(e, e->t.f32, e->base[plain->buffer],
@@ -563,9 +567,9 @@ static void depth_block(Product *p)
     else
         copy_left(p);
     LLVMValueRef middle = least(e, p->p1, emit_i64(e, whole));
-    if (whole) panels(p, p->p0, middle, p->b.nr);
+    if (whole) panels(p, p->p0, middle, p->b.tile.nr);
     if (whole < p->b.panels)
-        panels(p, whole ? middle : p->p0, p->p1, p->k->gemm.n - whole * p->b.nr);
+        panels(p, whole ? middle : p->p0, p->p1, p->k->gemm.n - whole * p->b.tile.nr);
 }
 
 static void set_task(Product *p, LLVMValueRef task)
@@ -597,26 +601,37 @@ static bool whole_vectors(const Product *p)
     return p->left.runs.length % lanes == 0 && block % lanes == 0 && size % lanes == 0;
 }
 
-void emit_gemm_kernel(Emit *e)
+// What of a product does not change from task to task.
+static Product product_of(Emit *e)
 {
     const Kernel *k = e->kernel;
     Product p = {.e = e, .k = k, .left = left_of(e->arena, k, e->lanes), .result = plain_result(k)};
-    p.b = blocks_of(k, &p.left, e->lanes);
+    p.b = blocks_of(k, &p.left, e->target);
     const Plain *plain = &p.left.plain;
-    bool along_m = p.left.along_m;
-    p.ars = plain->is ? plain->stride : along_m ? 1 : copy_stride(&p.b, false);
-    p.aks = along_m ? copy_stride(&p.b, true) : 1;
+    bool pairs = p.b.tile.pairs, turned = p.left.along_m && !pairs;
+    p.result.is &= !pairs;
+    p.element = pairs ? e->t.i16 : e->t.f32;
+    p.ars = plain->is ? plain->stride : turned ? 1 : copy_stride(&p.b, false);
+    p.aks = turned ? copy_stride(&p.b, true) : 1;
     p.whole_vectors = whole_vectors(&p);
     p.copy = p.a = e->worker;
-    p.c = emit_at(e, e->t.f32, e->worker, emit_i64(e, up(a_floats(&p.left, &p.b), 16)));
-    if (plain->is)
-        emit_use_body(e, &k->gemm.a, 2);
+    p.strip = emit_at(e, e->t.i8, e->worker, emit_i64(e, copy_bytes(&p.left, &p.b)));
+    p.c = emit_at(e, e->t.i8, p.strip, emit_i64(e, strip_bytes(&p.left, &p.b)));
+    return p;
+}
+
+void emit_gemm_kernel(Emit *e)
+{
+    Product p = product_of(e);
+    if (p.b.tile.pairs) matrix_begin(e);
+    if (p.left.plain.is)
+        emit_use_body(e, &p.k->gemm.a, 2);
     else
         emit_use_body(e, &p.left.runs.body, p.left.runs.inside);
-    check_f32(e);
+    panel_check_f32(e);
     EmitLoop task = emit_loop_begin(e, e->begin, e->end, 1, NULL, 0);
     set_task(&p, task.index);
-    LLVMValueRef all = emit_i64(e, k->gemm.k);
+    LLVMValueRef all = emit_i64(e, p.k->gemm.k);
     EmitLoop block = emit_loop_begin(e, emit_i64(e, 0), all, p.b.kc, NULL, 0);
     p.k0 = block.index;
     p.depth = LLVMBuildSub(e->builder, least(e, block.next, all), block.index, "");
@@ -624,4 +639,5 @@ void emit_gemm_kernel(Emit *e)
     depth_block(&p);
     emit_loop_end(e, &block);
     emit_loop_end(e, &task);
+    if (p.b.tile.pairs) matrix_end(e);
 }

@@ -4,9 +4,10 @@
 
 #include "ir/target.h"
 
-// Elements of the packed right operand (batch, n, k): panels of GEMM_NR columns, each k-major,
-// zero-filled to whole panels.
-int64_t gemm_packed_count(const Target *t, int64_t batch, int64_t n, int64_t k);
+// Units of 32 bits of the packed right operand that a PACK kernel writes.
+int64_t gemm_packed_count(const Target *t, const Kernel *pack);
+// Is the kernel a product that is done in matrix registers?
+bool gemm_in_matrix(const Target *t, const Kernel *k);
 // Tasks of a kernel with an engine of its own, from its sizes alone.
 int64_t gemm_tasks(const Target *t, const Kernel *k);
 

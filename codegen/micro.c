@@ -145,21 +145,6 @@ static void tile_body(const Tile *t, LLVMValueRef depth, LLVMValueRef add)
     LLVMBuildRetVoid(e->builder);
 }
 
-static LLVMTypeRef tile_type(const Emit *e)
-{
-    LLVMTypeRef args[5] = {e->t.ptr, e->t.ptr, e->t.i64, e->t.ptr, e->t.i1};
-    return LLVMFunctionType(e->t.void_, args, 5, false);
-}
-
-// The tile function takes the attributes of the kernel that first calls it.
-static void copy_attributes(const Emit *e, LLVMValueRef to)
-{
-    unsigned n = LLVMGetAttributeCountAtIndex(e->function, LLVMAttributeFunctionIndex);
-    LLVMAttributeRef *at = arena_array(e->arena, LLVMAttributeRef, n + 1);
-    LLVMGetAttributesAtIndex(e->function, LLVMAttributeFunctionIndex, at);
-    for (unsigned i = 0; i < n; i++) LLVMAddAttributeAtIndex(to, LLVMAttributeFunctionIndex, at[i]);
-}
-
 // depth and add are constants of the function where they are not NULL.
 static LLVMValueRef tile_function(Emit *caller, Micro shape, LLVMValueRef depth, LLVMValueRef add)
 {
@@ -167,15 +152,10 @@ static LLVMValueRef tile_function(Emit *caller, Micro shape, LLVMValueRef depth,
         str_printf(caller->arena, "tile_%u_%u_%u%s_%lld_%lld_%lld_%lld", shape.rows, shape.columns,
                    shape.used, shape.far ? "_far" : "", (long long)shape.ars, (long long)shape.aks,
                    (long long)shape.crs, depth ? (long long)LLVMConstIntGetSExtValue(depth) : -1);
-    LLVMValueRef known = LLVMGetNamedFunction(caller->module, name);
-    if (known) return known;
-    Emit e = *caller;
-    e.function = LLVMAddFunction(e.module, name, tile_type(&e));
-    LLVMSetLinkage(e.function, LLVMInternalLinkage);
-    copy_attributes(caller, e.function);
-    e.builder = LLVMCreateBuilderInContext(e.context);
-    LLVMPositionBuilderAtEnd(e.builder,
-                             LLVMAppendBasicBlockInContext(e.context, e.function, "entry"));
+    LLVMTypeRef parameters[5] = {caller->t.ptr, caller->t.ptr, caller->t.i64, caller->t.ptr,
+                                 caller->t.i1};
+    Emit e = emit_shared(caller, name, parameters, 5);
+    if (!e.builder) return e.function;
     if (shape.columns < e.lanes) e.lanes = shape.columns;
     Tile t = {.e = &e,
               .shape = shape,
@@ -198,7 +178,7 @@ void micro_call(Emit *e, Micro shape, LLVMValueRef a, LLVMValueRef b, LLVMValueR
     bool shallow =
         LLVMIsAConstantInt(depth) && LLVMConstIntGetSExtValue(depth) <= SHALLOW && LLVMIsNull(add);
     LLVMValueRef tile = tile_function(e, shape, shallow ? depth : NULL, shallow ? add : NULL);
-    LLVMBuildCall2(e->builder, tile_type(e), tile, args, 5, "");
+    LLVMBuildCall2(e->builder, LLVMGlobalGetValueType(tile), tile, args, 5, "");
 }
 
 // By halving: step w swaps, in each pair of registers w apart, the lanes whose bit w differs from

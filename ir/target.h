@@ -7,6 +7,7 @@
 typedef struct Target {
     const char *name;
     uint32_t lanes; // f32 lanes of a vector register
+    bool matrix;    // products of bf16 are done in matrix registers, in the hardware's order
     bool library;   // a library may do plain products instead of their kernels
     bool staged;    // entries share a block of inputs, and a batch waits in another one while one
                     // is worked on; else each entry has its own, also for what runs before it
@@ -14,9 +15,9 @@ typedef struct Target {
     // none) with a result of dtype `to`? The ops it has it has of all dtypes but f64.
     bool (*has)(OpCode op, DType from, DType to);
     bool packs;     // the right operand of a product is packed by a kernel of its own
-    // With `packs`: elements of the packed operand's buffer for (batch, n, k), as the target's PACK
-    // kernel writes it.
-    int64_t (*packed_count)(const struct Target *t, int64_t batch, int64_t n, int64_t k);
+    // With `packs`: f32 elements of the buffer that the target's PACK kernel writes, from its sizes
+    // and its body.
+    int64_t (*packed_count)(const struct Target *t, const Kernel *pack);
     // Tasks of a kernel that is no LOOP; from the kernel alone, never from the number of threads.
     int64_t (*tasks)(const struct Target *t, const Kernel *k);
     // Is the kernel done by a function for all sizes, many segments in one launch? NULL: none is.

@@ -69,12 +69,12 @@ static uint32_t pack(Lower *lo, NodeId id, const Dot *d)
     Segment segment = {0};
     Build b = {.lo = lo, .kernel = k, .body = &k->body, .segment = &segment};
     operand_body(&b, d, 1);
-    int64_t count = lo->target->packed_count(lo->target, d->batch, d->cols, d->depth);
-    uint32_t packed = lower_buffer(lo, BLOCK_SCRATCH, DT_F32, count, NULL);
-    k->gemm.packed = build_slot(&b, packed, true);
     k->gemm.batch = d->batch;
     k->gemm.n = d->cols;
     k->gemm.k = d->depth;
+    int64_t count = lo->target->packed_count(lo->target, k);
+    uint32_t packed = lower_buffer(lo, BLOCK_SCRATCH, DT_F32, count, NULL);
+    k->gemm.packed = build_slot(&b, packed, true);
     k->tasks = lo->target->tasks(lo->target, k);
     lower_launch(lo, k, &segment);
     return packed;

@@ -1,5 +1,6 @@
-// The peak of f32 arithmetic: the register tile of a matrix product (12 x 2 vectors of AVX-512, 6 x
-// 2 of AVX2 or of SSE, which has no fma), operands in the first cache, on all threads at once.
+// The peak of arithmetic: the register tile of a matrix product (in f32 12 x 2 vectors of AVX-512,
+// 6 x 2 of AVX2 or of SSE, which has no fma; in bf16 2 x 2 tile registers), operands in the first
+// cache, on all threads at once.
 // Every operand is loaded as in a real product, so this is what a product can reach, not what the
 // multipliers could do with nothing to load.
 #include "runner/peak.h"
@@ -50,6 +51,35 @@ TILE(tile_256, "avx2,fma", __m256, 6, 8, _mm256_load_ps, _mm256_set1_ps, _mm256_
      _mm256_store_ps)
 TILE(tile_128, "sse2", __m128, 6, 4, _mm_load_ps, _mm_set1_ps, multiply_add, _mm_store_ps)
 
+// 32 x 32 sums over 16 times 32 steps.
+__attribute__((target("amx-tile,amx-bf16"))) static void tile_matrix(Tile *t)
+{
+    struct {
+        uint8_t palette, rest[15];
+        uint16_t bytes[16];
+        uint8_t rows[16];
+    } shapes = {.palette = 1};
+    const char *a = (const char *)t->a, *b = (const char *)t->b;
+    for (int i = 0; i < 8; i++) shapes.bytes[i] = 64, shapes.rows[i] = 16;
+    _tile_loadconfig(&shapes);
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int i = 0; i < DEPTH / 8; i++) {
+        _tile_loadd(4, a, 64);
+        _tile_loadd(6, b + i % 2 * 2048, 128);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, b + i % 2 * 2048 + 64, 128);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_loadd(5, a + 1024, 64);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(0, t->c, 64); // the sums are looked at by nobody
+    _tile_release();
+}
+
 typedef struct Job {
     void (*tile)(Tile *);
     Tile *tiles; // one a thread
@@ -68,16 +98,14 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-double peak_f32(Pool *pool)
+// Operations a second, of which a call of `tile` does so many.
+static double peak_with(Pool *pool, void (*tile)(Tile *), double operations)
 {
-    bool wide = __builtin_cpu_supports("avx512f");
-    bool half = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     uint32_t threads = pool_threads(pool);
     Arena *arena = arena_new();
-    Job job = {wide ? tile_512 : half ? tile_256 : tile_128, arena_array(arena, Tile, threads)};
-    int cells = wide ? 12 * 32 : half ? 6 * 16 : 6 * 8; // of a tile
+    Job job = {tile, arena_array(arena, Tile, threads)};
     int64_t tasks = 64 * (int64_t)threads;
-    double runs[RUNS], work_done = (double)tasks * REPEAT * 2 * DEPTH * cells;
+    double runs[RUNS], work_done = (double)tasks * REPEAT * operations;
     for (uint32_t t = 0; t < threads; t++)
         for (int i = 0; i < DEPTH * 32; i++)
             job.tiles[t].b[i] = 1, job.tiles[t].a[i % (DEPTH * 12)] = 1;
@@ -91,7 +119,21 @@ double peak_f32(Pool *pool)
     return runs[RUNS / 2];
 }
 
+double peak_f32(Pool *pool)
+{
+    bool wide = __builtin_cpu_supports("avx512f");
+    bool half = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    int cells = wide ? 12 * 32 : half ? 6 * 16 : 6 * 8; // of a tile
+    return peak_with(pool, wide ? tile_512 : half ? tile_256 : tile_128, 2.0 * DEPTH * cells);
+}
+
+double peak_tiles(Pool *pool)
+{
+    return peak_with(pool, tile_matrix, 2.0 * (DEPTH / 8 * 32) * 32 * 32);
+}
+
 double peak_of(Exec *exec)
 {
-    return exec_device(exec).gpu ? exec_peak(exec) : peak_f32(exec_pool(exec));
+    if (exec_device(exec).gpu) return exec_peak(exec);
+    return exec_step(exec)->tiles ? peak_tiles(exec_pool(exec)) : peak_f32(exec_pool(exec));
 }

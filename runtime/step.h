@@ -129,7 +129,8 @@ typedef struct Step {
     json_t *manifest;                // all of it: "data", "train", "eval" are for others to read
     const uint8_t *code, *constants; // 64-byte-aligned; code may be executed
     size_t code_size;
-    bool cuda; // it runs on a GPU, by one of the images
+    bool tiles; // it uses tile registers (AMX)
+    bool cuda;  // it runs on a GPU, by one of the images
     const StepImage *images;
     uint32_t nimages, nunits;
     TokenizerFiles tokenizers; // that the graph names and the step carries

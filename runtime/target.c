@@ -1,7 +1,9 @@
 // Is this machine the one a step file was compiled for? A CPU's features carry LLVM's names; the
 // kernel's list of processor flags says what both processor and system support. Two spellings meet
-// by dropping '_' and '.', and by a table of the names that really differ.
+// by dropping '_', '-' and '.', and by a table of the names that really differ.
 #include "runtime/step.h"
+
+#include "base/processor.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -26,7 +28,7 @@ static const char aliases[][2][16] = {
 
 static char next_letter(const char **at, const char *end)
 {
-    while (*at < end && (**at == '_' || **at == '.')) ++*at;
+    while (*at < end && (**at == '_' || **at == '-' || **at == '.')) ++*at;
     return *at < end ? (char)tolower((unsigned char)*(*at)++) : '\0';
 }
 
@@ -82,7 +84,7 @@ static void read_cpuinfo(Arena *arena, const char **model, const char **flags)
     fclose(f);
 }
 
-static bool check_cpu(const Step *step, json_t *target, const char *arch, Error *err)
+static bool check_cpu(Step *step, json_t *target, const char *arch, Error *err)
 {
     json_t *feature;
     const char *model, *flags;
@@ -96,12 +98,19 @@ static bool check_cpu(const Step *step, json_t *target, const char *arch, Error 
     {
         const char *name = json_string_value(feature);
         if (!name) return error_set(err, "%s: manifest: target.features[%zu]", step->file, i);
+        step->tiles |= strcmp(name, "amx-tile") == 0;
         if (!target_has(flags, name))
             lacking = str_printf(step->arena, "%s%s%s", lacking, *lacking ? ", " : "", name);
     }
-    if (!*lacking) return true;
-    return error_set(err, "%s: needs %s, which this CPU (%s) has not; compile it here", step->file,
-                     lacking, model);
+    if (*lacking)
+        return error_set(err, "%s: needs %s, which this CPU (%s) has not; compile it here",
+                         step->file, lacking, model);
+    if (step->tiles && !processor_lends_tiles())
+        return error_set(err,
+                         "%s: needs tile registers (AMX), which this system does not lend; compile "
+                         "it here",
+                         step->file);
+    return true;
 }
 
 bool target_check(Step *step, Error *err)

@@ -5,11 +5,14 @@
 // shared with others, --clock cpu divides by processor seconds of all threads instead of the clock
 // on the wall: what a core does while it is ours (waiting threads cost nothing then).
 //
-// --level v3 makes code of x86-64-v3 (AVX2) where the machine has more. With CZT_ASSEMBLY in the
-// environment the kernels' assembly is printed too.
+// --level x86-64-v3 makes code of that level (AVX2) where the machine has more. --dtype bf16 times
+// products of bf16 (without OpenBLAS, which has none); their peak is still that of f32. With
+// CZT_ASSEMBLY in the environment the kernels' assembly is printed too.
 //
-//   bench_gemm [--threads 1,2] [--rounds 7] [--clock wall|cpu] [--level v3] [NAME-PART]..
+//   bench_gemm [--threads 1,2] [--rounds 7] [--clock wall|cpu] [--level L] [--dtype D]
+//   [NAME-PART]..
 #include "codegen/cpu.h"
+#include "ir/scalar.h"
 #include "passes/lower.h"
 #include "passes/pass.h"
 #include "runtime/exec.h"
@@ -162,7 +165,7 @@ static double blas_seconds(Clock clock, const Blas *blas, const Case *c, const f
 // ---- programs
 // -----------------------------------------------------------------------------------------------
 
-static const char *dot_text(Arena *arena, const Case *c)
+static const char *dot_text(Arena *arena, const Case *c, const char *d)
 {
     const char *b = c->batch > 1 ? str_printf(arena, "%lld, ", (long long)c->batch) : "";
     long long a0 = c->at ? c->k : c->m, a1 = c->at ? c->m : c->k, w0 = c->wt ? c->k : c->n,
@@ -171,13 +174,13 @@ static const char *dot_text(Arena *arena, const Case *c)
     return str_printf(arena,
                       "program \"bench\" batch=1 steps=1 seed=0\n"
                       "entry \"step\" {\n"
-                      "  %%x = input {name=\"x\"} : f32[%s%lld, %lld]\n"
-                      "  %%w = input {name=\"w\"} : f32[%s%lld, %lld]\n"
-                      "  %%y = dot %%x, %%w {%slc=[%d], rc=[%d]} : f32[%s%lld, %lld]\n"
+                      "  %%x = input {name=\"x\"} : %s[%s%lld, %lld]\n"
+                      "  %%w = input {name=\"w\"} : %s[%s%lld, %lld]\n"
+                      "  %%y = dot %%x, %%w {%slc=[%d], rc=[%d]} : %s[%s%lld, %lld]\n"
                       "  output \"y\" %%y\n"
                       "}\n",
-                      b, a0, a1, b, w0, w1, base ? "lb=[0], rb=[0], " : "", base + !c->at,
-                      base + !c->wt, b, (long long)c->m, (long long)c->n);
+                      d, b, a0, a1, d, b, w0, w1, base ? "lb=[0], rb=[0], " : "", base + !c->at,
+                      base + !c->wt, d, b, (long long)c->m, (long long)c->n);
 }
 
 static const char *attention_text(Arena *arena, const Case *c)
@@ -214,14 +217,16 @@ typedef struct Runner {
 } Runner;
 
 typedef struct Options {
-    bool cpu_clock, avx2;
+    bool cpu_clock;
     int rounds;
-    const char *threads;
+    const char *threads, *level; // NULL: the host's
+    DType dtype;                 // of products
 } Options;
 
 static Runner compile(Arena *arena, const Case *c, const Options *o, uint32_t threads)
 {
-    const char *text = c->kind == CASE_DOT ? dot_text(arena, c) : attention_text(arena, c);
+    const char *text =
+        c->kind == CASE_DOT ? dot_text(arena, c, dtype_name(o->dtype)) : attention_text(arena, c);
     Diag *diag = diag_new(arena);
     Program *p = program_parse(arena, diag, diag_source(diag, c->name, text, strlen(text)));
     Error err = {0};
@@ -232,12 +237,7 @@ static Runner compile(Arena *arena, const Case *c, const Options *o, uint32_t th
         diag_print(diag, stderr);
         die(c->name, err.text);
     }
-    if (!cpu_target(arena, NULL, &cpu, &err)) die(c->name, err.text);
-    if (o->avx2) {
-        cpu.level = "x86-64-v3";
-        cpu.features = "avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe";
-        cpu.target.lanes = 8;
-    }
+    if (!cpu_target(arena, o->level, &cpu, &err)) die(c->name, err.text);
     Plan *plan = plan_build(arena, p, &cpu.target, FUSE_ALL);
     if (getenv("CZT_ASSEMBLY"))
         for (uint32_t i = 0; i < plan->kernels.n; i++)
@@ -255,11 +255,15 @@ static Runner compile(Arena *arena, const Case *c, const Options *o, uint32_t th
     return r;
 }
 
-static void fill(float *x, int64_t bytes, uint64_t seed)
+static void fill(void *to, DType dt, int64_t bytes, uint64_t seed)
 {
-    for (int64_t i = 0; i < bytes / 4; i++) {
+    for (int64_t i = 0; i < bytes / dtype_size(dt); i++) {
         seed = seed * 6364136223846793005u + 1442695040888963407u;
-        x[i] = (float)(seed >> 53) / 1024 - 1;
+        float x = (float)(seed >> 53) / 1024 - 1;
+        if (dt == DT_BF16)
+            ((uint16_t *)to)[i] = f32_to_bf16(x);
+        else
+            ((float *)to)[i] = x;
     }
 }
 
@@ -343,12 +347,13 @@ static void run_case(const Case *c, const Blas *blas, const Options *o, uint32_t
     Runner r = compile(arena, c, o, threads);
     const StepEntry *e = &r.step->entries[0];
     for (uint32_t i = 0; i < e->ninputs; i++)
-        fill(exec_input(r.exec, 0, i), e->inputs[i].bytes, i + 1);
+        fill(exec_input(r.exec, 0, i), c->kind == CASE_DOT ? o->dtype : DT_F32, e->inputs[i].bytes,
+             i + 1);
     const float *x = exec_input(r.exec, 0, (uint32_t)tensor_find(e->inputs, e->ninputs, "x"));
     int32_t wi = tensor_find(e->inputs, e->ninputs, "w");
     const float *w = wi < 0 ? NULL : exec_input(r.exec, 0, (uint32_t)wi);
-    float *y =
-        c->kind == CASE_DOT && blas->sgemm ? malloc((size_t)(4 * c->batch * c->m * c->n)) : NULL;
+    bool beside = c->kind == CASE_DOT && o->dtype == DT_F32 && blas->sgemm;
+    float *y = beside ? malloc((size_t)(4 * c->batch * c->m * c->n)) : NULL;
     Peak peak = {.lanes = __builtin_cpu_supports("avx512f") ? 16 : 8};
     Round *round = arena_make(arena, Round);
     double flops = flops_of(c);
@@ -392,23 +397,27 @@ static bool wanted(const Case *c, int n, char **parts)
 
 int main(int argc, char **argv)
 {
-    Options o = {.rounds = 7, .threads = "1,2"};
+    Options o = {.rounds = 7, .threads = "1,2", .dtype = DT_F32};
     int i = 1;
     for (; i + 1 < argc && strncmp(argv[i], "--", 2) == 0; i += 2) {
         if (strcmp(argv[i], "--threads") == 0) o.threads = argv[i + 1];
         if (strcmp(argv[i], "--rounds") == 0) o.rounds = atoi(argv[i + 1]);
         if (strcmp(argv[i], "--clock") == 0) o.cpu_clock = strcmp(argv[i + 1], "cpu") == 0;
-        if (strcmp(argv[i], "--level") == 0) o.avx2 = strcmp(argv[i + 1], "v3") == 0;
+        if (strcmp(argv[i], "--level") == 0) o.level = argv[i + 1];
+        if (strcmp(argv[i], "--dtype") == 0)
+            o.dtype = strcmp(argv[i + 1], "bf16") == 0 ? DT_BF16 : DT_F32;
     }
     if (o.rounds < 1 || o.rounds > MOST_ROUNDS) die("--rounds", "1 to 101");
     Blas blas = open_blas();
+    Arena *names = arena_new();
     printf("%-38s %s  %7s (%6s)  %5s (%5s)  %7s (%6s)  %8s  %8s  %7s (%6s)\n",
-           "f32 product (m x n x k)", "T", "GFLOP/s", "best", "%peak", "best", "OpenBLAS", "best",
-           "pack ms", "main ms", "peak", "best");
+           str_printf(names, "%s product (m x n x k)", dtype_name(o.dtype)), "T", "GFLOP/s", "best",
+           "%peak", "best", "OpenBLAS", "best", "pack ms", "main ms", "peak", "best");
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         if (!wanted(&cases[k], argc - i, argv + i)) continue;
         for (const char *t = o.threads; *t; t += strcspn(t, ",") + (t[strcspn(t, ",")] == ','))
             run_case(&cases[k], &blas, &o, (uint32_t)atoi(t));
     }
+    arena_free(names);
     return 0;
 }

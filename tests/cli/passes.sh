@@ -51,6 +51,19 @@ exits 0 "$CZTC" run host.czt -n 3 --json
 same out v3.json
 exits 2 "$CZTC" compile "$small" --target cpu:znver9
 says err "x86-64-v3"
+
+# tile registers are asked for where products of bf16 use them, and nowhere else
+exits 0 "$CZTC" compile "$small" --target cpu:x86-64-v4+amx -o plain.czt
+exits 0 "$CZTC" describe plain.czt
+says out "avx512vl"
+! grep -q amx out || miss "tile registers without a use"
+exits 0 "$CZTC" compile "$small" --set precision=bf16 --target cpu:x86-64-v4+amx -o tiles.czt
+exits 0 "$CZTC" describe tiles.czt
+says out "avx512vl amx-bf16 amx-tile"
+if ! grep -q -w amx_bf16 /proc/cpuinfo; then
+    exits 1 "$CZTC" run tiles.czt -n 1
+    says err "amx-bf16, amx-tile, which this CPU"
+fi
 exits 2 "$CZTC" compile "$small" --target tpu
 says err "there is no target 'tpu'"
 

@@ -14,6 +14,9 @@
 #include <dirent.h>
 #include <math.h>
 
+#define MATRIX_TOLERANCE                                                                           \
+    0x1p-18 // of sums of bf16 products in matrix registers, see Trial.tolerance
+
 static uint64_t next(uint64_t *seed)
 {
     *seed = *seed * 6364136223846793005u + 1442695040888963407u;
@@ -112,6 +115,7 @@ typedef struct Case {
     uint32_t which;
     double tolerance; // of results, see Trial; 0: to the bit
     Map inputs, state, out;
+    Map first; // results of the first run of this code: all of its runs give the same bits
 } Case;
 
 static bool is_derived(const char *state)
@@ -168,13 +172,13 @@ static double number_at(DType dt, const void *data, int64_t i)
     }
 }
 
-// Does the case's entry multiply on tensor cores, where there are any?
-static bool multiplies_rounded(const Entry *e)
+// Does the case's entry multiply bf16, or with `tf32` numbers rounded to that?
+static bool multiplies(const Entry *e, bool tf32)
 {
     for (NodeId id = 1; id < e->graph->nodes.n; id++) {
         const Node *n = graph_node(e->graph, id);
-        if (n->op == OP_DOT && (graph_type(e->graph, n->args[0])->dtype == DT_BF16 ||
-                                node_precision(n) == PRECISION_TF32))
+        if (n->op == OP_DOT && (tf32 ? node_precision(n) == PRECISION_TF32
+                                     : graph_type(e->graph, n->args[0])->dtype == DT_BF16))
             return true;
     }
     return false;
@@ -217,7 +221,16 @@ static bool agree(DType dt, const void *want, const void *got, int64_t i, double
     return fabs(x - y) <= allowed;
 }
 
-static bool compare(const Case *c, const char *how, const char *what, const void *got, Error *err)
+static bool same_again(Case *c, const char *how, const char *what, const void *got, int64_t bytes,
+                       Error *err)
+{
+    const void *first = map_get(&c->first, what);
+    if (!first) map_set(c->arena, &c->first, what, arena_copy(c->arena, got, (size_t)bytes));
+    if (!first || !c->tolerance || memcmp(first, got, (size_t)bytes) == 0) return true;
+    return error_set(err, "%s: %s: %s: not the bits of the run before", c->name, how, what);
+}
+
+static bool compare(Case *c, const char *how, const char *what, const void *got, Error *err)
 {
     const Tensor *want = wanted(c, what);
     DType dt = want->type->dtype;
@@ -228,7 +241,7 @@ static bool compare(const Case *c, const char *how, const char *what, const void
         if (first < 0) first = i;
         wrong++;
     }
-    if (!wrong) return true;
+    if (!wrong) return same_again(c, how, what, got, type_bytes(want->type), err);
     return error_set(err, "%s: %s: %s: %lld of %lld elements differ, first %lld: %.9g and %.9g",
                      c->name, how, what, (long long)wrong, (long long)n, (long long)first,
                      number_at(dt, want->data, first), number_at(dt, got, first));
@@ -237,7 +250,7 @@ static bool compare(const Case *c, const char *how, const char *what, const void
 // ---- the runtime
 // ------------------------------------------------------------------------------------------
 
-static bool run_loaded(const Case *c, const char *how, CztProgram *program, Error *err)
+static bool run_loaded(Case *c, const char *how, CztProgram *program, Error *err)
 {
     CztError czt = {0};
     for (uint32_t i = 0; i < c->state.n; i++) {
@@ -287,7 +300,7 @@ static bool run_threads(Case *cases, uint32_t ncases, const uint8_t *bytes, size
 // ---- fences
 // -----------------------------------------------------------------------------------------------
 
-static bool run_fenced(const Case *c, const Plan *plan, const Blob *blob, const Engine *engine,
+static bool run_fenced(Case *c, const Plan *plan, const Blob *blob, const Engine *engine,
                        void *unit, bool at_end, Error *err)
 {
     const char *how = engine ? engine->name : at_end ? "fence behind" : "fence before";
@@ -335,30 +348,48 @@ static bool run_passes(const char *name, Program *p, int level, bool first, Erro
     return error_set(err, "%s: %s", name, why.set ? why.text : "the passes refuse it");
 }
 
-static bool run_compiled(Arena *arena, Program *p, Case *cases, uint32_t ncases, const Trial *trial,
-                         Error *err)
+static bool run_on(Arena *arena, Program *p, Case *cases, uint32_t ncases, const Trial *trial,
+                   const Cpu *cpu, Error *err)
 {
-    Cpu cpu;
     Blob blob;
     CompileStats stats;
     Section *sections;
     size_t size;
-    if (!cpu_target(arena, getenv("CZT_CPU"), &cpu, err)) return false;
-    Plan *plan = plan_build(arena, p, &cpu.target, trial->mask);
+    Plan *plan = plan_build(arena, p, &cpu->target, trial->mask);
     if (getenv("CZT_KERNELS"))
         for (uint32_t i = 0; i < plan->kernels.n; i++)
             fprintf(stderr, "%s\n", kernel_text(arena, plan->kernels.at[i]));
-    if (!cpu_compile(arena, plan, &cpu, 4, &blob, &stats, err)) return false;
+    if (!cpu_compile(arena, plan, cpu, 4, &blob, &stats, err)) return false;
+    for (uint32_t i = 0; i < ncases; i++) cases[i].first = (Map){0};
     for (uint32_t i = 0; trial->fenced && i < ncases; i++)
         if (!run_fenced(&cases[i], plan, &blob, NULL, NULL, true, err) ||
             !run_fenced(&cases[i], plan, &blob, NULL, NULL, false, err))
             return false;
-    Code code = cpu_code(arena, &cpu, plan, &blob);
+    Code code = cpu_code(arena, cpu, plan, &blob);
     uint32_t n = step_sections(arena, p, plan, &code, &sections);
     const uint8_t *bytes = container_build(arena, sections, n, &size);
     for (const uint32_t *t = trial->threads; *t; t++)
         if (!run_threads(cases, ncases, bytes, size, *t, err)) return false;
     return true;
+}
+
+// On what this CPU has; where that has an order of its own for products of bf16, also without.
+static bool run_compiled(Arena *arena, Program *p, Case *cases, uint32_t ncases, const Trial *trial,
+                         Error *err)
+{
+    Cpu cpu;
+    bool matrix = false;
+    if (!cpu_target(arena, getenv("CZT_CPU"), &cpu, err)) return false;
+    for (uint32_t i = 0; cpu.target.matrix && i < ncases; i++)
+        matrix |= multiplies(cases[i].entry, false);
+    if (matrix) {
+        for (uint32_t i = 0; i < ncases; i++)
+            cases[i].tolerance = multiplies(cases[i].entry, false) ? MATRIX_TOLERANCE : 0;
+        if (!trial->exact && !run_on(arena, p, cases, ncases, trial, &cpu, err)) return false;
+        if (!cpu_target(arena, cpu.level, &cpu, err)) return false;
+    }
+    for (uint32_t i = 0; i < ncases; i++) cases[i].tolerance = 0;
+    return run_on(arena, p, cases, ncases, trial, &cpu, err);
 }
 
 static bool run_engine(Arena *arena, Program *p, Case *cases, uint32_t ncases, const Trial *trial,
@@ -450,7 +481,8 @@ static TrialResult run_program(Arena *arena, const char *name, Program *p, const
     for (uint32_t i = 0; i < n; i++) {
         cases[i] = (Case){
             .arena = arena, .name = name, .program = p, .entry = p->entries.at[i], .which = i};
-        if (multiplies_rounded(cases[i].entry)) cases[i].tolerance = trial->tolerance;
+        if (multiplies(cases[i].entry, false) || multiplies(cases[i].entry, true))
+            cases[i].tolerance = trial->tolerance;
         if (attends_bf16(cases[i].entry)) cases[i].tolerance = trial->attention_tolerance;
         if (!prepare(&cases[i], trial->special, err)) return TRIAL_DIFFERS;
     }

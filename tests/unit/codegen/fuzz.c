@@ -734,5 +734,6 @@ Trial fuzz_trial(uint64_t seed)
                             : (r >> 30) % 2    ? 2
                                                : 0,
                    .special = (r >> 16) % 4 == 0,
+                   .exact = true,
                    .fenced = true};
 }

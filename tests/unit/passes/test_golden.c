@@ -169,9 +169,10 @@ static void check_values(const Golden *t)
 
 // ---- the files ----------------------------------------------------------------------------------
 
-static int64_t packed_count(const Target *target, int64_t batch, int64_t n, int64_t k)
+static int64_t packed_count(const Target *target, const Kernel *pack)
 {
-    return batch * k * ((n + target->lanes - 1) / target->lanes * target->lanes);
+    int64_t columns = (pack->gemm.n + target->lanes - 1) / target->lanes * target->lanes;
+    return pack->gemm.batch * pack->gemm.k * columns;
 }
 
 static int64_t count_tasks(const Target *target, const Kernel *k)

@@ -158,8 +158,9 @@ Test(step, refuses_another_machine_by_name)
     refuse("\"features\": [\"sse2\"]", "\"features\": [\"sse2\", \"warp9\"]", "needs warp9");
     refuse("\"arch\": \"x86-64\"", "\"arch\": \"sparc\"", "made for sparc");
     refuse("\"features\": [\"sse2\"]", "\"features\": [3]", "features[0]");
-    static const char flags[] = " fpu lm sse4_2 avx512_bf16 abm bmi1 pni sha_ni";
+    static const char flags[] = " fpu lm sse4_2 avx512_bf16 abm bmi1 pni sha_ni amx_tile";
     cr_assert(target_has(flags, "avx512bf16"));
+    cr_assert(target_has(flags, "amx-tile"));
     cr_assert(target_has(flags, "sse4.2"));
     cr_assert(target_has(flags, "lzcnt"));
     cr_assert(target_has(flags, "sse3"));
