@@ -1,5 +1,7 @@
-// Attention on the register tile. A task packs the keys (transposed) and values of its head, then
-// for each block of queries: scores = Q K' into scratch; each row is scaled, masked, and made exp(s
+// Attention on the register tile, or for operands of bf16 on tile registers where the CPU has them:
+// these take scores and their gradients rounded to bf16. A task packs the keys (transposed) and
+// values of its head, then for each block of queries: scores = Q K' into scratch; each row is
+// scaled, masked, and made exp(s
 // - max) with its sum in lane order; out = P V / sum. The backward pass recomputes P from the
 // log-sum-exp, block by block, and adds to dK and dV in rising order of queries. The gradient of a
 // bias is another kernel, whose task is one block of the queries of all heads that share the bias.
@@ -7,11 +9,21 @@
 #include "codegen/attention.h"
 
 #include "base/diag.h"
+#include "codegen/matrix.h"
 #include "codegen/micro.h"
 
-static Heads sizes_of(const Kernel *k, uint32_t lanes)
+bool emit_attention_in_matrix(const Kernel *k, const Target *target)
 {
+    return target->matrix && kernel_attends(k) &&
+           k->buffers.at[k->attention.q.buffer].dtype == DT_BF16;
+}
+
+static Heads sizes_of(const Kernel *k, const Target *target)
+{
+    const uint32_t lanes = target->lanes;
     Heads h = {.k = k, .mr = micro_mr(lanes), .nr = micro_nr(lanes)};
+    h.matrix = emit_attention_in_matrix(k, target);
+    if (h.matrix) h.mr = h.nr = 2 * MATRIX_ROWS;
     h.queries = k->attention.queries;
     h.keys = k->attention.keys;
     h.dim = k->attention.dim;
@@ -19,24 +31,27 @@ static Heads sizes_of(const Kernel *k, uint32_t lanes)
     h.keys_pad = up(h.keys, ROW_LANES);
     h.dim_pad = up(h.dim, h.nr);
     h.vdim_pad = up(h.vdim, h.nr);
-    h.block = BLOCK_TILES * h.mr;
+    h.block = (h.matrix ? MATRIX_TILES : BLOCK_TILES) * h.mr;
     h.row = h.keys_pad + 16;
     return h;
 }
 
-int64_t emit_attention_worker_bytes(const Kernel *k, uint32_t lanes)
+int64_t emit_attention_worker_bytes(const Kernel *k, const Target *target)
 {
-    Heads h = sizes_of(k, lanes);
+    Heads h = sizes_of(k, target);
     int64_t both = h.dim_pad + h.vdim_pad, n = h.keys_pad * both + h.block * (h.row + both + 32);
+    n += heads_rounded_floats(&h);
+    if (k->kind == KERNEL_ATTENTION_GRAD)
+        n += heads_rounded_floats(&h) + 2 * heads_turned_floats(&h);
     if (k->kind == KERNEL_ATTENTION_GRAD)
         n += (2 * h.keys_pad + h.mr) * both + h.block * (h.row + 2 * both);
     if (k->kind == KERNEL_ATTENTION_BIAS_GRAD) n += 2 * h.block * h.row;
     return 4 * (n + heads_segments_floats(&h)) + 8192;
 }
 
-int64_t emit_attention_tasks(const Kernel *k, uint32_t lanes)
+int64_t emit_attention_tasks(const Kernel *k, const Target *target)
 {
-    Heads h = sizes_of(k, lanes);
+    Heads h = sizes_of(k, target);
     int64_t points = 1;
     for (uint32_t i = 0; i < k->body.axes.n; i++) points *= k->body.axes.at[i].size;
     if (k->kind != KERNEL_ATTENTION_BIAS_GRAD) return points;
@@ -73,6 +88,25 @@ typedef struct HeadProduct {
 static LLVMValueRef row_limit(Heads *h, LLVMValueRef query);
 static LLVMValueRef panels_for(Heads *h, LLVMValueRef columns);
 
+// One tile: c at row and panel of the product.
+static void one_tile(Heads *h, const HeadProduct *p, LLVMValueRef row, uint32_t rows,
+                     LLVMValueRef panel, LLVMValueRef depth)
+{
+    Emit *e = h->e;
+    LLVMValueRef c = at(e, p->c, add(e, mul(e, row, p->crs), mul(e, panel, h->nr))),
+                 b = at(e, p->b, mul(e, panel, p->panel)), a = mul(e, row, p->ars);
+    if (!h->matrix) {
+        Micro shape = {rows, (uint32_t)h->nr, (uint32_t)h->nr, p->ars, p->aks, p->crs, false};
+        micro_call(e, shape, at(e, p->a, a), b, depth, c, p->add);
+        return;
+    }
+    LLVMValueRef whole = emit_i64(e, MATRIX_DEPTH);
+    LLVMValueRef trips =
+        LLVMBuildUDiv(e->builder, add(e, depth, emit_i64(e, MATRIX_DEPTH - 1)), whole, "");
+    Matrix shape = {rows > MATRIX_ROWS ? 2 : 1, 2, p->ars, p->crs};
+    matrix_call(e, shape, emit_at(e, e->t.i16, p->a, a), b, trips, c, p->add);
+}
+
 static void panel_loop(Heads *h, const HeadProduct *p, LLVMValueRef row, uint32_t rows)
 {
     Emit *e = h->e;
@@ -84,10 +118,7 @@ static void panel_loop(Heads *h, const HeadProduct *p, LLVMValueRef row, uint32_
         depth = p->cut == CUT_DEPTH ? limit : depth;
     }
     EmitLoop panel = emit_loop_begin(e, emit_i64(e, 0), panels, 1, NULL, 0);
-    LLVMValueRef c = at(e, p->c, add(e, mul(e, row, p->crs), mul(e, panel.index, h->nr)));
-    micro_call(e, (Micro){rows, (uint32_t)h->nr, (uint32_t)h->nr, p->ars, p->aks, p->crs, false},
-               at(e, p->a, mul(e, row, p->ars)), at(e, p->b, mul(e, panel.index, p->panel)), depth,
-               c, p->add);
+    one_tile(h, p, row, rows, panel.index, depth);
     emit_loop_end(e, &panel);
 }
 
@@ -172,26 +203,37 @@ static LLVMValueRef row_max(Heads *h, LLVMValueRef row, LLVMValueRef limit)
     return emit_row_fold(e, OP_REDUCE_MAX, m);
 }
 
-// A row of scores on its way to probabilities: s becomes p = exp(scale * s - shift), and dp (NULL:
-// none) p * (dp - delta).
+// A row of scores on its way to probabilities: of s comes p = exp(scale * s - shift), and of dp
+// (NULL: none) p * (dp - delta); each in its place, or to a row rounded to bf16.
 typedef struct Row {
     LLVMValueRef s, dp, limit, shift, delta;
+    LLVMValueRef p, ds; // rows of bf16; NULL: in place
 } Row;
+
+static void store_score(Heads *h, LLVMValueRef x, LLVMValueRef row, LLVMValueRef rounded,
+                        LLVMValueRef i)
+{
+    Emit *e = h->e;
+    if (rounded)
+        heads_store_rounded(h, x, emit_at(e, e->t.i16, rounded, i));
+    else
+        emit_store(e, x, at(e, row, i), 4);
+}
 
 static LLVMValueRef row_step(Heads *h, const Row *r, LLVMValueRef i, LLVMValueRef mask)
 {
     Emit *e = h->e;
-    LLVMValueRef zero = LLVMConstNull(vector(e)), to = at(e, r->s, i);
-    LLVMValueRef p = scaled(h, emit_load(e, vector(e), to, 4));
+    LLVMValueRef zero = LLVMConstNull(vector(e)),
+                 p = scaled(h, emit_load(e, vector(e), at(e, r->s, i), 4));
     p = call(e, OP_EXP, LLVMBuildFSub(e->builder, p, emit_splat(e, r->shift), ""), NULL);
     if (mask) p = LLVMBuildSelect(e->builder, mask, p, zero, "");
-    emit_store(e, p, to, 4);
+    store_score(h, p, r->s, r->p, i);
     if (!r->dp) return p;
-    to = at(e, r->dp, i);
-    LLVMValueRef d =
-        LLVMBuildFSub(e->builder, emit_load(e, vector(e), to, 4), emit_splat(e, r->delta), "");
+    LLVMValueRef d = emit_load(e, vector(e), at(e, r->dp, i), 4);
+    d = LLVMBuildFSub(e->builder, d, emit_splat(e, r->delta), "");
     d = LLVMBuildFMul(e->builder, p, d, "");
-    emit_store(e, mask ? LLVMBuildSelect(e->builder, mask, d, zero, "") : d, to, 4);
+    if (mask) d = LLVMBuildSelect(e->builder, mask, d, zero, "");
+    store_score(h, d, r->dp, r->ds, i);
     return p;
 }
 
@@ -224,8 +266,8 @@ static LLVMValueRef row_exp(Heads *h, const Row *r)
     LLVMValueRef done = whole_of(h, add(e, r->limit, emit_i64(e, e->lanes - 1)), e->lanes);
     LLVMValueRef end = least(e, add(e, h->limit, emit_i64(e, h->mr)), emit_i64(e, h->keys_pad));
     j = emit_loop_begin(e, done, end, e->lanes, NULL, 0);
-    emit_store(e, zero, at(e, r->s, j.index), 4);
-    if (r->dp) emit_store(e, zero, at(e, r->dp, j.index), 4);
+    store_score(h, zero, r->s, r->p, j.index);
+    if (r->dp) store_score(h, zero, r->dp, r->ds, j.index);
     emit_loop_end(e, &j);
     return emit_row_fold(e, OP_SUM, sums);
 }
@@ -281,7 +323,7 @@ static void block_scores(Heads *h, Rows q, LLVMValueRef kt, int64_t depth, LLVMV
                      LLVMConstInt(e->t.i1, 0, false),
                      q.stride,
                      1,
-                     depth * h->nr,
+                     heads_panel_floats(h, depth, h->nr),
                      h->row,
                      CUT_PANELS};
     product(h, &p, h->rows, h->queries % h->mr);
@@ -308,9 +350,15 @@ static void write_out(Heads *h, LLVMValueRef row, LLVMValueRef query, LLVMValueR
 }
 
 typedef struct Forward {
-    LLVMValueRef kt, v, segments;       // keys transposed, values, keys' segments
-    LLVMValueRef q, scores, out, stats; // of a block; a row's stats: max, sum
+    LLVMValueRef kt, v, segments;          // keys transposed, values, keys' segments
+    LLVMValueRef q, scores, p, out, stats; // of a block; p: of bf16; a row's stats: max, sum
 } Forward;
+
+static LLVMValueRef rounded_row(Heads *h, LLVMValueRef rows, LLVMValueRef row)
+{
+    Emit *e = h->e;
+    return rows ? emit_at(e, e->t.i16, rows, mul(e, row, heads_rounded_stride(h))) : NULL;
+}
 
 static void forward_block(Heads *h, const Forward *f)
 {
@@ -320,7 +368,9 @@ static void forward_block(Heads *h, const Forward *f)
     block_scores(h, q, f->kt, h->dim, f->scores);
     EmitLoop r = emit_loop_begin(e, zero, h->rows, 1, NULL, 0);
     LLVMValueRef query = add(e, h->q0, r.index);
-    Row row = {.s = at(e, f->scores, mul(e, r.index, h->row)), .limit = row_limit(h, query)};
+    Row row = {.s = at(e, f->scores, mul(e, r.index, h->row)),
+               .limit = row_limit(h, query),
+               .p = rounded_row(h, f->p, r.index)};
     if (kernel_masks(h->k)) heads_mask_row(h, row.s, row.limit, query);
     LLVMValueRef most = row_max(h, row.s, row.limit);
     row.shift = heads_shift(h, most);
@@ -328,9 +378,17 @@ static void forward_block(Heads *h, const Forward *f)
     emit_store(e, most, stats, 4);
     emit_store(e, sum, at(e, stats, one), 4);
     emit_loop_end(e, &r);
-    HeadProduct p = {f->scores,       f->v,        f->out,   emit_i64(e, h->vdim_pad / h->nr),
-                     h->limit,        no,          h->row,   1,
-                     h->keys * h->nr, h->vdim_pad, CUT_DEPTH};
+    HeadProduct p = {.a = h->matrix ? f->p : f->scores,
+                     .b = f->v,
+                     .c = f->out,
+                     .panels = emit_i64(e, h->vdim_pad / h->nr),
+                     .depth = h->limit,
+                     .add = no,
+                     .ars = h->matrix ? heads_rounded_stride(h) : h->row,
+                     .aks = 1,
+                     .panel = heads_panel_floats(h, h->keys, h->nr),
+                     .crs = h->vdim_pad,
+                     .cut = CUT_DEPTH};
     product(h, &p, h->rows, h->queries % h->mr);
     r = emit_loop_begin(e, zero, h->rows, 1, NULL, 0);
     stats = at(e, f->stats, mul(e, r.index, 2));
@@ -344,11 +402,12 @@ static void forward(Heads *h)
 {
     Emit *e = h->e;
     Forward f;
-    f.kt = take(h, h->keys_pad * h->dim);
-    f.v = take(h, h->keys * h->vdim_pad);
+    f.kt = take(h, heads_panel_floats(h, h->dim, h->keys_pad));
+    f.v = take(h, heads_panel_floats(h, h->keys, h->vdim));
     f.segments = take(h, heads_segments_floats(h));
     f.q = take(h, heads_rows_floats(h, &h->k->attention.q, h->dim));
     f.scores = take(h, h->block * h->row);
+    f.p = h->matrix ? take(h, heads_rounded_floats(h)) : NULL;
     f.out = take(h, h->block * h->vdim_pad);
     f.stats = take(h, 2 * h->block);
     EmitLoop task = begin_task(h);
@@ -388,6 +447,7 @@ typedef struct Gradient {
     LLVMValueRef segments;         // of the keys
     LLVMValueRef q, dout, qn, don; // the block's rows, and as panels
     LLVMValueRef p, dp, dq, dk, dv;
+    LLVMValueRef p16, ds16, pt, dst; // of bf16, and turned
 } Gradient;
 
 // p and dp of the block: scores and dout v', then row by row probabilities and their gradients.
@@ -401,8 +461,12 @@ static void gradient_scores(Heads *h, const Gradient *g)
     LLVMValueRef lse = heads_base(h, &h->k->attention.lse);
     EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), h->rows, 1, NULL, 0);
     LLVMValueRef query = add(e, h->q0, r.index), from = mul(e, r.index, h->row);
-    Row row = {at(e, g->p, from), at(e, g->dp, from), row_limit(h, query), NULL,
-               row_delta(h, query)};
+    Row row = {.s = at(e, g->p, from),
+               .dp = at(e, g->dp, from),
+               .limit = row_limit(h, query),
+               .delta = row_delta(h, query),
+               .p = rounded_row(h, g->p16, r.index),
+               .ds = rounded_row(h, g->ds16, r.index)};
     if (kernel_masks(h->k)) heads_mask_row(h, row.s, row.limit, query);
     row.shift = heads_shift(
         h, emit_load(e, e->t.f32, at(e, lse, mul(e, query, h->k->attention.lse.row)), 4));
@@ -418,20 +482,43 @@ static void gradient_block(Heads *h, const Gradient *g)
     LLVMValueRef later = LLVMBuildICmp(e->builder, LLVMIntNE, h->q0, emit_i64(e, 0), "");
     if (h->k->attention.causal)
         later = LLVMConstInt(e->t.i1, 1, false); // the first block does not reach all keys
-    int64_t dims = h->dim_pad / h->nr, vdims = h->vdim_pad / h->nr;
     gradient_scores(h, g);
-    HeadProduct dq = {g->dp,  g->kn, g->dq,           emit_i64(e, dims), h->limit, no,
-                      h->row, 1,     h->keys * h->nr, h->dim_pad,        CUT_DEPTH};
+    if (h->matrix) {
+        heads_turn(h, g->p16, g->pt);
+        heads_turn(h, g->ds16, g->dst);
+    }
+    HeadProduct dq = {.a = h->matrix ? g->ds16 : g->dp,
+                      .b = g->kn,
+                      .c = g->dq,
+                      .panels = emit_i64(e, h->dim_pad / h->nr),
+                      .depth = h->limit,
+                      .add = no,
+                      .ars = h->matrix ? heads_rounded_stride(h) : h->row,
+                      .aks = 1,
+                      .panel = heads_panel_floats(h, h->keys, h->nr),
+                      .crs = h->dim_pad,
+                      .cut = CUT_DEPTH};
     product(h, &dq, h->rows, h->queries % h->mr);
     heads_write_back(h, &h->k->attention.dq, h->q0, h->rows, h->dim, g->dq, h->dim_pad, scale);
     heads_panels(h, &h->k->attention.q, h->q0, h->rows, h->block, h->dim, g->qn);
     heads_panels(h, &h->k->attention.dout, h->q0, h->rows, h->block, h->vdim, g->don);
-    HeadProduct dk = {g->dp,      g->qn, g->dk,  emit_i64(e, dims), h->rows,
-                      later,      1,     h->row, h->block * h->nr,  h->dim_pad,
-                      CUT_NOTHING};
+    HeadProduct dk = {.a = h->matrix ? g->dst : g->dp,
+                      .b = g->qn,
+                      .c = g->dk,
+                      .panels = dq.panels,
+                      .depth = h->rows,
+                      .add = later,
+                      .ars = h->matrix ? heads_turned_stride(h) : 1,
+                      .aks = h->row,
+                      .panel = heads_panel_floats(h, h->block, h->nr),
+                      .crs = h->dim_pad};
     product(h, &dk, h->limit, 0);
-    HeadProduct dv = {g->p,   g->don,           g->dv,       emit_i64(e, vdims), h->rows, later, 1,
-                      h->row, h->block * h->nr, h->vdim_pad, CUT_NOTHING};
+    HeadProduct dv = dk;
+    dv.a = h->matrix ? g->pt : g->p;
+    dv.b = g->don;
+    dv.c = g->dv;
+    dv.panels = emit_i64(e, h->vdim_pad / h->nr);
+    dv.crs = h->vdim_pad;
     product(h, &dv, h->limit, 0);
 }
 
@@ -439,16 +526,22 @@ static void backward(Heads *h)
 {
     Emit *e = h->e;
     int64_t most = h->keys_pad + h->mr; // the last tile may reach past the padding
-    Gradient g;
-    g.kt = take(h, h->keys_pad * h->dim);
-    g.vt = take(h, h->keys_pad * h->vdim);
-    g.kn = take(h, h->keys * h->dim_pad);
+    Gradient g = {0};
+    g.kt = take(h, heads_panel_floats(h, h->dim, h->keys_pad));
+    g.vt = take(h, heads_panel_floats(h, h->vdim, h->keys_pad));
+    g.kn = take(h, heads_panel_floats(h, h->keys, h->dim));
     g.q = take(h, heads_rows_floats(h, &h->k->attention.q, h->dim));
     g.dout = take(h, heads_rows_floats(h, &h->k->attention.dout, h->vdim));
-    g.qn = take(h, h->block * h->dim_pad);
-    g.don = take(h, h->block * h->vdim_pad);
+    g.qn = take(h, heads_panel_floats(h, h->block, h->dim));
+    g.don = take(h, heads_panel_floats(h, h->block, h->vdim));
     g.p = take(h, h->block * h->row);
     g.dp = take(h, h->block * h->row);
+    if (h->matrix) {
+        g.p16 = take(h, heads_rounded_floats(h));
+        g.ds16 = take(h, heads_rounded_floats(h));
+        g.pt = take(h, heads_turned_floats(h));
+        g.dst = take(h, heads_turned_floats(h));
+    }
     g.dq = take(h, h->block * h->dim_pad);
     g.dk = take(h, most * h->dim_pad);
     g.dv = take(h, most * h->vdim_pad);
@@ -478,8 +571,8 @@ static void bias_backward(Heads *h)
 {
     Emit *e = h->e;
     Gradient g = {0};
-    g.kt = take(h, h->keys_pad * h->dim);
-    g.vt = take(h, h->keys_pad * h->vdim);
+    g.kt = take(h, heads_panel_floats(h, h->dim, h->keys_pad));
+    g.vt = take(h, heads_panel_floats(h, h->vdim, h->keys_pad));
     g.q = take(h, heads_rows_floats(h, &h->k->attention.q, h->dim));
     g.dout = take(h, heads_rows_floats(h, &h->k->attention.dout, h->vdim));
     g.p = take(h, h->block * h->row);
@@ -508,12 +601,14 @@ static void bias_backward(Heads *h)
 
 void emit_attention_kernel(Emit *e)
 {
-    Heads h = sizes_of(e->kernel, e->lanes);
+    Heads h = sizes_of(e->kernel, e->target);
     h.e = e;
+    if (h.matrix) matrix_begin(e);
     switch (e->kernel->kind) {
     case KERNEL_ATTENTION: forward(&h); break;
     case KERNEL_ATTENTION_GRAD: backward(&h); break;
     default: bias_backward(&h);
     }
-    if (4 * h.used > emit_attention_worker_bytes(e->kernel, e->lanes)) bug("attention scratch");
+    if (h.matrix) matrix_end(e);
+    if (4 * h.used > emit_attention_worker_bytes(e->kernel, e->target)) bug("attention scratch");
 }

@@ -1,18 +1,21 @@
 // Inside of attention for CPUs: attention.c (products, rows of scores, the kernels),
-// attention_operand.c (what lies in memory) and attention_mask.c (segments and biases).
+// attention_operand.c (what lies in memory), attention_matrix.c (scores for tile registers) and
+// attention_mask.c (segments and biases).
 #ifndef CZT_CODEGEN_ATTENTION_H
 #define CZT_CODEGEN_ATTENTION_H
 
 #include "codegen/emit.h"
 
 enum {
-    ROW_LANES = 64, // docs/ir.md, row stage
-    BLOCK_TILES = 4 // register tiles in a block of queries
+    ROW_LANES = 64,  // docs/ir.md, row stage
+    BLOCK_TILES = 4, // register tiles in a block of queries
+    MATRIX_TILES = 2 // the same of matrix.h
 };
 
 typedef struct Heads {
     Emit *e;
     const Kernel *k;
+    bool matrix; // products in tile registers: rows and panels hold bf16, the latter in pairs
     int64_t mr, nr, queries, keys, dim, vdim;
     int64_t keys_pad;             // whole 64s: the lanes of a row's sum
     int64_t dim_pad, vdim_pad;    // whole panels
@@ -23,7 +26,7 @@ typedef struct Heads {
     LLVMValueRef q0, rows, limit; // this block: first query, how many, keys that take part
 } Heads;
 
-// Rows of an operand as the left side of a product.
+// Rows of an operand as the left side of a product, elements f32 or with `matrix` bf16.
 typedef struct Rows {
     LLVMValueRef at;
     int64_t stride;
@@ -70,6 +73,8 @@ LLVMValueRef heads_row(Heads *h, const StridedView *v, LLVMValueRef base, LLVMVa
 void heads_store_row(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValueRef row,
                      int64_t col, int64_t n, LLVMValueRef x);
 void heads_clear(Heads *h, LLVMValueRef to, int64_t floats);
+// Floats of panels for a product of this depth with so many columns.
+int64_t heads_panel_floats(const Heads *h, int64_t depth, int64_t cols);
 // Rows [first, first + rows) of an operand: in place, or copied to `to`, which has this many
 // floats.
 Rows heads_rows(Heads *h, const StridedView *v, LLVMValueRef first, LLVMValueRef rows, int64_t cols,
@@ -85,6 +90,18 @@ void heads_panels_transposed(Heads *h, const StridedView *v, int64_t rows, int64
 // rows x cols of scratch [row][stride] to an operand, each element times factor (NULL: as it is).
 void heads_write_back(Heads *h, const StridedView *v, LLVMValueRef first, LLVMValueRef rows,
                       int64_t cols, LLVMValueRef from, int64_t stride, LLVMValueRef factor);
+
+// ---- scores for tile registers: attention_matrix.c ----------------------------------------------
+
+// Rows of the block rounded to bf16: elements from row to row, and floats that they take.
+int64_t heads_rounded_stride(const Heads *h);
+int64_t heads_rounded_floats(const Heads *h);
+void heads_store_rounded(Heads *h, LLVMValueRef x, LLVMValueRef to);
+// The same with keys as rows and the block's queries along them; rows that there are none of become
+// 0 in `from`.
+int64_t heads_turned_stride(const Heads *h);
+int64_t heads_turned_floats(const Heads *h);
+void heads_turn(Heads *h, LLVMValueRef from, LLVMValueRef to);
 
 // ---- segments and biases: attention_mask.c ------------------------------------------------------
 

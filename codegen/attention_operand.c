@@ -1,7 +1,9 @@
 // Operands and results of attention for CPUs: rows as vectors, panels for the register tile, and
 // back.
 #include "codegen/attention.h"
+#include "codegen/matrix.h"
 #include "codegen/micro.h"
+#include "codegen/panel.h"
 
 enum { SET_STRIDE = 1024 }; // rows so many floats apart fall on one set of the first cache
 
@@ -104,18 +106,29 @@ static bool in_place(const Heads *h, const StridedView *v)
     return dtype_of(h, v) == DT_F32 && v->col == 1 && v->row % SET_STRIDE;
 }
 
+// From row to row of a copy.
+static int64_t rows_stride(const Heads *h, int64_t cols)
+{
+    return h->matrix ? up(cols, MATRIX_DEPTH) + MATRIX_DEPTH : up(cols, h->nr) + 16;
+}
+
 // Rows [first, first + rows) of an operand: in place, or copied to `to`.
 Rows heads_rows(Heads *h, const StridedView *v, LLVMValueRef first, LLVMValueRef rows, int64_t cols,
                 LLVMValueRef to)
 {
     Emit *e = h->e;
     LLVMValueRef base = heads_base(h, v);
-    int64_t stride = up(cols, h->nr) + 16;
+    int64_t stride = rows_stride(h, cols);
     if (in_place(h, v)) return (Rows){element(h, v, base, first, emit_i64(e, 0)), v->row};
     EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), rows, 1, NULL, 0);
-    for (int64_t c = 0; c < cols; c += e->lanes) {
-        LLVMValueRef x = heads_row(h, v, base, add(e, first, r.index), emit_i64(e, c), cols - c);
-        emit_store(e, x, at(e, to, add(e, mul(e, r.index, stride), emit_i64(e, c))), 4);
+    for (int64_t c = 0; c < (h->matrix ? up(cols, MATRIX_DEPTH) : cols); c += e->lanes) {
+        LLVMValueRef x = LLVMConstNull(vector(e)),
+                     place = add(e, mul(e, r.index, stride), emit_i64(e, c));
+        if (c < cols) x = heads_row(h, v, base, add(e, first, r.index), emit_i64(e, c), cols - c);
+        if (h->matrix)
+            emit_store(e, emit_narrow(e, DT_BF16, x), emit_at(e, e->t.i16, to, place), 32);
+        else
+            emit_store(e, x, at(e, to, place), 4);
     }
     emit_loop_end(e, &r);
     return (Rows){to, stride};
@@ -123,7 +136,54 @@ Rows heads_rows(Heads *h, const StridedView *v, LLVMValueRef first, LLVMValueRef
 
 int64_t heads_rows_floats(const Heads *h, const StridedView *v, int64_t cols)
 {
-    return in_place(h, v) ? 0 : h->block * (up(cols, h->nr) + 16);
+    if (h->matrix) return h->block * rows_stride(h, cols) / 2;
+    return in_place(h, v) ? 0 : h->block * rows_stride(h, cols);
+}
+
+// Units of a panel of this depth: steps, or pairs of them with 0 up to whole tile registers.
+static int64_t units_of(const Heads *h, int64_t depth)
+{
+    return h->matrix ? up(depth, MATRIX_DEPTH) / 2 : depth;
+}
+
+int64_t heads_panel_floats(const Heads *h, int64_t depth, int64_t cols)
+{
+    return units_of(h, depth) * up(cols, h->nr);
+}
+
+// Row `row` of so many (0 beyond), columns from c on.
+static LLVMValueRef row_or_zero(Heads *h, const StridedView *v, LLVMValueRef base,
+                                LLVMValueRef first, LLVMValueRef row, LLVMValueRef rows, int64_t c,
+                                int64_t cols)
+{
+    Emit *e = h->e;
+    LLVMValueRef there = LLVMBuildICmp(e->builder, LLVMIntSLT, row, rows, ""),
+                 zero = emit_i64(e, 0);
+    row = add(e, first, LLVMBuildSelect(e->builder, there, row, zero, ""));
+    LLVMValueRef x = heads_row(h, v, base, row, emit_i64(e, c), cols - c);
+    return LLVMBuildSelect(e->builder, there, x, LLVMConstNull(vector(e)), "");
+}
+
+// Pairs of rows as panels [col / nr][pair][nr].
+static void panels_of_pairs(Heads *h, const StridedView *v, LLVMValueRef first, LLVMValueRef rows,
+                            int64_t most_rows, int64_t cols, LLVMValueRef to)
+{
+    Emit *e = h->e;
+    LLVMValueRef base = heads_base(h, v), whole = emit_i64(e, MATRIX_DEPTH - 1);
+    LLVMValueRef end =
+        LLVMBuildAnd(e->builder, add(e, rows, whole), emit_i64(e, -MATRIX_DEPTH), "");
+    EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), end, 2, NULL, 0);
+    LLVMValueRef next = add(e, r.index, emit_i64(e, 1)),
+                 to_row = at(e, to, mul(e, r.index, h->nr / 2));
+    for (int64_t c = 0; c < up(cols, h->nr); c += e->lanes) {
+        LLVMValueRef x = LLVMConstNull(vector(e));
+        if (c < cols)
+            x = panel_pair(e, row_or_zero(h, v, base, first, r.index, rows, c, cols),
+                           row_or_zero(h, v, base, first, next, rows, c, cols));
+        int64_t place = c / h->nr * units_of(h, most_rows) * h->nr + c % h->nr;
+        emit_store(e, x, at(e, to_row, emit_i64(e, place)), 4);
+    }
+    emit_loop_end(e, &r);
 }
 
 // A rows x cols operand as panels [col / nr][row][nr], for products along its rows.
@@ -131,6 +191,10 @@ void heads_panels(Heads *h, const StridedView *v, LLVMValueRef first, LLVMValueR
                   int64_t most_rows, int64_t cols, LLVMValueRef to)
 {
     Emit *e = h->e;
+    if (h->matrix) {
+        panels_of_pairs(h, v, first, rows, most_rows, cols, to);
+        return;
+    }
     LLVMValueRef base = heads_base(h, v);
     EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), rows, 1, NULL, 0);
     LLVMValueRef row = add(e, first, r.index), to_row = at(e, to, mul(e, r.index, h->nr));
@@ -142,21 +206,27 @@ void heads_panels(Heads *h, const StridedView *v, LLVMValueRef first, LLVMValueR
     emit_loop_end(e, &r);
 }
 
-// A square of the transposed panels: `rows` rows (others are 0) from row, `cols` columns from col;
-// base is the operand's.
+// A square of the transposed panels: `rows` rows (others are 0) from row, `cols` columns from col,
+// at most a register of units; base is the operand's.
 static void square(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValueRef row,
                    int64_t rows, LLVMValueRef col, int64_t cols, int64_t depth, LLVMValueRef to)
 {
     Emit *e = h->e;
-    LLVMValueRef nr = emit_i64(e, h->nr), *x = arena_array(e->arena, LLVMValueRef, e->lanes);
-    for (int64_t i = 0; i < e->lanes; i++)
-        x[i] = i < rows ? heads_row(h, v, base, add(e, row, emit_i64(e, i)), col, cols)
-                        : LLVMConstNull(vector(e));
+    int64_t lanes = e->lanes, each = h->matrix ? 2 : 1;
+    LLVMValueRef nr = emit_i64(e, h->nr), *x = arena_array(e->arena, LLVMValueRef, e->lanes),
+                 next = add(e, col, emit_i64(e, lanes)), zero = LLVMConstNull(vector(e));
+    for (int64_t i = 0; i < lanes; i++) {
+        LLVMValueRef at_row = add(e, row, emit_i64(e, i));
+        x[i] = i < rows ? heads_row(h, v, base, at_row, col, cols) : zero;
+        if (!h->matrix || i >= rows) continue;
+        x[i] = panel_join(e, x[i],
+                          cols > lanes ? heads_row(h, v, base, at_row, next, cols - lanes) : zero);
+    }
     micro_transpose(e, x);
-    LLVMValueRef panel = mul(e, LLVMBuildUDiv(e->builder, row, nr, ""), depth * h->nr);
+    LLVMValueRef panel = mul(e, LLVMBuildUDiv(e->builder, row, nr, ""), units_of(h, depth) * h->nr);
     LLVMValueRef first =
-        add(e, add(e, panel, LLVMBuildURem(e->builder, row, nr, "")), mul(e, col, h->nr));
-    for (int64_t i = 0; i < e->lanes && i < cols; i++)
+        add(e, add(e, panel, LLVMBuildURem(e->builder, row, nr, "")), mul(e, col, h->nr / each));
+    for (int64_t i = 0; i < lanes && (h->matrix || i < cols); i++)
         emit_store(e, x[i], at(e, to, add(e, first, emit_i64(e, i * h->nr))), 4);
 }
 
@@ -164,9 +234,9 @@ static void squares(Heads *h, const StridedView *v, LLVMValueRef base, LLVMValue
                     int64_t rows, int64_t cols, LLVMValueRef to)
 {
     Emit *e = h->e;
-    int64_t whole = cols / e->lanes * e->lanes;
-    EmitLoop c = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, whole), e->lanes, NULL, 0);
-    square(h, v, base, row, rows, c.index, e->lanes, cols, to);
+    int64_t step = h->matrix ? 2 * e->lanes : e->lanes, whole = cols / step * step;
+    EmitLoop c = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, whole), step, NULL, 0);
+    square(h, v, base, row, rows, c.index, step, cols, to);
     emit_loop_end(e, &c);
     if (cols > whole) square(h, v, base, row, rows, emit_i64(e, whole), cols - whole, cols, to);
 }

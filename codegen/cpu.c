@@ -288,14 +288,13 @@ static void *run_job(void *arg)
 
 static int64_t worker_bytes(const Plan *plan, const Target *target)
 {
-    const uint32_t lanes = target->lanes;
     int64_t most = 64;
     for (uint32_t i = 0; i < plan->kernels.n; i++) {
         const Kernel *k = plan->kernels.at[i];
         int64_t bytes = 0;
         if (k->kind == KERNEL_LOOP) bytes = emit_loop_worker_bytes(k);
         if (k->kind == KERNEL_GEMM) bytes = emit_gemm_worker_bytes(k, target);
-        if (kernel_attends(k)) bytes = emit_attention_worker_bytes(k, lanes);
+        if (kernel_attends(k)) bytes = emit_attention_worker_bytes(k, target);
         if (kernel_orders(k)) bytes = emit_ordered_worker_bytes(k);
         if (bytes > most) most = bytes;
     }
@@ -379,7 +378,8 @@ static bool uses_matrix(const Cpu *cpu, const Plan *plan)
 {
     bool uses = false;
     for (uint32_t i = 0; i < plan->kernels.n; i++)
-        uses |= gemm_in_matrix(&cpu->target, plan->kernels.at[i]);
+        uses |= gemm_in_matrix(&cpu->target, plan->kernels.at[i]) ||
+                emit_attention_in_matrix(plan->kernels.at[i], &cpu->target);
     return uses;
 }
 

@@ -118,8 +118,10 @@ void emit_loop_kernel(Emit *e);
 int64_t emit_gemm_worker_bytes(const Kernel *k, const Target *target);
 void emit_pack_kernel(Emit *e);
 void emit_gemm_kernel(Emit *e);
-int64_t emit_attention_worker_bytes(const Kernel *k, uint32_t lanes);
-int64_t emit_attention_tasks(const Kernel *k, uint32_t lanes);
+int64_t emit_attention_worker_bytes(const Kernel *k, const Target *target);
+int64_t emit_attention_tasks(const Kernel *k, const Target *target);
+// Is it attention that multiplies in matrix registers?
+bool emit_attention_in_matrix(const Kernel *k, const Target *target);
 void emit_attention_kernel(Emit *e); // and its gradients
 void emit_scatter_kernel(Emit *e);
 int64_t emit_ordered_worker_bytes(const Kernel *k);

@@ -165,7 +165,7 @@ int64_t gemm_tasks(const Target *t, const Kernel *k)
     case KERNEL_GEMM: return product_tasks(k, t);
     case KERNEL_ATTENTION:
     case KERNEL_ATTENTION_GRAD:
-    case KERNEL_ATTENTION_BIAS_GRAD: return emit_attention_tasks(k, t->lanes);
+    case KERNEL_ATTENTION_BIAS_GRAD: return emit_attention_tasks(k, t);
     case KERNEL_SCATTER: return k->scatter.batch * div_up(k->scatter.rows, 1024);
     case KERNEL_CUMSUM:
     case KERNEL_TOPK:

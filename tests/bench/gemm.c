@@ -6,7 +6,7 @@
 // on the wall: what a core does while it is ours (waiting threads cost nothing then).
 //
 // --level x86-64-v3 makes code of that level (AVX2) where the machine has more. --dtype bf16 times
-// products of bf16 (without OpenBLAS, which has none); their peak is still that of f32. With
+// those of bf16 (without OpenBLAS, which has none); their peak is still that of f32. With
 // CZT_ASSEMBLY in the environment the kernels' assembly is printed too.
 //
 //   bench_gemm [--threads 1,2] [--rounds 7] [--clock wall|cpu] [--level L] [--dtype D]
@@ -183,20 +183,20 @@ static const char *dot_text(Arena *arena, const Case *c, const char *d)
                       base + !c->wt, d, b, (long long)c->m, (long long)c->n);
 }
 
-static const char *attention_text(Arena *arena, const Case *c)
+static const char *attention_text(Arena *arena, const Case *c, const char *dt)
 {
     long long b = c->batch, t = c->m, h = c->n, d = c->k;
     const char *text = "program \"bench\" batch=1 steps=1 seed=0\nentry \"step\" {\n";
-    text = str_printf(arena, "%s  %%x = input {name=\"x\"} : f32[%lld, %lld, 3, %lld, %lld]\n",
-                      text, b, t, h, d);
-    text = str_printf(arena, "%s  %%w = input {name=\"w\"} : f32[%lld, %lld, %lld, %lld]\n", text,
-                      b, h, t, d);
+    text = str_printf(arena, "%s  %%x = input {name=\"x\"} : %s[%lld, %lld, 3, %lld, %lld]\n", text,
+                      dt, b, t, h, d);
+    text = str_printf(arena, "%s  %%w = input {name=\"w\"} : %s[%lld, %lld, %lld, %lld]\n", text,
+                      dt, b, h, t, d);
     for (int i = 0; i < 3; i++) {
         text = str_printf(
             arena, "%s  %%s%d = slice %%x {lo=[0, 0, %d, 0, 0], hi=[%lld, %lld, %d, %lld, %lld]}\n",
             text, i, i, b, t, i + 1, h, d);
-        text = str_printf(arena, "%s  %%r%d = reshape %%s%d : f32[%lld, %lld, %lld, %lld]\n", text,
-                          i, i, b, t, h, d);
+        text = str_printf(arena, "%s  %%r%d = reshape %%s%d : %s[%lld, %lld, %lld, %lld]\n", text,
+                          i, i, dt, b, t, h, d);
         text = str_printf(arena, "%s  %%t%d = transpose %%r%d {perm=[0, 2, 1, 3]}\n", text, i, i);
     }
     text = str_printf(arena,
@@ -225,8 +225,8 @@ typedef struct Options {
 
 static Runner compile(Arena *arena, const Case *c, const Options *o, uint32_t threads)
 {
-    const char *text =
-        c->kind == CASE_DOT ? dot_text(arena, c, dtype_name(o->dtype)) : attention_text(arena, c);
+    const char *text = c->kind == CASE_DOT ? dot_text(arena, c, dtype_name(o->dtype))
+                                           : attention_text(arena, c, dtype_name(o->dtype));
     Diag *diag = diag_new(arena);
     Program *p = program_parse(arena, diag, diag_source(diag, c->name, text, strlen(text)));
     Error err = {0};
@@ -347,8 +347,7 @@ static void run_case(const Case *c, const Blas *blas, const Options *o, uint32_t
     Runner r = compile(arena, c, o, threads);
     const StepEntry *e = &r.step->entries[0];
     for (uint32_t i = 0; i < e->ninputs; i++)
-        fill(exec_input(r.exec, 0, i), c->kind == CASE_DOT ? o->dtype : DT_F32, e->inputs[i].bytes,
-             i + 1);
+        fill(exec_input(r.exec, 0, i), o->dtype, e->inputs[i].bytes, i + 1);
     const float *x = exec_input(r.exec, 0, (uint32_t)tensor_find(e->inputs, e->ninputs, "x"));
     int32_t wi = tensor_find(e->inputs, e->ninputs, "w");
     const float *w = wi < 0 ? NULL : exec_input(r.exec, 0, (uint32_t)wi);

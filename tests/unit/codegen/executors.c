@@ -14,8 +14,9 @@
 #include <dirent.h>
 #include <math.h>
 
-#define MATRIX_TOLERANCE                                                                           \
-    0x1p-18 // of sums of bf16 products in matrix registers, see Trial.tolerance
+// Of bf16 in matrix registers, see Trial.tolerance.
+#define MATRIX_PRODUCT 0x1p-18
+#define MATRIX_ATTENTION 0x1p-7
 
 static uint64_t next(uint64_t *seed)
 {
@@ -184,14 +185,14 @@ static bool multiplies(const Entry *e, bool tf32)
     return false;
 }
 
-// Does it attend in bf16, with heads that are large enough for tensor cores?
-static bool attends_bf16(const Entry *e)
+// Does it attend in bf16, with heads of that size or more?
+static bool attends_bf16(const Entry *e, int64_t least)
 {
     for (NodeId id = 1; id < e->graph->nodes.n; id++) {
         const Node *n = graph_node(e->graph, id);
         if (op_info(n->op)->class != CLASS_ATTENTION) continue;
         const Type *q = graph_type(e->graph, n->args[0]);
-        if (q->dtype == DT_BF16 && q->axes[q->rank - 1].size >= 32) return true;
+        if (q->dtype == DT_BF16 && q->axes[q->rank - 1].size >= least) return true;
     }
     return false;
 }
@@ -380,11 +381,13 @@ static bool run_compiled(Arena *arena, Program *p, Case *cases, uint32_t ncases,
     Cpu cpu;
     bool matrix = false;
     if (!cpu_target(arena, getenv("CZT_CPU"), &cpu, err)) return false;
-    for (uint32_t i = 0; cpu.target.matrix && i < ncases; i++)
-        matrix |= multiplies(cases[i].entry, false);
+    for (uint32_t i = 0; cpu.target.matrix && i < ncases; i++) {
+        bool attends = attends_bf16(cases[i].entry, 1),
+             products = multiplies(cases[i].entry, false);
+        cases[i].tolerance = attends ? MATRIX_ATTENTION : products ? MATRIX_PRODUCT : 0;
+        matrix |= attends || products;
+    }
     if (matrix) {
-        for (uint32_t i = 0; i < ncases; i++)
-            cases[i].tolerance = multiplies(cases[i].entry, false) ? MATRIX_TOLERANCE : 0;
         if (!trial->exact && !run_on(arena, p, cases, ncases, trial, &cpu, err)) return false;
         if (!cpu_target(arena, cpu.level, &cpu, err)) return false;
     }
@@ -483,7 +486,7 @@ static TrialResult run_program(Arena *arena, const char *name, Program *p, const
             .arena = arena, .name = name, .program = p, .entry = p->entries.at[i], .which = i};
         if (multiplies(cases[i].entry, false) || multiplies(cases[i].entry, true))
             cases[i].tolerance = trial->tolerance;
-        if (attends_bf16(cases[i].entry)) cases[i].tolerance = trial->attention_tolerance;
+        if (attends_bf16(cases[i].entry, 32)) cases[i].tolerance = trial->attention_tolerance;
         if (!prepare(&cases[i], trial->special, err)) return TRIAL_DIFFERS;
     }
     bool same = run_passes(name, p, trial->level, false, err);
