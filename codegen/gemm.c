@@ -161,7 +161,7 @@ static int64_t product_tasks(const Kernel *k, const Target *target)
 int64_t gemm_tasks(const Target *t, const Kernel *k)
 {
     switch (k->kind) {
-    case KERNEL_PACK: return k->gemm.batch * div_up(k->gemm.n, tiling_of(t, k).nr);
+    case KERNEL_PACK: return gemm_pack_tasks(t, k);
     case KERNEL_GEMM: return product_tasks(k, t);
     case KERNEL_ATTENTION:
     case KERNEL_ATTENTION_GRAD:

@@ -6,6 +6,11 @@
 #include "codegen/matrix.h"
 #include "codegen/micro.h"
 
+enum {
+    MOST_PANELS = 4,  // of a task
+    LEAST_GROUPS = 12 // of a matrix, before tasks take more than one panel
+};
+
 static int64_t div_up(int64_t a, int64_t b)
 {
     return (a + b - 1) / b;
@@ -28,6 +33,20 @@ Tiling tiling_of(const Target *t, const Kernel *k)
 int64_t tiling_units(const Tiling *t, int64_t depth)
 {
     return t->pairs ? div_up(depth, MATRIX_DEPTH) * MATRIX_DEPTH / 2 : depth;
+}
+
+// Panels that a task packs: some side by side where there are many.
+static int64_t group_of(const Tiling *t, int64_t n)
+{
+    int64_t group = div_up(n, t->nr) / LEAST_GROUPS;
+    return group > MOST_PANELS ? MOST_PANELS : group > 0 ? group : 1;
+}
+
+int64_t gemm_pack_tasks(const Target *t, const Kernel *pack)
+{
+    Tiling tiling = tiling_of(t, pack);
+    int64_t panels = div_up(pack->gemm.n, tiling.nr);
+    return pack->gemm.batch * div_up(panels, group_of(&tiling, pack->gemm.n));
 }
 
 int64_t gemm_packed_count(const Target *t, const Kernel *pack)
@@ -132,7 +151,8 @@ LLVMValueRef panel_join(const Emit *e, LLVMValueRef low, LLVMValueRef high)
 typedef struct Panel {
     Emit *e;
     Tiling tiling;
-    LLVMValueRef n0, to; // its first column, its memory
+    LLVMValueRef first, last; // of the group of panels
+    LLVMValueRef n0, to;      // this one's first column, its memory
     int64_t n, depth;
     uint32_t width;     // columns of a register: lanes, or fewer where a panel is narrower
     LLVMValueRef block; // lanes x lanes units, to be transposed
@@ -148,6 +168,20 @@ static void store_lanes(const Panel *p, LLVMValueRef x, LLVMValueRef unit, int64
         x = LLVMBuildShuffleVector(e->builder, x, LLVMGetPoison(LLVMTypeOf(x)),
                                    LLVMConstVector(pick, p->width), "");
     emit_store(e, x, emit_at(e, e->t.f32, p->to, add(e, mul(e, unit, p->tiling.nr), j)), 4);
+}
+
+// The panels of the group, one after the other.
+static EmitLoop begin_panel(Panel *p)
+{
+    Emit *e = p->e;
+    const Kernel *k = e->kernel;
+    const int64_t nr = p->tiling.nr, size = nr * tiling_units(&p->tiling, p->depth);
+    EmitLoop panel = emit_loop_begin(e, p->first, p->last, 1, NULL, 0);
+    LLVMValueRef which = mul(e, e->axis[0], div_up(p->n, nr));
+    which = LLVMBuildAdd(e->builder, which, panel.index, "");
+    p->n0 = mul(e, panel.index, nr);
+    p->to = emit_at(e, e->t.f32, e->base[k->gemm.packed], mul(e, which, size));
+    return panel;
 }
 
 // Units [from, to) of the panel: 0.
@@ -178,14 +212,20 @@ static void pack_unit(const Panel *p, LLVMValueRef unit, bool half)
     }
 }
 
-static void pack_along_n(const Panel *p)
+// All panels of the group at each step: what is read lies side by side.
+static void pack_along_n(Panel *p)
 {
     Emit *e = p->e;
     int64_t whole = p->tiling.pairs ? p->depth / 2 : p->depth;
     EmitLoop unit = emit_loop_begin(e, emit_i64(e, 0), emit_i64(e, whole), 1, NULL, 0);
+    EmitLoop panel = begin_panel(p);
     pack_unit(p, unit.index, false);
+    emit_loop_end(e, &panel);
     emit_loop_end(e, &unit);
-    if (p->tiling.pairs && p->depth % 2) pack_unit(p, emit_i64(e, whole), true);
+    if (!p->tiling.pairs || p->depth % 2 == 0) return;
+    panel = begin_panel(p);
+    pack_unit(p, emit_i64(e, whole), true);
+    emit_loop_end(e, &panel);
 }
 
 // `steps` elements of column n from k on, in a register of units.
@@ -256,15 +296,18 @@ void emit_pack_kernel(Emit *e)
     panel_check_f32(e);
     p.block = LLVMBuildAlloca(e->builder, LLVMArrayType2(vector(e), e->lanes), "");
     LLVMSetAlignment(p.block, 64);
+    const int64_t group = group_of(&p.tiling, p.n), panels = div_up(p.n, nr);
     EmitLoop task = emit_loop_begin(e, e->begin, e->end, 1, NULL, 0);
-    LLVMValueRef size = emit_i64(e, div_up(p.n, nr));
-    e->axis[0] = LLVMBuildUDiv(e->builder, task.index, size, "");
-    p.n0 = mul(e, LLVMBuildURem(e->builder, task.index, size, ""), nr);
-    p.to = emit_at(e, e->t.f32, e->base[k->gemm.packed], mul(e, task.index, nr * units));
-    if (along_n)
-        pack_along_n(&p);
-    else
-        pack_along_k(&p);
+    LLVMValueRef groups = emit_i64(e, div_up(panels, group)), all = emit_i64(e, panels);
+    e->axis[0] = LLVMBuildUDiv(e->builder, task.index, groups, "");
+    p.first = mul(e, LLVMBuildURem(e->builder, task.index, groups, ""), group);
+    p.last = add(e, p.first, group);
+    LLVMValueRef more = LLVMBuildICmp(e->builder, LLVMIntSLT, p.last, all, "");
+    p.last = LLVMBuildSelect(e->builder, more, p.last, all, "");
+    if (along_n) pack_along_n(&p);
+    EmitLoop panel = begin_panel(&p);
+    if (!along_n) pack_along_k(&p);
     zero_units(&p, p.tiling.pairs ? div_up(p.depth, 2) : units, units);
+    emit_loop_end(e, &panel);
     emit_loop_end(e, &task);
 }
