@@ -18,6 +18,7 @@ static Group *group_at(const Grouping *gr, uint32_t k)
 
 static uint32_t add_group(Grouping *gr, GroupKind kind, int64_t total)
 {
+    if (gr->groups.n == gr->graph->nodes.n) bug("more groups than nodes");
     gr->groups.at[gr->groups.n] =
         (Group){.kind = kind, .total = total, .outer = total, .red = 1, .inner = 1};
     return gr->groups.n++;
@@ -521,22 +522,13 @@ static void place_operands(Grouping *gr, NodeId id)
     }
 }
 
-// Every live node but leaves may get a group of its own, and outputs and updates that are leaves.
-static uint32_t most_groups(const Layout *l)
-{
-    uint32_t n = l->entry->outputs.n + l->entry->updates.n + 1;
-    for (NodeId id = 1; id < l->graph->nodes.n; id++)
-        n += l->live[id] && op_info(graph_node(l->graph, id)->op)->class != CLASS_LEAF;
-    return n;
-}
-
 static Grouping *groups_form(Arena *arena, const Layout *layout, uint32_t mask)
 {
     Grouping *gr = arena_make(arena, Grouping);
     const Graph *g = layout->graph;
     const Entry *entry = layout->entry;
     *gr = (Grouping){.arena = arena, .graph = g, .layout = layout};
-    gr->groups.at = arena_array(arena, Group, most_groups(layout));
+    gr->groups.at = arena_array(arena, Group, g->nodes.n);
     gr->group_of = arena_array(arena, uint32_t, g->nodes.n);
     gr->level = arena_array(arena, uint8_t, g->nodes.n);
     for (gr->again = 1; gr->again < g->nodes.n && !is_again(gr, gr->again);) gr->again++;
