@@ -1,11 +1,10 @@
 // Attention on the register tile, or for operands of bf16 on tile registers where the CPU has them:
 // these take scores and their gradients rounded to bf16. A task packs the keys (transposed) and
 // values of its head, then for each block of queries: scores = Q K' into scratch; each row is
-// scaled, masked, and made exp(s
-// - max) with its sum in lane order; out = P V / sum. The backward pass recomputes P from the
-// log-sum-exp, block by block, and adds to dK and dV in rising order of queries. The gradient of a
-// bias is another kernel, whose task is one block of the queries of all heads that share the bias.
-// No more than one block of scores exists in a worker.
+// scaled, masked, and made exp(s - max) with its sum in lane order; out = P V / sum. The backward
+// pass recomputes P from the log-sum-exp, block by block, and adds to dK and dV in rising order of
+// queries. The gradient of a bias is another kernel, whose task is one block of the queries of all
+// heads that share the bias. No more than one block of scores exists in a worker.
 #include "codegen/attention.h"
 
 #include "base/diag.h"
@@ -40,11 +39,10 @@ int64_t emit_attention_worker_bytes(const Kernel *k, const Target *target)
 {
     Heads h = sizes_of(k, target);
     int64_t both = h.dim_pad + h.vdim_pad, n = h.keys_pad * both + h.block * (h.row + both + 32);
-    n += heads_rounded_floats(&h);
+    if (k->kind == KERNEL_ATTENTION) n += heads_rounded_floats(&h);
     if (k->kind == KERNEL_ATTENTION_GRAD)
-        n += heads_rounded_floats(&h) + 2 * heads_turned_floats(&h);
-    if (k->kind == KERNEL_ATTENTION_GRAD)
-        n += (2 * h.keys_pad + h.mr) * both + h.block * (h.row + 2 * both);
+        n += (2 * h.keys_pad + h.mr) * both + h.block * (h.row + 2 * both) +
+             2 * (heads_rounded_floats(&h) + heads_turned_floats(&h));
     if (k->kind == KERNEL_ATTENTION_BIAS_GRAD) n += 2 * h.block * h.row;
     return 4 * (n + heads_segments_floats(&h)) + 8192;
 }
@@ -360,40 +358,56 @@ static LLVMValueRef rounded_row(Heads *h, LLVMValueRef rows, LLVMValueRef row)
     return rows ? emit_at(e, e->t.i16, rows, mul(e, row, heads_rounded_stride(h))) : NULL;
 }
 
+// Where a row's maximum (0) or sum (1) is kept.
+static LLVMValueRef stat_at(Heads *h, const Forward *f, LLVMValueRef row, int64_t which)
+{
+    Emit *e = h->e;
+    return at(e, f->stats, add(e, mul(e, row, 2), emit_i64(e, which)));
+}
+
+// Scores to probabilities: the maxima of all rows first, since those of rows do not wait for each
+// other.
+static void forward_rows(Heads *h, const Forward *f)
+{
+    Emit *e = h->e;
+    for (int pass = 0; pass < 2; pass++) {
+        EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), h->rows, 1, NULL, 0);
+        LLVMValueRef query = add(e, h->q0, r.index), max = stat_at(h, f, r.index, 0);
+        Row row = {.s = at(e, f->scores, mul(e, r.index, h->row)),
+                   .limit = row_limit(h, query),
+                   .p = rounded_row(h, f->p, r.index)};
+        if (pass == 0) {
+            if (kernel_masks(h->k)) heads_mask_row(h, row.s, row.limit, query);
+            emit_store(e, row_max(h, row.s, row.limit), max, 4);
+        } else {
+            row.shift = heads_shift(h, emit_load(e, e->t.f32, max, 4));
+            emit_store(e, row_exp(h, &row), stat_at(h, f, r.index, 1), 4);
+        }
+        emit_loop_end(e, &r);
+    }
+}
+
 static void forward_block(Heads *h, const Forward *f)
 {
     Emit *e = h->e;
-    LLVMValueRef zero = emit_i64(e, 0), one = emit_i64(e, 1), no = LLVMConstInt(e->t.i1, 0, false);
     Rows q = heads_rows(h, &h->k->attention.q, h->q0, h->rows, h->dim, f->q);
     block_scores(h, q, f->kt, h->dim, f->scores);
-    EmitLoop r = emit_loop_begin(e, zero, h->rows, 1, NULL, 0);
-    LLVMValueRef query = add(e, h->q0, r.index);
-    Row row = {.s = at(e, f->scores, mul(e, r.index, h->row)),
-               .limit = row_limit(h, query),
-               .p = rounded_row(h, f->p, r.index)};
-    if (kernel_masks(h->k)) heads_mask_row(h, row.s, row.limit, query);
-    LLVMValueRef most = row_max(h, row.s, row.limit);
-    row.shift = heads_shift(h, most);
-    LLVMValueRef sum = row_exp(h, &row), stats = at(e, f->stats, mul(e, r.index, 2));
-    emit_store(e, most, stats, 4);
-    emit_store(e, sum, at(e, stats, one), 4);
-    emit_loop_end(e, &r);
+    forward_rows(h, f);
     HeadProduct p = {.a = h->matrix ? f->p : f->scores,
                      .b = f->v,
                      .c = f->out,
                      .panels = emit_i64(e, h->vdim_pad / h->nr),
                      .depth = h->limit,
-                     .add = no,
+                     .add = LLVMConstInt(e->t.i1, 0, false),
                      .ars = h->matrix ? heads_rounded_stride(h) : h->row,
                      .aks = 1,
                      .panel = heads_panel_floats(h, h->keys, h->nr),
                      .crs = h->vdim_pad,
                      .cut = CUT_DEPTH};
     product(h, &p, h->rows, h->queries % h->mr);
-    r = emit_loop_begin(e, zero, h->rows, 1, NULL, 0);
-    stats = at(e, f->stats, mul(e, r.index, 2));
-    LLVMValueRef max = emit_load(e, e->t.f32, stats, 4);
-    sum = emit_load(e, e->t.f32, at(e, stats, one), 4);
+    EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), h->rows, 1, NULL, 0);
+    LLVMValueRef max = emit_load(e, e->t.f32, stat_at(h, f, r.index, 0), 4),
+                 sum = emit_load(e, e->t.f32, stat_at(h, f, r.index, 1), 4);
     write_out(h, at(e, f->out, mul(e, r.index, h->vdim_pad)), add(e, h->q0, r.index), sum, max);
     emit_loop_end(e, &r);
 }
