@@ -25,6 +25,8 @@ static const char *take_message(Arena *arena, char *message)
 
 #define V3 "avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe"
 #define V4 V3 ",avx512f,avx512bw,avx512cd,avx512dq,avx512vl"
+#define AMX_BF16 "amx-bf16"
+#define AMX_TILE "amx-tile"
 
 // The levels of the x86-64 psABI that code is made for, best first, and tile registers beside the
 // best; nothing else of a CPU is used.
@@ -32,7 +34,7 @@ static const struct {
     const char *name, *level, *features, *matrix;
     uint32_t lanes;
 } levels[] = {
-    {"x86-64-v4+amx", "x86-64-v4", V4, "amx-bf16,amx-tile", 16},
+    {"x86-64-v4+amx", "x86-64-v4", V4, AMX_BF16 "," AMX_TILE, 16},
     {"x86-64-v4", "x86-64-v4", V4, NULL, 16},
     {"x86-64-v3", "x86-64-v3", V3, NULL, 8},
 };
@@ -140,7 +142,7 @@ static void mark_function(LLVMContextRef c, LLVMValueRef fn, const Cpu *cpu)
     add_attribute(c, fn, "target-cpu", cpu->level);
     add_attribute(c, fn, "tune-cpu", cpu->name);
     if (cpu->target.lanes == 16) add_attribute(c, fn, "prefer-vector-width", "512");
-    if (cpu->matrix) add_attribute(c, fn, "target-features", "+amx-bf16,+amx-tile");
+    if (cpu->matrix) add_attribute(c, fn, "target-features", "+" AMX_BF16 ",+" AMX_TILE);
 }
 
 static EmitTypes module_types(LLVMContextRef c)

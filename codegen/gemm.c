@@ -7,10 +7,11 @@
 // which its elements lie side by side (codegen/runs.h): windows of an image, that is convolutions,
 // are copied like any matrix. For tile registers rows of bf16 are copied; what lies along m is
 // copied so in strips, which are then turned.
-// Between blocks of k the sums stay as f32 in memory, so every dot product is one chain in rising
-// k. After the last block the epilogue body runs over the tile while it is in the nearest cache.
+// Between blocks of k the sums stay as f32 in memory, so every dot product is one fma chain in
+// rising k, or of tile registers the chain of matrix.h. After the last block the epilogue body runs
+// over the tile while it is in the nearest cache.
 //
-// f32 sums go straight to the result where the epilogue is nothing but its store.
+// The register tile's sums go straight to the result where the epilogue is nothing but its store.
 #include "codegen/gemm.h"
 
 #include "base/diag.h"
@@ -132,7 +133,10 @@ static Blocks blocks_of(const Kernel *k, const Left *left, const Target *target)
     b.kblocks = div_up(k->gemm.k, b.kc);
     b.panels = div_up(k->gemm.n, nr);
     b.mc = BLOCK_ROWS / mr * mr;
-    if (b.tile.pairs) b.mc = least_of(PAIR_ROWS, PAIR_BLOCK / 2 / b.kc / mr * mr);
+    if (b.tile.pairs) {
+        b.mc = least_of(PAIR_ROWS, PAIR_BLOCK / 2 / b.kc / mr * mr);
+        b.mc = least_of(b.mc, up(k->gemm.m, mr));
+    }
     b.mblocks = div_up(k->gemm.m, b.mc);
     // Even blocks of whole tiles; where they are many and copied along m, of whole vectors too.
     int64_t unit = !b.tile.pairs && left->along_m && b.mblocks > 2 ? VECTOR_ROWS : mr;
@@ -432,22 +436,6 @@ static void epilogue(Product *p, LLVMValueRef c, LLVMValueRef m, LLVMValueRef ro
     *e = kept;
 }
 
-// If (when) { begin_if .. end_if }.
-static LLVMBasicBlockRef begin_if(Emit *e, LLVMValueRef when)
-{
-    LLVMBasicBlockRef yes = LLVMAppendBasicBlockInContext(e->context, e->function, "yes");
-    LLVMBasicBlockRef after = LLVMAppendBasicBlockInContext(e->context, e->function, "after");
-    LLVMBuildCondBr(e->builder, when, yes, after);
-    LLVMPositionBuilderAtEnd(e->builder, yes);
-    return after;
-}
-
-static void end_if(Emit *e, LLVMBasicBlockRef after)
-{
-    LLVMBuildBr(e->builder, after);
-    LLVMPositionBuilderAtEnd(e->builder, after);
-}
-
 // The register tile for `rows` rows (a whole tile, or the last one of m) and the panel's first
 // `used` columns.
 static void call_tile(Product *p, int64_t crs, LLVMValueRef rows, int64_t used, LLVMValueRef a,
@@ -467,14 +455,14 @@ static void call_tile(Product *p, int64_t crs, LLVMValueRef rows, int64_t used, 
                    crs,
                    p->result.is};
     LLVMValueRef full = LLVMBuildICmp(e->builder, LLVMIntEQ, rows, emit_i64(e, p->b.tile.mr), "");
-    LLVMBasicBlockRef after = begin_if(e, full);
+    LLVMBasicBlockRef after = emit_begin_if(e, full);
     micro_call(e, shape, a, b, depth, c, later);
-    end_if(e, after);
+    emit_end_if(e, after);
     shape.rows = (uint32_t)(p->k->gemm.m % p->b.tile.mr);
     if (!shape.rows) return;
-    after = begin_if(e, LLVMBuildNot(e->builder, full, ""));
+    after = emit_begin_if(e, LLVMBuildNot(e->builder, full, ""));
     micro_call(e, shape, a, b, depth, c, later);
-    end_if(e, after);
+    emit_end_if(e, after);
 }
 
 // The same with tile registers, which write whole ones to scratch; one row of them where the last
@@ -494,13 +482,13 @@ static void call_matrix(Product *p, LLVMValueRef rows, LLVMValueRef a, LLVMValue
         return;
     }
     LLVMValueRef half = LLVMBuildICmp(e->builder, LLVMIntSLE, rows, emit_i64(e, MATRIX_ROWS), "");
-    LLVMBasicBlockRef after = begin_if(e, LLVMBuildNot(e->builder, half, ""));
+    LLVMBasicBlockRef after = emit_begin_if(e, LLVMBuildNot(e->builder, half, ""));
     matrix_call(e, shape, a, b, trips, c, later);
-    end_if(e, after);
-    after = begin_if(e, half);
+    emit_end_if(e, after);
+    after = emit_begin_if(e, half);
     shape.rows = 1;
     matrix_call(e, shape, a, b, trips, c, later);
-    end_if(e, after);
+    emit_end_if(e, after);
 }
 
 // Where this block of k begins in a panel.
@@ -536,9 +524,9 @@ static void one_tile(Product *p, LLVMValueRef tile, LLVMValueRef panel, int64_t 
         call_matrix(p, rows, a, b, c);
     else
         call_tile(p, nr, rows, least_of(up(columns, e->lanes), nr), a, b, c);
-    LLVMBasicBlockRef after = begin_if(e, p->last);
+    LLVMBasicBlockRef after = emit_begin_if(e, p->last);
     epilogue(p, c, m, rows, n0, columns);
-    end_if(e, after);
+    emit_end_if(e, after);
 }
 
 // All tiles of the block against its panels [from, to) with `columns` columns each.

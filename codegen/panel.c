@@ -7,8 +7,10 @@
 #include "codegen/micro.h"
 
 enum {
+    LEAST_DEPTH = 8,  // that tile registers are taken for, and
+    LEAST_SHARE = 20, // the part of them, one in so many
     MOST_PANELS = 4,  // of a task
-    LEAST_GROUPS = 12 // of a matrix, before tasks take more than one panel
+    LEAST_GROUPS = 24 // of a product, before tasks take more than one panel
 };
 
 static int64_t div_up(int64_t a, int64_t b)
@@ -21,11 +23,20 @@ static DType element_of(const KernelBody *body)
     return body->code.at[body->code.n - 1].dtype;
 }
 
+// Is enough of a tile register of the right operand in use to be worth it? Not in the products of
+// depthwise convolutions.
+static bool fills_tiles(const Kernel *k)
+{
+    int64_t n = k->gemm.n, depth = k->gemm.k, columns = div_up(n, MATRIX_ROWS) * MATRIX_ROWS,
+            steps = div_up(depth, MATRIX_DEPTH) * MATRIX_DEPTH;
+    return depth >= LEAST_DEPTH && n * depth * LEAST_SHARE >= columns * steps;
+}
+
 Tiling tiling_of(const Target *t, const Kernel *k)
 {
-    int64_t n = k->gemm.n;
+    const int64_t n = k->gemm.n;
     bool pack = k->kind == KERNEL_PACK;
-    if (t->matrix && element_of(pack ? &k->body : &k->gemm.a) == DT_BF16)
+    if (t->matrix && element_of(pack ? &k->body : &k->gemm.a) == DT_BF16 && fills_tiles(k))
         return (Tiling){true, 2 * MATRIX_ROWS, n <= MATRIX_ROWS ? MATRIX_ROWS : 2 * MATRIX_ROWS};
     return (Tiling){false, micro_mr(t->lanes), micro_columns(t->lanes, n)};
 }
@@ -36,9 +47,9 @@ int64_t tiling_units(const Tiling *t, int64_t depth)
 }
 
 // Panels that a task packs: some side by side where there are many.
-static int64_t group_of(const Tiling *t, int64_t n)
+static int64_t group_of(const Tiling *t, const Kernel *pack)
 {
-    int64_t group = div_up(n, t->nr) / LEAST_GROUPS;
+    int64_t group = pack->gemm.batch * div_up(pack->gemm.n, t->nr) / LEAST_GROUPS;
     return group > MOST_PANELS ? MOST_PANELS : group > 0 ? group : 1;
 }
 
@@ -46,7 +57,7 @@ int64_t gemm_pack_tasks(const Target *t, const Kernel *pack)
 {
     Tiling tiling = tiling_of(t, pack);
     int64_t panels = div_up(pack->gemm.n, tiling.nr);
-    return pack->gemm.batch * div_up(panels, group_of(&tiling, pack->gemm.n));
+    return pack->gemm.batch * div_up(panels, group_of(&tiling, pack));
 }
 
 int64_t gemm_packed_count(const Target *t, const Kernel *pack)
@@ -188,7 +199,6 @@ static EmitLoop begin_panel(Panel *p)
 static void zero_units(const Panel *p, int64_t from, int64_t to)
 {
     Emit *e = p->e;
-    if (from == to) return;
     EmitLoop unit = emit_loop_begin(e, emit_i64(e, from), emit_i64(e, to), 1, NULL, 0);
     for (int64_t j = 0; j < p->tiling.nr; j += e->lanes)
         store_lanes(p, LLVMConstNull(vector(e)), unit.index, j);
@@ -296,7 +306,7 @@ void emit_pack_kernel(Emit *e)
     panel_check_f32(e);
     p.block = LLVMBuildAlloca(e->builder, LLVMArrayType2(vector(e), e->lanes), "");
     LLVMSetAlignment(p.block, 64);
-    const int64_t group = group_of(&p.tiling, p.n), panels = div_up(p.n, nr);
+    const int64_t group = group_of(&p.tiling, k), panels = div_up(p.n, nr);
     EmitLoop task = emit_loop_begin(e, e->begin, e->end, 1, NULL, 0);
     LLVMValueRef groups = emit_i64(e, div_up(panels, group)), all = emit_i64(e, panels);
     e->axis[0] = LLVMBuildUDiv(e->builder, task.index, groups, "");
@@ -305,9 +315,12 @@ void emit_pack_kernel(Emit *e)
     LLVMValueRef more = LLVMBuildICmp(e->builder, LLVMIntSLT, p.last, all, "");
     p.last = LLVMBuildSelect(e->builder, more, p.last, all, "");
     if (along_n) pack_along_n(&p);
-    EmitLoop panel = begin_panel(&p);
-    if (!along_n) pack_along_k(&p);
-    zero_units(&p, p.tiling.pairs ? div_up(p.depth, 2) : units, units);
-    emit_loop_end(e, &panel);
+    const int64_t packed = p.tiling.pairs ? div_up(p.depth, 2) : units;
+    if (!along_n || packed < units) {
+        EmitLoop panel = begin_panel(&p);
+        if (!along_n) pack_along_k(&p);
+        zero_units(&p, packed, units);
+        emit_loop_end(e, &panel);
+    }
     emit_loop_end(e, &task);
 }

@@ -6,8 +6,8 @@
 #include "codegen/emit.h"
 #include "ir/target.h"
 
-// The register tile of micro.h over elements as f32; or, for bf16 where the CPU has them, the tile
-// registers of matrix.h over pairs of elements.
+// The register tile of micro.h over elements as f32; or, for bf16 where the CPU has them and they
+// are filled, the tile registers of matrix.h over pairs of elements.
 typedef struct Tiling {
     bool pairs;     // a lane holds steps 2u and 2u + 1 of k as bf16, u its unit; else step u as f32
     int64_t mr, nr; // rows and columns of a tile

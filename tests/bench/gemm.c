@@ -49,6 +49,7 @@ static const Case cases[] = {
     {"3136x3x384 forward", CASE_DOT, 1, 3136, 3, 384, false, false, false},
     {"3136x1x384 forward", CASE_DOT, 1, 3136, 1, 384, false, false, false},
     {"64x64x256 forward", CASE_DOT, 1, 64, 64, 256, false, false, false},
+    {"64 x 3136x1x9 batched", CASE_DOT, 64, 3136, 1, 9, false, false, false},
     {"336 x 56x56x14 batched", CASE_DOT, 336, 56, 56, 14, false, true, false},
     {"96 x 197 x 64 attention", CASE_ATTENTION, 8, 197, 12, 64, false, false, false},
     {"96 x 197 x 64 attention_grad", CASE_ATTENTION_GRAD, 8, 197, 12, 64, false, false, false},

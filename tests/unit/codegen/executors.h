@@ -23,8 +23,9 @@ typedef struct Trial {
         *threads; // the runtime runs it with each of these numbers of threads; ends with 0
     int level;    // of the passes
     bool special; // inputs hold NaN, infinities, -0, subnormal and huge numbers too
-    bool exact; // on the CPU: without matrix registers, whose sums are not those of the interpreter
-    bool fenced; // also run it without the runtime and its memory plan: see fence.h
+    bool exact;   // on the CPU: what comes out of matrix registers may be anything, as long as all
+                  // runs agree: sums that are not those of the interpreter may decide what follows
+    bool fenced;  // also run it without the runtime and its memory plan: see fence.h
     // Where an entry multiplies bf16, whose sums may be in the engine's own order: by how much
     // results may differ, relative to the largest of their tensor. 0: not by a bit.
     double tolerance;
