@@ -16,8 +16,8 @@ struct Backend {
 };
 
 // "cpu": this machine's; "cpu:x86-64-v3", "cpu:x86-64-v4", "cpu:x86-64-v4+amx": any CPU of that
-// level; "cuda:sm_90a", "cuda:sm_80,sm_90a", ..: GPUs of those architectures, and later ones by PTX;
-// "cuda:text": the source alone. NULL is "cpu".
+// level; "cuda:sm_90a", "cuda:sm_80,sm_90a", ..: GPUs of those architectures, and later ones by
+// PTX; "cuda:text": the source alone. NULL is "cpu".
 bool backend_open(Arena *arena, const char *target, Backend *backend, Error *err);
 // Is it the name of a target, whether or not this machine is one? Err with the names there are.
 bool backend_named(Arena *arena, const char *target, Error *err);
