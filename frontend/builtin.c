@@ -464,18 +464,39 @@ static void guess_told(const Call *c, const char *text)
     }
 }
 
-// fail("no matrix of ", n): for the library, where it is asked for what it cannot do.
-Value builtin_fail(const Call *c)
+// `first` and the rest of the arguments as one text; NULL where one has none.
+static const char *joined(const Call *c, Value first)
 {
     const char *text = "";
     for (uint32_t i = 0; i <= c->rest->v.n; i++) {
-        Value v = value_plain(c->el, i ? c->rest->v.at[i - 1] : c->args[0], c->loc);
-        if (v.kind == V_ERROR) return v;
+        Value v = value_plain(c->el, i ? c->rest->v.at[i - 1] : first, c->loc);
+        if (v.kind == V_ERROR) return NULL;
         text = str_printf(c->el->arena, "%s%s", text, v.kind == V_STR ? v.s : value_text(c->el, v));
     }
+    return text;
+}
+
+// fail("no matrix of ", n): for the library, where it is asked for what it cannot do.
+Value builtin_fail(const Call *c)
+{
+    const char *text = joined(c, c->args[0]);
+    if (!text) return value_error();
     el_error(c->el, c->loc, "%s", text);
     guess_told(c, text);
     return value_error();
+}
+
+// warn(x, "a rate of ", n): for the library, where it is asked for what is hardly meant.
+Value builtin_warn(const Call *c)
+{
+    Elab *el = c->el;
+    const char *text = joined(c, c->args[1]);
+    if (!text) return value_error();
+    Loc at = blame(el, c->loc, text);
+    const char *key = str_printf(el->arena, "%u %u %s", at.source, at.begin, text);
+    if (!map_find(&el->warned, key)) diag_warning(el->diag, at, "%s", text);
+    map_set(el->arena, &el->warned, key, el);
+    return c->args[0];
 }
 
 Value builtin_len(const Call *c)

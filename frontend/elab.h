@@ -367,6 +367,7 @@ struct Elab {
     Map matched; // rows of groups: that match a trained parameter
     Map limits;  // parameter -> ParamLimit *
     Map infos;   // parameter -> ParamInfo *
+    Map warned;  // places and texts of warn(): each is told once
     Frontend *out;
     const Tree *root;    // the graph file after extends and --set, with the shape's constants
     VEC(uint32_t) bases; // sources of the files that it extends

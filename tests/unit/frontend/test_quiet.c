@@ -44,15 +44,19 @@ Test(quiet, each_is_told_and_nothing_else)
 }
 
 // A number of updates below 1 is no share of the run; with a rate of 0 nothing is learned, below it
-// worse.
+// worse; a warmup that ends with the run never comes down.
 Test(quiet, numbers_that_mean_little)
 {
-    static const char *const sets[][2] = {{"losses.reads.from=0.5", "is 0.5 of one update"},
-                                          {"losses.reads.until=0.5", "is 0.5 of one update"},
-                                          {"train.optimizer.lr=0", "lr is 0: nothing is learned"},
-                                          {"train.optimizer.lr=-0.1", "lr is -0.1: updates go"},
-                                          {"losses.reads.from=begin", "is 0.5 of one update"},
-                                          {"losses.reads.from=0.5 * 2", NULL}};
+    static const char *const sets[][2] = {
+        {"losses.reads.from=0.5", "is 0.5 of one update"},
+        {"losses.reads.until=0.5", "is 0.5 of one update"},
+        {"train.optimizer.lr=0", "lr is 0: nothing is learned"},
+        {"train.optimizer.lr=-0.1", "lr is -0.1: updates go"},
+        {"losses.reads.from=begin", "is 0.5 of one update"},
+        {"losses.reads.from=0.5 * 2", NULL},
+        {"train.optimizer.lr=warmup_cosine(step, 1, 9, steps)", NULL},
+        {"train.optimizer.lr=warmup_cosine(step, 1, 10, steps)",
+         "a warmup of 10 leaves nothing of 10"}};
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         Arena *arena = arena_new();
         Diag *diag = diag_new(arena);
