@@ -341,7 +341,7 @@ static void copy_lines(Product *p, const Lines *l)
     emit_loop_end(e, &row);
 }
 
-// n lines of one tile register each: 0, where the depth is not one of whole registers.
+// Lines [from, to): so many elements of 0, where the depth is not one of whole tile registers.
 static void zero_lines(Product *p, LLVMValueRef from, LLVMValueRef to, LLVMValueRef at,
                        int64_t stride, int64_t elements)
 {
