@@ -98,9 +98,8 @@ static void one_tile(Heads *h, const HeadProduct *p, LLVMValueRef row, uint32_t 
         micro_call(e, shape, at(e, p->a, a), b, depth, c, p->add);
         return;
     }
-    LLVMValueRef whole = emit_i64(e, MATRIX_DEPTH);
     LLVMValueRef trips =
-        LLVMBuildUDiv(e->builder, add(e, depth, emit_i64(e, MATRIX_DEPTH - 1)), whole, "");
+        LLVMBuildUDiv(e->builder, heads_whole(h, depth), emit_i64(e, MATRIX_DEPTH), "");
     Matrix shape = {rows > MATRIX_ROWS ? 2 : 1, 2, p->ars, p->crs};
     matrix_call(e, shape, emit_at(e, e->t.i16, p->a, a), b, trips, c, p->add);
 }
@@ -365,8 +364,7 @@ static LLVMValueRef stat_at(Heads *h, const Forward *f, LLVMValueRef row, int64_
     return at(e, f->stats, add(e, mul(e, row, 2), emit_i64(e, which)));
 }
 
-// Scores to probabilities: the maxima of all rows first, since those of rows do not wait for each
-// other.
+// Scores to probabilities: first the maxima of all rows, which do not wait for each other.
 static void forward_rows(Heads *h, const Forward *f)
 {
     Emit *e = h->e;

@@ -93,6 +93,8 @@ void heads_write_back(Heads *h, const StridedView *v, LLVMValueRef first, LLVMVa
 
 // ---- scores for tile registers: attention_matrix.c ----------------------------------------------
 
+// n (i64) up to whole tile registers.
+LLVMValueRef heads_whole(Heads *h, LLVMValueRef n);
 // Rows of the block rounded to bf16: elements from row to row, and floats that they take.
 int64_t heads_rounded_stride(const Heads *h);
 int64_t heads_rounded_floats(const Heads *h);

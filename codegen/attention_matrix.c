@@ -58,8 +58,7 @@ static void turn_square(Heads *h, LLVMValueRef from, LLVMValueRef query, LLVMVal
     }
 }
 
-// n up to whole tile registers.
-static LLVMValueRef whole(Heads *h, LLVMValueRef n)
+LLVMValueRef heads_whole(Heads *h, LLVMValueRef n)
 {
     Emit *e = h->e;
     n = add(e, n, emit_i64(e, MATRIX_DEPTH - 1));
@@ -70,12 +69,12 @@ void heads_turn(Heads *h, LLVMValueRef from, LLVMValueRef to)
 {
     Emit *e = h->e;
     LLVMValueRef zero = emit_i64(e, 0);
-    EmitLoop r = emit_loop_begin(e, h->rows, whole(h, h->rows), 1, NULL, 0); // no queries
+    EmitLoop r = emit_loop_begin(e, h->rows, heads_whole(h, h->rows), 1, NULL, 0); // no queries
     LLVMValueRef row = emit_at(e, e->t.i16, from, mul(e, r.index, heads_rounded_stride(h)));
     heads_clear(h, row, h->keys_pad / 2);
     emit_loop_end(e, &r);
     EmitLoop query = emit_loop_begin(e, zero, h->rows, MATRIX_DEPTH, NULL, 0);
-    EmitLoop key = emit_loop_begin(e, zero, whole(h, h->limit), MATRIX_ROWS, NULL, 0);
+    EmitLoop key = emit_loop_begin(e, zero, heads_whole(h, h->limit), MATRIX_ROWS, NULL, 0);
     turn_square(h, from, query.index, key.index, to);
     emit_loop_end(e, &key);
     emit_loop_end(e, &query);

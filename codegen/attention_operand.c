@@ -169,10 +169,8 @@ static void panels_of_pairs(Heads *h, const StridedView *v, LLVMValueRef first, 
                             int64_t most_rows, int64_t cols, LLVMValueRef to)
 {
     Emit *e = h->e;
-    LLVMValueRef base = heads_base(h, v), whole = emit_i64(e, MATRIX_DEPTH - 1);
-    LLVMValueRef end =
-        LLVMBuildAnd(e->builder, add(e, rows, whole), emit_i64(e, -MATRIX_DEPTH), "");
-    EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), end, 2, NULL, 0);
+    LLVMValueRef base = heads_base(h, v);
+    EmitLoop r = emit_loop_begin(e, emit_i64(e, 0), heads_whole(h, rows), 2, NULL, 0);
     LLVMValueRef next = add(e, r.index, emit_i64(e, 1)),
                  to_row = at(e, to, mul(e, r.index, h->nr / 2));
     for (int64_t c = 0; c < up(cols, h->nr); c += e->lanes) {

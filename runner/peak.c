@@ -61,10 +61,8 @@ __attribute__((target("amx-tile,amx-bf16"))) static void tile_matrix(Tile *t)
     } shapes = {.palette = 1};
     const char *a = (const char *)t->a, *b = (const char *)t->b;
     for (int i = 0; i < 8; i++) shapes.bytes[i] = 64, shapes.rows[i] = 16;
-    __asm__ volatile(""
-                     :
-                     : "r"(&shapes)
-                     : "memory"); // all of it is read, whatever the intrinsic says
+    // All of it is read, whatever the intrinsic says.
+    __asm__ volatile("" : : "r"(&shapes) : "memory");
     _tile_loadconfig(&shapes);
     _tile_zero(0);
     _tile_zero(1);
